@@ -1,0 +1,17 @@
+"""WHAT is made: the declared pipelines, their vocabulary, their stages and their wiring to Dagster."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from factory_assets.components import ModelPipeline
+
+__all__ = ["ModelPipeline"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that importing the spec or a stage does not import Dagster.
+    if name == "ModelPipeline":
+        from factory_assets.components import ModelPipeline
+
+        return ModelPipeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,49 @@
+"""The vocabulary of `defs.yaml`: strict frozen models, pure data. Imports no Dagster and nothing of ours."""
+
+from factory_assets.spec.base import IDENTITY, Spec
+from factory_assets.spec.clean import Clean, Windows
+from factory_assets.spec.contract import Column, Contract
+from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
+from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
+from factory_assets.spec.source import FileSource, Ingest, PythonSource
+from factory_assets.spec.split import Given, SplitRule
+from factory_assets.spec.train import (
+    GradientBoosting,
+    Linear,
+    Mlp,
+    ModelSpec,
+    OwnModule,
+    RandomForest,
+    Train,
+)
+
+__all__ = [
+    "IDENTITY",
+    "METRICS",
+    "Clean",
+    "Column",
+    "Contract",
+    "Deploy",
+    "Evaluate",
+    "FileSource",
+    "Gate",
+    "Given",
+    "GradientBoosting",
+    "Ingest",
+    "LastRow",
+    "Linear",
+    "Metric",
+    "Mlp",
+    "ModelSpec",
+    "OwnModule",
+    "Pipeline",
+    "PipelineSpec",
+    "PythonSource",
+    "RandomForest",
+    "Risk",
+    "Schedule",
+    "Spec",
+    "SplitRule",
+    "Train",
+    "Windows",
+]

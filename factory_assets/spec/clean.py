@@ -1,0 +1,35 @@
+"""How trusted rows are made: rules, duplicates, derived columns, sliding windows. All in SQL expressions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory_assets.spec.base import ColumnName, Columns, Expression, Name, Spec, listed
+
+Statistic = Literal["mean", "std", "min", "max", "slope", "first"]
+
+
+class Windows(Spec):
+    """Statistics over the current row and those before it: `<column>_<statistic>` for each pair."""
+
+    by: ColumnName
+    """The column whose rows belong together, such as the engine."""
+    order: ColumnName
+    """The column that orders them, such as the cycle."""
+    size: Annotated[int, Field(ge=2, le=100_000)]
+    """How many rows a window has, the current one included; the first rows have shorter ones."""
+    columns: Annotated[Columns, Field(min_length=1)]
+    statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = ("mean", "std", "slope")
+
+
+class Clean(Spec):
+    """Turn ingested rows into trusted ones; every row is kept, quarantined or a counted duplicate."""
+
+    where: dict[Name, Expression] = {}
+    """Named rules; a row for which one is false goes to quarantine under that name. Unknown (null)
+    is not false, as in an SQL check constraint."""
+    deduplicate: Columns = ()
+    """The columns that make a row's key: the first row of each key stays, later ones are dropped."""
+    derive: dict[ColumnName, Expression] = {}
+    """New columns, each from the source's columns and those derived before it."""
+    windows: Windows | None = None

@@ -1,0 +1,96 @@
+"""How a candidate is judged, and what it must reach before it may serve."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from factory_assets.spec.base import ColumnName, Columns, Spec, listed
+
+Metric = Literal[
+    "average_precision",
+    "roc_auc",
+    "log_loss",
+    "brier",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "rmse",
+    "mae",
+    "r2",
+    "rmse_clipped",
+]
+METRICS: tuple[str, ...] = get_args(Metric)
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "rmse_clipped"})
+
+
+class Gate(Spec):
+    """One condition on one metric of the test rows; exactly one of the four comparisons."""
+
+    metric: Metric
+    at_least: float | int | None = None
+    at_most: float | int | None = None
+    no_worse_than: Literal["champion"] | None = None
+    """Passes while there is no champion; both are scored on the same test rows."""
+    better_than: Literal["trivial", "linear"] | None = None
+    """The baseline to beat: a constant guess, or logistic/ridge regression."""
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    """With `no_worse_than`, how much worse is still allowed; with `better_than`, by how much."""
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        given = [c for c in _COMPARISONS if getattr(self, c) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a gate needs exactly one of {', '.join(_COMPARISONS)}; has {given or 'none'}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The gate's name as a check: metric and comparison."""
+        comparison = next(c for c in _COMPARISONS if getattr(self, c) is not None)
+        other = self.no_worse_than or self.better_than
+        return f"{self.metric}_{comparison}_{other}" if other else f"{self.metric}_{comparison}"
+
+
+_COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")
+
+
+class LastRow(Spec):
+    """Judge only the last row of each unit, such as an engine's last cycle."""
+
+    by: ColumnName
+    order: ColumnName
+
+
+class Evaluate(Spec):
+    """Judge the candidate on test rows that no other stage has used."""
+
+    metric: Metric | None = None
+    """The headline; by default average_precision, balanced_accuracy or rmse, by task."""
+    gates: Annotated[tuple[Gate, ...], listed] = ()
+    slices: Columns = ()
+    """Columns whose values are judged apart."""
+    bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
+    """Resamples for the 95 % intervals; fewer where the test rows are many, 0 for none."""
+    last: LastRow | None = None
+    clip: float | int | None = None
+    """Regression: also judge with the true values cut at this one, as `rmse_clipped`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [gate.name for gate in self.gates]
+        if len(set(names)) < len(names):
+            raise ValueError("two gates make the same comparison of the same metric; keep one")
+        asked = {gate.metric for gate in self.gates} | {self.metric}
+        if "rmse_clipped" in asked and self.clip is None:
+            raise ValueError("rmse_clipped needs `clip`, the value at which true values are cut")
+        return self
+
+
+class Deploy(Spec):
+    """Export the candidate to ONNX, prove that it computes the same, and make it the champion."""
+
+    max_difference: Annotated[float, Field(gt=0)] = 1e-4
+    """The largest difference between the exported and the trained model's outputs on the test rows:
+    of a probability, or of a prediction in standard deviations of the target."""

@@ -1,0 +1,123 @@
+"""One whole declaration, and the pipeline that it makes."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, model_validator
+
+from factory_assets.spec.base import Name, Spec, listed
+from factory_assets.spec.clean import Clean
+from factory_assets.spec.cron import check_cron
+from factory_assets.spec.evaluate import Deploy, Evaluate
+from factory_assets.spec.source import Ingest
+from factory_assets.spec.split import SplitRule
+from factory_assets.spec.train import Train
+
+_OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
+
+
+def _owner(value: str) -> str:
+    if not _OWNER.match(value):
+        raise ValueError(f"owner {value!r} is neither an e-mail address nor `team:name`")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"unknown time zone {value!r}; use a name such as Europe/Berlin") from error
+    return value
+
+
+class Risk(Spec):
+    """The tier of the EU AI Act that the operator assigns; the factory cannot know it."""
+
+    tier: Literal["minimal", "limited", "high", "prohibited"] = "minimal"
+    area: str | None = None
+    """What the system is used for, in the regulation's words; needed for `high`."""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        if self.tier == "prohibited":
+            raise ValueError("a prohibited practice is not built by this factory")
+        if self.tier == "high" and not self.area:
+            raise ValueError("risk tier high needs `area`, such as `medical device`")
+        return self
+
+
+class Schedule(Spec):
+    """When the pipeline runs by itself."""
+
+    cron: Annotated[str, AfterValidator(check_cron)]
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    enabled: bool = False
+    """Whether the schedule runs from the start; otherwise it waits to be switched on in the UI."""
+
+
+class PipelineSpec(Spec):
+    """Everything one model pipeline is, in the order in which it happens."""
+
+    purpose: Annotated[str, Field(min_length=1)]
+    """What the model is for, in a sentence that its users would recognise."""
+    owners: Annotated[tuple[Annotated[str, AfterValidator(_owner)], ...], listed] = ()
+    risk: Risk = Risk()
+    ingest: Ingest
+    clean: Clean = Clean()
+    split: SplitRule = SplitRule()
+    train: Train
+    evaluate: Evaluate = Evaluate()
+    deploy: Deploy = Deploy()
+    schedule: Schedule | None = None
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Self:
+        if not self.ingest.contract:
+            return self
+        known = self.columns()
+        for where, name in self.named_columns():
+            if name not in known:
+                raise ValueError(f"{where}: no column {name!r}; there are {', '.join(known)}")
+        return self
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the clean table, as far as the declaration names them."""
+        label = getattr(self.ingest.source, "label", None)
+        windows = self.clean.windows
+        return (
+            *(column.name for column in self.ingest.contract),
+            *((label,) if label else ()),
+            *self.clean.derive,
+            *(f"{c}_{s}" for c in (windows.columns if windows else ()) for s in windows.statistics),  # type: ignore[union-attr]
+        )
+
+    def named_columns(self) -> list[tuple[str, str]]:
+        """Every use of a column by name outside an expression: (where in the declaration, column)."""
+        split, last, windows = self.split, self.evaluate.last, self.clean.windows
+        given = split.given.column if split.given else None
+        uses = [
+            ("train.target", [self.train.target]),
+            ("train.exclude", self.train.exclude),
+            ("train.categorical", self.train.categorical),
+            ("split.stratify", [split.stratify]),
+            ("split.group", [split.group]),
+            ("split.time", [split.time]),
+            ("split.given.column", [given]),
+            ("clean.deduplicate", self.clean.deduplicate),
+            ("clean.windows", [windows.by, windows.order, *windows.columns] if windows else []),
+            ("evaluate.slices", self.evaluate.slices),
+            ("evaluate.last", [last.by, last.order] if last else []),
+        ]
+        return [(where, name) for where, names in uses for name in names if name is not None]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A declaration in its place: the folder's name is the pipeline's."""
+
+    name: Name
+    spec: PipelineSpec
+    folder: Path

@@ -1,0 +1,98 @@
+"""What is learned, from which columns, by which model."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from factory_assets.spec.base import ColumnName, Columns, Reference, Spec, listed
+
+Task = Literal["binary", "multiclass", "regression"]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Network(Spec):
+    """What every network is trained with."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """The largest number of passes over the training rows."""
+    patience: Annotated[int, Field(ge=1)] = 10
+    """Epochs without a better validation loss before training stops; the best epoch is kept."""
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    learning_rate: Positive = 0.003
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0001
+
+
+class Mlp(Network):
+    """A network for tables: embedded categories beside scaled numbers, then hidden layers."""
+
+    kind: Literal["mlp"]
+    hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (128, 64)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class OwnModule(Network):
+    """Your own LightningModule: built with (numeric, categories, outputs, **args), and called with
+    (numbers: float32 [rows, numeric], codes: int64 [rows, len(categories)])."""
+
+    python: Reference
+    args: dict[str, Any] = {}
+
+
+class Linear(Spec):
+    """Logistic regression for classes, ridge regression for numbers."""
+
+    kind: Literal["linear"]
+    regularisation: Positive = 1.0
+    """Strength of the L2 penalty: 1/C of the logistic, alpha of the ridge regression."""
+
+
+class RandomForest(Spec):
+    kind: Literal["random_forest"]
+    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
+    max_depth: Annotated[int | None, Field(ge=1)] = None
+    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
+
+
+class GradientBoosting(Spec):
+    """Histogram gradient boosting."""
+
+    kind: Literal["gradient_boosting"]
+    iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
+    """The largest number of trees; fewer where the validation loss stops falling."""
+    patience: Annotated[int, Field(ge=1)] = 20
+    learning_rate: Positive = 0.1
+    max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
+    min_samples_leaf: Annotated[int, Field(ge=1)] = 20
+    regularisation: Annotated[float, Field(ge=0)] = 0.0
+
+
+def _kind(value: Any) -> str | None:
+    given = value if isinstance(value, dict) else vars(value)
+    return "python" if "python" in given else given.get("kind")
+
+
+ModelSpec = Annotated[
+    Annotated[Mlp, Tag("mlp")]
+    | Annotated[OwnModule, Tag("python")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[RandomForest, Tag("random_forest")]
+    | Annotated[GradientBoosting, Tag("gradient_boosting")],
+    Discriminator(_kind),
+]
+
+
+class Train(Spec):
+    """Learn `target` from every other column that is not excluded."""
+
+    target: ColumnName
+    task: Task | None = None
+    """Found from the target where left out: text, booleans and whole numbers of few values are
+    classes, other numbers are regressed."""
+    exclude: Columns = ()
+    """Columns that must not be inputs: identifiers, and outcomes that would leak."""
+    categorical: Columns = ()
+    """Whole-number columns whose values are names rather than amounts."""
+    class_weights: Literal["none", "balanced"] = "none"
+    model: ModelSpec
+    seed: int = 0

@@ -1,0 +1,54 @@
+"""A user's own Python objects, named `pkg.module:name` in a declaration: found, loaded, digested."""
+
+import importlib
+import importlib.util
+import sys
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from factory_resources.errors import DeclarationError
+
+
+def load_object(reference: str, folder: Path) -> Any:
+    """The object; a module beside the declaration is found before an installed one.
+
+    Raises:
+        DeclarationError: when the module or the name in it does not exist or fails to import.
+    """
+    module_name, _, name = reference.partition(":")
+    try:
+        module = _beside(module_name, folder) or importlib.import_module(module_name)
+    except Exception as error:
+        raise DeclarationError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}",
+            where=str(folder),
+            remedy="put the module beside the defs.yaml, or install its package",
+        ) from error
+    if not hasattr(module, name):
+        names = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
+        raise DeclarationError(
+            f"module {module_name!r} has no {name!r}", where=str(folder), remedy=f"it has: {names}"
+        )
+    return getattr(module, name)
+
+
+def _beside(module_name: str, folder: Path) -> ModuleType | None:
+    path = folder / f"{module_name}.py"
+    if "." in module_name or not path.is_file():
+        return None
+    # A name of its own: two pipelines may each have a `source.py`.
+    unique = f"_factory_{module_name}_{sha256(path.read_bytes() + bytes(path)).hexdigest()[:16]}"
+    if unique not in sys.modules:
+        spec = importlib.util.spec_from_file_location(unique, path)
+        if spec is None or spec.loader is None:
+            return None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[unique] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[unique]
+            raise
+    return sys.modules[unique]

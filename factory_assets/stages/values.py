@@ -1,0 +1,144 @@
+"""What one stage hands to the next: frozen, small, JSON; the data itself stays in snapshots and MLflow."""
+
+from pydantic import BaseModel, ConfigDict
+
+from factory_assets.spec.train import Task
+from factory_resources.tables import Snapshot
+
+
+class Value(BaseModel):
+    """The result of a stage. `data_version` is a digest of everything a later stage could read of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceFile(Value):
+    """One source: a file, or what a Python source returned."""
+
+    name: str
+    """As declared, with the home's and the user's folders left out."""
+    sha256: str
+    rows: int
+    label: str | None = None
+
+
+class Ingested(Value):
+    """rows_read = snapshot.rows + quarantined_rows"""
+
+    snapshot: Snapshot
+    quarantine: Snapshot | None
+    sources: tuple[SourceFile, ...]
+    rows_read: int
+    quarantined: dict[str, int]
+    """Rule to the number of rows that broke it; a row may break several."""
+    ignored_columns: tuple[str, ...] = ()
+
+    @property
+    def quarantined_rows(self) -> int:
+        return self.quarantine.rows if self.quarantine else 0
+
+
+class Cleaned(Value):
+    """rows_in = snapshot.rows + quarantined_rows + duplicates"""
+
+    snapshot: Snapshot
+    quarantine: Snapshot | None
+    rows_in: int
+    quarantined: dict[str, int]
+    duplicates: int
+
+    @property
+    def quarantined_rows(self) -> int:
+        return self.quarantine.rows if self.quarantine else 0
+
+
+class Parts(Value):
+    """The clean rows, each in exactly one part."""
+
+    train: Snapshot
+    validation: Snapshot
+    test: Snapshot
+
+
+class Epoch(Value):
+    epoch: int
+    train_loss: float
+    validation_loss: float
+
+
+class Candidate(Value):
+    """The MLflow model version just trained."""
+
+    model: str
+    version: int
+    run_id: str
+    kind: str
+    task: Task
+    target: str
+    classes: tuple[str, ...]
+    """The classes in the order of the model's outputs; for two classes the second is the positive."""
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    digest: str
+    """SHA-256 over the model's files."""
+    history: tuple[Epoch, ...]
+    best_epoch: int | None
+    threshold: float | None
+    """Two classes: the probability, chosen on validation rows, from which a row is positive."""
+    validation: dict[str, float]
+    """Metrics on the validation rows."""
+    rows: int
+    parameters: int | None
+
+
+class GateResult(Value):
+    name: str
+    metric: str
+    value: float
+    bound: float | None
+    passed: bool
+    explanation: str
+
+
+class Slice(Value):
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, float]
+
+
+class Verdict(Value):
+    """What the test rows say of one candidate."""
+
+    candidate: Candidate
+    headline: str
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    """95 % bootstrap intervals of some metrics."""
+    baselines: dict[str, dict[str, float]]
+    """`trivial` and `linear` to their metrics on the same rows."""
+    champion: dict[str, float] | None
+    """The metrics of the champion of that moment on the same rows."""
+    champion_version: int | None
+    gates: tuple[GateResult, ...]
+    slices: tuple[Slice, ...]
+    predictions: Snapshot
+    """Identity, truth and outputs of every judged test row."""
+    pictures: dict[str, str]
+    """Title to the PNG's path below the home's pictures."""
+
+    @property
+    def passed(self) -> bool:
+        return all(gate.passed for gate in self.gates)
+
+
+class Champion(Value):
+    """The model version that serves."""
+
+    model: str
+    version: int
+    run_id: str
+    replaced: int | None
+    onnx_sha256: str
+    max_difference: float
+    compared_rows: int

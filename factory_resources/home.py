@@ -1,0 +1,108 @@
+"""Where one factory keeps everything it owns: paths and atomic writes, nothing that knows what is in them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_resources.errors import StorageError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one factory; every path below it is derived, so a home can be moved.
+
+    Raises:
+        StorageError: from `require_writable` and `write_atomic`, when the disk says no.
+    """
+
+    path: Path
+
+    @classmethod
+    def from_env(cls) -> "Home":
+        """`FACTORY_HOME`, else `.factory` beside the project (or here, when installed elsewhere)."""
+        declared = os.environ.get("FACTORY_HOME")
+        beside = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()
+        return cls(Path(declared).expanduser().resolve() if declared else beside / ".factory")
+
+    @property
+    def dagster(self) -> Path:
+        return self.path / "dagster"
+
+    @property
+    def tables(self) -> Path:
+        return self.path / "tables"
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "pictures"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.path / "artifacts"
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.path / "mlflow.db"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+    def require_writable(self) -> None:
+        """Create the folder where it is missing, and prove that it takes a file."""
+        with storage_errors(self.path):
+            self.tmp.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.tmp):
+                pass
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the home's own file system, gone afterwards whatever happens."""
+        self.require_writable()
+        folder = Path(tempfile.mkdtemp(dir=self.tmp))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def write_atomic(self, path: Path, content: bytes) -> None:
+        """Readers see the old content or the new, also after a power cut."""
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(name, path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say what the disk refused, where, and what to do.
+
+    Raises:
+        StorageError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write ({error.strerror or error})",
+            where=str(path),
+            remedy="free space or make the folder writable, or point FACTORY_HOME elsewhere",
+        ) from error

@@ -1,0 +1,32 @@
+"""Every switch that keeps a library from calling out, in one place, set before any of them is imported.
+
+Dagster's own switch is in the instance's `dagster.yaml`: the environment does not stop its UI.
+"""
+
+import os
+from types import MappingProxyType
+
+SWITCHES = MappingProxyType(
+    {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_MODEL_CATALOG_URI": "",
+        "DO_NOT_TRACK": "1",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # MLflow asks git for a commit on every run; the factory records its own code version.
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MPLBACKEND": "Agg",
+    }
+)
+
+
+def go_offline() -> None:
+    """Set every switch in this process; children inherit them. Cheap, and safe to call again."""
+    os.environ.update(SWITCHES)
+
+
+def switches_off() -> dict[str, bool]:
+    """Read each switch back, as a check: name of the variable to whether it stands as it must."""
+    return {name: os.environ.get(name) == value for name, value in SWITCHES.items()}

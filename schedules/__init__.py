@@ -1,0 +1,1 @@
+"""WHEN: nightly schedules, sensors, automation conditions. Knows no stage."""
