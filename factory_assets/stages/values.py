@@ -1,5 +1,7 @@
 """What one stage hands to the next: frozen, small, JSON; the data itself stays in snapshots and MLflow."""
 
+from hashlib import sha256
+
 from pydantic import BaseModel, ConfigDict
 
 from factory_assets.spec.train import Task
@@ -10,6 +12,10 @@ class Value(BaseModel):
     """The result of a stage. `data_version` is a digest of everything a later stage could read of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def data_version(self) -> str:
+        return sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class SourceFile(Value):
@@ -32,6 +38,12 @@ class Ingested(Value):
     quarantined: dict[str, int]
     """Rule to the number of rows that broke it; a row may break several."""
     ignored_columns: tuple[str, ...] = ()
+
+    @property
+    def data_version(self) -> str:
+        """Names of files and of columns that are not read say nothing about the rows."""
+        content = self.model_dump_json(exclude={"sources", "ignored_columns"})
+        return sha256(content.encode()).hexdigest()
 
     @property
     def quarantined_rows(self) -> int:

@@ -1,0 +1,125 @@
+"""Which code computes a stage: digests of source files, ours and the user's, and versions of libraries.
+
+Whatever could change a stage's result must be covered here, and nothing else: the reuse of results
+rests on it.
+"""
+
+import ast
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from factory_resources.errors import DeclarationError
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_OURS = ("factory_assets.stages", "factory_resources")
+# What these hold is covered otherwise, or cannot change a result.
+_APART = frozenset(
+    f"factory_resources.{name}" for name in ("errors", "home", "offline", "records", "instance")
+)
+_LIBRARIES = {
+    "ingest": ("duckdb", "pyarrow"),
+    "clean": ("duckdb",),
+    "split": ("duckdb",),
+    "train": ("torch", "lightning", "scikit-learn", "numpy", "pyarrow"),
+    "evaluate": ("scikit-learn", "numpy", "pyarrow"),
+    "deploy": ("onnx", "onnxruntime", "skl2onnx", "torch"),
+}
+
+Resolve = Callable[[str], Path | None]
+
+
+@cache
+def stage_code(stage: str) -> str:
+    """Digest of the stage's module, all it imports of ours, and the libraries it computes with."""
+    start = f"factory_assets.stages.{stage}"
+    sources = closure(_ROOT / f"{start.replace('.', '/')}.py", _ours)
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES[stage]]
+    return _digest([*(path.read_bytes() for path in sources), *(v.encode() for v in versions)])
+
+
+def user_code(reference: str, folder: Path) -> str:
+    """Digest of a user's module `pkg.module:name` and all it imports of its own package.
+
+    Raises:
+        DeclarationError: when there is no such module.
+    """
+    module = reference.partition(":")[0]
+    package = module.partition(".")[0]
+
+    def resolve(name: str) -> Path | None:
+        beside = folder / f"{name}.py"
+        if "." not in name and beside.is_file():
+            return beside
+        return _find(name) if name.partition(".")[0] == package else None
+
+    start = resolve(module)
+    if start is None:
+        raise DeclarationError(
+            f"there is no module {module!r}",
+            where=str(folder),
+            remedy="put it beside the defs.yaml, or install its package",
+        )
+    return _digest([path.read_bytes() for path in closure(start, resolve)])
+
+
+def closure(start: Path, resolve: Resolve) -> list[Path]:
+    """`start` and every file that it imports, directly or not, as far as `resolve` knows modules."""
+    found = {start}
+    waiting = [start]
+    while waiting:
+        for name in _imports(waiting.pop()):
+            path = resolve(name)
+            if path is not None and path not in found:
+                found.add(path)
+                waiting.append(path)
+    return sorted(found)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                parents = _package_of(path)
+                module = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _package_of(path: Path) -> list[str]:
+    names = []
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return names
+
+
+def _ours(name: str) -> Path | None:
+    if not name.startswith(_OURS) or name in _APART:
+        return None
+    for path in (_ROOT / f"{name.replace('.', '/')}.py", _ROOT / name.replace(".", "/") / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _find(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _digest(parts: list[bytes]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""The instance of one home, Dagster's and MLflow's: made once, alone, before anything else starts.
+
+The only module here that imports Dagster.
+"""
+
+import json
+import os
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from factory_resources.home import Home, storage_errors
+from factory_resources.offline import go_offline
+
+DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
+
+
+def prepare(home: Home) -> None:
+    """Make the home ready: settings, databases. Quick when it already is.
+
+    Two processes that start on a fresh home would both migrate its databases and break them, hence
+    the lock; what was prepared, and by which versions, is in `prepared.json`, written last.
+
+    Raises:
+        StorageError: when the home cannot be written.
+    """
+    from filelock import FileLock
+
+    go_offline()
+    home.require_writable()
+    os.environ["FACTORY_HOME"] = str(home.path)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    settings = instance_settings(os.environ.get(DATABASE_VARIABLE) is not None)
+    marker = home.path / "prepared.json"
+    wanted = json.dumps(_prepared(settings)).encode()
+    if _holds(marker, wanted) and _holds(home.dagster / "dagster.yaml", settings):
+        return
+    with storage_errors(home.path), FileLock(home.path / ".lock"):
+        if _holds(marker, wanted) and _holds(home.dagster / "dagster.yaml", settings):
+            return
+        home.write_atomic(home.dagster / "dagster.yaml", settings)
+        _make_databases(home)
+        home.write_atomic(marker, wanted)
+
+
+def instance_settings(postgres: bool) -> bytes:
+    """The instance's `dagster.yaml`; the address of a database is named, never written."""
+    settings = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
+    if postgres:
+        settings += (
+            f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
+        )
+    return settings.encode()
+
+
+def _prepared(settings: bytes) -> dict[str, str]:
+    versions = {name: version(name) for name in ("dagster", "mlflow")}
+    database = os.environ.get(DATABASE_VARIABLE, "sqlite")
+    # A digest, since the address may hold a password.
+    return {**versions, "database": sha256(database.encode()).hexdigest(), "settings": sha256(settings).hexdigest()}
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _make_databases(home: Home) -> None:
+    import dagster as dg
+
+    from factory_resources.registry import Registry
+
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        instance.get_runs(limit=1)
+        instance.get_asset_keys()
+        instance.all_instigator_state()
+    Registry(home).initialise()
