@@ -1,10 +1,22 @@
 """Immutable snapshots of tables: DuckDB's Parquet files, committed to a Delta Lake log."""
 
+import json
+import os
+import time
+from collections.abc import Iterable
+from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from factory_resources.home import Home
+from factory_resources.engine import engine_errors, identifier, literal
+from factory_resources.errors import ExpressionError, StorageError
+from factory_resources.home import Home, storage_errors
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
 
 
 class Snapshot(BaseModel):
@@ -25,3 +37,158 @@ class Snapshot(BaseModel):
 
     def path(self, home: Home) -> Path:
         return home.tables / self.table / self.file
+
+
+def write(
+    connection: "duckdb.DuckDBPyConnection", query: str, *, home: Home, table: str, folder: Path
+) -> Snapshot:
+    """Store the rows of `query`, in its order, as the newest version of `table`.
+
+    The same rows give the same bytes, and the same bytes make no second version. A crash at any
+    point leaves the table at its old version.
+
+    Args:
+        connection: a sealed engine that may write to `folder`.
+        folder: scratch on the home's own file system.
+
+    Raises:
+        ExpressionError: a column of a type that no table can hold, or a value that no type can.
+        StorageError: the disk says no.
+    """
+    with engine_errors(table):
+        described = connection.execute(f"DESCRIBE {query}").fetchall()
+        columns = {name: _stored_type(name, kind, table) for name, kind, *_ in described}
+        casts = ", ".join(
+            identifier(name)
+            if columns[name] == kind
+            else f"CAST({identifier(name)} AS {columns[name]}) AS {identifier(name)}"
+            for name, kind, *_ in described
+        )
+        scratch = folder / "snapshot.parquet"
+        copied = connection.execute(
+            f"COPY (SELECT {casts} FROM ({query})) TO {literal(str(scratch))} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
+    return _keep(scratch, home=home, table=table, rows=copied[0] if copied else 0, columns=columns)
+
+
+def read_arrow(
+    snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
+) -> "pyarrow.Table":
+    """The rows in stored order; `columns` picks and orders.
+
+    Raises:
+        StorageError: when the file is gone or damaged.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    path = snapshot.path(home)
+    try:
+        # One file, never a data set: names such as a=b in the path are no partitions.
+        return pyarrow.parquet.ParquetFile(path).read(
+            columns=None if columns is None else list(columns)
+        )
+    except (OSError, pyarrow.ArrowException) as error:
+        raise StorageError(
+            f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read ({error})",
+            where=str(path),
+            remedy="materialise the pipeline again",
+        ) from error
+
+
+def exists(snapshot: Snapshot, home: Home) -> bool:
+    """Whether the snapshot's file is there in its full length."""
+    path = snapshot.path(home)
+    return path.is_file() and path.stat().st_size == snapshot.bytes
+
+
+_TYPES = {
+    "BIGINT": "BIGINT",
+    "DOUBLE": "DOUBLE",
+    "VARCHAR": "VARCHAR",
+    "BOOLEAN": "BOOLEAN",
+    "DATE": "DATE",
+    "TIMESTAMP": "TIMESTAMP",
+    "FLOAT": "DOUBLE",
+    "UUID": "VARCHAR",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "HUGEINT"), "BIGINT"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "BIGINT"),
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
+    # Instants are kept in UTC, the engine's time zone.
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+}
+
+
+def stored_as(kind: str) -> str | None:
+    """The type in which a table holds DuckDB's `kind`; None where it holds it in no way."""
+    return "DOUBLE" if kind.startswith("DECIMAL") else _TYPES.get(kind)
+
+
+def _stored_type(name: str, kind: str, table: str) -> str:
+    stored = stored_as(kind)
+    if stored is None:
+        raise ExpressionError(
+            f"column {name!r} has type {kind}, which no table holds",
+            where=table,
+            remedy="make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)",
+        )
+    return stored
+
+
+def _keep(scratch: Path, *, home: Home, table: str, rows: int, columns: dict[str, str]) -> Snapshot:
+    with storage_errors(home.tables / table):
+        with scratch.open("rb+") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        snapshot = Snapshot(
+            table=table,
+            data_version=digest,
+            file=f"{digest}.parquet",
+            rows=rows,
+            bytes=scratch.stat().st_size,
+            columns=columns,
+        )
+        path = snapshot.path(home)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file that no log names yet is invisible, so the move before the commit is safe.
+        os.replace(scratch, path)
+    _commit(snapshot, path)
+    return snapshot
+
+
+def _commit(snapshot: Snapshot, path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+    from deltalake import CommitProperties, DeltaTable, Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.transaction import AddAction, create_table_with_add_actions
+
+    add = AddAction(
+        path=snapshot.file,
+        size=snapshot.bytes,
+        partition_values={},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": snapshot.rows}),
+    )
+    properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
+    try:
+        # Whether a column could be null changes from version to version; the table's schema does not.
+        fields = [field.with_nullable(True) for field in pyarrow.parquet.read_schema(path)]
+        schema = Schema.from_arrow(pyarrow.schema(fields))
+        folder = str(path.parent)
+        if not DeltaTable.is_deltatable(folder):
+            create_table_with_add_actions(folder, schema, [add], commit_properties=properties)
+            return
+        delta = DeltaTable(folder)
+        if [Path(uri).name for uri in delta.file_uris()] != [snapshot.file]:
+            delta.create_write_transaction(
+                [add], mode="overwrite", schema=schema, commit_properties=properties
+            )
+    except (DeltaError, OSError) as error:
+        raise StorageError(
+            f"cannot record version {snapshot.data_version[:12]} ({error})",
+            where=str(path.parent),
+            remedy="free space or make the folder writable; if another run writes it, run again",
+        ) from error
