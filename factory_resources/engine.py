@@ -1,4 +1,4 @@
-"""The sealed SQL engine: DuckDB that reaches only the files it is given. Knows nothing of what it computes."""
+"""The sealed SQL engine: DuckDB that reaches only the files it is given."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def sealed(
     *, read: Iterable[Path], write: Path, memory: str | None = None, threads: int | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """An in-memory DuckDB whose SQL can read `read`, read and write below `write`, and nothing else.
+    """An in-memory DuckDB whose SQL reads `read`, reads and writes below `write`, and no more.
 
     Args:
         read: the source files.

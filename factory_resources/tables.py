@@ -174,7 +174,7 @@ def _commit(snapshot: Snapshot, path: Path) -> None:
     )
     properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
     try:
-        # Whether a column could be null changes from version to version; the table's schema does not.
+        # Whether a column can be null changes with the rows; the schema of the table does not.
         fields = [field.with_nullable(True) for field in pyarrow.parquet.read_schema(path)]
         schema = Schema.from_arrow(pyarrow.schema(fields))
         folder = str(path.parent)
