@@ -1,0 +1,135 @@
+"""`factory …`: only what `dg` and the UI do not already do. Parses and prints; the work is in `commands`."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory_resources.errors import FactoryError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Declare, run and prove models on your own machine."""
+    from factory_resources.offline import go_offline
+
+    go_offline()
+    context.obj = debug
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A sub-command whose FactoryErrors become one line on standard error and their exit code."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except FactoryError as error:
+                if click.get_current_context().find_root().obj:
+                    raise
+                click.echo(f"error: {error}", err=True)
+                sys.exit(error.exit_code)
+
+        return main.command(name)(guarded)
+
+    return decorate
+
+
+@command("run")
+@click.argument("pipelines", nargs=-1)
+@click.option("--stages", default="", help="Only these, separated by commas.")
+@click.option("--no-reuse", is_flag=True, help="Compute every stage, also where nothing changed.")
+def run_command(pipelines: tuple[str, ...], stages: str, no_reuse: bool) -> None:
+    """Materialise PIPELINES (all of them where none is named) in this process."""
+    from factory_assets.commands.run import run
+
+    run(pipelines, stages=[s for s in stages.split(",") if s], reuse=not no_reuse, console=_console())
+
+
+@command("check")
+@click.argument("pipelines", nargs=-1)
+def check_command(pipelines: tuple[str, ...]) -> None:
+    """Find every mistake in the declarations, with file and line."""
+    from factory_assets.commands.check import check
+    from factory_assets.components.declaration import pipeline_folders
+
+    problems = check(pipelines)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if problems:
+        sys.exit(2)
+    count = len(pipelines) or len(pipeline_folders())
+    click.echo(f"{count} pipeline{'s' if count != 1 else ''}, no problems")
+
+
+@command("new")
+@click.argument("name")
+@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The data.")
+@click.option("--target", required=True, help="The column to predict.")
+@click.option("--in", "folder", type=click.Path(path_type=Path), help="Where pipelines are declared.")
+def new_command(name: str, source: Path, target: str, folder: Path | None) -> None:
+    """Profile a data file and declare a pipeline for it."""
+    from factory_assets.commands.new import new
+    from factory_assets.components.declaration import new_pipelines_folder
+
+    declared = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
+    click.echo(f"declared {declared}\nnext: factory check {name} && factory run {name}")
+
+
+@command("predict")
+@click.argument("pipeline")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet; standard output else.")
+def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
+    """Score FILE with PIPELINE's champion."""
+    from factory_assets.commands.predict import predict_file
+
+    predict_file(pipeline, file, out)
+
+
+@command("up")
+@click.option("--port", default=3000, show_default=True, help="The Dagster UI's.")
+@click.option("--mlflow-port", default=5000, show_default=True)
+def up_command(port: int, mlflow_port: int) -> None:
+    """Serve the UI, the daemon and MLflow on this machine only, until Ctrl-C."""
+    from factory_assets.commands.up import up
+
+    sys.exit(up(port, mlflow_port, _console()))
+
+
+@command("demo")
+def demo_command() -> None:
+    """Run every shipped pipeline and say what to do next."""
+    from factory_assets.commands.demo import demo
+
+    demo(_console())
+
+
+@command("env")
+def env_command() -> None:
+    """Make the home ready and print the environment that Dagster's own commands need."""
+    from factory_assets.commands.env import environment
+
+    click.echo(environment(), nl=False)
+
+
+@command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of a defs.yaml, for editors."""
+    from factory_assets.commands.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    # A pipe has no width of its own; the table needs this much.
+    return console if console.is_terminal else Console(width=120)

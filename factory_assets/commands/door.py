@@ -1,0 +1,33 @@
+"""`python -m factory_assets.commands.door`: Dagster's web server behind the factory's guard.
+
+Takes the options of `dagster-webserver`. Refuses to serve an instance with telemetry on: its pages
+would load a script from elsewhere.
+"""
+
+import sys
+from typing import Any
+
+from factory_resources.guard import Guard
+from factory_resources.offline import go_offline
+
+
+def main() -> None:
+    go_offline()
+    import dagster as dg
+    from dagster_webserver import cli
+
+    with dg.DagsterInstance.get() as instance:
+        if instance.telemetry_enabled:
+            sys.exit("error: telemetry is on in dagster.yaml; start with `factory up`")
+    create = cli.create_app_from_workspace_process_context
+
+    def guarded(*args: Any, **kwargs: Any) -> Guard:
+        return Guard(create(*args, **kwargs))
+
+    # The server has no other place to put something before its own middleware and static files.
+    cli.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
+    cli.cli()
+
+
+if __name__ == "__main__":
+    main()

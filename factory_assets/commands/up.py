@@ -1,0 +1,158 @@
+"""`factory up`: the code server, the UI, the daemon and MLflow, on loopback, as one thing to start and stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from factory_resources.errors import FactoryError
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+
+HOST = "127.0.0.1"
+_PATIENCE = 120.0
+_GRACE = 15.0
+
+
+def up(port: int, mlflow_port: int, console: Console) -> int:
+    """Serve until Ctrl-C or SIGTERM; the exit code is 0 then, 1 when a service died by itself.
+
+    Raises:
+        FactoryError: when a port is taken, the home is in use, or a service does not start.
+    """
+    for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
+        _require_free(name, number)
+    home = Home.from_env()
+    prepare(home)
+    os.environ["FACTORY_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
+    lock = FileLock(home.path / ".up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise FactoryError(
+            "this factory is up already", where=str(home.path), remedy="stop it first"
+        ) from error
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    services: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        return _serve(home, port, mlflow_port, console, services, stop)
+    finally:
+        _stop(services)
+        lock.release()
+
+
+def commands(home: Home, port: int, mlflow_port: int) -> Mapping[str, list[str]]:
+    """Each service's command line. One code server, so that UI and daemon do not load their own."""
+    # Not in the home: the path of a socket may have 107 characters at most.
+    socket_path = Path(tempfile.mkdtemp(prefix="factory-")) / "code.sock"
+    workspace = home.path / "workspace.yaml"
+    home.write_atomic(
+        workspace,
+        f"load_from:\n  - grpc_server: {{socket: '{socket_path}', location_name: factory}}\n".encode(),
+    )
+    python = [sys.executable, "-m"]
+    code = ["dagster", "code-server", "start", "-m", "factory_assets.definitions"]
+    code += ["--use-python-environment-entry-point"]
+    return {
+        "code": [*python, *code, "--socket", str(socket_path), "--location-name", "factory"],
+        "ui": [*python, "factory_assets.commands.door", "-w", str(workspace), "-h", HOST, "-p", str(port)],
+        "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
+        "mlflow": [*python, "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"],
+    }
+
+
+def _serve(
+    home: Home,
+    port: int,
+    mlflow_port: int,
+    console: Console,
+    services: dict[str, subprocess.Popen[bytes]],
+    stop: threading.Event,
+) -> int:
+    logs = home.path / "logs"
+    logs.mkdir(exist_ok=True)
+    pages = {"ui": f"http://{HOST}:{port}", "mlflow": f"http://{HOST}:{mlflow_port}"}
+    with console.status("starting"):
+        for name, command in commands(home, port, mlflow_port).items():
+            with (logs / f"{name}.log").open("wb") as log:
+                services[name] = subprocess.Popen(  # noqa: S603 - our own command lines
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                )
+        for name, page in pages.items():
+            _await(name, page, services, logs, stop)
+    if not stop.is_set():
+        console.print(f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\nCtrl-C stops all")
+    while not stop.wait(0.5):
+        _require_alive(services, logs)
+    return 0
+
+
+def _await(
+    name: str,
+    page: str,
+    services: Mapping[str, subprocess.Popen[bytes]],
+    logs: Path,
+    stop: threading.Event,
+) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not stop.wait(0.3):
+        _require_alive(services, logs)
+        try:
+            with urllib.request.urlopen(page, timeout=5):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise _fault(name, "does not answer", logs) from None
+
+
+def _require_alive(services: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    for name, process in services.items():
+        if process.poll() is not None:
+            raise _fault(name, f"ended by itself (code {process.returncode})", logs)
+
+
+def _fault(name: str, what: str, logs: Path) -> FactoryError:
+    log = logs / f"{name}.log"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1] if lines else "its log is empty"
+    fault = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")
+    fault.exit_code = 1
+    return fault
+
+
+def _require_free(option: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise FactoryError(
+                f"port {port} is not free ({error.strerror})", remedy=f"choose another with {option}"
+            ) from error
+
+
+def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Ask every service's whole group to end; after a while, make it."""
+    running = [process for process in services.values() if process.poll() is None]
+    for process in running:
+        os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
+    for process in running:
+        try:
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,198 @@
+"""What a person sees of each stage in the Dagster UI: metadata and checks, from the stage's value."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.components import words
+from factory_assets.spec import Pipeline
+from factory_assets.stages.runner import Call, Outcome, Stage
+from factory_assets.stages.values import Candidate, Champion, Cleaned, Ingested, Parts, Verdict
+from factory_resources.tables import Snapshot
+
+Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
+
+
+def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
+    """The checks of a stage; all of them block what follows in the same run."""
+    names: Mapping[str, str] = _CHECKS.get(stage, {})
+    if stage == "evaluate":
+        names = {f"gate_{g.name}": f"{g.metric} of the test rows" for g in pipeline.spec.evaluate.gates}
+    return [
+        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=True)
+        for name, what in names.items()
+    ]
+
+
+_CHECKS: dict[Stage, dict[str, str]] = {
+    "ingest": {"contract": "Few enough rows break the contract."},
+    "clean": {"conservation": "Every row is clean, in quarantine, or a counted duplicate."},
+    "split": {"no_overlap": "The parts add up to the clean rows; none is empty."},
+    "deploy": {"parity": "The exported model computes what the trained one does."},
+}
+
+
+def describe(call: Call, outcome: Outcome) -> Description:
+    """The metadata and check results of a stage's value, reused or new."""
+    value = outcome.value
+    match value:
+        case Ingested():
+            metadata, checks = _ingested(call, value)
+        case Cleaned():
+            metadata, checks = _cleaned(call, value)
+        case Parts():
+            metadata, checks = _parts(call, value)
+        case Candidate():
+            metadata, checks = _candidate(call, value)
+        case Verdict():
+            metadata, checks = _verdict(call, value)
+        case Champion():
+            metadata, checks = _champion(call, value)
+        case _:
+            raise TypeError(f"no description of {type(value).__name__}")
+    record = outcome.record
+    metadata |= {
+        "reused": outcome.reused,
+        "computed by run": record.run_id,
+        "computed at": record.finished,
+        "seconds": record.seconds,
+        "peak memory [MB]": record.megabytes,
+    }
+    return metadata, checks
+
+
+def _check(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:
+    key = [call.pipeline.name, call.stage]
+    return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
+
+
+def _table(call: Call, snapshot: Snapshot) -> dict[str, Any]:
+    columns = [
+        dg.TableColumn(name, kind, description=words.column(call.pipeline, name))
+        for name, kind in snapshot.columns.items()
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/row_count": snapshot.rows,
+        "dagster/uri": str(snapshot.path(call.home)),
+        "size [MB]": snapshot.bytes / 1e6,
+        "preview": dg.MetadataValue.md(words.preview(call.pipeline, snapshot, call.home)),
+    }
+
+
+def _quarantine(call: Call, quarantined: dict[str, int], snapshot: Snapshot | None) -> dict[str, Any]:
+    text = words.quarantine(call.pipeline, quarantined, snapshot, call.home)
+    return {"quarantine": dg.MetadataValue.md(text), "rows quarantined": snapshot.rows if snapshot else 0}
+
+
+def _ingested(call: Call, value: Ingested) -> Description:
+    limit = call.pipeline.spec.ingest.max_quarantine
+    share = value.quarantined_rows / value.rows_read
+    metadata = {
+        **_table(call, value.snapshot),
+        **_quarantine(call, value.quarantined, value.quarantine),
+        "rows read": value.rows_read,
+        "sources": dg.MetadataValue.md(words.sources(value.sources)),
+        "columns not read": ", ".join(value.ignored_columns) or "none",
+    }
+    check = _check(call, "contract", share <= limit, share=share, limit=limit)
+    return metadata, [check]
+
+
+def _cleaned(call: Call, value: Cleaned) -> Description:
+    metadata = {
+        **_table(call, value.snapshot),
+        **_quarantine(call, value.quarantined, value.quarantine),
+        "rows in": value.rows_in,
+        "duplicates dropped": value.duplicates,
+    }
+    counts = {
+        "rows in": value.rows_in,
+        "clean": value.snapshot.rows,
+        "quarantined": value.quarantined_rows,
+        "duplicates": value.duplicates,
+    }
+    whole = value.rows_in == value.snapshot.rows + value.quarantined_rows + value.duplicates
+    return metadata, [_check(call, "conservation", whole, **counts)]
+
+
+def _parts(call: Call, value: Parts) -> Description:
+    rows = {name: getattr(value, name).rows for name in ("train", "validation", "test")}
+    metadata = {
+        **_table(call, value.train),
+        **{f"{name} rows": count for name, count in rows.items()},
+        "dagster/row_count": sum(rows.values()),
+        "preview": dg.MetadataValue.md(
+            "Training rows:\n\n" + words.preview(call.pipeline, value.train, call.home)
+        ),
+    }
+    clean = words.rows_before_split(call)
+    whole = sum(rows.values()) == clean and all(rows.values())
+    return metadata, [_check(call, "no_overlap", whole, clean=clean, **rows)]
+
+
+def _candidate(call: Call, value: Candidate) -> Description:
+    metadata: dict[str, Any] = {
+        "model version": f"{value.model} v{value.version}",
+        "mlflow": dg.MetadataValue.md(words.mlflow_links(value)),
+        "model": value.kind,
+        "task": value.task,
+        "training rows": value.rows,
+        "digest": value.digest,
+        "inputs": ", ".join((*value.numeric, *value.categorical)),
+        **{f"validation {name}": number for name, number in value.validation.items()},
+    }
+    if value.history:
+        from factory_assets.stages.plots import loss_curve
+
+        metadata["loss curve"] = dg.MetadataValue.md(words.picture("loss curve", loss_curve(value)))
+        metadata["best epoch"] = value.best_epoch
+    return metadata, []
+
+
+def _verdict(call: Call, value: Verdict) -> Description:
+    pictures = {
+        title: dg.MetadataValue.md(words.picture(title, (call.home.pictures / path).read_bytes()))
+        for title, path in value.pictures.items()
+    }
+    metadata = {
+        **dict(value.metrics.items()),
+        "result": dg.MetadataValue.md(words.verdict(value)),
+        **pictures,
+        "slices": dg.MetadataValue.md(words.slices(value)),
+        "mlflow": dg.MetadataValue.md(words.mlflow_links(value.candidate)),
+        "test rows": value.predictions.rows,
+    }
+    checks = [
+        _check(
+            call,
+            f"gate_{gate.name}",
+            gate.passed,
+            value=gate.value,
+            **({"bound": gate.bound} if gate.bound is not None else {}),
+            explanation=gate.explanation,
+        )
+        for gate in value.gates
+    ]
+    return metadata, checks
+
+
+def _champion(call: Call, value: Champion) -> Description:
+    metadata = {
+        "champion": f"{value.model} v{value.version}",
+        "replaced": f"v{value.replaced}" if value.replaced else "none",
+        "onnx sha256": value.onnx_sha256,
+        "mlflow": dg.MetadataValue.md(words.mlflow_links(value)),
+        "largest difference": value.max_difference,
+    }
+    limit = call.pipeline.spec.deploy.max_difference
+    check = _check(
+        call,
+        "parity",
+        value.max_difference <= limit,
+        difference=value.max_difference,
+        limit=limit,
+        rows=value.compared_rows,
+    )
+    return metadata, [check]

@@ -1,0 +1,20 @@
+"""Who wants to know how a run is going: the terminal, or only Dagster's own log."""
+
+from factory_assets.stages.runner import Outcome, Stage
+from factory_resources.errors import FactoryError
+
+
+class Progress:
+    """Told about each stage as it happens; this one keeps silent. A resource, so that a caller can listen."""
+
+    def started(self, pipeline: str, stage: Stage) -> None:
+        """A stage begins."""
+
+    def step(self, message: str) -> None:
+        """Something within the stage, such as an epoch."""
+
+    def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
+        """A stage has its value, computed or reused."""
+
+    def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
+        """A stage cannot have a value, for a reason that a person can act on."""

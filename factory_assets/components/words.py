@@ -1,0 +1,124 @@
+"""Markdown for the asset pages: previews, tables, pictures, links. No Dagster."""
+
+import base64
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.stages.runner import Call
+from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Verdict
+from factory_resources.home import Home
+from factory_resources.records import Records
+from factory_resources.tables import Snapshot
+
+_ROWS = 8
+_COLUMNS = 24
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; cells are shortened and cannot break out of it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    text = text if len(text) <= 40 else text[:39] + "…"
+    for character, harmless in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\n", " "), ("`", "'")):
+        text = text.replace(character, harmless)
+    return text
+
+
+def column(pipeline: Pipeline, name: str) -> str | None:
+    """What the declaration says of a column."""
+    if name in IDENTITY:
+        return "Which source file (SHA-256) and which row of it this row came from."
+    if name in pipeline.spec.clean.derive:
+        return f"= {pipeline.spec.clean.derive[name]}"
+    promised = next((c for c in pipeline.spec.ingest.contract if c.name == name), None)
+    if promised is None:
+        return None
+    unit = f"[{promised.unit}]" if promised.unit else None
+    return " ".join(filter(None, (promised.description, unit, promised.sensitive))) or None
+
+
+def preview(pipeline: Pipeline, snapshot: Snapshot, home: Home) -> str:
+    """The first rows, without the columns that are nobody's business."""
+    if pipeline.spec.risk.tier == "high":
+        return "Not shown: the pipeline's risk is high."
+    hidden = {c.name for c in pipeline.spec.ingest.contract if c.sensitive}
+    shown = [c for c in snapshot.columns if c not in hidden and c not in IDENTITY][:_COLUMNS]
+    rows = _first_rows(snapshot, home, shown)
+    left_out = f"\n\nNot shown, being sensitive: {', '.join(sorted(hidden))}." if hidden else ""
+    return table(shown, rows) + left_out
+
+
+def _first_rows(snapshot: Snapshot, home: Home, columns: list[str]) -> list[list[Any]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(snapshot.path(home)) as file:
+        batch = next(file.iter_batches(batch_size=_ROWS, columns=columns), None)
+    return [] if batch is None else [[row[c] for c in columns] for row in batch.to_pylist()]
+
+
+def quarantine(
+    pipeline: Pipeline, quarantined: dict[str, int], snapshot: Snapshot | None, home: Home
+) -> str:
+    """How many rows broke each rule, and the first of them."""
+    if snapshot is None:
+        return "No row broke a rule."
+    by_rule = table(("rule", "rows"), sorted(quarantined.items(), key=lambda item: -item[1]))
+    return f"{by_rule}\n\n{preview(pipeline, snapshot, home)}"
+
+
+def sources(files: Sequence[SourceFile]) -> str:
+    rows = [(f.name, f.label, f.rows, f.sha256) for f in files]
+    header = ("source", "label", "rows", "SHA-256")
+    return "\n".join(
+        [
+            "| " + " | ".join(header) + " |",
+            "|---|---|---|---|",
+            *(f"| {_cell(n)} | {_cell(label)} | {r} | {sha} |" for n, label, r, sha in rows),
+        ]
+    )
+
+
+def picture(title: str, png: bytes) -> str:
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def mlflow_links(value: Candidate | Champion) -> str:
+    """The run and the version in MLflow's own UI, as `factory up` serves it."""
+    ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:5000")
+    version = f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
+    return f"[run {value.run_id[:8]}]({ui}/#/runs/{value.run_id}) · {version}"
+
+
+def verdict(value: Verdict) -> str:
+    """Metrics beside the baselines' and the champion's, and what each gate said."""
+    others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
+    rows = []
+    for name, number in value.metrics.items():
+        low, high = value.intervals.get(name, (None, None))
+        interval = "" if low is None else f"{low:.4g} to {high:.4g}"
+        rows.append((name, number, interval, *(metrics.get(name) for metrics in others.values())))
+    numbers = table(("metric", "candidate", "95 % interval", *others), rows)
+    gates = table(
+        ("gate", "passed", "why"),
+        [(gate.name, "yes" if gate.passed else "NO", gate.explanation) for gate in value.gates],
+    )
+    return f"{numbers}\n\n{gates if value.gates else 'No gate is declared.'}"
+
+
+def slices(value: Verdict) -> str:
+    if not value.slices:
+        return "No slice is declared."
+    names = list(dict.fromkeys(name for s in value.slices for name in s.metrics))
+    rows = [(s.column, s.value, s.rows, *(s.metrics.get(n) for n in names)) for s in value.slices]
+    return table(("column", "value", "rows", *names), rows)
+
+
+def rows_before_split(call: Call) -> int:
+    record = Records(call.home).latest(call.pipeline.name, "clean")
+    return Cleaned.model_validate(record.value).snapshot.rows if record else 0

@@ -1,0 +1,48 @@
+"""The code location: every declared pipeline, and what they share. The one place where it all meets."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.components.broken import broken_pipeline
+from factory_assets.components.declaration import load_pipeline, pipeline_folders
+from factory_assets.components.model_pipeline import build_pipeline
+from factory_assets.components.progress import Progress
+from factory_resources.home import Home
+from factory_resources.offline import go_offline
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs(pipeline_folders())
+
+
+def build_defs(
+    folders: Sequence[Path], *, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The definitions of the pipelines declared in `folders`.
+
+    Args:
+        folders: one folder a pipeline, each with its `defs.yaml`.
+        resource_overrides: resources to use instead of the usual ones, by name.
+    """
+    go_offline()
+    resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
+    return dg.Definitions.merge(
+        dg.Definitions(resources=resources, executor=dg.in_process_executor),
+        *(pipeline_defs(folder) for folder in folders),
+    )
+
+
+def pipeline_defs(folder: Path) -> dg.Definitions:
+    """A pipeline's definitions, or one red asset that says why it has none.
+
+    Dagster drops the whole code location when a single declaration is wrong; a factory keeps its
+    other pipelines running.
+    """
+    try:
+        return build_pipeline(load_pipeline(folder))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a pipeline stays in it
+        return dg.Definitions(assets=[broken_pipeline(folder.name, error)])
