@@ -1,0 +1,29 @@
+"""Fixtures that every part of the tests may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home import PROJECT, Home
+from factory_resources.offline import go_offline
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> None:
+    go_offline()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home of the test's own."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data sets, where it is there."""
+    folder = Path(os.environ.get("FACTORY_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is missing (set FACTORY_DATA)")
+    return folder

@@ -1,0 +1,56 @@
+"""What counts as the code of a stage."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_assets.stages import code
+from factory_resources.errors import DeclarationError
+
+_STAGES = Path(code.__file__).parent
+
+
+def _closure(stage: str) -> set[str]:
+    return {path.name for path in code.closure(_STAGES / f"{stage}.py", code._ours)}
+
+
+def test_the_stage_and_what_it_imports() -> None:
+    assert {"clean.py", "engine.py", "tables.py"} <= _closure("clean")
+    assert {"train.py", "features.py", "registry.py"} <= _closure("train")
+
+
+def test_training_is_no_part_of_cleaning() -> None:
+    assert not {"train.py", "features.py", "registry.py", "evaluate.py"} & _closure("clean")
+    assert "evaluate.py" not in _closure("train")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "lab_for_code_test"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "model.py").write_text("import json\nfrom .layers import Layer\n")
+    (folder / "layers.py").write_text("class Layer: ...\n")
+    (folder / "unrelated.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def test_an_edit_of_an_imported_module_is_noticed(package: Path, tmp_path: Path) -> None:
+    before = code.user_code("lab_for_code_test.model:Net", tmp_path)
+    (package / "unrelated.py").write_text("x = 2\n")
+    assert code.user_code("lab_for_code_test.model:Net", tmp_path) == before
+    (package / "layers.py").write_text("class Layer: size = 3\n")
+    assert code.user_code("lab_for_code_test.model:Net", tmp_path) != before
+
+
+def test_a_module_beside_the_declaration(tmp_path: Path) -> None:
+    (tmp_path / "source.py").write_text("def load(): ...\n")
+    before = code.user_code("source:load", tmp_path)
+    (tmp_path / "source.py").write_text("def load(): return 1\n")
+    assert code.user_code("source:load", tmp_path) != before
+
+
+def test_a_missing_module_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="there is no module 'nowhere_at_all'"):
+        code.user_code("nowhere_at_all:load", tmp_path)

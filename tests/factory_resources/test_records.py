@@ -1,0 +1,47 @@
+"""Records are found by key, and the latest is the last one made or reused."""
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home import Home
+from factory_resources.records import Record, Records
+
+
+def _record(key: str) -> Record:
+    return Record(
+        pipeline="p",
+        stage="clean",
+        key=key,
+        value={"rows": 3},
+        data_version=f"version of {key}",
+        run_id="r",
+        seconds=1.5,
+        megabytes=10.0,
+        finished="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_found_by_key(home: Home) -> None:
+    records = Records(home)
+    records.save(_record("a"))
+    assert records.find("p", "clean", "a") == _record("a")
+    assert records.find("p", "clean", "b") is None
+    assert records.latest("p", "train") is None
+
+
+def test_older_record_becomes_the_latest_again(home: Home) -> None:
+    records = Records(home)
+    records.save(_record("a"))
+    records.save(_record("b"))
+    assert records.latest("p", "clean") == _record("b")
+    records.point(_record("a"))
+    assert records.latest("p", "clean") == _record("a")
+    assert records.find("p", "clean", "b") is not None
+
+
+def test_damaged_record_says_what_to_do(home: Home) -> None:
+    records = Records(home)
+    records.save(_record("a"))
+    (home.records / "p" / "clean" / "a.json").write_text("{")
+    with pytest.raises(StorageError, match=r"a\.json: the record is damaged; delete it"):
+        records.find("p", "clean", "a")
