@@ -1,4 +1,4 @@
-"""The vocabulary of `defs.yaml`: strict frozen models, pure data. Imports no Dagster and nothing of ours."""
+"""The vocabulary of `defs.yaml`: strict frozen models, pure data; no Dagster, nothing of ours."""
 
 from factory_assets.spec.base import IDENTITY, Spec
 from factory_assets.spec.clean import Clean, Windows

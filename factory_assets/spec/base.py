@@ -5,13 +5,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 IDENTITY = ("_file", "_row")
-"""The columns that every snapshot carries: the digest of the source file, and the row of it (from 1)."""
+"""The columns of every snapshot: the digest of the source file, and the row of it (from 1)."""
 
 
 class Spec(BaseModel):
     """A part of a declaration: unknown keys are mistakes, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def _as_tuple(value: Any) -> Any:
@@ -31,10 +33,17 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^_]"
 Expression = Annotated[str, Field(min_length=1, max_length=10_000)]
 """One DuckDB SQL expression over the columns of the table."""
 Reference = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["pkg.module:name"])
+    str,
+    Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["pkg.module:name"]),
 ]
 """A Python object, `pkg.module:name`; a module beside the `defs.yaml` is found first."""
-Columns = Annotated[tuple[ColumnName, ...], BeforeValidator(_one_or_many)]
+Columns = Annotated[
+    tuple[ColumnName, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=ColumnName | tuple[ColumnName, ...]),
+]
 """One column or a list of them."""
-Strings = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Strings = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
+]
 """One string or a list of them."""

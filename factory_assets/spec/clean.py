@@ -1,4 +1,4 @@
-"""How trusted rows are made: rules, duplicates, derived columns, sliding windows. All in SQL expressions."""
+"""How trusted rows are made: rules, duplicates, derived columns, windows; all SQL expressions."""
 
 from typing import Annotated, Literal
 
@@ -19,17 +19,32 @@ class Windows(Spec):
     size: Annotated[int, Field(ge=2, le=100_000)]
     """How many rows a window has, the current one included; the first rows have shorter ones."""
     columns: Annotated[Columns, Field(min_length=1)]
-    statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = ("mean", "std", "slope")
+    statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = (
+        "mean",
+        "std",
+        "slope",
+    )
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The columns that the windows add, in order."""
+        return tuple(f"{column}_{name}" for column in self.columns for name in self.statistics)
 
 
 class Clean(Spec):
-    """Turn ingested rows into trusted ones; every row is kept, quarantined or a counted duplicate."""
+    """Make ingested rows trusted; each row is kept, quarantined or a counted duplicate."""
 
     where: dict[Name, Expression] = {}
     """Named rules; a row for which one is false goes to quarantine under that name. Unknown (null)
     is not false, as in an SQL check constraint."""
     deduplicate: Columns = ()
-    """The columns that make a row's key: the first row of each key stays, later ones are dropped."""
+    """The columns that make a row's key: the first row of each key stays, later ones are dropped
+    and counted."""
     derive: dict[ColumnName, Expression] = {}
     """New columns, each from the source's columns and those derived before it."""
     windows: Windows | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that cleaning adds, in order."""
+        return (*self.derive, *(self.windows.added if self.windows else ()))

@@ -42,7 +42,9 @@ class Gate(Spec):
     def _one_comparison(self) -> Self:
         given = [c for c in _COMPARISONS if getattr(self, c) is not None]
         if len(given) != 1:
-            raise ValueError(f"a gate needs exactly one of {', '.join(_COMPARISONS)}; has {given or 'none'}")
+            raise ValueError(
+                f"a gate needs exactly one of {', '.join(_COMPARISONS)}; has {given or 'none'}"
+            )
         return self
 
     @property

@@ -14,6 +14,7 @@ from factory_assets.spec.cron import check_cron
 from factory_assets.spec.evaluate import Deploy, Evaluate
 from factory_assets.spec.source import Ingest
 from factory_assets.spec.split import SplitRule
+from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Train
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
@@ -29,7 +30,9 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {value!r}; use a name such as Europe/Berlin") from error
+        raise ValueError(
+            f"unknown time zone {value!r}; use a name such as Europe/Berlin"
+        ) from error
     return value
 
 
@@ -77,25 +80,24 @@ class PipelineSpec(Spec):
     def _columns_exist(self) -> Self:
         if not self.ingest.contract:
             return self
-        known = self.columns()
-        for where, name in self.named_columns():
-            if name not in known:
-                raise ValueError(f"{where}: no column {name!r}; there are {', '.join(known)}")
+        if unknown := self.unknown_columns(self.columns()):
+            raise ValueError("\n".join(unknown))
         return self
+
+    def unknown_columns(self, known: tuple[str, ...]) -> list[str]:
+        """One line for each named column that is not `known`: where, which, and what was meant."""
+        return [
+            f"{where}: no column {name!r}; {suggest(name, known)}"
+            for where, name in self.named_columns()
+            if name not in known
+        ]
 
     def columns(self) -> tuple[str, ...]:
         """The columns of the clean table, as far as the declaration names them."""
-        label = getattr(self.ingest.source, "label", None)
-        windows = self.clean.windows
-        return (
-            *(column.name for column in self.ingest.contract),
-            *((label,) if label else ()),
-            *self.clean.derive,
-            *(f"{c}_{s}" for c in (windows.columns if windows else ()) for s in windows.statistics),  # type: ignore[union-attr]
-        )
+        return (*self.ingest.columns, *self.clean.columns)
 
     def named_columns(self) -> list[tuple[str, str]]:
-        """Every use of a column by name outside an expression: (where in the declaration, column)."""
+        """Each use of a column by name outside an expression: (where it stands, column)."""
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
         uses = [
@@ -107,9 +109,12 @@ class PipelineSpec(Spec):
             ("split.time", [split.time]),
             ("split.given.column", [given]),
             ("clean.deduplicate", self.clean.deduplicate),
-            ("clean.windows", [windows.by, windows.order, *windows.columns] if windows else []),
+            ("clean.windows.by", [windows.by] if windows else []),
+            ("clean.windows.order", [windows.order] if windows else []),
+            ("clean.windows.columns", windows.columns if windows else []),
             ("evaluate.slices", self.evaluate.slices),
-            ("evaluate.last", [last.by, last.order] if last else []),
+            ("evaluate.last.by", [last.by] if last else []),
+            ("evaluate.last.order", [last.order] if last else []),
         ]
         return [(where, name) for where, names in uses for name in names if name is not None]
 

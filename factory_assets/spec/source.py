@@ -24,7 +24,7 @@ class FileSource(Spec):
     format: FileFormat | None = None
     """Read from the file's name where it is left out; `csv` is any separated text."""
     delimiter: Annotated[str | None, Field(min_length=1, max_length=4)] = None
-    """The separator of text files; a blank takes any run of blanks. Found by itself where left out."""
+    """The separator of text files; a blank takes any run of blanks. Found where left out."""
     header: bool = True
     """Whether the first line of a text file names the columns."""
     columns: Columns = ()
@@ -59,13 +59,16 @@ class PythonSource(Spec):
     again only after a change of them, of its arguments or of its code; otherwise on every run."""
 
 
-def _kind(value: Any) -> str:
-    given = value if isinstance(value, dict) else vars(value)
+def _kind(value: Any) -> str | None:
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", None)
+    if given is None:
+        return None
     return "python" if "python" in given else "files"
 
 
 Source = Annotated[
-    Annotated[FileSource, Tag("files")] | Annotated[PythonSource, Tag("python")], Discriminator(_kind)
+    Annotated[FileSource, Tag("files")] | Annotated[PythonSource, Tag("python")],
+    Discriminator(_kind),
 ]
 
 
@@ -74,11 +77,20 @@ class Ingest(Spec):
 
     source: Source
     contract: Contract = ()
-    """The promised columns; others are not read. Without a contract all are, typed by their values."""
+    """The promised columns; others are not read. Without a contract all are read, and typed by
+    their values."""
     missing: Strings = ("",)
     """Tokens that mean "no value" in every column."""
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.5
     """The largest share of rows that may go to quarantine before the pipeline stops."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a contract promises, and that of the labels; none without a contract."""
+        label = self.source.label if isinstance(self.source, FileSource) else None
+        if not self.contract:
+            return ()
+        return (*(column.name for column in self.contract), *((label,) if label else ()))
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -16,7 +16,8 @@ class Given(Spec):
     test: Strings
     """The values of the column that mark test rows; the others train (and validate)."""
     validation: Strings = ()
-    """The values that mark validation rows; without it, `split.validation` is drawn from the rest."""
+    """The values that mark validation rows; without them `split.validation` is drawn from the
+    rest."""
 
 
 class SplitRule(Spec):

@@ -68,7 +68,7 @@ class GradientBoosting(Spec):
 
 
 def _kind(value: Any) -> str | None:
-    given = value if isinstance(value, dict) else vars(value)
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return "python" if "python" in given else given.get("kind")
 
 
