@@ -1,4 +1,7 @@
-"""WHAT is made: the declared pipelines, their vocabulary, their stages and their wiring to Dagster."""
+"""WHAT is made: the declared pipelines.
+
+Their vocabulary, their stages and their wiring to Dagster.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,7 @@
-"""`factory …`: only what `dg` and the UI do not already do. Parses and prints; the work is in `commands`."""
+"""`factory …`: only what `dg` and the UI do not already do.
+
+Parses and prints; the work is in `commands`.
+"""
 
 import sys
 from collections.abc import Callable
@@ -49,7 +52,12 @@ def run_command(pipelines: tuple[str, ...], stages: str, no_reuse: bool) -> None
     """Materialise PIPELINES (all of them where none is named) in this process."""
     from factory_assets.commands.run import run
 
-    run(pipelines, stages=[s for s in stages.split(",") if s], reuse=not no_reuse, console=_console())
+    run(
+        pipelines,
+        stages=[s for s in stages.split(",") if s],
+        reuse=not no_reuse,
+        console=_console(),
+    )
 
 
 @command("check")
@@ -72,7 +80,9 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The data.")
 @click.option("--target", required=True, help="The column to predict.")
-@click.option("--in", "folder", type=click.Path(path_type=Path), help="Where pipelines are declared.")
+@click.option(
+    "--in", "folder", type=click.Path(path_type=Path), help="Where pipelines are declared."
+)
 def new_command(name: str, source: Path, target: str, folder: Path | None) -> None:
     """Profile a data file and declare a pipeline for it."""
     from factory_assets.commands.new import new
@@ -85,7 +95,9 @@ def new_command(name: str, source: Path, target: str, folder: Path | None) -> No
 @command("predict")
 @click.argument("pipeline")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet; standard output else.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="CSV or Parquet; standard output else."
+)
 def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
     """Score FILE with PIPELINE's champion."""
     from factory_assets.commands.predict import predict_file

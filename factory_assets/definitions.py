@@ -1,4 +1,7 @@
-"""The code location: every declared pipeline, and what they share. The one place where it all meets."""
+"""The code location: every declared pipeline, and what they share.
+
+The one place where it all meets.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,1 +1,4 @@
-"""WITH WHAT: one module an outside system or capability. Nothing here knows assets, spec or Dagster."""
+"""WITH WHAT: one module an outside system or capability.
+
+Nothing here knows assets, spec or Dagster.
+"""

@@ -1,7 +1,7 @@
-"""The guard before every web page of the factory: who may ask, and what a page may load. Plain ASGI.
+"""The guard before every web page of the factory: who may ask, what a page may load. Plain ASGI.
 
-Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET, so that a picture on
-a foreign page could launch a run.
+Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET, so that a picture
+on a foreign page could launch a run.
 """
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -26,14 +26,16 @@ _OWN_HEADERS = frozenset(name for name, _ in _HEADERS) | {b"content-security-pol
 
 
 class Guard:
-    """Refuses foreign hosts, cross-site writes and sockets, and GraphQL by GET; sets the page's policy.
+    """Refuses foreign hosts, cross-site writes and GraphQL by GET; sets the page's policy.
 
     Args:
         app: what is guarded.
         hosts: the host names, without port, by which this machine may be addressed.
     """
 
-    def __init__(self, app: App, hosts: Collection[str] = ("127.0.0.1", "localhost", "::1")) -> None:
+    def __init__(
+        self, app: App, hosts: Collection[str] = ("127.0.0.1", "localhost", "::1")
+    ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
 
@@ -46,7 +48,10 @@ class Guard:
             await self._app(scope, receive, _with_policy(send))
 
     def _refusal(self, scope: Message) -> str | None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
         host = headers.get("host", "")
         if _without_port(host) not in self._hosts:
             return "unknown host"

@@ -1,4 +1,7 @@
-"""Where one factory keeps everything it owns: paths and atomic writes, nothing that knows what is in them."""
+"""Where one factory keeps everything it owns.
+
+Paths and atomic writes, nothing that knows what is in them.
+"""
 
 import os
 import shutil
@@ -25,7 +28,7 @@ class Home:
 
     @classmethod
     def from_env(cls) -> "Home":
-        """`FACTORY_HOME`, else `.factory` beside the project (or here, when installed elsewhere)."""
+        """`FACTORY_HOME`, else `.factory` beside the project (here, when installed elsewhere)."""
         declared = os.environ.get("FACTORY_HOME")
         beside = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()
         return cls(Path(declared).expanduser().resolve() if declared else beside / ".factory")

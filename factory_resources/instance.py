@@ -47,9 +47,7 @@ def instance_settings(postgres: bool) -> bytes:
     """The instance's `dagster.yaml`; the address of a database is named, never written."""
     settings = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
     if postgres:
-        settings += (
-            f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
-        )
+        settings += f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
     return settings.encode()
 
 
@@ -57,7 +55,11 @@ def _prepared(settings: bytes) -> dict[str, str]:
     versions = {name: version(name) for name in ("dagster", "mlflow")}
     database = os.environ.get(DATABASE_VARIABLE, "sqlite")
     # A digest, since the address may hold a password.
-    return {**versions, "database": sha256(database.encode()).hexdigest(), "settings": sha256(settings).hexdigest()}
+    return {
+        **versions,
+        "database": sha256(database.encode()).hexdigest(),
+        "settings": sha256(settings).hexdigest(),
+    }
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Every switch that keeps a library from calling out, in one place, set before any of them is imported.
+"""Every switch that keeps a library from calling out, in one place, set before the import.
 
 Dagster's own switch is in the instance's `dagster.yaml`: the environment does not stop its UI.
 """

@@ -1,7 +1,7 @@
-"""What each stage has computed, by the key of everything that went into it: the memory behind reuse.
+"""What each stage has computed, by the key of all that went into it: the memory of reuse.
 
-One JSON file a record, added and never changed, and one pointer a stage to its latest record. What a
-record's value means is the stages' business.
+One JSON file a record, added and never changed, and one pointer a stage to its latest record.
+What a record's value means is the stages' business.
 """
 
 import json

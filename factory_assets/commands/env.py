@@ -1,4 +1,7 @@
-"""`factory env`: what a shell needs so that `dg`, `dagster` and `dagster-webserver` see this factory."""
+"""`factory env`: what a shell needs so that `dg`.
+
+`dagster` and `dagster-webserver` see this factory.
+"""
 
 import os
 import shlex

@@ -1,4 +1,7 @@
-"""`factory run` and the demo: materialise pipelines in this process, with progress and a table at the end."""
+"""`factory run` and the demo.
+
+Materialise pipelines in this process, with progress and a table at the end.
+"""
 
 import resource
 import time
@@ -77,7 +80,9 @@ def run(
 def _stages(names: Sequence[str]) -> tuple[Stage, ...]:
     for name in names:
         if name not in STAGES:
-            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {', '.join(STAGES)}")
+            raise DeclarationError(
+                f"no stage {name!r}", remedy=f"the stages are {', '.join(STAGES)}"
+            )
     return tuple(stage for stage in STAGES if not names or stage in names)
 
 

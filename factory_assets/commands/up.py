@@ -1,4 +1,7 @@
-"""`factory up`: the code server, the UI, the daemon and MLflow, on loopback, as one thing to start and stop."""
+"""`factory up`: the code server.
+
+The UI, the daemon and MLflow, on loopback, as one thing to start and stop.
+"""
 
 import os
 import signal
@@ -59,18 +62,35 @@ def commands(home: Home, port: int, mlflow_port: int) -> Mapping[str, list[str]]
     # Not in the home: the path of a socket may have 107 characters at most.
     socket_path = Path(tempfile.mkdtemp(prefix="factory-")) / "code.sock"
     workspace = home.path / "workspace.yaml"
-    home.write_atomic(
-        workspace,
-        f"load_from:\n  - grpc_server: {{socket: '{socket_path}', location_name: factory}}\n".encode(),
-    )
+    server = f"{{socket: '{socket_path}', location_name: factory}}"
+    home.write_atomic(workspace, f"load_from:\n  - grpc_server: {server}\n".encode())
     python = [sys.executable, "-m"]
     code = ["dagster", "code-server", "start", "-m", "factory_assets.definitions"]
     code += ["--use-python-environment-entry-point"]
     return {
         "code": [*python, *code, "--socket", str(socket_path), "--location-name", "factory"],
-        "ui": [*python, "factory_assets.commands.door", "-w", str(workspace), "-h", HOST, "-p", str(port)],
+        "ui": [
+            *python,
+            "factory_assets.commands.door",
+            "-w",
+            str(workspace),
+            "-h",
+            HOST,
+            "-p",
+            str(port),
+        ],
         "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
-        "mlflow": [*python, "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"],
+        "mlflow": [
+            *python,
+            "mlflow",
+            "server",
+            "--host",
+            HOST,
+            "--port",
+            str(mlflow_port),
+            "--workers",
+            "1",
+        ],
     }
 
 
@@ -88,13 +108,19 @@ def _serve(
     with console.status("starting"):
         for name, command in commands(home, port, mlflow_port).items():
             with (logs / f"{name}.log").open("wb") as log:
-                services[name] = subprocess.Popen(  # noqa: S603 - our own command lines
-                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                services[name] = subprocess.Popen(
+                    command,
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
                 )
         for name, page in pages.items():
             _await(name, page, services, logs, stop)
     if not stop.is_set():
-        console.print(f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\nCtrl-C stops all")
+        console.print(
+            f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\nCtrl-C stops all"
+        )
     while not stop.wait(0.5):
         _require_alive(services, logs)
     return 0
@@ -140,7 +166,8 @@ def _require_free(option: str, port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise FactoryError(
-                f"port {port} is not free ({error.strerror})", remedy=f"choose another with {option}"
+                f"port {port} is not free ({error.strerror})",
+                remedy=f"choose another with {option}",
             ) from error
 
 

@@ -1,4 +1,7 @@
-"""What a person sees of each stage in the Dagster UI: metadata and checks, from the stage's value."""
+"""What a person sees of each stage in the Dagster UI.
+
+Metadata and checks, from the stage's value.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +21,9 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     """The checks of a stage; all of them block what follows in the same run."""
     names: Mapping[str, str] = _CHECKS.get(stage, {})
     if stage == "evaluate":
-        names = {f"gate_{g.name}": f"{g.metric} of the test rows" for g in pipeline.spec.evaluate.gates}
+        names = {
+            f"gate_{g.name}": f"{g.metric} of the test rows" for g in pipeline.spec.evaluate.gates
+        }
     return [
         dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=True)
         for name, what in names.items()
@@ -81,9 +86,14 @@ def _table(call: Call, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _quarantine(call: Call, quarantined: dict[str, int], snapshot: Snapshot | None) -> dict[str, Any]:
+def _quarantine(
+    call: Call, quarantined: dict[str, int], snapshot: Snapshot | None
+) -> dict[str, Any]:
     text = words.quarantine(call.pipeline, quarantined, snapshot, call.home)
-    return {"quarantine": dg.MetadataValue.md(text), "rows quarantined": snapshot.rows if snapshot else 0}
+    return {
+        "quarantine": dg.MetadataValue.md(text),
+        "rows quarantined": snapshot.rows if snapshot else 0,
+    }
 
 
 def _ingested(call: Call, value: Ingested) -> Description:

@@ -28,7 +28,7 @@ _DESCRIPTIONS: dict[Stage, str] = {
     "clean": "Trusted rows: rules applied, duplicates dropped, columns derived.",
     "split": "The clean rows, each in exactly one of train, validation and test.",
     "train": "A candidate: the model version just trained, in MLflow.",
-    "evaluate": "What the untouched test rows say of the candidate, and whether it passes its gates.",
+    "evaluate": "What the untouched test rows say of the candidate, and whether its gates pass.",
     "deploy": "The champion: exported to ONNX, proven equal to the trained model, and serving.",
 }
 
@@ -41,7 +41,10 @@ class ModelPipeline(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[PipelineSpec]:
-        """A plain strict model rather than Dagster's resolvable one, which lets wrong types through."""
+        """A plain strict model rather than Dagster's resolvable one.
+
+        Which lets wrong types through.
+        """
         return PipelineSpec
 
     @classmethod

@@ -5,7 +5,10 @@ from factory_resources.errors import FactoryError
 
 
 class Progress:
-    """Told about each stage as it happens; this one keeps silent. A resource, so that a caller can listen."""
+    """Told about each stage as it happens; this one keeps silent.
+
+    A resource, so that a caller can listen.
+    """
 
     def started(self, pipeline: str, stage: Stage) -> None:
         """A stage begins."""

@@ -25,7 +25,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text if len(text) <= 40 else text[:39] + "…"
-    for character, harmless in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\n", " "), ("`", "'")):
+    for character, harmless in (
+        ("\\", "\\\\"),
+        ("|", "\\|"),
+        ("<", "&lt;"),
+        ("\n", " "),
+        ("`", "'"),
+    ):
         text = text.replace(character, harmless)
     return text
 
@@ -91,7 +97,9 @@ def picture(title: str, png: bytes) -> str:
 def mlflow_links(value: Candidate | Champion) -> str:
     """The run and the version in MLflow's own UI, as `factory up` serves it."""
     ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:5000")
-    version = f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
+    version = (
+        f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
+    )
     return f"[run {value.run_id[:8]}]({ui}/#/runs/{value.run_id}) · {version}"
 
 

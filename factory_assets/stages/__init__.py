@@ -1,1 +1,4 @@
-"""One module a stage: plain functions from the last stage's value to the next. No Dagster; heavy imports inside."""
+"""One module a stage: plain functions from the last stage's value to the next.
+
+No Dagster; heavy imports inside.
+"""

@@ -1,4 +1,4 @@
-"""Which code computes a stage: digests of source files, ours and the user's, and versions of libraries.
+"""Which code computes a stage: digests of source files, and versions of libraries.
 
 Whatever could change a stage's result must be covered here, and nothing else: the reuse of results
 rests on it.
@@ -67,7 +67,10 @@ def user_code(reference: str, folder: Path) -> str:
 
 
 def closure(start: Path, resolve: Resolve) -> list[Path]:
-    """`start` and every file that it imports, directly or not, as far as `resolve` knows modules."""
+    """`start` and every file that it imports.
+
+    Directly or not, as far as `resolve` knows modules.
+    """
     found = {start}
     waiting = [start]
     while waiting:
@@ -87,7 +90,9 @@ def _imports(path: Path) -> Iterator[str]:
             module = node.module or ""
             if node.level:
                 parents = _package_of(path)
-                module = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [module])])
+                module = ".".join(
+                    [*parents[: len(parents) - node.level + 1], *filter(None, [module])]
+                )
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
@@ -104,7 +109,10 @@ def _package_of(path: Path) -> list[str]:
 def _ours(name: str) -> Path | None:
     if not name.startswith(_OURS) or name in _APART:
         return None
-    for path in (_ROOT / f"{name.replace('.', '/')}.py", _ROOT / name.replace(".", "/") / "__init__.py"):
+    for path in (
+        _ROOT / f"{name.replace('.', '/')}.py",
+        _ROOT / name.replace(".", "/") / "__init__.py",
+    ):
         if path.is_file():
             return path
     return None

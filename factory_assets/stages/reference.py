@@ -1,4 +1,7 @@
-"""A user's own Python objects, named `pkg.module:name` in a declaration: found, loaded, digested."""
+"""A user's own Python objects, named `pkg.module:name` in a declaration.
+
+Found, loaded, digested.
+"""
 
 import importlib
 import importlib.util

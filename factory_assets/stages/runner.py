@@ -1,4 +1,4 @@
-"""One stage of a pipeline, computed or reused: the same answer however the run was started. No Dagster.
+"""One stage of a pipeline, computed or reused: the same however a run was started. No Dagster.
 
 A stage is computed again exactly when its key changed: the digest of its code, the parts of the
 declaration that it reads, what came in, and the libraries it computes with.
@@ -15,7 +15,15 @@ from typing import Any, Literal, TypeVar, get_args
 
 from factory_assets.spec import OwnModule, Pipeline, PythonSource
 from factory_assets.stages import code
-from factory_assets.stages.values import Candidate, Champion, Cleaned, Ingested, Parts, Value, Verdict
+from factory_assets.stages.values import (
+    Candidate,
+    Champion,
+    Cleaned,
+    Ingested,
+    Parts,
+    Value,
+    Verdict,
+)
 from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
@@ -97,7 +105,7 @@ def run_stage(call: Call) -> Outcome:
 
 
 def stage_key(call: Call, inputs: Mapping[Stage, Value], content: str | None = None) -> str | None:
-    """Digest of everything that could change the stage's result, or None where only computing tells.
+    """Digest of everything that could change the result, or None where only computing tells.
 
     Args:
         call: what is asked for.
@@ -121,7 +129,10 @@ def stage_key(call: Call, inputs: Mapping[Stage, Value], content: str | None = N
 
 
 def code_version(pipeline: Pipeline, stage: Stage) -> str:
-    """The part of the key that is known without data, short: Dagster's code version of the asset."""
+    """The part of the key that is known without data, short.
+
+    Dagster's code version of the asset.
+    """
     call = Call(pipeline, stage, Home.from_env(), run_id="")
     parts = {"code": code.stage_code(stage), "spec": _spec_part(call)}
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
@@ -187,7 +198,7 @@ def _is_whole(snapshot: Snapshot, home: Home) -> bool:
 
 
 def _rival(call: Call, candidate: Candidate) -> int | None:
-    """The champion that the candidate must be compared with: once it is champion itself, its predecessor."""
+    """The champion to compare the candidate with: its predecessor, once it is champion itself."""
     champion = _registry(call).champion(candidate.model)
     if champion != candidate.version:
         return champion

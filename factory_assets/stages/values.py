@@ -1,4 +1,7 @@
-"""What one stage hands to the next: frozen, small, JSON; the data itself stays in snapshots and MLflow."""
+"""What one stage hands to the next.
+
+Frozen, small, JSON; the data itself stays in snapshots and MLflow.
+"""
 
 from hashlib import sha256
 
@@ -9,7 +12,7 @@ from factory_resources.tables import Snapshot
 
 
 class Value(BaseModel):
-    """The result of a stage. `data_version` is a digest of everything a later stage could read of it."""
+    """The result of a stage. `data_version` is a digest of all a later stage could read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,7 +91,7 @@ class Candidate(Value):
     task: Task
     target: str
     classes: tuple[str, ...]
-    """The classes in the order of the model's outputs; for two classes the second is the positive."""
+    """The classes in the order of the model's outputs; of two, the second is the positive."""
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     digest: str

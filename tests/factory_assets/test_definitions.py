@@ -7,8 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-
 from factory_assets.components.declaration import pipeline_folders
+
 from factory_assets.definitions import build_defs, defs
 from factory_assets.stages.runner import STAGES
 
@@ -78,5 +78,7 @@ def test_workspace_loads_from_any_directory(tmp_path: Path) -> None:
     workspace = Path(__file__).parent.parent.parent / "workspace.yaml"
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", str(workspace)]
     env = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

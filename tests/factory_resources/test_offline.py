@@ -1,4 +1,7 @@
-"""Nothing calls out by itself: the switches are set before the libraries are imported, and read back."""
+"""Nothing calls out by itself.
+
+The switches are set before the libraries are imported, and read back.
+"""
 
 import subprocess
 import sys
