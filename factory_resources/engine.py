@@ -53,6 +53,7 @@ def sealed(
         paths = ", ".join(literal(str(path)) for path in read)
         connection.execute(f"SET allowed_paths = [{paths}]")
         connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
+        connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection

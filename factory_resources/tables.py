@@ -4,9 +4,11 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,22 +41,38 @@ class Snapshot(BaseModel):
         return home.tables / self.table / self.file
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Rows written to scratch: not yet a version of any table."""
+
+    path: Path
+    rows: int
+    columns: dict[str, str]
+
+
 def write(
     connection: "duckdb.DuckDBPyConnection", query: str, *, home: Home, table: str, folder: Path
 ) -> Snapshot:
-    """Store the rows of `query`, in its order, as the newest version of `table`.
+    """`prepare` and `commit` in one."""
+    return commit(prepare(connection, query, table=table, folder=folder), home=home, table=table)
 
-    The same rows give the same bytes, and the same bytes make no second version. A crash at any
-    point leaves the table at its old version.
+
+def prepare(
+    connection: "duckdb.DuckDBPyConnection", query: str, *, table: str, folder: Path
+) -> Prepared:
+    """Write the rows of `query`, in its order, to scratch. The same rows give the same bytes.
 
     Args:
         connection: a sealed engine that may write to `folder`.
+        query: one SELECT.
+        table: what is being written, for messages.
         folder: scratch on the home's own file system.
 
     Raises:
         ExpressionError: a column of a type that no table can hold, or a value that no type can.
         StorageError: the disk says no.
     """
+    path = folder / f"{uuid4().hex}.parquet"
     with engine_errors(table):
         described = connection.execute(f"DESCRIBE {query}").fetchall()
         columns = {name: _stored_type(name, kind, table) for name, kind, *_ in described}
@@ -64,12 +82,39 @@ def write(
             else f"CAST({identifier(name)} AS {columns[name]}) AS {identifier(name)}"
             for name, kind, *_ in described
         )
-        scratch = folder / "snapshot.parquet"
         copied = connection.execute(
-            f"COPY (SELECT {casts} FROM ({query})) TO {literal(str(scratch))} "
+            f"COPY (SELECT {casts} FROM ({query})) TO {literal(str(path))} "
             "(FORMAT parquet, COMPRESSION zstd)"
         ).fetchone()
-    return _keep(scratch, home=home, table=table, rows=copied[0] if copied else 0, columns=columns)
+    return Prepared(path, copied[0] if copied else 0, columns)
+
+
+def commit(prepared: Prepared, *, home: Home, table: str) -> Snapshot:
+    """Make the rows the newest version of `table`; the same bytes make no second version.
+
+    A crash at any point leaves the table at its old version.
+
+    Raises:
+        StorageError: the disk says no.
+    """
+    with storage_errors(home.tables / table):
+        with prepared.path.open("rb+") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        snapshot = Snapshot(
+            table=table,
+            data_version=digest,
+            file=f"{digest}.parquet",
+            rows=prepared.rows,
+            bytes=prepared.path.stat().st_size,
+            columns=prepared.columns,
+        )
+        path = snapshot.path(home)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file that no log names yet is invisible, so the move before the commit is safe.
+        os.replace(prepared.path, path)
+    _log(snapshot, path)
+    return snapshot
 
 
 def read_arrow(
@@ -136,28 +181,7 @@ def _stored_type(name: str, kind: str, table: str) -> str:
     return stored
 
 
-def _keep(scratch: Path, *, home: Home, table: str, rows: int, columns: dict[str, str]) -> Snapshot:
-    with storage_errors(home.tables / table):
-        with scratch.open("rb+") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        snapshot = Snapshot(
-            table=table,
-            data_version=digest,
-            file=f"{digest}.parquet",
-            rows=rows,
-            bytes=scratch.stat().st_size,
-            columns=columns,
-        )
-        path = snapshot.path(home)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A file that no log names yet is invisible, so the move before the commit is safe.
-        os.replace(scratch, path)
-    _commit(snapshot, path)
-    return snapshot
-
-
-def _commit(snapshot: Snapshot, path: Path) -> None:
+def _log(snapshot: Snapshot, path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
     from deltalake import CommitProperties, DeltaTable, Schema

@@ -1,0 +1,244 @@
+"""The source rows beside their contract: which kept it, which did not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import Column, FileSource, Ingest
+from factory_assets.spec.contract import ColumnType
+from factory_assets.stages.contract import (
+    INFERRED,
+    Rule,
+    could_be,
+    native_type,
+    present,
+    rules_of,
+    typed,
+)
+from factory_resources.engine import engine_errors, identifier, literal
+from factory_resources.errors import ContractError
+from factory_resources.sources_read import Raw, parquet
+
+if TYPE_CHECKING:
+    import duckdb
+
+_CHUNK = 200
+"""Columns looked at in one query: planning time grows faster than their number."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Queries over the view of all source rows; `columns` in the snapshot's order."""
+
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    label: str | None
+    ordered: bool
+    """Whether a join broke the source's order, so that it must be restored."""
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, connection: duckdb.DuckDBPyConnection, ingest: Ingest, raws: Sequence[Raw]
+    ) -> Checked:
+        """Create the view `checked`: value `v<i>`, text `x<i>`, whether mistyped `m<i>`.
+
+        Raises:
+            ContractError: a missing column, or a rule that does not fit its column's type.
+        """
+        label = ingest.source.label if isinstance(ingest.source, FileSource) else None
+        columns = ingest.contract or _all_columns(raws)
+        _require_columns(columns, raws, label)
+        _require_distinct([c.name for c in columns] + ([label] if label else []))
+        types = _types(connection, ingest, columns, raws)
+        union = " UNION ALL ".join(
+            _source_query(k, raw, ingest, columns, types, label) for k, raw in enumerate(raws)
+        )
+        with engine_errors("contract", ContractError, "correct the contract"):
+            connection.execute(f"CREATE TEMP VIEW checked AS {union}")
+        rules = tuple(
+            rule
+            for i, (column, kind) in enumerate(zip(columns, types, strict=True))
+            for rule in rules_of(column, kind, f"v{i}", f"m{i}")
+        )
+        read = {column.source_name for column in columns}
+        ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
+        plain = cls(columns, rules, label, False, tuple(ignored))
+        unique = [_unique(connection, plain, i) for i, c in enumerate(columns) if c.unique]
+        return replace(plain, rules=rules + tuple(unique), ordered=bool(unique))
+
+    @property
+    def _any(self) -> str:
+        return " OR ".join(f"coalesce({rule.broken}, false)" for rule in self.rules) or "false"
+
+    def _query(self, prefix: str, where: str, extra: str = "") -> str:
+        cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
+        label = [identifier(self.label)] if self.label else []
+        order = " ORDER BY _source, _row" if self.ordered else ""
+        selected = ", ".join([*cells, *label, "_file", "_row"])
+        return f"SELECT {selected}{extra} FROM checked WHERE {where}{order}"
+
+    @property
+    def good(self) -> str:
+        """The rows that keep every rule, typed."""
+        return self._query("v", f"NOT ({self._any})")
+
+    @property
+    def broken(self) -> str:
+        """The rows that break some rule, as the source has them, with the rules' names."""
+        names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
+        return self._query("x", self._any, f", concat_ws(',', {names}) AS _rules")
+
+    def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        """How many rows break each rule; only rules that are broken."""
+        found: dict[str, int] = {}
+        for start in range(0, len(self.rules), _CHUNK):
+            chunk = self.rules[start : start + _CHUNK]
+            sums = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in chunk)
+            row = connection.execute(f"SELECT {sums} FROM checked").fetchone() or ()
+            found |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
+        return found
+
+    def example(self, connection: Any, name: str) -> str:
+        """One value that broke the rule, for the message; nothing of a sensitive column."""
+        rule = next(rule for rule in self.rules if rule.name == name)
+        i = next(i for i, column in enumerate(self.columns) if column.name == rule.column)
+        if self.columns[i].sensitive or name.startswith("null:"):
+            return ""
+        row = connection.execute(f"SELECT x{i} FROM checked WHERE {rule.broken} LIMIT 1").fetchone()
+        return f", such as {str(row[0])[:60]!r}" if row else ""
+
+
+def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
+    return tuple(Column(name=name) for name in dict.fromkeys(n for r in raws for n in r.columns))
+
+
+def _require_columns(columns: Sequence[Column], raws: Sequence[Raw], label: str | None) -> None:
+    for raw in raws:
+        for column in columns:
+            if column.source_name not in raw.columns:
+                raise _missing_column(column.source_name, raw)
+
+
+def _missing_column(name: str, raw: Raw) -> ContractError:
+    names = list(raw.columns)
+    folded = {n.casefold(): n for n in names}
+    close = get_close_matches(name.casefold(), folded, 1)
+    shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    remedy = f"its columns are {shown}"
+    if close:
+        remedy = f"did you mean {folded[close[0]]!r}? {remedy}"
+    if len(names) == 1 and raw.format == "csv":
+        remedy += "; only one column was found: set source.delimiter"
+    return ContractError(f"there is no column {name!r}", where=raw.name, remedy=remedy)
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if name.lower() == "file_row_number" or name.startswith("_"):
+            raise ContractError(
+                f"column name {name!r} is the factory's own", remedy="rename it with `from`"
+            )
+        if other is not name:
+            raise ContractError(
+                f"columns {other!r} and {name!r} differ only in case, or not at all",
+                remedy="rename one of them with `from` in the contract",
+            )
+
+
+def _tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
+    return (*ingest.missing, *column.missing)
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    raws: Sequence[Raw],
+) -> list[ColumnType]:
+    """The declared type, else the source's own, else the narrowest that every value fits."""
+    found: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
+    unknown = [i for i, kind in enumerate(found) if kind is None]
+    for start in range(0, len(unknown), _CHUNK):
+        chunk = unknown[start : start + _CHUNK]
+        for i, kind in zip(chunk, _inferred(connection, ingest, columns, raws, chunk), strict=True):
+            found[i] = kind
+    return [kind or "string" for kind in found]
+
+
+def _own_type(column: Column, raws: Sequence[Raw]) -> ColumnType | None:
+    kinds = {raw.columns[column.source_name][1] for raw in raws}
+    types = {native_type(kind) for kind in kinds}
+    if types == {"int64", "float64"}:
+        return "float64"
+    if types == {None} and not any(raw.format in {"csv", "jsonl"} for raw in raws):
+        return "string"
+    return types.pop() if len(types) == 1 else None
+
+
+def _inferred(
+    connection: duckdb.DuckDBPyConnection,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    raws: Sequence[Raw],
+    chunk: Sequence[int],
+) -> list[ColumnType]:
+    selects = []
+    for raw in raws:
+        cells = []
+        for i in chunk:
+            name, kind = raw.columns[columns[i].source_name]
+            text = present(identifier(name), kind, _tokens(ingest, columns[i]))
+            cells.append(f"CAST({text} AS VARCHAR) AS t{i}")
+        selects.append(f"SELECT {', '.join(cells)} FROM {parquet(raw.path)}")
+    tests = ", ".join(
+        f"bool_and({could_be(f't{i}', kind)}) FILTER (WHERE t{i} IS NOT NULL)"
+        for i in chunk
+        for kind in INFERRED
+    )
+    row = connection.execute(f"SELECT {tests} FROM ({' UNION ALL '.join(selects)})").fetchone()
+    answers = iter(row or ())
+    return [_first(INFERRED, [next(answers) for _ in INFERRED]) for _ in chunk]
+
+
+def _first(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> ColumnType:
+    return next((k for k, fits in zip(kinds, answers, strict=True) if fits), "string")
+
+
+def _source_query(
+    number: int,
+    raw: Raw,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    types: Sequence[ColumnType],
+    label: str | None,
+) -> str:
+    texts, values, cells = [], [], []
+    for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
+        name, kind = raw.columns[column.source_name]
+        cell = identifier(name)
+        texts.append(f"{present(cell, kind, _tokens(ingest, column))} AS p{i}")
+        texts.append(f"CAST({cell} AS VARCHAR) AS x{i}")
+        values.append(f"{typed(f'p{i}', kind, wanted)} AS v{i}")
+        cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
+    labelled = [f"{literal(raw.label or '')} AS {identifier(label)}"] if label else []
+    identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{number} AS _source"]
+    inner = f"SELECT {', '.join(texts)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
+    middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
+    return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"
+
+
+def _unique(connection: duckdb.DuckDBPyConnection, checked: Checked, i: int) -> Rule:
+    """Later occurrences of a value; a row that is broken anyway comes after those that are not."""
+    connection.execute(
+        f"CREATE TEMP TABLE repeated_{i} AS SELECT _source, _row FROM checked "
+        f"WHERE v{i} IS NOT NULL QUALIFY row_number() OVER "
+        f"(PARTITION BY v{i} ORDER BY ({checked._any}), _source, _row) > 1"
+    )
+    name = checked.columns[i].name
+    return Rule(f"unique:{name}", name, f"(_source, _row) IN (FROM repeated_{i})")

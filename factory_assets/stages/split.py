@@ -1,0 +1,232 @@
+"""Split: each clean row goes to exactly one of train, validation and test; the same way every time.
+
+Chance is the MD5 of the seed and of the row's place in its source, so that neither the order in
+which the engine meets the rows nor the number of its threads can change it.
+"""
+
+from typing import TYPE_CHECKING
+
+from factory_assets.spec import Pipeline, SplitRule
+from factory_assets.stages.values import Cleaned, Parts
+from factory_resources.engine import engine_errors, identifier, literal, sealed
+from factory_resources.errors import DataError
+from factory_resources.expressions import suggestion
+from factory_resources.home import Home
+from factory_resources.tables import Prepared, commit, prepare
+
+if TYPE_CHECKING:
+    import duckdb
+
+PARTS = ("train", "validation", "test")
+
+
+def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
+    """Store the three parts, each in the order of the clean rows.
+
+    Raises:
+        DataError: the target is missing or has a single value, a named column is missing or has no
+            value, a part is left empty, or a class is in no training row.
+        StorageError: the disk says no.
+    """
+    rule, target, where = pipeline.spec.split, pipeline.spec.train.target, f"{pipeline.name}/split"
+    _require_columns(rule, target, tuple(cleaned.snapshot.columns), where)
+    source = cleaned.snapshot.path(home)
+    with (
+        home.scratch() as scratch,
+        sealed(read=[source], write=scratch) as connection,
+        engine_errors(where, DataError, "correct the split"),
+    ):
+        connection.execute(
+            "CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order "
+            f"FROM read_parquet({literal(str(source))}, hive_partitioning=false)"
+        )
+        _require_target(connection, target, cleaned.snapshot.columns[target], where)
+        _require_values(connection, rule, where)
+        connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
+        prepared = {
+            part: prepare(
+                connection,
+                "SELECT source.* EXCLUDE (_order) FROM source JOIN parts USING (_order) "
+                f"WHERE part = {literal(part)} ORDER BY _order",
+                table=f"{where}_{part}",
+                folder=scratch,
+            )
+            for part in PARTS
+        }
+        _require_parts(prepared, cleaned.snapshot.rows, where)
+        _require_classes(connection, target, cleaned.snapshot.columns[target], where)
+        return Parts(
+            **{part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
+        )
+
+
+def _assignment(rule: SplitRule) -> str:
+    """SQL of (_order, part) for every row."""
+    test, validation = _share(rule.test), _share(rule.validation)
+    if rule.given:
+        return _given(rule, validation)
+    if rule.group:
+        return _by_group(rule, "true", test, validation)
+    if rule.time:
+        ranked = (
+            f"SELECT _order, row_number() OVER (ORDER BY {identifier(rule.time)} DESC, _order DESC)"
+            " AS rank, count(*) OVER () AS n FROM source"
+        )
+    else:
+        stratum = identifier(rule.stratify) if rule.stratify else "true"
+        ranked = _ranked(rule.seed, stratum, "true")
+    return _cut(ranked, test, validation)
+
+
+def _share(share: float) -> str:
+    return f"CAST(floor({share!r} * n + 0.5) AS BIGINT)"
+
+
+def _cut(ranked: str, test: str, validation: str) -> str:
+    return (
+        f"SELECT _order, CASE WHEN rank <= {test} THEN 'test' "
+        f"WHEN rank <= {test} + {validation} THEN 'validation' ELSE 'train' END AS part "
+        f"FROM ({ranked})"
+    )
+
+
+def _ranked(seed: int, stratum: str, where: str) -> str:
+    """Rows in random order within each stratum."""
+    chance = f"md5(concat_ws(':', {seed}, place, _row))"
+    return (
+        "SELECT _order, row_number() OVER "
+        f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, count(*) OVER (PARTITION BY stratum) AS n FROM ("
+        f"SELECT _order, _row, place, {stratum} AS stratum FROM source JOIN ("
+        # The file's place among the files, not its digest: other bytes in it move no other row.
+        "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS place FROM source GROUP BY _file"
+        f") USING (_file) WHERE {where})"
+    )
+
+
+def _by_group(rule: SplitRule, where: str, test: str, validation: str) -> str:
+    """Whole groups; rows without a group are one group."""
+    group = identifier(rule.group or "")
+    key = f"coalesce('=' || CAST({group} AS VARCHAR), '')"
+    ranked = (
+        f"SELECT key, row_number() OVER (ORDER BY md5('{rule.seed}:' || key), key) AS rank, "
+        f"count(*) OVER () AS n FROM (SELECT DISTINCT {key} AS key FROM source WHERE {where})"
+    )
+    cut = _cut(ranked.replace("SELECT key,", "SELECT key AS _order,", 1), test, validation)
+    return (
+        f"SELECT source._order, part FROM source JOIN ({cut}) AS groups "
+        f"ON groups._order = {key} WHERE {where}"
+    )
+
+
+def _given(rule: SplitRule, validation: str) -> str:
+    assert rule.given is not None
+    column = f"CAST({identifier(rule.given.column)} AS VARCHAR)"
+    test = f"coalesce({column} IN ({_texts(rule.given.test)}), false)"
+    tests = f"SELECT _order, 'test' AS part FROM source WHERE {test}"
+    rest = f"NOT {test}"
+    if rule.given.validation:
+        named = f"coalesce({column} IN ({_texts(rule.given.validation)}), false)"
+        others = (
+            f"SELECT _order, CASE WHEN {named} THEN 'validation' ELSE 'train' END "
+            f"FROM source WHERE {rest}"
+        )
+    elif rule.group:
+        others = _by_group(rule, rest, "0", validation)
+    else:
+        others = _cut(_ranked(rule.seed, "true", rest), "0", validation)
+    return f"{tests} UNION ALL {others}"
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return ", ".join(literal(value) for value in values)
+
+
+def _require_columns(rule: SplitRule, target: str, columns: tuple[str, ...], where: str) -> None:
+    given = rule.given.column if rule.given else None
+    named = {
+        "train.target": target,
+        "split.stratify": rule.stratify,
+        "split.group": rule.group,
+        "split.time": rule.time,
+        "split.given.column": given,
+    }
+    for place, name in named.items():
+        if name is not None and name not in columns:
+            shown = tuple(column for column in columns if not column.startswith("_"))
+            raise DataError(
+                f"{place}: there is no column {name!r}",
+                where=where,
+                remedy=suggestion(name, shown),
+            )
+
+
+def _require_target(
+    connection: "duckdb.DuckDBPyConnection", target: str, kind: str, where: str
+) -> None:
+    name = identifier(target)
+    unknown = f"{name} IS NULL" + (f" OR NOT isfinite({name})" if kind == "DOUBLE" else "")
+    row = connection.execute(
+        f"SELECT count(*) FILTER (WHERE {unknown}), count(*), "
+        f"count(DISTINCT {name}) FILTER (WHERE NOT ({unknown})), any_value({name}) FROM source"
+    ).fetchone()
+    missing, rows, values, example = row or (0, 0, 0, None)
+    if missing:
+        raise DataError(
+            f"target {target!r} is missing, NaN or infinite in {missing} of {rows} rows",
+            where=where,
+            remedy="send such rows to quarantine: `nullable: false` in the contract, or a rule in "
+            f"clean.where such as `{name} IS NOT NULL`",
+        )
+    if values == 1:
+        raise DataError(
+            f"target {target!r} is {str(example)!r} in every row",
+            where=where,
+            remedy="there is nothing to tell apart; check the target, the source and the rules",
+        )
+
+
+def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, where: str) -> None:
+    if not rule.time:
+        return
+    row = connection.execute(
+        f"SELECT count(*) FROM source WHERE {identifier(rule.time)} IS NULL"
+    ).fetchone()
+    if row and row[0]:
+        raise DataError(
+            f"split.time {rule.time!r} is missing in {row[0]} rows",
+            where=where,
+            remedy="add a rule in clean.where, or `nullable: false` in the contract",
+        )
+
+
+def _require_parts(prepared: dict[str, Prepared], rows: int, where: str) -> None:
+    counts = {part: prepared[part].rows for part in PARTS}
+    if sum(counts.values()) != rows:
+        raise RuntimeError(f"{where}: rows were lost or made between clean and split")
+    for part, count in counts.items():
+        if not count:
+            raise DataError(
+                f"no row is left for {part} ({rows} rows in all)",
+                where=where,
+                remedy="give more rows or groups, or change the shares of split",
+            )
+
+
+def _require_classes(
+    connection: "duckdb.DuckDBPyConnection", target: str, kind: str, where: str
+) -> None:
+    """Every class must be learnable: names always, numbers where there are but two."""
+    name = identifier(target)
+    rows = connection.execute(
+        f"SELECT CAST({name} AS VARCHAR), count(*) FILTER (WHERE part = 'train'), count(*) "
+        f"FROM source JOIN parts USING (_order) GROUP BY 1 ORDER BY 1 LIMIT 1001"
+    ).fetchall()
+    if kind not in {"VARCHAR", "BOOLEAN"} and len(rows) > 2:
+        return
+    for value, training, everywhere in rows:
+        if not training:
+            raise DataError(
+                f"class {value!r} of target {target!r} ({everywhere} rows) is in no training row",
+                where=where,
+                remedy=f"set split.stratify to {target}, or give more rows of the class",
+            )

@@ -1,0 +1,224 @@
+"""Separated text as tables: which separator and columns a file has, and its cells as Parquet."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.engine import engine_errors, literal
+from factory_resources.errors import SourceError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SAMPLE = 100
+"""Lines that are looked at to find the separator."""
+_SEPARATORS = (",", ";", "\t", "|")
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What a declaration says of its text files; None where it is to be found."""
+
+    delimiter: str | None = None
+    header: bool = True
+    columns: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one file is cut into columns."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+    skip: int
+    """Lines before the first record."""
+
+
+def find_layout(
+    connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules
+) -> Layout:
+    """Read the first lines of the file.
+
+    Raises:
+        SourceError: an empty file, a wrong encoding, a repeated or missing column name.
+    """
+    with text_errors(name, rules.encoding):
+        rows = connection.execute(f"FROM {_lines(path, rules)} LIMIT {_SAMPLE}").fetchall()
+    lines = [str(line or "") for (line,) in rows]
+    blank = next((i for i, line in enumerate(lines) if line.strip()), None)
+    if blank is None:
+        raise SourceError("is empty", where=name, remedy="fetch the file again")
+    lines = lines[blank:]
+    delimiter = rules.delimiter or _find_delimiter(lines, name)
+    first, used = _first_record(lines, delimiter)
+    return Layout(delimiter, _names(first, name, rules), blank + used if rules.header else blank)
+
+
+def _lines(path: Path, rules: TextRules) -> str:
+    # A separator that no text has: each line is one value.
+    return (
+        f"read_csv({literal(str(path))}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
+        f"escape='', header=false, auto_detect=false, encoding={literal(rules.encoding)}, "
+        "hive_partitioning=false)"
+    )
+
+
+def _find_delimiter(lines: list[str], name: str) -> str:
+    """The separator that cuts every line alike; of several, the one that cuts most."""
+    found = {separator: _widths(lines, separator) for separator in _SEPARATORS}
+    best = max(_SEPARATORS, key=lambda s: (len(set(found[s])) == 1, found[s][0]))
+    if found[best][0] > 1 or ".csv" in name or ".tsv" in name:
+        return best if found[best][0] > 1 else ","
+    blanks = {len(line.split()) for line in lines if line.strip()}
+    return " " if len(blanks) == 1 and blanks != {1} else ","
+
+
+def _widths(lines: list[str], separator: str) -> list[int]:
+    # The last sampled line may be the beginning of a quoted value that goes on.
+    rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+    return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
+
+
+def _first_record(lines: list[str], delimiter: str) -> tuple[list[str], int]:
+    """The fields of the first record, and how many lines it takes."""
+    if delimiter == " ":
+        return lines[0].split(), 1
+    if len(delimiter) > 1:
+        return lines[0].split(delimiter), 1
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
+    return next(reader), reader.line_num
+
+
+def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]:
+    if not rules.header:
+        if rules.columns and len(rules.columns) != len(first):
+            raise SourceError(
+                f"has {len(first)} columns, but source.columns names {len(rules.columns)}",
+                where=f"{name}:1",
+                remedy="name every column in order, and check source.delimiter",
+            )
+        return rules.columns or tuple(f"column_{i}" for i in range(1, len(first) + 1))
+    names = tuple(
+        field.strip().removeprefix("\ufeff") or f"column_{i}" for i, field in enumerate(first, 1)
+    )
+    seen: set[str] = set()
+    repeated = [n for n in names if n in seen or seen.add(n)]  # type: ignore[func-returns-value]
+    if repeated:
+        raise SourceError(
+            f"has {names.count(repeated[0])} columns named {repeated[0]!r}",
+            where=f"{name}:1",
+            remedy="rename one of them in the file",
+        )
+    return names
+
+
+def text_to_parquet(
+    connection: "duckdb.DuckDBPyConnection",
+    path: Path,
+    name: str,
+    rules: TextRules,
+    layout: Layout,
+    target: Path,
+) -> None:
+    """Store every cell as text, in columns `c0, c1, ...`, record by record in the file's order.
+
+    Raises:
+        SourceError: a row of another width, an open quote, a wrong encoding, a damaged file.
+    """
+    width = len(layout.columns)
+    if layout.delimiter == " ":
+        query = _blank_separated(path, rules, layout)
+        _check_widths(connection, query, name, rules, layout)
+        cells = ", ".join(f"fields[{i + 1}] AS c{i}" for i in range(width))
+        query = f"SELECT {cells} FROM ({query})"
+    else:
+        types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
+        query = (
+            f"SELECT * FROM read_csv({literal(str(path))}, columns={{{types}}}, "
+            f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', header=false, "
+            f"skip={layout.skip}, auto_detect=false, encoding={literal(rules.encoding)}, "
+            "hive_partitioning=false)"
+        )
+    with text_errors(name, rules.encoding):
+        connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
+
+
+def _blank_separated(path: Path, rules: TextRules, layout: Layout) -> str:
+    return (
+        r"SELECT string_split_regex(trim(line, E' \t\r'), '\s+') AS fields, row FROM "
+        f"(SELECT line, row_number() OVER () AS row FROM {_lines(path, rules)}) "
+        rf"WHERE row > {layout.skip} AND trim(line, E' \t\r') <> ''"
+    )
+
+
+def _check_widths(
+    connection: "duckdb.DuckDBPyConnection",
+    query: str,
+    name: str,
+    rules: TextRules,
+    layout: Layout,
+) -> None:
+    width = len(layout.columns)
+    with text_errors(name, rules.encoding):
+        odd = connection.execute(
+            f"SELECT row, len(fields) FROM ({query}) WHERE len(fields) <> {width} LIMIT 1"
+        ).fetchone()
+    if odd:
+        raise _ragged(name, odd[0], width, odd[1])
+
+
+def _ragged(name: str, line: int | str, expected: int | str, found: int | str) -> SourceError:
+    return SourceError(
+        f"has {found} columns in this row, not {expected}",
+        where=f"{name}:{line}",
+        remedy="correct the row, or check source.delimiter and quotes around the separator",
+    )
+
+
+@contextmanager
+def text_errors(name: str, encoding: str) -> Iterator[None]:
+    """Turn what DuckDB says of a text file into one line that names file, line and remedy.
+
+    Raises:
+        SourceError: for a fault of the file.
+        StorageError: for one of disk or memory.
+    """
+    import duckdb
+
+    try:
+        with engine_errors(name, SourceError, "check the file"):
+            yield
+    except SourceError as error:
+        cause = error.__cause__
+        if not isinstance(cause, duckdb.Error):
+            raise
+        raise _explained(str(cause), name, encoding, error) from cause
+
+
+def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -> SourceError:
+    line = _LINE.search(message)
+    where = f"{name}:{line[1]}" if line else name
+    if width := _WIDTH.search(message):
+        return _ragged(name, line[1] if line else "?", width[1], width[2])
+    if "unicode" in message or "utf-8" in message.lower() or "utf-16" in message.lower():
+        return SourceError(
+            f"is not {encoding} text",
+            where=where,
+            remedy="set source.encoding to utf-8, latin-1 or utf-16",
+        )
+    if "quote" in message:
+        return SourceError(
+            "has a quoted value that never ends or goes on after its quote",
+            where=where,
+            remedy="correct the row; a quote inside a quoted value is written twice",
+        )
+    if "stream" in message.lower() or "zstd" in message.lower():
+        return SourceError("is damaged or cut short", where=name, remedy="fetch the file again")
+    return otherwise
