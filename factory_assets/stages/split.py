@@ -95,7 +95,8 @@ def _ranked(seed: int, stratum: str, where: str) -> str:
     chance = f"md5(concat_ws(':', {seed}, place, _row))"
     return (
         "SELECT _order, row_number() OVER "
-        f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, count(*) OVER (PARTITION BY stratum) AS n FROM ("
+        f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, "
+        "count(*) OVER (PARTITION BY stratum) AS n FROM ("
         f"SELECT _order, _row, place, {stratum} AS stratum FROM source JOIN ("
         # The file's place among the files, not its digest: other bytes in it move no other row.
         "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS place FROM source GROUP BY _file"

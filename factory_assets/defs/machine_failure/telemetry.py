@@ -1,0 +1,110 @@
+"""Machine telemetry by the process behind the AI4I 2020 data set (UCI 601, S. Matzka, CC BY 4.0).
+
+Distributions and failure rules are those of its published description, fitted to its 10,000 rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+
+TYPES = ("L", "M", "H")
+WEAR = (2, 3, 5)
+"""Minutes of wear that a part of each type costs the tool."""
+STRAIN = (11_000, 12_000, 13_000)
+"""Wear times torque, min Nm, that a machine of each type does not stand."""
+
+
+def simulate(rows: int = 100_000, seed: int = 1) -> pyarrow.Table:
+    """One row a part that was made, in the order of making; columns as in the real set.
+
+    Temperatures in K, speed in rpm, torque in Nm, tool wear in min; failures are 0 or 1.
+    """
+    import numpy as np
+    import pyarrow
+
+    random = np.random.default_rng(seed)
+    kind = random.choice(3, size=rows, p=(0.6, 0.3, 0.1))
+    air = 300 + 2 * _walk(random, rows)
+    process = air + 10 + _walk(random, rows)
+    torque = _positive_torque(random, rows)
+    speed = np.where(torque < 13, 3000 - 30 * torque, 1000 + 20_000 / torque)
+    speed += np.where(torque < 13, 0, random.normal(0, 50, rows))
+    wear, tool_failure = _tools(random, np.array(WEAR)[kind])
+
+    power = torque * speed * 2 * np.pi / 60
+    heat = (process - air < 8.6) & (speed < 1380)
+    overpower = (power < 3500) | (power > 9000)
+    overstrain = wear * torque > np.array(STRAIN)[kind]
+    chance = random.random(rows) < 0.001
+    failure = tool_failure | heat | overpower | overstrain
+
+    letters = np.array(TYPES)[kind]
+    number = np.arange(1, rows + 1)
+    return pyarrow.table(
+        {
+            "udi": number,
+            "product_id": np.char.add(letters, (number + 14_859).astype(str)),
+            "type": letters,
+            "air_temperature": air.round(1),
+            "process_temperature": process.round(1),
+            "speed": speed.round().astype(np.int64),
+            "torque": torque.round(1),
+            "tool_wear": wear,
+            "machine_failure": failure.astype(np.int64),
+            "twf": tool_failure.astype(np.int64),
+            "hdf": heat.astype(np.int64),
+            "pwf": overpower.astype(np.int64),
+            "osf": overstrain.astype(np.int64),
+            "rnf": chance.astype(np.int64),
+        }
+    )
+
+
+def _walk(random: np.random.Generator, rows: int) -> Numbers:
+    """A random walk of mean 0 and standard deviation 1, normalised over each 10,000 rows as the
+    original is over its own, so that the share of failures does not depend on the number of rows."""
+    import numpy as np
+
+    walk = np.cumsum(random.normal(size=rows))
+    for start in range(0, rows, 10_000):
+        part = walk[start : start + 10_000]
+        part -= part.mean()
+        part /= part.std() or 1
+    return walk
+
+
+def _positive_torque(random: np.random.Generator, rows: int) -> Numbers:
+    torque = random.normal(40, 10, rows)
+    while (bad := torque <= 0).any():
+        torque[bad] = random.normal(40, 10, bad.sum())
+    return torque
+
+
+def _tools(random: np.random.Generator, cost: Whole) -> tuple[Whole, NDArray[np.bool_]]:
+    """Wear before each part (min), and whether the tool failed on it.
+
+    A tool ends at about N(215, 10) min of wear: 39 % of those fail, the others are replaced in time.
+    """
+    import numpy as np
+
+    total = np.concatenate([[0], np.cumsum(cost)])
+    wear = np.empty(len(cost), dtype=np.int64)
+    failed = np.zeros(len(cost), dtype=bool)
+    start = 0
+    while start < len(cost):
+        life = random.normal(215, 10)
+        # The first part that the tool begins at or beyond the end of its life is its last one.
+        last = int(np.searchsorted(total, total[start] + life))
+        last = min(max(last, start), len(cost) - 1)
+        wear[start : last + 1] = total[start : last + 1] - total[start]
+        failed[last] = wear[last] >= life and random.random() < 0.39
+        start = last + 1
+    return wear, failed
