@@ -1,0 +1,152 @@
+"""The files of a trained model: written once, checked against their manifest before anything is read.
+
+No pickle and no code: which class reads the numbers follows from the kind, and the kind from
+`model.json`, whose digest is part of the candidate.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from factory_assets.spec.train import ModelSpec
+from factory_assets.stages.features import Features
+from factory_assets.stages.models import Model, Shape, model_class
+from factory_assets.stages.target import Target
+from factory_assets.stages.values import Candidate, Value
+from factory_resources.errors import ModelError
+from factory_resources.home import Home
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+MANIFEST = "manifest.json"
+DESCRIPTION = "model.json"
+# MLflow's own descriptions of the model, different for every run; nothing of ours reads them.
+_APART = frozenset({MANIFEST, "MLmodel", "input_example.json"})
+
+
+class Description(Value):
+    """Everything of a trained model but its learned numbers."""
+
+    spec: ModelSpec
+    features: Features
+    target: Target
+    threshold: float | None
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(
+            task=self.target.task,
+            numbers=self.features.width,
+            cardinalities=self.features.cardinalities,
+            outputs=self.target.outputs,
+        )
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with its preprocessing: rows of the clean table in, outputs out."""
+
+    description: Description
+    model: Model
+
+    @property
+    def features(self) -> Features:
+        return self.description.features
+
+    @property
+    def target(self) -> Target:
+        return self.description.target
+
+    def outputs(self, table: pa.Table) -> NDArray[np.float64]:
+        """Probabilities [rows, classes], or predictions [rows] in the target's unit.
+
+        Raises:
+            DataError: when an input column is missing or holds another kind of value.
+        """
+        found = self.model.outputs(self.features.arrays(table, scaled=self.model.scaled))
+        return self.target.unscaled(found) if self.target.task == "regression" else found
+
+
+def save_trained(trained: TrainedModel, files: Path) -> str:
+    """Write the model's files and their manifest into an empty folder; the manifest's SHA-256."""
+    trained.model.save(files)
+    (files / DESCRIPTION).write_bytes(trained.description.model_dump_json().encode())
+    manifest = manifest_of(files)
+    (files / MANIFEST).write_bytes(manifest)
+    return sha256(manifest).hexdigest()
+
+
+def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel:
+    """Read a candidate back.
+
+    Args:
+        candidate: what `train` returned; its digest decides.
+        home: where its files are.
+        folder: of the declaration; a user's own module is found there.
+
+    Raises:
+        ModelError: when a file is missing, changed or not what this code writes.
+    """
+    from factory_resources.registry import Registry
+
+    version = Registry(home).version(candidate.model, candidate.version)
+    where = f"{candidate.model} version {candidate.version}"
+    with home.scratch() as scratch:
+        # Checked and read from a private copy: the original could change in between.
+        copy_checked(version.files, scratch, candidate.digest, where)
+        try:
+            description = Description.model_validate_json((scratch / DESCRIPTION).read_bytes())
+            cls = model_class(description.spec)
+            model = cls.load(description.spec, description.shape, scratch, folder)
+        except (ValidationError, OSError, KeyError) as error:
+            raise ModelError(
+                f"the model cannot be read: {error}", where=where, remedy="train it again"
+            ) from error
+    return TrainedModel(description, model)
+
+
+def manifest_of(files: Path) -> bytes:
+    """JSON of file name to SHA-256, for every file that is part of the model."""
+    names = sorted(p.name for p in files.iterdir() if p.is_file() and p.name not in _APART)
+    digests = {name: sha256((files / name).read_bytes()).hexdigest() for name in names}
+    return json.dumps(digests, indent=1).encode()
+
+
+def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
+    """Copy the files that the manifest names, each proven to be what was written.
+
+    Raises:
+        ModelError: naming the file that is missing or changed.
+    """
+    try:
+        manifest = (files / MANIFEST).read_bytes()
+        if sha256(manifest).hexdigest() != digest:
+            raise _changed(MANIFEST, where)
+        for name, expected in json.loads(manifest).items():
+            content = (files / name).read_bytes()
+            if sha256(content).hexdigest() != expected:
+                raise _changed(name, where)
+            (into / name).write_bytes(content)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"file {Path(str(error.filename)).name} is missing",
+            where=where,
+            remedy="train it again",
+        ) from error
+
+
+def _changed(name: str, where: str) -> ModelError:
+    return ModelError(
+        f"file {name} is not the one that was trained (its SHA-256 differs)",
+        where=where,
+        remedy="find out who changed it, then train again",
+    )

@@ -1,0 +1,255 @@
+"""From a table to the arrays that a model reads: which columns are inputs, and how they are encoded.
+
+Everything here is fitted on training rows and is plain data, so that it can be stored as JSON and be
+rebuilt inside an ONNX graph. The target is in `target.py`, the models are in `models/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.stages.values import Value
+from factory_resources.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class Number(Value):
+    """A numeric input: `(value or median - mean) / sd`, and 1 where it was missing if `indicator`."""
+
+    name: str
+    median: float
+    mean: float
+    sd: float
+    """At least the smallest step that float32 can tell apart at the mean; never 0."""
+    indicator: bool
+    """Whether training rows missed it, so that being missing is an input of its own."""
+
+
+class Category(Value):
+    """An input of names: code i+1 is `vocabulary[i]`, code 0 is missing, rare or never seen."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+
+
+class Features(Value):
+    """The fitted preprocessing, in the order of the model's inputs."""
+
+    numeric: tuple[Number, ...]
+    categorical: tuple[Category, ...]
+    constant: tuple[str, ...]
+    """Columns left out because every training row holds the same."""
+    ignored: tuple[str, ...]
+    """Columns left out because of their type: dates, times, nested values."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The input columns, numbers first."""
+        return (*(n.name for n in self.numeric), *(c.name for c in self.categorical))
+
+    @property
+    def width(self) -> int:
+        """Number columns of `Arrays.numbers`: one for each number and one for each indicator."""
+        return len(self.numeric) + sum(n.indicator for n in self.numeric)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """The number of codes of each categorical input, code 0 included."""
+        return tuple(len(c.vocabulary) + 1 for c in self.categorical)
+
+    def arrays(self, table: pa.Table, *, scaled: bool) -> Arrays:
+        """Encode rows; `scaled` divides numbers by their spread, which trees neither need nor want.
+
+        Raises:
+            DataError: when an input column is missing or holds another kind of value.
+        """
+        import numpy as np
+
+        missing = [name for name in self.columns if name not in table.column_names]
+        if missing:
+            raise DataError(
+                f"input column {missing[0]!r} is missing",
+                remedy=f"the model reads {', '.join(self.columns)}",
+            )
+        values = [read_numbers(table, number.name) for number in self.numeric]
+        numbers = np.empty((table.num_rows, self.width), dtype=np.float32)
+        last = len(self.numeric)
+        for i, (number, value) in enumerate(zip(self.numeric, values, strict=True)):
+            absent = np.isnan(value)
+            numbers[:, i] = np.where(absent, np.float32(number.median), value)
+            if number.indicator:
+                numbers[:, last] = absent
+                last += 1
+            if scaled:
+                numbers[:, i] = (numbers[:, i] - np.float32(number.mean)) / np.float32(number.sd)
+        codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
+        for i, category in enumerate(self.categorical):
+            codes[:, i] = _encode(read_names(table, category.name), category.vocabulary)
+        return Arrays(numbers, codes)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a model reads."""
+
+    numbers: NDArray[np.float32]
+    """[rows, width], without a missing value."""
+    codes: NDArray[np.int64]
+    """[rows, categories], from 0 to each cardinality - 1."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def one_hot(self, cardinalities: Sequence[int]) -> NDArray[np.float32]:
+        """[rows, width + sum of cardinalities]: the numbers, then each category's codes."""
+        import numpy as np
+
+        blocks = [
+            np.eye(n, dtype=np.float32)[self.codes[:, i]] for i, n in enumerate(cardinalities)
+        ]
+        return np.concatenate([self.numbers, *blocks], axis=1) if blocks else self.numbers
+
+
+def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> Features:
+    """Choose the inputs and learn their encoding from training rows.
+
+    Args:
+        vocabulary: the largest number of names kept for a categorical column, the most frequent first.
+
+    Raises:
+        DataError: when no input column is left.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    numeric, categorical, constant, ignored = [], [], [], []
+    for name in _candidates(pipeline, training.column_names):
+        column, kind = training[name], training.schema.field(name).type
+        names = name in pipeline.spec.train.categorical or is_text(kind)
+        if not names and not (is_number(kind) or types.is_boolean(kind)):
+            ignored.append(name)
+        elif pc.count_distinct(column, mode="all").as_py() <= 1:
+            constant.append(name)
+        elif names:
+            categorical.append(_fit_category(training, name, vocabulary))
+        else:
+            number = _fit_number(training, name)
+            numeric.append(number) if number else constant.append(name)
+    if not numeric and not categorical:
+        left_out = ", ".join((*constant, *ignored)) or "none"
+        raise DataError(
+            "no input column is left to learn from",
+            where=pipeline.name,
+            remedy=f"keep one that varies (constant or of no usable type: {left_out})",
+        )
+    return Features(
+        numeric=tuple(numeric),
+        categorical=tuple(categorical),
+        constant=tuple(constant),
+        ignored=tuple(ignored),
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    text = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(text) or types.is_large_string(text) or types.is_string_view(text))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
+    """[rows], NaN where missing; infinite values count as missing, as in the served model.
+
+    Raises:
+        DataError: when the column holds no numbers.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    try:
+        values = table[name].cast(pa.float64(), safe=False).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"input column {name!r} holds {table.schema.field(name).type}, not numbers",
+            remedy="give it as numbers",
+        ) from error
+    # Rounded before anything is fitted: thresholds of trees must agree with the float32 that is served.
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return np.where(np.isinf(narrow), np.float32(np.nan), narrow)
+
+
+def read_names(table: pa.Table, name: str) -> pa.DictionaryArray:
+    """The column as dictionary-encoded text, one chunk; booleans read `true` and `false`."""
+    import pyarrow as pa
+
+    column = table[name]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    encoded = column.cast(pa.large_string()).dictionary_encode().combine_chunks()
+    return encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
+
+
+def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
+    """Every column but the target, the excluded and those that only say which part a row is in."""
+    spec = pipeline.spec
+    given = spec.split.given.column if spec.split.given else None
+    out = {*IDENTITY, spec.train.target, *spec.train.exclude, spec.split.group, given}
+    return [name for name in columns if name not in out]
+
+
+def _fit_number(training: pa.Table, name: str) -> Number | None:
+    """None where only missing or infinite values vary."""
+    import numpy as np
+
+    values = read_numbers(training, name)
+    absent = np.isnan(values)
+    present = values[~absent].astype(np.float64)
+    if not len(present):
+        return None
+    filled = np.where(absent, np.median(present), values)
+    mean, sd = float(filled.mean()), float(filled.std())
+    step = float(np.spacing(np.float32(abs(mean))))
+    return Number(
+        name=name,
+        median=float(np.float32(np.median(present))),
+        mean=mean,
+        sd=sd if sd > step else 1.0,
+        indicator=bool(absent.any()),
+    )
+
+
+def _fit_category(training: pa.Table, name: str, limit: int) -> Category:
+    import numpy as np
+
+    column = read_names(training, name)
+    indices: NDArray[Any] = column.indices.drop_null().to_numpy(zero_copy_only=False)
+    words = column.dictionary.to_pylist()
+    counts = np.bincount(indices, minlength=len(words))
+    ranked = sorted(zip(-counts, words, strict=True))
+    return Category(name=name, vocabulary=tuple(word for _, word in ranked if word)[:limit])
+
+
+def _encode(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> NDArray[np.int64]:
+    import numpy as np
+
+    codes = {word: code for code, word in enumerate(vocabulary, 1)}
+    lookup = np.array(
+        [*(codes.get(w, 0) for w in column.dictionary.to_pylist()), 0], dtype=np.int64
+    )
+    indices = column.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
+    found: NDArray[np.int64] = lookup[indices]
+    return found

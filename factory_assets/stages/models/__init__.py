@@ -1,0 +1,37 @@
+"""The kinds of model, one small file each, behind the interface in `base.py`."""
+
+from factory_assets.spec.train import GradientBoosting, Linear, ModelSpec, RandomForest
+from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
+
+__all__ = ["Fit", "Model", "Rows", "Setting", "Shape", "fit_model", "kind_of", "model_class"]
+
+
+def kind_of(spec: ModelSpec) -> str:
+    """The kind as the declaration calls it."""
+    return getattr(spec, "kind", "python")
+
+
+def model_class(spec: ModelSpec) -> type[Model]:
+    """The class behind a declared kind; torch or scikit-learn is imported here and not before."""
+    match spec:
+        case Linear():
+            from factory_assets.stages.models.linear import LinearModel
+
+            return LinearModel
+        case RandomForest():
+            from factory_assets.stages.models.random_forest import ForestModel
+
+            return ForestModel
+        case GradientBoosting():
+            from factory_assets.stages.models.gradient_boosting import BoostingModel
+
+            return BoostingModel
+        case _:
+            from factory_assets.stages.models.network import NetworkModel
+
+            return NetworkModel
+
+
+def fit_model(setting: Setting, train: Rows, validation: Rows) -> Fit:
+    """Fit the declared kind; see `Model.fit`."""
+    return model_class(setting.spec).fit(setting, train, validation)

@@ -1,0 +1,116 @@
+"""What every kind of model is to the rest of the factory: fitted, stored, loaded, evaluated, exported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from factory_assets.spec.train import ModelSpec, Task
+from factory_assets.stages.features import Arrays
+from factory_assets.stages.values import Epoch
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model reads and returns."""
+
+    task: Task
+    numbers: int
+    cardinalities: tuple[int, ...]
+    outputs: int
+    """The number of classes, or 1."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs with their truth."""
+
+    inputs: Arrays
+    target: NDArray[Any]
+    """int64 class codes [rows], or the standardised number, float32 [rows]."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What fitting needs beside the rows."""
+
+    spec: ModelSpec
+    shape: Shape
+    seed: int
+    class_weights: NDArray[np.float64] | None
+    """[classes], or None for all alike."""
+    folder: Path
+    """Of the declaration: a user's own module is found there."""
+    scratch: Path
+    """Files that need not outlive the fit."""
+    progress: Progress
+
+    def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
+        return None if self.class_weights is None else self.class_weights[target]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model, and how it came about."""
+
+    model: Model
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+
+
+class Model(ABC):
+    """One kind of model. The class comes from code, by the kind; the artefact holds only numbers."""
+
+    scaled: ClassVar[bool]
+    """Whether numbers are standardised before they reach the model."""
+    vocabulary: ClassVar[int]
+    """The largest number of names kept of a categorical column."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        """Learn from `train`; `validation` only says when to stop.
+
+        Raises:
+            ModelError: when the loss is not a number, or a user's own module fails.
+        """
+
+    @abstractmethod
+    def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
+        """Probabilities [rows, classes], or standardised predictions [rows]."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the learned numbers: the same bytes for the same model."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        """Read what `save` wrote. No code is taken from the files.
+
+        Raises:
+            ModelError: when the files are not such a model.
+        """
+
+    @abstractmethod
+    def graph(self) -> onnx.ModelProto:
+        """`numbers` float [N, width] and `codes` int64 [N, categories], each where there is one, to
+        `outputs` float [N, classes] or [N, 1]."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """How many numbers were learned."""

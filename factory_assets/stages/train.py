@@ -1,0 +1,249 @@
+"""Learn from the training rows: fit the preprocessing and the model, keep both as a candidate in MLflow.
+
+Validation rows say when to stop and where to cut; test rows are never opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.stages.artifact import Description, TrainedModel, save_trained
+from factory_assets.stages.features import fit_features
+from factory_assets.stages.models import Rows, Setting, Shape, fit_model, kind_of, model_class
+from factory_assets.stages.target import Target, fit_target
+from factory_assets.stages.values import Candidate, Epoch, Parts
+from factory_resources.errors import DataError
+from factory_resources.home import Home
+from factory_resources.tables import read_arrow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from factory_resources.registry_run import RegistryRun, Signature
+
+Progress = Callable[[str], None]
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, and how it came about."""
+
+    trained: TrainedModel
+    history: tuple[Epoch, ...]
+    best_epoch: int | None
+    validation: dict[str, float]
+    """Metrics on the validation rows."""
+
+
+def train(
+    pipeline: Pipeline,
+    parts: Parts,
+    home: Home,
+    *,
+    tags: Mapping[str, str] = _NO_TAGS,
+    progress: Progress | None = None,
+) -> Candidate:
+    """Make the candidate: a run and a new model version in MLflow.
+
+    Raises:
+        DataError: when the rows cannot be learned from.
+        ModelError: when the loss is not a number, or a user's own module fails.
+        DeclarationError: when a user's own module cannot be found.
+    """
+    from factory_resources.registry import Registry
+
+    training = read_arrow(parts.train, home)
+    fitted = fit(pipeline, training, read_arrow(parts.validation, home), home, progress=progress)
+    with (
+        home.scratch() as files,
+        Registry(home).run(pipeline.name, kind_of(pipeline.spec.train.model), tags) as run,
+    ):
+        digest = save_trained(fitted.trained, files)
+        _log(run, pipeline, parts, fitted)
+        version = run.register(
+            files,
+            signature_of(fitted.trained),
+            _typical_row(fitted.trained),
+            {**tags, "factory.model_sha256": digest},
+        )
+    return _candidate(pipeline, fitted, version, run.run_id, digest, training.num_rows)
+
+
+def fit(
+    pipeline: Pipeline,
+    training: pa.Table,
+    validation: pa.Table,
+    home: Home,
+    *,
+    model: ModelSpec | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit without MLflow, `model` in place of the declared one, such as a baseline.
+
+    Raises:
+        DataError, ModelError, DeclarationError: as `train`.
+    """
+    spec = pipeline.spec.train
+    chosen = model or spec.model
+    cls = model_class(chosen)
+    target = fit_target(pipeline, training)
+    features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
+    rows = Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training))
+    known = _of_known_classes(target, validation)
+    held = Rows(features.arrays(known, scaled=cls.scaled), _truth(target, known))
+    balanced = target.classes and spec.class_weights == "balanced"
+    with home.scratch() as scratch:
+        setting = Setting(
+            spec=chosen,
+            shape=Shape(target.task, features.width, features.cardinalities, target.outputs),
+            seed=spec.seed,
+            class_weights=_balanced(rows.target, target.outputs) if balanced else None,
+            folder=pipeline.folder,
+            scratch=scratch,
+            progress=progress or _silent,
+        )
+        found = fit_model(setting, rows, held)
+    outputs = found.model.outputs(held.inputs)
+    threshold = best_threshold(held.target, outputs[:, 1]) if target.task == "binary" else None
+    description = Description(spec=chosen, features=features, target=target, threshold=threshold)
+    trained = TrainedModel(description, found.model)
+    metrics = _metrics(target, target.values(known), outputs, threshold)
+    return Fitted(trained, found.history, found.best_epoch, metrics)
+
+
+def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    """The probability from which a row is positive, with the highest F1 on these rows.
+
+    It lies halfway between two scores, so that the last digits of a score decide nothing.
+    """
+    import numpy as np
+
+    positives = int((truth == 1).sum())
+    if not positives:
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    hits = np.cumsum(truth[order] == 1)
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
+    # Rows of equal score stand or fall together: only the last of them may be a cut.
+    last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
+    best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2)
+
+
+def signature_of(trained: TrainedModel) -> Signature:
+    """The served model's inputs and output."""
+    from factory_resources.registry_run import Signature
+
+    kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
+    names = dict.fromkeys((c.name for c in trained.features.categorical), "string")
+    if trained.target.task == "regression":
+        return Signature({**kinds, **names}, "prediction", None)
+    return Signature({**kinds, **names}, "probabilities", trained.target.outputs)
+
+
+def _typical_row(trained: TrainedModel) -> dict[str, object]:
+    """An input example that is nobody's row: medians and the most frequent names."""
+    numbers = {n.name: n.median for n in trained.features.numeric}
+    names = {c.name: c.vocabulary[0] if c.vocabulary else "" for c in trained.features.categorical}
+    return {**numbers, **names}
+
+
+def _candidate(
+    pipeline: Pipeline, fitted: Fitted, version: int, run_id: str, digest: str, rows: int
+) -> Candidate:
+    trained = fitted.trained
+    return Candidate(
+        model=pipeline.name,
+        version=version,
+        run_id=run_id,
+        kind=kind_of(trained.description.spec),
+        task=trained.target.task,
+        target=trained.target.column,
+        classes=trained.target.classes,
+        numeric=tuple(n.name for n in trained.features.numeric),
+        categorical=tuple(c.name for c in trained.features.categorical),
+        digest=digest,
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        threshold=trained.description.threshold,
+        validation=fitted.validation,
+        rows=rows,
+        parameters=trained.model.parameters,
+    )
+
+
+def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> None:
+    declared = pipeline.spec.train.model_dump(mode="json")
+    declared |= {f"model.{key}": value for key, value in declared.pop("model").items()}
+    features = fitted.trained.features
+    run.log_parameters(
+        {
+            **declared,
+            "task": fitted.trained.target.task,
+            "inputs": len(features.columns),
+            "constant": ", ".join(features.constant),
+            "ignored": ", ".join(features.ignored),
+        }
+    )
+    for context, part in (("training", parts.train), ("validation", parts.validation)):
+        run.log_dataset(part.table, part.data_version, f"{part.table}/{part.file}", context)
+    epochs = [
+        (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
+        for e in fitted.history
+    ]
+    last = {f"validation_{name}": value for name, value in fitted.validation.items()}
+    run.log_metrics([*epochs, (fitted.best_epoch or 0, last)])
+
+
+def _truth(target: Target, table: pa.Table) -> NDArray[Any]:
+    values = target.values(table)
+    return values if target.classes else target.scaled(values)
+
+
+def _of_known_classes(target: Target, validation: pa.Table) -> pa.Table:
+    """Validation rows whose class training rows have too; others cannot say when to stop."""
+    import pyarrow as pa
+
+    table = (
+        validation.filter(pa.array(target.values(validation) >= 0))
+        if target.classes
+        else validation
+    )
+    if not table.num_rows:
+        raise DataError(
+            "there is no validation row of a class that was trained on",
+            remedy="give more data or a larger split.validation",
+        )
+    return table
+
+
+def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Every class weighs the same in sum: rows / (classes * rows of the class)."""
+    import numpy as np
+
+    weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
+    return weights
+
+
+def _metrics(
+    target: Target, truth: NDArray[Any], outputs: NDArray[Any], threshold: float | None
+) -> dict[str, float]:
+    from factory_assets.stages.metrics import Scored
+
+    if target.task == "regression":
+        outputs = target.unscaled(outputs)
+    scored = Scored(target.task, truth, outputs, 0.5 if threshold is None else threshold)
+    return scored.metrics()
+
+
+def _silent(_: str) -> None:
+    pass

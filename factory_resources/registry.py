@@ -1,0 +1,167 @@
+"""MLflow: runs, logged models, registered versions and the alias `champion`. Plain values in and out.
+
+Writing goes through MlflowClient. What is asked often, such as who is champion, is one SELECT on
+MLflow's own tables: importing MLflow costs 1.2 s of CPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory_resources.errors import ModelError
+from factory_resources.home import Home, storage_errors
+from factory_resources.offline import go_offline
+
+if TYPE_CHECKING:
+    from factory_resources.registry_run import RegistryRun
+
+ALIAS = "champion"
+_SCHEMA = "mlflow"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version."""
+
+    model: str
+    version: int
+    run_id: str
+    files: Path
+    """The folder of the model's files."""
+    tags: Mapping[str, str]
+
+
+class Registry:
+    """The model registry of one home.
+
+    Raises:
+        StorageError: when the artifacts cannot be written.
+        ModelError: when a version that is asked for does not exist.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    @property
+    def uri(self) -> str:
+        """The address of MLflow's database. On a shared Postgres it lives in a schema of its own,
+        since Dagster has tables of the same names."""
+        declared = os.environ.get("FACTORY_DATABASE_URL")
+        if not declared:
+            return f"sqlite:///{self.home.mlflow_database}"
+        address = "postgresql+psycopg2://" + declared.partition("://")[2]
+        return f"{address}{'&' if '?' in address else '?'}options=-csearch_path%3D{_SCHEMA}"
+
+    def initialise(self) -> None:
+        """Create or migrate the tables. Two processes must not do this at once."""
+        if not self.uri.startswith("sqlite"):
+            self._execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+        self.client.search_registered_models(max_results=1)
+
+    def champion(self, model: str) -> int | None:
+        """The version that serves, or None."""
+        rows = self._execute(
+            "SELECT version FROM registered_model_aliases WHERE name = :model AND alias = :alias",
+            model=model,
+            alias=ALIAS,
+        )
+        return int(rows[0][0]) if rows else None
+
+    def has_version(self, model: str, version: int) -> bool:
+        """Whether the version exists, files included."""
+        try:
+            return self.version(model, version).files.is_dir()
+        except ModelError:
+            return False
+
+    def version(self, model: str, version: int) -> Version:
+        """Raises ModelError when there is no such version."""
+        rows = self._execute(
+            "SELECT run_id, source FROM model_versions WHERE name = :model AND version = :version",
+            model=model,
+            version=version,
+        )
+        if not rows:
+            raise ModelError(
+                f"there is no version {version} of model {model!r}",
+                remedy=f"train it again: factory run {model}",
+            )
+        run_id, source = rows[0]
+        files = self.artifacts(model) / Path(*Path(source).parts[-3:])
+        return Version(model, version, run_id, files, self.version_tags(model, version))
+
+    def version_tags(self, model: str, version: int) -> dict[str, str]:
+        rows = self._execute(
+            "SELECT key, value FROM model_version_tags WHERE name = :model AND version = :version",
+            model=model,
+            version=version,
+        )
+        return dict(rows)
+
+    def artifacts(self, model: str) -> Path:
+        """The folder of everything logged for a model; a home that moves takes it along."""
+        return self.home.artifacts / model
+
+    def run_files(self, model: str, run_id: str) -> Path:
+        """The folder of a run's own artifacts."""
+        return self.artifacts(model) / run_id / "artifacts"
+
+    @contextmanager
+    def run(self, model: str, name: str, tags: Mapping[str, str]) -> Iterator[RegistryRun]:
+        """A run in the model's experiment: finished at the end, failed when the block raises."""
+        from factory_resources.registry_run import start_run
+
+        run = start_run(self, model, name, tags)
+        try:
+            yield run
+        except BaseException:
+            self.client.set_terminated(run.run_id, "FAILED")
+            raise
+        self.client.set_terminated(run.run_id, "FINISHED")
+
+    def add_files(self, run_id: str, folder: Path, name: str) -> None:
+        """Keep every file of a folder under `name` with a run."""
+        with storage_errors(self.home.artifacts):
+            self.client.log_artifacts(run_id, str(folder), name)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self.client.set_model_version_tag(model, str(version), key, value)
+
+    def set_champion(self, model: str, version: int) -> None:
+        """Let the version serve from now on: one transaction."""
+        self.client.set_registered_model_alias(model, ALIAS, str(version))
+
+    @cached_property
+    def client(self) -> Any:
+        """MlflowClient, quiet and offline."""
+        import logging
+
+        go_offline()
+        self.home.require_writable()
+        from mlflow import MlflowClient
+
+        # Importing MLflow sets the levels of its loggers.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def _execute(self, statement: str, **values: Any) -> list[Any]:
+        """Rows of a statement; none while there is no database yet."""
+        import sqlalchemy as sa
+
+        if self.uri.startswith("sqlite") and not self.home.mlflow_database.is_file():
+            return []
+        engine = sa.create_engine(self.uri)
+        try:
+            with engine.begin() as connection:
+                result = connection.execute(sa.text(statement), values)
+                return list(result.fetchall()) if result.returns_rows else []
+        finally:
+            engine.dispose()
