@@ -145,3 +145,7 @@ def _console() -> Any:
     console = Console()
     # A pipe has no width of its own; the table needs this much.
     return console if console.is_terminal else Console(width=120)
+
+
+if __name__ == "__main__":
+    main(prog_name="factory")

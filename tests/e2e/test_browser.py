@@ -1,0 +1,157 @@
+"""The UI as a person sees it: `factory up`, headless Chromium, a pipeline materialised by clicking.
+
+The screenshots of the README come from here: FACTORY_SCREENSHOTS names the folder to write them to.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlparse
+
+import pytest
+
+from tests.e2e.conftest import Demo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+PIPELINE = "tumour_diagnosis"
+_ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+class Served(NamedTuple):
+    ui: str
+    mlflow: str
+    process: subprocess.Popen[bytes]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def served(demo: Demo) -> Iterator[Served]:
+    ports = _free_port(), _free_port()
+    arguments = ["up", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "factory_assets.cli", *arguments],
+        env={**os.environ, "FACTORY_HOME": str(demo.home)},
+        cwd=demo.home.parent,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline().decode()
+    assert "UI" in first, first
+    yield Served(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    for port in ports:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "something is still serving"
+
+
+@pytest.fixture(scope="module")
+def page(served: Served) -> Iterator["Page"]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("NO BROWSER: install Debian's `chromium` to test what a person sees")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def hosts(page: "Page") -> set[str]:
+    """Every host that the pages ask, filled as the tests go."""
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(urlparse(request.url).netloc))
+    return asked
+
+
+def _shot(page: "Page", name: str, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("FACTORY_SCREENSHOTS", tmp_path))
+    path = folder / f"{name}.png"
+    page.screenshot(path=path)
+    assert path.stat().st_size > 20_000, "the page is nearly empty"
+
+
+def test_lineage_graph_shows_the_six_stages(
+    page: "Page", served: Served, hosts: set[str], tmp_path: Path
+) -> None:
+    page.goto(f"{served.ui}/asset-groups/{PIPELINE}")
+    for stage in ("ingest", "clean", "split", "train", "evaluate", "deploy"):
+        page.get_by_text(stage, exact=True).first.wait_for()
+    _shot(page, "lineage", tmp_path)
+
+
+def test_materialise_by_clicking(page: "Page", served: Served, hosts: set[str]) -> None:
+    before = _runs(served)
+    page.get_by_role("button", name="Materialize all").click()
+    deadline = time.monotonic() + 180
+    while (runs := _runs(served)) == before or any(
+        status not in {"SUCCESS", "FAILURE", "CANCELED"} for _, status in runs
+    ):
+        assert time.monotonic() < deadline, runs
+        time.sleep(1)
+    new = set(runs) - set(before)
+    assert [status for _, status in new] == ["SUCCESS"]
+
+
+def test_metric_and_plot_are_on_the_asset_page(
+    page: "Page", served: Served, hosts: set[str], tmp_path: Path
+) -> None:
+    page.goto(f"{served.ui}/assets/{PIPELINE}/evaluate")
+    page.get_by_text("roc_auc", exact=True).first.wait_for()
+    page.get_by_text("Show Markdown").first.wait_for()
+    _shot(page, "evaluate", tmp_path)
+
+
+def test_mlflow_shows_the_version(page: "Page", served: Served, hosts: set[str]) -> None:
+    page.goto(f"{served.mlflow}/#/models/{PIPELINE}")
+    page.get_by_text("champion").first.wait_for()
+
+
+def test_no_other_host_was_asked(served: Served, hosts: set[str]) -> None:
+    ours = {urlparse(url).netloc for url in (served.ui, served.mlflow)}
+    assert urlparse(served.ui).netloc in hosts
+    assert {host for host in hosts if host} <= ours
+
+
+def test_a_foreign_page_cannot_launch(served: Served) -> None:
+    url = f"{served.ui}/graphql?query=%7Bversion%7D"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(url)
+
+
+def _runs(served: Served) -> list[tuple[str, str]]:
+    import json
+
+    query = "{runsOrError(limit: 50) {... on Runs {results {runId status}}}}"
+    request = urllib.request.Request(
+        f"{served.ui}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        results = json.load(answer)["data"]["runsOrError"]["results"]
+    return [(run["runId"], run["status"]) for run in results]

@@ -1,0 +1,130 @@
+"""What a person gets for a mistake: one line that helps, exit code 2, and nothing changed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Factory, command
+
+_DEFS = """\
+type: factory_assets.ModelPipeline
+attributes:
+  purpose: Tell good from bad
+  ingest:
+    source: {{files: data.csv}}
+    contract:
+      - {{name: size, type: float64}}
+      - {{name: label, type: string}}
+  clean: {{where: {{positive: "{rule}"}}}}
+  train: {{target: {target}, model: {{kind: linear}}}}
+"""
+
+
+def _declare(folder: Path, rule: str = "size > 0", target: str = "label") -> None:
+    pipeline = folder / "defs" / "apples"
+    pipeline.mkdir(parents=True)
+    (pipeline / "defs.yaml").write_text(_DEFS.format(rule=rule, target=target))
+    rows = [f"{i % 7 + i / 10},{'good' if i % 7 > 3 else 'bad'}" for i in range(1, 200)]
+    (pipeline / "data.csv").write_text("\n".join(["size,label", *rows]) + "\n")
+
+
+def _one_line(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2) -> None:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(errors) == 1, done.stderr
+    for part in parts:
+        assert part in errors[0]
+
+
+@pytest.fixture
+def apples(tmp_path: Path) -> Factory:
+    _declare(tmp_path)
+    return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+
+
+def test_unknown_pipeline(factory: Factory) -> None:
+    _one_line(factory("run", "machine_failur"), "machine_failur", "did you mean 'machine_failure'")
+
+
+def test_unknown_stage(factory: Factory) -> None:
+    _one_line(factory("run", "machine_failure", "--stages", "trian"), "trian", "train, evaluate")
+
+
+def test_mistyped_target(tmp_path: Path) -> None:
+    _declare(tmp_path, target="lable")
+    factory = command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    _one_line(factory("check", "apples"), "defs.yaml:10", "lable", "label")
+    _one_line(factory("run", "apples"), "defs.yaml:10", "lable")
+    assert not (tmp_path / "home" / "tables").exists()
+
+
+def test_unknown_column_in_a_rule(tmp_path: Path) -> None:
+    _declare(tmp_path, rule="sise > 0")
+    factory = command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    _one_line(factory("check", "apples"), "defs.yaml:9", "sise", "size")
+
+
+def test_stage_without_its_input(apples: Factory) -> None:
+    _one_line(apples("run", "apples", "--stages", "train"), "split", "factory run apples --stages")
+
+
+def test_predict_without_a_champion(apples: Factory, tmp_path: Path) -> None:
+    data = tmp_path / "defs" / "apples" / "data.csv"
+    _one_line(apples("predict", "apples", data), "apples", "champion")
+
+
+def test_missing_file(apples: Factory, tmp_path: Path) -> None:
+    (tmp_path / "defs" / "apples" / "data.csv").unlink()
+    _one_line(apples("run", "apples"), "data.csv")
+
+
+def test_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = command(tmp_path / "file" / "home")("run", "tumour_diagnosis", cwd=tmp_path)
+    _one_line(done, "FACTORY_HOME")
+
+
+def test_debug_shows_the_traceback(factory: Factory) -> None:
+    done = factory("--debug", "run", "nowhere")
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0
+
+
+def test_gates_refuse_and_the_old_champion_stays(apples: Factory, tmp_path: Path) -> None:
+    from factory_resources.home import Home
+    from factory_resources.registry import Registry
+
+    first = apples("run", "apples")
+    assert first.returncode == 0, first.stdout + first.stderr
+    file = tmp_path / "defs" / "apples" / "defs.yaml"
+    gates = "  evaluate: {gates: [{metric: roc_auc, at_least: 1.1}]}\n"
+    file.write_text(file.read_text().replace("kind: linear}", "kind: linear}, seed: 1") + gates)
+    _one_line(apples("run", "apples"), "roc_auc", "v2", code=1)
+    _one_line(apples("run", "apples", "--stages", "deploy"), code=1)
+    assert Registry(Home(tmp_path / "home")).champion("apples") == 1
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_the_next_run_is_whole(tmp_path: Path) -> None:
+    _declare(tmp_path)
+    home = tmp_path / "home"
+    environment = {
+        **os.environ,
+        "FACTORY_HOME": str(home),
+        "FACTORY_DEFS": str(tmp_path / "defs"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "factory_assets.cli", "run", "apples"], env=environment
+    )
+    while not (home / "records" / "apples" / "clean.json").exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    factory = command(home, FACTORY_DEFS=str(tmp_path / "defs"))
+    done = factory("run", "apples")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("reused") >= 2

@@ -1,0 +1,172 @@
+"""A stage is computed again exactly when something that could change its result changed."""
+
+import copy
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.stages.runner import STAGES, Call, run_stage
+from factory_resources.errors import DataError, FactoryError
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+Change = Callable[[dict[str, Any], Path], None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home in which the whole pipeline has run once."""
+    folder = tmp_path_factory.mktemp("made")
+    write_apples(_folder(folder))
+    prepare(Home(folder / "home"))
+    assert _run(folder, APPLES) == list(STAGES)
+    return folder
+
+
+def _folder(root: Path) -> Path:
+    folder = root / "apples"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _run(root: Path, attributes: dict[str, Any], reuse: bool = True) -> list[str]:
+    """Run all stages; the names of those that were computed."""
+    pipeline = declare(_folder(root), attributes)
+    home = Home(root / "home")
+    outcomes = {s: run_stage(Call(pipeline, s, home, "run", reuse=reuse)) for s in STAGES}
+    return [stage for stage, outcome in outcomes.items() if not outcome.reused]
+
+
+def _set(path: str, value: Any) -> Change:
+    def change(attributes: dict[str, Any], _: Path) -> None:
+        *parents, last = path.split(".")
+        for parent in parents:
+            attributes = attributes.setdefault(parent, {})
+        attributes[last] = value
+
+    return change
+
+
+def _append_row(_: dict[str, Any], folder: Path) -> None:
+    with (folder / "data.csv").open("a") as file:
+        file.write("9.5,red,good\n")
+
+
+def _same_size_and_time(_: dict[str, Any], folder: Path) -> None:
+    path = folder / "data.csv"
+    before = path.stat()
+    path.write_text(path.read_text().replace("1.01", "1.02", 1))
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _touch(_: dict[str, Any], folder: Path) -> None:
+    (folder / "data.csv").touch()
+
+
+def _rename(attributes: dict[str, Any], folder: Path) -> None:
+    (folder / "data.csv").rename(folder / "renamed.csv")
+    attributes["ingest"]["source"]["files"] = "renamed.csv"
+
+
+def _describe(attributes: dict[str, Any], _: Path) -> None:
+    attributes["ingest"]["contract"][0]["description"] = "across"
+    attributes["owners"] = ["team:fruit"]
+    attributes["purpose"] = "Other words"
+
+
+@pytest.mark.parametrize(
+    ("change", "computed"),
+    [
+        pytest.param(_append_row, STAGES, id="row appended"),
+        pytest.param(_same_size_and_time, STAGES, id="other bytes of the same size and time"),
+        pytest.param(_set("clean.where.small", "size < 5"), STAGES[1:], id="new rule"),
+        pytest.param(_set("clean.where.tiny", "size < 1000"), ("clean",), id="rule that breaks no row"),
+        pytest.param(_set("split.seed", 3), STAGES[2:], id="seed of the split"),
+        pytest.param(_set("train.seed", 3), STAGES[3:], id="seed of the training"),
+        pytest.param(
+            _set("train.model", {"kind": "linear", "regularisation": 3.0}), STAGES[3:], id="parameter"
+        ),
+        pytest.param(_set("evaluate.slices", ["colour"]), STAGES[4:], id="slices"),
+        pytest.param(_set("deploy.max_difference", 0.01), STAGES[5:], id="tolerance"),
+        pytest.param(_touch, (), id="file touched"),
+        pytest.param(_describe, (), id="words"),
+    ],
+)
+def test_computes_what_changed(
+    made: Path, tmp_path: Path, change: Change, computed: tuple[str, ...]
+) -> None:
+    root = shutil.copytree(made, tmp_path / "copy")
+    attributes = copy.deepcopy(APPLES)
+    change(attributes, root / "apples")
+    assert tuple(_run(root, attributes)) == computed
+    assert _run(root, attributes) == []
+
+
+def test_no_reuse_computes_everything(made: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made, tmp_path / "copy")
+    assert _run(root, APPLES, reuse=False) == list(STAGES)
+
+
+def test_going_back_reuses_the_first_result(made: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made, tmp_path / "copy")
+    changed = copy.deepcopy(APPLES)
+    changed["train"]["seed"] = 3
+    assert _run(root, changed) == ["train", "evaluate", "deploy"]
+    # The first version is a candidate again, to be judged against the champion that replaced it.
+    assert set(_run(root, APPLES)) <= {"evaluate", "deploy"}
+
+
+def test_a_lost_snapshot_is_made_again(made: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made, tmp_path / "copy")
+    for file in (root / "home" / "tables" / "apples" / "clean").glob("*.parquet"):
+        file.unlink()
+    assert _run(root, APPLES) == ["clean"]
+
+
+def test_a_function_is_called_again_unless_it_says_what_it_reads(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    prepare(Home(tmp_path / "home"))
+    (folder / "source.py").write_text(
+        "import pandas as pd\n"
+        "def load(n):\n"
+        "    open(__file__ + '.calls', 'a').write('x')\n"
+        "    return pd.DataFrame({'size': [i / 10 for i in range(n)],\n"
+        "        'colour': ['red'] * n, 'label': ['good' if i % 3 else 'bad' for i in range(n)]})\n"
+    )
+    calls = folder / "source.py.calls"
+    attributes = copy.deepcopy(APPLES)
+    attributes["ingest"]["source"] = {"python": "source:load", "args": {"n": 100}}
+    assert _run(tmp_path, attributes) == list(STAGES)
+    assert _run(tmp_path, attributes) == ["ingest"]
+    assert calls.read_text() == "xx"
+    attributes["ingest"]["source"]["reads"] = []
+    _run(tmp_path, attributes)
+    _run(tmp_path, attributes)
+    assert calls.read_text() == "xxx"
+    (folder / "source.py").write_text((folder / "source.py").read_text().replace("i % 3", "i % 4"))
+    assert _run(tmp_path, attributes) == list(STAGES)
+
+
+def test_without_input_says_what_to_run(tmp_path: Path) -> None:
+    write_apples(_folder(tmp_path))
+    pipeline = declare(_folder(tmp_path), APPLES)
+    with pytest.raises(DataError, match="no result of split yet; run it first"):
+        run_stage(Call(pipeline, "train", Home(tmp_path / "home"), "run"))
+
+
+def test_a_failed_stage_leaves_the_old_result(made: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made, tmp_path / "copy")
+    data = root / "apples" / "data.csv"
+    good = data.read_text()
+    data.write_text("size,colour\n1,red\n")
+    with pytest.raises(FactoryError):
+        _run(root, APPLES)
+    data.write_text(good)
+    assert _run(root, APPLES) == []

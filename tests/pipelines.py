@@ -1,0 +1,41 @@
+"""Small real pipelines for tests: a declaration and its data in a folder."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from factory_assets.components.declaration import load_pipeline
+from factory_assets.spec import Pipeline
+
+APPLES: dict[str, Any] = {
+    "purpose": "Tell good from bad",
+    "ingest": {
+        "source": {"files": "data.csv"},
+        "contract": [
+            {"name": "size", "type": "float64"},
+            {"name": "colour", "type": "string"},
+            {"name": "label", "type": "string"},
+        ],
+    },
+    "clean": {"where": {"positive": "size > 0"}},
+    "train": {"target": "label", "model": {"kind": "linear"}},
+    "evaluate": {"gates": [{"metric": "roc_auc", "better_than": "trivial"}]},
+}
+
+
+def write_apples(folder: Path, rows: int = 200) -> None:
+    """A file in which size tells the label, mostly."""
+    lines = [
+        f"{i % 7 + i / 100},{('red', 'green')[i % 2]},{'good' if i % 7 > 3 else 'bad'}"
+        for i in range(1, rows + 1)
+    ]
+    (folder / "data.csv").write_text("\n".join(["size,colour,label", *lines]) + "\n")
+
+
+def declare(folder: Path, attributes: dict[str, Any]) -> Pipeline:
+    """Write the `defs.yaml` of a pipeline named as its folder, and load it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return load_pipeline(folder)
