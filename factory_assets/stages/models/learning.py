@@ -1,0 +1,151 @@
+"""How a network learns: loss, optimiser, slices of tensors, the best epoch. Imports torch and Lightning,
+hence is itself imported only inside functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from factory_assets.spec.train import Mlp, OwnModule, Task
+from factory_assets.stages.models.base import Progress
+from factory_assets.stages.values import Epoch
+from factory_resources.errors import ModelError
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""numbers float32 [rows, width], codes int64 [rows, categories], target int64 or float32 [rows]."""
+BLOCK = 32
+"""Slices that one call of `training_step` learns from: Lightning's cost a call is that of a slice."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a network is trained with."""
+
+    task: Task
+    spec: Mlp | OwnModule
+    batch_size: int
+    steps: int
+    """Optimiser steps if every epoch is run."""
+    class_weights: Tensor | None
+
+
+class Learning(pl.LightningModule):
+    """The training of every network; a user's module overrides what it wants to do itself."""
+
+    plan: Plan
+
+    def loss(self, batch: Batch) -> Tensor:
+        numbers, codes, target = batch
+        outputs = self(numbers, codes)
+        if self.plan.task == "regression":
+            return torch.nn.functional.mse_loss(outputs.reshape(-1), target)
+        weights = self.plan.class_weights
+        weights = None if weights is None else weights.to(outputs.device)
+        return torch.nn.functional.cross_entropy(outputs, target, weight=weights)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if self.automatic_optimization:
+            return self.loss(batch)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        total = torch.zeros((), device=self.device)
+        for part in zip(*(tensor.split(self.plan.batch_size) for tensor in batch), strict=True):
+            optimizer.zero_grad()
+            loss = self.loss(part)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.detach() * len(part[2])
+        return total / len(batch[2])
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self.log("validation_loss", self.loss(batch), batch_size=len(batch[2]))
+
+    def configure_optimizers(self) -> Any:
+        spec = self.plan.spec
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=spec.learning_rate, total_steps=self.plan.steps
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def learns_in_blocks(self) -> bool:
+        """Whether steps and optimiser are ours, so that many slices can be learned in one call."""
+        own = type(self)
+        return (
+            own.training_step is Learning.training_step
+            and own.configure_optimizers is Learning.configure_optimizers
+        )
+
+
+class Slices:
+    """Shuffled slices of tensors; the same order for the same seed, another one every epoch."""
+
+    def __init__(self, tensors: Batch, size: int, generator: torch.Generator | None) -> None:
+        self._tensors, self._size, self._generator = tensors, size, generator
+
+    def __len__(self) -> int:
+        return ceil(len(self._tensors[2]) / self._size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        tensors: Any = self._tensors
+        if self._generator:
+            order = torch.randperm(len(tensors[2]), generator=self._generator)
+            tensors = tuple(tensor[order] for tensor in tensors)
+        yield from zip(*(tensor.split(self._size) for tensor in tensors), strict=True)
+
+
+class KeepBest(pl.Callback):
+    """The losses of every epoch, the weights of the best, and the end when none gets better."""
+
+    def __init__(self, patience: int, progress: Progress) -> None:
+        self._patience, self._progress = patience, progress
+        self._total, self._rows = torch.zeros(()), 0
+        self._best = float("inf")
+        self.best_epoch = 0
+        self.weights: dict[str, Tensor] = {}
+        self.history: list[Epoch] = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if loss is not None:
+            self._total = self._total.to(loss.device) + loss.detach() * len(batch[2])
+            self._rows += len(batch[2])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        found = trainer.callback_metrics.get("validation_loss")
+        if found is None:
+            raise ModelError(
+                "the module's validation_step logs no validation_loss",
+                remedy='call self.log("validation_loss", loss) in it, or leave it out',
+            )
+        losses = float(self._total) / max(self._rows, 1), float(found)
+        self._total, self._rows = torch.zeros(()), 0
+        if not all(map(isfinite, losses)):
+            raise ModelError(
+                f"the loss is no longer a number in epoch {len(self.history)}",
+                remedy="lower train.model.learning_rate, or bound extreme values in clean.derive",
+            )
+        epoch = Epoch(epoch=len(self.history), train_loss=losses[0], validation_loss=losses[1])
+        self.history.append(epoch)
+        if epoch.validation_loss < self._best:
+            self._best, self.best_epoch = epoch.validation_loss, epoch.epoch
+            self.weights = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+        self._progress(
+            f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
+            f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
+        )
+        trainer.should_stop = epoch.epoch - self.best_epoch >= self._patience
