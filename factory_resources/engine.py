@@ -82,6 +82,9 @@ def engine_errors(
 
     try:
         yield
+    except (duckdb.InternalException, duckdb.InterruptException):
+        # No fault of the user's: the traceback is wanted.
+        raise
     except duckdb.OutOfMemoryException as error:
         raise StorageError(
             f"not enough memory or temporary space ({essence(error)})",

@@ -6,6 +6,7 @@ over the whole table, or functions whose value is not that of their arguments al
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -21,22 +22,20 @@ _REFUSED = {
     "LAMBDA": "a lambda",
     "DEFAULT": "DEFAULT",
 }
-# Pure by DuckDB's word, but they read the session or the catalog, stop the query or make rows.
+# They read the session, the catalog or the clock, stop the query, or make rows.
+_MACROS = frozenset({"if", "nullif", "fdiv", "split_part", "days_in_month", "date_add"})
 _SESSION = frozenset(
     {
-        "current_setting",
-        "current_database",
-        "current_schema",
-        "current_schemas",
-        "current_query",
-        "current_user",
-        "current_role",
+        "age",
         "session_user",
         "user",
         "getvariable",
         "getenv",
         "version",
         "in_search_path",
+        "now",
+        "today",
+        "transaction_timestamp",
         "txid_current",
         "nextval",
         "currval",
@@ -53,8 +52,23 @@ _SESSION = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Expression:
+    """What is known of an expression without running it."""
+
+    columns: tuple[str, ...]
+    """The columns that it names, in order of appearance."""
+    windowed: bool
+    """Whether it looks at other rows than its own, through OVER."""
+
+
 def columns_of(expression: str, where: str) -> tuple[str, ...]:
-    """The columns that the expression names, in order of appearance.
+    """The columns that the expression names; raises as `parse` does."""
+    return parse(expression, where).columns
+
+
+def parse(expression: str, where: str) -> Expression:
+    """Read one expression, and refuse what it may not be.
 
     Args:
         expression: one DuckDB SQL expression.
@@ -63,13 +77,12 @@ def columns_of(expression: str, where: str) -> tuple[str, ...]:
     Raises:
         ExpressionError: it is not one expression, or reaches for what it may not.
     """
-    root = _parsed(expression, where)
-    names: dict[str, None] = {}
-    for node, windowed in _walk(root):
-        _require_allowed(node, windowed, expression, where)
-        if node.get("class") == "COLUMN_REF":
-            names[node["column_names"][0]] = None
-    return tuple(names)
+    nodes = list(_nodes(_root(expression, where)))
+    for node in nodes:
+        _require_allowed(node, expression, where)
+    columns = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
+    windowed = any(node["class"] == "WINDOW" for node in nodes)
+    return Expression(tuple(dict.fromkeys(columns)), windowed)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
@@ -80,7 +93,7 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"there are {shown}"
 
 
-def _parsed(expression: str, where: str) -> dict[str, Any]:
+def _root(expression: str, where: str) -> dict[str, Any]:
     import duckdb
 
     # The line break ends a comment that would swallow the bracket.
@@ -130,20 +143,18 @@ def _short(expression: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
-def _walk(value: Any, windowed: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Every node, and whether it is inside a window function."""
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every node of the tree, parents first."""
     if isinstance(value, dict):
         if "class" in value:
-            yield value, windowed
-        inside = windowed or value.get("class") == "WINDOW"
-        for child in value.values():
-            yield from _walk(child, inside)
-    elif isinstance(value, list):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
         for child in value:
-            yield from _walk(child, windowed)
+            yield from _nodes(child)
 
 
-def _require_allowed(node: dict[str, Any], windowed: bool, expression: str, where: str) -> None:
+def _require_allowed(node: dict[str, Any], expression: str, where: str) -> None:
     kind = node["class"]
     if kind in _REFUSED:
         raise _refused(f"{_REFUSED[kind]} in {_short(expression)} is not allowed", where)
@@ -174,7 +185,9 @@ def _require_pure(name: str, operator: bool, where: str) -> None:
             where=where,
             remedy=f"did you mean {close[0]!r}?" if close else "use a DuckDB SQL function",
         )
-    if name in _SESSION or "VOLATILE" in kinds or kinds & {"table", "table_macro", "pragma"}:
+    impure = kinds & {"VOLATILE", "table", "table_macro", "pragma"} or name in _SESSION
+    macro = "macro" in kinds and not name.startswith(("list_", "array_", "map_"))
+    if impure or (macro and name not in _MACROS) or "current_" in name:
         raise _refused(f"function {name!r} does not depend on the row alone", where)
     if kinds <= {"aggregate"}:
         raise _refused(

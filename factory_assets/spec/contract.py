@@ -43,10 +43,8 @@ class Column(Spec):
     def _range_is_ordered(self) -> Self:
         if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
             raise ValueError(f"range {list(self.range)} of column {self.name!r} is upside down")
-        if self.range and self.type in {"string", "bool"}:
-            raise ValueError(
-                f"range of column {self.name!r} needs a number or a date, not {self.type}"
-            )
+        if self.range and self.type not in {None, "int64", "float64"}:
+            raise ValueError(f"range of column {self.name!r} needs a number, not {self.type}")
         return self
 
 

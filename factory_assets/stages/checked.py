@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factory_assets.spec import Column, FileSource, Ingest
 from factory_assets.spec.contract import ColumnType
@@ -18,7 +18,7 @@ from factory_assets.stages.contract import (
     rules_of,
     typed,
 )
-from factory_resources.engine import engine_errors, identifier, literal
+from factory_resources.engine import identifier, literal
 from factory_resources.errors import ContractError
 from factory_resources.sources_read import Raw, parquet
 
@@ -57,8 +57,7 @@ class Checked:
         union = " UNION ALL ".join(
             _source_query(k, raw, ingest, columns, types, label) for k, raw in enumerate(raws)
         )
-        with engine_errors("contract", ContractError, "correct the contract"):
-            connection.execute(f"CREATE TEMP VIEW checked AS {union}")
+        connection.execute(f"CREATE TEMP VIEW checked AS {union}")
         rules = tuple(
             rule
             for i, (column, kind) in enumerate(zip(columns, types, strict=True))
@@ -102,7 +101,7 @@ class Checked:
             found |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
         return found
 
-    def example(self, connection: Any, name: str) -> str:
+    def example(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """One value that broke the rule, for the message; nothing of a sensitive column."""
         rule = next(rule for rule in self.rules if rule.name == name)
         i = next(i for i, column in enumerate(self.columns) if column.name == rule.column)

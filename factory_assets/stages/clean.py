@@ -4,6 +4,8 @@ Rules, keys and derived columns see the ingested columns; derived ones also thos
 Rules come first, so that a broken row never hides a whole one with the same key.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import IDENTITY, Clean, Pipeline
@@ -11,8 +13,9 @@ from factory_assets.stages.values import Cleaned, Ingested
 from factory_assets.stages.windows import windowed
 from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError, ExpressionError
-from factory_resources.expressions import columns_of, suggestion
+from factory_resources.expressions import parse, suggestion
 from factory_resources.home import Home
+from factory_resources.sources_read import parquet
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
@@ -27,37 +30,31 @@ def clean(pipeline: Pipeline, ingested: Ingested, home: Home) -> Cleaned:
         DataError: no row is left.
         StorageError: the disk says no.
     """
-    spec, where = pipeline.spec.clean, f"{pipeline.name}/clean"
-    _check_expressions(spec, tuple(ingested.snapshot.columns), where)
+    where = f"{pipeline.name}/clean"
+    plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
     source = ingested.snapshot.path(home)
-    with home.scratch() as scratch, sealed(read=[source], write=scratch) as connection:
+    with (
+        home.scratch() as scratch,
+        sealed(read=[source], write=scratch) as connection,
+        engine_errors(where),
+    ):
         connection.execute(
-            "CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order "
-            f"FROM read_parquet({literal(str(source))}, hive_partitioning=false)"
+            f"CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order FROM {parquet(source)}"
         )
-        _check_each(connection, spec, where)
-        rules = {name: f"NOT coalesce(({sql}\n), true)" for name, sql in spec.where.items()}
-        broken_rows = " OR ".join(rules.values()) or "false"
-        counts, broken = _counts(connection, rules, where), None
+        plan.bind(connection)
+        counts = plan.counts(connection)
+        broken: Prepared | None = None
         if counts:
-            names = ", ".join(f"CASE WHEN {s} THEN {literal(n)} END" for n, s in rules.items())
-            broken = prepare(
-                connection,
-                f"SELECT * EXCLUDE (_order), concat_ws(',', {names}) AS _rules "
-                f"FROM source WHERE {broken_rows}",
-                table=where,
-                folder=scratch,
-            )
-        duplicates = _mark_duplicates(connection, spec, broken_rows)
-        good = prepare(connection, _good(spec, broken_rows), table=where, folder=scratch)
+            broken = prepare(connection, plan.broken, table=where, folder=scratch)
+        duplicates = plan.mark_duplicates(connection)
+        try:
+            good = prepare(connection, plan.good, table=where, folder=scratch)
+        except ExpressionError:
+            plan.blame(connection)
+            raise
         _require_conserved(connection, good, broken, duplicates, where)
         if not good.rows:
-            rule = max(counts, key=lambda name: counts[name])
-            raise DataError(
-                f"no row is left: rule {rule!r} quarantines {counts[rule]}",
-                where=where,
-                remedy="correct clean.where",
-            )
+            raise _nothing_left(counts, where)
         quarantine = commit(broken, home=home, table=f"{where}_quarantine") if broken else None
         snapshot = commit(good, home=home, table=where)
     return Cleaned(
@@ -69,107 +66,150 @@ def clean(pipeline: Pipeline, ingested: Ingested, home: Home) -> Cleaned:
     )
 
 
-def _check_expressions(spec: Clean, columns: tuple[str, ...], where: str) -> None:
-    known = [name for name in columns if name not in IDENTITY]
-    for rule, sql in spec.where.items():
-        _check_columns(sql, known, f"{where}: where.{rule}")
-    for name, sql in spec.derive.items():
-        place = f"{where}: derive.{name}"
-        _check_columns(sql, known, place)
-        _require_new(name, known, place)
-        known.append(name)
-    if spec.windows:
-        windows = spec.windows
-        for name in (windows.by, windows.order, *windows.columns):
-            if name not in known:
-                raise _unknown(name, known, f"{where}: windows")
-        for name in (f"{c}_{s}" for c in windows.columns for s in windows.statistics):
-            _require_new(name, known, f"{where}: windows")
+@dataclass(frozen=True)
+class Plan:
+    """A declaration as queries over the view `source`, whose column `_order` is the row's place."""
+
+    spec: Clean
+    where: str
+    looks_around: bool
+    """Whether a derived column sees other rows; then the engine gives up the source's order."""
+
+    @classmethod
+    def of(cls, spec: Clean, columns: Sequence[str], where: str) -> "Plan":
+        """Check every name and expression without running one.
+
+        Raises:
+            ExpressionError: an unknown column, a name that is taken, a forbidden expression.
+        """
+        known = [name for name in columns if name not in IDENTITY]
+        for rule, sql in spec.where.items():
+            _require_known(
+                parse(sql, f"{where}: where.{rule}").columns, known, f"where.{rule}", where
+            )
+        _require_known(spec.deduplicate, known, "deduplicate", where)
+        looks_around = False
+        for name, sql in spec.derive.items():
+            expression = parse(sql, f"{where}: derive.{name}")
+            looks_around |= expression.windowed
+            _require_known(expression.columns, known, f"derive.{name}", where)
+            _require_new(name, known, f"derive.{name}", where)
             known.append(name)
-    for name in spec.deduplicate:
-        if name not in columns:
-            raise _unknown(name, columns, f"{where}: deduplicate")
+        if windows := spec.windows:
+            _require_known((windows.by, windows.order, *windows.columns), known, "windows", where)
+            for name in (f"{c}_{s}" for c in windows.columns for s in windows.statistics):
+                _require_new(name, known, "windows", where)
+                known.append(name)
+        return cls(spec, where, looks_around)
 
+    @property
+    def rules(self) -> dict[str, str]:
+        """Rule to SQL that is true for a row that breaks it; the line break ends a comment."""
+        return {name: f"NOT coalesce(({sql}\n), true)" for name, sql in self.spec.where.items()}
 
-def _check_columns(sql: str, known: list[str], where: str) -> None:
-    folded = {name.lower() for name in known}
-    for name in columns_of(sql, where):
-        if name.lower() not in folded:
-            raise _unknown(name, known, where)
+    @property
+    def _any(self) -> str:
+        return "(" + (" OR ".join(self.rules.values()) or "false") + ")"
 
-
-def _unknown(name: str, known: list[str] | tuple[str, ...], where: str) -> ExpressionError:
-    return ExpressionError(
-        f"there is no column {name!r}", where=where, remedy=suggestion(name, known)
-    )
-
-
-def _require_new(name: str, known: list[str], where: str) -> None:
-    if name.lower() in {k.lower() for k in known} or name.lower() == "file_row_number":
-        raise ExpressionError(
-            f"column {name!r} exists already", where=where, remedy="give it a name of its own"
+    @property
+    def broken(self) -> str:
+        names = ", ".join(f"CASE WHEN {s} THEN {literal(n)} END" for n, s in self.rules.items())
+        return (
+            f"SELECT * EXCLUDE (_order), concat_ws(',', {names}) AS _rules "
+            f"FROM source WHERE {self._any}"
         )
 
+    @property
+    def good(self) -> str:
+        query = f"FROM source WHERE NOT {self._any}"
+        if self.spec.deduplicate:
+            query += " AND _order NOT IN (FROM repeated)"
+        query = self._derived(query)
+        if self.spec.windows:
+            query = windowed(self.spec.windows, query)
+        ordered = self.spec.windows or self.spec.deduplicate or self.looks_around
+        return f"SELECT * EXCLUDE (_order) FROM ({query})" + " ORDER BY _order" * bool(ordered)
 
-def _check_each(connection: "duckdb.DuckDBPyConnection", spec: Clean, where: str) -> None:
-    """Bind each expression by itself, so that a mistake is named by its place."""
-    for rule, sql in spec.where.items():
-        place = f"{where}: where.{rule}"
-        with engine_errors(place):
-            kind = connection.execute(f"DESCRIBE SELECT ({sql}\n) AS r FROM source").fetchall()
-        if kind[0][1] != "BOOLEAN":
+    def _derived(self, query: str, until: str | None = None) -> str:
+        """One SELECT around the other: a column sees just what was there before it."""
+        for name, sql in self.spec.derive.items():
+            query = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({query})"
+            if name == until:
+                break
+        return query
+
+    def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Have the engine understand each expression by itself, so that a mistake has its place.
+
+        Raises:
+            ExpressionError: types do not fit, or a rule is no truth value.
+        """
+        for rule, sql in self.spec.where.items():
+            with engine_errors(f"{self.where}: where.{rule}"):
+                described = connection.execute(f"DESCRIBE SELECT ({sql}\n) FROM source").fetchall()
+            if described[0][1] != "BOOLEAN":
+                raise ExpressionError(
+                    f"the rule yields {described[0][1]}, not true or false",
+                    where=f"{self.where}: where.{rule}",
+                    remedy="compare the value with something, as in `torque > 0`",
+                )
+        for name in self.spec.derive:
+            with engine_errors(f"{self.where}: derive.{name}"):
+                connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
+
+    def counts(self, connection: "duckdb.DuckDBPyConnection") -> dict[str, int]:
+        """Rule to the number of rows that break it; only rules that are broken."""
+        found = {}
+        for name, broken in self.rules.items():
+            with engine_errors(f"{self.where}: where.{name}"):
+                row = connection.execute(f"SELECT count(*) FROM source WHERE {broken}").fetchone()
+            if row and row[0]:
+                found[name] = int(row[0])
+        return found
+
+    def mark_duplicates(self, connection: "duckdb.DuckDBPyConnection") -> int:
+        """Make the table `repeated` of whole rows whose key an earlier one has; how many."""
+        if not self.spec.deduplicate:
+            return 0
+        key = ", ".join(identifier(name) for name in self.spec.deduplicate)
+        created = connection.execute(
+            f"CREATE TEMP TABLE repeated AS SELECT _order FROM source WHERE NOT {self._any} "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"
+        ).fetchone()
+        return int(created[0]) if created else 0
+
+    def blame(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Compute derived columns one by one.
+
+        Raises:
+            ExpressionError: naming the first that fails on a value.
+        """
+        rows = f"FROM source WHERE NOT {self._any}"
+        for name in self.spec.derive:
+            with engine_errors(f"{self.where}: derive.{name}"):
+                connection.execute(
+                    f"SELECT count({identifier(name)}) FROM ({self._derived(rows, until=name)})"
+                )
+
+
+def _require_known(names: Sequence[str], known: Sequence[str], place: str, where: str) -> None:
+    folded = {name.lower() for name in known}
+    for name in names:
+        if name.lower() not in folded:
             raise ExpressionError(
-                f"the rule yields {kind[0][1]}, not true or false",
-                where=place,
-                remedy="compare the value with something, as in `torque > 0`",
+                f"there is no column {name!r}",
+                where=f"{where}: {place}",
+                remedy=suggestion(name, known),
             )
-    for name in spec.derive:
-        with engine_errors(f"{where}: derive.{name}"):
-            connection.execute(f"DESCRIBE {_derived(spec, 'FROM source', until=name)}")
 
 
-def _derived(spec: Clean, query: str, until: str | None = None) -> str:
-    """One SELECT around the other: a column sees just what was there before it."""
-    for name, sql in spec.derive.items():
-        query = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({query})"
-        if name == until:
-            break
-    return query
-
-
-def _counts(
-    connection: "duckdb.DuckDBPyConnection", rules: dict[str, str], where: str
-) -> dict[str, int]:
-    found = {}
-    for name, broken in rules.items():
-        with engine_errors(f"{where}: where.{name}"):
-            row = connection.execute(f"SELECT count(*) FROM source WHERE {broken}").fetchone()
-        if row and row[0]:
-            found[name] = int(row[0])
-    return found
-
-
-def _mark_duplicates(connection: "duckdb.DuckDBPyConnection", spec: Clean, broken_rows: str) -> int:
-    if not spec.deduplicate:
-        return 0
-    key = ", ".join(identifier(name) for name in spec.deduplicate)
-    created = connection.execute(
-        f"CREATE TEMP TABLE repeated AS SELECT _order FROM source WHERE NOT ({broken_rows}) "
-        f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"
-    ).fetchone()
-    return int(created[0]) if created else 0
-
-
-def _good(spec: Clean, broken_rows: str) -> str:
-    query = f"FROM source WHERE NOT ({broken_rows})"
-    if spec.deduplicate:
-        query += " AND _order NOT IN (FROM repeated)"
-    query = _derived(spec, query)
-    if spec.windows:
-        query = windowed(spec.windows, query)
-    # Joins and window functions give up the source's order.
-    ordered = spec.windows or spec.deduplicate or spec.derive
-    return f"SELECT * EXCLUDE (_order) FROM ({query})" + (" ORDER BY _order" if ordered else "")
+def _require_new(name: str, known: Sequence[str], place: str, where: str) -> None:
+    if name.lower() in {*(k.lower() for k in known), "file_row_number"}:
+        raise ExpressionError(
+            f"column {name!r} exists already",
+            where=f"{where}: {place}",
+            remedy="give it a name of its own",
+        )
 
 
 def _require_conserved(
@@ -180,6 +220,14 @@ def _require_conserved(
     where: str,
 ) -> None:
     row = connection.execute("SELECT count(*) FROM source").fetchone()
-    rows_in = row[0] if row else 0
-    if good.rows + (broken.rows if broken else 0) + duplicates != rows_in:
+    if not row or good.rows + (broken.rows if broken else 0) + duplicates != row[0]:
         raise RuntimeError(f"{where}: rows were lost or made between ingest and clean")
+
+
+def _nothing_left(counts: dict[str, int], where: str) -> DataError:
+    rule = max(counts, key=lambda name: counts[name])
+    return DataError(
+        f"no row is left: rule {rule!r} sends {counts[rule]} to quarantine",
+        where=where,
+        remedy="correct clean.where",
+    )

@@ -15,7 +15,7 @@ from factory_assets.spec import FileSource, Pipeline, PythonSource
 from factory_assets.stages.checked import Checked
 from factory_assets.stages.reference import load_object
 from factory_assets.stages.values import Ingested, SourceFile
-from factory_resources.engine import sealed
+from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, FactoryError, SourceError
 from factory_resources.home import Home
 from factory_resources.sources import digests, expand_all, find_files
@@ -24,6 +24,7 @@ from factory_resources.sources_text import TextRules
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow
 
 
@@ -43,7 +44,10 @@ def ingest(pipeline: Pipeline, home: Home) -> Ingested:
             raise SourceError(
                 "has no rows", where=", ".join(raw.name for raw in raws), remedy="give some data"
             )
-        with sealed(read=[raw.path for raw in raws], write=scratch) as connection:
+        with (
+            sealed(read=[raw.path for raw in raws], write=scratch) as connection,
+            engine_errors("contract", ContractError, "correct the contract"),
+        ):
             checked = Checked.of(connection, pipeline.spec.ingest, raws)
             table = f"{pipeline.name}/ingest"
             good = prepare(connection, checked.good, table=table, folder=scratch)
@@ -156,7 +160,7 @@ def _as_table(result: object, name: str) -> "pyarrow.Table":
 def _require_enough(
     pipeline: Pipeline,
     checked: Checked,
-    connection: object,
+    connection: "duckdb.DuckDBPyConnection",
     counts: dict[str, int],
     good: int,
     read: int,

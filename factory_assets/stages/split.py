@@ -12,6 +12,7 @@ from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError
 from factory_resources.expressions import suggestion
 from factory_resources.home import Home
+from factory_resources.sources_read import parquet
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
         engine_errors(where, DataError, "correct the split"),
     ):
         connection.execute(
-            "CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order "
-            f"FROM read_parquet({literal(str(source))}, hive_partitioning=false)"
+            f"CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order FROM {parquet(source)}"
         )
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)

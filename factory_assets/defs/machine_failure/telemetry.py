@@ -69,8 +69,10 @@ def simulate(rows: int = 100_000, seed: int = 1) -> pyarrow.Table:
 
 
 def _walk(random: np.random.Generator, rows: int) -> Numbers:
-    """A random walk of mean 0 and standard deviation 1, normalised over each 10,000 rows as the
-    original is over its own, so that the share of failures does not depend on the number of rows."""
+    """A random walk of mean 0 and standard deviation 1, normalised over each 10,000 rows.
+
+    So is the original over its own: the share of failures does not depend on the number of rows.
+    """
     import numpy as np
 
     walk = np.cumsum(random.normal(size=rows))
@@ -91,7 +93,7 @@ def _positive_torque(random: np.random.Generator, rows: int) -> Numbers:
 def _tools(random: np.random.Generator, cost: Whole) -> tuple[Whole, NDArray[np.bool_]]:
     """Wear before each part (min), and whether the tool failed on it.
 
-    A tool ends at about N(215, 10) min of wear: 39 % of those fail, the others are replaced in time.
+    A tool ends at about N(215, 10) min of wear: 39 % of those fail, the rest are replaced in time.
     """
     import numpy as np
 

@@ -13,7 +13,7 @@ def load() -> pd.DataFrame:
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)
-    frame = data.frame.drop(columns="target")
+    frame: pd.DataFrame = data.frame.drop(columns="target")
     frame.columns = [name.replace(" ", "_").lower() for name in frame.columns]
     frame["diagnosis"] = data.target_names[data.target].astype(str)
     return frame
