@@ -3,6 +3,7 @@
 The one place where it all meets.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from factory_assets.components.broken import broken_pipeline
 from factory_assets.components.declaration import load_pipeline, pipeline_folders
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.progress import Progress
+from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from factory_resources.offline import go_offline
 
@@ -47,5 +49,9 @@ def pipeline_defs(folder: Path) -> dg.Definitions:
     """
     try:
         return build_pipeline(load_pipeline(folder))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a pipeline stays in it
+    except FactoryError as error:
+        return dg.Definitions(assets=[broken_pipeline(folder.name, error)])
+    except Exception as error:
+        # A fault of ours; it stays in this pipeline all the same.
+        logging.getLogger(__name__).exception("pipeline %s did not load", folder.name)
         return dg.Definitions(assets=[broken_pipeline(folder.name, error)])

@@ -22,6 +22,7 @@ from rich.console import Console
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from factory_resources.instance import prepare
+from factory_resources.registry import Registry
 
 HOST = "127.0.0.1"
 _PATIENCE = 120.0
@@ -91,6 +92,17 @@ def commands(home: Home, port: int, mlflow_port: int) -> Mapping[str, list[str]]
             "--workers",
             "1",
         ],
+    }
+
+
+def _mlflow_settings(home: Home) -> dict[str, str]:
+    """By the environment rather than as options: the address of a database may hold a password,
+    and every user of the machine sees command lines."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": Registry(home).uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": str(home.artifacts),
+        # Eight more processes of 220 MB each, for jobs that the factory does not have.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
 
 

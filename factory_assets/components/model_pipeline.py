@@ -91,7 +91,7 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows only the bare class
         call = Call(
             pipeline=pipeline,
             stage=stage,
