@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from factory_assets.components.document import At, Document, NotYaml, parse
-from factory_assets.components.mistakes import mistakes, shown
+from factory_assets.components.mistakes import Mistake, mistakes, shown
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.suggest import suggest
 from factory_resources.errors import DeclarationError
@@ -112,11 +112,20 @@ def _validated(document: Document) -> tuple[PipelineSpec | None, list[_Wrong]]:
     try:
         return PipelineSpec.model_validate(data["attributes"]), wrong
     except ValidationError as error:
-        for mistake in mistakes(error, data["attributes"]):
-            at = ("attributes", *mistake.at)
-            line = document.key_line(at) if mistake.at_key else document.value_line(at)
-            wrong.append((line, at, mistake.message))
-        return None, wrong
+        return None, wrong + [
+            _with_line(document, mistake) for mistake in mistakes(error, data["attributes"])
+        ]
+
+
+def _with_line(document: Document, mistake: Mistake) -> _Wrong:
+    at = ("attributes", *mistake.at)
+    return document.key_line(at) if mistake.at_key else document.value_line(at), at, mistake.message
+
+
+def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
+    """A mistake in the attributes of `folder/defs.yaml` as a problem."""
+    line, at, message = _with_line(document, mistake)
+    return Problem(folder.resolve() / FILE, line, dotted(at), message)
 
 
 def _envelope(document: Document) -> Iterator[_Wrong]:

@@ -59,7 +59,7 @@ def _say(group: list[Place]) -> list[Mistake]:
     match place.kind:
         case "value_error":
             lines = str(place.context["error"]).splitlines()
-            return [_rule_broken(place, line) for line in lines]
+            return [of_section(place.at, place.value, line) for line in lines]
         case "missing":
             return [Mistake(place.at, _missing(place), at_key=True)]
         case "extra_forbidden":
@@ -72,18 +72,24 @@ def _say(group: list[Place]) -> list[Mistake]:
     return [Mistake(place.at, _wrong_value(group))]
 
 
-def _rule_broken(place: Place, message: str) -> Mistake:
-    """At the section that the message begins with, else at all the values that the rule is over."""
+def of_section(at: At, data: Any, message: str) -> Mistake:
+    """A broken rule: at the section that the message begins with, else at all that it is over.
+
+    Args:
+        at: where the rule holds.
+        data: what is declared there.
+        message: such as `train.target: no column 'y'`.
+    """
     section, colon, rest = message.partition(": ")
     way = tuple(section.split("."))
-    if colon and (value := _value_at(place.value, way)) is not None:
+    if colon and (value := _value_at(data, way)) is not None:
         word = re.search(r"'([^']*)'", rest)
-        if word and isinstance(value, list) and word[1] in value:
-            return Mistake((*place.at, *way, value.index(word[1])), rest)
-        return Mistake((*place.at, *way), rest, at_key=isinstance(value, dict | list))
+        if word and isinstance(value, list | tuple) and word[1] in value:
+            return Mistake((*at, *way, value.index(word[1])), rest)
+        return Mistake((*at, *way), rest, at_key=not isinstance(value, str))
     first = message.partition(" ")[0]
-    inside = isinstance(place.value, dict) and first in place.value
-    return Mistake((*place.at, first) if inside else place.at, message, at_key=True)
+    inside = isinstance(data, dict) and first in data
+    return Mistake((*at, first) if inside else at, message, at_key=True)
 
 
 def _value_at(value: Any, way: tuple[str, ...]) -> Any:

@@ -1,0 +1,146 @@
+"""`factory check`: every mistake of every declaration, found before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from factory_assets.commands.expressions import Known, wrong_expressions
+from factory_assets.commands.headers import source_columns
+from factory_assets.components.declaration import (
+    FILE,
+    Problem,
+    at_line,
+    defs_folders,
+    every_pipeline_folder,
+    read,
+)
+from factory_assets.components.mistakes import Mistake, of_section
+from factory_assets.spec import FileSource, Pipeline, PythonSource
+from factory_assets.spec.contract import ColumnType
+from factory_assets.spec.suggest import suggest
+from factory_assets.spec.train import OwnModule
+from factory_assets.stages.contract import rules_of
+from factory_assets.stages.reference import load_object
+from factory_resources.errors import ContractError, DeclarationError, SourceError
+
+
+def check(pipelines: Sequence[str] = ()) -> list[Problem]:
+    """Every problem of the named pipelines, or of all; in the order of files and lines.
+
+    Raises:
+        DeclarationError: for a name that no folder has.
+    """
+    folders = every_pipeline_folder()
+    names = [folder.name for folder in folders]
+    for name in pipelines:
+        if name not in names:
+            raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
+    asked = [folder for folder in folders if not pipelines or folder.name in pipelines]
+    found = [problem for folder in asked for problem in check_folder(folder)]
+    return sorted([*found, *_clashes(asked), *([] if pipelines else _missing_folders())])
+
+
+def check_folder(folder: Path) -> list[Problem]:
+    """Every problem of one declaration; those that need a whole declaration come only with one."""
+    pipeline, document, found = read(folder)
+    if pipeline is None:
+        return found
+    return sorted(at_line(folder, document, mistake) for mistake in _deep_mistakes(pipeline))
+
+
+def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
+    yield from _references(pipeline)
+    yield from _contract(pipeline)
+    headers: dict[str, tuple[str, ...]] = {}
+    source = pipeline.spec.ingest.source
+    if isinstance(source, FileSource):
+        try:
+            headers = source_columns(source, pipeline.folder)
+        except SourceError as error:
+            yield Mistake(("ingest", "source"), str(error), at_key=True)
+            return
+    yield from _promised(pipeline, headers)
+    known = _known(pipeline, headers)
+    clean = pipeline.spec.clean
+    yield from wrong_expressions(clean, known)
+    if known is not None:
+        declared = pipeline.spec.model_dump(by_alias=True)
+        for line in pipeline.spec.unknown_columns((*known, *clean.columns)):
+            yield of_section((), declared, line)
+
+
+def _references(pipeline: Pipeline) -> Iterator[Mistake]:
+    source, model = pipeline.spec.ingest.source, pipeline.spec.train.model
+    references = []
+    if isinstance(source, PythonSource):
+        references.append((("ingest", "source", "python"), source.python))
+    if isinstance(model, OwnModule):
+        references.append((("train", "model", "python"), model.python))
+    for at, reference in references:
+        try:
+            found = load_object(reference, pipeline.folder)
+        except DeclarationError as error:
+            yield Mistake(at, f"{error.what}; {error.remedy}")
+        else:
+            if not callable(found):
+                yield Mistake(
+                    at, f"{reference!r} is {type(found).__name__}, not a function or class"
+                )
+
+
+def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Promises that no value can keep, and names that SQL cannot tell apart."""
+    seen: dict[str, str] = {}
+    for i, column in enumerate(pipeline.spec.ingest.contract):
+        at = ("ingest", "contract", i)
+        other = seen.setdefault(column.name.lower(), column.name)
+        if other != column.name:
+            message = f"columns {other!r} and {column.name!r} differ only in case; rename one"
+            yield Mistake((*at, "name"), message)
+        try:
+            if column.type:
+                rules_of(column, column.type, "v", "m")
+        except ContractError as error:
+            yield Mistake(at, str(error))
+
+
+def _promised(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Iterator[Mistake]:
+    """Contract columns that the source does not have."""
+    for i, column in enumerate(pipeline.spec.ingest.contract):
+        for file, columns in headers.items():
+            if column.source_name not in columns:
+                key = "name" if column.source is None else "from"
+                message = f"no column {column.source_name!r} in {file}"
+                yield Mistake(
+                    ("ingest", "contract", i, key),
+                    f"{message}; {suggest(column.source_name, columns)}",
+                )
+                break
+
+
+def _known(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Known | None:
+    """The columns before cleaning, with the types that the contract gives; None where unknown."""
+    ingest = pipeline.spec.ingest
+    label = ingest.source.label if isinstance(ingest.source, FileSource) else None
+    labelled: dict[str, ColumnType | None] = {label: "string"} if label else {}
+    if ingest.contract:
+        return {column.name: column.type for column in ingest.contract} | labelled
+    if not headers:
+        return None
+    return {name: None for columns in headers.values() for name in columns} | labelled
+
+
+def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
+    first: dict[str, Path] = {}
+    for folder in folders:
+        other = first.setdefault(folder.name, folder)
+        if other != folder:
+            message = (
+                f"pipeline {folder.name!r} is declared in {other} too; rename one of the folders"
+            )
+            yield Problem(folder / FILE, 1, "", message)
+
+
+def _missing_folders() -> Iterator[Problem]:
+    for folder in defs_folders():
+        if not folder.is_dir():
+            yield Problem(folder, 1, "", "FACTORY_DEFS names this folder, but it is not there")
