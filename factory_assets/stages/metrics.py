@@ -31,6 +31,11 @@ def higher_is_better(metric: str) -> bool:
     return metric not in LOWER_IS_BETTER
 
 
+def metric_names(task: Task) -> tuple[str, ...]:
+    """The metrics that a task can have."""
+    return tuple(_METRICS[task])
+
+
 @dataclass(frozen=True)
 class Scored:
     """What one model said of some rows, and what is true of them."""

@@ -1,0 +1,49 @@
+"""What a candidate is measured against: a constant guess and a linear model, learned as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import Linear, Pipeline
+from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.target import Target
+from factory_assets.stages.train import fit
+from factory_assets.stages.values import Parts
+from factory_resources.home import Home
+from factory_resources.tables import read_arrow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LINEAR = Linear(kind="linear")
+
+
+def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The same for every row: the classes' shares of the training rows, or the mean of the target.
+
+    Args:
+        training_truth: class codes or numbers of the training rows, as `Target.values` gives them.
+        rows: how many rows to guess.
+
+    Returns:
+        Probabilities [rows, classes], or predictions [rows].
+    """
+    import numpy as np
+
+    if target.task == "regression":
+        return np.full(rows, training_truth.mean())
+    counts = np.bincount(training_truth, minlength=len(target.classes))
+    return np.tile(counts / counts.sum(), (rows, 1))
+
+
+def linear_baseline(
+    pipeline: Pipeline, parts: Parts, candidate: TrainedModel, home: Home
+) -> TrainedModel:
+    """Logistic or ridge regression on the candidate's inputs, fitted on training rows.
+
+    A candidate that is this very model is its own baseline.
+    """
+    if candidate.description.spec == LINEAR:
+        return candidate
+    training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
+    return fit(pipeline, training, validation, home, model=LINEAR).trained

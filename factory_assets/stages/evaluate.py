@@ -1,0 +1,151 @@
+"""Judge a candidate on the test rows, which no earlier stage has opened, and decide its gates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages import plots
+from factory_assets.stages.artifact import TrainedModel, load_trained
+from factory_assets.stages.baselines import linear_baseline, trivial_outputs
+from factory_assets.stages.gates import Unscored, judge
+from factory_assets.stages.intervals import bootstrap_intervals
+from factory_assets.stages.judged import keep_predictions, slice_rows
+from factory_assets.stages.judgement import Judgement, open_judgement
+from factory_assets.stages.metrics import Scored
+from factory_assets.stages.values import Candidate, GateResult, Parts, Slice, Verdict
+from factory_resources.errors import FactoryError
+from factory_resources.home import Home
+from factory_resources.tables import read_arrow
+
+
+def evaluate(
+    pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Home, *, champion: int | None
+) -> Verdict:
+    """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
+
+    The verdict is also written to the candidate's MLflow run: metrics, gates and pictures.
+
+    Args:
+        champion: the version to compare with; None where there is none.
+
+    Raises:
+        DataError: a test row has a class that no training row has, a column to slice or order by is
+            missing, or a metric that decides is undefined on these rows.
+        DeclarationError: a metric is not one of the task's.
+        ModelError: the candidate's files are not those that were trained.
+    """
+    trained = load_trained(candidate, home, pipeline.folder)
+    judgement = open_judgement(pipeline, parts, trained, candidate, home)
+    scored = judgement.score_model(trained)
+    metrics = scored.metrics()
+    judgement.require_defined(metrics)
+    baselines = _baselines(judgement, parts, trained, home)
+    rival = _champion(judgement, champion, home)
+    slices = _slices(judgement, scored)
+    gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival)
+    drawn = plots.pictures(scored, candidate.classes, candidate.target)
+    if slices:
+        drawn["slices"] = plots.slices(slices, judgement.headline, metrics)
+    verdict = Verdict(
+        candidate=candidate,
+        headline=judgement.headline,
+        metrics=metrics,
+        intervals=bootstrap_intervals(
+            scored,
+            judgement.asked,
+            resamples=pipeline.spec.evaluate.bootstrap,
+            seed=pipeline.spec.train.seed,
+        ),
+        baselines=baselines,
+        champion=None if isinstance(rival, Unscored) else rival,
+        champion_version=champion,
+        gates=gates,
+        slices=slices,
+        predictions=keep_predictions(
+            judgement.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
+        ),
+        pictures=_keep(drawn, candidate, home),
+    )
+    _log(verdict, drawn, home)
+    return verdict
+
+
+def _baselines(
+    judgement: Judgement, parts: Parts, trained: TrainedModel, home: Home
+) -> dict[str, dict[str, float]]:
+    target = trained.target
+    known = target.values(read_arrow(parts.train, home, [target.column]))
+    guess = trivial_outputs(target, known, judgement.rows.num_rows)
+    linear = linear_baseline(judgement.pipeline, parts, trained, home)
+    return {
+        "trivial": judgement.score(guess, None).metrics(),
+        "linear": judgement.score_model(linear).metrics(),
+    }
+
+
+def _champion(
+    judgement: Judgement, version: int | None, home: Home
+) -> dict[str, float] | Unscored | None:
+    """The champion's metrics on the judged rows, or why there are none."""
+    from factory_resources.registry import Registry
+
+    if version is None:
+        return None
+    candidate = judgement.candidate
+    try:
+        digest = Registry(home).version_tags(candidate.model, version)["factory.model_sha256"]
+        # Only the version and the digest of what it stands for decide what is loaded.
+        rival = candidate.model_copy(update={"version": version, "digest": digest})
+        model = load_trained(rival, home, judgement.pipeline.folder)
+        target = model.target
+        if (target.column, target.classes) != (candidate.target, candidate.classes):
+            what = ", ".join(target.classes) or "a number"
+            return Unscored(f"v{version} predicts {target.column} as {what}")
+        return judgement.score_model(model).metrics()
+    except KeyError:
+        return Unscored(f"v{version} has no digest to check its files against")
+    except FactoryError as error:
+        return Unscored(f"v{version}: {error}")
+
+
+def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
+    names = {judgement.headline, *(("accuracy",) if judgement.candidate.classes else ())}
+    return tuple(
+        Slice(column=column, value=value, rows=len(rows), metrics=scored.take(rows).metrics(names))
+        for column in judgement.pipeline.spec.evaluate.slices
+        for value, rows in slice_rows(judgement.rows, column)
+    )
+
+
+def _keep(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[str, str]:
+    """Store the pictures under names of their content: a later verdict overwrites none."""
+    kept = {}
+    for title, content in drawn.items():
+        name = f"{title.lower().replace(' ', '_')}-{sha256(content).hexdigest()[:12]}.png"
+        kept[title] = f"{candidate.model}/{candidate.version}/{name}"
+        home.write_atomic(home.pictures / kept[title], content)
+    return kept
+
+
+def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
+    from factory_resources.registry import Registry
+    from factory_resources.registry_run import RegistryRun
+
+    registry, candidate = Registry(home), verdict.candidate
+    experiment = registry.client.get_run(candidate.run_id).info.experiment_id
+    run = RegistryRun(registry, candidate.model, candidate.run_id, experiment)
+    run.log_metrics([(0, {f"test_{name}": value for name, value in verdict.metrics.items()})])
+    with home.scratch() as folder:
+        for title, content in drawn.items():
+            (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)
+        (folder / "gates.json").write_text(_gates_json(verdict.gates), encoding="utf-8")
+        registry.add_files(candidate.run_id, folder, "evaluation")
+    passed = "passed" if verdict.passed else "failed"
+    registry.tag_version(candidate.model, candidate.version, {"factory.gates": passed})
+
+
+def _gates_json(gates: tuple[GateResult, ...]) -> str:
+    return json.dumps([gate.model_dump() for gate in gates], indent=1)

@@ -1,0 +1,104 @@
+"""What a verdict rests on: the judged rows with their truth, and how outputs become metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.judged import judged_rows
+from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_rows
+from factory_assets.stages.values import Candidate, Parts
+from factory_resources.errors import DataError, DeclarationError
+from factory_resources.home import Home
+from factory_resources.tables import read_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The rows that are judged, and how outputs on them become metrics."""
+
+    pipeline: Pipeline
+    candidate: Candidate
+    rows: pa.Table
+    truth: NDArray[Any]
+
+    @property
+    def headline(self) -> str:
+        return self.pipeline.spec.evaluate.metric or HEADLINE[self.candidate.task]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The metrics that decide something: the headline and those of the gates."""
+        gates = self.pipeline.spec.evaluate.gates
+        return tuple(dict.fromkeys((self.headline, *(gate.metric for gate in gates))))
+
+    def score(self, outputs: NDArray[Any], threshold: float | None) -> Scored:
+        clip = self.pipeline.spec.evaluate.clip
+        return Scored(
+            self.candidate.task,
+            self.truth,
+            outputs if self.candidate.task == "regression" else unit_rows(outputs),
+            threshold=0.5 if threshold is None else threshold,
+            clip=None if clip is None else float(clip),
+        )
+
+    def score_model(self, model: TrainedModel) -> Scored:
+        return self.score(model.outputs(self.rows), model.description.threshold)
+
+    def require_known(self) -> None:
+        """Raises DeclarationError when a metric that decides is not one of the task's."""
+        known = metric_names(self.candidate.task)
+        for name in self.asked:
+            if name not in known:
+                raise DeclarationError(
+                    f"metric {name!r} does not fit a {self.candidate.task} target",
+                    where=f"{self.pipeline.name}/evaluate",
+                    remedy=f"choose one of {', '.join(known)}",
+                )
+
+    def require_defined(self, metrics: Mapping[str, float]) -> None:
+        """Raises DataError when a metric that decides is undefined on the judged rows."""
+        for name in self.asked:
+            if name not in metrics:
+                raise DataError(
+                    f"{name} is undefined on the {self.rows.num_rows} judged test rows",
+                    where=f"{self.pipeline.name}/evaluate",
+                    remedy="it needs rows of every class (precision: one predicted positive); "
+                    "give more test rows or choose another metric",
+                )
+
+
+def open_judgement(
+    pipeline: Pipeline, parts: Parts, trained: TrainedModel, candidate: Candidate, home: Home
+) -> Judgement:
+    """Open the test rows.
+
+    Raises:
+        DataError: a class that no training row has, or a column of `evaluate.last` is missing.
+        DeclarationError: a metric is not one of the task's.
+    """
+    table = judged_rows(read_arrow(parts.test, home), pipeline.spec.evaluate.last)
+    truth = trained.target.values(table)
+    if candidate.classes and (truth < 0).any():
+        raise _unseen(table, truth, candidate)
+    judgement = Judgement(pipeline, candidate, table, truth)
+    judgement.require_known()
+    return judgement
+
+
+def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataError:
+    rows = truth < 0
+    names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
+    return DataError(
+        f"no training row has the class of {int(rows.sum())} test rows: {candidate.target} is "
+        f"{', '.join(names[:5])}",
+        where=f"{candidate.model}/evaluate",
+        remedy=f"set split.stratify to {candidate.target}, or send rare classes to quarantine",
+    )
