@@ -1,0 +1,65 @@
+"""The documentation is true: every ```bash block of a page runs, in order, as one script."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home import PROJECT
+from tests.e2e.conftest import Demo
+
+pytestmark = pytest.mark.slow
+PAGES = sorted((PROJECT / "docs").glob("*.md"))
+_BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if _BLOCK.search(p.read_text())], ids=str)
+def test_commands_of_the_page_run(page: Path, demo: Demo, tmp_path: Path) -> None:
+    home = shutil.copytree(demo.home, tmp_path / "home")
+    script = "set -euo pipefail\n" + "\n".join(_BLOCK.findall(page.read_text()))
+    environment = {
+        **os.environ,
+        "FACTORY_HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    work = tmp_path / "work"
+    work.mkdir()
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (PROJECT / "README.md").read_text()
+    assert len(text.splitlines()) < 200
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert len(links) > 6
+    assert [link for link in links if not (PROJECT / link).exists()] == []
+
+
+def test_the_ten_line_pipeline_of_the_readme_is_valid(tmp_path: Path) -> None:
+    from factory_assets.components.declaration import load_pipeline
+
+    block = re.search(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert block
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "defs.yaml").write_text(block[1])
+    assert load_pipeline(tmp_path / "short").spec.train.target == "Machine failure"
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    text = (PROJECT / "README.md").read_text() + (PROJECT / "docs/operate.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z]+)", text)) - {"the"}
+    assert {"demo", "up", "test", "bench"} <= named <= targets
