@@ -1,4 +1,4 @@
-"""MLflow: runs, logged models, registered versions and the alias `champion`. Plain values in and out.
+"""MLflow: runs, logged models, registered versions, the alias `champion`. Plain values in and out.
 
 Writing goes through MlflowClient. What is asked often, such as who is champion, is one SELECT on
 MLflow's own tables: importing MLflow costs 1.2 s of CPU.

@@ -1,4 +1,4 @@
-"""One MLflow run while it is written: parameters, metrics, dataset, and the model version it ends in."""
+"""One MLflow run while it is written: parameters, metrics, dataset, and the version it ends in."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class RegistryRun:
     ) -> int:
         """Store the files as a logged model and make it the model's next version.
 
-        The MLmodel file describes the model to MLflow's UI and has no flavour: nothing can be loaded
-        through it, and nothing of ours reads it.
+        The MLmodel file describes the model to MLflow's UI and has no flavour: nothing can be
+        loaded through it, and nothing of ours reads it.
 
         Raises:
             StorageError: when the disk says no; no version exists then.
@@ -129,7 +129,7 @@ def end_dead_runs(client: Any, experiment_id: str) -> None:
 
 
 def process_identity(pid: int) -> str:
-    """Process, its start in clock ticks and the boot: a number that is used again is another process."""
+    """Process, its start in clock ticks and the boot: a number used again is another process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -156,7 +156,9 @@ def _describe(
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    columns = [ColSpec(kind, name, required=False) for name, kind in signature.inputs.items()]
+    columns: list[Any] = [
+        ColSpec(kind, name, required=False) for name, kind in signature.inputs.items()
+    ]
     shape = (-1,) if signature.width is None else (-1, signature.width)
     outputs = Schema([TensorSpec(np.dtype("float32"), shape, signature.output)])
     content = {"columns": list(example), "data": [list(example.values())]}

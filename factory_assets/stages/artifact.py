@@ -1,4 +1,4 @@
-"""The files of a trained model: written once, checked against their manifest before anything is read.
+"""The files of a trained model: written once, checked against their manifest before being read.
 
 No pickle and no code: which class reads the numbers follows from the kind, and the kind from
 `model.json`, whose digest is part of the candidate.

@@ -1,7 +1,7 @@
-"""From a table to the arrays that a model reads: which columns are inputs, and how they are encoded.
+"""From a table to the arrays that a model reads: which columns are inputs, and how each is encoded.
 
-Everything here is fitted on training rows and is plain data, so that it can be stored as JSON and be
-rebuilt inside an ONNX graph. The target is in `target.py`, the models are in `models/`.
+Everything here is fitted on training rows and is plain data, so that it can be stored as JSON and
+be rebuilt inside an ONNX graph. The target is in `target.py`, the models are in `models/`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+OUTPUTS = ("probabilities", "prediction")
+"""What the served model's output is called."""
+
 
 class Number(Value):
-    """A numeric input: `(value or median - mean) / sd`, and 1 where it was missing if `indicator`."""
+    """A numeric input: `(value or median - mean) / sd`; with `indicator` also whether it is missing."""
 
     name: str
     median: float
@@ -121,7 +124,7 @@ def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> 
     """Choose the inputs and learn their encoding from training rows.
 
     Args:
-        vocabulary: the largest number of names kept for a categorical column, the most frequent first.
+        vocabulary: how many names of a categorical column are kept at most, the frequent first.
 
     Raises:
         DataError: when no input column is left.
@@ -138,7 +141,8 @@ def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> 
         elif pc.count_distinct(column, mode="all").as_py() <= 1:
             constant.append(name)
         elif names:
-            categorical.append(_fit_category(training, name, vocabulary))
+            category = _fit_category(training, name, vocabulary)
+            categorical.append(category) if category else constant.append(name)
         else:
             number = _fit_number(training, name)
             numeric.append(number) if number else constant.append(name)
@@ -186,7 +190,7 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
             f"input column {name!r} holds {table.schema.field(name).type}, not numbers",
             remedy="give it as numbers",
         ) from error
-    # Rounded before anything is fitted: thresholds of trees must agree with the float32 that is served.
+    # Rounded before anything is fitted: thresholds must agree with the float32 that is served.
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
     return np.where(np.isinf(narrow), np.float32(np.nan), narrow)
@@ -208,7 +212,15 @@ def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
     spec = pipeline.spec
     given = spec.split.given.column if spec.split.given else None
     out = {*IDENTITY, spec.train.target, *spec.train.exclude, spec.split.group, given}
-    return [name for name in columns if name not in out]
+    found = [name for name in columns if name not in out]
+    for name in OUTPUTS:
+        if name in found:
+            raise DataError(
+                f"input column {name!r} has the name of the model's own output",
+                where=pipeline.name,
+                remedy="rename it with `from` in the contract, or exclude it in train.exclude",
+            )
+    return found
 
 
 def _fit_number(training: pa.Table, name: str) -> Number | None:
@@ -232,7 +244,8 @@ def _fit_number(training: pa.Table, name: str) -> Number | None:
     )
 
 
-def _fit_category(training: pa.Table, name: str, limit: int) -> Category:
+def _fit_category(training: pa.Table, name: str, limit: int) -> Category | None:
+    """None where there are only missing and empty values."""
     import numpy as np
 
     column = read_names(training, name)
@@ -240,7 +253,8 @@ def _fit_category(training: pa.Table, name: str, limit: int) -> Category:
     words = column.dictionary.to_pylist()
     counts = np.bincount(indices, minlength=len(words))
     ranked = sorted(zip(-counts, words, strict=True))
-    return Category(name=name, vocabulary=tuple(word for _, word in ranked if word)[:limit])
+    kept = tuple(word for _, word in ranked if word)[:limit]
+    return Category(name=name, vocabulary=kept) if kept else None
 
 
 def _encode(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> NDArray[np.int64]:

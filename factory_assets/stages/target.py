@@ -1,4 +1,4 @@
-"""What is predicted: the task, the classes in order, and the scale of a number. Fitted on training rows."""
+"""What is predicted: the task, the classes in order, the scale of a number. Fitted on training rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 20
-"""A whole-number target of at most this many values names classes, unless the declaration says otherwise."""
+"""A whole-number target of at most this many values names classes, unless declared otherwise."""
 MOST = 1000
 """More classes than this are surely numbers or free text."""
 
@@ -71,8 +71,8 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
     """Find the task and the classes from the training rows.
 
     Raises:
-        DataError: when the column is missing, a value is missing or infinite, all rows have the same
-            value, or the values do not fit the declared task.
+        DataError: when the column or a value is missing, a value is infinite, all rows have the
+            same, or the values do not fit the declared task.
     """
     name, task = pipeline.spec.train.target, pipeline.spec.train.task
     column = target_column(training, name)
@@ -170,7 +170,7 @@ def _classes(column: pa.ChunkedArray) -> tuple[str, ...]:
 def _incomplete(name: str, count: int, what: str) -> DataError:
     return DataError(
         f"target {name!r} is {what} in {count} rows",
-        remedy="send such rows to quarantine: nullable: false in the contract, or a rule in clean.where",
+        remedy="quarantine such rows: nullable: false in the contract, or a rule in clean.where",
     )
 
 

@@ -1,4 +1,4 @@
-"""Learn from the training rows: fit the preprocessing and the model, keep both as a candidate in MLflow.
+"""Learn from the training rows: fit preprocessing and model, keep both as a candidate in MLflow.
 
 Validation rows say when to stop and where to cut; test rows are never opened here.
 """

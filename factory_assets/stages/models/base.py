@@ -1,4 +1,4 @@
-"""What every kind of model is to the rest of the factory: fitted, stored, loaded, evaluated, exported."""
+"""What every kind of model is to the factory: fitted, stored, loaded, evaluated, exported."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Fit:
 
 
 class Model(ABC):
-    """One kind of model. The class comes from code, by the kind; the artefact holds only numbers."""
+    """One kind of model. The class comes from code, by the kind; the files hold only numbers."""
 
     scaled: ClassVar[bool]
     """Whether numbers are standardised before they reach the model."""

@@ -1,4 +1,4 @@
-"""What the tree models share: scikit-learn estimators kept without pickle, in the same bytes every time."""
+"""What the tree models share: estimators kept without pickle, in the same bytes every time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from factory_assets.spec.train import ModelSpec
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.models.base import Model, Shape
-from factory_assets.stages.models.graphs import ML_OPSET, OPSET, merge, one_hot
+from factory_assets.stages.models.graphs import ML_OPSET, OPSET, make_opsets, merge, one_hot
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
@@ -79,14 +79,17 @@ class EstimatorModel(Model):
         scores = body.graph.output[-1].name
         for output in [o for o in body.graph.output if o.name != scores]:
             body.graph.output.remove(output)
-        return rename_output(merge(one_hot(self._shape), body, {"matrix": "matrix"}), scores)
+        # Its operators are the same in ours; merging wants the same declaration.
+        del body.opset_import[:]
+        body.opset_import.extend(make_opsets())
+        return _rename_output(merge(one_hot(self._shape), body, {"matrix": "matrix"}), scores)
 
     @property
     @abstractmethod
     def parameters(self) -> int: ...
 
 
-def rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Call the only output `outputs`."""
     for node in model.graph.node:
         node.output[:] = ["outputs" if output == name else output for output in node.output]
@@ -96,7 +99,7 @@ def rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def canonical(dumped: bytes) -> bytes:
-    """The same bytes for the same estimator: skops names things by memory address and stamps the time."""
+    """The same bytes for the same estimator: skops names things by address and stamps the time."""
     with ZipFile(io.BytesIO(dumped)) as archive:
         schema = json.loads(archive.read("schema.json"))
         files: dict[str, str] = {}

@@ -69,7 +69,7 @@ def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
 
 
 def _narrow_thresholds(estimator: Any) -> None:
-    """Round thresholds down to float32: the same comparison for float32 inputs, here and in ONNX."""
+    """Round thresholds down to float32: for float32 inputs the same comparison, also in ONNX."""
     import numpy as np
 
     for round_ in estimator._predictors:

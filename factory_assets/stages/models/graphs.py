@@ -28,8 +28,14 @@ def make_model(
     return helper.make_model(
         graph,
         ir_version=IR,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        opset_imports=make_opsets(),
     )
+
+
+def make_opsets() -> list[onnx.OperatorSetIdProto]:
+    from onnx import helper
+
+    return [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
 
 
 def array_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
@@ -44,7 +50,7 @@ def array_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
 
 
 def one_hot(shape: Shape) -> onnx.ModelProto:
-    """`numbers` and `codes` to `matrix` float [N, width + sum of cardinalities], as `Arrays.one_hot`."""
+    """As `Arrays.one_hot`: to `matrix`, float [N, width + sum of cardinalities]."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -71,4 +77,5 @@ def merge(
     from onnx import compose
 
     prefixed = compose.add_prefix(second, "model_", rename_inputs=False, rename_outputs=False)
+    prefixed.ir_version = first.ir_version
     return compose.merge_models(first, prefixed, io_map=list(names.items()))

@@ -1,5 +1,7 @@
-"""How a network learns: loss, optimiser, slices of tensors, the best epoch. Imports torch and Lightning,
-hence is itself imported only inside functions."""
+"""How a network learns: loss, optimiser, slices of tensors, the best epoch.
+
+Imports torch and Lightning, hence is itself imported only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from factory_assets.stages.values import Epoch
 from factory_resources.errors import ModelError
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""numbers float32 [rows, width], codes int64 [rows, categories], target int64 or float32 [rows]."""
+"""Numbers [rows, width], codes [rows, categories], target [rows], as in `Rows`."""
 BLOCK = 32
 """Slices that one call of `training_step` learns from: Lightning's cost a call is that of a slice."""
 
@@ -55,9 +57,9 @@ class Learning(pl.LightningModule):
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         schedule: Any = self.lr_schedulers()
         total = torch.zeros((), device=self.device)
-        for part in zip(*(tensor.split(self.plan.batch_size) for tensor in batch), strict=True):
+        for part in sliced(batch, self.plan.batch_size):
             optimizer.zero_grad()
-            loss = self.loss(part)
+            loss: Any = self.loss(part)
             loss.backward()
             optimizer.step()
             schedule.step()
@@ -99,11 +101,16 @@ class Slices:
         return ceil(len(self._tensors[2]) / self._size)
 
     def __iter__(self) -> Iterator[Batch]:
-        tensors: Any = self._tensors
+        numbers, codes, target = self._tensors
         if self._generator:
-            order = torch.randperm(len(tensors[2]), generator=self._generator)
-            tensors = tuple(tensor[order] for tensor in tensors)
-        yield from zip(*(tensor.split(self._size) for tensor in tensors), strict=True)
+            order = torch.randperm(len(target), generator=self._generator)
+            numbers, codes, target = numbers[order], codes[order], target[order]
+        yield from sliced((numbers, codes, target), self._size)
+
+
+def sliced(tensors: Any, size: int) -> Iterator[Any]:
+    """Views of `size` rows of every tensor at once; the last may be shorter."""
+    yield from zip(*(tensor.split(size) for tensor in tensors), strict=True)
 
 
 class KeepBest(pl.Callback):
@@ -118,7 +125,12 @@ class KeepBest(pl.Callback):
         self.history: list[Epoch] = []
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None:

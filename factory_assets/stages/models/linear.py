@@ -37,7 +37,7 @@ class LinearModel(Model):
         estimator = _estimator(cast(Linear, setting.spec), setting)
         matrix = train.inputs.one_hot(setting.shape.cardinalities)
         with warnings.catch_warnings():
-            # Separable classes never converge to the last digit; the penalty keeps the weights sane.
+            # Separable classes never converge to the last digit; the penalty keeps weights sane.
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator.fit(matrix, train.target, sample_weight=setting.sample_weights(train.target))
         weights = np.atleast_2d(estimator.coef_).T.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The network for tables. Imports torch and Lightning, hence is itself imported only inside functions."""
+"""The network for tables. Imports torch and Lightning, hence is imported only inside functions."""
 
 from __future__ import annotations
 

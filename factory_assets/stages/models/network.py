@@ -51,14 +51,15 @@ class NetworkModel(Model):
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import torch
 
-        numbers, codes = torch.from_numpy(inputs.numbers), torch.from_numpy(inputs.codes)
+        from factory_assets.stages.models.learning import sliced
+
+        arrays = torch.from_numpy(inputs.numbers), torch.from_numpy(inputs.codes)
         with torch.inference_mode():
-            parts = [
-                self._module(n, c)
-                for n, c in zip(numbers.split(MANY), codes.split(MANY), strict=True)
-            ]
+            parts = [self._module(*part) for part in sliced(arrays, MANY)]
             raw = torch.cat(parts) if parts else torch.empty((0, self._shape.outputs))
-            ready = raw.reshape(-1) if self._shape.task == "regression" else raw.softmax(dim=1)
+            ready = (
+                raw.reshape(-1) if self._shape.task == "regression" else raw.double().softmax(dim=1)
+            )
         found: NDArray[np.float64] = ready.double().numpy()
         return found
 
@@ -199,6 +200,7 @@ def _quiet() -> Iterator[None]:
     import logging
     import warnings
 
+    import lightning.pytorch  # noqa: F401, its loggers get their levels when it is imported
     import torch
 
     loggers: list[Any] = [logging.getLogger(f"lightning.{n}") for n in ("pytorch", "fabric")]

@@ -7,7 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +72,7 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
             f"the network cannot be exported to ONNX: {error}",
             remedy="use operations that torch.onnx can export, on a batch of any size",
         ) from error
-    model: onnx.ModelProto = program.model_proto
+    model: onnx.ModelProto = cast(Any, program).model_proto
     model.ir_version = IR
     return model
 

@@ -10,7 +10,7 @@ from factory_assets.stages.models.estimator import EstimatorModel
 
 
 class ForestModel(EstimatorModel):
-    """Grown by all cores, evaluated by one: threads would add the trees up in another order each time."""
+    """Grown by all cores, evaluated by one: threads add the trees up in another order each time."""
 
     trusted: ClassVar[tuple[str, ...]] = ("sklearn.tree._tree.Tree",)
     estimators: ClassVar[tuple[str, ...]] = ("RandomForestClassifier", "RandomForestRegressor")

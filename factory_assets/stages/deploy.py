@@ -1,0 +1,150 @@
+"""Deploy: export the candidate, prove that it computes what was judged, then let it serve.
+
+The alias moves last of all: whatever fails or is killed before leaves the old champion serving.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.stages.artifact import load_trained
+from factory_assets.stages.export import export
+from factory_assets.stages.served import DIGEST_TAG, FILE, FOLDER, ServedModel
+from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
+from factory_resources.errors import ModelError, RefusedError
+from factory_resources.home import Home
+from factory_resources.tables import Snapshot, read_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def deploy(
+    pipeline: Pipeline, parts: Parts, candidate: Candidate, verdict: Verdict, home: Home
+) -> Champion:
+    """Make the candidate the champion.
+
+    Raises:
+        RefusedError: when the verdict is of another candidate, a gate failed, or the exported model
+            computes something else than what was judged.
+        ModelError: when the candidate's files were changed, or cannot be exported.
+    """
+    from factory_resources.registry import Registry
+
+    _require_passed(pipeline, candidate, verdict)
+    trained = load_trained(candidate, home, pipeline.folder)
+    graph = export(trained)
+    digest = sha256(graph).hexdigest()
+    served = ServedModel.of(graph)
+    rows = _judged_rows(parts.test, verdict.predictions, tuple(served.inputs), home)
+    difference = _difference(served.outputs(rows), _recorded(verdict, home), trained.target.sd)
+    _require_equal(pipeline, difference)
+    registry = Registry(home)
+    replaced = registry.champion(pipeline.name)
+    if replaced == candidate.version:
+        # Deployed before: what it replaced then is what it replaces now.
+        known = registry.version_tags(pipeline.name, candidate.version).get("factory.replaced")
+        replaced = int(known) if known else None
+    with home.scratch() as files:
+        (files / FILE).write_bytes(graph)
+        manifest = {"candidate_sha256": candidate.digest, FILE: digest}
+        (files / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        registry.add_files(candidate.run_id, files, FOLDER)
+    facts = {DIGEST_TAG: digest, "factory.max_difference": repr(difference)}
+    if replaced is not None:
+        facts["factory.replaced"] = str(replaced)
+    registry.tag_version(pipeline.name, candidate.version, facts)
+    registry.set_champion(pipeline.name, candidate.version)
+    return Champion(
+        model=pipeline.name,
+        version=candidate.version,
+        run_id=candidate.run_id,
+        replaced=replaced,
+        onnx_sha256=digest,
+        max_difference=difference,
+        compared_rows=rows.num_rows,
+    )
+
+
+def _require_passed(pipeline: Pipeline, candidate: Candidate, verdict: Verdict) -> None:
+    judged = verdict.candidate
+    same = (judged.model, judged.version, judged.digest) == (
+        candidate.model,
+        candidate.version,
+        candidate.digest,
+    )
+    if not same:
+        raise RefusedError(
+            f"the verdict is of version {judged.version} of {judged.model!r}, "
+            f"not of version {candidate.version} of {candidate.model!r}",
+            where=pipeline.name,
+            remedy="evaluate this candidate first",
+        )
+    if not verdict.passed:
+        failed = "; ".join(gate.explanation for gate in verdict.gates if not gate.passed)
+        raise RefusedError(
+            f"version {candidate.version} did not pass its gates: {failed}",
+            where=pipeline.name,
+            remedy="the champion stays; improve the model or the data, or change evaluate.gates",
+        )
+
+
+def _judged_rows(
+    test: Snapshot, predictions: Snapshot, columns: tuple[str, ...], home: Home
+) -> pa.Table:
+    """The test rows that were judged, in the order of their predictions.
+
+    Raises:
+        ModelError: when a judged row is not among the test rows.
+    """
+    import pandas as pd
+
+    rows = read_arrow(test, home, [*IDENTITY, *columns])
+    wanted = read_arrow(predictions, home, IDENTITY)
+    if wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
+        return rows
+    places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
+    found = places.get_indexer(
+        pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
+    )
+    if (found < 0).any():
+        raise ModelError(
+            f"{int((found < 0).sum())} judged rows are not among the test rows",
+            where=test.table,
+            remedy="evaluate again",
+        )
+    return rows.take(found)
+
+
+def _recorded(verdict: Verdict, home: Home) -> NDArray[Any]:
+    """What the trained model said of the judged rows."""
+    import numpy as np
+
+    classes = verdict.candidate.classes
+    names = [f"p_{i}" for i in range(len(classes))] or ["prediction"]
+    table = read_arrow(verdict.predictions, home, names)
+    columns = [table[name].to_numpy() for name in names]
+    return np.stack(columns, axis=1) if classes else columns[0]
+
+
+def _difference(exported: NDArray[Any], judged: NDArray[Any], sd: float) -> float:
+    """The largest one; not a number counts as infinite."""
+    import numpy as np
+
+    difference = np.abs(exported - judged) / sd
+    return float(np.where(np.isnan(difference), np.inf, difference).max(initial=0.0))
+
+
+def _require_equal(pipeline: Pipeline, difference: float) -> None:
+    allowed = pipeline.spec.deploy.max_difference
+    if difference > allowed:
+        raise RefusedError(
+            f"the exported model differs from the judged one by {difference:.3g}, "
+            f"more than {allowed:.3g}",
+            where=pipeline.name,
+            remedy="the champion stays; raise deploy.max_difference if the difference is understood",
+        )

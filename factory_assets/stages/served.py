@@ -1,0 +1,122 @@
+"""The served model: an ONNX graph that reads columns and needs nothing else of the factory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.stages.export import CLASSES, THRESHOLD
+from factory_assets.stages.features import read_names, read_numbers
+from factory_resources.errors import DataError, ModelError
+from factory_resources.home import Home
+from factory_resources.offline import go_offline
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+FILE = "model.onnx"
+FOLDER = "onnx"
+DIGEST_TAG = "factory.onnx_sha256"
+MANY = 65_536
+"""Rows that are scored at once."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded graph."""
+
+    session: Any
+    inputs: Mapping[str, str]
+    """Column to `tensor(float)` or `tensor(string)`."""
+    classes: tuple[str, ...]
+    threshold: float | None
+
+    @classmethod
+    def of(cls, graph: bytes) -> ServedModel:
+        """Load a serialised graph."""
+        go_offline()
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        facts = session.get_modelmeta().custom_metadata_map
+        threshold = facts.get(THRESHOLD)
+        return cls(
+            session=session,
+            inputs={value.name: value.type for value in session.get_inputs()},
+            classes=tuple(json.loads(facts[CLASSES])),
+            threshold=None if threshold is None else float(threshold),
+        )
+
+    def outputs(self, table: pa.Table) -> NDArray[np.float64]:
+        """Probabilities [rows, classes], or predictions [rows].
+
+        Raises:
+            DataError: when an input column is missing or holds another kind of value.
+        """
+        import numpy as np
+
+        for name in self.inputs:
+            if name not in table.column_names:
+                raise DataError(
+                    f"input column {name!r} is missing",
+                    remedy=f"the model reads {', '.join(self.inputs)}",
+                )
+        starts = range(0, max(table.num_rows, 1), MANY)
+        parts = [self._scored(table.slice(start, MANY)) for start in starts]
+        found: NDArray[np.float64] = np.concatenate(parts).astype(np.float64)
+        return found
+
+    def _scored(self, table: pa.Table) -> Any:
+        feed = {name: _column(table, name, kind) for name, kind in self.inputs.items()}
+        return self.session.run(None, feed)[0]
+
+
+def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:
+    """The version that serves, and its graph, proven to be the one that was deployed.
+
+    Raises:
+        ModelError: when nothing was deployed yet, or the graph is missing or changed.
+    """
+    from factory_resources.registry import Registry
+
+    registry = Registry(home)
+    number = registry.champion(model)
+    if number is None:
+        raise ModelError(
+            f"{model!r} has no champion yet",
+            remedy=f"make one: factory run {model}",
+        )
+    version = registry.version(model, number)
+    path = registry.run_files(model, version.run_id) / FOLDER / FILE
+    where = f"{model} version {number}"
+    try:
+        graph = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{FILE} is missing", where=where, remedy=f"deploy again: factory run {model}"
+        ) from error
+    if sha256(graph).hexdigest() != version.tags.get(DIGEST_TAG):
+        raise ModelError(
+            f"{FILE} is not the one that was deployed (its SHA-256 differs)",
+            where=where,
+            remedy="find out who changed it, then train and deploy again",
+        )
+    return number, ServedModel.of(graph)
+
+
+def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
+    """[rows, 1]: float32 with NaN where missing, or text with "" where missing."""
+    import numpy as np
+
+    if kind == "tensor(float)":
+        return read_numbers(table, name)[:, None]
+    encoded = read_names(table, name)
+    words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+    indices = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
+    found: NDArray[Any] = words[indices][:, None]
+    return found
