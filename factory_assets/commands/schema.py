@@ -1,6 +1,7 @@
 """`factory schema`: the JSON Schema of a `defs.yaml`, so that editors complete and check it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +45,4 @@ def schema_line(folder: Path) -> str:
     """
     if not folder.resolve().is_relative_to(PROJECT) or not PUBLISHED.is_file():
         return ""
-    path = PUBLISHED.relative_to(folder.resolve(), walk_up=True)
-    return f"# yaml-language-server: $schema={path.as_posix()}\n"
+    return f"# yaml-language-server: $schema={os.path.relpath(PUBLISHED, folder.resolve())}\n"
