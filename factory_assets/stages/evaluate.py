@@ -95,18 +95,18 @@ def _champion(
     if version is None:
         return None
     candidate = judgement.candidate
+    digest = Registry(home).version_tags(candidate.model, version).get("factory.model_sha256")
+    if digest is None:
+        return Unscored(f"v{version} is gone, or has no digest to check its files against")
+    # Only the version and the digest of what it stands for decide what is loaded.
+    rival = candidate.model_copy(update={"version": version, "digest": digest})
     try:
-        digest = Registry(home).version_tags(candidate.model, version)["factory.model_sha256"]
-        # Only the version and the digest of what it stands for decide what is loaded.
-        rival = candidate.model_copy(update={"version": version, "digest": digest})
         model = load_trained(rival, home, judgement.pipeline.folder)
         target = model.target
         if (target.column, target.classes) != (candidate.target, candidate.classes):
             what = ", ".join(target.classes) or "a number"
             return Unscored(f"v{version} predicts {target.column} as {what}")
         return judgement.score_model(model).metrics()
-    except KeyError:
-        return Unscored(f"v{version} has no digest to check its files against")
     except FactoryError as error:
         return Unscored(f"v{version}: {error}")
 
