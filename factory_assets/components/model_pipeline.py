@@ -1,5 +1,6 @@
 """One declaration in, one lineage graph out: six assets, their checks, a job and a schedule."""
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -127,5 +128,9 @@ def _model_kinds(pipeline: Pipeline, stage: Stage) -> set[str]:
 
 def _code_reference(pipeline: Pipeline) -> dict[str, Any]:
     file = str(pipeline.folder / "defs.yaml")
-    reference = dg.LocalFileCodeReference(file_path=file, line_number=1)
-    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+    with warnings.catch_warnings():
+        # Beta in Dagster 1.13, which would be said on every start of every process.
+        warnings.simplefilter("ignore", category=dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(file_path=file, line_number=1)
+        value = dg.CodeReferencesMetadataValue(code_references=[reference])
+    return {"dagster/code_references": value}
