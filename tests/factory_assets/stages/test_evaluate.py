@@ -1,0 +1,335 @@
+"""Verdicts, end to end through the real stages on small data."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.clean import clean
+from factory_assets.stages.evaluate import evaluate
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.metrics import classification_metrics, regression_metrics
+from factory_assets.stages.split import split
+from factory_assets.stages.train import train
+from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
+from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
+from factory_resources.home import Home
+from factory_resources.registry import Registry
+from factory_resources.tables import read_arrow
+from tests.pipelines import declare
+
+pytestmark = pytest.mark.slow
+
+GATES = [
+    {"metric": "roc_auc", "at_least": 0.6},
+    {"metric": "roc_auc", "better_than": "trivial"},
+    {"metric": "roc_auc", "no_worse_than": "champion", "margin": 0.02},
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pipeline that has come as far as its candidate."""
+
+    pipeline: Pipeline
+    parts: Parts
+    candidate: Candidate
+    home: Home
+
+    def judge(self, champion: int | None = None, **changes: Any) -> Verdict:
+        pipeline = changed(self.pipeline, evaluate=changes) if changes else self.pipeline
+        return evaluate(pipeline, self.parts, self.candidate, self.home, champion=champion)
+
+
+def changed(pipeline: Pipeline, **sections: Mapping[str, Any]) -> Pipeline:
+    """The pipeline with some keys of its declaration replaced."""
+    spec = pipeline.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for name, section in sections.items():
+        spec[name] = {**spec.get(name, {}), **section}
+    return Pipeline(pipeline.name, type(pipeline.spec).model_validate(spec), pipeline.folder)
+
+
+def write_pears(folder: Path, rows: int = 600) -> None:
+    """Size tells the label half of the time, and the weight exactly up to noise."""
+    generator = np.random.default_rng(0)
+    size = generator.normal(5, 2, rows)
+    good = generator.random(rows) < 1 / (1 + np.exp(5 - size))
+    weight = 30 * size + generator.normal(0, 10, rows)
+    tree = np.arange(rows) // 10
+    lines = (
+        f"{s:.3f},{'ABC'[i % 3]},{t},{i % 10},{w:.3f},{'good' if g else 'bad'}"
+        for i, (s, t, w, g) in enumerate(zip(size, tree, weight, good, strict=True))
+    )
+    header = "size,site,tree,day,weight,label"
+    (folder / "data.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+PEARS: dict[str, Any] = {
+    "purpose": "Tell good pears from bad",
+    "ingest": {"source": {"files": "data.csv"}},
+    "split": {"stratify": "label"},
+    "train": {"target": "label", "exclude": ["weight", "tree"], "model": {"kind": "linear"}},
+    "evaluate": {"gates": GATES, "slices": ["site"], "bootstrap": 60},
+}
+WEIGHTS: dict[str, Any] = {
+    **PEARS,
+    "split": {},
+    "train": {"target": "weight", "exclude": ["label", "tree"], "model": {"kind": "linear"}},
+    "evaluate": {"gates": [{"metric": "rmse", "at_most": 15}], "bootstrap": 60, "clip": 150},
+}
+
+
+def prepare(folder: Path, home: Home, attributes: dict[str, Any]) -> Case:
+    pipeline = declare(folder, copy.deepcopy(attributes))
+    if not (folder / "data.csv").exists():
+        write_pears(folder)
+    parts = split(pipeline, clean(pipeline, ingest(pipeline, home), home), home)
+    return Case(pipeline, parts, train(pipeline, parts, home), home)
+
+
+@pytest.fixture(scope="module")
+def pears(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    root = tmp_path_factory.mktemp("pears")
+    return prepare(root / "pears", Home(root / "home"), PEARS)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    root = tmp_path_factory.mktemp("weights")
+    return prepare(root / "weights", Home(root / "home"), WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def verdict(pears: Case) -> Verdict:
+    return pears.judge()
+
+
+def gate(verdict: Verdict, name: str) -> GateResult:
+    return next(gate for gate in verdict.gates if gate.name == name)
+
+
+def test_metrics_are_those_of_the_stored_predictions(pears: Case, verdict: Verdict) -> None:
+    stored = read_arrow(verdict.predictions, pears.home)
+    test = read_arrow(pears.parts.test, pears.home)
+    assert stored.column_names == ["_file", "_row", "truth", "p_0", "p_1"]
+    for name, column in (("_file", "_file"), ("_row", "_row"), ("truth", "label")):
+        assert stored[name].to_pylist() == test[column].to_pylist()
+    outputs = np.stack([stored["p_0"].to_numpy(), stored["p_1"].to_numpy()], axis=1)
+    classes = pears.candidate.classes
+    codes = np.array([classes.index(name) for name in stored["truth"].to_pylist()])
+    again = classification_metrics(codes, outputs, pears.candidate.threshold, classes)
+    assert verdict.metrics == pytest.approx(again, rel=1e-9)
+
+
+def test_verdict_is_complete(pears: Case, verdict: Verdict) -> None:
+    assert verdict.passed
+    assert verdict.headline == "average_precision"
+    assert set(verdict.intervals) == {"average_precision", "roc_auc"}
+    for name, (low, high) in verdict.intervals.items():
+        assert low < verdict.metrics[name] < high
+    assert verdict.baselines["trivial"]["roc_auc"] == 0.5
+    # The candidate is the linear model itself.
+    assert verdict.baselines["linear"] == verdict.metrics
+    assert [s.value for s in verdict.slices] == sorted("ABC", key=_rows_of(verdict), reverse=True)
+    assert sum(s.rows for s in verdict.slices) == pears.parts.test.rows
+    assert all({"average_precision", "accuracy"} == set(s.metrics) for s in verdict.slices)
+    for path in verdict.pictures.values():
+        assert (pears.home.pictures / path).read_bytes().startswith(b"\x89PNG")
+    assert set(verdict.pictures) >= {"ROC curve", "calibration", "slices"}
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def _rows_of(verdict: Verdict) -> Any:
+    return {s.value: s.rows for s in verdict.slices}.__getitem__
+
+
+def test_same_in_same_out(pears: Case, verdict: Verdict) -> None:
+    assert pears.judge() == verdict
+
+
+def test_mlflow_run_carries_the_verdict(pears: Case, verdict: Verdict) -> None:
+    registry = Registry(pears.home)
+    run = registry.client.get_run(pears.candidate.run_id)
+    found = {k: v for k, v in run.data.metrics.items() if k.startswith("test_")}
+    assert found == {f"test_{name}": value for name, value in verdict.metrics.items()}
+    assert run.info.status == "FINISHED"
+    tags = registry.version_tags(pears.candidate.model, pears.candidate.version)
+    assert tags["factory.gates"] == "passed"
+    files = registry.run_files(pears.candidate.model, pears.candidate.run_id) / "evaluation"
+    gates = json.loads((files / "gates.json").read_text())
+    assert [g["name"] for g in gates] == [g.name for g in verdict.gates]
+    assert len(list(files.glob("*.png"))) == len(verdict.pictures)
+
+
+def test_a_failed_gate_fails_the_verdict(pears: Case) -> None:
+    verdict = pears.judge(gates=[{"metric": "roc_auc", "at_least": 0.999}])
+    assert not verdict.passed
+    assert "is below 0.999" in verdict.gates[0].explanation
+    tags = Registry(pears.home).version_tags(pears.candidate.model, pears.candidate.version)
+    assert tags["factory.gates"] == "failed"
+
+
+def test_linear_baseline_is_fitted_beside_another_model(pears: Case) -> None:
+    forest = changed(pears.pipeline, train={"model": {"kind": "random_forest", "trees": 20}})
+    candidate = train(forest, pears.parts, pears.home)
+    verdict = evaluate(forest, pears.parts, candidate, pears.home, champion=None)
+    assert verdict.metrics != verdict.baselines["linear"]
+    assert verdict.baselines["linear"] == pytest.approx(pears.judge().metrics)
+
+
+def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
+    worse = changed(pears.pipeline, train={"exclude": ["weight", "tree", "size"]})
+    candidate = train(worse, pears.parts, pears.home)
+    verdict = evaluate(worse, pears.parts, candidate, pears.home, champion=pears.candidate.version)
+    assert verdict.champion_version == pears.candidate.version
+    assert verdict.champion == pytest.approx(pears.judge().metrics)
+    result = gate(verdict, "roc_auc_no_worse_than_champion")
+    assert not result.passed
+    assert "is worse than the champion's" in result.explanation
+    # The other way round the champion is beaten.
+    assert pears.judge(champion=candidate.version).passed
+
+
+def test_champion_whose_input_is_gone_fails_its_gate_readably(tmp_path: Path, home: Home) -> None:
+    before = prepare(tmp_path / "pears", home, PEARS)
+    data = tmp_path / "pears" / "data.csv"
+    header, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([header.replace("size", "width"), *lines]) + "\n")
+    after = prepare(tmp_path / "pears", home, PEARS)
+    verdict = after.judge(champion=before.candidate.version)
+    result = gate(verdict, "roc_auc_no_worse_than_champion")
+    assert not result.passed
+    assert "input column 'size' is missing" in result.explanation
+    assert verdict.champion is None
+    assert verdict.champion_version == before.candidate.version
+    assert gate(verdict, "roc_auc_at_least").passed
+
+
+def test_champion_of_another_target_or_version_that_is_gone(pears: Case) -> None:
+    other = changed(pears.pipeline, train={"target": "site", "exclude": ["label"]})
+    rival = train(other, pears.parts, pears.home)
+    result = gate(pears.judge(champion=rival.version), "roc_auc_no_worse_than_champion")
+    assert not result.passed
+    assert "predicts site as A, B, C" in result.explanation
+    result = gate(pears.judge(champion=999), "roc_auc_no_worse_than_champion")
+    assert not result.passed
+    assert "v999 is gone" in result.explanation
+
+
+def test_a_changed_model_file_is_not_judged(tmp_path: Path, home: Home) -> None:
+    case = prepare(tmp_path / "pears", home, PEARS)
+    version = Registry(home).version(case.candidate.model, case.candidate.version)
+    weights = version.files / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(ModelError, match=r"weights\.safetensors"):
+        case.judge()
+
+
+def test_regression(weights: Case) -> None:
+    verdict = weights.judge()
+    stored = read_arrow(verdict.predictions, weights.home)
+    assert stored.column_names == ["_file", "_row", "truth", "prediction"]
+    again = regression_metrics(stored["truth"].to_numpy(), stored["prediction"].to_numpy(), 150)
+    assert verdict.metrics == pytest.approx(again)
+    assert verdict.headline == "rmse"
+    assert verdict.passed
+    assert verdict.metrics["rmse"] < 15 < verdict.baselines["trivial"]["rmse"]
+    training = read_arrow(weights.parts.train, weights.home, ["weight"])["weight"].to_numpy()
+    trivial = ((stored["truth"].to_numpy() - training.mean()) ** 2).mean() ** 0.5
+    assert verdict.baselines["trivial"]["rmse"] == pytest.approx(trivial)
+
+
+def test_last_judges_one_row_a_unit(weights: Case) -> None:
+    verdict = weights.judge(last={"by": "tree", "order": "day"})
+    stored = read_arrow(verdict.predictions, weights.home)
+    test = read_arrow(weights.parts.test, weights.home)
+    units = set(test["tree"].to_pylist())
+    latest = test.group_by("tree").aggregate([("day", "max")])
+    days = dict(zip(*(latest[c].to_pylist() for c in ("tree", "day_max")), strict=True))
+    expected = [
+        row
+        for row, tree, day in zip(
+            *(test[c].to_pylist() for c in ("_row", "tree", "day")), strict=True
+        )
+        if days[tree] == day
+    ]
+    assert verdict.predictions.rows == len(units)
+    assert stored["_row"].to_pylist() == expected
+
+
+def test_train_opens_no_test_row_and_evaluate_does(tmp_path: Path, home: Home) -> None:
+    case = prepare(tmp_path / "pears", home, PEARS)
+    case.parts.test.path(home).unlink()
+    again = train(case.pipeline, case.parts, home)
+    assert again.digest == case.candidate.digest
+    with pytest.raises(StorageError, match="cannot be read"):
+        case.judge()
+
+
+def test_test_rows_change_no_model_and_no_baseline(pears: Case) -> None:
+    """Only the truth of the test rows is turned round: the outputs must stay as they are."""
+
+    def turn(table: pa.Table) -> pa.Table:
+        other = {"good": "bad", "bad": "good"}
+        return with_labels(table, [other[name] for name in table["label"].to_pylist()])
+
+    before = pears.judge()
+    with altered_test(pears, turn):
+        after = pears.judge()
+    assert after.metrics["roc_auc"] == pytest.approx(1 - before.metrics["roc_auc"])
+    stored = [read_arrow(v.predictions, pears.home)["p_1"].to_pylist() for v in (before, after)]
+    assert stored[0] == stored[1]
+
+
+@contextmanager
+def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Iterator[None]:
+    """Other test rows, for a while."""
+    path = case.parts.test.path(case.home)
+    original = path.read_bytes()
+    try:
+        pq.write_table(alter(pq.read_table(path)), path)
+        yield
+    finally:
+        path.write_bytes(original)
+
+
+def with_labels(table: pa.Table, names: list[str]) -> pa.Table:
+    return table.set_column(table.column_names.index("label"), "label", [names])
+
+
+def test_a_class_that_training_never_saw_is_an_error(pears: Case) -> None:
+    def spoil(table: pa.Table) -> pa.Table:
+        return with_labels(table, ["rotten", "rotten", *table["label"].to_pylist()[2:]])
+
+    with (
+        altered_test(pears, spoil),
+        pytest.raises(DataError, match="class of 2 test rows: label is rotten"),
+    ):
+        pears.judge()
+
+
+def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -> None:
+    with pytest.raises(DeclarationError, match=r"'rmse' does not fit a binary target.*roc_auc"):
+        pears.judge(metric="rmse")
+
+
+def test_a_metric_that_the_test_rows_do_not_define_is_an_error(pears: Case) -> None:
+    with (
+        altered_test(pears, lambda table: table.slice(0, 1)),
+        pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"),
+    ):
+        pears.judge()
+
+
+def test_a_slice_column_that_is_not_there(pears: Case) -> None:
+    with pytest.raises(DataError, match=r"evaluate\.slices.*did you mean 'site'"):
+        pears.judge(slices=["sites"])
