@@ -146,5 +146,5 @@ def _require_equal(pipeline: Pipeline, difference: float) -> None:
             f"the exported model differs from the judged one by {difference:.3g}, "
             f"more than {allowed:.3g}",
             where=pipeline.name,
-            remedy="the champion stays; raise deploy.max_difference if the difference is understood",
+            remedy="the champion stays; deploy.max_difference sets what is allowed",
         )

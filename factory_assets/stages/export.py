@@ -43,7 +43,7 @@ def output_name(trained: TrainedModel) -> str:
 
 
 def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
-    """Columns, called `in_0` and on, to `numbers` and `codes`; each step as in `Features.arrays`."""
+    """Columns, called `in_0` and on, to `numbers` and `codes`, step by step as `Features.arrays`."""
     from onnx import TensorProto, helper
 
     nodes: list[Any] = []

@@ -24,7 +24,7 @@ OUTPUTS = ("probabilities", "prediction")
 
 
 class Number(Value):
-    """A numeric input: `(value or median - mean) / sd`; with `indicator` also whether it is missing."""
+    """A numeric input: `(value or median - mean) / sd`, and perhaps whether it is missing."""
 
     name: str
     median: float

@@ -89,7 +89,7 @@ def _source(declared: Any, file: Path) -> FileSource:
 
 
 def _needed(cleaning: Clean, inputs: Iterable[str]) -> dict[str, str]:
-    """Every column that the inputs are made of, by lower-case name; SQL knows no case of letters."""
+    """The columns that the inputs are made of, by lower-case name, as SQL knows no case."""
     needed = {name.lower(): name for name in inputs}
     if windows := _windows_needed(cleaning, needed):
         needed |= {n.lower(): n for n in (windows.by, windows.order, *windows.columns)}

@@ -1,4 +1,4 @@
-"""What is predicted: the task, the classes in order, the scale of a number. Fitted on training rows."""
+"""What is predicted: task, classes in order, scale of a number. Fitted on training rows."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from factory_resources.errors import ModelError
 Batch = tuple[Tensor, Tensor, Tensor]
 """Numbers [rows, width], codes [rows, categories], target [rows], as in `Rows`."""
 BLOCK = 32
-"""Slices that one call of `training_step` learns from: Lightning's cost a call is that of a slice."""
+"""Slices learned in one call of `training_step`: what Lightning adds to a call costs a slice."""
 
 
 @dataclass(frozen=True)
