@@ -77,7 +77,12 @@ def parse(expression: str, where: str) -> Expression:
     Raises:
         ExpressionError: it is not one expression, or reaches for what it may not.
     """
-    nodes = list(_nodes(_root(expression, where)))
+    try:
+        nodes = list(_nodes(_root(expression, where)))
+    except RecursionError as error:
+        raise ExpressionError(
+            f"{_short(expression)} is too deep", where=where, remedy="split it into derived columns"
+        ) from error
     for node in nodes:
         _require_allowed(node, expression, where)
     columns = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
@@ -134,7 +139,7 @@ def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionErro
     return ExpressionError(
         f"{_short(expression)} is no SQL expression: {message}{at}",
         where=where,
-        remedy='write one DuckDB SQL expression over the columns, names with blanks in ""',
+        remedy="write one DuckDB SQL expression over the columns, a name with blanks goes in double quotes",
     )
 
 

@@ -33,7 +33,9 @@ class Column(Spec):
     sensitive: Literal["personal", "secret"] | None = None
     """Keeps the column's values out of previews."""
     unit: str | None = None
+    """The unit of measurement, shown with the column."""
     description: str | None = None
+    """What the column means, shown with it."""
 
     @property
     def source_name(self) -> str:
