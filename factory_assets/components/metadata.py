@@ -154,9 +154,7 @@ def _candidate(call: Call, value: Candidate) -> Description:
         **{f"validation {name}": number for name, number in value.validation.items()},
     }
     if value.history:
-        from factory_assets.stages.plots import loss_curve
-
-        metadata["loss curve"] = dg.MetadataValue.md(words.picture("loss curve", loss_curve(value)))
+        metadata["loss curve"] = dg.MetadataValue.md(words.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
     return metadata, []
 

@@ -94,6 +94,16 @@ def picture(title: str, png: bytes) -> str:
     return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
+def loss_curve(candidate: Candidate, home: Home) -> str:
+    """Drawn once and kept: a reused candidate must not cost the import of a plotting library."""
+    path = home.pictures / candidate.model / str(candidate.version) / "loss.png"
+    if not path.is_file():
+        from factory_assets.stages import plots
+
+        home.write_atomic(path, plots.loss_curve(candidate))
+    return picture("loss curve", path.read_bytes())
+
+
 def mlflow_links(value: Candidate | Champion) -> str:
     """The run and the version in MLflow's own UI, as `factory up` serves it."""
     ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:5000")

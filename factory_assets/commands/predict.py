@@ -1,0 +1,35 @@
+"""`factory predict`: score a file with a pipeline's champion, into a file or onto the terminal."""
+
+import sys
+from pathlib import Path
+
+from factory_assets.commands.select import select
+from factory_resources.errors import DataError
+from factory_resources.home import Home, storage_errors
+
+_FORMATS = (".csv", ".parquet")
+
+
+def predict_file(name: str, file: Path, out: Path | None) -> None:
+    """Write one line a row of `file`, as CSV to standard output where `out` is None.
+
+    Raises:
+        FactoryError: the pipeline, the file or the champion is not what it should be.
+    """
+    if out is not None and out.suffix not in _FORMATS:
+        raise DataError(f"cannot write {out.name!r}", remedy=f"end it in {' or '.join(_FORMATS)}")
+    [pipeline] = select([name])
+    from factory_assets.stages.predict import predict
+
+    scored = predict(pipeline, file, Home.from_env())
+    if out is None:
+        from pyarrow import csv
+
+        csv.write_csv(scored, sys.stdout.buffer)
+        return
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    write = pyarrow.parquet.write_table if out.suffix == ".parquet" else pyarrow.csv.write_csv
+    with storage_errors(out):
+        write(scored, str(out))
