@@ -15,8 +15,8 @@ from factory_assets.stages.intervals import bootstrap_intervals
 from factory_assets.stages.judged import keep_predictions, slice_rows
 from factory_assets.stages.judgement import Judgement, open_judgement
 from factory_assets.stages.metrics import Scored
+from factory_assets.stages.rival import score_rival
 from factory_assets.stages.values import Candidate, GateResult, Parts, Slice, Verdict
-from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from factory_resources.tables import read_arrow
 
@@ -43,7 +43,7 @@ def evaluate(
     metrics = scored.metrics()
     judgement.require_defined(metrics)
     baselines = _baselines(judgement, parts, trained, home)
-    rival = _champion(judgement, champion, home)
+    rival = score_rival(judgement, champion, home)
     slices = _slices(judgement, scored)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival)
     drawn = plots.pictures(scored, candidate.classes, candidate.target)
@@ -84,31 +84,6 @@ def _baselines(
         "trivial": judgement.score(guess, None).metrics(),
         "linear": judgement.score_model(linear).metrics(),
     }
-
-
-def _champion(
-    judgement: Judgement, version: int | None, home: Home
-) -> dict[str, float] | Unscored | None:
-    """The champion's metrics on the judged rows, or why there are none."""
-    from factory_resources.registry import Registry
-
-    if version is None:
-        return None
-    candidate = judgement.candidate
-    digest = Registry(home).version_tags(candidate.model, version).get("factory.model_sha256")
-    if digest is None:
-        return Unscored(f"v{version} is gone, or has no digest to check its files against")
-    # Only the version and the digest of what it stands for decide what is loaded.
-    rival = candidate.model_copy(update={"version": version, "digest": digest})
-    try:
-        model = load_trained(rival, home, judgement.pipeline.folder)
-        target = model.target
-        if (target.column, target.classes) != (candidate.target, candidate.classes):
-            what = ", ".join(target.classes) or "a number"
-            return Unscored(f"v{version} predicts {target.column} as {what}")
-        return judgement.score_model(model).metrics()
-    except FactoryError as error:
-        return Unscored(f"v{version}: {error}")
 
 
 def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
