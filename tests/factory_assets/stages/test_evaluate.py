@@ -15,6 +15,7 @@ import pytest
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
+from factory_assets.stages.deploy import deploy
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.metrics import classification_metrics, regression_metrics
@@ -223,6 +224,37 @@ def test_champion_of_another_target_or_version_that_is_gone(pears: Case) -> None
     result = gate(pears.judge(champion=999), "roc_auc_no_worse_than_champion")
     assert not result.passed
     assert "there is no version 999" in result.explanation
+
+
+NET = """
+import lightning.pytorch as pl
+import torch
+
+class Net(pl.LightningModule):
+    def __init__(self, numeric, categories, outputs):
+        super().__init__()
+        self.layer = torch.nn.Linear(numeric, outputs)
+
+    def forward(self, numbers, codes):
+        return SIGN * self.layer(numbers)
+"""
+
+
+def test_champion_of_own_code_is_what_was_deployed_not_what_the_code_says_now(
+    tmp_path: Path, home: Home
+) -> None:
+    own = {**PEARS["train"], "model": {"python": "net:Net", "learning_rate": 0.1}}
+    folder = tmp_path / "pears"
+    folder.mkdir()
+    (folder / "net.py").write_text(NET.replace("SIGN", "1"))
+    case = prepare(folder, home, {**PEARS, "train": own})
+    first = case.judge()
+    deploy(case.pipeline, case.parts, case.candidate, first, home)
+    (folder / "net.py").write_text(NET.replace("SIGN", "-1"))
+    again = train(case.pipeline, case.parts, home)
+    verdict = evaluate(case.pipeline, case.parts, again, home, champion=case.candidate.version)
+    # Read by the new code, the champion would score at one minus this.
+    assert verdict.champion == pytest.approx(first.metrics, rel=1e-3)
 
 
 def test_a_changed_model_file_is_not_judged(tmp_path: Path, home: Home) -> None:
