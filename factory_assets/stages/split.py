@@ -47,7 +47,7 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
             part: prepare(
                 connection,
                 "SELECT source.* EXCLUDE (_order) FROM source JOIN parts USING (_order) "
-                f"WHERE part = {literal(part)} ORDER BY _order",
+                f"WHERE _part = {literal(part)} ORDER BY _order",
                 table=f"{where}_{part}",
                 folder=scratch,
             )
@@ -61,7 +61,7 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
 
 
 def _assignment(rule: SplitRule) -> str:
-    """SQL of (_order, part) for every row."""
+    """SQL of (_order, _part) for every row; no column of the data begins with an underscore."""
     test, validation = _share(rule.test), _share(rule.validation)
     if rule.given:
         return _given(rule, validation)
@@ -85,21 +85,21 @@ def _share(share: float) -> str:
 def _cut(ranked: str, test: str, validation: str) -> str:
     return (
         f"SELECT _order, CASE WHEN rank <= {test} THEN 'test' "
-        f"WHEN rank <= {test} + {validation} THEN 'validation' ELSE 'train' END AS part "
+        f"WHEN rank <= {test} + {validation} THEN 'validation' ELSE 'train' END AS _part "
         f"FROM ({ranked})"
     )
 
 
 def _ranked(seed: int, stratum: str, where: str) -> str:
     """Rows in random order within each stratum."""
-    chance = f"md5(concat_ws(':', {seed}, place, _row))"
+    chance = f"md5(concat_ws(':', {seed}, _place, _row))"
     return (
         "SELECT _order, row_number() OVER "
         f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, "
         "count(*) OVER (PARTITION BY stratum) AS n FROM ("
-        f"SELECT _order, _row, place, {stratum} AS stratum FROM source JOIN ("
+        f"SELECT _order, _row, _place, {stratum} AS stratum FROM source JOIN ("
         # The file's place among the files, not its digest: other bytes in it move no other row.
-        "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS place FROM source GROUP BY _file"
+        "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS _place FROM source GROUP BY _file"
         f") USING (_file) WHERE {where})"
     )
 
@@ -114,7 +114,7 @@ def _by_group(rule: SplitRule, where: str, test: str, validation: str) -> str:
     )
     cut = _cut(ranked.replace("SELECT key,", "SELECT key AS _order,", 1), test, validation)
     return (
-        f"SELECT source._order, part FROM source JOIN ({cut}) AS groups "
+        f"SELECT source._order, _part FROM source JOIN ({cut}) AS groups "
         f"ON groups._order = {key} WHERE {where}"
     )
 
@@ -123,7 +123,7 @@ def _given(rule: SplitRule, validation: str) -> str:
     assert rule.given is not None
     column = f"CAST({identifier(rule.given.column)} AS VARCHAR)"
     test = f"coalesce({column} IN ({_texts(rule.given.test)}), false)"
-    tests = f"SELECT _order, 'test' AS part FROM source WHERE {test}"
+    tests = f"SELECT _order, 'test' AS _part FROM source WHERE {test}"
     rest = f"NOT {test}"
     if rule.given.validation:
         named = f"coalesce({column} IN ({_texts(rule.given.validation)}), false)"
@@ -219,7 +219,7 @@ def _require_classes(
     """Every class must be learnable: names always, numbers where there are but two."""
     name = identifier(target)
     rows = connection.execute(
-        f"SELECT CAST({name} AS VARCHAR), count(*) FILTER (WHERE part = 'train'), count(*) "
+        f"SELECT CAST({name} AS VARCHAR), count(*) FILTER (WHERE _part = 'train'), count(*) "
         f"FROM source JOIN parts USING (_order) GROUP BY 1 ORDER BY 1 LIMIT 1001"
     ).fetchall()
     if kind not in {"VARCHAR", "BOOLEAN"} and len(rows) > 2:
