@@ -1,4 +1,4 @@
-"""NASA's C-MAPSS engine files as one table: measurements, and the cycles that each engine had left."""
+"""NASA's C-MAPSS engine files as one table: what was measured, and how many cycles were left."""
 
 from __future__ import annotations
 
