@@ -99,8 +99,8 @@ def _ranked(seed: int, stratum: str, where: str) -> str:
         "count(*) OVER (PARTITION BY stratum) AS n FROM ("
         f"SELECT _order, _row, _place, {stratum} AS stratum FROM source JOIN ("
         # The file's place among the files, not its digest: other bytes in it move no other row.
-        "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS _place FROM source GROUP BY _file"
-        f") USING (_file) WHERE {where})"
+        "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS _place "
+        f"FROM source GROUP BY _file) USING (_file) WHERE {where})"
     )
 
 
