@@ -113,11 +113,17 @@ class Registry:
         return self.artifacts(model) / run_id / "artifacts"
 
     @contextmanager
-    def run(self, model: str, name: str, tags: Mapping[str, str]) -> Iterator[RegistryRun]:
-        """A run in the model's experiment: finished at the end, failed when the block raises."""
+    def run(
+        self, model: str, name: str, tags: Mapping[str, str], *, started: int
+    ) -> Iterator[RegistryRun]:
+        """A run in the model's experiment: finished at the end, failed when the block raises.
+
+        Args:
+            started: when the work began, in milliseconds since 1970.
+        """
         from factory_resources.registry_run import start_run
 
-        run = start_run(self, model, name, tags)
+        run = start_run(self, model, name, tags, started)
         try:
             yield run
         except BaseException:

@@ -104,7 +104,9 @@ class RegistryRun:
         return int(version.version)
 
 
-def start_run(registry: Registry, model: str, name: str, tags: Mapping[str, str]) -> RegistryRun:
+def start_run(
+    registry: Registry, model: str, name: str, tags: Mapping[str, str], started: int
+) -> RegistryRun:
     """Start a run, after ending those that a dead process left running."""
     client = registry.client
     experiment = client.get_experiment_by_name(model)
@@ -115,7 +117,10 @@ def start_run(registry: Registry, model: str, name: str, tags: Mapping[str, str]
         experiment_id = experiment.experiment_id
     end_dead_runs(client, experiment_id)
     run = client.create_run(
-        experiment_id, run_name=name, tags={**tags, _PROCESS_TAG: process_identity(os.getpid())}
+        experiment_id,
+        start_time=started,
+        run_name=name,
+        tags={**tags, _PROCESS_TAG: process_identity(os.getpid())},
     )
     return RegistryRun(registry, model, run.info.run_id, experiment_id)
 

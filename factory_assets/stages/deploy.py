@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from factory_resources.registry import Registry
+
+REPLACED_TAG = "factory.replaced"
+
 
 def deploy(
     pipeline: Pipeline, parts: Parts, candidate: Candidate, verdict: Verdict, home: Home
@@ -44,19 +48,16 @@ def deploy(
     difference = _difference(served.outputs(rows), _recorded(verdict, home), trained.target.sd)
     _require_equal(pipeline, difference)
     registry = Registry(home)
+    before = registry.version(pipeline.name, candidate.version).tags
     replaced = registry.champion(pipeline.name)
     if replaced == candidate.version:
-        # Deployed before: what it replaced then is what it replaces now.
-        known = registry.version_tags(pipeline.name, candidate.version).get("factory.replaced")
-        replaced = int(known) if known else None
-    with home.scratch() as files:
-        (files / FILE).write_bytes(graph)
-        manifest = {"candidate_sha256": candidate.digest, FILE: digest}
-        (files / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        registry.add_files(candidate.run_id, files, FOLDER)
+        # It serves already: what it replaced then is what it replaces now.
+        replaced = int(before[REPLACED_TAG]) if REPLACED_TAG in before else None
+    _require_same_graph(pipeline, candidate, before.get(DIGEST_TAG), digest)
+    _keep(registry, candidate, graph, digest, home)
     facts = {DIGEST_TAG: digest, "factory.max_difference": repr(difference)}
     if replaced is not None:
-        facts["factory.replaced"] = str(replaced)
+        facts[REPLACED_TAG] = str(replaced)
     registry.tag_version(pipeline.name, candidate.version, facts)
     registry.set_champion(pipeline.name, candidate.version)
     return Champion(
@@ -91,6 +92,30 @@ def _require_passed(pipeline: Pipeline, candidate: Candidate, verdict: Verdict) 
             where=pipeline.name,
             remedy="the champion stays; improve the model or the data, or change evaluate.gates",
         )
+
+
+def _require_same_graph(
+    pipeline: Pipeline, candidate: Candidate, deployed: str | None, digest: str
+) -> None:
+    """A version is immutable: what it once served as is what it serves as."""
+    if deployed not in {None, digest}:
+        raise RefusedError(
+            f"version {candidate.version} was deployed before and would now be exported otherwise",
+            where=pipeline.name,
+            remedy=f"train a new version: factory run {pipeline.name} --no-reuse",
+        )
+
+
+def _keep(registry: Registry, candidate: Candidate, graph: bytes, digest: str, home: Home) -> None:
+    path = registry.run_files(candidate.model, candidate.run_id) / FOLDER / FILE
+    if path.is_file() and path.read_bytes() == graph:
+        # Never write over a file that is perhaps being served.
+        return
+    with home.scratch() as files:
+        (files / FILE).write_bytes(graph)
+        manifest = {"candidate_sha256": candidate.digest, FILE: digest}
+        (files / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        registry.add_files(candidate.run_id, files, FOLDER)
 
 
 def _judged_rows(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from factory_resources.registry import Registry, Version
+
 FILE = "model.onnx"
 FOLDER = "onnx"
 DIGEST_TAG = "factory.onnx_sha256"
@@ -91,22 +93,33 @@ def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:
             f"{model!r} has no champion yet",
             remedy=f"make one: factory run {model}",
         )
-    version = registry.version(model, number)
-    path = registry.run_files(model, version.run_id) / FOLDER / FILE
-    where = f"{model} version {number}"
+    return number, load_served(registry, registry.version(model, number))
+
+
+def load_served(registry: Registry, version: Version) -> ServedModel:
+    """The graph that was deployed as a version, proven to be that.
+
+    Raises:
+        ModelError: when the version never served, or its graph is missing or changed.
+    """
+    digest = version.tags.get(DIGEST_TAG)
+    where = f"{version.model} version {version.version}"
+    if digest is None:
+        raise ModelError("was never deployed", where=where, remedy=f"factory run {version.model}")
+    path = registry.run_files(version.model, version.run_id) / FOLDER / FILE
     try:
         graph = path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"{FILE} is missing", where=where, remedy=f"deploy again: factory run {model}"
+            f"{FILE} is missing", where=where, remedy=f"deploy again: factory run {version.model}"
         ) from error
-    if sha256(graph).hexdigest() != version.tags.get(DIGEST_TAG):
+    if sha256(graph).hexdigest() != digest:
         raise ModelError(
             f"{FILE} is not the one that was deployed (its SHA-256 differs)",
             where=where,
             remedy="find out who changed it, then train and deploy again",
         )
-    return number, ServedModel.of(graph)
+    return ServedModel.of(graph)
 
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:

@@ -5,6 +5,7 @@ Validation rows say when to stop and where to cut; test rows are never opened he
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -59,11 +60,13 @@ def train(
     """
     from factory_resources.registry import Registry
 
+    started = time.time_ns() // 1_000_000
     training = read_arrow(parts.train, home)
     fitted = fit(pipeline, training, read_arrow(parts.validation, home), home, progress=progress)
+    kind = kind_of(pipeline.spec.train.model)
     with (
         home.scratch() as files,
-        Registry(home).run(pipeline.name, kind_of(pipeline.spec.train.model), tags) as run,
+        Registry(home).run(pipeline.name, kind, tags, started=started) as run,
     ):
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted)

@@ -26,6 +26,9 @@ STEPS = 8
 """An epoch has at least so many optimiser steps: few rows make smaller batches than declared."""
 MANY = 65_536
 """Rows that are evaluated at once."""
+LIGHT = 50_000_000
+"""Multiplications in a step up to which one thread is as quick: others would only wait for work,
+and on a busy machine waiting costs ten times the work."""
 
 
 class NetworkModel(Model):
@@ -145,7 +148,8 @@ def _learn(module: Learning, setting: Setting, train: Batch, validation: Batch) 
         deterministic=True,
     )
     slices = Slices(train, block, torch.Generator().manual_seed(setting.seed))
-    with _user_errors(spec):
+    light = plan.batch_size * sum(p.numel() for p in module.parameters()) <= LIGHT
+    with _user_errors(spec), _threads(1 if light else torch.get_num_threads()):
         trainer.fit(module, slices, Slices(validation, MANY, None))
     return best
 
@@ -192,6 +196,18 @@ def _user_errors(spec: Mlp | OwnModule) -> Iterator[None]:
             remedy="correct the module; it is built with (numeric, categories, outputs, **args) "
             "and called with (numbers, codes)",
         ) from error
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
