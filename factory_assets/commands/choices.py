@@ -134,7 +134,8 @@ def _task(target: ColumnProfile) -> Task:
         raise DataError(
             f"target {target.source!r} is a {target.type}", remedy="predict a number or a class"
         )
-    if target.distinct > MOST_CLASSES or target.distinct > target.present / 2:
+    most = min(MOST_CLASSES, target.present / 2)
+    if target.type == "string" and target.distinct > most:
         raise DataError(
             f"target {target.source!r} has {target.distinct} texts in {target.present} rows",
             remedy="name a column of few classes, or of numbers",

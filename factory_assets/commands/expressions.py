@@ -45,7 +45,9 @@ def wrong_expressions(clean: Clean, known: Known | None) -> list[Mistake]:
                 message = f"column {name!r} exists already; give it a name of its own"
                 found.append(Mistake(at, message, at_key=True))
             columns.append(name)
-    if not found and known is not None and all(known.values()):
+    # SQL cannot tell names apart that differ only in case; `check` says so elsewhere.
+    distinct = len({name.lower() for name in known or ()}) == len(known or ())
+    if not found and known is not None and distinct and all(known.values()):
         found = _wrong_types(clean, known)
     return found
 

@@ -19,11 +19,13 @@ class Windows(Spec):
     size: Annotated[int, Field(ge=2, le=100_000)]
     """How many rows a window has, the current one included; the first rows have shorter ones."""
     columns: Annotated[Columns, Field(min_length=1)]
+    """The columns to take statistics of; derived ones too."""
     statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = (
         "mean",
         "std",
         "slope",
     )
+    """Which ones; `std` of a single row is 0, and so is `slope`."""
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -43,6 +45,7 @@ class Clean(Spec):
     derive: dict[ColumnName, Expression] = {}
     """New columns, each from the source's columns and those derived before it."""
     windows: Windows | None = None
+    """Statistics over the rows before each row, for series."""
 
     @property
     def columns(self) -> tuple[str, ...]:

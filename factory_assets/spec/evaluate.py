@@ -29,8 +29,11 @@ class Gate(Spec):
     """One condition on one metric of the test rows; exactly one of the four comparisons."""
 
     metric: Metric
+    """What is compared."""
     at_least: float | int | None = None
+    """The smallest value that passes."""
     at_most: float | int | None = None
+    """The largest value that passes."""
     no_worse_than: Literal["champion"] | None = None
     """Passes while there is no champion; both are scored on the same test rows."""
     better_than: Literal["trivial", "linear"] | None = None
@@ -62,7 +65,9 @@ class LastRow(Spec):
     """Judge only the last row of each unit, such as an engine's last cycle."""
 
     by: ColumnName
+    """The column whose rows belong to one unit."""
     order: ColumnName
+    """The column whose largest value marks the last row."""
 
 
 class Evaluate(Spec):
@@ -71,11 +76,13 @@ class Evaluate(Spec):
     metric: Metric | None = None
     """The headline; by default average_precision, balanced_accuracy or rmse, by task."""
     gates: Annotated[tuple[Gate, ...], listed] = ()
+    """What a candidate must reach to be deployed; each gate is a check in the UI."""
     slices: Columns = ()
     """Columns whose values are judged apart."""
     bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
     """Resamples for the 95 % intervals; fewer where the test rows are many, 0 for none."""
     last: LastRow | None = None
+    """Judge only the last row of each unit."""
     clip: float | int | None = None
     """Regression: also judge with the true values cut at this one, as `rmse_clipped`."""
 

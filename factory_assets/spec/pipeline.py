@@ -40,6 +40,7 @@ class Risk(Spec):
     """The tier of the EU AI Act that the operator assigns; the factory cannot know it."""
 
     tier: Literal["minimal", "limited", "high", "prohibited"] = "minimal"
+    """As the operator assigns it; `prohibited` is refused, `high` shows no rows in previews."""
     area: str | None = None
     """What the system is used for, in the regulation's words; needed for `high`."""
 
@@ -56,7 +57,9 @@ class Schedule(Spec):
     """When the pipeline runs by itself."""
 
     cron: Annotated[str, AfterValidator(check_cron)]
+    """Minute, hour, day, month, weekday; or @hourly, @daily, @weekly, @monthly, @yearly."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    """Such as Europe/Berlin."""
     enabled: bool = False
     """Whether the schedule runs from the start; otherwise it waits to be switched on in the UI."""
 
@@ -67,14 +70,23 @@ class PipelineSpec(Spec):
     purpose: Annotated[str, Field(min_length=1)]
     """What the model is for, in a sentence that its users would recognise."""
     owners: Annotated[tuple[Annotated[str, AfterValidator(_owner)], ...], listed] = ()
+    """Who answers for it: e-mail addresses or `team:name`, shown in the UI."""
     risk: Risk = Risk()
+    """The tier of the EU AI Act."""
     ingest: Ingest
+    """Where the data comes from, and what it promises."""
     clean: Clean = Clean()
+    """Rules, duplicates and derived columns."""
     split: SplitRule = SplitRule()
+    """Which rows train, validate and test."""
     train: Train
+    """What is learned, and by which model."""
     evaluate: Evaluate = Evaluate()
+    """How a candidate is judged."""
     deploy: Deploy = Deploy()
+    """How exactly the served model must agree with the trained one."""
     schedule: Schedule | None = None
+    """When the pipeline runs by itself; never where left out."""
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:

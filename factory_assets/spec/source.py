@@ -30,6 +30,7 @@ class FileSource(Spec):
     columns: Columns = ()
     """The names of the columns of a text file without a header, in order."""
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    """How a text file writes its characters."""
     member: str | None = None
     """The file to read inside a zip (a glob); needed where the zip holds several."""
 
@@ -52,6 +53,7 @@ class PythonSource(Spec):
     """A function that returns a pandas frame or an Arrow table."""
 
     python: Reference
+    """The function, `module:function`; a module beside the `defs.yaml` is found first."""
     args: dict[str, Any] = {}
     """Keyword arguments of the function; `${FACTORY_…}` is replaced in strings."""
     reads: Strings | None = None
@@ -76,6 +78,7 @@ class Ingest(Spec):
     """Read the source and hold it to its contract."""
 
     source: Source
+    """Files, or a Python function."""
     contract: Contract = ()
     """The promised columns; others are not read. Without a contract all are read, and typed by
     their values."""

@@ -13,6 +13,7 @@ class Given(Spec):
     """The parts that the data itself names, such as a test file of its own."""
 
     column: ColumnName
+    """The column that says which part a row is in; never an input."""
     test: Strings
     """The values of the column that mark test rows; the others train (and validate)."""
     validation: Strings = ()
@@ -24,6 +25,7 @@ class SplitRule(Spec):
     """Shares of the rows, drawn at random but always the same way for the same rows and seed."""
 
     test: Annotated[Share, Field(gt=0)] = 0.2
+    """The share of rows (or of groups) that judges the candidate, and does nothing else."""
     validation: Annotated[Share, Field(gt=0)] = 0.1
     """Drawn for early stopping and thresholds; never part of the final judgement."""
     stratify: ColumnName | None = None
@@ -33,7 +35,9 @@ class SplitRule(Spec):
     time: ColumnName | None = None
     """Order by this column: the latest rows test, those before them validate."""
     given: Given | None = None
+    """The parts are in the data already."""
     seed: int = 0
+    """Another seed draws other rows."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -19,16 +19,22 @@ class Network(Spec):
     patience: Annotated[int, Field(ge=1)] = 10
     """Epochs without a better validation loss before training stops; the best epoch is kept."""
     batch_size: Annotated[int, Field(ge=1)] = 512
-    learning_rate: Positive = 0.003
+    """Rows in one step; fewer where an epoch would have less than eight steps."""
+    learning_rate: Positive = 0.01
+    """How far one step goes."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0001
+    """How strongly large weights are drawn to zero."""
 
 
 class Mlp(Network):
     """A network for tables: embedded categories beside scaled numbers, then hidden layers."""
 
     kind: Literal["mlp"]
+    """Which model."""
     hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (128, 64)
+    """The width of each hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """The share of each layer that is left out while training, against overfitting."""
 
 
 class OwnModule(Network):
@@ -36,35 +42,48 @@ class OwnModule(Network):
     (numbers: float32 [rows, numeric], codes: int64 [rows, len(categories)])."""
 
     python: Reference
+    """The class, `module:Class`; a module beside the `defs.yaml` is found first."""
     args: dict[str, Any] = {}
+    """Further keyword arguments of the class."""
 
 
 class Linear(Spec):
     """Logistic regression for classes, ridge regression for numbers."""
 
     kind: Literal["linear"]
+    """Which model."""
     regularisation: Positive = 1.0
     """Strength of the L2 penalty: 1/C of the logistic, alpha of the ridge regression."""
 
 
 class RandomForest(Spec):
     kind: Literal["random_forest"]
+    """Which model."""
     trees: Annotated[int, Field(ge=1, le=10_000)] = 300
+    """The number of trees."""
     max_depth: Annotated[int | None, Field(ge=1)] = None
+    """The deepest a tree may be; no limit where left out."""
     min_samples_leaf: Annotated[int, Field(ge=1)] = 1
+    """The fewest training rows in a leaf."""
 
 
 class GradientBoosting(Spec):
     """Histogram gradient boosting."""
 
     kind: Literal["gradient_boosting"]
+    """Which model."""
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The largest number of trees; fewer where the validation loss stops falling."""
     patience: Annotated[int, Field(ge=1)] = 20
+    """Trees without a better validation loss before training stops."""
     learning_rate: Positive = 0.1
+    """How much each tree corrects those before it."""
     max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
+    """The largest number of leaves of a tree."""
     min_samples_leaf: Annotated[int, Field(ge=1)] = 20
+    """The fewest training rows in a leaf."""
     regularisation: Annotated[float, Field(ge=0)] = 0.0
+    """Strength of the L2 penalty on the leaves."""
 
 
 def _kind(value: Any) -> str | None:
@@ -83,9 +102,11 @@ ModelSpec = Annotated[
 
 
 class Train(Spec):
-    """Learn `target` from every other column that is not excluded."""
+    """Learn `target` from every other column that is not excluded, and does not merely say which rows
+    go together (`split.group`) or where to (`split.given`)."""
 
     target: ColumnName
+    """The column to predict."""
     task: Task | None = None
     """Found from the target where left out: text, booleans and whole numbers of few values are
     classes, other numbers are regressed."""
@@ -94,5 +115,8 @@ class Train(Spec):
     categorical: Columns = ()
     """Whole-number columns whose values are names rather than amounts."""
     class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` counts each class as if all were equally frequent: for rare classes."""
     model: ModelSpec
+    """Which model learns, and its settings."""
     seed: int = 0
+    """The same rows, settings and seed give the same weights."""

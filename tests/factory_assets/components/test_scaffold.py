@@ -1,0 +1,59 @@
+"""The template for `dg scaffold` is a declaration that holds, and never replaces one."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import pytest
+
+from factory_assets.components.declaration import load_pipeline, problems
+from factory_assets.components.scaffold import TEMPLATE, PipelineScaffolder
+from tests.factory_assets.components.declared import declare
+
+
+def _scaffold(folder: Path, **changed: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    request: dict[str, Any] = {
+        "type_name": "factory_assets.ModelPipeline",
+        "target_path": folder,
+        "scaffold_format": "yaml",
+        "project_root": None,
+        "params": None,
+    }
+    PipelineScaffolder().scaffold(dg.ScaffoldRequest(**{**request, **changed}))
+
+
+def test_template_loads(tmp_path: Path) -> None:
+    _scaffold(tmp_path / "apples")
+    assert load_pipeline(tmp_path / "apples").spec.train.target == "outcome"
+
+
+def test_what_is_commented_out_holds_too(tmp_path: Path) -> None:
+    text = "\n".join(
+        line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line
+        for line in TEMPLATE.replace("#   ", "#   ").splitlines()
+    )
+    text = text.replace("\n    where", "\n    where")
+    assert problems(declare(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("Apples-2", {}, "lower case letters"),
+        ("apples", {"scaffold_format": "python"}, "YAML"),
+        ("apples", {"append": True}, "exists already"),
+    ],
+)
+def test_refused(tmp_path: Path, name: str, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(click.ClickException, match=message):
+        _scaffold(tmp_path / name, **changed)
+    assert list((tmp_path / name).iterdir()) == []
+
+
+def test_never_overwrites(tmp_path: Path) -> None:
+    folder = declare(tmp_path, "mine")
+    with pytest.raises(click.ClickException, match="exists already"):
+        _scaffold(folder)
+    assert (folder / "defs.yaml").read_text() == "mine"

@@ -1,0 +1,141 @@
+"""The vocabulary as values: what it adds up to, what it refuses, and that it stays data."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from factory_assets.spec import Gate, PipelineSpec, SplitRule
+
+
+def _spec(**changed: Any) -> PipelineSpec:
+    attributes: dict[str, Any] = {
+        "purpose": "Predict wear",
+        "ingest": {
+            "source": {"files": {"a": "a.csv", "b": "b.csv"}, "label": "site"},
+            "contract": [{"name": n} for n in ("engine", "cycle", "heat", "wear")],
+        },
+        "clean": {
+            "derive": {"double": "heat * 2"},
+            "windows": {
+                "by": "engine",
+                "order": "cycle",
+                "size": 5,
+                "columns": ["heat", "double"],
+                "statistics": ["mean", "max"],
+            },
+        },
+        "train": {"target": "wear", "model": {"kind": "linear"}},
+    }
+    return PipelineSpec.model_validate({**attributes, **changed})
+
+
+def test_columns_are_those_of_the_clean_table_in_order() -> None:
+    assert _spec().columns() == (
+        *("engine", "cycle", "heat", "wear", "site", "double"),
+        *("heat_mean", "heat_max", "double_mean", "double_max"),
+    )
+
+
+@pytest.mark.parametrize("name", ["site", "double", "heat_max"])
+def test_made_columns_may_be_named(name: str) -> None:
+    train = {"target": "wear", "exclude": name, "model": {"kind": "linear"}}
+    assert _spec(train=train).train.exclude == (name,)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"evaluate": {"slices": "heat_min"}},
+        {"evaluate": {"last": {"by": "engin", "order": "cycle"}}},
+        {"split": {"group": "motor"}},
+        {"split": {"given": {"column": "part", "test": "x"}}},
+        {"clean": {"windows": {"by": "x", "order": "cycle", "size": 2, "columns": "heat"}}},
+    ],
+)
+def test_unknown_columns_are_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="no column"):
+        _spec(**changed)
+
+
+def test_without_a_contract_nothing_is_known() -> None:
+    spec = _spec(
+        ingest={"source": {"files": "a.csv"}},
+        train={"target": "anything", "model": {"kind": "linear"}},
+        clean={},
+    )
+    assert spec.columns() == ()
+
+
+@pytest.mark.parametrize(
+    ("comparison", "name"),
+    [
+        ({"at_least": 0.5}, "rmse_at_least"),
+        ({"at_most": 0}, "rmse_at_most"),
+        ({"no_worse_than": "champion"}, "rmse_no_worse_than_champion"),
+        ({"better_than": "linear", "margin": 0.1}, "rmse_better_than_linear"),
+    ],
+)
+def test_gate_names(comparison: dict[str, Any], name: str) -> None:
+    assert Gate.model_validate({"metric": "rmse", **comparison}).name == name
+
+
+@pytest.mark.parametrize("comparison", [{}, {"at_least": 1, "better_than": "trivial"}])
+def test_gate_has_exactly_one_comparison(comparison: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="exactly one"):
+        Gate.model_validate({"metric": "rmse", **comparison})
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"stratify": "a", "time": "b"},
+        {"stratify": "a", "group": "b"},
+        {"group": "a", "time": "b"},
+        {"time": "a", "given": {"column": "p", "test": "x"}},
+    ],
+)
+def test_ways_to_split_that_exclude_each_other(ways: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="cannot be combined"):
+        SplitRule.model_validate(ways)
+
+
+def test_group_and_given_go_together() -> None:
+    rule = SplitRule.model_validate({"group": "a", "given": {"column": "p", "test": "x"}})
+    assert rule.given is not None
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        {"metric": "rmse_clipped"},
+        {"gates": [{"metric": "rmse", "at_most": 1}, {"metric": "rmse", "at_most": 2}]},
+    ],
+)
+def test_evaluate_refuses(evaluate: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _spec(evaluate=evaluate)
+
+
+def test_values_never_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        _spec().purpose = "another"  # type: ignore[misc]
+
+
+def test_survives_json() -> None:
+    spec = _spec()
+    assert PipelineSpec.model_validate(spec.model_dump(by_alias=True)) == spec
+
+
+def test_imports_neither_dagster_nor_anything_of_ours_beside_itself() -> None:
+    code = (
+        "import sys, factory_assets.spec\n"
+        "roots = {m.split('.')[0] for m in sys.modules}\n"
+        "bad = roots & {'dagster', 'factory_resources', 'duckdb'}\n"
+        "bad |= {m for m in sys.modules if m.startswith('factory_assets.')"
+        " and not m.startswith('factory_assets.spec')}\n"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
