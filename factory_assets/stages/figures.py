@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8a8f98",
@@ -59,12 +59,13 @@ def shown(text: str, length: int = 18) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def thin(*series: Sequence[float]) -> list[Any]:
-    """The same curve in at most `POINTS` points, both ends kept."""
+def thin(x: NDArray[Any], y: NDArray[Any]) -> list[NDArray[Any]]:
+    """The same curve in at most `POINTS` points, evenly along its length; both ends kept."""
     import numpy as np
 
-    rows = np.linspace(0, len(series[0]) - 1, min(POINTS, len(series[0]))).round().astype(int)
-    return [np.asarray(values)[rows] for values in series]
+    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    places = np.unique(np.searchsorted(way, np.linspace(0, way[-1], POINTS)))
+    return [x[places], y[places]]
 
 
 def png(made: Figure) -> bytes:

@@ -83,12 +83,10 @@ def slices(found: Sequence[Slice], metric: str, overall: Mapping[str, float]) ->
     made, axes = figure()
     drawn = [s for s in found if metric in s.metrics][:BARS]
     places = list(range(len(drawn)))
-    bars = axes.barh(places, [s.metrics[metric] for s in drawn], color=BLUE, alpha=0.85)
-    axes.bar_label(bars, [f" {s.rows:,} rows" for s in drawn], fontsize=7, color=INK)
-    names = [shown(f"{s.column} = {s.value}", 24) for s in drawn]
+    axes.barh(places, [s.metrics[metric] for s in drawn], color=BLUE, alpha=0.85)
+    names = [f"{shown(f'{s.column} = {s.value}', 20)}, {s.rows:,} rows" for s in drawn]
     axes.set_yticks(places, names, parse_math=False)
     axes.invert_yaxis()
-    axes.margins(x=0.25)
     more = f" (first {BARS} of {len(found)})" if len(found) > BARS else ""
     if metric in overall:
         axes.axvline(overall[metric], color=RED, linestyle="--", linewidth=1.2)
