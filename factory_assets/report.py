@@ -86,7 +86,7 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_lines=len(rows) > 1, pad_edge=False)
     table.add_column("pipeline", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("on test rows", no_wrap=True)
+    table.add_column("on test rows")
     table.add_column("gates", overflow="fold", min_width=10)
     table.add_column("model", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
