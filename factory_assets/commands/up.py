@@ -122,9 +122,10 @@ def _serve(
             with (logs / f"{name}.log").open("wb") as log:
                 services[name] = subprocess.Popen(
                     command,
+                    env={**os.environ, **_mlflow_settings(home)},
+                    stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
         for name, page in pages.items():

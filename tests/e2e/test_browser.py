@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def _shot(page: "Page", name: str, tmp_path: Path) -> None:
 def test_lineage_graph_shows_the_six_stages(
     page: "Page", served: Served, hosts: set[str], tmp_path: Path
 ) -> None:
-    page.goto(f"{served.ui}/asset-groups/{PIPELINE}")
+    page.goto(f"{served.ui}/locations/__repository__@factory/asset-groups/{PIPELINE}")
     for stage in ("ingest", "clean", "split", "train", "evaluate", "deploy"):
         page.get_by_text(stage, exact=True).first.wait_for()
     _shot(page, "lineage", tmp_path)

@@ -81,12 +81,14 @@ def test_predicts_with_the_champion(demo: Demo, tmp_path: Path) -> None:
     frame = sklearn.datasets.load_breast_cancer(as_frame=True).data
     frame.columns = [name.replace(" ", "_") for name in frame.columns]
     frame.head(20).to_csv(tmp_path / "new.csv", index=False)
-    done = demo.factory("predict", "tumour_diagnosis", tmp_path / "new.csv", "--out", tmp_path / "o.csv")
+    done = demo.factory(
+        "predict", "tumour_diagnosis", tmp_path / "new.csv", "--out", tmp_path / "o.csv"
+    )
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "o.csv").read_text().splitlines()
     assert len(lines) == 21
-    assert "model_version" in lines[0]
-    assert {"malignant", "benign"} & set(lines[1].split(","))
+    assert lines[0].startswith('"_row","model","version","prediction"')
+    assert lines[1].split(",")[3] == '"malignant"'
 
 
 def test_dagster_knows_the_runs(demo: Demo) -> None:
