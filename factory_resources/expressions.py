@@ -139,7 +139,7 @@ def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionErro
     return ExpressionError(
         f"{_short(expression)} is no SQL expression: {message}{at}",
         where=where,
-        remedy="write one DuckDB SQL expression over the columns, a name with blanks goes in double quotes",
+        remedy="write one DuckDB SQL expression; a name with blanks goes in double quotes",
     )
 
 

@@ -37,8 +37,6 @@ class Layout:
 
     delimiter: str
     columns: tuple[str, ...]
-    skip: int
-    """Lines before the first record."""
 
 
 def find_layout(
@@ -52,13 +50,13 @@ def find_layout(
     with text_errors(name, rules.encoding):
         rows = connection.execute(f"FROM {_lines(path, rules)} LIMIT {_SAMPLE}").fetchall()
     lines = [str(line or "") for (line,) in rows]
-    blank = next((i for i, line in enumerate(lines) if line.strip()), None)
-    if blank is None:
+    if not any(line.strip() for line in lines):
         raise SourceError("is empty", where=name, remedy="fetch the file again")
-    lines = lines[blank:]
+    if not lines[0].strip():
+        # The engine would take it for the header, and the header for a record.
+        raise SourceError("begins with a blank line", where=f"{name}:1", remedy="remove it")
     delimiter = rules.delimiter or _find_delimiter(lines, name)
-    first, used = _first_record(lines, delimiter)
-    return Layout(delimiter, _names(first, name, rules), blank + used if rules.header else blank)
+    return Layout(delimiter, _names(_first_record(lines, delimiter), name, rules))
 
 
 def _lines(path: Path, rules: TextRules) -> str:
@@ -86,14 +84,12 @@ def _widths(lines: list[str], separator: str) -> list[int]:
     return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
 
 
-def _first_record(lines: list[str], delimiter: str) -> tuple[list[str], int]:
-    """The fields of the first record, and how many lines it takes."""
-    if delimiter == " ":
-        return lines[0].split(), 1
+def _first_record(lines: list[str], delimiter: str) -> list[str]:
     if len(delimiter) > 1:
-        return lines[0].split(delimiter), 1
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
-    return next(reader), reader.line_num
+        return lines[0].split(delimiter)
+    if delimiter == " ":
+        return lines[0].split()
+    return next(csv.reader((line + "\n" for line in lines), delimiter=delimiter))
 
 
 def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]:
@@ -134,7 +130,7 @@ def text_to_parquet(
     """
     width = len(layout.columns)
     if layout.delimiter == " ":
-        query = _blank_separated(path, rules, layout)
+        query = _blank_separated(path, rules)
         _check_widths(connection, query, name, rules, layout)
         cells = ", ".join(f"fields[{i + 1}] AS c{i}" for i in range(width))
         query = f"SELECT {cells} FROM ({query})"
@@ -142,19 +138,19 @@ def text_to_parquet(
         types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
         query = (
             f"SELECT * FROM read_csv({literal(str(path))}, columns={{{types}}}, "
-            f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', header=false, "
-            f"skip={layout.skip}, auto_detect=false, encoding={literal(rules.encoding)}, "
+            f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
+            f"header={rules.header}, auto_detect=false, encoding={literal(rules.encoding)}, "
             "hive_partitioning=false)"
         )
     with text_errors(name, rules.encoding):
         connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
 
 
-def _blank_separated(path: Path, rules: TextRules, layout: Layout) -> str:
+def _blank_separated(path: Path, rules: TextRules) -> str:
     return (
         r"SELECT string_split_regex(trim(line, E' \t\r'), '\s+') AS fields, row FROM "
         f"(SELECT line, row_number() OVER () AS row FROM {_lines(path, rules)}) "
-        rf"WHERE row > {layout.skip} AND trim(line, E' \t\r') <> ''"
+        rf"WHERE row > {int(rules.header)} AND trim(line, E' \t\r') <> ''"
     )
 
 
@@ -203,6 +199,8 @@ def text_errors(name: str, encoding: str) -> Iterator[None]:
 
 
 def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -> SourceError:
+    # What follows are the options of the reader, not what is wrong.
+    message = message.partition("\n  file =")[0].partition("\nPossible")[0]
     line = _LINE.search(message)
     where = f"{name}:{line[1]}" if line else name
     if width := _WIDTH.search(message):
@@ -212,6 +210,12 @@ def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -
             f"is not {encoding} text",
             where=where,
             remedy="set source.encoding to utf-8, latin-1 or utf-16",
+        )
+    if "invalid state" in message:
+        return SourceError(
+            "has line ends of several kinds, or is no regular text",
+            where=name,
+            remedy="write it again with one kind of line end",
         )
     if "quote" in message:
         return SourceError(

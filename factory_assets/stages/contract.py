@@ -67,9 +67,9 @@ def typed(value: str, kind: str, wanted: ColumnType) -> str:
     """SQL of the value as the wanted type, null where it is not one.
 
     An int64 must be whole ("3.0" is, "3.7" is not), a float64 finite, a bool one of true, false, 0
-    and 1; times with a zone become UTC.
+    and 1, a date without a time other than midnight; times with a zone become UTC.
     """
-    text = value if kind == "VARCHAR" or is_numeric(kind) else f"CAST({value} AS VARCHAR)"
+    text = value if is_numeric(kind) else _text(value, kind)
     match wanted:
         case "string":
             return f"CAST({value} AS VARCHAR)"
@@ -87,12 +87,22 @@ def typed(value: str, kind: str, wanted: ColumnType) -> str:
                 f"CASE WHEN {lower} IN ('true', '1', '1.0') THEN true "
                 f"WHEN {lower} IN ('false', '0', '0.0') THEN false END"
             )
-        case "date" | "timestamp":
-            direct = kind in {"DATE", "VARCHAR"} or kind.startswith("TIMESTAMP")
-            time = value if direct else text
-            if is_numeric(kind):
-                time = f"CAST({value} AS VARCHAR)"
-            return f"TRY_CAST({time} AS {SQL_TYPES[wanted]})"
+        case "timestamp":
+            # Text without a zone is taken for UTC, which the engine's own zone is.
+            zoned = f"CAST(TRY_CAST({_text(value, kind)} AS TIMESTAMPTZ) AS TIMESTAMP)"
+            return f"TRY_CAST({value} AS TIMESTAMP)" if _is_time(kind) else zoned
+        case "date":
+            time = value if _is_time(kind) else _text(value, kind)
+            date = f"TRY_CAST({time} AS DATE)"
+            return f"CASE WHEN TRY_CAST({time} AS TIMESTAMP) = {date} THEN {date} END"
+
+
+def _is_time(kind: str) -> bool:
+    return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
+def _text(value: str, kind: str) -> str:
+    return value if kind == "VARCHAR" else f"CAST({value} AS VARCHAR)"
 
 
 INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timestamp")
@@ -114,6 +124,8 @@ def could_be(value: str, wanted: ColumnType) -> str:
             return f"TRY_CAST({value} AS DOUBLE) IS NOT NULL AND NOT {code}"
         case "bool":
             return f"lower({value}) IN ('true', 'false')"
+        case "date":
+            return f"length({value}) <= 10 AND TRY_CAST({value} AS DATE) IS NOT NULL"
         case _:
             return f"({typed(value, 'VARCHAR', wanted)}) IS NOT NULL"
 

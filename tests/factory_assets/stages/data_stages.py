@@ -1,0 +1,43 @@
+"""What the tests of ingest, clean and split share: a pipeline from a few words, and its rows."""
+
+from pathlib import Path
+from typing import Any
+
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.values import Cleaned
+from factory_resources.home import Home
+from factory_resources.tables import Snapshot, read_arrow
+
+
+def pipeline(folder: Path, target: str = "y", **parts: Any) -> Pipeline:
+    """`parts` are those of the declaration; a source may be given alone, as `files`."""
+    if files := parts.pop("files", None):
+        parts["ingest"] = {"source": {"files": files}}
+    spec = {"purpose": "test", "train": {"target": target, "model": {"kind": "linear"}}, **parts}
+    return Pipeline("p", PipelineSpec.model_validate(spec), folder)
+
+
+def rows(snapshot: Snapshot | None, home: Home, *columns: str) -> list[dict[str, Any]]:
+    """The snapshot's rows; none where there is no snapshot."""
+    if snapshot is None:
+        return []
+    found: list[dict[str, Any]] = read_arrow(snapshot, home, columns or None).to_pylist()
+    return found
+
+
+def column(snapshot: Snapshot | None, home: Home, name: str) -> list[Any]:
+    return [row[name] for row in rows(snapshot, home, name)]
+
+
+def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline, Cleaned]:
+    """Write a CSV file, ingest and clean it."""
+    (folder / "data.csv").write_text(text)
+    made = pipeline(folder, files="data.csv", **parts)
+    return made, clean(made, ingest(made, home), home)
+
+
+def files_of(home: Home) -> set[str]:
+    """Everything that a home holds, to show that nothing changed; scratch folders are gone too."""
+    return {str(p.relative_to(home.path)) for p in home.path.rglob("*") if p.is_file()}

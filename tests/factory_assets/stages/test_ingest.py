@@ -1,0 +1,398 @@
+"""Ingest: formats, contract, inference, identity, the key of reuse."""
+
+import gzip
+import json
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory_assets.stages.ingest import ingest, ingest_key
+from factory_resources.errors import ContractError, SourceError
+from factory_resources.home import Home
+from tests.factory_assets.stages.data_stages import column, pipeline, rows
+
+RECORDS: list[dict[str, Any]] = [
+    {"name": "a b", "size": 1.5, "y": 0},
+    {"name": 'with "quotes", and comma', "size": None, "y": 1},
+    {"name": "ü", "size": -2.0, "y": 1},
+]
+
+
+def _csv(delimiter: str) -> bytes:
+    def cell(value: Any) -> str:
+        if value is None:
+            return ""
+        text = str(value)
+        return '"' + text.replace('"', '""') + '"' if set(text) & {delimiter, '"'} else text
+
+    lines = [RECORDS[0].keys(), *(record.values() for record in RECORDS)]
+    return "\n".join(delimiter.join(cell(v) for v in line) for line in lines).encode() + b"\n"
+
+
+def _parquet() -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(RECORDS), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _jsonl() -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
+
+
+CONTENT: dict[str, Callable[[], bytes]] = {
+    "csv": lambda: _csv(","),
+    "tsv": lambda: _csv("\t"),
+    "txt": lambda: _csv(";"),
+    "parquet": _parquet,
+    "jsonl": _jsonl,
+}
+
+
+def _pack(content: bytes, packing: str, path: Path) -> Path:
+    target = path if packing == "plain" else path.with_name(f"{path.name}.{packing}")
+    match packing:
+        case "plain":
+            target.write_bytes(content)
+        case "gz":
+            target.write_bytes(gzip.compress(content))
+        case "zst":
+            with pa.output_stream(str(target), compression="zstd") as file:
+                file.write(content)
+        case "zip":
+            with zipfile.ZipFile(target, "w") as archive:
+                archive.writestr(f"inside/{path.name}", content)
+                archive.writestr(f"__MACOSX/inside/._{path.name}", b"shadow")
+    return target
+
+
+@pytest.mark.parametrize("packing", ["plain", "gz", "zst", "zip"])
+@pytest.mark.parametrize("kind", CONTENT)
+def test_every_format_and_packing(kind: str, packing: str, tmp_path: Path, home: Home) -> None:
+    path = _pack(CONTENT[kind](), packing, tmp_path / f"data.{kind}")
+    result = ingest(pipeline(tmp_path, files=path.name), home)
+    assert rows(result.snapshot, home, "name", "size", "y") == RECORDS
+    assert column(result.snapshot, home, "_row") == [1, 2, 3]
+    digest = sha256(path.read_bytes()).hexdigest()
+    assert column(result.snapshot, home, "_file") == [digest] * 3
+    assert (result.rows_read, result.sources[0].sha256) == (3, digest)
+
+
+def test_blanks_separate_and_trail(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.txt").write_text("  1 2.5   3  \r\n4   5  6\r\n\r\n7 8 9 \r\n")
+    for delimiter in (" ", None):
+        source = {"files": "d.txt", "header": False, "delimiter": delimiter, "columns": "abc"}
+        source["columns"] = ["a", "b", "y"]
+        result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+        assert column(result.snapshot, home, "b") == [2.5, 5.0, 8.0]
+        assert column(result.snapshot, home, "y") == [3, 6, 9]
+
+
+def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.csv").write_text("1,x\n2,y\n")
+    source = {"files": "d.csv", "header": False}
+    result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+    assert rows(result.snapshot, home, "column_1", "column_2") == [
+        {"column_1": 1, "column_2": "x"},
+        {"column_1": 2, "column_2": "y"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a\nb", b'"a\nb",y\n'), ("a", b"\xef\xbb\xbfa,y\n"), ("a", b" a , y\n")]
+)
+def test_multiline_values_blank_lines_and_byte_order_mark(
+    name: str, head: bytes, tmp_path: Path, home: Home
+) -> None:
+    (tmp_path / "d.csv").write_bytes(head + b'"one\ntwo",1\n\n"three",2\n')
+    result = ingest(pipeline(tmp_path, files="d.csv"), home)
+    assert rows(result.snapshot, home, name, "y") == [
+        {name: "one\ntwo", "y": 1},
+        {name: "three", "y": 2},
+    ]
+
+
+@pytest.mark.parametrize(("encoding", "codec"), [("latin-1", "latin-1"), ("utf-16", "utf-16")])
+def test_encodings(encoding: str, codec: str, tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.csv").write_bytes("näme,y\nÄrger,1\n".encode(codec))
+    source = {"files": "d.csv", "encoding": encoding}
+    result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+    assert column(result.snapshot, home, "näme") == ["Ärger"]
+
+
+def test_files_of_a_glob_and_labels_keep_their_order(tmp_path: Path, home: Home) -> None:
+    for number in (2, 1, 3):
+        (tmp_path / f"part{number}.csv").write_text(f"y,x\n{number},a\n{number}0,b\n")
+    result = ingest(pipeline(tmp_path, files="part*.csv"), home)
+    assert column(result.snapshot, home, "y") == [1, 10, 2, 20, 3, 30]
+    assert [s.name for s in result.sources] == ["part1.csv", "part2.csv", "part3.csv"]
+    source = {"files": {"north": "part3.csv", "south": "part1.csv"}, "label": "site"}
+    result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+    assert column(result.snapshot, home, "site") == ["north", "north", "south", "south"]
+    assert column(result.snapshot, home, "_row") == [1, 2, 1, 2]
+    assert [s.label for s in result.sources] == ["north", "south"]
+
+
+def test_types_are_found_in_all_values(tmp_path: Path, home: Home) -> None:
+    head = "whole,real,flag,code,day,moment,text,none,y\n"
+    body = "1,1,true,007,2024-01-02,2024-01-02 03:04:05,1,,0\n" * 30_000
+    last = "2,.5,FALSE,010,2024-02-29,2024-01-02T03:04:05Z,x,,1\n"
+    (tmp_path / "d.csv").write_text(head + body + last)
+    result = ingest(pipeline(tmp_path, files="d.csv"), home)
+    assert list(result.snapshot.columns.values())[:9] == [
+        "BIGINT",
+        "DOUBLE",
+        "BOOLEAN",
+        "VARCHAR",
+        "DATE",
+        "TIMESTAMP",
+        "VARCHAR",
+        "VARCHAR",
+        "BIGINT",
+    ]
+    assert (result.rows_read, result.quarantine) == (30_001, None)
+
+
+def _held(
+    text: str, contract: list[dict[str, Any]], folder: Path, home: Home, **ingest_: Any
+) -> Any:
+    (folder / "d.csv").write_text(text)
+    part = {"source": {"files": "d.csv"}, "contract": contract, "max_quarantine": 0.99, **ingest_}
+    return ingest(pipeline(folder, target=contract[0]["name"], ingest=part), home)
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("int64", ["3", "3.0", " -4 ", "1e3"], ["3.7", "x", "nan", "1e-1", "9" * 30]),
+        ("float64", ["3", ".5", "-1e300"], ["inf", "NaN", "-Infinity", "1,5", "x"]),
+        ("bool", ["true", "FALSE", "0", "1"], ["2", "yes", "maybe"]),
+        ("date", ["2024-02-29"], ["2023-02-29", "soon"]),
+        ("timestamp", ["2024-01-02 03:04:05", "2024-01-02T03:04:05+02:00"], ["2024-13-01", "1"]),
+        ("string", ["anything", "1"], []),
+    ],
+)
+def test_types_are_strict(
+    kind: str, good: list[str], bad: list[str], tmp_path: Path, home: Home
+) -> None:
+    text = "c,n\n" + "".join(f'"{v}",1\n' for v in good + bad)
+    result = _held(text, [{"name": "c", "type": kind}], tmp_path, home)
+    assert column(result.snapshot, home, "_row") == [*range(1, len(good) + 1)]
+    assert column(result.quarantine, home, "c") == bad
+    assert result.quarantined == ({"type:c": len(bad)} if bad else {})
+    assert result.ignored_columns == ("n",)
+
+
+def test_times_with_a_zone_become_utc(tmp_path: Path, home: Home) -> None:
+    contract = [{"name": "t", "type": "timestamp"}]
+    result = _held("t\n2024-01-02T03:04:05+02:00\n", contract, tmp_path, home)
+    assert str(column(result.snapshot, home, "t")[0]) == "2024-01-02 01:04:05"
+
+
+def test_a_broken_row_is_kept_as_it_was_with_all_rules(tmp_path: Path, home: Home) -> None:
+    contract = [
+        {"name": "size", "from": "Size [m]", "type": "float64", "range": [0, 10]},
+        {"name": "kind", "nullable": False, "values": ["a", "b"]},
+        {"name": "n", "type": "int64", "values": [1, 2], "range": [None, 5]},
+    ]
+    text = "Size [m],kind,n\n1,a,1\n 99 ,c,7\nx,,2\n,b,\n"
+    result = _held(text, contract, tmp_path, home)
+    assert rows(result.snapshot, home, "size", "kind", "n", "_row") == [
+        {"size": 1.0, "kind": "a", "n": 1, "_row": 1},
+        {"size": None, "kind": "b", "n": None, "_row": 4},
+    ]
+    broken = rows(result.quarantine, home)
+    assert [(b["size"], b["_row"], b["_rules"]) for b in broken] == [
+        (" 99 ", 2, "range:size,values:kind,range:n,values:n"),
+        ("x", 3, "type:size,null:kind"),
+    ]
+    rules = ("range:size", "values:kind", "range:n", "values:n", "type:size", "null:kind")
+    assert result.quarantined == dict.fromkeys(rules, 1)
+    assert result.quarantined_rows + result.snapshot.rows == result.rows_read
+
+
+def test_of_a_repeated_value_the_first_whole_row_stays(tmp_path: Path, home: Home) -> None:
+    contract = [{"name": "id", "unique": True}, {"name": "x", "type": "float64"}]
+    result = _held("id,x\n7,bad\n7,1\n7,2\n8,3\n,4\n,5\n", contract, tmp_path, home)
+    assert column(result.snapshot, home, "_row") == [2, 4, 5, 6]
+    assert column(result.quarantine, home, "_rules") == ["type:x,unique:id", "unique:id"]
+
+
+def test_missing_tokens_of_all_and_of_one_column(tmp_path: Path, home: Home) -> None:
+    contract = [{"name": "a", "type": "float64", "missing": ["0"]}, {"name": "b"}]
+    text = "a,b\n0.0, ? \n0,x\n?,0\n5,NA\n"
+    result = _held(text, contract, tmp_path, home, missing=["?", "NA", ""])
+    assert column(result.snapshot, home, "a") == [None, None, None, 5.0]
+    assert column(result.snapshot, home, "b") == [None, "x", "0", None]
+
+
+def test_names_with_quotes_and_keywords(tmp_path: Path, home: Home) -> None:
+    names = ["select", 'he said ""hi""', "it's", "a.b", "tab\tbed", "ümläut", "ORDER"]
+    head = ",".join(f'"{n}"' for n in names)
+    (tmp_path / "d.csv").write_text(f"{head}\n1,2,3,4,5,6,7\n")
+    result = ingest(pipeline(tmp_path, target="select", files="d.csv"), home)
+    assert [*result.snapshot.columns][:7] == [n.replace('""', '"') for n in names]
+    assert list(rows(result.snapshot, home)[0].values())[:7] == [*range(1, 8)]
+
+
+def test_ten_of_ten_thousand_columns(tmp_path: Path, home: Home) -> None:
+    names = [f"c{i}" for i in range(10_000)]
+    lines = [",".join(names), *(",".join([str(i)] * 10_000) for i in range(3))]
+    contract = [{"name": f"c{i}", "type": "int64"} for i in range(9_990, 10_000)]
+    result = _held("\n".join(lines), contract, tmp_path, home)
+    assert column(result.snapshot, home, "c9999") == [0, 1, 2]
+    assert len(result.ignored_columns) == 9_990
+
+
+def test_all_of_a_thousand_columns(tmp_path: Path, home: Home) -> None:
+    lines = [",".join(f"c{i}" for i in range(1_000)), *[",".join(["1.5"] * 1_000)] * 3]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    result = ingest(pipeline(tmp_path, target="c0", files="d.csv"), home)
+    assert set(result.snapshot.columns.values()) == {"DOUBLE", "VARCHAR", "BIGINT"}
+
+
+def test_jsonl_has_the_keys_of_all_lines(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.jsonl").write_text('{"y": 1, "a/b": "x"}\n{"y": 2.5, "~n": {"q": [1]}}\n')
+    result = ingest(pipeline(tmp_path, files="d.jsonl"), home)
+    assert rows(result.snapshot, home, "y", "a/b", "~n") == [
+        {"y": 1.0, "a/b": "x", "~n": None},
+        {"y": 2.5, "a/b": None, "~n": '{"q":[1]}'},
+    ]
+
+
+def test_parquet_keeps_its_own_types_under_the_same_contract(tmp_path: Path, home: Home) -> None:
+    table = pa.table(
+        {
+            "i": pa.array([1, None, 3], pa.int32()),
+            "f": pa.array([1.0, 2.5, float("nan")], pa.float32()),
+            "s": ["007", " 1 ", None],
+            "d": pa.array([0, 1, 2], pa.date32()),
+            "l": [[1], [2, 3], None],
+        }
+    )
+    pq.write_table(table, tmp_path / "d.parquet")
+    free = ingest(pipeline(tmp_path, target="i", files="d.parquet"), home)
+    assert [*free.snapshot.columns.values()][:5] == [
+        "BIGINT",
+        "DOUBLE",
+        "VARCHAR",
+        "DATE",
+        "VARCHAR",
+    ]
+    assert free.quarantined == {"type:f": 1}
+    contract = [{"name": "s", "type": "int64"}, {"name": "f", "type": "int64", "missing": "1"}]
+    part = {"source": {"files": "d.parquet"}, "contract": contract, "max_quarantine": 1.0}
+    held = ingest(pipeline(tmp_path, target="s", ingest=part), home)
+    assert rows(held.snapshot, home, "s", "f") == [{"s": 7, "f": None}]
+
+
+def _python(folder: Path, body: str, **source: Any) -> Any:
+    (folder / "made.py").write_text(body)
+    return pipeline(folder, ingest={"source": {"python": "made:rows", **source}})
+
+
+def test_python_sources(tmp_path: Path, home: Home) -> None:
+    body = (
+        "def rows(n, kind):\n"
+        "    import pandas as pd\n    import pyarrow as pa\n"
+        "    frame = pd.DataFrame({'y': range(n), 'x': [float('nan')] + [1.5] * (n - 1)})\n"
+        "    return frame if kind == 'frame' else pa.Table.from_pandas(frame).slice(0)\n"
+    )
+    results = [
+        ingest(_python(tmp_path, body, args={"n": 3, "kind": kind}), home)
+        for kind in ("frame", "table")
+    ]
+    assert results[0].snapshot == results[1].snapshot
+    assert rows(results[0].snapshot, home, "x", "y", "_row") == [
+        {"x": None, "y": 0, "_row": 1},
+        {"x": 1.5, "y": 1, "_row": 2},
+        {"x": 1.5, "y": 2, "_row": 3},
+    ]
+    assert results[0].sources[0].name == "made:rows"
+
+
+def test_the_key_follows_bytes_labels_and_arguments(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.csv").write_text("y\n1\n")
+    made = pipeline(tmp_path, files="d.csv")
+    first = ingest_key(made, home)
+    assert first == ingest_key(made, home)
+    (tmp_path / "d.csv").write_text("y\n2\n")
+    assert ingest_key(made, home) != first
+    body = "def rows(**args): raise AssertionError('not called')\n"
+    assert ingest_key(_python(tmp_path, body), home) is None
+    none = ingest_key(_python(tmp_path, body, reads=[]), home)
+    other = ingest_key(_python(tmp_path, body, reads=[], args={"n": 1}), home)
+    file = ingest_key(_python(tmp_path, body, reads=["d.csv"]), home)
+    assert len({none, other, file}) == 3
+
+
+def test_same_in_same_out(tmp_path: Path, home: Home) -> None:
+    text = "y,x\n" + "".join(f"{i % 2},{i * 37 % 1009 / 7}\n" for i in range(300_000))
+    contract = [{"name": "y"}, {"name": "x", "range": [1, 140]}]
+    first = _held(text, contract, tmp_path, home)
+    again = _held(text, contract, tmp_path, Home(tmp_path / "other"))
+    assert first == again
+    assert first.quarantined_rows > 1000
+
+
+def test_real_heart_disease(real_data: Path, tmp_path: Path, home: Home) -> None:
+    sites = ("cleveland", "hungarian", "switzerland", "va")
+    source = {
+        "files": {s: f"{real_data}/heart_disease/processed.{s}.data" for s in sites},
+        "label": "site",
+        "header": False,
+        "columns": ["age", "sex", "cp", "bps", "chol", *(f"c{i}" for i in range(8)), "num"],
+    }
+    contract = [
+        {"name": "age", "type": "int64"},
+        {"name": "chol", "type": "float64", "missing": ["0"]},
+        {"name": "num", "type": "int64", "values": [0, 1, 2, 3, 4]},
+    ]
+    part = {"source": source, "contract": contract, "missing": ["?"]}
+    result = ingest(pipeline(tmp_path, target="num", ingest=part), home)
+    assert (result.rows_read, result.quarantine) == (920, None)
+    found = rows(result.snapshot, home)
+    swiss = [row for row in found if row["site"] == "switzerland"]
+    assert len(swiss) == 123
+    assert all(row["chol"] is None for row in swiss)
+    share = {s: sum(r["num"] > 0 for r in found if r["site"] == s) for s in sites}
+    assert [*share.values()] == [139, 106, 115, 149]
+
+
+def test_real_turbofan(real_data: Path, tmp_path: Path, home: Home) -> None:
+    names = ["unit", "cycle", *(f"setting{i}" for i in (1, 2, 3)), *(f"s{i}" for i in range(1, 22))]
+    source = {"files": f"{real_data}/cmapss/train_FD001.txt", "header": False, "columns": names}
+    result = ingest(pipeline(tmp_path, target="unit", ingest={"source": source}), home)
+    assert (result.rows_read, result.quarantine) == (20_631, None)
+    assert result.snapshot.columns["unit"] == "BIGINT"
+    assert result.snapshot.columns["s2"] == "DOUBLE"
+
+
+def test_real_diabetes_inside_its_zip(real_data: Path, tmp_path: Path, home: Home) -> None:
+    archive = f"{real_data}/diabetes130/dataset_diabetes.zip"
+    with pytest.raises(SourceError, match=r"2 members.*IDs_mapping\.csv.*diabetic_data\.csv"):
+        ingest(pipeline(tmp_path, files=archive), home)
+    contract = [
+        {"name": "patient_nbr", "type": "int64"},
+        {"name": "weight"},
+        {"name": "readmitted", "values": ["<30", ">30", "NO"]},
+    ]
+    source = {"files": archive, "member": "*/diabetic_data.csv"}
+    part = {"source": source, "contract": contract, "missing": ["?"]}
+    result = ingest(pipeline(tmp_path, target="readmitted", ingest=part), home)
+    assert (result.rows_read, result.quarantine) == (101_766, None)
+    assert len(set(column(result.snapshot, home, "patient_nbr"))) == 71_518
+
+
+def test_too_much_quarantine_names_rule_and_example(tmp_path: Path, home: Home) -> None:
+    text = "a\n1\nx-1\nx-2\n"
+    with pytest.raises(ContractError, match=r"2 of 3 rows.*'type:a' \(2 rows, such as 'x-1'\)"):
+        _held(text, [{"name": "a", "type": "float64"}], tmp_path, home, max_quarantine=0.5)
+    secret = [{"name": "a", "type": "float64", "sensitive": "personal"}]
+    with pytest.raises(ContractError, match=r"2 of 3 rows.*'type:a' \(2 rows\)"):
+        _held(text, secret, tmp_path, home, max_quarantine=0.5)
