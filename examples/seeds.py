@@ -1,0 +1,68 @@
+"""Mean and spread of an example's test figures over seeds of split and training.
+
+    python examples/seeds.py turbofan [--seeds 3]
+
+Runs ingest to evaluate once a seed, in a home that is thrown away; the declaration stays as it is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+
+import click
+
+from factory_assets.components.declaration import load_pipeline
+from factory_assets.spec import Pipeline
+from factory_assets.stages.runner import STAGES, Call, run_stage
+from factory_assets.stages.values import Verdict
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from factory_resources.offline import go_offline
+
+FOLDER = Path(__file__).parent
+
+
+def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
+    """The same declaration with another seed for split and training."""
+    spec = pipeline.spec
+    changed = {
+        "split": spec.split.model_copy(update={"seed": seed}),
+        "train": spec.train.model_copy(update={"seed": seed}),
+    }
+    return replace(pipeline, spec=spec.model_copy(update=changed))
+
+
+def verdicts(pipeline: Pipeline, seeds: int, home: Home) -> Iterator[Verdict]:
+    """What the test rows say, for seeds 0, 1, …; what a seed cannot change is computed once."""
+    for seed in range(seeds):
+        seeded = with_seed(pipeline, seed)
+        for stage in STAGES[: STAGES.index("evaluate") + 1]:
+            outcome = run_stage(Call(seeded, stage, home, run_id=f"seed-{seed}"))
+        assert isinstance(outcome.value, Verdict)
+        yield outcome.value
+
+
+@click.command()
+@click.argument("name")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
+def main(name: str, seeds: int) -> None:
+    """Print one line a metric of the example NAME: the model's, then the linear baseline's."""
+    go_offline()
+    with TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        prepare(home)
+        found = list(verdicts(load_pipeline(FOLDER / name), seeds, home))
+    for metric in found[0].metrics:
+        ours = _spread([verdict.metrics[metric] for verdict in found])
+        linear = _spread([verdict.baselines["linear"][metric] for verdict in found])
+        click.echo(f"{metric:<18} {ours}   linear {linear}")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):8.3f} ± {stdev(values):.3f}"
+
+
+if __name__ == "__main__":
+    main()
