@@ -13,12 +13,14 @@ from factory_assets.components.declaration import (
     every_pipeline_folder,
     read,
 )
+from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake, of_section
 from factory_assets.spec import FileSource, Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import OwnModule
 from factory_assets.stages.contract import rules_of
+from factory_assets.stages.metrics import metric_names
 from factory_assets.stages.reference import load_object
 from factory_resources.errors import ContractError, DeclarationError, SourceError
 
@@ -50,6 +52,7 @@ def check_folder(folder: Path) -> list[Problem]:
 def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _references(pipeline)
     yield from _contract(pipeline)
+    yield from _metrics(pipeline)
     headers: dict[str, tuple[str, ...]] = {}
     source = pipeline.spec.ingest.source
     if isinstance(source, FileSource):
@@ -101,6 +104,19 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
                 rules_of(column, column.type, "v", "m")
         except ContractError as error:
             yield Mistake(at, str(error))
+
+
+def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Metrics that the declared task does not have; an undeclared task is found from the data."""
+    task, evaluate = pipeline.spec.train.task, pipeline.spec.evaluate
+    if task is None:
+        return
+    valid = metric_names(task)
+    asked: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
+    asked += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
+    for at, metric in asked:
+        if metric is not None and metric not in valid:
+            yield Mistake(at, f"{metric!r} is no metric of {task}; {suggest(metric, valid)}")
 
 
 def _promised(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Iterator[Mistake]:

@@ -81,6 +81,15 @@ def test_mistake(defs: Path, old: str, new: str, on_line: str, message: str) -> 
     assert found[0].line == line_of(text, on_line)
 
 
+def test_metrics_that_the_task_does_not_have(defs: Path) -> None:
+    text = FULL.replace("target: failed", "target: failed\n    task: regression")
+    declare(defs, text)
+    found = check(["machines"])
+    lines = [i for i, line in enumerate(text.splitlines(), 1) if "metric: roc_auc" in line]
+    assert [problem.line for problem in found] == lines
+    assert "'roc_auc' is no metric of regression; valid: rmse" in found[0].message
+
+
 def test_derived_columns_see_those_before_them(defs: Path) -> None:
     text = FULL.replace("power: torque * speed", "power: torque * speed\n      half: power / 2")
     declare(defs, text)

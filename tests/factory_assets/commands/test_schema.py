@@ -1,7 +1,9 @@
 """The JSON Schema that editors use agrees with the loader, and the published copy is current."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -67,3 +69,31 @@ def test_only_a_file_inside_the_project_names_the_schema(tmp_path: Path) -> None
     assert schema_line(tmp_path) == ""
     line = schema_line(DEFS / "new_one")
     assert line == "# yaml-language-server: $schema=../../../docs/defs.schema.json\n"
+
+
+def test_the_page_about_declaring_names_every_key_and_word() -> None:
+    page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "declare.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    parts = schema()["$defs"].values()
+    keys = {key for part in parts for key in part["properties"]}
+    assert keys - {"attributes"} <= words
+    assert {word for part in parts for word in _literals(part)} <= words
+
+
+def test_the_page_about_declaring_tells_the_defaults_of_models() -> None:
+    page = (PROJECT / "docs" / "declare.md").read_text()
+    for model in ("Mlp", "RandomForest", "GradientBoosting", "Linear"):
+        for key, value in schema()["$defs"][model]["properties"].items():
+            default = value.get("default")
+            if default is not None:
+                assert f"`{key}: {default}`" in page, (model, key, default)
+
+
+def _literals(value: Any) -> set[str]:
+    """Every word that an enumeration anywhere in a schema allows."""
+    if isinstance(value, list):
+        return {word for item in value for word in _literals(item)}
+    if not isinstance(value, dict):
+        return set()
+    own = {word for word in value.get("enum", ()) if isinstance(word, str)}
+    return own.union(*(_literals(item) for key, item in value.items() if key != "enum"))
