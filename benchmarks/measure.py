@@ -1,0 +1,83 @@
+"""Measuring a command from outside, and the pipelines to measure with."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_resources.home import PROJECT
+from factory_resources.offline import SWITCHES
+
+FACTORY = str(Path(sys.executable).with_name("factory"))
+SHIPPED = PROJECT / "factory_assets" / "defs" / "machine_failure"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table."""
+
+    name: str
+    measured: str
+    target: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its children took."""
+
+    cpu: float
+    """Seconds, user and system."""
+    wall: float
+    """Seconds."""
+    megabytes: float
+    """Largest resident set of any one process."""
+    output: str
+
+
+def measure(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
+    """Run a command to its end in a process of its own.
+
+    Raises:
+        RuntimeError: when it fails, with the end of what it wrote.
+    """
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **SWITCHES, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=PROJECT,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{text[-3000:]}")
+    return Usage(_cpu(used), wall, used.ru_maxrss / 1024, text)
+
+
+def _cpu(used: resource.struct_rusage) -> float:
+    return used.ru_utime + used.ru_stime
+
+
+def machine_failure(folder: Path, name: str, rows: int) -> Path:
+    """The shipped pipeline under another name, with as many simulated rows as asked for."""
+    copy = folder / name
+    shutil.copytree(SHIPPED, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    declaration = copy / "defs.yaml"
+    before = declaration.read_text(encoding="utf-8")
+    after = before.replace("rows: 100000", f"rows: {rows}")
+    if after == before and rows != 100_000:
+        raise RuntimeError(f"{SHIPPED} no longer says `rows: 100000`")
+    declaration.write_text(after, encoding="utf-8")
+    return copy
