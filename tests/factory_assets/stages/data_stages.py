@@ -13,8 +13,7 @@ from factory_resources.tables import Snapshot, read_arrow
 
 def pipeline(folder: Path, target: str = "y", **parts: Any) -> Pipeline:
     """`parts` are those of the declaration; a source may be given alone, as `files`."""
-    if files := parts.pop("files", None):
-        parts["ingest"] = {"source": {"files": files}}
+    parts.setdefault("ingest", {"source": {"files": parts.pop("files", "data.csv")}})
     spec = {"purpose": "test", "train": {"target": target, "model": {"kind": "linear"}}, **parts}
     return Pipeline("p", PipelineSpec.model_validate(spec), folder)
 

@@ -1,0 +1,182 @@
+"""Clean: rules, duplicates, derived columns, windows, and the order of rows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import DataError, ExpressionError, FactoryError
+from factory_resources.home import Home
+from tests.factory_assets.stages.data_stages import cleaned, column, files_of, pipeline, rows
+
+
+def test_rules_keep_what_is_not_false(tmp_path: Path, home: Home) -> None:
+    text = "a,b,y\n1,1,0\n-1,1,0\n,1,1\n-2,-2,1\n"
+    where = {"a_positive": "a > 0 -- whatever", "b_positive": "b > 0"}
+    _, result = cleaned(text, tmp_path, home, clean={"where": where})
+    assert column(result.snapshot, home, "_row") == [1, 3]
+    assert rows(result.quarantine, home, "a", "_row", "_rules") == [
+        {"a": -1, "_row": 2, "_rules": "a_positive"},
+        {"a": -2, "_row": 4, "_rules": "a_positive,b_positive"},
+    ]
+    assert result.quarantined == {"a_positive": 2, "b_positive": 1}
+    assert (result.rows_in, result.duplicates, result.quarantined_rows) == (4, 0, 2)
+
+
+def test_of_duplicates_the_first_whole_row_stays(tmp_path: Path, home: Home) -> None:
+    text = "k,v,y\na,-1,0\na,1,0\nb,2,0\na,3,1\n,4,1\n,5,1\n"
+    part = {"where": {"positive": "v > 0"}, "deduplicate": ["k"]}
+    _, result = cleaned(text, tmp_path, home, clean=part)
+    assert column(result.snapshot, home, "v") == [1, 2, 4]
+    assert (result.duplicates, result.quarantined_rows) == (2, 1)
+
+
+def test_derived_columns_see_those_before_them(tmp_path: Path, home: Home) -> None:
+    derive = {"double": "2 * x", "big": "double > 3", "text": "'n' || double", "half": "x / 2.0"}
+    _, result = cleaned("x,y\n1,0\n2,1\n", tmp_path, home, clean={"derive": derive})
+    assert rows(result.snapshot, home, *derive) == [
+        {"double": 2, "big": False, "text": "n2", "half": 0.5},
+        {"double": 4, "big": True, "text": "n4", "half": 1.0},
+    ]
+    kinds = [result.snapshot.columns[name] for name in derive]
+    assert kinds == ["BIGINT", "BOOLEAN", "VARCHAR", "DOUBLE"]
+
+
+def test_a_derived_column_may_look_at_its_group(tmp_path: Path, home: Home) -> None:
+    text = "unit,cycle,y\n2,1,0\n1,1,1\n2,2,0\n1,2,1\n2,3,0\n"
+    derive = {"left": "max(cycle) OVER (PARTITION BY unit) - cycle"}
+    _, result = cleaned(text, tmp_path, home, clean={"derive": derive})
+    assert column(result.snapshot, home, "left") == [2, 1, 1, 0, 0]
+    assert column(result.snapshot, home, "_row") == [1, 2, 3, 4, 5]
+
+
+def test_windows_are_numpys_statistics(tmp_path: Path, home: Home) -> None:
+    random = np.random.default_rng(0)
+    values = {unit: random.normal(size=12).round(3) for unit in ("u", "v")}
+    lines = [f"{u},{t},{values[u][t]},{t % 2}" for t in range(11, -1, -1) for u in ("u", "v")]
+    statistics = ["mean", "std", "min", "max", "slope", "first"]
+    windows = {"by": "unit", "order": "t", "size": 4, "columns": "x", "statistics": statistics}
+    text = "unit,t,x,y\n" + "\n".join(lines) + "\n"
+    _, result = cleaned(text, tmp_path, home, clean={"windows": windows})
+    found = rows(result.snapshot, home)
+    assert [(r["unit"], r["t"]) for r in found[:3]] == [("u", 11), ("v", 11), ("u", 10)]
+    for row in found:
+        seen = values[row["unit"]][max(0, row["t"] - 3) : row["t"] + 1]
+        slope = np.polyfit(range(len(seen)), seen, 1)[0] if len(seen) > 1 else 0
+        expected = [seen.mean(), seen.std(), seen.min(), seen.max(), slope, seen[0]]
+        assert [row[f"x_{s}"] for s in statistics] == pytest.approx(expected, abs=1e-9)
+
+
+def test_windows_leave_missing_values_out(tmp_path: Path, home: Home) -> None:
+    text = "u,t,x,y\n1,1,,0\n1,2,4,1\n1,3,,0\n1,4,8,1\n"
+    windows = {"by": "u", "order": "t", "size": 3, "columns": ["x"]}
+    _, result = cleaned(text, tmp_path, home, clean={"windows": windows})
+    assert column(result.snapshot, home, "x_mean") == [None, 4.0, 4.0, 6.0]
+    assert column(result.snapshot, home, "x_std") == [None, 0.0, 0.0, 2.0]
+    assert column(result.snapshot, home, "x_slope") == [None, 0.0, 0.0, 2.0]
+
+
+def test_same_in_same_out(tmp_path: Path, home: Home) -> None:
+    lines = (f"{i % 90_000},{i % 50},{i},{i * 37 % 1009 / 7},{i % 2}" for i in range(200_000))
+    part = {
+        "where": {"some": "x > 3"},
+        "deduplicate": ["k"],
+        "derive": {"z": "x * 3", "m": "sum(x) OVER (PARTITION BY u ORDER BY t)"},
+        "windows": {"by": "u", "order": "t", "size": 30, "columns": ["x"]},
+    }
+    text = "k,u,t,x,y\n" + "\n".join(lines) + "\n"
+    made, first = cleaned(text, tmp_path, home, clean=part)
+    other = Home(tmp_path / "other")
+    assert clean(made, ingest(made, other), other) == first
+    assert column(first.snapshot, home, "t") == sorted(column(first.snapshot, home, "t"))
+    assert first.duplicates > 1000
+    assert first.quarantined_rows > 1000
+
+
+REACHING_OUT = {
+    "a file by subquery": "(SELECT max(column0) FROM read_csv('{file}')) IS NOT NULL",
+    "a file by function": "length(read_text('{file}')) > 0",
+    "a file by leaving the bracket": "x) FROM read_csv('{file}') --",
+    "another statement": "true); COPY (SELECT 1) TO '{file}.out'; --",
+    "the network": "(SELECT count(*) FROM read_csv('http://127.0.0.1:9/x.csv')) > 0",
+    "the environment": "getenv('HOME') IS NOT NULL",
+    "a setting": "current_setting('temp_directory') IS NOT NULL",
+    "an extension": "(SELECT count(*) FROM duckdb_extensions()) > 0",
+    "the clock": "now() > TIMESTAMP '2020-01-01'",
+    "the clock without brackets": "current_timestamp IS NOT NULL",
+    "chance": "random() < 0.5",
+    "hidden columns": "_order > 1",
+    "identity": "_row > 1",
+    "every column": "COLUMNS(*) IS NOT NULL",
+}
+
+
+@pytest.mark.parametrize("how", REACHING_OUT)
+@pytest.mark.parametrize("place", ["where", "derive"])
+def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, home: Home) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("column0\nsecret\n")
+    (tmp_path / "d.csv").write_text("x,y\n1,0\n2,1\n")
+    sql = REACHING_OUT[how].format(file=secret)
+    made = pipeline(tmp_path, files="d.csv", clean={place: {"reach": sql}})
+    ingested = ingest(made, home)
+    before = files_of(home)
+    with pytest.raises(ExpressionError) as caught:
+        clean(made, ingested, home)
+    assert str(caught.value).startswith(f"p/clean: {place}.reach: ")
+    assert "secret\n" not in str(caught.value)
+    assert files_of(home) == before
+    assert not Path(f"{secret}.out").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "message"),
+    [
+        (
+            {"where": {"r": "tork > 0"}},
+            ExpressionError,
+            "where.r: there is no column 'tork'; did you",
+        ),
+        ({"where": {"r": "torque >"}}, ExpressionError, "where.r: 'torque >' is no SQL expression"),
+        ({"where": {"r": "torque"}}, ExpressionError, "where.r: the rule yields BIGINT"),
+        ({"where": {"r": "torque > 9"}}, DataError, "no row is left: rule 'r' sends 2 to quarant"),
+        ({"derive": {"torque": "1"}}, ExpressionError, "derive.torque: column 'torque' exists alr"),
+        ({"derive": {"Y": "1"}}, ExpressionError, "derive.Y: column 'Y' exists already"),
+        ({"derive": {"d": "e", "e": "1"}}, ExpressionError, "derive.d: there is no column 'e'"),
+        ({"derive": {"d": "[1]"}}, ExpressionError, "column 'd' has type INTEGER[], which no tab"),
+        ({"derive": {"d": "name::INT"}}, ExpressionError, "derive.d: Could not convert string 'a'"),
+        ({"derive": {"d": "name - 1"}}, ExpressionError, "derive.d: "),
+        ({"derive": {"d": "avg(torque)"}}, ExpressionError, "derive.d: 'avg' is over many rows"),
+        (
+            {"deduplicate": ["nam"]},
+            ExpressionError,
+            "deduplicate: there is no column 'nam'; did you",
+        ),
+        (
+            {"windows": {"by": "name", "order": "y", "size": 2, "columns": ["z"]}},
+            ExpressionError,
+            "windows: there is no column 'z'",
+        ),
+        (
+            {"windows": {"by": "y", "order": "y", "size": 2, "columns": ["name"]}},
+            ExpressionError,
+            "name",
+        ),
+    ],
+)
+def test_one_clear_line(
+    part: dict[str, Any], error: type[FactoryError], message: str, tmp_path: Path, home: Home
+) -> None:
+    (tmp_path / "d.csv").write_text("name,torque,y\na,1,0\nb,2,1\n")
+    made = pipeline(tmp_path, files="d.csv", clean=part)
+    ingested = ingest(made, home)
+    before = files_of(home)
+    with pytest.raises(error) as caught:
+        clean(made, ingested, home)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "p/clean" in str(caught.value)
+    assert files_of(home) == before

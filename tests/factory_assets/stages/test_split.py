@@ -1,0 +1,224 @@
+"""Split: what each rule promises, shown on tables that hypothesis makes."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.split import PARTS, split
+from factory_assets.stages.values import Cleaned, Parts
+from factory_resources.engine import sealed
+from factory_resources.errors import DataError
+from factory_resources.home import Home
+from factory_resources.tables import write
+from tests.factory_assets.stages.data_stages import cleaned, column, files_of, pipeline, rows
+
+QUICK = settings(max_examples=20, deadline=None)
+SHARES = st.sampled_from([(0.2, 0.1), (0.5, 0.25), (0.34, 0.33)])
+
+
+def _table(home: Home, columns: dict[str, list[Any]]) -> Cleaned:
+    """A clean snapshot made directly; y is 0 and 1 in turn."""
+    n = len(next(iter(columns.values())))
+    table = pa.table(
+        {"y": [i % 2 for i in range(n)], **columns, "_file": ["f"] * n, "_row": range(1, n + 1)}
+    )
+    with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
+        connection.register("made", table)
+        snapshot = write(connection, "FROM made", home=home, table="p/clean", folder=scratch)
+    return Cleaned(snapshot=snapshot, quarantine=None, rows_in=n, quarantined={}, duplicates=0)
+
+
+def _split(home: Home, columns: dict[str, list[Any]], rule: dict[str, Any]) -> Parts | None:
+    """None where the rows are too few for the rule."""
+    try:
+        return split(pipeline(home.path, split=rule), _table(home, columns), home)
+    except DataError as error:
+        if "no row is left" in str(error) or "in no training row" in str(error):
+            return None
+        raise
+
+
+def _rows(parts: Parts, home: Home, name: str = "_row") -> dict[str, list[Any]]:
+    return {part: column(getattr(parts, part), home, name) for part in PARTS}
+
+
+def _home() -> Home:
+    return Home(Path(tempfile.mkdtemp()))
+
+
+def _exact(share: float, n: int) -> int:
+    return int(share * n + 0.5)
+
+
+@QUICK
+@given(n=st.integers(10, 300), shares=SHARES, seed=st.integers(0, 9))
+def test_random_parts_are_disjoint_complete_and_exact(
+    n: int, shares: tuple[float, float], seed: int
+) -> None:
+    home, (test, validation) = _home(), shares
+    rule = {"test": test, "validation": validation, "seed": seed}
+    parts = _split(home, {"x": [*range(n)]}, rule)
+    assert parts is not None
+    found = _rows(parts, home)
+    assert sorted(row for part in found.values() for row in part) == [*range(1, n + 1)]
+    assert all(part == sorted(part) for part in found.values())
+    assert (len(found["test"]), len(found["validation"])) == (
+        _exact(test, n),
+        _exact(validation, n),
+    )
+    again = _split(_home(), {"x": [*range(n)]}, rule)
+    assert again == parts
+
+
+@QUICK
+@given(groups=st.lists(st.integers(0, 30) | st.none(), min_size=30, max_size=200), shares=SHARES)
+def test_groups_never_straddle(groups: list[int | None], shares: tuple[float, float]) -> None:
+    home, (test, validation) = _home(), shares
+    parts = _split(home, {"g": groups}, {"test": test, "validation": validation, "group": "g"})
+    if parts is None:
+        return
+    found = {part: set(values) for part, values in _rows(parts, home, "g").items()}
+    n = len(set(groups))
+    assert sum(len(values) for values in found.values()) == n
+    assert len(found["test"]) == _exact(test, n)
+    assert sum(s.rows for s in (parts.train, parts.validation, parts.test)) == len(groups)
+
+
+@QUICK
+@given(strata=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=40, max_size=200))
+def test_strata_keep_their_shares(strata: list[str | None]) -> None:
+    home = _home()
+    parts = _split(home, {"s": strata}, {"test": 0.25, "validation": 0.25, "stratify": "s"})
+    if parts is None:
+        return
+    found = {part: Counter(values) for part, values in _rows(parts, home, "s").items()}
+    for value, n in Counter(strata).items():
+        assert found["test"][value] == found["validation"][value] == _exact(0.25, n)
+
+
+@QUICK
+@given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200))
+def test_the_latest_rows_test(times: list[int]) -> None:
+    home = _home()
+    parts = _split(home, {"t": times}, {"test": 0.25, "validation": 0.25, "time": "t"})
+    assert parts is not None
+    found = _rows(parts, home, "t")
+    assert max(found["train"]) <= min(found["validation"])
+    assert max(found["validation"]) <= min(found["test"])
+    assert len(found["test"]) == _exact(0.25, len(times))
+
+
+@QUICK
+@given(where=st.lists(st.sampled_from(["x", "y", "z"]), min_size=40, max_size=100))
+def test_given_parts(where: list[str]) -> None:
+    home, named = _home(), {"column": "w", "test": "x", "validation": "y"}
+    parts = _split(home, {"w": where}, {"given": named})
+    if parts is not None:
+        found = {part: set(values) for part, values in _rows(parts, home, "w").items()}
+        assert found == {"test": {"x"}, "validation": {"y"}, "train": {"z"}}
+
+
+def test_given_test_rows_and_validation_drawn_by_group(home: Home) -> None:
+    where = ["test.txt" if i >= 60 else "train.txt" for i in range(100)]
+    # The same numbers name other engines in the test file.
+    unit = [i // 3 % 20 for i in range(100)]
+    rule = {"given": {"column": "w", "test": "test.txt"}, "group": "unit", "validation": 0.25}
+    parts = _split(home, {"w": where, "unit": unit}, rule)
+    assert parts is not None
+    units = {part: set(values) for part, values in _rows(parts, home, "unit").items()}
+    assert not units["train"] & units["validation"]
+    assert len(units["validation"]) == 5
+    assert parts.test.rows == 40
+
+
+def test_the_seed_matters_and_the_rest_of_the_file_does_not(home: Home) -> None:
+    first = _split(home, {"x": [*range(100)]}, {"seed": 1})
+    other = _split(home, {"x": [*range(100)]}, {"seed": 2})
+    changed = _split(home, {"x": [*range(100, 200)]}, {"seed": 1})
+    assert first is not None and other is not None and changed is not None  # noqa: PT018
+    assert _rows(first, home) != _rows(other, home)
+    assert _rows(first, home) == _rows(changed, home)
+
+
+def test_rows_of_equal_files_are_told_apart(tmp_path: Path, home: Home) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("y\n" + "0\n1\n" * 30)
+    source = {"files": {"a": "a.csv", "b": "b.csv"}, "label": "site"}
+    made = pipeline(tmp_path, ingest={"source": source})
+    parts = split(made, clean(made, ingest(made, home), home), home)
+    assert (parts.test.rows, parts.validation.rows, parts.train.rows) == (24, 12, 84)
+
+
+def test_the_number_of_threads_does_not_matter(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "g,y\n" + "".join(f"{i % 997},{i % 2}\n" for i in range(150_000))
+    found = []
+    for cores in (1, 3):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        made, clean_rows = cleaned(text, tmp_path, home, split={"group": "g"})
+        found.append(split(made, clean_rows, home))
+    assert found[0] == found[1]
+
+
+def _refused(home: Home, made: Pipeline, value: Cleaned, match: str) -> None:
+    before = files_of(home)
+    with pytest.raises(DataError, match=match) as caught:
+        split(made, value, home)
+    assert "\n" not in str(caught.value)
+    assert files_of(home) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "rule", "match"),
+    [
+        ("z", {}, r"train.target: there is no column 'z'"),
+        (
+            "y",
+            {"group": "patiend"},
+            r"split.group: there is no column 'patiend'; did you mean 'patient'",
+        ),
+        ("one", {}, r"target 'one' is '7' in every row"),
+        ("hole", {}, r"target 'hole' is missing, NaN or infinite in 2 of 30 rows; .*nullable"),
+        ("y", {"time": "hole"}, r"split.time 'hole' is missing in 2 rows"),
+        ("y", {"group": "one"}, r"no row is left for \w+ \(30 rows in all\)"),
+        ("y", {"test": 0.01}, r"no row is left for test"),
+        ("y", {"given": {"column": "rare", "test": "x"}}, r"no row is left for test"),
+        (
+            "rare",
+            {"given": {"column": "rare", "test": "b"}},
+            r"class 'b' of target 'rare' \(1 rows\)",
+        ),
+    ],
+)
+def test_one_clear_line(
+    target: str, rule: dict[str, Any], match: str, tmp_path: Path, home: Home
+) -> None:
+    lines = [f"{i},7,{i % 2},{'' if i < 2 else i},{'b' if i == 0 else 'a'}" for i in range(30)]
+    text = "patient,one,y,hole,rare\n" + "\n".join(lines) + "\n"
+    made, value = cleaned(text, tmp_path, home, target=target, split=rule)
+    _refused(home, made, value, match)
+
+
+def test_infinite_targets_are_named(tmp_path: Path, home: Home) -> None:
+    derive = {"z": "1.0 / CAST(x AS DOUBLE)", "w": "CASE WHEN x = 0 THEN 'inf'::DOUBLE ELSE x END"}
+    text = "x,y\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(30))
+    made, value = cleaned(text, tmp_path, home, target="w", clean={"derive": derive})
+    _refused(home, made, value, "target 'w' is missing, NaN or infinite in 6 of 30 rows")
+
+
+def test_every_row_of_the_parts_is_the_clean_row(tmp_path: Path, home: Home) -> None:
+    text = "x,y\n" + "".join(f"{i * 1.5},{i % 2}\n" for i in range(50))
+    made, value = cleaned(text, tmp_path, home)
+    parts = split(made, value, home)
+    everything = [row for part in PARTS for row in rows(getattr(parts, part), home)]
+    assert sorted(everything, key=lambda r: r["_row"]) == rows(value.snapshot, home)
