@@ -1,11 +1,14 @@
 """Each mistake in a declaration has its line, its value and what was meant; good ones load."""
 
+import copy
+import json
 import os
 import re
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -281,3 +284,50 @@ def test_paths_are_shown_from_where_the_person_stands(
     declare(tmp_path, b"")
     monkeypatch.chdir(tmp_path)
     assert str(problems(Path("machines"))[0]).startswith("machines/defs.yaml:1: is empty")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def _ways(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value below."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = [(*at, key) for key, _ in items]
+    nested = [w for w in inner if isinstance(_get(value, w[-1]), dict | list)]
+    return inner + [way for w in nested for way in _ways(_get(value, w[-1]), w)]
+
+
+def _get(value: Any, key: Any) -> Any:
+    return value[key]
+
+
+_DATA = yaml.safe_load(FULL)
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(way=st.sampled_from(_ways(_DATA)), value=_JSON)
+def test_any_value_in_any_place_loads_or_is_told(
+    tmp_path: Path, way: tuple[Any, ...], value: Any
+) -> None:
+    data = copy.deepcopy(_DATA)
+    inner = data
+    for key in way[:-1]:
+        inner = inner[key]
+    inner[way[-1]] = value
+    text = json.dumps(data, indent=1)
+    folder = declare(tmp_path, text)
+    for problem in problems(folder):
+        assert 1 <= problem.line <= len(text.split("\n"))
+        assert "\n" not in str(problem)
+        assert "pydantic" not in problem.message.lower()
+        assert "Input should" not in problem.message
