@@ -1,4 +1,4 @@
-"""What the tests from split to served model share: rows with everything that is hard, and their parts."""
+"""What the tests from split to served model share: rows with everything that is hard."""
 
 from hashlib import sha256
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing of validation or test rows reaches what is fitted; labels without meaning are not learned."""
+"""Nothing of validation or test rows reaches what is fitted; empty labels teach nothing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every kind of model, for every task: fitted, stored, loaded, exported, always the same numbers."""
+"""Every kind of model for every task: fitted, stored, loaded, exported, the same numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tests.factory_assets.stages.learning_cases import KINDS, TASKS, hostile, pi
 
 pytestmark = pytest.mark.slow
 
-OWN = '''
+OWN = """
 import torch
 from lightning.pytorch import LightningModule
 
@@ -60,7 +60,7 @@ class NotANumber(Plain):
 
 class Other:
     pass
-'''
+"""
 
 
 def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> Fitted:

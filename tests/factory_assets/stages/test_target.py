@@ -70,5 +70,5 @@ def test_refused(values: Any, train: Any, says: str) -> None:
 
 
 def test_missing_column_lists_the_others() -> None:
-    with pytest.raises(DataError, match="no target column 'y'; train.target may be one of a, b"):
+    with pytest.raises(DataError, match=r"no target column 'y'; train\.target may be one of a, b"):
         fit_target(pipeline(Path(), {"kind": "linear"}), pa.table({"a": [1], "b": [2]}))

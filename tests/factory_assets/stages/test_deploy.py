@@ -1,0 +1,227 @@
+"""Only the very candidate that passed, computing what was judged, becomes champion."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.deploy import deploy
+from factory_assets.stages.served import FILE, FOLDER, load_champion
+from factory_assets.stages.train import train
+from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
+from factory_resources.errors import ModelError, RefusedError
+from factory_resources.home import PROJECT, Home
+from factory_resources.registry import Registry
+from factory_resources.tables import read_arrow
+from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, verdict
+
+pytestmark = pytest.mark.slow
+
+
+class Factory:
+    """A home with as many candidates as asked for."""
+
+    def __init__(
+        self, home: Home, folder: Path, task: str = "binary", kind: str = "linear"
+    ) -> None:
+        self.home = home
+        self.pipeline: Pipeline = pipeline(folder, KINDS[kind])
+        self.parts: Parts = parts(home, task)
+
+    def candidate(self, seed: int = 3) -> Candidate:
+        made = pipeline(
+            self.pipeline.folder, self.pipeline.spec.train.model.model_dump(), seed=seed
+        )
+        return train(made, self.parts, self.home)
+
+    def verdict(self, candidate: Candidate, *, passed: bool = True) -> Verdict:
+        return verdict(self.pipeline, self.parts, candidate, self.home, passed=passed)
+
+    def deploy(self, candidate: Candidate, said: Verdict) -> Champion:
+        return deploy(self.pipeline, self.parts, candidate, said, self.home)
+
+    @property
+    def champion(self) -> int | None:
+        return Registry(self.home).champion("p")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, made once: that takes longer than all else here."""
+    first = Home(tmp_path_factory.mktemp("database"))
+    Registry(first).initialise()
+    return first.mlflow_database
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_database: Path) -> Home:
+    made = Home(tmp_path / "home")
+    made.require_writable()
+    shutil.copy(empty_database, made.mlflow_database)
+    return made
+
+
+@pytest.fixture
+def factory(home: Home, tmp_path: Path) -> Factory:
+    return Factory(home, tmp_path)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("kind", ["mlp", "gradient_boosting"])
+def test_exports_compares_and_serves(task: str, kind: str, home: Home, tmp_path: Path) -> None:
+    factory = Factory(home, tmp_path, task, kind)
+    candidate = factory.candidate()
+    champion = factory.deploy(candidate, factory.verdict(candidate))
+    assert (champion.version, champion.replaced, champion.compared_rows) == (1, None, 200)
+    assert champion.max_difference < 1e-5
+    assert factory.champion == 1
+    number, served = load_champion("p", home)
+    assert number == 1
+    assert served.outputs(read_arrow(factory.parts.test, home)).shape[0] == 200
+    tags = Registry(home).version_tags("p", 1)
+    assert tags["factory.onnx_sha256"] == champion.onnx_sha256
+
+
+def test_the_next_one_replaces_it(factory: Factory) -> None:
+    one, two = factory.candidate(), factory.candidate(seed=4)
+    factory.deploy(one, factory.verdict(one))
+    champion = factory.deploy(two, factory.verdict(two))
+    assert (champion.version, champion.replaced, factory.champion) == (2, 1, 2)
+    # Once more says the same of the same.
+    assert factory.deploy(two, factory.verdict(two)) == champion
+
+
+def test_failed_gates_leave_the_champion(factory: Factory) -> None:
+    one, two = factory.candidate(), factory.candidate(seed=4)
+    factory.deploy(one, factory.verdict(one))
+    with pytest.raises(RefusedError, match=r"version 2 did not pass its gates: f1 0\.5"):
+        factory.deploy(two, factory.verdict(two, passed=False))
+    assert factory.champion == 1
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"digest": "0" * 64}, {"model": "q"}])
+def test_a_verdict_of_another_candidate_is_refused(
+    factory: Factory, change: dict[str, Any]
+) -> None:
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    other = said.model_copy(update={"candidate": candidate.model_copy(update=change)})
+    with pytest.raises(RefusedError, match="evaluate this candidate first"):
+        factory.deploy(candidate, other)
+    assert factory.champion is None
+
+
+@pytest.mark.parametrize("wrong", [0.001, float("nan")])
+def test_broken_parity_is_refused(factory: Factory, wrong: float) -> None:
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    recorded = read_arrow(said.predictions, factory.home)
+    outputs = recorded["p_1"].to_numpy().copy()
+    outputs[17] += wrong
+    changed = recorded.set_column(recorded.column_names.index("p_1"), "p_1", pa.array(outputs))
+    said = said.model_copy(update={"predictions": keep(factory.home, "wrong", changed)})
+    with pytest.raises(RefusedError, match="differs from the judged one by"):
+        factory.deploy(candidate, said)
+    assert factory.champion is None
+
+
+def test_judged_rows_are_found_by_identity(factory: Factory) -> None:
+    """Where only some rows were judged, in another order, each is compared with itself."""
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    some = np.random.default_rng(0).permutation(200)[:50]
+    few = keep(factory.home, "few", read_arrow(said.predictions, factory.home).take(some))
+    champion = factory.deploy(candidate, said.model_copy(update={"predictions": few}))
+    assert champion.compared_rows == 50
+    assert champion.max_difference < 1e-5
+
+
+def test_rows_that_are_no_test_rows_are_refused(factory: Factory) -> None:
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    table = read_arrow(said.predictions, factory.home)
+    foreign = table.set_column(0, "_file", pa.array(["g"] * 200))
+    said = said.model_copy(update={"predictions": keep(factory.home, "foreign", foreign)})
+    with pytest.raises(ModelError, match="200 judged rows are not among the test rows"):
+        factory.deploy(candidate, said)
+
+
+def test_tampered_candidate_is_refused(factory: Factory) -> None:
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    files = Registry(factory.home).version("p", 1).files
+    (files / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(ModelError, match=r"weights\.safetensors is not the one"):
+        factory.deploy(candidate, said)
+    assert factory.champion is None
+
+
+def test_tampered_graph_is_not_served(factory: Factory) -> None:
+    candidate = factory.candidate()
+    factory.deploy(candidate, factory.verdict(candidate))
+    path = Registry(factory.home).run_files("p", candidate.run_id) / FOLDER / FILE
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match=r"model\.onnx is not the one that was deployed"):
+        load_champion("p", factory.home)
+    path.unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+        load_champion("p", factory.home)
+
+
+def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
+    with pytest.raises(ModelError, match="'p' has no champion yet; make one: factory run p"):
+        load_champion("p", home)
+
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from factory_assets.stages.values import Verdict
+from factory_resources.home import Home
+from factory_resources.registry import Registry
+from factory_assets.stages.deploy import deploy
+from tests.factory_assets.stages.learning_cases import KINDS, pipeline
+from factory_assets.stages.values import Parts
+
+folder = Path(sys.argv[1])
+said = Verdict.model_validate_json((folder / "verdict.json").read_bytes())
+given = Parts.model_validate_json((folder / "parts.json").read_bytes())
+method = sys.argv[2]
+original = getattr(Registry, method)
+def killed(*args):
+    if method != "set_champion":
+        original(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(Registry, method, killed)
+deploy(pipeline(folder, KINDS["linear"]), given, said.candidate, said, Home(folder / "home"))
+"""
+
+
+@pytest.mark.parametrize("method", ["add_files", "tag_version", "set_champion"])
+def test_killed_before_the_alias_moves(factory: Factory, tmp_path: Path, method: str) -> None:
+    one, two = factory.candidate(), factory.candidate(seed=4)
+    factory.deploy(one, factory.verdict(one))
+    said = factory.verdict(two)
+    (tmp_path / "verdict.json").write_text(said.model_dump_json())
+    (tmp_path / "parts.json").write_text(factory.parts.model_dump_json())
+    killed = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path), method],
+        cwd=PROJECT,
+        env=dict(os.environ),
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -9, killed.stderr.decode()
+    number, served = load_champion("p", factory.home)
+    assert number == 1
+    assert served.classes == ("0", "1")
+    # What was left half done does not stand in the way.
+    assert factory.deploy(two, said).replaced == 1
+    assert load_champion("p", factory.home)[0] == 2

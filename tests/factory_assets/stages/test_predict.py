@@ -1,0 +1,163 @@
+"""A file that looks like the source, scored by the champion."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.artifact import load_trained
+from factory_assets.stages.clean import clean
+from factory_assets.stages.deploy import deploy
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.predict import predict
+from factory_assets.stages.split import split
+from factory_assets.stages.train import train
+from factory_assets.stages.values import Candidate
+from factory_resources.errors import ContractError, ModelError, SourceError
+from factory_resources.home import Home
+from factory_resources.tables import read_arrow
+from tests.factory_assets.stages.learning_cases import verdict
+
+pytestmark = pytest.mark.slow
+
+SPEC: dict[str, Any] = {
+    "purpose": "test",
+    "ingest": {
+        "source": {"files": "rows.csv", "delimiter": ";"},
+        "contract": [
+            {"name": "id", "type": "int64", "unique": True},
+            {"name": "torque", "from": "Torque [Nm]", "type": "float64", "range": [0, 100]},
+            {"name": "speed", "type": "float64"},
+            {"name": "kind", "type": "string", "missing": "?"},
+            {"name": "failed", "type": "int64", "nullable": False},
+        ],
+    },
+    "clean": {
+        "where": {"turns": "speed > 0", "known": "failed IS NOT NULL"},
+        "deduplicate": "id",
+        "derive": {"half": "Torque / 2", "power": "half * speed", "late": "failed + 1"},
+    },
+    "train": {
+        "target": "failed",
+        "exclude": ("id", "late", "half"),
+        "model": {"kind": "gradient_boosting", "iterations": 10},
+    },
+}
+
+
+def write(path: Path, count: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    lines = ["id;Torque [Nm];speed;kind;failed"]
+    for i in range(count):
+        torque, speed = chance.uniform(1, 99), chance.uniform(1, 10)
+        failed = int(torque * speed > 250)
+        lines.append(f"{i};{torque:.3f};{speed:.3f};{chance.choice(['a', 'b', '?'])};{failed}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+class Served:
+    """A champion and the rows it was made from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, Home(folder / "home")
+        self.pipeline = Pipeline("p", PipelineSpec.model_validate(SPEC), folder)
+        write(folder / "rows.csv", 400, 1)
+        cleaned = clean(self.pipeline, ingest(self.pipeline, self.home), self.home)
+        parts = split(self.pipeline, cleaned, self.home)
+        self.candidate: Candidate = train(self.pipeline, parts, self.home)
+        self.rows = read_arrow(cleaned.snapshot, self.home)
+        said = verdict_of(self.pipeline, parts, self.candidate, self.home)
+        deploy(self.pipeline, parts, self.candidate, said, self.home)
+
+    def predict(self, name: str, text: str) -> list[dict[str, Any]]:
+        (self.folder / name).write_text(text)
+        found: list[dict[str, Any]] = predict(
+            self.pipeline, self.folder / name, self.home
+        ).to_pylist()
+        return found
+
+
+def verdict_of(pipeline: Pipeline, parts: Any, candidate: Candidate, home: Home) -> Any:
+    """`learning_cases.verdict` calls the truth `y`."""
+    test = read_arrow(parts.test, home)
+    return verdict(
+        pipeline,
+        parts.model_copy(update={"test": kept(home, test.append_column("y", test["failed"]))}),
+        candidate,
+        home,
+    )
+
+
+def kept(home: Home, table: pa.Table) -> Any:
+    from tests.factory_assets.stages.learning_cases import keep
+
+    return keep(home, "with_y", table)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return Served(tmp_path_factory.mktemp("predict"))
+
+
+def test_the_training_file_is_scored_as_the_trained_model_does(served: Served) -> None:
+    result = predict(served.pipeline, served.folder / "rows.csv", served.home)
+    expected = load_trained(served.candidate, served.home, served.folder).outputs(served.rows)
+    np.testing.assert_allclose(result["p_1"].to_numpy(), expected[:, 1], atol=1e-4)
+    assert result.column_names == ["_row", "model", "version", "prediction", "p_0", "p_1", "reason"]
+    assert result["_row"].to_pylist() == list(range(1, 401))
+    assert result["reason"].null_count == 400
+    assert served.candidate.threshold is not None
+    chosen = np.where(expected[:, 1] >= served.candidate.threshold, "1", "0")
+    assert result["prediction"].to_pylist() == chosen.tolist()
+
+
+def test_only_the_inputs_are_needed(served: Served) -> None:
+    """No target, no id, no derived column; columns in another order, more of them."""
+    rows = served.predict(
+        "new.csv", "speed;more;kind;Torque [Nm]\n9;x;a;90\n1;x;b;2\n8;x;never seen;95\n"
+    )
+    assert [(row["prediction"], row["version"]) for row in rows] == [("1", 1), ("0", 1), ("1", 1)]
+
+
+def test_rows_that_break_the_contract_get_the_reason(served: Served) -> None:
+    text = "Torque [Nm];speed;kind\n50;5;a\n101;5;a\n50;-5;a\nmuch;5;a\n;5;?\n50;5;a\n"
+    rows = served.predict("broken.csv", text)
+    reasons = [row["reason"] for row in rows]
+    assert [row["_row"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert reasons[0] is reasons[4] is reasons[5] is None
+    assert reasons[1:4] == ["range:torque", "turns", "type:torque"]
+    assert [row["prediction"] is None for row in rows] == [False, True, True, True, False, False]
+    # Rows without an id are no duplicates of each other.
+    assert rows[0]["p_1"] == rows[5]["p_1"]
+
+
+def test_other_formats(served: Served) -> None:
+    table = pa.table({"Torque [Nm]": [90.0, 2.0], "speed": [9.0, 1.0], "kind": ["a", None]})
+    pq.write_table(table, served.folder / "odd [1].parquet")
+    found = predict(served.pipeline, served.folder / "odd [1].parquet", served.home)
+    assert found["prediction"].to_pylist() == ["1", "0"]
+    lines = '{"Torque [Nm]": 90, "speed": 9, "kind": "a"}\n'
+    assert served.predict("new.jsonl", lines)[0]["prediction"] == "1"
+
+
+def test_a_missing_column_is_named(served: Served) -> None:
+    with pytest.raises(ContractError, match=r"no column 'Torque \[Nm\]'"):
+        served.predict("few.csv", "speed;kind\n9;a\n")
+
+
+def test_a_missing_file_is_named(served: Served) -> None:
+    with pytest.raises(SourceError, match="absent"):
+        predict(served.pipeline, served.folder / "absent.csv", served.home)
+
+
+def test_without_a_champion(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has no champion yet"):
+        predict(served.pipeline, served.folder / "rows.csv", Home(tmp_path))
+
+
+def test_nothing_is_left_behind(served: Served) -> None:
+    assert list(served.home.tmp.iterdir()) == []
