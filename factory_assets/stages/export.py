@@ -43,7 +43,7 @@ def output_name(trained: TrainedModel) -> str:
 
 
 def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
-    """Columns, called `in_0` and on, to `numbers` and `codes`, step by step as `Features.arrays`."""
+    """Columns, called `in_0` and on, to `numbers` and `codes`, step by step as in `Features`."""
     from onnx import TensorProto, helper
 
     nodes: list[Any] = []
