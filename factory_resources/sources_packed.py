@@ -27,7 +27,7 @@ def take_member(path: Path, name: str, member: str | None, scratch: Path) -> Pat
             with archive.open(info) as packed:
                 _copy(packed, target, name, min(LARGEST, info.compress_size * _RATIO + 1024))
             return target
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise _damaged(name, error) from error
 
 

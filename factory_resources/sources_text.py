@@ -18,6 +18,7 @@ _SAMPLE = 100
 """Lines that are looked at to find the separator."""
 _SEPARATORS = (",", ";", "\t", "|")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
+_JSON = re.compile(r"Malformed JSON .* in line (\d+): ([^\n]*)")
 _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
@@ -210,6 +211,12 @@ def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -
             f"is not {encoding} text",
             where=where,
             remedy="set source.encoding to utf-8, latin-1 or utf-16",
+        )
+    if malformed := _JSON.search(message):
+        return SourceError(
+            f"is not one JSON object a line, near line {malformed[1]} ({malformed[2].strip(' .')})",
+            where=name,
+            remedy="correct the line",
         )
     if "invalid state" in message:
         return SourceError(

@@ -113,7 +113,9 @@ class Checked:
 
 
 def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
-    return tuple(Column(name=name) for name in dict.fromkeys(n for r in raws for n in r.columns))
+    # Not validated: a source may name its columns as it likes.
+    names = dict.fromkeys(name for raw in raws for name in raw.columns)
+    return tuple(Column.model_construct(name=name) for name in names)
 
 
 def _require_columns(columns: Sequence[Column], raws: Sequence[Raw], label: str | None) -> None:
@@ -142,7 +144,8 @@ def _require_distinct(names: Sequence[str]) -> None:
         other = seen.setdefault(name.lower(), name)
         if name.lower() == "file_row_number" or name.startswith("_"):
             raise ContractError(
-                f"column name {name!r} is the factory's own", remedy="rename it with `from`"
+                f"column name {name!r} is the factory's own, as all that begin with an underscore",
+                remedy="rename it in the source, or with `from` in a contract",
             )
         if other is not name:
             raise ContractError(
