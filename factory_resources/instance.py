@@ -19,7 +19,7 @@ def prepare(home: Home) -> None:
     """Make the home ready: settings, databases. Quick when it already is.
 
     Two processes that start on a fresh home would both migrate its databases and break them, hence
-    the lock; what was prepared, and by which versions, is in `prepared.json`, written last.
+    the lock; what was prepared, where and by which versions, is in `prepared.json`, written last.
 
     Raises:
         StorageError: when the home cannot be written.
@@ -30,9 +30,12 @@ def prepare(home: Home) -> None:
     home.require_writable()
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
-    settings = instance_settings(os.environ.get(DATABASE_VARIABLE) is not None)
+    if database := os.environ.get(DATABASE_VARIABLE):
+        # A bare postgresql:// means psycopg 3 to SQLAlchemy; Dagster and MLflow are on psycopg2.
+        os.environ[DATABASE_VARIABLE] = "postgresql+psycopg2://" + database.partition("://")[2]
+    settings = instance_settings(database is not None)
     marker = home.path / "prepared.json"
-    wanted = json.dumps(_prepared(settings)).encode()
+    wanted = json.dumps(_prepared(home, settings)).encode()
     if _holds(marker, wanted) and _holds(home.dagster / "dagster.yaml", settings):
         return
     with storage_errors(home.path), FileLock(home.path / ".lock"):
@@ -40,6 +43,7 @@ def prepare(home: Home) -> None:
             return
         home.write_atomic(home.dagster / "dagster.yaml", settings)
         _make_databases(home)
+        _follow_a_move(home, marker)
         home.write_atomic(marker, wanted)
 
 
@@ -51,11 +55,12 @@ def instance_settings(postgres: bool) -> bytes:
     return settings.encode()
 
 
-def _prepared(settings: bytes) -> dict[str, str]:
+def _prepared(home: Home, settings: bytes) -> dict[str, str]:
     versions = {name: version(name) for name in ("dagster", "mlflow")}
     database = os.environ.get(DATABASE_VARIABLE, "sqlite")
     # A digest, since the address may hold a password.
     return {
+        "home": str(home.path),
         **versions,
         "database": sha256(database.encode()).hexdigest(),
         "settings": sha256(settings).hexdigest(),
@@ -64,6 +69,15 @@ def _prepared(settings: bytes) -> dict[str, str]:
 
 def _holds(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
+
+
+def _follow_a_move(home: Home, marker: Path) -> None:
+    before = json.loads(marker.read_bytes())["home"] if marker.is_file() else str(home.path)
+    if before != str(home.path):
+        from factory_resources.registry import Registry
+        from factory_resources.relocation import relocate
+
+        relocate(Registry(home).uri, Home(Path(before)).artifacts, home.artifacts)
 
 
 def _make_databases(home: Home) -> None:

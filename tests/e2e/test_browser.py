@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 PIPELINE = "tumour_diagnosis"
-_ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Served(NamedTuple):
@@ -123,7 +128,12 @@ def test_metric_and_plot_are_on_the_asset_page(
 ) -> None:
     page.goto(f"{served.ui}/assets/{PIPELINE}/evaluate")
     page.get_by_text("roc_auc", exact=True).first.wait_for()
-    page.get_by_text("Show Markdown").first.wait_for()
+    page.get_by_placeholder("Filter metadata keys").fill("ROC")
+    page.get_by_text("ROC curve", exact=True).first.wait_for()
+    page.get_by_text("Show Markdown").first.click()
+    plot = page.locator('img[src^="data:image/png"]').first
+    plot.wait_for()
+    assert plot.evaluate("image => image.naturalWidth") > 300
     _shot(page, "evaluate", tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_a_pipeline_on_postgres(database: str, tmp_path: Path) -> None:
     assert list((home / "dagster").rglob("*.db")) == []
     assert _count(database, "SELECT count(*) FROM runs WHERE status = 'SUCCESS'") == 2
     assert _count(database, "SELECT count(*) FROM mlflow.model_versions") == 1
-    assert "postgres" not in (home / "prepared.json").read_text()
+    assert "postgresql:" not in (home / "prepared.json").read_text()
 
 
 def _count(database: str, statement: str) -> int:
