@@ -102,8 +102,10 @@ ModelSpec = Annotated[
 
 
 class Train(Spec):
-    """Learn `target` from every other column that is not excluded, and does not merely say which rows
-    go together (`split.group`) or where to (`split.given`)."""
+    """Learn `target` from every other column that is not excluded.
+
+    Columns that only say which rows go together (`split.group`) or where to (`split.given`) are no
+    inputs either."""
 
     target: ColumnName
     """The column to predict."""
