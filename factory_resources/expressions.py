@@ -17,7 +17,6 @@ _HEAD = "SELECT (\n"
 _REFUSED = {
     "SUBQUERY": "a subquery",
     "STAR": "`*` or COLUMNS",
-    "PARAMETER": "a parameter",
     "POSITIONAL_REFERENCE": "a column by number",
     "LAMBDA": "a lambda",
     "DEFAULT": "DEFAULT",
@@ -80,9 +79,7 @@ def parse(expression: str, where: str) -> Expression:
     try:
         nodes = list(_nodes(_root(expression, where)))
     except RecursionError as error:
-        raise ExpressionError(
-            f"{_short(expression)} is too deep", where=where, remedy="split it into derived columns"
-        ) from error
+        raise _too_deep(expression, where) from error
     for node in nodes:
         _require_allowed(node, expression, where)
     columns = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
@@ -102,37 +99,32 @@ def _root(expression: str, where: str) -> dict[str, Any]:
     import duckdb
 
     # The line break ends a comment that would swallow the bracket.
+    texts = [f"{_HEAD}{sql}\n)" for sql in (expression, "1")]
     with duckdb.connect(":memory:") as connection:
         row = connection.execute(
-            "SELECT json_serialize_sql(?)", [f"{_HEAD}{expression}\n)"]
+            "SELECT json_serialize_sql(?), json_serialize_sql(?)", texts
         ).fetchone()
     assert row is not None
-    tree: dict[str, Any] = json.loads(row[0])
+    tree, simplest = (json.loads(text) for text in row)
     if tree["error"]:
         raise _syntax(tree, expression, where)
-    statements: list[dict[str, Any]] = tree["statements"]
-    node = statements[0]["node"]
-    plain = (
-        len(statements) == 1
-        and node["type"] == "SELECT_NODE"
-        and len(node["select_list"]) == 1
-        and node["from_table"]["type"] == "EMPTY"
-        and not any(node.get(k) for k in ("where_clause", "group_expressions", "having", "qualify"))
-        and not node["modifiers"]
-        and not node["cte_map"]["map"]
-    )
-    root: dict[str, Any] = node["select_list"][0]
-    # DuckDB reads `a, b` in brackets as a row that begins with the bracket.
-    if not plain or root.get("query_location", len(_HEAD)) < len(_HEAD) - 1:
+    roots = [statement["node"].pop("select_list", []) for statement in tree["statements"]]
+    simplest["statements"][0]["node"].pop("select_list")
+    # But for the expression itself, all must be as in `SELECT (1)`: no way out of the bracket. And
+    # DuckDB reads `a, b` in it as a row that begins with the bracket.
+    if tree != simplest or len(roots[0]) != 1 or roots[0][0]["query_location"] == len(_HEAD) - 2:
         raise ExpressionError(
             f"{_short(expression)} is not one expression",
             where=where,
             remedy="write one SQL expression over the columns",
         )
+    root: dict[str, Any] = roots[0][0]
     return root
 
 
 def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionError:
+    if "expression depth" in tree["error_message"]:
+        return _too_deep(expression, where)
     position = int(tree.get("position") or 0) - len(_HEAD)
     message = tree["error_message"].replace("\n)", "").strip()
     at = f" at character {position + 1}" if 0 <= position < len(expression) else ""
@@ -140,6 +132,12 @@ def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionErro
         f"{_short(expression)} is no SQL expression: {message}{at}",
         where=where,
         remedy="write one DuckDB SQL expression; a name with blanks goes in double quotes",
+    )
+
+
+def _too_deep(expression: str, where: str) -> ExpressionError:
+    return ExpressionError(
+        f"{_short(expression)} is too deep", where=where, remedy="split it into derived columns"
     )
 
 

@@ -157,6 +157,7 @@ _TYPES = {
     "TIMESTAMP": "TIMESTAMP",
     "FLOAT": "DOUBLE",
     "UUID": "VARCHAR",
+    '"NULL"': "VARCHAR",
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "HUGEINT"), "BIGINT"),
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "BIGINT"),
     **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
