@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.spec import Pipeline
+from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
+from factory_assets.stages.export import export
 from factory_assets.stages.served import FILE, FOLDER, load_champion
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
@@ -96,6 +98,26 @@ def test_the_next_one_replaces_it(factory: Factory) -> None:
     assert (champion.version, champion.replaced, factory.champion) == (2, 1, 2)
     # Once more says the same of the same.
     assert factory.deploy(two, factory.verdict(two)) == champion
+
+
+def test_a_deployed_version_keeps_its_graph(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    def otherwise(trained: TrainedModel) -> bytes:
+        model = onnx.load_from_string(export(trained))
+        model.doc_string = "exported by other code"
+        other: bytes = model.SerializeToString()
+        return other
+
+    candidate = factory.candidate()
+    said = factory.verdict(candidate)
+    factory.deploy(candidate, said)
+    monkeypatch.setattr("factory_assets.stages.deploy.export", otherwise)
+    with pytest.raises(RefusedError, match="train a new version"):
+        factory.deploy(candidate, said)
+    assert load_champion("p", factory.home)[0] == 1
 
 
 def test_failed_gates_leave_the_champion(factory: Factory) -> None:
@@ -186,7 +208,9 @@ from pathlib import Path
 from factory_assets.stages.values import Verdict
 from factory_resources.home import Home
 from factory_resources.registry import Registry
+from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
+from factory_assets.stages.export import export
 from tests.factory_assets.stages.learning_cases import KINDS, pipeline
 from factory_assets.stages.values import Parts
 
