@@ -29,9 +29,8 @@ def relocate(database: str, old: Path, new: Path) -> None:
     engine = sa.create_engine(database, poolclass=sa.NullPool)
     with engine.begin() as connection:
         for table, column in _ADDRESSES:
-            # The names are ours, the values are bound.
             statement = (
-                f"UPDATE {table} SET {column} = :after || substr({column}, :start) "  # noqa: S608
+                f"UPDATE {table} SET {column} = :after || substr({column}, :start) "
                 f"WHERE substr({column}, 1, :length) = :before"
             )
             connection.execute(sa.text(statement), values)

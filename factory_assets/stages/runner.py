@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from factory_assets.spec import OwnModule, Pipeline, PythonSource
 from factory_assets.stages import code
@@ -28,6 +28,9 @@ from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
 from factory_resources.tables import Snapshot
+
+if TYPE_CHECKING:
+    from factory_resources.registry import Registry
 
 Stage = Literal["ingest", "clean", "split", "train", "evaluate", "deploy"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -207,7 +210,7 @@ def _rival(call: Call, candidate: Candidate) -> int | None:
     return value.replaced if value and value.version == champion else None
 
 
-def _registry(call: Call) -> Any:
+def _registry(call: Call) -> "Registry":
     from factory_resources.registry import Registry
 
     return Registry(call.home)

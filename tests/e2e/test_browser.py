@@ -134,6 +134,7 @@ def test_metric_and_plot_are_on_the_asset_page(
     plot = page.locator('img[src^="data:image/png"]').first
     plot.wait_for()
     assert plot.evaluate("image => image.naturalWidth") > 300
+    page.wait_for_timeout(1000)  # the dialog fades in
     _shot(page, "evaluate", tmp_path)
 
 

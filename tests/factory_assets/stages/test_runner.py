@@ -140,16 +140,20 @@ def test_a_lost_snapshot_is_made_again(made: Path, tmp_path: Path) -> None:
     assert _run(root, APPLES) == ["clean"]
 
 
+_SOURCE = """
+import pandas as pd
+def load(n):
+    open(__file__ + ".calls", "a").write("x")
+    labels = ["good" if i // 7 % 3 else "bad" for i in range(n)]
+    sizes = [i % 21 / 10 for i in range(n)]
+    return pd.DataFrame({"size": sizes, "colour": ["red"] * n, "label": labels})
+"""
+
+
 def test_a_function_is_called_again_unless_it_says_what_it_reads(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     prepare(Home(tmp_path / "home"))
-    (folder / "source.py").write_text(
-        "import pandas as pd\n"
-        "def load(n):\n"
-        "    open(__file__ + '.calls', 'a').write('x')\n"
-        "    return pd.DataFrame({'size': [i % 21 / 10 for i in range(n)],\n"
-        "        'colour': ['red'] * n, 'label': ['good' if i // 7 % 3 else 'bad' for i in range(n)]})\n"
-    )
+    (folder / "source.py").write_text(_SOURCE)
     calls = folder / "source.py.calls"
     attributes = copy.deepcopy(APPLES)
     attributes["ingest"]["source"] = {"python": "source:load", "args": {"n": 100}}
@@ -160,7 +164,7 @@ def test_a_function_is_called_again_unless_it_says_what_it_reads(tmp_path: Path)
     _run(tmp_path, attributes)
     _run(tmp_path, attributes)
     assert calls.read_text() == "xxx"
-    (folder / "source.py").write_text((folder / "source.py").read_text().replace("i // 7 % 3", "i // 7 % 4"))
+    (folder / "source.py").write_text(_SOURCE.replace("i // 7 % 3", "i // 7 % 4"))
     assert _run(tmp_path, attributes) == list(STAGES)
 
 
