@@ -171,7 +171,7 @@ def test_an_estimator_of_another_kind_is_refused(kind: str, home: Home, tmp_path
     import skops.io
     from sklearn.svm import LinearSVC
 
-    from factory_assets.stages.models import Shape, model_class
+    from factory_assets.stages.models import model_class
     from factory_assets.stages.train import fit
 
     spec = fit(pipeline(tmp_path, KINDS[kind]), rows(300, 1), rows(90, 2), home).trained.description
@@ -181,7 +181,6 @@ def test_an_estimator_of_another_kind_is_refused(kind: str, home: Home, tmp_path
     skops.io.dump({"a": Path}, tmp_path / "estimator.skops")
     with pytest.raises(ModelError, match="what this kind of model does not"):
         model_class(spec.spec).load(spec.spec, spec.shape, tmp_path, tmp_path)
-    assert isinstance(spec.shape, Shape)
 
 
 @pytest.mark.slow
