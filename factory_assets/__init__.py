@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 __all__ = ["ModelPipeline"]
 
 
+def __dir__() -> list[str]:
+    # What `dg` looks through for components.
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     # Lazy, so that importing the spec or a stage does not import Dagster.
     if name == "ModelPipeline":

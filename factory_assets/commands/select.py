@@ -1,10 +1,10 @@
 """Which pipelines a command is about."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from factory_assets.components.declaration import load_pipeline, pipeline_folders
 from factory_assets.spec import Pipeline
+from factory_assets.spec.suggest import suggest
 from factory_resources.errors import DeclarationError
 
 
@@ -17,9 +17,5 @@ def select(names: Sequence[str]) -> list[Pipeline]:
     folders = {folder.name: folder for folder in pipeline_folders()}
     for name in names:
         if name not in folders:
-            close = get_close_matches(name, folders, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise DeclarationError(
-                f"no pipeline {name!r}", remedy=f"{hint}there are: {', '.join(folders) or 'none'}"
-            )
+            raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, list(folders)))
     return [load_pipeline(folders[name]) for name in names or folders]

@@ -7,6 +7,7 @@ import dagster as dg
 
 from factory_assets.components.metadata import check_specs, describe
 from factory_assets.components.progress import Progress
+from factory_assets.components.scaffold import PipelineScaffolder
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.runner import STAGES, UPSTREAM, Call, Stage, code_version, run_stage
 from factory_resources.errors import FactoryError
@@ -34,6 +35,7 @@ _DESCRIPTIONS: dict[Stage, str] = {
 }
 
 
+@dg.scaffold_with(PipelineScaffolder)
 class ModelPipeline(dg.Component):
     """A model pipeline: ingest, clean, split, train, evaluate, deploy."""
 

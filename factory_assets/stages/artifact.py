@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from factory_assets.spec.train import ModelSpec
+from factory_assets.spec import Clean, Ingest, ModelSpec
 from factory_assets.stages.features import Features
 from factory_assets.stages.models import Model, Shape, model_class
 from factory_assets.stages.target import Target
@@ -37,6 +37,9 @@ class Description(Value):
     """Everything of a trained model but its learned numbers."""
 
     spec: ModelSpec
+    ingest: Ingest
+    """With `clean`, how the rows were made that it learned from: new rows are made the same way."""
+    clean: Clean
     features: Features
     target: Target
     threshold: float | None
@@ -79,7 +82,7 @@ class TrainedModel:
 def save_trained(trained: TrainedModel, files: Path) -> str:
     """Write the model's files and their manifest into an empty folder; the manifest's SHA-256."""
     trained.model.save(files)
-    (files / DESCRIPTION).write_bytes(trained.description.model_dump_json().encode())
+    (files / DESCRIPTION).write_bytes(trained.description.model_dump_json(by_alias=True).encode())
     manifest = manifest_of(files)
     (files / MANIFEST).write_bytes(manifest)
     return sha256(manifest).hexdigest()

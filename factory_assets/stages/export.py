@@ -16,8 +16,9 @@ from factory_assets.stages.models.graphs import array_inputs, make_model, merge
 if TYPE_CHECKING:
     import onnx
 
-CLASSES, THRESHOLD = "classes", "threshold"
-"""Keys of the graph's metadata: the classes as JSON, and the probability of a positive."""
+CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
+"""Keys of the graph's metadata: the classes as JSON, the probability of a positive, and
+the parts of the declaration that make rows, as JSON."""
 
 
 def export(trained: TrainedModel) -> bytes:
@@ -76,7 +77,11 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
     for node in served.graph.node:
         node.input[:] = [columns.get(name, name) for name in node.input]
     _add_output(served.graph, trained)
-    facts = {CLASSES: json.dumps(trained.target.classes)}
+    facts = {
+        CLASSES: json.dumps(trained.target.classes),
+        INGEST: trained.description.ingest.model_dump_json(by_alias=True),
+        CLEAN: trained.description.clean.model_dump_json(by_alias=True),
+    }
     if trained.description.threshold is not None:
         facts[THRESHOLD] = repr(trained.description.threshold)
     helper.set_model_props(served, facts)

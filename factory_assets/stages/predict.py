@@ -6,7 +6,7 @@ and a row that breaks one gets the reason instead of a score.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
@@ -39,7 +39,7 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     version, served = load_champion(pipeline.name, home)
     with home.scratch() as scratch:
         inside = Home(scratch)
-        whole = _for_scoring(pipeline, file, tuple(served.inputs))
+        whole = _for_scoring(pipeline, served, file)
         ingested = ingest(whole, inside)
         cleaned = clean(whole, ingested, inside)
         scored = _scores(served, read_arrow(cleaned.snapshot, inside))
@@ -48,10 +48,12 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     return _result(pipeline.name, version, scored, refused)
 
 
-def _for_scoring(pipeline: Pipeline, file: Path, inputs: Sequence[str]) -> Pipeline:
-    """The same declaration, read from `file` and cut down to what the inputs are made of."""
-    spec = pipeline.spec
-    needed = _needed(spec.clean, inputs)
+def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipeline:
+    """The declaration that the model was trained under, which may have been edited since: read from
+    `file` and cut down to what the inputs are made of."""
+    learned = {"ingest": served.ingest, "clean": served.clean}
+    spec = pipeline.spec.model_copy(update=learned)
+    needed = _needed(spec.clean, served.inputs)
     made = {name.lower() for name in spec.clean.columns}
     declared = {column.name.lower(): column for column in spec.ingest.contract}
     contract = tuple(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.stages.export import CLASSES, THRESHOLD
+from factory_assets.spec import Clean, Ingest
+from factory_assets.stages.export import CLASSES, CLEAN, INGEST, THRESHOLD
 from factory_assets.stages.features import read_names, read_numbers
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
@@ -37,6 +38,9 @@ class ServedModel:
     """Column to `tensor(float)` or `tensor(string)`."""
     classes: tuple[str, ...]
     threshold: float | None
+    ingest: Ingest
+    clean: Clean
+    """With `ingest`, how its rows are made: as declared when it was trained."""
 
     @classmethod
     def of(cls, graph: bytes) -> ServedModel:
@@ -52,6 +56,8 @@ class ServedModel:
             inputs={value.name: value.type for value in session.get_inputs()},
             classes=tuple(json.loads(facts[CLASSES])),
             threshold=None if threshold is None else float(threshold),
+            ingest=Ingest.model_validate_json(facts[INGEST]),
+            clean=Clean.model_validate_json(facts[CLEAN]),
         )
 
     def outputs(self, table: pa.Table) -> NDArray[np.float64]:

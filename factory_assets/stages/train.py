@@ -115,7 +115,14 @@ def fit(
         found = fit_model(setting, rows, held)
     outputs = found.model.outputs(held.inputs)
     threshold = best_threshold(held.target, outputs[:, 1]) if target.task == "binary" else None
-    description = Description(spec=chosen, features=features, target=target, threshold=threshold)
+    description = Description(
+        spec=chosen,
+        ingest=pipeline.spec.ingest,
+        clean=pipeline.spec.clean,
+        features=features,
+        target=target,
+        threshold=threshold,
+    )
     trained = TrainedModel(description, found.model)
     metrics = _metrics(target, target.values(known), outputs, threshold)
     return Fitted(trained, found.history, found.best_epoch, metrics)

@@ -161,3 +161,15 @@ def test_without_a_champion(served: Served, tmp_path: Path) -> None:
 
 def test_nothing_is_left_behind(served: Served) -> None:
     assert list(served.home.tmp.iterdir()) == []
+
+
+def test_an_edited_declaration_does_not_change_what_serves(served: Served) -> None:
+    rows = "id;Torque [Nm];speed;kind;failed\n1;40;9;a;0\n2;90;8;b;1\n"
+    before = served.predict("same.csv", rows)
+    declared = served.pipeline.spec.model_dump(by_alias=True)
+    declared["clean"]["derive"]["power"] = "0 * speed"
+    declared["clean"]["where"]["turns"] = "speed > 1000"
+    edited = Pipeline("p", PipelineSpec.model_validate(declared), served.folder)
+    after = predict(edited, served.folder / "same.csv", served.home).to_pylist()
+    assert after == before
+    assert before[0]["reason"] is None
