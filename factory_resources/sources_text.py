@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,8 +57,14 @@ def find_layout(
     if not lines[0].strip():
         # The engine would take it for the header, and the header for a record.
         raise SourceError("begins with a blank line", where=f"{name}:1", remedy="remove it")
-    delimiter = rules.delimiter or _find_delimiter(lines, name)
-    return Layout(delimiter, _names(_first_record(lines, delimiter), name, rules))
+    try:
+        delimiter = rules.delimiter or _find_delimiter(lines, name)
+        first = _first_record(lines, delimiter)
+    except (csv.Error, ValueError) as error:
+        raise SourceError(
+            f"is no separated text ({error})", where=name, remedy="set source.delimiter and format"
+        ) from error
+    return Layout(delimiter, _names(first, name, rules))
 
 
 def _lines(path: Path, rules: TextRules) -> str:
@@ -105,11 +112,10 @@ def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]
     names = tuple(
         field.strip().removeprefix("\ufeff") or f"column_{i}" for i, field in enumerate(first, 1)
     )
-    seen: set[str] = set()
-    repeated = [n for n in names if n in seen or seen.add(n)]  # type: ignore[func-returns-value]
-    if repeated:
+    most, count = Counter(names).most_common(1)[0]
+    if count > 1:
         raise SourceError(
-            f"has {names.count(repeated[0])} columns named {repeated[0]!r}",
+            f"has {count} columns named {most!r}",
             where=f"{name}:1",
             remedy="rename one of them in the file",
         )

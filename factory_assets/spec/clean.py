@@ -34,7 +34,11 @@ class Windows(Spec):
 
 
 class Clean(Spec):
-    """Make ingested rows trusted; each row is kept, quarantined or a counted duplicate."""
+    """Make ingested rows trusted; each row is kept, quarantined or a counted duplicate.
+
+    In this order: rules, duplicates, derived columns, windows. Rules and keys see the ingested
+    columns; broken rows are gone before duplicates are looked for, so that they hide no whole one.
+    """
 
     where: dict[Name, Expression] = {}
     """Named rules; a row for which one is false goes to quarantine under that name. Unknown (null)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import Column, FileSource, Ingest
@@ -20,6 +19,7 @@ from factory_assets.stages.contract import (
 )
 from factory_resources.engine import identifier, literal
 from factory_resources.errors import ContractError
+from factory_resources.expressions import suggestion
 from factory_resources.sources_read import Raw, parquet
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Checked:
         """
         label = ingest.source.label if isinstance(ingest.source, FileSource) else None
         columns = ingest.contract or _all_columns(raws)
-        _require_columns(columns, raws, label)
+        _require_columns(columns, raws)
         _require_distinct([c.name for c in columns] + ([label] if label else []))
         types = _types(connection, ingest, columns, raws)
         union = " UNION ALL ".join(
@@ -118,7 +118,7 @@ def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
     return tuple(Column.model_construct(name=name) for name in names)
 
 
-def _require_columns(columns: Sequence[Column], raws: Sequence[Raw], label: str | None) -> None:
+def _require_columns(columns: Sequence[Column], raws: Sequence[Raw]) -> None:
     for raw in raws:
         for column in columns:
             if column.source_name not in raw.columns:
@@ -126,14 +126,8 @@ def _require_columns(columns: Sequence[Column], raws: Sequence[Raw], label: str 
 
 
 def _missing_column(name: str, raw: Raw) -> ContractError:
-    names = list(raw.columns)
-    folded = {n.casefold(): n for n in names}
-    close = get_close_matches(name.casefold(), folded, 1)
-    shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-    remedy = f"its columns are {shown}"
-    if close:
-        remedy = f"did you mean {folded[close[0]]!r}? {remedy}"
-    if len(names) == 1 and raw.format == "csv":
+    remedy = suggestion(name, list(raw.columns))
+    if len(raw.columns) == 1 and raw.format == "csv":
         remedy += "; only one column was found: set source.delimiter"
     return ContractError(f"there is no column {name!r}", where=raw.name, remedy=remedy)
 

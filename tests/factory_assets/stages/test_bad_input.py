@@ -39,6 +39,18 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["d.csv:100002: has 1 columns in this row, not 2"],
     ),
+    "no text at all": (
+        {"d.csv": b"a" * 200_000 + b",y\n1,2\n"},
+        {},
+        SourceError,
+        ["d.csv: is no separated text"],
+    ),
+    "a separator that separates nothing": (
+        {"d.csv": b"a,y\n1,2\n"},
+        {"source": {"files": "d.csv", "delimiter": '"'}},
+        SourceError,
+        ["d.csv"],
+    ),
     "ragged blanks": (
         {"d.txt": b"1 2 3\n1 2\n"},
         {"source": {"files": "d.txt", "header": False, "delimiter": " "}},
@@ -91,13 +103,13 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.csv": b"a;y\n1;2\n"},
         {"source": {"files": "d.csv", "delimiter": ","}, "contract": [{"name": "y"}]},
         ContractError,
-        ["d.csv: there is no column 'y'", "its columns are a;y", "set source.delimiter"],
+        ["d.csv: there is no column 'y'", "there are a;y", "set source.delimiter"],
     ),
     "missing column": (
         {"d.csv": b"torque,y\n1,2\n"},
         {"contract": [{"name": "t", "from": "Torqe"}]},
         ContractError,
-        ["d.csv: there is no column 'Torqe'; did you mean 'torque'? its columns are torque, y"],
+        ["d.csv: there is no column 'Torqe'; did you mean 'torque'? there are torque, y"],
     ),
     "too few names": (
         {"d.csv": b"1,2,3\n"},
