@@ -86,7 +86,7 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_lines=len(rows) > 1, pad_edge=False)
     table.add_column("pipeline", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("on test rows")
+    table.add_column("on test rows", no_wrap=True)
     table.add_column("gates", overflow="fold", min_width=10)
     table.add_column("model", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
@@ -145,9 +145,9 @@ def _rows(row: Summary) -> str:
 def _headline(row: Summary) -> str:
     if row.metric is None or row.value is None:
         return NOTHING
-    interval = f" ({row.interval[0]:.3f} to {row.interval[1]:.3f})" if row.interval else ""
-    baseline = f"\nlinear: {row.linear:.3f}" if row.linear is not None else ""
-    return f"{row.metric}\n{row.value:.3f}{interval}{baseline}"
+    baseline = f", linear {row.linear:.3f}" if row.linear is not None else ""
+    interval = f"\n95%: {row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
+    return f"{row.metric}\n{row.value:.3f}{baseline}{interval}"
 
 
 def _cost(row: Summary) -> str:
