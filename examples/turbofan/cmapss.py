@@ -24,13 +24,12 @@ def load(folder: str, subset: str = "FD001") -> pd.DataFrame:
     """
     import pandas as pd
 
-    cut_off = pd.read_csv(Path(folder) / f"RUL_{subset}.txt", sep=r"\s+", names=["left"])["left"]
+    left = pd.read_csv(Path(folder) / f"RUL_{subset}.txt", sep=r"\s+", names=["left"])["left"]
+    left.index += 1  # engines count from 1
     train = _read(Path(folder), "train", subset)
     test = _read(Path(folder), "test", subset)
     train["remaining"] = _last_cycle(train) - train["cycle"]
-    test["remaining"] = (
-        _last_cycle(test) - test["cycle"] + test["unit"].map(lambda n: cut_off[n - 1])
-    )
+    test["remaining"] = _last_cycle(test) - test["cycle"] + test["unit"].map(left)
     both = pd.concat([train, test], ignore_index=True)
     # Both files count their engines from 1: engine 7 of one is not engine 7 of the other.
     both["unit"] = both["part"] + "-" + both["unit"].astype(str)
