@@ -83,7 +83,9 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_lines=len(rows) > 1, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, show_lines=len(rows) > 1, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.add_column("pipeline", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("on test rows", no_wrap=True)

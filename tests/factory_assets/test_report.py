@@ -211,3 +211,10 @@ def test_table_fits_100_columns_whatever_the_names() -> None:
 
 def test_names_are_no_markup() -> None:
     assert "[red]x[/red]" in drawn(replace(summary(WHOLE), pipeline="[red]x[/red]"))
+
+
+def test_nothing_is_cut_off_in_80_columns() -> None:
+    text = drawn(summary(WHOLE, reused=5), width=80)
+    assert "…" not in text
+    for part in ("99,980 clean", "0.912, linear 0.700", "2/2 passed", "champion", "813 MB"):
+        assert part in text
