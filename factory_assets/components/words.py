@@ -1,8 +1,10 @@
 """Markdown for the asset pages: previews, tables, pictures, links. No Dagster."""
 
 import base64
+import json
 import os
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from factory_assets.spec import IDENTITY, Pipeline
@@ -55,9 +57,18 @@ def preview(pipeline: Pipeline, snapshot: Snapshot, home: Home) -> str:
         return "Not shown: the pipeline's risk is high."
     hidden = {c.name for c in pipeline.spec.ingest.contract if c.sensitive}
     shown = [c for c in snapshot.columns if c not in hidden and c not in IDENTITY][:_COLUMNS]
-    rows = _first_rows(snapshot, home, shown)
     left_out = f"\n\nNot shown, being sensitive: {', '.join(sorted(hidden))}." if hidden else ""
-    return table(shown, rows) + left_out
+    return _kept_preview(snapshot, home, shown) + left_out
+
+
+def _kept_preview(snapshot: Snapshot, home: Home, columns: list[str]) -> str:
+    """Kept by what it shows: a reused snapshot must not cost the import of pyarrow (.2 s)."""
+    name = sha256(json.dumps([snapshot.data_version, columns]).encode()).hexdigest()
+    path = home.pictures / "previews" / f"{name}.md"
+    if not path.is_file():
+        rows = _first_rows(snapshot, home, columns)
+        home.write_atomic(path, table(columns, rows).encode())
+    return path.read_text(encoding="utf-8")
 
 
 def _first_rows(snapshot: Snapshot, home: Home, columns: list[str]) -> list[list[Any]]:

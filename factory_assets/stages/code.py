@@ -7,7 +7,8 @@ rests on it.
 import ast
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -29,14 +30,17 @@ _LIBRARIES = {
     "deploy": ("onnx", "onnxruntime", "skl2onnx", "torch"),
 }
 
+_OUR_IMPORT = re.compile(r"^ *from ([\w.]+) import (\([^)]*\)|[^\n]+)", re.MULTILINE)
+
 Resolve = Callable[[str], Path | None]
+Imports = Callable[[Path], Iterable[str]]
 
 
 @cache
 def stage_code(stage: str) -> str:
     """Digest of the stage's module, all it imports of ours, and the libraries it computes with."""
     start = f"factory_assets.stages.{stage}"
-    sources = closure(_ROOT / f"{start.replace('.', '/')}.py", _ours)
+    sources = closure(_ROOT / f"{start.replace('.', '/')}.py", _ours, our_imports)
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES[stage]]
     return _digest([*(path.read_bytes() for path in sources), *(v.encode() for v in versions)])
 
@@ -66,20 +70,37 @@ def user_code(reference: str, folder: Path) -> str:
     return _digest([path.read_bytes() for path in closure(start, resolve)])
 
 
-def closure(start: Path, resolve: Resolve) -> list[Path]:
-    """`start` and every file that it imports.
+def closure(start: Path, resolve: Resolve, imports: Imports | None = None) -> list[Path]:
+    """`start` and every file that it imports, directly or not.
 
-    Directly or not, as far as `resolve` knows modules.
+    Args:
+        start: a Python file.
+        resolve: the file of a module's name, or None where that is nobody's business.
+        imports: the names that a file imports, where its source need not be read again.
     """
     found = {start}
     waiting = [start]
     while waiting:
-        for name in _imports(waiting.pop()):
+        for name in (imports or _imports)(waiting.pop()):
             path = resolve(name)
             if path is not None and path not in found:
                 found.add(path)
                 waiting.append(path)
     return sorted(found)
+
+
+@cache
+def our_imports(path: Path) -> tuple[str, ...]:
+    """The absolute imports of one of our own files, which do not change while a process lives.
+
+    By a pattern: parsing the files that every stage shares takes .3 s of CPU on every start. A test
+    compares it with what the parser finds.
+    """
+    found: dict[str, None] = {}
+    for module, names in _OUR_IMPORT.findall(path.read_text(encoding="utf-8")):
+        found[module] = None
+        found.update((f"{module}.{name}", None) for name in re.findall(r"\w+", names))
+    return tuple(found)
 
 
 def _imports(path: Path) -> Iterator[str]:

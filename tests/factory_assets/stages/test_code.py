@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from factory_assets.stages import code
+from factory_assets.stages.runner import STAGES
 from factory_resources.errors import DeclarationError
 
 _STAGES = Path(code.__file__).parent
@@ -54,3 +55,9 @@ def test_a_module_beside_the_declaration(tmp_path: Path) -> None:
 def test_a_missing_module_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="there is no module 'nowhere_at_all'"):
         code.user_code("nowhere_at_all:load", tmp_path)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_pattern_finds_what_the_parser_finds(stage: str) -> None:
+    start = _STAGES / f"{stage}.py"
+    assert code.closure(start, code._ours, code.our_imports) == code.closure(start, code._ours)
