@@ -3,6 +3,7 @@
 Parses and prints; the work is in `commands`.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -50,6 +51,9 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 @click.option("--no-reuse", is_flag=True, help="Compute every stage, also where nothing changed.")
 def run_command(pipelines: tuple[str, ...], stages: str, no_reuse: bool) -> None:
     """Materialise PIPELINES (all of them where none is named) in this process."""
+    # Looking for cycles among modules being imported takes .4 s of the 2 s in which nothing is
+    # found changed; `run_stage` switches it on again where something is computed.
+    gc.disable()
     from factory_assets.commands.run import run
 
     run(

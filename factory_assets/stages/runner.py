@@ -4,6 +4,7 @@ A stage is computed again exactly when its key changed: the digest of its code, 
 declaration that it reads, what came in, and the libraries it computes with.
 """
 
+import gc
 import json
 import resource
 import time
@@ -87,6 +88,7 @@ def run_stage(call: Call) -> Outcome:
     if call.reuse and key and (record := _reusable(call, key)):
         records.point(record)
         return Outcome(VALUES[call.stage].model_validate(record.value), record, reused=True)
+    gc.enable()
     started = time.perf_counter()
     value = _compute(call, inputs)
     # A source that only tells its content by being read is known by that content.
