@@ -3,6 +3,7 @@
 Materialise pipelines in this process, with progress and a table at the end.
 """
 
+import gc
 import resource
 import time
 from collections.abc import Sequence
@@ -114,7 +115,10 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     overrides = {"home": home, "progress": listener}
     definitions = build_defs([pipeline.folder], resource_overrides=overrides)
-    return definitions.resolve_job_def(pipeline.name).execute_in_process(
+    job = definitions.resolve_job_def(pipeline.name)
+    # What is loaded by now stays; collections during the stages need not look through it again.
+    gc.freeze()
+    return job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey([pipeline.name, stage]) for stage in stages],
         tags={REUSE_TAG: str(reuse).lower(), "factory/launched_by": "factory run"},

@@ -119,7 +119,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement, nested ones too. `ast.walk` visits each expression as well, ten times more."""
+    """Every statement, nested ones too; `ast.walk` visits ten times more, each expression."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
