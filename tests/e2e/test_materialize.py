@@ -1,0 +1,36 @@
+"""The shipped pipelines through `dg.materialize`, as a developer of the factory runs them."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import factory_assets
+from factory_assets.definitions import build_defs
+from factory_assets.stages.runner import STAGES
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["machine_failure", "tumour_diagnosis"])
+def test_materialises_every_stage_with_its_checks(
+    name: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare(home)
+    folder = Path(factory_assets.__file__).parent / "defs" / name
+    definitions = build_defs([folder], resource_overrides={"home": home})
+    result = dg.materialize(list(definitions.assets or ()), resources=definitions.resources)
+    assert result.success
+    events = result.get_asset_materialization_events()
+    assert [event.asset_key.path[-1] for event in events] == list(STAGES)
+    versions = [e.materialization.tags["dagster/data_version"] for e in events]
+    assert len(set(versions)) == len(STAGES)
+    checks = result.get_asset_check_evaluations()
+    assert all(check.passed for check in checks)
+    names = {check.check_name for check in checks}
+    assert {"contract", "conservation", "no_overlap", "parity"} < names
+    assert sum(check.startswith("gate_") for check in names) == 3
