@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DESCRIPTION = "model.json"
+MODEL_TAG = "factory.model_sha256"
+"""The tag of a model version that holds the digest of its files."""
 # MLflow's own descriptions of the model, different for every run; nothing of ours reads them.
 _APART = frozenset({MANIFEST, "MLmodel", "input_example.json"})
 

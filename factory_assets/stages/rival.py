@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from factory_assets.stages.artifact import TrainedModel, load_trained
+from factory_assets.stages.artifact import MODEL_TAG, TrainedModel, load_trained
 from factory_assets.stages.gates import Unscored
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.served import ServedModel, load_served
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
-
-MODEL_TAG = "factory.model_sha256"
-"""The digest of a version's files, as `train` tags it."""
 
 
 def score_rival(

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.stages.artifact import Description, TrainedModel, save_trained
+from factory_assets.stages.artifact import MODEL_TAG, Description, TrainedModel, save_trained
 from factory_assets.stages.features import fit_features
 from factory_assets.stages.models import Rows, Setting, Shape, fit_model, kind_of, model_class
 from factory_assets.stages.target import Target, fit_target
@@ -74,7 +74,7 @@ def train(
             files,
             signature_of(fitted.trained),
             _typical_row(fitted.trained),
-            {**tags, "factory.model_sha256": digest},
+            {**tags, MODEL_TAG: digest},
         )
     return _candidate(pipeline, fitted, version, run.run_id, digest, training.num_rows)
 

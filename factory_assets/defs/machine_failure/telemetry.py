@@ -22,10 +22,12 @@ STRAIN = (11_000, 12_000, 13_000)
 """Wear times torque, min Nm, that a machine of each type does not stand."""
 
 
-def simulate(rows: int = 100_000, seed: int = 1) -> pyarrow.Table:
+def simulate(rows: int = 100_000, seed: int = 1, faults: float = 0.0) -> pyarrow.Table:
     """One row a part that was made, in the order of making; columns as in the real set.
 
-    Temperatures in K, speed in rpm, torque in Nm, tool wear in min; failures are 0 or 1.
+    Temperatures in K, speed in rpm, torque in Nm, tool wear in min; failures are 0 or 1. The share
+    `faults` of the rows has one reading that no machine can have, as when a sensor drops out. They
+    are drawn last: the rest is the same with and without them.
     """
     import numpy as np
     import pyarrow
@@ -48,6 +50,8 @@ def simulate(rows: int = 100_000, seed: int = 1) -> pyarrow.Table:
 
     letters = np.array(TYPES)[kind]
     number = np.arange(1, rows + 1)
+    dropped = np.where(random.random(rows) < faults, random.integers(0, 2, rows), -1)
+    torque, process = np.where(dropped == 0, -1.0, torque), np.where(dropped == 1, 0.0, process)
     return pyarrow.table(
         {
             "udi": number,

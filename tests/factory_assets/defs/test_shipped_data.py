@@ -92,15 +92,18 @@ def test_the_seed_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"), [("machine_failure", 100_000), ("tumour_diagnosis", 569)]
+    ("name", "rows", "faulty"),
+    [("machine_failure", 100_000, 0.002), ("tumour_diagnosis", 569, 0.0)],
 )
-def test_from_source_to_parts(name: str, rows: int, home: Home) -> None:
+def test_from_source_to_parts(name: str, rows: int, faulty: float, home: Home) -> None:
     pipeline = _pipeline(name)
     ingested = ingest(pipeline, home)
     cleaned = clean(pipeline, ingested, home)
     parts = split(pipeline, cleaned, home)
-    assert (ingested.rows_read, ingested.quarantine, cleaned.quarantine) == (rows, None, None)
-    assert sum(part.rows for part in (parts.train, parts.validation, parts.test)) == rows
+    assert (ingested.rows_read, cleaned.quarantine) == (rows, None)
+    assert ingested.quarantined_rows == pytest.approx(faulty * rows, rel=0.3)
+    kept = sum(part.rows for part in (parts.train, parts.validation, parts.test))
+    assert kept == rows - ingested.quarantined_rows
     target = read_arrow(parts.test, home, [pipeline.spec.train.target]).column(0)
     everything = read_arrow(cleaned.snapshot, home, [pipeline.spec.train.target]).column(0)
     first = everything[0].as_py()
@@ -108,3 +111,13 @@ def test_from_source_to_parts(name: str, rows: int, home: Home) -> None:
     assert pc.mean(pc.equal(target, first).cast(pa.float64())).as_py() == pytest.approx(
         share, abs=0.01
     )
+
+
+def test_faults_change_only_the_faulty_rows() -> None:
+    simulate = load_object("telemetry:simulate", DEFS / "machine_failure")
+    whole, faulty = simulate(20_000, 1), simulate(20_000, 1, faults=0.01)
+    broken = pc.or_(pc.equal(faulty["torque"], -1), pc.equal(faulty["process_temperature"], 0))
+    assert 100 < pc.sum(broken).as_py() < 300
+    assert faulty.filter(pc.invert(broken)).equals(whole.filter(pc.invert(broken)))
+    unread = ["torque", "process_temperature"]
+    assert faulty.drop_columns(unread).equals(whole.drop_columns(unread))
