@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
 from factory_resources.errors import FactoryError
@@ -35,33 +35,36 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
     Raises:
         FactoryError: when a port is taken, the home is in use, or a service does not start.
     """
-    for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
-        _require_free(name, number)
     home = Home.from_env()
     prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
-    lock = FileLock(home.path / ".up.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise FactoryError(
-            "this factory is up already", where=str(home.path), remedy="stop it first"
-        ) from error
+    held = _only_one(home)
+    for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
+        _require_free(name, number)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     services: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        return _serve(home, port, mlflow_port, console, services, stop)
-    finally:
-        _stop(services)
-        lock.release()
-
-
-def commands(home: Home, port: int, mlflow_port: int) -> Mapping[str, list[str]]:
-    """Each service's command line. One code server, so that UI and daemon do not load their own."""
     # Not in the home: the path of a socket may have 107 characters at most.
-    socket_path = Path(tempfile.mkdtemp(prefix="factory-")) / "code.sock"
+    with held, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
+        try:
+            lines = commands(home, Path(sockets) / "code.sock", port, mlflow_port)
+            return _serve(home, lines, port, mlflow_port, console, services, stop)
+        finally:
+            _stop(services)
+
+
+def _only_one(home: Home) -> AcquireReturnProxy:
+    try:
+        return FileLock(home.path / ".up.lock").acquire(timeout=0)
+    except Timeout as error:
+        raise FactoryError(
+            "this factory is up already", where=str(home.path), remedy="stop it first"
+        ) from error
+
+
+def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapping[str, list[str]]:
+    """Each service's command line. One code server, so that UI and daemon do not load their own."""
     workspace = home.path / "workspace.yaml"
     server = f"{{socket: '{socket_path}', location_name: factory}}"
     home.write_atomic(workspace, f"load_from:\n  - grpc_server: {server}\n".encode())
@@ -108,6 +111,7 @@ def _mlflow_settings(home: Home) -> dict[str, str]:
 
 def _serve(
     home: Home,
+    lines: Mapping[str, list[str]],
     port: int,
     mlflow_port: int,
     console: Console,
@@ -118,7 +122,7 @@ def _serve(
     logs.mkdir(exist_ok=True)
     pages = {"ui": f"http://{HOST}:{port}", "mlflow": f"http://{HOST}:{mlflow_port}"}
     with console.status("starting"):
-        for name, command in commands(home, port, mlflow_port).items():
+        for name, command in lines.items():
             with (logs / f"{name}.log").open("wb") as log:
                 services[name] = subprocess.Popen(
                     command,

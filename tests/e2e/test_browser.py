@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from tests.e2e.conftest import Demo
+from tests.e2e.conftest import Demo, Factory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -167,3 +167,15 @@ def _runs(served: Served) -> list[tuple[str, str]]:
     with urllib.request.urlopen(request) as answer:
         results = json.load(answer)["data"]["runsOrError"]["results"]
     return [(run["runId"], run["status"]) for run in results]
+
+
+def test_a_second_one_on_the_same_home_is_told(served: Served, demo: Demo) -> None:
+    done = demo.factory("up", "--port", _free_port(), "--mlflow-port", _free_port())
+    assert done.returncode == 2
+    assert "is up already; stop it first" in done.stderr
+
+
+def test_a_taken_port_is_told(served: Served, factory: Factory) -> None:
+    done = factory("up", "--port", urlparse(served.ui).port, "--mlflow-port", _free_port())
+    assert done.returncode == 2
+    assert "choose another with --port" in done.stderr
