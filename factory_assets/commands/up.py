@@ -54,7 +54,7 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
             _stop(services)
 
 
-def _only_one(home: Home) -> AcquireReturnProxy:
+def _only_one(home: Home) -> AcquireReturnProxy[FileLock]:
     try:
         return FileLock(home.path / ".up.lock").acquire(timeout=0)
     except Timeout as error:
