@@ -14,6 +14,8 @@ import click
 
 from factory_resources.errors import FactoryError
 
+_PORT = click.IntRange(1, 65_535)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -34,6 +36,9 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
                 return function(*args, **kwargs)
+            except KeyboardInterrupt:
+                click.echo("interrupted; what was finished is kept, run it again", err=True)
+                sys.exit(130)
             except FactoryError as error:
                 if click.get_current_context().find_root().obj:
                     raise
@@ -110,8 +115,8 @@ def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
 
 
 @command("up")
-@click.option("--port", default=3000, show_default=True, help="The Dagster UI's.")
-@click.option("--mlflow-port", default=5000, show_default=True)
+@click.option("--port", type=_PORT, default=3000, show_default=True, help="The Dagster UI's.")
+@click.option("--mlflow-port", type=_PORT, default=5000, show_default=True)
 def up_command(port: int, mlflow_port: int) -> None:
     """Serve the UI, the daemon and MLflow on this machine only, until Ctrl-C."""
     from factory_assets.commands.up import up

@@ -64,7 +64,9 @@ class Home:
     def require_writable(self) -> None:
         """Create the folder where it is missing, and prove that it takes a file."""
         with storage_errors(self.path):
-            self.tmp.mkdir(parents=True, exist_ok=True)
+            # Nobody else's business: the tables hold rows, the records what was done with them.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.tmp.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.tmp):
                 pass
 

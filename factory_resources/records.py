@@ -5,6 +5,7 @@ What a record's value means is the stages' business.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,16 +60,28 @@ class Records:
             return None
         return self.find(pipeline, stage, json.loads(pointer.read_bytes())["key"])
 
+    def used(self, pipeline: str, run_id: str) -> dict[str, str]:
+        """Stage to the key of the record that a run made or reused."""
+        path = self._run(pipeline, run_id)
+        keys: dict[str, str] = json.loads(path.read_bytes()) if path.is_file() else {}
+        return keys
+
     def save(self, record: Record) -> None:
-        """Keep the record, then make it the stage's latest."""
+        """Keep the record."""
         folder = self._home.records / record.pipeline / record.stage
         content = record.model_dump_json(indent=1).encode()
         self._home.write_atomic(folder / f"{record.key}.json", content)
-        self.point(record)
 
-    def point(self, record: Record) -> None:
-        """Make an older record the stage's latest again."""
+    def point(self, record: Record, run_id: str) -> None:
+        """Make the record the stage's latest, and the one that a run works with."""
+        keys = {**self.used(record.pipeline, run_id), record.stage: record.key}
+        self._home.write_atomic(
+            self._run(record.pipeline, run_id), json.dumps(keys, indent=1).encode()
+        )
         pointer = self._home.records / record.pipeline / f"{record.stage}.json"
         content = json.dumps({"key": record.key}).encode()
         if not pointer.is_file() or pointer.read_bytes() != content:
             self._home.write_atomic(pointer, content)
+
+    def _run(self, pipeline: str, run_id: str) -> Path:
+        return self._home.records / pipeline / "runs" / f"{run_id}.json"

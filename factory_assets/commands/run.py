@@ -4,6 +4,7 @@ Materialise pipelines in this process, with progress and a table at the end.
 """
 
 import gc
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
+from factory_assets.commands.dead_runs import PROCESS_TAG, end_dead_runs
 from factory_assets.commands.select import select
 from factory_assets.components.model_pipeline import REUSE_TAG
 from factory_assets.components.progress import Progress
@@ -25,6 +27,7 @@ from factory_resources.errors import DeclarationError, FactoryError, RefusedErro
 from factory_resources.home import Home
 from factory_resources.instance import prepare
 from factory_resources.records import Records
+from factory_resources.registry_run import process_identity
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -67,6 +70,7 @@ def run(
     prepare(home)
     summaries, errors = [], []
     with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
         for pipeline in pipelines:
             summary, error = _run_one(pipeline, wanted, reuse, home, instance, console)
             summaries.append(summary)
@@ -121,7 +125,7 @@ def _execute(
     return job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey([pipeline.name, stage]) for stage in stages],
-        tags={REUSE_TAG: str(reuse).lower(), "factory/launched_by": "factory run"},
+        tags={REUSE_TAG: str(reuse).lower(), PROCESS_TAG: process_identity(os.getpid())},
         run_config=_QUIET,
         raise_on_error=False,
     )
@@ -138,8 +142,11 @@ def _refusal(
             where=pipeline.name,
             remedy="look at the evaluate asset in the UI; the champion stays as it was",
         )
-    # Not a person's mistake: whoever mends it needs to see where it happened.
     failures = [event for event in result.all_events if event.is_step_failure]
+    kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
+    if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
+        raise KeyboardInterrupt
+    # Not a person's mistake: whoever mends it needs to see where it happened.
     raise RuntimeError(
         "\n".join(str(event.step_failure_data.error) for event in failures)
         or f"run {result.run_id} of {pipeline.name} failed"

@@ -16,9 +16,11 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+import dagster as dg
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
+from factory_assets.commands.dead_runs import end_dead_runs
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from factory_resources.instance import prepare
@@ -35,12 +37,16 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
     Raises:
         FactoryError: when a port is taken, the home is in use, or a service does not start.
     """
+    if port == mlflow_port:
+        raise FactoryError(f"port {port} is asked for twice", remedy="choose another --mlflow-port")
     home = Home.from_env()
     prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
     held = _only_one(home)
     for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
         _require_free(name, number)
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -109,6 +115,15 @@ def _mlflow_settings(home: Home) -> dict[str, str]:
     }
 
 
+def _end_with_parent() -> None:
+    """A killed factory must not leave services behind that go on scheduling runs (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
 def _serve(
     home: Home,
     lines: Mapping[str, list[str]],
@@ -131,6 +146,7 @@ def _serve(
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    preexec_fn=_end_with_parent,
                 )
         for name, page in pages.items():
             _await(name, page, services, logs, stop)

@@ -61,8 +61,8 @@ def describe(call: Call, outcome: Outcome) -> Description:
         "reused": outcome.reused,
         "computed by run": record.run_id,
         "computed at": record.finished,
-        "seconds": record.seconds,
-        "peak memory [MB]": record.megabytes,
+        "seconds": round(record.seconds, 2),
+        "peak memory [MB]": round(record.megabytes),
     }
     return metadata, checks
 

@@ -127,17 +127,17 @@ def mlflow_links(value: Candidate | Champion) -> str:
 def verdict(value: Verdict) -> str:
     """Metrics beside the baselines' and the champion's, and what each gate said."""
     others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
+    classes = value.candidate.classes
     rows = []
     for name, number in value.metrics.items():
         low, high = value.intervals.get(name, (None, None))
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
         rows.append((name, number, interval, *(metrics.get(name) for metrics in others.values())))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
-    gates = table(
-        ("gate", "passed", "why"),
-        [(gate.name, "yes" if gate.passed else "NO", gate.explanation) for gate in value.gates],
-    )
-    return f"{numbers}\n\n{gates if value.gates else 'No gate is declared.'}"
+    gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
+    listed = "\n".join(gates) or "No gate is declared."
+    positive = f"Positive class: {classes[1]}\n\n" if len(classes) == 2 else ""
+    return f"{listed}\n\n{positive}{numbers}"
 
 
 def slices(value: Verdict) -> str:

@@ -112,6 +112,9 @@ class Train(Spec):
     task: Task | None = None
     """Found from the target where left out: text, booleans and whole numbers of few values are
     classes, other numbers are regressed."""
+    positive: str | int | bool | None = None
+    """Of two classes, the one that metrics and the threshold are about; left out, the larger
+    number, or the rarer name in the training rows."""
     exclude: Columns = ()
     """Columns that must not be inputs: identifiers, and outcomes that would leak."""
     categorical: Columns = ()

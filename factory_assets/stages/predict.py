@@ -57,7 +57,7 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
     made = {name.lower() for name in spec.clean.columns}
     declared = {column.name.lower(): column for column in spec.ingest.contract}
     contract = tuple(
-        declared.get(key, Column(name=name)).model_copy(update={"unique": False})
+        declared.get(key, _as_learned(served, name)).model_copy(update={"unique": False})
         for key, name in needed.items()
         if key not in made
     )
@@ -81,6 +81,17 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
         max_quarantine=1.0,
     )
     return replace(pipeline, spec=spec.model_copy(update={"ingest": reading, "clean": cleaning}))
+
+
+def _as_learned(served: ServedModel, name: str) -> Column:
+    """A column without a contract: held to the kind of value that the model learned from."""
+    match served.inputs.get(name):
+        case "tensor(float)":
+            return Column(name=name, type="float64")
+        case "tensor(string)":
+            return Column(name=name, type="string")
+        case _:
+            return Column(name=name)
 
 
 def _source(declared: Any, file: Path) -> FileSource:

@@ -26,7 +26,7 @@ from factory_assets.stages.values import (
     Verdict,
 )
 from factory_resources.errors import DataError
-from factory_resources.home import Home
+from factory_resources.home import Home, storage_errors
 from factory_resources.records import Record, Records
 from factory_resources.tables import Snapshot
 
@@ -82,11 +82,22 @@ def run_stage(call: Call) -> Outcome:
     Raises:
         FactoryError: whatever the stage says of the user's data or declaration.
     """
+    from filelock import FileLock
+
+    folder = call.home.tmp / "locks"
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # A second run of the same pipeline waits, and then finds what the first has computed.
+    with FileLock(folder / f"{call.pipeline.name}.{call.stage}"):
+        return _run_alone(call)
+
+
+def _run_alone(call: Call) -> Outcome:
     records = Records(call.home)
-    inputs = {stage: _latest(records, call.pipeline.name, stage) for stage in UPSTREAM[call.stage]}
+    inputs = {stage: _latest(records, call, stage) for stage in UPSTREAM[call.stage]}
     key = stage_key(call, inputs)
     if call.reuse and key and (record := _reusable(call, key)):
-        records.point(record)
+        records.point(record, call.run_id)
         return Outcome(VALUES[call.stage].model_validate(record.value), record, reused=True)
     gc.enable()
     started = time.perf_counter()
@@ -106,6 +117,7 @@ def run_stage(call: Call) -> Outcome:
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     records.save(record)
+    records.point(record, call.run_id)
     return Outcome(value, record, reused=False)
 
 
@@ -169,8 +181,11 @@ def _spec_part(call: Call) -> dict[str, Any]:
     return {"pipeline": call.pipeline.name, **part}
 
 
-def _latest(records: Records, pipeline: str, stage: Stage) -> Value:
-    record = records.latest(pipeline, stage)
+def _latest(records: Records, call: Call, stage: Stage) -> Value:
+    """The value of this very run, where it has one: another run may have made a newer one."""
+    pipeline = call.pipeline.name
+    key = records.used(pipeline, call.run_id).get(stage)
+    record = records.find(pipeline, stage, key) if key else records.latest(pipeline, stage)
     if record is None:
         raise DataError(
             f"there is no result of {stage} yet",
@@ -261,8 +276,8 @@ def _compute(call: Call, inputs: Mapping[Stage, Value]) -> Value:
 def _lineage(call: Call, inputs: Mapping[Stage, Value]) -> dict[str, str]:
     """The tags that lead from a model version back to its run, its data and its code."""
     records = Records(call.home)
-    before = {stage: records.latest(call.pipeline.name, stage) for stage in ("ingest", "clean")}
-    versions = {stage: record.data_version for stage, record in before.items() if record}
+    before: tuple[Stage, ...] = ("ingest", "clean")
+    versions = {stage: _latest(records, call, stage).data_version for stage in before}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
     return {
         **call.tags,

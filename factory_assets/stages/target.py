@@ -94,6 +94,8 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
             remedy=f"a binary target has 2, a multiclass one at most {MOST}; set train.task",
         )
     kind: Task = "binary" if len(classes) == 2 and task != "multiclass" else "multiclass"
+    if kind == "binary":
+        classes = _positive_last(pipeline, column, classes)
     return Target(column=name, task=kind, classes=classes, mean=0.0, sd=1.0)
 
 
@@ -165,6 +167,29 @@ def _classes(column: pa.ChunkedArray) -> tuple[str, ...]:
     """Numbers by size, other names by alphabet."""
     names = _texts(column).dictionary.to_pylist()
     return tuple(sorted(names, key=float if is_number(column.type) else str))
+
+
+def _positive_last(
+    pipeline: Pipeline, column: pa.ChunkedArray, classes: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Two classes, the one that the metrics are about second."""
+    import pyarrow.types as types
+
+    declared = pipeline.spec.train.positive
+    if declared is None:
+        if is_number(column.type) or types.is_boolean(column.type):
+            return classes
+        counts = {c["values"]: c["counts"] for c in _texts(column).value_counts().to_pylist()}
+        # Of equally frequent ones, the last by alphabet.
+        return tuple(sorted(classes, key=lambda name: (-counts[name], name)))
+    positive = str(declared).lower() if isinstance(declared, bool) else str(declared)
+    if positive not in classes:
+        raise DataError(
+            f"train.positive {positive!r} is no class of target {pipeline.spec.train.target!r}",
+            where=pipeline.name,
+            remedy=f"the classes are {' and '.join(classes)}",
+        )
+    return tuple(sorted(classes, key=lambda name: name == positive))
 
 
 def _incomplete(name: str, count: int, what: str) -> DataError:

@@ -50,25 +50,34 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module")
-def served(demo: Demo) -> Iterator[Served]:
-    ports = _free_port(), _free_port()
+def _is_serving(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _up(home: Path, ports: tuple[int, int]) -> "subprocess.Popen[bytes]":
+    """`factory up` as a process, once it answers."""
     arguments = ["up", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
     process = subprocess.Popen(
         [sys.executable, "-m", "factory_assets.cli", *arguments],
-        env={**os.environ, "FACTORY_HOME": str(demo.home)},
-        cwd=demo.home.parent,
+        env={**os.environ, "FACTORY_HOME": str(home)},
+        cwd=home.parent,
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     first = process.stdout.readline().decode()
     assert "UI" in first, first
+    return process
+
+
+@pytest.fixture(scope="module")
+def served(demo: Demo) -> Iterator[Served]:
+    ports = _free_port(), _free_port()
+    process = _up(demo.home, ports)
     yield Served(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
-    for port in ports:
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, "something is still serving"
+    assert not any(_is_serving(port) for port in ports), "something is still serving"
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +162,17 @@ def test_a_foreign_page_cannot_launch(served: Served) -> None:
     url = f"{served.ui}/graphql?query=%7Bversion%7D"
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(url)
+
+
+def test_a_killed_factory_leaves_nothing_serving(tmp_path: Path) -> None:
+    ports = _free_port(), _free_port()
+    process = _up(tmp_path / "home", ports)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while any(_is_serving(port) for port in ports):
+        assert time.monotonic() < deadline, "something is still serving"
+        time.sleep(0.2)
 
 
 def _runs(served: Served) -> list[tuple[str, str]]:

@@ -1,12 +1,16 @@
 """What a person gets for a mistake: one line that helps, exit code 2, and nothing changed."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from factory_resources.home import Home
+from factory_resources.registry import Registry
 from tests.e2e.conftest import Factory, command
 
 _DEFS = """\
@@ -95,9 +99,6 @@ def test_debug_shows_the_traceback(factory: Factory) -> None:
 
 
 def test_gates_refuse_and_the_old_champion_stays(apples: Factory, tmp_path: Path) -> None:
-    from factory_resources.home import Home
-    from factory_resources.registry import Registry
-
     first = apples("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
     file = tmp_path / "defs" / "apples" / "defs.yaml"
@@ -108,23 +109,54 @@ def test_gates_refuse_and_the_old_champion_stays(apples: Factory, tmp_path: Path
     assert Registry(Home(tmp_path / "home")).champion("apples") == 1
 
 
+def _start(tmp_path: Path) -> "subprocess.Popen[bytes]":
+    home, defs = str(tmp_path / "home"), str(tmp_path / "defs")
+    return subprocess.Popen(
+        [sys.executable, "-m", "factory_assets.cli", "run", "apples"],
+        env={**os.environ, "FACTORY_HOME": home, "FACTORY_DEFS": defs},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _started(tmp_path: Path) -> "subprocess.Popen[bytes]":
+    """A run that has cleaned its rows and is about to split them and train."""
+    _declare(tmp_path)
+    process = _start(tmp_path)
+    while not (tmp_path / "home" / "records" / "apples" / "clean.json").exists():
+        assert process.poll() is None
+    return process
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_the_next_run_is_whole(tmp_path: Path) -> None:
-    _declare(tmp_path)
     home = tmp_path / "home"
-    environment = {
-        **os.environ,
-        "FACTORY_HOME": str(home),
-        "FACTORY_DEFS": str(tmp_path / "defs"),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "factory_assets.cli", "run", "apples"], env=environment
-    )
-    while not (home / "records" / "apples" / "clean.json").exists():
-        assert process.poll() is None
+    process = _started(tmp_path)
     process.kill()
     process.wait()
     factory = command(home, FACTORY_DEFS=str(tmp_path / "defs"))
     done = factory("run", "apples")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("reused") >= 2
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        statuses = sorted(run.status.value for run in instance.get_runs())
+    assert statuses == ["FAILURE", "SUCCESS"]
+
+
+@pytest.mark.slow
+def test_interrupted_is_one_line(tmp_path: Path) -> None:
+    process = _started(tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.decode().strip() == "interrupted; what was finished is kept, run it again"
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
+    _declare(tmp_path)
+    both = [_start(tmp_path) for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum(out.decode().count("reused") for out, _ in outputs) >= 6
+    assert Registry(Home(tmp_path / "home")).champion("apples") == 1

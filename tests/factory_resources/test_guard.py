@@ -52,6 +52,8 @@ def test_own_page_may_read_and_write(port: int) -> None:
 def test_page_may_load_nothing_from_elsewhere(port: int) -> None:
     assert _ask(port, "GET", "/")[2] == POLICY
     assert "http" not in POLICY
+    allowed = POLICY.partition("connect-src ")[2].partition(";")[0].split()
+    assert allowed == ["'self'", "ws://127.0.0.1:*", "ws://localhost:*"]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,8 @@ def test_page_may_load_nothing_from_elsewhere(port: int) -> None:
         ("GET", "/graphql?query=mutation{launchRun}", {}),
         ("GET", "/graphql/?query=mutation{launchRun}", {}),
         ("HEAD", "/graphql?query={version}", {}),
+        ("GET", "/graphql?%71uery=mutation{launchRun}", {}),
+        ("GET", "/graphql?q&%71%75ery=mutation{launchRun}", {"Sec_Fetch_Site": "cross-site"}),
     ],
 )
 def test_refused(port: int, method: str, path: str, headers: dict[str, str]) -> None:

@@ -31,12 +31,14 @@ def test_found_by_key(home: Home) -> None:
 
 def test_older_record_becomes_the_latest_again(home: Home) -> None:
     records = Records(home)
-    records.save(_record("a"))
-    records.save(_record("b"))
+    for key, run in (("a", "1"), ("b", "2")):
+        records.save(_record(key))
+        records.point(_record(key), run)
     assert records.latest("p", "clean") == _record("b")
-    records.point(_record("a"))
+    records.point(_record("a"), "3")
     assert records.latest("p", "clean") == _record("a")
     assert records.find("p", "clean", "b") is not None
+    assert [records.used("p", run) for run in "123"] == [{"clean": k} for k in "aba"]
 
 
 def test_damaged_record_says_what_to_do(home: Home) -> None:

@@ -72,3 +72,27 @@ def test_refused(values: Any, train: Any, says: str) -> None:
 def test_missing_column_lists_the_others() -> None:
     with pytest.raises(DataError, match=r"no target column 'y'; train\.target may be one of a, b"):
         fit_target(pipeline(Path(), {"kind": "linear"}), pa.table({"a": [1], "b": [2]}))
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "classes"),
+    [
+        (["ok"] * 7 + ["late"] * 3, None, ("ok", "late")),
+        (["late"] * 7 + ["ok"] * 3, None, ("late", "ok")),
+        (["a", "b"] * 5, None, ("a", "b")),
+        ([1] * 7 + [0] * 3, None, ("0", "1")),
+        ([True] * 7 + [False] * 3, None, ("false", "true")),
+        (["ok"] * 7 + ["late"] * 3, "ok", ("late", "ok")),
+        ([0, 1] * 5, 0, ("1", "0")),
+        ([True, False] * 5, False, ("true", "false")),
+    ],
+)
+def test_the_positive_class_is_declared_or_the_rarer(
+    values: list[object], positive: object, classes: tuple[str, ...]
+) -> None:
+    assert fitted(values, positive=positive).classes == classes
+
+
+def test_an_unknown_positive_class_is_told() -> None:
+    with pytest.raises(DataError, match=r"'lat' is no class of target 'y'.*late and ok"):
+        fitted(["ok", "late"], positive="lat")
