@@ -60,7 +60,7 @@ def _exact(share: float, n: int) -> int:
 
 
 @QUICK
-@given(n=st.integers(10, 300), shares=SHARES, seed=st.integers(0, 9))
+@given(n=st.integers(60, 300), shares=SHARES, seed=st.integers(0, 9))
 def test_random_parts_are_disjoint_complete_and_exact(
     n: int, shares: tuple[float, float], seed: int
 ) -> None:
