@@ -80,6 +80,17 @@ class Home:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait until no other process or thread holds the lock of that name, and hold it."""
+        from filelock import FileLock
+
+        folder = self.tmp / "locks"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / name):
+            yield
+
     def write_atomic(self, path: Path, content: bytes) -> None:
         """Readers see the old content or the new, also after a power cut."""
         with storage_errors(path):

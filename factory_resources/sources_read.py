@@ -1,6 +1,6 @@
 """Every kind of source as one kind: a Parquet file whose row number is the record's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ class Raw:
     path: Path
     name: str
     sha256: str
-    label: str | None
+    labels: Mapping[str, str]
+    """Columns that hold the same value in every row, such as the site."""
     rows: int
     columns: Columns
     format: Format | None
@@ -41,16 +42,18 @@ def read_file(
     declared: Format | None = None,
     member: str | None = None,
     rules: TextRules,
+    digest: str | None = None,
 ) -> Raw:
     """Bring one file into the common form; Parquet is left where it is.
 
     Args:
+        digest: the SHA-256 of the file, where it is known.
         scratch: an empty folder of this file's own.
 
     Raises:
         SourceError: whatever is wrong with the file, in one line.
     """
-    digest = sha256_of(file.path, file.name)
+    digest = digest or sha256_of(file.path, file.name)
     path, name = file.path, file.name
     kind, packing = format_of(str(path), declared)
     if packing == "zip":
@@ -72,7 +75,7 @@ def read_file(
             columns = to_parquet(connection, path, name, rules, target)
             path = target
         rows = _count(connection, path, name)
-    return Raw(path, name, digest, file.label, rows, columns, kind)
+    return Raw(path, name, digest, {}, rows, columns, kind)
 
 
 def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> Raw:
@@ -103,7 +106,7 @@ def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> Raw:
         ) from error
     with sealed(read=[], write=scratch) as connection:
         columns = parquet_columns(connection, target, name)
-    return Raw(target, name, _content_digest(plain), None, plain.num_rows, columns, None)
+    return Raw(target, name, _content_digest(plain), {}, plain.num_rows, columns, None)
 
 
 def _content_digest(table: "pyarrow.Table") -> str:
@@ -132,6 +135,14 @@ def _content_digest(table: "pyarrow.Table") -> str:
 def parquet(path: Path) -> str:
     """The table expression that reads exactly this Parquet file, and adds nothing of its path."""
     return f"read_parquet({literal(str(path))}, hive_partitioning=false)"
+
+
+def numbered(paths: Sequence[Path]) -> str:
+    """A query for the rows of a snapshot's files, with their place among all as `_order`."""
+    files = ", ".join(literal(str(path)) for path in paths)
+    # Above any row number of one file, and in the order of the files.
+    order = "file_row_number" if len(paths) == 1 else "file_index * 1099511627776 + file_row_number"
+    return f"SELECT *, {order} AS _order FROM read_parquet([{files}], hive_partitioning=false)"
 
 
 def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Columns:

@@ -1,44 +1,20 @@
-"""Immutable snapshots of tables: DuckDB's Parquet files, committed to a Delta Lake log."""
+"""Writing snapshots: DuckDB writes the Parquet files, and the table's log comes to name them."""
 
-import json
 import os
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
-
+from factory_resources.delta_log import publish
 from factory_resources.engine import engine_errors, identifier, literal
-from factory_resources.errors import ExpressionError, StorageError
+from factory_resources.errors import ExpressionError
 from factory_resources.home import Home, storage_errors
+from factory_resources.snapshot import Snapshot, TableFile
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow
-
-
-class Snapshot(BaseModel):
-    """One version of a table. Its path is below the home's tables, so a home can be moved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    table: str
-    """The table's folder, `<pipeline>/<name>`."""
-    data_version: str
-    """SHA-256 of the Parquet file."""
-    file: str
-    """The Parquet file's name in the table's folder."""
-    rows: int
-    bytes: int
-    columns: dict[str, str]
-    """Column to DuckDB type, in order, identity columns included."""
-
-    def path(self, home: Home) -> Path:
-        return home.tables / self.table / self.file
 
 
 @dataclass(frozen=True)
@@ -89,10 +65,26 @@ def prepare(
     return Prepared(path, copied[0] if copied else 0, columns)
 
 
-def commit(prepared: Prepared, *, home: Home, table: str) -> Snapshot:
+def commit(prepared: Prepared, *, home: Home, table: str, partition: str | None = None) -> Snapshot:
     """Make the rows the newest version of `table`; the same bytes make no second version.
 
     A crash at any point leaves the table at its old version.
+
+    Args:
+        partition: the partition whose rows they are; the others stay as they were.
+
+    Raises:
+        StorageError: the disk says no.
+    """
+    return publish(
+        Snapshot(table=table, files=(keep(prepared, home, table),), columns=prepared.columns),
+        home,
+        partition,
+    )
+
+
+def keep(prepared: Prepared, home: Home, table: str) -> TableFile:
+    """Move the rows to where the table's files are. No version names the file yet.
 
     Raises:
         StorageError: the disk says no.
@@ -101,51 +93,12 @@ def commit(prepared: Prepared, *, home: Home, table: str) -> Snapshot:
         with prepared.path.open("rb+") as file:
             digest = file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
-        snapshot = Snapshot(
-            table=table,
-            data_version=digest,
-            file=f"{digest}.parquet",
-            rows=prepared.rows,
-            bytes=prepared.path.stat().st_size,
-            columns=prepared.columns,
-        )
-        path = snapshot.path(home)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = TableFile(sha256=digest, rows=prepared.rows, bytes=prepared.path.stat().st_size)
+        folder = home.tables / table
+        folder.mkdir(parents=True, exist_ok=True)
         # A file that no log names yet is invisible, so the move before the commit is safe.
-        os.replace(prepared.path, path)
-    _log(snapshot, path)
-    return snapshot
-
-
-def read_arrow(
-    snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
-) -> "pyarrow.Table":
-    """The rows in stored order; `columns` picks and orders.
-
-    Raises:
-        StorageError: when the file is gone or damaged.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    path = snapshot.path(home)
-    try:
-        # One file, never a data set: names such as a=b in the path are no partitions.
-        return pyarrow.parquet.ParquetFile(path).read(
-            columns=None if columns is None else list(columns)
-        )
-    except (OSError, pyarrow.ArrowException) as error:
-        raise StorageError(
-            f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read ({error})",
-            where=str(path),
-            remedy="materialise the pipeline again",
-        ) from error
-
-
-def exists(snapshot: Snapshot, home: Home) -> bool:
-    """Whether the snapshot's file is there in its full length."""
-    path = snapshot.path(home)
-    return path.is_file() and path.stat().st_size == snapshot.bytes
+        os.replace(prepared.path, folder / kept.name)
+    return kept
 
 
 _TYPES = {
@@ -180,40 +133,3 @@ def _stored_type(name: str, kind: str, table: str) -> str:
             remedy="make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)",
         )
     return stored
-
-
-def _log(snapshot: Snapshot, path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-    from deltalake import CommitProperties, DeltaTable, Schema
-    from deltalake.exceptions import DeltaError
-    from deltalake.transaction import AddAction, create_table_with_add_actions
-
-    add = AddAction(
-        path=snapshot.file,
-        size=snapshot.bytes,
-        partition_values={},
-        modification_time=int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps({"numRecords": snapshot.rows}),
-    )
-    properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
-    try:
-        # Whether a column can be null changes with the rows; the schema of the table does not.
-        fields = [field.with_nullable(True) for field in pyarrow.parquet.read_schema(path)]
-        schema = Schema.from_arrow(pyarrow.schema(fields))
-        folder = str(path.parent)
-        if not DeltaTable.is_deltatable(folder):
-            create_table_with_add_actions(folder, schema, [add], commit_properties=properties)
-            return
-        delta = DeltaTable(folder)
-        if [Path(uri).name for uri in delta.file_uris()] != [snapshot.file]:
-            delta.create_write_transaction(
-                [add], mode="overwrite", schema=schema, commit_properties=properties
-            )
-    except (DeltaError, OSError) as error:
-        raise StorageError(
-            f"cannot record version {snapshot.data_version[:12]} ({error})",
-            where=str(path.parent),
-            remedy="free space or make the folder writable; if another run writes it, run again",
-        ) from error

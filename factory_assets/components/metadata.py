@@ -12,7 +12,7 @@ from factory_assets.components import words
 from factory_assets.spec import Pipeline
 from factory_assets.stages.runner import Call, Outcome, Stage
 from factory_assets.stages.values import Candidate, Champion, Cleaned, Ingested, Parts, Verdict
-from factory_resources.tables import Snapshot
+from factory_resources.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 
@@ -80,7 +80,8 @@ def _table(call: Call, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/row_count": snapshot.rows,
-        "dagster/uri": str(snapshot.path(call.home)),
+        "dagster/uri": str(call.home.tables / snapshot.table),
+        "data version": snapshot.data_version,
         "size [MB]": snapshot.bytes / 1e6,
         "preview": dg.MetadataValue.md(words.preview(call.pipeline, snapshot, call.home)),
     }

@@ -12,7 +12,7 @@ from factory_assets.stages.runner import Call
 from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Verdict
 from factory_resources.home import Home
 from factory_resources.records import Records
-from factory_resources.tables import Snapshot
+from factory_resources.snapshot import Snapshot
 
 _ROWS = 8
 _COLUMNS = 24
@@ -74,7 +74,7 @@ def _kept_preview(snapshot: Snapshot, home: Home, columns: list[str]) -> str:
 def _first_rows(snapshot: Snapshot, home: Home, columns: list[str]) -> list[list[Any]]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(snapshot.path(home)) as file:
+    with pq.ParquetFile(snapshot.paths(home)[0]) as file:
         batch = next(file.iter_batches(batch_size=_ROWS, columns=columns), None)
     return [] if batch is None else [[row[c] for c in columns] for row in batch.to_pylist()]
 
@@ -90,7 +90,7 @@ def quarantine(
 
 
 def sources(files: Sequence[SourceFile]) -> str:
-    rows = [(f.name, f.label, f.rows, f.sha256) for f in files]
+    rows = [(f.name, ", ".join(f.labels.values()), f.rows, f.sha256) for f in files]
     header = ("source", "label", "rows", "SHA-256")
     return "\n".join(
         [

@@ -10,7 +10,7 @@ from factory_assets.stages.target import Target
 from factory_assets.stages.train import fit
 from factory_assets.stages.values import Parts
 from factory_resources.home import Home
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from factory_assets.spec import Column, FileSource, Ingest
+from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_assets.stages.contract import (
     INFERRED,
@@ -35,7 +35,7 @@ class Checked:
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
-    label: str | None
+    labels: tuple[str, ...]
     ordered: bool
     """Whether a join broke the source's order, so that it must be restored."""
     ignored: tuple[str, ...]
@@ -49,13 +49,13 @@ class Checked:
         Raises:
             ContractError: a missing column, or a rule that does not fit its column's type.
         """
-        label = ingest.source.label if isinstance(ingest.source, FileSource) else None
+        labels = tuple(raws[0].labels)
         columns = ingest.contract or _all_columns(raws)
         _require_columns(columns, raws)
-        _require_distinct([c.name for c in columns] + ([label] if label else []))
+        _require_distinct([c.name for c in columns] + list(labels))
         types = _types(connection, ingest, columns, raws)
         union = " UNION ALL ".join(
-            _source_query(k, raw, ingest, columns, types, label) for k, raw in enumerate(raws)
+            _source_query(k, raw, ingest, columns, types) for k, raw in enumerate(raws)
         )
         connection.execute(f"CREATE TEMP VIEW checked AS {union}")
         rules = tuple(
@@ -65,7 +65,7 @@ class Checked:
         )
         read = {column.source_name for column in columns}
         ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
-        plain = cls(columns, rules, label, False, tuple(ignored))
+        plain = cls(columns, rules, labels, False, tuple(ignored))
         unique = [_unique(connection, plain, i) for i, c in enumerate(columns) if c.unique]
         return replace(plain, rules=rules + tuple(unique), ordered=bool(unique))
 
@@ -76,9 +76,9 @@ class Checked:
 
     def _query(self, prefix: str, where: str, extra: str = "") -> str:
         cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
-        label = [identifier(self.label)] if self.label else []
+        labels = [identifier(name) for name in self.labels]
         order = " ORDER BY _source, _row" if self.ordered else ""
-        selected = ", ".join([*cells, *label, "_file", "_row"])
+        selected = ", ".join([*cells, *labels, "_file", "_row"])
         return f"SELECT {selected}{extra} FROM checked WHERE {where}{order}"
 
     @property
@@ -215,7 +215,6 @@ def _source_query(
     ingest: Ingest,
     columns: Sequence[Column],
     types: Sequence[ColumnType],
-    label: str | None,
 ) -> str:
     texts, values, cells = [], [], []
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
@@ -225,7 +224,7 @@ def _source_query(
         texts.append(f"CAST({cell} AS VARCHAR) AS x{i}")
         values.append(f"{typed(f'p{i}', kind, wanted)} AS v{i}")
         cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
-    labelled = [f"{literal(raw.label or '')} AS {identifier(label)}"] if label else []
+    labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
     identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{number} AS _source"]
     inner = f"SELECT {', '.join(texts)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
     middle = f"SELECT *, {', '.join(values)} FROM ({inner})"

@@ -15,7 +15,7 @@ from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.expressions import parse, suggestion
 from factory_resources.home import Home
-from factory_resources.sources_read import parquet
+from factory_resources.sources_read import numbered
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
@@ -32,15 +32,13 @@ def clean(pipeline: Pipeline, ingested: Ingested, home: Home) -> Cleaned:
     """
     where = f"{pipeline.name}/clean"
     plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
-    source = ingested.snapshot.path(home)
+    source = ingested.snapshot.paths(home)
     with (
         home.scratch() as scratch,
-        sealed(read=[source], write=scratch) as connection,
+        sealed(read=source, write=scratch) as connection,
         engine_errors(where),
     ):
-        connection.execute(
-            f"CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order FROM {parquet(source)}"
-        )
+        connection.execute(f"CREATE TEMP VIEW source AS {numbered(source)}")
         plan.bind(connection)
         counts = plan.counts(connection)
         broken: Prepared | None = None

@@ -16,7 +16,7 @@ from factory_assets.stages.served import DIGEST_TAG, FILE, FOLDER, ServedModel
 from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home import Home
-from factory_resources.tables import Snapshot, read_arrow
+from factory_resources.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from factory_assets.stages.metrics import Scored
 from factory_assets.stages.rival import score_rival
 from factory_assets.stages.values import Candidate, GateResult, Parts, Slice, Verdict
 from factory_resources.home import Home
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 
 
 def evaluate(

@@ -4,32 +4,37 @@ Every row of the snapshot carries `_file`, the SHA-256 of its source file, and `
 its record in that file, from 1; rows keep the source's order.
 """
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from hashlib import sha256
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.spec import FileSource, Pipeline, PythonSource
+from factory_assets.spec import Pipeline
 from factory_assets.stages.checked import Checked
-from factory_assets.stages.reference import load_object
+from factory_assets.stages.fetch import Found, find, told_where
 from factory_assets.stages.values import Ingested, SourceFile
 from factory_resources.engine import engine_errors, sealed
-from factory_resources.errors import ContractError, FactoryError, SourceError
+from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
-from factory_resources.sources import digests, expand_all, find_files
-from factory_resources.sources_read import Raw, read_file, read_table
-from factory_resources.sources_text import TextRules
+from factory_resources.sources_read import Raw
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow
 
 
 def ingest(pipeline: Pipeline, home: Home) -> Ingested:
-    """Read every source file and store the rows that keep the contract, and those that do not.
+    """Find the sources and ingest them; raises as `find` and `ingest_found` do."""
+    with home.scratch() as scratch:
+        return ingest_found(pipeline, find(pipeline, home, scratch), home, scratch)
+
+
+def ingest_found(pipeline: Pipeline, found: Sequence[Found], home: Home, scratch: Path) -> Ingested:
+    """Read every source and store the rows that keep the contract, and those that do not.
+
+    Args:
+        found: the sources, in the order of their rows.
+        scratch: a folder on the home's own file system.
 
     Raises:
         SourceError: the source cannot be read.
@@ -37,8 +42,8 @@ def ingest(pipeline: Pipeline, home: Home) -> Ingested:
             `max_quarantine` allows.
         StorageError: the disk says no.
     """
-    with _told_where(pipeline), home.scratch() as scratch:
-        raws = _read(pipeline, scratch)
+    with told_where(pipeline):
+        raws = _read(found, scratch)
         rows_read = sum(raw.rows for raw in raws)
         if not rows_read:
             raise SourceError(
@@ -65,7 +70,7 @@ def ingest(pipeline: Pipeline, home: Home) -> Ingested:
         snapshot=snapshot,
         quarantine=quarantine,
         sources=tuple(
-            SourceFile(name=raw.name, sha256=raw.sha256, rows=raw.rows, label=raw.label)
+            SourceFile(name=raw.name, sha256=raw.sha256, rows=raw.rows, labels=raw.labels)
             for raw in raws
         ),
         rows_read=rows_read,
@@ -74,87 +79,13 @@ def ingest(pipeline: Pipeline, home: Home) -> Ingested:
     )
 
 
-def ingest_key(pipeline: Pipeline, home: Home) -> str | None:
-    """Digest of what the source reads: bytes of files, labels, arguments; None where only calling
-    the source tells. The code of a Python source is not part of it.
-
-    Raises:
-        SourceError: a file is missing or unreadable.
-    """
-    source = pipeline.spec.ingest.source
-    with _told_where(pipeline):
-        if isinstance(source, FileSource):
-            patterns, arguments = source.files, None
-        elif source.reads is None:
-            return None
-        else:
-            patterns, arguments = source.reads, expand_all(source.args)
-        files = [
-            (file.label, digest) for file, digest in digests(find_files(patterns, pipeline.folder))
-        ]
-    content = json.dumps([files, arguments], sort_keys=True, default=str)
-    return sha256(content.encode()).hexdigest()
-
-
-@contextmanager
-def _told_where(pipeline: Pipeline) -> Iterator[None]:
-    """Name the pipeline in what went wrong."""
-    try:
-        yield
-    except FactoryError as error:
-        place = f"{pipeline.name}/ingest"
-        if not error.where.startswith(place):
-            error.where = f"{place}: {error.where}" if error.where else place
-        raise
-
-
-def _read(pipeline: Pipeline, scratch: Path) -> list[Raw]:
-    source = pipeline.spec.ingest.source
-    if isinstance(source, PythonSource):
-        return [_call(pipeline, source, scratch)]
-    rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
+def _read(found: Sequence[Found], scratch: Path) -> list[Raw]:
     raws = []
-    for number, file in enumerate(find_files(source.files, pipeline.folder)):
+    for number, source in enumerate(found):
         own = scratch / f"source_{number}"
         own.mkdir()
-        raws.append(read_file(file, own, declared=source.format, member=source.member, rules=rules))
+        raws.append(replace(source.read(own), labels=source.labels))
     return raws
-
-
-def _call(pipeline: Pipeline, source: PythonSource, scratch: Path) -> Raw:
-    function = load_object(source.python, pipeline.folder)
-    try:
-        result = function(**expand_all(source.args))
-    except FactoryError:
-        raise
-    except Exception as error:
-        raise SourceError(
-            f"failed with {type(error).__name__}: {error}",
-            where=source.python,
-            remedy="correct the function or source.args",
-        ) from error
-    return read_table(_as_table(result, source.python), source.python, scratch)
-
-
-def _as_table(result: object, name: str) -> "pyarrow.Table":
-    import pyarrow
-
-    if isinstance(result, pyarrow.Table):
-        return result
-    if type(result).__module__.startswith("pandas") and hasattr(result, "columns"):
-        try:
-            return pyarrow.Table.from_pandas(result, preserve_index=False)
-        except (pyarrow.ArrowException, ValueError, TypeError) as error:
-            raise SourceError(
-                f"returned a frame with a column of mixed types ({error})",
-                where=name,
-                remedy="give each column one type",
-            ) from error
-    raise SourceError(
-        f"returned {type(result).__name__}",
-        where=name,
-        remedy="return a pandas DataFrame or a pyarrow Table",
-    )
 
 
 def _require_enough(

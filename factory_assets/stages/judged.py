@@ -12,7 +12,8 @@ from factory_resources.engine import sealed
 from factory_resources.errors import DataError
 from factory_resources.expressions import suggestion
 from factory_resources.home import Home
-from factory_resources.tables import Snapshot, write
+from factory_resources.snapshot import Snapshot
+from factory_resources.tables import write
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,7 @@ from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_r
 from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home import Home
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.served import ServedModel, load_champion
 from factory_resources.expressions import parse
 from factory_resources.home import Home
-from factory_resources.tables import Snapshot, read_arrow
+from factory_resources.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

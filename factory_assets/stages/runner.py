@@ -26,9 +26,9 @@ from factory_assets.stages.values import (
     Verdict,
 )
 from factory_resources.errors import DataError
-from factory_resources.home import Home, storage_errors
+from factory_resources.home import Home
 from factory_resources.records import Record, Records
-from factory_resources.tables import Snapshot
+from factory_resources.snapshot import Snapshot, exists
 
 if TYPE_CHECKING:
     from factory_resources.registry import Registry
@@ -51,6 +51,7 @@ UPSTREAM: Mapping[Stage, tuple[Stage, ...]] = {
     "evaluate": ("split", "train"),
     "deploy": ("split", "train", "evaluate"),
 }
+Inputs = Mapping[Stage, Value]
 V = TypeVar("V", bound=Value)
 
 
@@ -82,29 +83,36 @@ def run_stage(call: Call) -> Outcome:
     Raises:
         FactoryError: whatever the stage says of the user's data or declaration.
     """
-    from filelock import FileLock
-
-    folder = call.home.tmp / "locks"
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     # A second run of the same pipeline waits, and then finds what the first has computed.
-    with FileLock(folder / f"{call.pipeline.name}.{call.stage}"):
+    with call.home.lock(f"{call.pipeline.name}.{call.stage}"):
         return _run_alone(call)
 
 
 def _run_alone(call: Call) -> Outcome:
+    if call.stage != "ingest":
+        return _settle(call, lambda inputs: _compute(call, inputs))
+    from factory_assets.stages.fetch import find, sources_key
+    from factory_assets.stages.ingest import ingest_found
+
+    with call.home.scratch() as scratch:
+        found = find(call.pipeline, call.home, scratch)
+        return _settle(
+            call,
+            lambda _: ingest_found(call.pipeline, found, call.home, scratch),
+            sources_key(found),
+        )
+
+
+def _settle(call: Call, compute: Callable[[Inputs], Value], source: str | None = None) -> Outcome:
     records = Records(call.home)
     inputs = {stage: _latest(records, call, stage) for stage in UPSTREAM[call.stage]}
-    key = stage_key(call, inputs)
-    if call.reuse and key and (record := _reusable(call, key)):
+    key = stage_key(call, inputs, source)
+    if call.reuse and (record := _reusable(call, key)):
         records.point(record, call.run_id)
         return Outcome(VALUES[call.stage].model_validate(record.value), record, reused=True)
     gc.enable()
     started = time.perf_counter()
-    value = _compute(call, inputs)
-    # A source that only tells its content by being read is known by that content.
-    key = key or stage_key(call, inputs, content=value.data_version)
-    assert key is not None
+    value = compute(inputs)
     record = Record(
         pipeline=call.pipeline.name,
         stage=call.stage,
@@ -121,25 +129,20 @@ def _run_alone(call: Call) -> Outcome:
     return Outcome(value, record, reused=False)
 
 
-def stage_key(call: Call, inputs: Mapping[Stage, Value], content: str | None = None) -> str | None:
-    """Digest of everything that could change the result, or None where only computing tells.
+def stage_key(call: Call, inputs: Inputs, source: str | None) -> str:
+    """Digest of everything that could change the result.
 
     Args:
         call: what is asked for.
         inputs: the upstream values by stage.
-        content: for a source without a digest of its own, the data version that it yielded.
+        source: of ingest, the digest of what its sources hold.
     """
     parts: dict[str, Any] = {
         "code": code.stage_code(call.stage),
         "spec": _spec_part(call),
         "inputs": {stage: value.data_version for stage, value in inputs.items()},
+        "source": source,
     }
-    if call.stage == "ingest":
-        from factory_assets.stages.ingest import ingest_key
-
-        parts["source"] = ingest_key(call.pipeline, call.home) or content
-        if parts["source"] is None:
-            return None
     if call.stage == "evaluate":
         parts["champion"] = _rival(call, _as(Candidate, inputs["train"]))
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -202,7 +205,7 @@ def _reusable(call: Call, key: str) -> Record | None:
         return None
     value = VALUES[call.stage].model_validate(record.value)
     tables = [v for v in dict(value).values() if isinstance(v, Snapshot)]
-    whole = all(_is_whole(snapshot, call.home) for snapshot in tables)
+    whole = all(exists(snapshot, call.home) for snapshot in tables)
     if isinstance(value, Champion):
         whole = _registry(call).champion(value.model) == value.version
     elif isinstance(value, Candidate):
@@ -210,11 +213,6 @@ def _reusable(call: Call, key: str) -> Record | None:
     elif isinstance(value, Verdict):
         whole = whole and all((call.home.pictures / p).is_file() for p in value.pictures.values())
     return record if whole else None
-
-
-def _is_whole(snapshot: Snapshot, home: Home) -> bool:
-    path = snapshot.path(home)
-    return path.is_file() and path.stat().st_size == snapshot.bytes
 
 
 def _rival(call: Call, candidate: Candidate) -> int | None:
@@ -239,13 +237,9 @@ def _as(kind: type[V], value: Value) -> V:
     return value
 
 
-def _compute(call: Call, inputs: Mapping[Stage, Value]) -> Value:
+def _compute(call: Call, inputs: Inputs) -> Value:
     pipeline, home = call.pipeline, call.home
     match call.stage:
-        case "ingest":
-            from factory_assets.stages.ingest import ingest
-
-            return ingest(pipeline, home)
         case "clean":
             from factory_assets.stages.clean import clean
 
@@ -271,9 +265,11 @@ def _compute(call: Call, inputs: Mapping[Stage, Value]) -> Value:
             verdict = _as(Verdict, inputs["evaluate"])
             candidate = _as(Candidate, inputs["train"])
             return deploy(pipeline, _as(Parts, inputs["split"]), candidate, verdict, home)
+        case _:
+            raise TypeError(f"{call.stage} is not computed from inputs alone")
 
 
-def _lineage(call: Call, inputs: Mapping[Stage, Value]) -> dict[str, str]:
+def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
     """The tags that lead from a model version back to its run, its data and its code."""
     records = Records(call.home)
     before: tuple[Stage, ...] = ("ingest", "clean")

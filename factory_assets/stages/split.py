@@ -12,7 +12,7 @@ from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError
 from factory_resources.expressions import suggestion
 from factory_resources.home import Home
-from factory_resources.sources_read import parquet
+from factory_resources.sources_read import numbered
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
@@ -31,15 +31,13 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
     """
     rule, target, where = pipeline.spec.split, pipeline.spec.train.target, f"{pipeline.name}/split"
     _require_columns(rule, target, tuple(cleaned.snapshot.columns), where)
-    source = cleaned.snapshot.path(home)
+    source = cleaned.snapshot.paths(home)
     with (
         home.scratch() as scratch,
-        sealed(read=[source], write=scratch) as connection,
+        sealed(read=source, write=scratch) as connection,
         engine_errors(where, DataError, "correct the split"),
     ):
-        connection.execute(
-            f"CREATE TEMP VIEW source AS SELECT *, file_row_number AS _order FROM {parquet(source)}"
-        )
+        connection.execute(f"CREATE TEMP VIEW source AS {numbered(source)}")
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")

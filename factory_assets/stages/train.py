@@ -19,7 +19,7 @@ from factory_assets.stages.target import Target, fit_target
 from factory_assets.stages.values import Candidate, Epoch, Parts
 from factory_resources.errors import DataError
 from factory_resources.home import Home
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,7 +205,7 @@ def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> 
         }
     )
     for context, part in (("training", parts.train), ("validation", parts.validation)):
-        run.log_dataset(part.table, part.data_version, f"{part.table}/{part.file}", context)
+        run.log_dataset(part.table, part.data_version, part.table, context)
     epochs = [
         (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
         for e in fitted.history

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pydantic import BaseModel, ConfigDict
 
 from factory_assets.spec.train import Task
-from factory_resources.tables import Snapshot
+from factory_resources.snapshot import Snapshot
 
 
 class Value(BaseModel):
@@ -28,7 +28,8 @@ class SourceFile(Value):
     """As declared, with the home's and the user's folders left out."""
     sha256: str
     rows: int
-    label: str | None = None
+    labels: dict[str, str] = {}
+    """Columns that hold the same value in each of its rows."""
 
 
 class Ingested(Value):

@@ -20,7 +20,7 @@ from factory_assets.stages.runner import STAGES, Call, run_stage
 from factory_assets.stages.values import Champion, Cleaned, Ingested, Parts, Verdict
 from factory_resources.home import PROJECT, Home
 from factory_resources.instance import prepare
-from factory_resources.tables import Snapshot, read_arrow
+from factory_resources.snapshot import Snapshot, read_arrow
 
 FOLDER = PROJECT / "examples"
 EXAMPLES = ("ai4i", "heart", "readmission", "turbofan")
@@ -182,7 +182,7 @@ def test_turbofan_labels_and_windows_are_those_of_each_engine(run: Run, real_dat
 @pytest.mark.slow
 def test_heart_tells_its_hospitals_apart_and_what_was_not_measured(run: Run) -> None:
     made = run("heart")
-    assert {source.label: source.rows for source in made.ingested.sources} == {
+    assert {source.labels["site"]: source.rows for source in made.ingested.sources} == {
         "cleveland": 303,
         "hungary": 294,
         "switzerland": 123,
@@ -227,7 +227,7 @@ def test_scores_a_raw_file_as_it_was_judged(
     output = "prediction" if name == "turbofan" else "p_1"
     judged = read_arrow(made.verdict.predictions, made.home, ["_file", "_row", output]).to_pandas()
     if name == "heart":
-        digest = {source.label: source.sha256 for source in made.ingested.sources}["va"]
+        digest = {source.labels["site"]: source.sha256 for source in made.ingested.sources}["va"]
         judged = judged[judged["_file"] == digest]
     scored = predict(made.pipeline, file, made.home).to_pandas().set_index("_row")
     column = output if name == "turbofan" else f"p_{made.verdict.candidate.classes[1]}"

@@ -18,12 +18,14 @@ from factory_assets.stages.values import (
     Value,
     Verdict,
 )
-from factory_resources.tables import Snapshot
+from factory_resources.snapshot import Snapshot, TableFile
 
 
 def snapshot(rows: int) -> Snapshot:
     return Snapshot(
-        table="p/t", data_version="d", file="d.parquet", rows=rows, bytes=1, columns={"a": "BIGINT"}
+        table="p/t",
+        files=(TableFile(sha256="d", rows=rows, bytes=1),),
+        columns={"a": "BIGINT"},
     )
 
 

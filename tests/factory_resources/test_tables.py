@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from factory_resources import tables
+from factory_resources import delta_log
 from factory_resources.engine import sealed
 from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.home import Home
-from factory_resources.tables import Snapshot, exists, read_arrow, write
+from factory_resources.snapshot import Snapshot, exists, read_arrow
+from factory_resources.tables import write
 
 
 def _write(home: Home, query: str, table: str = "p/t") -> Snapshot:
@@ -25,14 +26,14 @@ def _log(home: Home) -> DeltaTable:
 
 def test_a_snapshot_is_named_by_its_content(home: Home) -> None:
     snapshot = _write(home, "SELECT i AS a, 'x' || i AS b FROM range(3) t(i)")
-    path = snapshot.path(home)
+    path = snapshot.paths(home)[0]
     assert snapshot.data_version == sha256(path.read_bytes()).hexdigest()
     assert path.name == f"{snapshot.data_version}.parquet"
     assert (snapshot.rows, snapshot.bytes) == (3, path.stat().st_size)
     assert snapshot.columns == {"a": "BIGINT", "b": "VARCHAR"}
     assert exists(snapshot, home)
     assert read_arrow(snapshot, home, ["b"]).to_pydict() == {"b": ["x0", "x1", "x2"]}
-    assert [*home.tmp.iterdir()] == []
+    assert [p.name for p in home.tmp.iterdir()] == ["locks"]
 
 
 def test_versions_follow_content_and_time_travels(home: Home) -> None:
@@ -44,12 +45,12 @@ def test_versions_follow_content_and_time_travels(home: Home) -> None:
         two.data_version,
         one.data_version,
     ]
-    assert [Path(uri).name for uri in log.file_uris()] == [two.file]
+    assert [Path(uri).name for uri in log.file_uris()] == [two.files[0].name]
     assert read_arrow(one, home).to_pydict() == {"a": [1]}
     log.load_as_version(0)
-    assert [Path(uri).name for uri in log.file_uris()] == [one.file]
+    assert [Path(uri).name for uri in log.file_uris()] == [one.files[0].name]
     assert _write(home, "SELECT 1 AS a") == one
-    assert [Path(uri).name for uri in _log(home).file_uris()] == [one.file]
+    assert [Path(uri).name for uri in _log(home).file_uris()] == [one.files[0].name]
 
 
 def test_a_home_can_be_moved(home: Home, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_order_is_kept_over_many_row_groups(home: Home) -> None:
     assert found == [i for i in range(600_000) if i % 3 > 0]
 
 
-@pytest.mark.parametrize("moment", ["os.replace", "factory_resources.tables._log"])
+@pytest.mark.parametrize("moment", ["os.replace", "factory_resources.delta_log._log"])
 def test_a_crash_shows_the_old_version(
     moment: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,10 +110,10 @@ def test_a_crash_shows_the_old_version(
         patch.setattr(moment, _interrupt)
         with pytest.raises(KeyboardInterrupt):
             _write(home, "SELECT 2 AS a")
-    assert [Path(uri).name for uri in _log(home).file_uris()] == [old.file]
+    assert [Path(uri).name for uri in _log(home).file_uris()] == [old.files[0].name]
     assert read_arrow(old, home).to_pydict() == {"a": [1]}
     new = _write(home, "SELECT 2 AS a")
-    assert [Path(uri).name for uri in _log(home).file_uris()] == [new.file]
+    assert [Path(uri).name for uri in _log(home).file_uris()] == [new.files[0].name]
 
 
 def _interrupt(*_: object) -> None:
@@ -121,7 +122,7 @@ def _interrupt(*_: object) -> None:
 
 def test_a_missing_or_damaged_file_is_told(home: Home) -> None:
     snapshot = _write(home, "SELECT 1 AS a")
-    path = snapshot.path(home)
+    path = snapshot.paths(home)[0]
     path.write_bytes(path.read_bytes()[:100])
     assert not exists(snapshot, home)
     with pytest.raises(StorageError, match="cannot be read"):
@@ -133,7 +134,7 @@ def test_a_missing_or_damaged_file_is_told(home: Home) -> None:
 
 def test_a_log_that_cannot_be_written_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(home, "SELECT 1 AS a")
-    monkeypatch.setattr(tables.time, "time", lambda: 0)
+    monkeypatch.setattr(delta_log.time, "time", lambda: 0)
     (home.tables / "p" / "t" / "_delta_log" / "00000000000000000000.json").write_text("{broken")
     with pytest.raises(StorageError, match="cannot record version"):
         _write(home, "SELECT 2 AS a")

@@ -14,7 +14,7 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.reference import load_object
 from factory_assets.stages.split import split
 from factory_resources.home import PROJECT, Home
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 
 DEFS = PROJECT / "factory_assets" / "defs"
 

@@ -12,7 +12,7 @@ from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
 from factory_resources.home import Home
-from factory_resources.tables import Snapshot, read_arrow
+from factory_resources.snapshot import Snapshot, TableFile, read_arrow
 
 TASKS = ("binary", "multiclass", "regression")
 KINDS: dict[str, dict[str, Any]] = {
@@ -78,10 +78,13 @@ def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
     (folder / "new.parquet").rename(folder / f"{digest}.parquet")
     return Snapshot(
         table=f"p/{name}",
-        data_version=digest,
-        file=f"{digest}.parquet",
-        rows=table.num_rows,
-        bytes=(folder / f"{digest}.parquet").stat().st_size,
+        files=(
+            TableFile(
+                sha256=digest,
+                rows=table.num_rows,
+                bytes=(folder / f"{digest}.parquet").stat().st_size,
+            ),
+        ),
         columns={field.name: str(field.type) for field in table.schema},
     )
 

@@ -21,7 +21,7 @@ from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home import PROJECT, Home
 from factory_resources.registry import Registry
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, verdict
 
 pytestmark = pytest.mark.slow

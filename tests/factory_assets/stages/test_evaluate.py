@@ -25,7 +25,7 @@ from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
 from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
 from factory_resources.home import Home
 from factory_resources.registry import Registry
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow
@@ -300,7 +300,7 @@ def test_last_judges_one_row_a_unit(weights: Case) -> None:
 
 def test_train_opens_no_test_row_and_evaluate_does(tmp_path: Path, home: Home) -> None:
     case = prepare(tmp_path / "pears", home, PEARS)
-    case.parts.test.path(home).unlink()
+    case.parts.test.paths(home)[0].unlink()
     again = train(case.pipeline, case.parts, home)
     assert again.digest == case.candidate.digest
     with pytest.raises(StorageError, match="cannot be read"):

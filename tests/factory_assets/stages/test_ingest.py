@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from factory_assets.stages.ingest import ingest, ingest_key
+from factory_assets.spec import Pipeline
+from factory_assets.stages.fetch import find, sources_key
+from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
@@ -135,7 +137,7 @@ def test_files_of_a_glob_and_labels_keep_their_order(tmp_path: Path, home: Home)
     result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
     assert column(result.snapshot, home, "site") == ["north", "north", "south", "south"]
     assert column(result.snapshot, home, "_row") == [1, 2, 1, 2]
-    assert [s.label for s in result.sources] == ["north", "south"]
+    assert [s.labels["site"] for s in result.sources] == ["north", "south"]
 
 
 def test_types_are_found_in_all_values(tmp_path: Path, home: Home) -> None:
@@ -317,17 +319,20 @@ def test_python_sources(tmp_path: Path, home: Home) -> None:
 
 
 def test_the_key_follows_bytes_labels_and_arguments(tmp_path: Path, home: Home) -> None:
+    def key(made: Pipeline) -> str:
+        with home.scratch() as scratch:
+            return sources_key(find(made, home, scratch))
+
     (tmp_path / "d.csv").write_text("y\n1\n")
     made = pipeline(tmp_path, files="d.csv")
-    first = ingest_key(made, home)
-    assert first == ingest_key(made, home)
+    first = key(made)
+    assert first == key(made)
     (tmp_path / "d.csv").write_text("y\n2\n")
-    assert ingest_key(made, home) != first
+    assert key(made) != first
     body = "def rows(**args): raise AssertionError('not called')\n"
-    assert ingest_key(_python(tmp_path, body), home) is None
-    none = ingest_key(_python(tmp_path, body, reads=[]), home)
-    other = ingest_key(_python(tmp_path, body, reads=[], args={"n": 1}), home)
-    file = ingest_key(_python(tmp_path, body, reads=["d.csv"]), home)
+    none = key(_python(tmp_path, body, reads=[]))
+    other = key(_python(tmp_path, body, reads=[], args={"n": 1}))
+    file = key(_python(tmp_path, body, reads=["d.csv"]))
     assert len({none, other, file}) == 3
 
 

@@ -16,7 +16,7 @@ from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
 from factory_resources.registry import Registry
-from factory_resources.tables import read_arrow
+from factory_resources.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, rows
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin"}

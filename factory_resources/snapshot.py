@@ -1,0 +1,112 @@
+"""What a snapshot is, and how its rows are read; nothing here writes one."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from factory_resources.errors import StorageError
+from factory_resources.home import Home
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class TableFile(BaseModel):
+    """One Parquet file of a snapshot, named by what is in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    rows: int
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.sha256}.parquet"
+
+
+class Snapshot(BaseModel):
+    """One version of a table. Its files are below the home's tables, so a home can be moved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: str
+    """The table's folder, `<pipeline>/<name>`."""
+    files: tuple[TableFile, ...]
+    """In the order of the rows."""
+    columns: dict[str, str]
+    """Column to DuckDB type, in order, identity columns included."""
+
+    @property
+    def data_version(self) -> str:
+        """SHA-256 of the file; of several, of their digests in order."""
+        digests = [file.sha256 for file in self.files]
+        return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    def paths(self, home: Home) -> list[Path]:
+        return [home.tables / self.table / file.name for file in self.files]
+
+
+def union(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """The rows of several snapshots of one table, in order, as one.
+
+    Raises:
+        StorageError: where their columns differ.
+    """
+    first = snapshots[0]
+    for other in snapshots[1:]:
+        if other.columns != first.columns:
+            changed = {*first.columns.items()} ^ {*other.columns.items()}
+            raise StorageError(
+                f"its parts have other columns ({', '.join(sorted(name for name, _ in changed))})",
+                where=first.table,
+                remedy="materialise the older partitions again",
+            )
+    files = tuple(file for snapshot in snapshots for file in snapshot.files)
+    return first.model_copy(update={"files": files})
+
+
+def read_arrow(
+    snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
+) -> "pyarrow.Table":
+    """The rows in stored order; `columns` picks and orders.
+
+    Raises:
+        StorageError: when the file is gone or damaged.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    names = None if columns is None else list(columns)
+    tables = []
+    for path in snapshot.paths(home):
+        try:
+            # File by file, never a data set: names such as a=b in the path are no partitions.
+            tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
+        except (OSError, pyarrow.ArrowException) as error:
+            raise StorageError(
+                f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read "
+                f"({error})",
+                where=str(path),
+                remedy="materialise the pipeline again",
+            ) from error
+    return pyarrow.concat_tables(tables)
+
+
+def exists(snapshot: Snapshot, home: Home) -> bool:
+    """Whether the snapshot's files are there in their full length."""
+    return all(
+        path.is_file() and path.stat().st_size == file.bytes
+        for path, file in zip(snapshot.paths(home), snapshot.files, strict=True)
+    )
