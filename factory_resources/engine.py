@@ -11,6 +11,9 @@ from factory_resources.errors import ExpressionError, FactoryError, StorageError
 if TYPE_CHECKING:
     import duckdb
 
+MEMORY = "2GB"
+"""The engine's limit where FACTORY_MEMORY sets none."""
+
 
 @contextmanager
 def sealed(
@@ -21,7 +24,7 @@ def sealed(
     Args:
         read: the source files.
         write: an existing folder; spilled data goes there too.
-        memory: limit such as `2GB`; by default FACTORY_MEMORY, else 2GB. Beyond it DuckDB spills.
+        memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
         threads: by default one a core, and never one alone.
 
     Raises:
@@ -29,7 +32,7 @@ def sealed(
     """
     import duckdb
 
-    limit = memory or os.environ.get("FACTORY_MEMORY") or "2GB"
+    limit = memory or os.environ.get("FACTORY_MEMORY") or MEMORY
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": limit,
         "temp_directory": str(write),

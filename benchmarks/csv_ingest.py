@@ -1,0 +1,88 @@
+"""Ingesting a large CSV file: the factory against bare DuckDB's `read_csv` into Parquet.
+
+    python -m benchmarks.csv_ingest [ROWS ...]
+    python -m benchmarks.csv_ingest SIDE FOLDER     (one side, in a process of its own)
+
+Both know the columns' types. The factory also takes the file's digest, holds every cell to the
+contract, gives each row its identity, and commits.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import Result, best, measure
+from benchmarks.readings import COLUMNS, generated, pipeline
+
+ROWS = 20_000_000
+SPEED_RATIO = 0.7
+_SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
+
+
+def run(rows: int = ROWS) -> list[Result]:
+    with tempfile.TemporaryDirectory() as name:
+        measure([*_COMMAND, "prepare", name], {"BENCHMARK_ROWS": str(rows)})
+        sides = best({side: [*_COMMAND, side, name] for side in ("bare", "factory")})
+    bare, factory = sides["bare"], sides["factory"]
+    if bare.output.splitlines()[-1] != factory.output.splitlines()[-1]:
+        raise RuntimeError(f"the sides keep other rows: {sides}")
+    speed = bare.wall / factory.wall
+    return [
+        Result(
+            f"CSV of {rows:,} rows ingested",
+            f"{speed:.2f}x the speed ({factory.wall:.1f} / {bare.wall:.1f} s), CPU "
+            f"{factory.cpu:.1f} / {bare.cpu:.1f} s, peak {factory.megabytes:,.0f} / "
+            f"{bare.megabytes:,.0f} MB",
+            f">= {SPEED_RATIO}x the speed",
+            speed >= SPEED_RATIO,
+        )
+    ]
+
+
+_COMMAND = [sys.executable, "-m", "benchmarks.csv_ingest"]
+
+
+def prepare(folder: Path) -> None:
+    import duckdb
+
+    query = f"SELECT * EXCLUDE (i) FROM ({generated(int(os.environ['BENCHMARK_ROWS']))})"
+    duckdb.execute(f"COPY ({query}) TO '{folder / 'readings.csv'}' (FORMAT csv)")
+
+
+def factory(folder: Path) -> int:
+    from factory_assets.stages.ingest import ingest
+    from factory_resources.home import Home
+
+    made = pipeline(str(folder / "readings.csv"))
+    return ingest(made, Home(folder / "home")).snapshot.rows
+
+
+def bare(folder: Path) -> int:
+    import duckdb
+
+    from factory_resources.engine import MEMORY
+
+    connection = duckdb.connect(
+        config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}
+    )
+    types = ", ".join(f"'{name}': '{_SQL[kind]}'" for name, kind in COLUMNS.items())
+    source = f"read_csv('{folder / 'readings.csv'}', columns={{{types}}})"
+    target = folder / "bare.parquet"
+    copied = connection.execute(
+        f"COPY (FROM {source}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+    ).fetchone()
+    return int(copied[0]) if copied else 0
+
+
+if __name__ == "__main__":
+    sides: dict[str, Callable[[Path], int | None]] = {
+        side.__name__: side for side in (prepare, factory, bare)
+    }
+    if sys.argv[1:2] and sys.argv[1] in sides:
+        print(sides[sys.argv[1]](Path(sys.argv[2])))
+    else:
+        for size in map(int, sys.argv[1:] or [ROWS]):
+            for result in run(size):
+                print(result.name, result.measured, sep=": ")

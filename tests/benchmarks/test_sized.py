@@ -1,0 +1,15 @@
+"""The benchmarks of many rows, on few: all sides start, and keep the same rows."""
+
+import pytest
+
+from benchmarks import cleaning, csv_ingest
+
+
+@pytest.mark.slow
+def test_every_side_keeps_the_same_rows() -> None:
+    rows = 20_000
+    (cleaned,) = cleaning.run(rows)
+    assert cleaned.name == "cleaning 20,000 rows"
+    assert "pandas" in cleaned.measured
+    (ingested,) = csv_ingest.run(rows)
+    assert ingested.name == "CSV of 20,000 rows ingested"
