@@ -15,7 +15,8 @@ import click
 
 from factory_assets.components.declaration import load_pipeline
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import STAGES, Call, run_stage
+from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.values import STAGES
 from factory_assets.stages.values import Verdict
 from factory_resources.home import Home
 from factory_resources.instance import prepare
@@ -29,7 +30,7 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     spec = pipeline.spec
     changed = {
         "split": spec.split.model_copy(update={"seed": seed}),
-        "train": spec.train.model_copy(update={"seed": seed}),
+        "train": spec.training.model_copy(update={"seed": seed}),
     }
     return replace(pipeline, spec=spec.model_copy(update=changed))
 

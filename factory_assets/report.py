@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.stages.runner import Stage
-from factory_assets.stages.values import Candidate, Champion, Cleaned, Ingested, Value, Verdict
+from factory_assets.stages.values import (
+    Candidate,
+    Champion,
+    Cleaned,
+    Ingested,
+    Stage,
+    Value,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,12 +1,16 @@
 """What each stage has computed, by the key of all that went into it: the memory of reuse.
 
-One JSON file a record, added and never changed, and one pointer a stage to its latest record.
+One JSON file a record, added and never changed; and pointers: a stage's (or partition's) latest
+record, and the records that each run made or reused.
 What a record's value means is the stages' business.
 """
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,8 +25,11 @@ class Record(BaseModel):
 
     pipeline: str
     stage: str
+    partition: str | None = None
     key: str
-    """Digest of all that could change the result: code, declaration, inputs, libraries."""
+    """Digest of `parts`."""
+    parts: dict[str, Any] = {}
+    """All that could change the result: code, declaration, inputs, libraries."""
     value: dict[str, Any]
     data_version: str
     run_id: str
@@ -31,6 +38,10 @@ class Record(BaseModel):
     """Wall time of the computation."""
     megabytes: float
     """Peak resident memory of the process by then."""
+    wh: float = 0.0
+    """Energy of the computation."""
+    method: str = ""
+    """How the energy is known."""
     finished: str
     """UTC, ISO 8601."""
 
@@ -53,18 +64,40 @@ class Records:
                 "the record is damaged", where=str(path), remedy="delete it; the stage runs again"
             ) from error
 
-    def latest(self, pipeline: str, stage: str) -> Record | None:
-        """The record that the stage's last run made or reused."""
-        pointer = self._home.records / pipeline / f"{stage}.json"
-        if not pointer.is_file():
-            return None
-        return self.find(pipeline, stage, json.loads(pointer.read_bytes())["key"])
+    def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
+        """The record that the last run of the stage (or of its partition) made or reused."""
+        return self._pointed(pipeline, stage, self._pointer(pipeline, stage, partition))
 
-    def used(self, pipeline: str, run_id: str) -> dict[str, str]:
-        """Stage to the key of the record that a run made or reused."""
-        path = self._run(pipeline, run_id)
-        keys: dict[str, str] = json.loads(path.read_bytes()) if path.is_file() else {}
-        return keys
+    def newest(
+        self, pipeline: str, stage: str, partition: str | None, run_id: str | None
+    ) -> Record | None:
+        """The record that a run made or reused, else the latest."""
+        own = self._run(pipeline, run_id) / _slot(stage, partition) if run_id else None
+        record = self._pointed(pipeline, stage, own) if own else None
+        return record or self.latest(pipeline, stage, partition)
+
+    def partitions(self, pipeline: str, stage: str) -> list[str]:
+        """The partitions that have a record, by key."""
+        folder = self._home.records / pipeline / "latest"
+        names = folder.glob(f"{stage}@*.json") if folder.is_dir() else ()
+        return sorted(unquote(path.name[len(stage) + 1 : -len(".json")]) for path in names)
+
+    def used(self, pipeline: str, run_id: str) -> list[Record]:
+        """The records that a run made or reused."""
+        folder = self._run(pipeline, run_id)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        found = (self._pointed(pipeline, re.split("[.@]", path.name)[0], path) for path in files)
+        return [record for record in found if record]
+
+    def all(self, pipeline: str | None = None) -> Iterator[Record]:
+        """Every record that was ever finished, in no order."""
+        folders = self._home.records.glob(pipeline or "*") if self._home.records.is_dir() else ()
+        for folder in folders:
+            for path in folder.glob("*/*.json"):
+                if path.parent.name not in {"latest", "runs"}:
+                    record = self.find(folder.name, path.parent.name, path.stem)
+                    if record:
+                        yield record
 
     def save(self, record: Record) -> None:
         """Keep the record."""
@@ -74,14 +107,24 @@ class Records:
 
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that a run works with."""
-        keys = {**self.used(record.pipeline, run_id), record.stage: record.key}
-        self._home.write_atomic(
-            self._run(record.pipeline, run_id), json.dumps(keys, indent=1).encode()
-        )
-        pointer = self._home.records / record.pipeline / f"{record.stage}.json"
         content = json.dumps({"key": record.key}).encode()
+        slot = _slot(record.stage, record.partition)
+        self._home.write_atomic(self._run(record.pipeline, run_id) / slot, content)
+        pointer = self._pointer(record.pipeline, record.stage, record.partition)
         if not pointer.is_file() or pointer.read_bytes() != content:
             self._home.write_atomic(pointer, content)
 
+    def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
+        if not pointer.is_file():
+            return None
+        return self.find(pipeline, stage, json.loads(pointer.read_bytes())["key"])
+
+    def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
+        return self._home.records / pipeline / "latest" / _slot(stage, partition)
+
     def _run(self, pipeline: str, run_id: str) -> Path:
-        return self._home.records / pipeline / "runs" / f"{run_id}.json"
+        return self._home.records / pipeline / "runs" / run_id
+
+
+def _slot(stage: str, partition: str | None) -> str:
+    return f"{stage}.json" if partition is None else f"{stage}@{quote(partition, safe='')}.json"

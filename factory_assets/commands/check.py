@@ -72,12 +72,12 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def _references(pipeline: Pipeline) -> Iterator[Mistake]:
-    source, model = pipeline.spec.ingest.source, pipeline.spec.train.model
+    source, train = pipeline.spec.ingest.source, pipeline.spec.train
     references = []
     if isinstance(source, PythonSource):
         references.append((("ingest", "source", "python"), source.python))
-    if isinstance(model, OwnModule):
-        references.append((("train", "model", "python"), model.python))
+    if train and isinstance(train.model, OwnModule):
+        references.append((("train", "model", "python"), train.model.python))
     for at, reference in references:
         try:
             found = load_object(reference, pipeline.folder)
@@ -108,7 +108,8 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     """Metrics that the declared task does not have; an undeclared task is found from the data."""
-    task, evaluate = pipeline.spec.train.task, pipeline.spec.evaluate
+    train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
+    task = train.task if train else None
     if task is None:
         return
     valid = metric_names(task)

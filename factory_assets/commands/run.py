@@ -21,12 +21,12 @@ from factory_assets.components.progress import Progress
 from factory_assets.definitions import build_defs
 from factory_assets.report import Summary, summary_table
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import STAGES, VALUES, Outcome, Stage
-from factory_assets.stages.values import Value, Verdict
+from factory_assets.stages.latest import latest, records_of
+from factory_assets.stages.runner import Outcome, stages_of
+from factory_assets.stages.values import STAGES, Stage, Value, Verdict
 from factory_resources.errors import DeclarationError, FactoryError, RefusedError
 from factory_resources.home import Home
 from factory_resources.instance import prepare
-from factory_resources.records import Records
 from factory_resources.registry_run import process_identity
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -65,14 +65,16 @@ def run(
         FactoryError: the first that stopped a pipeline, after the others have run.
     """
     pipelines = select(names)
-    wanted = _stages(stages)
+    _require_stages(stages)
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
         for pipeline in pipelines:
-            summary, error = _run_one(pipeline, wanted, reuse, home, instance, console)
+            summary, error = _run_one(
+                pipeline, _wanted(pipeline, stages), reuse, home, instance, console
+            )
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
@@ -82,13 +84,16 @@ def run(
         raise errors[0]
 
 
-def _stages(names: Sequence[str]) -> tuple[Stage, ...]:
+def _require_stages(names: Sequence[str]) -> None:
     for name in names:
         if name not in STAGES:
             raise DeclarationError(
                 f"no stage {name!r}", remedy=f"the stages are {', '.join(STAGES)}"
             )
-    return tuple(stage for stage in STAGES if not names or stage in names)
+
+
+def _wanted(pipeline: Pipeline, names: Sequence[str]) -> tuple[Stage, ...]:
+    return tuple(stage for stage in stages_of(pipeline) if not names or stage in names)
 
 
 def _run_one(
@@ -154,13 +159,12 @@ def _refusal(
 
 
 def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float) -> Summary:
-    records = Records(home)
     values: dict[Stage, Value] = {}
-    for stage in STAGES:
+    for stage in stages_of(pipeline):
         if outcome := listener.outcomes.get(stage):
             values[stage] = outcome.value
-        elif listener.error is None and (record := records.latest(pipeline.name, stage)):
-            values[stage] = VALUES[stage].model_validate(record.value)
+        elif listener.error is None and records_of(pipeline, stage, home):
+            values[stage] = latest(pipeline, stage, home)
     return Summary.from_values(
         pipeline.name,
         values,

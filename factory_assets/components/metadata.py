@@ -10,8 +10,16 @@ import dagster as dg
 
 from factory_assets.components import words
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call, Outcome, Stage
-from factory_assets.stages.values import Candidate, Champion, Cleaned, Ingested, Parts, Verdict
+from factory_assets.stages.runner import Call, Outcome
+from factory_assets.stages.values import (
+    Candidate,
+    Champion,
+    Cleaned,
+    Ingested,
+    Parts,
+    Stage,
+    Verdict,
+)
 from factory_resources.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
@@ -62,9 +70,19 @@ def describe(call: Call, outcome: Outcome) -> Description:
         "computed by run": record.run_id,
         "computed at": record.finished,
         "seconds": round(record.seconds, 2),
+        "energy [Wh]": round(record.wh, 4),
+        "energy is known by": record.method,
         "peak memory [MB]": round(record.megabytes),
+        **_saved(outcome),
     }
     return metadata, checks
+
+
+def _saved(outcome: Outcome) -> dict[str, Any]:
+    if not outcome.reused:
+        return {}
+    record = outcome.record
+    return {"saved seconds": round(record.seconds, 2), "saved energy [Wh]": round(record.wh, 4)}
 
 
 def _check(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:

@@ -9,7 +9,9 @@ from factory_assets.components.metadata import check_specs, describe
 from factory_assets.components.progress import Progress
 from factory_assets.components.scaffold import PipelineScaffolder
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages.runner import STAGES, UPSTREAM, Call, Stage, code_version, run_stage
+from factory_assets.stages.keys import code_version
+from factory_assets.stages.runner import Call, run_stage, stages_of
+from factory_assets.stages.values import UPSTREAM, Stage
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from schedules.nightly import schedule_for
@@ -68,7 +70,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
     )
     schedule = pipeline.spec.schedule
     return dg.Definitions(
-        assets=[stage_asset(pipeline, stage) for stage in STAGES],
+        assets=[stage_asset(pipeline, stage) for stage in stages_of(pipeline)],
         jobs=[job],
         schedules=[schedule_for(pipeline.name, **dict(schedule))] if schedule else [],
     )
@@ -124,7 +126,7 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
 def _model_kinds(pipeline: Pipeline, stage: Stage) -> set[str]:
     if stage != "train":
         return set()
-    kind = getattr(pipeline.spec.train.model, "kind", "python")
+    kind = getattr(pipeline.spec.training.model, "kind", "python")
     return {"lightning", "pytorch"} if kind in {"mlp", "python"} else {"scikitlearn"}
 
 

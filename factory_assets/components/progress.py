@@ -1,6 +1,7 @@
 """Who wants to know how a run is going: the terminal, or only Dagster's own log."""
 
-from factory_assets.stages.runner import Outcome, Stage
+from factory_assets.stages.runner import Outcome
+from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
 
 

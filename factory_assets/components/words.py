@@ -8,10 +8,10 @@ from hashlib import sha256
 from typing import Any
 
 from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call
 from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Verdict
 from factory_resources.home import Home
-from factory_resources.records import Records
 from factory_resources.snapshot import Snapshot
 
 _ROWS = 8
@@ -149,5 +149,5 @@ def slices(value: Verdict) -> str:
 
 
 def rows_before_split(call: Call) -> int:
-    record = Records(call.home).latest(call.pipeline.name, "clean")
-    return Cleaned.model_validate(record.value).snapshot.rows if record else 0
+    cleaned = latest(call.pipeline, "clean", call.home, call.run_id)
+    return cleaned.snapshot.rows if isinstance(cleaned, Cleaned) else 0

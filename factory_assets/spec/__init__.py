@@ -4,6 +4,7 @@ from factory_assets.spec.base import IDENTITY, Spec
 from factory_assets.spec.clean import Clean, Windows
 from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
+from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
 from factory_assets.spec.source import FileSource, Ingest, PythonSource
 from factory_assets.spec.split import Given, SplitRule
@@ -36,6 +37,8 @@ __all__ = [
     "Mlp",
     "ModelSpec",
     "OwnModule",
+    "Partition",
+    "Partitions",
     "Pipeline",
     "PipelineSpec",
     "PythonSource",
@@ -46,4 +49,6 @@ __all__ = [
     "SplitRule",
     "Train",
     "Windows",
+    "partition_of",
+    "time_dimension",
 ]

@@ -1,6 +1,7 @@
-"""Whether a cron expression can ever fire: five fields, or one of the @names."""
+"""Words about time: whether a cron expression can ever fire, whether a time zone exists."""
 
 import re
+from zoneinfo import ZoneInfo
 
 _NAMES = {
     name: str(number)
@@ -50,3 +51,18 @@ def _check_part(part: str, where: str, low: int, high: int) -> None:
         raise ValueError(f"{where} must lie between {low} and {high}")
     if match[2] == "0":
         raise ValueError(f"{where}: a step of 0 never fires")
+
+
+def check_timezone(value: str) -> str:
+    """Return `value` unchanged.
+
+    Raises:
+        ValueError: for a name that no time zone has.
+    """
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"unknown time zone {value!r}; use a name such as Europe/Berlin"
+        ) from error
+    return value

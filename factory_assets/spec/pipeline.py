@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
 from factory_assets.spec.base import Name, Spec, listed
 from factory_assets.spec.clean import Clean
-from factory_assets.spec.cron import check_cron
+from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
+from factory_assets.spec.partitions import Partitions, TimePartitions
 from factory_assets.spec.source import Ingest
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.suggest import suggest
@@ -23,16 +23,6 @@ _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
 def _owner(value: str) -> str:
     if not _OWNER.match(value):
         raise ValueError(f"owner {value!r} is neither an e-mail address nor `team:name`")
-    return value
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"unknown time zone {value!r}; use a name such as Europe/Berlin"
-        ) from error
     return value
 
 
@@ -58,7 +48,7 @@ class Schedule(Spec):
 
     cron: Annotated[str, AfterValidator(check_cron)]
     """Minute, hour, day, month, weekday; or @hourly, @daily, @weekly, @monthly, @yearly."""
-    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
     """Such as Europe/Berlin."""
     enabled: bool = False
     """Whether the schedule runs from the start; otherwise it waits to be switched on in the UI."""
@@ -73,20 +63,55 @@ class PipelineSpec(Spec):
     """Who answers for it: e-mail addresses or `team:name`, shown in the UI."""
     risk: Risk = Risk()
     """The tier of the EU AI Act."""
+    partitions: Partitions = {}
+    """How the data is cut into partitions, by time or by key; not at all where left out."""
     ingest: Ingest
     """Where the data comes from, and what it promises."""
     clean: Clean = Clean()
     """Rules, duplicates and derived columns."""
     split: SplitRule = SplitRule()
     """Which rows train, validate and test."""
-    train: Train
-    """What is learned, and by which model."""
+    train: Train | None = None
+    """What is learned, and by which model. Without it the pipeline ends after `clean`: a data
+    product without a model."""
     evaluate: Evaluate = Evaluate()
     """How a candidate is judged."""
     deploy: Deploy = Deploy()
     """How exactly the served model must agree with the trained one."""
     schedule: Schedule | None = None
     """When the pipeline runs by itself; never where left out."""
+
+    @property
+    def training(self) -> Train:
+        """`train`, for the stages that only a pipeline with a model has."""
+        if self.train is None:
+            raise TypeError("this pipeline has no model")
+        return self.train
+
+    @model_validator(mode="after")
+    def _model_is_whole(self) -> Self:
+        if self.train is None:
+            for part in ("split", "evaluate", "deploy"):
+                if part in self.model_fields_set:
+                    raise ValueError(f"{part} needs `train`; without it the pipeline ends at clean")
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_are_whole(self) -> Self:
+        times = [n for n, d in self.partitions.items() if isinstance(d, TimePartitions)]
+        if len(times) > 1:
+            raise ValueError(f"partitions {' and '.join(times)} are both of time; keep one")
+        if self.split.window and not times:
+            raise ValueError("split.window needs partitions of time, such as `every: day`")
+        if self.partitions and not all(column.type for column in self.ingest.contract):
+            raise ValueError("a column without a type may differ between partitions; declare each")
+        if self.partitions and not self.ingest.contract:
+            raise ValueError("partitions need ingest.contract, so that all have the same columns")
+        taken = {column.name for column in self.ingest.contract}
+        for name in self.partitions:
+            if name in taken:
+                raise ValueError(f"partition {name!r} is a column of the contract already")
+        return self
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
@@ -106,16 +131,17 @@ class PipelineSpec(Spec):
 
     def columns(self) -> tuple[str, ...]:
         """The columns of the clean table, as far as the declaration names them."""
-        return (*self.ingest.columns, *self.clean.columns)
+        return (*self.ingest.columns, *self.partitions, *self.clean.columns)
 
     def named_columns(self) -> list[tuple[str, str]]:
         """Each use of a column by name outside an expression: (where it stands, column)."""
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
+        train = self.train
         uses = [
-            ("train.target", [self.train.target]),
-            ("train.exclude", self.train.exclude),
-            ("train.categorical", self.train.categorical),
+            ("train.target", [train.target] if train else []),
+            ("train.exclude", train.exclude if train else []),
+            ("train.categorical", train.categorical if train else []),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

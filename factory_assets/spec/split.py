@@ -36,6 +36,8 @@ class SplitRule(Spec):
     """Order by this column: the latest rows test, those before them validate."""
     given: Given | None = None
     """The parts are in the data already."""
+    window: Annotated[int, Field(ge=1)] | None = None
+    """How many of the newest partitions of time are read; all of them where left out."""
     seed: int = 0
     """Another seed draws other rows."""
 

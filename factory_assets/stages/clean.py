@@ -6,6 +6,7 @@ Rules come first, so that a broken row never hides a whole one with the same key
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import IDENTITY, Clean, Pipeline
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def clean(pipeline: Pipeline, ingested: Ingested, home: Home) -> Cleaned:
+def clean(
+    pipeline: Pipeline, ingested: Ingested, home: Home, partition: str | None = None
+) -> Cleaned:
     """Store the trusted rows, in the source's order, and those that broke a rule.
 
     Raises:
@@ -53,8 +56,9 @@ def clean(pipeline: Pipeline, ingested: Ingested, home: Home) -> Cleaned:
         _require_conserved(connection, good, broken, duplicates, where)
         if not good.rows:
             raise _nothing_left(counts, where)
-        quarantine = commit(broken, home=home, table=f"{where}_quarantine") if broken else None
-        snapshot = commit(good, home=home, table=where)
+        keep = partial(commit, home=home, partition=partition)
+        quarantine = keep(broken, table=f"{where}_quarantine") if broken else None
+        snapshot = keep(good, table=where)
     return Cleaned(
         snapshot=snapshot,
         quarantine=quarantine,

@@ -19,7 +19,8 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _OURS = ("factory_assets.stages", "factory_resources")
 # What these hold is covered otherwise, or cannot change a result.
 _APART = frozenset(
-    f"factory_resources.{name}" for name in ("errors", "home", "offline", "records", "instance")
+    f"factory_resources.{name}"
+    for name in ("errors", "home", "offline", "records", "instance", "meter")
 )
 _LIBRARIES = {
     "ingest": ("duckdb", "pyarrow"),
@@ -38,11 +39,16 @@ Imports = Callable[[Path], Iterable[str]]
 
 @cache
 def stage_code(stage: str) -> str:
-    """Digest of the stage's module, all it imports of ours, and the libraries it computes with."""
+    """Digest of the stage's module and all it imports of ours."""
     start = f"factory_assets.stages.{stage}"
     sources = closure(_ROOT / f"{start.replace('.', '/')}.py", _ours, our_imports)
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES[stage]]
-    return _digest([*(path.read_bytes() for path in sources), *(v.encode() for v in versions)])
+    return _digest([path.read_bytes() for path in sources])
+
+
+@cache
+def libraries(stage: str) -> dict[str, str]:
+    """The versions of the libraries that the stage computes with."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES[stage]}
 
 
 def user_code(reference: str, folder: Path) -> str:

@@ -57,7 +57,7 @@ def evaluate(
             scored,
             judgement.asked,
             resamples=pipeline.spec.evaluate.bootstrap,
-            seed=pipeline.spec.train.seed,
+            seed=pipeline.spec.training.seed,
         ),
         baselines=baselines,
         champion=None if isinstance(rival, Unscored) else rival,

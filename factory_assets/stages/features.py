@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.spec import IDENTITY, Pipeline, time_dimension
 from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
@@ -135,7 +135,7 @@ def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> 
     numeric, categorical, constant, ignored = [], [], [], []
     for name in _candidates(pipeline, training.column_names):
         column, kind = training[name], training.schema.field(name).type
-        names = name in pipeline.spec.train.categorical or is_text(kind)
+        names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and not (is_number(kind) or types.is_boolean(kind)):
             ignored.append(name)
         elif pc.count_distinct(column, mode="all").as_py() <= 1:
@@ -211,7 +211,9 @@ def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
     """Every column but the target, the excluded and those that only say which part a row is in."""
     spec = pipeline.spec
     given = spec.split.given.column if spec.split.given else None
-    out = {*IDENTITY, spec.train.target, *spec.train.exclude, spec.split.group, given}
+    # When a row came says nothing about rows to come.
+    time = time_dimension(spec.partitions)
+    out = {*IDENTITY, spec.training.target, *spec.training.exclude, spec.split.group, given, time}
     found = [name for name in columns if name not in out]
     for name in OUTPUTS:
         if name in found:

@@ -6,6 +6,7 @@ its record in that file, from 1; rows keep the source's order.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,19 @@ def ingest(pipeline: Pipeline, home: Home) -> Ingested:
         return ingest_found(pipeline, find(pipeline, home, scratch), home, scratch)
 
 
-def ingest_found(pipeline: Pipeline, found: Sequence[Found], home: Home, scratch: Path) -> Ingested:
+def ingest_found(
+    pipeline: Pipeline,
+    found: Sequence[Found],
+    home: Home,
+    scratch: Path,
+    partition: str | None = None,
+) -> Ingested:
     """Read every source and store the rows that keep the contract, and those that do not.
 
     Args:
         found: the sources, in the order of their rows.
         scratch: a folder on the home's own file system.
+        partition: the key of the partition that they are.
 
     Raises:
         SourceError: the source cannot be read.
@@ -64,8 +72,9 @@ def ingest_found(pipeline: Pipeline, found: Sequence[Found], home: Home, scratch
                 broken = prepare(connection, checked.broken, table=table, folder=scratch)
         if good.rows + (broken.rows if broken else 0) != rows_read:
             raise RuntimeError(f"{pipeline.name}: rows were lost between source and snapshot")
-        quarantine = commit(broken, home=home, table=f"{table}_quarantine") if broken else None
-        snapshot = commit(good, home=home, table=table)
+        keep = partial(commit, home=home, partition=partition)
+        quarantine = keep(broken, table=f"{table}_quarantine") if broken else None
+        snapshot = keep(good, table=table)
     return Ingested(
         snapshot=snapshot,
         quarantine=quarantine,

@@ -1,56 +1,43 @@
 """One stage of a pipeline, computed or reused: the same however a run was started. No Dagster.
 
-A stage is computed again exactly when its key changed: the digest of its code, the parts of the
-declaration that it reads, what came in, and the libraries it computes with.
+A stage is computed again exactly when its key changed (see `keys`), or what its record speaks of is
+gone.
 """
 
 import gc
-import json
-import resource
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar
 
-from factory_assets.spec import OwnModule, Pipeline, PythonSource
-from factory_assets.stages import code
+from factory_assets.spec import Partition, Pipeline
+from factory_assets.stages.binding import bind
+from factory_assets.stages.keys import Parts as KeyParts
+from factory_assets.stages.keys import code_version, digest, key_parts
+from factory_assets.stages.latest import PARTITIONED, latest
 from factory_assets.stages.values import (
+    STAGES,
+    UPSTREAM,
+    VALUES,
     Candidate,
     Champion,
     Cleaned,
     Ingested,
     Parts,
+    Stage,
     Value,
     Verdict,
 )
-from factory_resources.errors import DataError
 from factory_resources.home import Home
+from factory_resources.meter import metered
 from factory_resources.records import Record, Records
 from factory_resources.snapshot import Snapshot, exists
 
 if TYPE_CHECKING:
     from factory_resources.registry import Registry
 
-Stage = Literal["ingest", "clean", "split", "train", "evaluate", "deploy"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-VALUES: Mapping[Stage, type[Value]] = {
-    "ingest": Ingested,
-    "clean": Cleaned,
-    "split": Parts,
-    "train": Candidate,
-    "evaluate": Verdict,
-    "deploy": Champion,
-}
-UPSTREAM: Mapping[Stage, tuple[Stage, ...]] = {
-    "ingest": (),
-    "clean": ("ingest",),
-    "split": ("clean",),
-    "train": ("split",),
-    "evaluate": ("split", "train"),
-    "deploy": ("split", "train", "evaluate"),
-}
 Inputs = Mapping[Stage, Value]
 V = TypeVar("V", bound=Value)
 
@@ -63,6 +50,7 @@ class Call:
     stage: Stage
     home: Home
     run_id: str
+    partition: Partition | None = None
     reuse: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] | None = None
@@ -77,130 +65,121 @@ class Outcome:
     reused: bool
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is known of a call before anything is computed."""
+
+    parts: KeyParts
+    record: Record | None
+    """The record of exactly this computation, if all that it speaks of is still there."""
+    compute: Callable[[], Value]
+
+
+def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
+    """The stages that the pipeline has: all, or those up to `clean`."""
+    return STAGES if pipeline.spec.train else ("ingest", "clean")
+
+
 def run_stage(call: Call) -> Outcome:
     """Compute the stage from its inputs' latest values, or find that nothing changed.
 
     Raises:
         FactoryError: whatever the stage says of the user's data or declaration.
     """
+    names = [
+        call.pipeline.name,
+        call.stage,
+        digest({"": _key(call)})[:16] if call.partition else "",
+    ]
     # A second run of the same pipeline waits, and then finds what the first has computed.
-    with call.home.lock(f"{call.pipeline.name}.{call.stage}"):
-        return _run_alone(call)
+    with call.home.lock(".".join(filter(None, names))), asked(call) as known:
+        records = Records(call.home)
+        if call.reuse and known.record:
+            records.point(known.record, call.run_id)
+            value = VALUES[call.stage].model_validate(known.record.value)
+            return Outcome(value, known.record, reused=True)
+        gc.enable()
+        with metered() as cost:
+            value = known.compute()
+        record = Record(
+            pipeline=call.pipeline.name,
+            stage=call.stage,
+            partition=_key(call),
+            key=digest(known.parts),
+            parts=known.parts,
+            value=value.model_dump(mode="json"),
+            data_version=value.data_version,
+            run_id=call.run_id,
+            seconds=cost.seconds,
+            megabytes=cost.megabytes,
+            wh=cost.wh,
+            method=cost.method,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        records.save(record)
+        records.point(record, call.run_id)
+        return Outcome(value, record, reused=False)
 
 
-def _run_alone(call: Call) -> Outcome:
+@contextmanager
+def asked(call: Call) -> Iterator[Asked]:
+    """Find out whether the call must compute; what was fetched to know it lives as long as this.
+
+    Raises:
+        FactoryError: an input is not there yet, or a source cannot be read.
+    """
+    inputs = {stage: _input(call, stage) for stage in UPSTREAM[call.stage]}
     if call.stage != "ingest":
-        return _settle(call, lambda inputs: _compute(call, inputs))
+        parts = key_parts(
+            call.pipeline,
+            call.stage,
+            inputs,
+            partition=call.partition,
+            champion=_rival(call, inputs) if call.stage == "evaluate" else None,
+        )
+        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs))
+        return
     from factory_assets.stages.fetch import find, sources_key
-    from factory_assets.stages.ingest import ingest_found
 
     with call.home.scratch() as scratch:
-        found = find(call.pipeline, call.home, scratch)
-        return _settle(
-            call,
-            lambda _: ingest_found(call.pipeline, found, call.home, scratch),
-            sources_key(found),
+        found = find(bind(call.pipeline, call.partition), call.home, scratch)
+        if call.partition:
+            labels = call.partition.keys
+            found = tuple(replace(one, labels={**one.labels, **labels}) for one in found)
+        parts = key_parts(
+            call.pipeline,
+            "ingest",
+            inputs,
+            partition=call.partition,
+            source=sources_key(found),
         )
 
+        def compute() -> Value:
+            from factory_assets.stages.ingest import ingest_found
 
-def _settle(call: Call, compute: Callable[[Inputs], Value], source: str | None = None) -> Outcome:
-    records = Records(call.home)
-    inputs = {stage: _latest(records, call, stage) for stage in UPSTREAM[call.stage]}
-    key = stage_key(call, inputs, source)
-    if call.reuse and (record := _reusable(call, key)):
-        records.point(record, call.run_id)
-        return Outcome(VALUES[call.stage].model_validate(record.value), record, reused=True)
-    gc.enable()
-    started = time.perf_counter()
-    value = compute(inputs)
-    record = Record(
-        pipeline=call.pipeline.name,
-        stage=call.stage,
-        key=key,
-        value=value.model_dump(mode="json"),
-        data_version=value.data_version,
-        run_id=call.run_id,
-        seconds=time.perf_counter() - started,
-        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    records.save(record)
-    records.point(record, call.run_id)
-    return Outcome(value, record, reused=False)
+            return ingest_found(call.pipeline, found, call.home, scratch, _key(call))
+
+        yield Asked(parts, _reusable(call, parts), compute)
 
 
-def stage_key(call: Call, inputs: Inputs, source: str | None) -> str:
-    """Digest of everything that could change the result.
-
-    Args:
-        call: what is asked for.
-        inputs: the upstream values by stage.
-        source: of ingest, the digest of what its sources hold.
-    """
-    parts: dict[str, Any] = {
-        "code": code.stage_code(call.stage),
-        "spec": _spec_part(call),
-        "inputs": {stage: value.data_version for stage, value in inputs.items()},
-        "source": source,
-    }
-    if call.stage == "evaluate":
-        parts["champion"] = _rival(call, _as(Candidate, inputs["train"]))
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def _key(call: Call) -> str | None:
+    return call.partition.key if call.partition else None
 
 
-def code_version(pipeline: Pipeline, stage: Stage) -> str:
-    """The part of the key that is known without data, short.
-
-    Dagster's code version of the asset.
-    """
-    call = Call(pipeline, stage, Home.from_env(), run_id="")
-    parts = {"code": code.stage_code(stage), "spec": _spec_part(call)}
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+def _lock_name(call: Call) -> str:
+    name = f"{call.pipeline.name}.{call.stage}"
+    # A key may have characters that no file's name has.
+    return f"{name}.{digest({'': _key(call)})[:16]}" if call.partition else name
 
 
-def _spec_part(call: Call) -> dict[str, Any]:
-    spec, folder = call.pipeline.spec, call.pipeline.folder
-    match call.stage:
-        case "ingest":
-            part = spec.ingest.model_dump(mode="json")
-            for column in part["contract"]:
-                # Words about the data and who may see it; the data stays the same.
-                for words in ("description", "unit", "sensitive"):
-                    column.pop(words)
-            if isinstance(spec.ingest.source, PythonSource):
-                part["user_code"] = code.user_code(spec.ingest.source.python, folder)
-        case "clean":
-            part = spec.clean.model_dump(mode="json")
-        case "split":
-            part = {"split": spec.split.model_dump(mode="json"), "target": spec.train.target}
-        case "train":
-            part = spec.train.model_dump(mode="json")
-            if isinstance(spec.train.model, OwnModule):
-                part["user_code"] = code.user_code(spec.train.model.python, folder)
-        case "evaluate":
-            part = spec.evaluate.model_dump(mode="json")
-        case "deploy":
-            part = spec.deploy.model_dump(mode="json")
-    return {"pipeline": call.pipeline.name, **part}
+def _input(call: Call, stage: Stage) -> Value:
+    partition = call.partition if stage in PARTITIONED else None
+    return latest(call.pipeline, stage, call.home, call.run_id, partition)
 
 
-def _latest(records: Records, call: Call, stage: Stage) -> Value:
-    """The value of this very run, where it has one: another run may have made a newer one."""
-    pipeline = call.pipeline.name
-    key = records.used(pipeline, call.run_id).get(stage)
-    record = records.find(pipeline, stage, key) if key else records.latest(pipeline, stage)
-    if record is None:
-        raise DataError(
-            f"there is no result of {stage} yet",
-            where=pipeline,
-            remedy=f"run it first: factory run {pipeline} --stages {stage}",
-        )
-    return VALUES[stage].model_validate(record.value)
-
-
-def _reusable(call: Call, key: str) -> Record | None:
+def _reusable(call: Call, parts: KeyParts) -> Record | None:
     """The record of the key, if what it speaks of is still there."""
-    record = Records(call.home).find(call.pipeline.name, call.stage, key)
+    record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
         return None
     value = VALUES[call.stage].model_validate(record.value)
@@ -215,8 +194,9 @@ def _reusable(call: Call, key: str) -> Record | None:
     return record if whole else None
 
 
-def _rival(call: Call, candidate: Candidate) -> int | None:
+def _rival(call: Call, inputs: Inputs) -> int | None:
     """The champion to compare the candidate with: its predecessor, once it is champion itself."""
+    candidate = _as(Candidate, inputs["train"])
     champion = _registry(call).champion(candidate.model)
     if champion != candidate.version:
         return champion
@@ -243,7 +223,7 @@ def _compute(call: Call, inputs: Inputs) -> Value:
         case "clean":
             from factory_assets.stages.clean import clean
 
-            return clean(pipeline, _as(Ingested, inputs["ingest"]), home)
+            return clean(pipeline, _as(Ingested, inputs["ingest"]), home, _key(call))
         case "split":
             from factory_assets.stages.split import split
 
@@ -256,8 +236,7 @@ def _compute(call: Call, inputs: Inputs) -> Value:
         case "evaluate":
             from factory_assets.stages.evaluate import evaluate
 
-            candidate = _as(Candidate, inputs["train"])
-            rival = _rival(call, candidate)
+            candidate, rival = _as(Candidate, inputs["train"]), _rival(call, inputs)
             return evaluate(pipeline, _as(Parts, inputs["split"]), candidate, home, champion=rival)
         case "deploy":
             from factory_assets.stages.deploy import deploy
@@ -271,9 +250,8 @@ def _compute(call: Call, inputs: Inputs) -> Value:
 
 def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
     """The tags that lead from a model version back to its run, its data and its code."""
-    records = Records(call.home)
     before: tuple[Stage, ...] = ("ingest", "clean")
-    versions = {stage: _latest(records, call, stage).data_version for stage in before}
+    versions = {stage: _input(call, stage).data_version for stage in before}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
     return {
         **call.tags,

@@ -29,7 +29,8 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
             value, a part is left empty, or a class is in no training row.
         StorageError: the disk says no.
     """
-    rule, target, where = pipeline.spec.split, pipeline.spec.train.target, f"{pipeline.name}/split"
+    rule, target = pipeline.spec.split, pipeline.spec.training.target
+    where = f"{pipeline.name}/split"
     _require_columns(rule, target, tuple(cleaned.snapshot.columns), where)
     source = cleaned.snapshot.paths(home)
     with (

@@ -74,7 +74,7 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
         DataError: when the column or a value is missing, a value is infinite, all rows have the
             same, or the values do not fit the declared task.
     """
-    name, task = pipeline.spec.train.target, pipeline.spec.train.task
+    name, task = pipeline.spec.training.target, pipeline.spec.training.task
     column = target_column(training, name)
     task = task or _guess(column)
     if task == "regression":
@@ -175,7 +175,7 @@ def _positive_last(
     """Two classes, the one that the metrics are about second."""
     import pyarrow.types as types
 
-    declared = pipeline.spec.train.positive
+    declared = pipeline.spec.training.positive
     if declared is None:
         if is_number(column.type) or types.is_boolean(column.type):
             return classes
@@ -185,7 +185,7 @@ def _positive_last(
     positive = str(declared).lower() if isinstance(declared, bool) else str(declared)
     if positive not in classes:
         raise DataError(
-            f"train.positive {positive!r} is no class of target {pipeline.spec.train.target!r}",
+            f"train.positive {positive!r} is no class of target {pipeline.spec.training.target!r}",
             where=pipeline.name,
             remedy=f"the classes are {' and '.join(classes)}",
         )

@@ -63,7 +63,7 @@ def train(
     started = time.time_ns() // 1_000_000
     training = read_arrow(parts.train, home)
     fitted = fit(pipeline, training, read_arrow(parts.validation, home), home, progress=progress)
-    kind = kind_of(pipeline.spec.train.model)
+    kind = kind_of(pipeline.spec.training.model)
     with (
         home.scratch() as files,
         Registry(home).run(pipeline.name, kind, tags, started=started) as run,
@@ -93,7 +93,7 @@ def fit(
     Raises:
         DataError, ModelError, DeclarationError: as `train`.
     """
-    spec = pipeline.spec.train
+    spec = pipeline.spec.training
     chosen = model or spec.model
     cls = model_class(chosen)
     target = fit_target(pipeline, training)
@@ -192,7 +192,7 @@ def _candidate(
 
 
 def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> None:
-    declared = pipeline.spec.train.model_dump(mode="json")
+    declared = pipeline.spec.training.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in declared.pop("model").items()}
     features = fitted.trained.features
     run.log_parameters(

@@ -3,7 +3,9 @@
 Frozen, small, JSON; the data itself stays in snapshots and MLflow.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,9 +47,8 @@ class Ingested(Value):
 
     @property
     def data_version(self) -> str:
-        """Names of files and of columns that are not read say nothing about the rows."""
-        content = self.model_dump_json(exclude={"sources", "ignored_columns"})
-        return sha256(content.encode()).hexdigest()
+        """The snapshot's: what follows reads nothing else."""
+        return self.snapshot.data_version
 
     @property
     def quarantined_rows(self) -> int:
@@ -62,6 +63,11 @@ class Cleaned(Value):
     rows_in: int
     quarantined: dict[str, int]
     duplicates: int
+
+    @property
+    def data_version(self) -> str:
+        """The snapshot's: what follows reads nothing else."""
+        return self.snapshot.data_version
 
     @property
     def quarantined_rows(self) -> int:
@@ -158,3 +164,23 @@ class Champion(Value):
     onnx_sha256: str
     max_difference: float
     compared_rows: int
+
+
+Stage = Literal["ingest", "clean", "split", "train", "evaluate", "deploy"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+VALUES: Mapping[Stage, type[Value]] = {
+    "ingest": Ingested,
+    "clean": Cleaned,
+    "split": Parts,
+    "train": Candidate,
+    "evaluate": Verdict,
+    "deploy": Champion,
+}
+UPSTREAM: Mapping[Stage, tuple[Stage, ...]] = {
+    "ingest": (),
+    "clean": ("ingest",),
+    "split": ("clean",),
+    "train": ("split",),
+    "evaluate": ("split", "train"),
+    "deploy": ("split", "train", "evaluate"),
+}

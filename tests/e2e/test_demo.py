@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.stages.runner import STAGES
+from factory_assets.stages.values import STAGES
 from factory_resources.home import Home
 from factory_resources.records import Records
 from factory_resources.registry import Registry

@@ -55,7 +55,7 @@ def test_the_ten_line_pipeline_of_the_readme_is_valid(tmp_path: Path) -> None:
     assert block
     (tmp_path / "short").mkdir()
     (tmp_path / "short" / "defs.yaml").write_text(block[1])
-    assert load_pipeline(tmp_path / "short").spec.train.target == "Machine failure"
+    assert load_pipeline(tmp_path / "short").spec.training.target == "Machine failure"
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:

@@ -16,8 +16,8 @@ from factory_assets.commands.check import check_folder
 from factory_assets.components.declaration import load_pipeline
 from factory_assets.spec import Pipeline
 from factory_assets.stages.predict import predict
-from factory_assets.stages.runner import STAGES, Call, run_stage
-from factory_assets.stages.values import Champion, Cleaned, Ingested, Parts, Verdict
+from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.values import STAGES, Champion, Cleaned, Ingested, Parts, Verdict
 from factory_resources.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.snapshot import Snapshot, read_arrow

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from factory_assets.report import Summary, summary_table
-from factory_assets.stages.runner import Stage
 from factory_assets.stages.values import (
     Candidate,
     Champion,
     Cleaned,
     GateResult,
     Ingested,
+    Stage,
     Value,
     Verdict,
 )

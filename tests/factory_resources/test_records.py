@@ -38,7 +38,27 @@ def test_older_record_becomes_the_latest_again(home: Home) -> None:
     records.point(_record("a"), "3")
     assert records.latest("p", "clean") == _record("a")
     assert records.find("p", "clean", "b") is not None
-    assert [records.used("p", run) for run in "123"] == [{"clean": k} for k in "aba"]
+    assert [records.used("p", run) for run in "123"] == [[_record(k)] for k in "aba"]
+    assert records.newest("p", "clean", None, run_id="2") == _record("b")
+    assert records.newest("p", "clean", None, run_id="unknown") == _record("a")
+    assert {record.key for record in records.all()} == {"a", "b"}
+
+
+def test_partitions_have_records_of_their_own(home: Home) -> None:
+    records = Records(home)
+    for key in ("2024-01-01|a/b", "2024-01-02|c"):
+        record = _record(f"of{key[:10]}").model_copy(update={"partition": key})
+        records.save(record)
+        records.point(record, "run")
+    assert records.partitions("p", "clean") == ["2024-01-01|a/b", "2024-01-02|c"]
+    found = records.latest("p", "clean", "2024-01-01|a/b")
+    assert found is not None
+    assert found.partition == "2024-01-01|a/b"
+    assert records.latest("p", "clean") is None
+    assert [record.partition for record in records.used("p", "run")] == [
+        "2024-01-01|a/b",
+        "2024-01-02|c",
+    ]
 
 
 def test_damaged_record_says_what_to_do(home: Home) -> None:

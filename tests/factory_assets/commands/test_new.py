@@ -63,9 +63,9 @@ def test_apples(tmp_path: Path) -> None:
     assert spec.ingest.contract[1].unit == "cm"
     assert spec.ingest.missing == ("", "?", "NA")
     assert all(column.range is None and column.values is None for column in spec.ingest.contract)
-    assert spec.train.exclude == ("apple_id", "Bought", "Same")
-    assert spec.train.categorical == ("kind_code",)
-    assert (spec.train.task, spec.split.stratify) == ("binary", "Grade")
+    assert spec.training.exclude == ("apple_id", "Bought", "Same")
+    assert spec.training.categorical == ("kind_code",)
+    assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
     assert [gate.name for gate in spec.evaluate.gates] == [
         "average_precision_better_than_trivial",
         "average_precision_no_worse_than_champion",
@@ -123,12 +123,12 @@ def test_text_without_names(tmp_path: Path) -> None:
 def test_numbers_are_regressed(tmp_path: Path) -> None:
     rows = "".join(f"{i % 13},{i * 1.5}\n" for i in range(400))
     spec = _declared(tmp_path, "x,y\n" + rows, target="y")
-    assert (spec.train.task, spec.split.stratify, spec.evaluate.metric) == (
+    assert (spec.training.task, spec.split.stratify, spec.evaluate.metric) == (
         "regression",
         None,
         "rmse",
     )
-    assert spec.train.model.kind == "gradient_boosting"  # type: ignore[union-attr]
+    assert spec.training.model.kind == "gradient_boosting"  # type: ignore[union-attr]
 
 
 def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
     spec = _declared(tmp_path, "visit_id,patient_nbr,x,y\n" + rows, target="y")
     assert spec.split.group == "patient_nbr"
     assert spec.split.stratify is None
-    assert spec.train.exclude == ("visit_id", "patient_nbr")
+    assert spec.training.exclude == ("visit_id", "patient_nbr")
 
 
 def test_target_that_is_often_missing(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_real_files(
     tmp_path: Path, real_data: Path, file: str, target: str, excluded: tuple[str, ...] | None
 ) -> None:
     spec = _pipeline(tmp_path, real_data / file, target).spec
-    assert excluded is None or spec.train.exclude == excluded
+    assert excluded is None or spec.training.exclude == excluded
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_short_declaration_loads_with_defaults(tmp_path: Path) -> None:
 def test_full_declaration_loads(tmp_path: Path) -> None:
     spec = load_pipeline(declare(tmp_path, FULL)).spec
     assert spec.clean.deduplicate == ("speed",)
-    assert spec.train.model.learning_rate == 0.001  # type: ignore[union-attr]
+    assert spec.training.model.learning_rate == 0.001  # type: ignore[union-attr]
     assert spec.ingest.contract[0].source_name == "Torque [Nm]"
 
 
@@ -197,7 +197,7 @@ def _literals(model: type[BaseModel], seen: set[type]) -> set[str]:
                 for field in annotation.model_fields.values():
                     visit(field.annotation)
         elif str(get_origin(annotation)) == "typing.Literal":
-            words.update(get_args(annotation))
+            words.update(word for word in get_args(annotation) if isinstance(word, str))
         else:
             for argument in get_args(annotation):
                 visit(argument)

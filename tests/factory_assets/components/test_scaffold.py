@@ -26,7 +26,7 @@ def _scaffold(folder: Path, **changed: Any) -> None:
 
 def test_template_loads(tmp_path: Path) -> None:
     _scaffold(tmp_path / "apples")
-    assert load_pipeline(tmp_path / "apples").spec.train.target == "outcome"
+    assert load_pipeline(tmp_path / "apples").spec.training.target == "outcome"
 
 
 def test_what_is_commented_out_holds_too(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_from_source_to_parts(name: str, rows: int, faulty: float, home: Home) -
     assert ingested.quarantined_rows == pytest.approx(faulty * rows, rel=0.3)
     kept = sum(part.rows for part in (parts.train, parts.validation, parts.test))
     assert kept == rows - ingested.quarantined_rows
-    target = read_arrow(parts.test, home, [pipeline.spec.train.target]).column(0)
-    everything = read_arrow(cleaned.snapshot, home, [pipeline.spec.train.target]).column(0)
+    target = read_arrow(parts.test, home, [pipeline.spec.training.target]).column(0)
+    everything = read_arrow(cleaned.snapshot, home, [pipeline.spec.training.target]).column(0)
     first = everything[0].as_py()
     share = pc.mean(pc.equal(everything, first).cast(pa.float64())).as_py()
     assert pc.mean(pc.equal(target, first).cast(pa.float64())).as_py() == pytest.approx(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factory_assets.stages import code
-from factory_assets.stages.runner import STAGES
+from factory_assets.stages.values import STAGES
 from factory_resources.errors import DeclarationError
 
 _STAGES = Path(code.__file__).parent

@@ -39,7 +39,7 @@ class Factory:
 
     def candidate(self, seed: int = 3) -> Candidate:
         made = pipeline(
-            self.pipeline.folder, self.pipeline.spec.train.model.model_dump(), seed=seed
+            self.pipeline.folder, self.pipeline.spec.training.model.model_dump(), seed=seed
         )
         return train(made, self.parts, self.home)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.stages.runner import STAGES, Call, run_stage
+from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.values import STAGES
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home import Home
 from factory_resources.instance import prepare

@@ -1,0 +1,91 @@
+"""What could change a stage's result, in words that can be compared, and its digest: the key.
+
+The parts are kept with each record, so that a later run can say why it computes again.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from factory_assets.spec import OwnModule, Partition, Pipeline, PythonSource
+from factory_assets.stages import code
+from factory_assets.stages.values import Stage, Value
+
+Parts = dict[str, Any]
+
+
+def key_parts(
+    pipeline: Pipeline,
+    stage: Stage,
+    inputs: Mapping[Stage, Value],
+    *,
+    partition: Partition | None = None,
+    source: str | None = None,
+    champion: int | None = None,
+) -> Parts:
+    """Everything that could change the result.
+
+    Args:
+        inputs: the upstream values by stage.
+        source: of ingest, the digest of what its sources hold.
+        champion: of evaluate, the version that the candidate is compared with.
+    """
+    return {
+        "pipeline": pipeline.name,
+        "partition": partition.key if partition else None,
+        "code": code.stage_code(stage),
+        "libraries": code.libraries(stage),
+        "declaration": declared(pipeline, stage),
+        "user code": _user_code(pipeline, stage),
+        "inputs": {name: value.data_version for name, value in inputs.items()},
+        "source": source,
+        "champion": champion,
+    }
+
+
+def digest(parts: Mapping[str, Any]) -> str:
+    """The key; the order of keys in a mapping says nothing."""
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_version(pipeline: Pipeline, stage: Stage) -> str:
+    """The part of the key that is known without data, short.
+
+    Dagster's code version of the asset.
+    """
+    parts = key_parts(pipeline, stage, {})
+    return digest({name: parts[name] for name in ("code", "declaration", "user code")})[:12]
+
+
+def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
+    """The parts of the declaration that the stage reads, without words about the data."""
+    spec = pipeline.spec
+    match stage:
+        case "ingest":
+            part = spec.ingest.model_dump(mode="json")
+            for column in part["contract"]:
+                # Words about the data and who may see it; the data stays the same.
+                for words in ("description", "unit", "sensitive"):
+                    column.pop(words)
+            return part
+        case "clean":
+            return spec.clean.model_dump(mode="json")
+        case "split":
+            part = spec.split.model_dump(mode="json", exclude={"window"})
+            return {"split": part, "target": spec.training.target}
+        case "train":
+            return spec.training.model_dump(mode="json")
+        case "evaluate":
+            return spec.evaluate.model_dump(mode="json")
+        case "deploy":
+            return spec.deploy.model_dump(mode="json")
+
+
+def _user_code(pipeline: Pipeline, stage: Stage) -> str | None:
+    spec = pipeline.spec
+    if stage == "ingest" and isinstance(spec.ingest.source, PythonSource):
+        return code.user_code(spec.ingest.source.python, pipeline.folder)
+    if stage == "train" and isinstance(spec.training.model, OwnModule):
+        return code.user_code(spec.training.model.python, pipeline.folder)
+    return None
