@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from factory_assets.spec import FileSource, Pipeline, PythonSource
 from factory_assets.stages.reference import load_object
+from factory_resources.digests import Digested, Digests
 from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home import Home
-from factory_resources.sources import File, digests, expand_all, find_files
+from factory_resources.sources import expand_all, find_files
 from factory_resources.sources_read import Raw, read_file, read_table
 from factory_resources.sources_text import TextRules
 
@@ -35,6 +36,8 @@ class Found:
     """Brings it into the common form, in an empty folder of its own."""
     bytes: int = 0
     """Its size; 0 where that is not known."""
+    require_unchanged: Callable[[], None] = lambda: None
+    """To be called when all has been read: raises where it is another by now."""
 
 
 def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
@@ -49,8 +52,8 @@ def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
     source = pipeline.spec.ingest.source
     with told_where(pipeline):
         if isinstance(source, FileSource):
-            return tuple(_files(source, pipeline.folder))
-        return (_called(source, pipeline.folder, scratch),)
+            return tuple(_files(source, pipeline.folder, home))
+        return (_called(source, pipeline.folder, home, scratch),)
 
 
 def sources_key(found: tuple[Found, ...]) -> str:
@@ -71,32 +74,46 @@ def told_where(pipeline: Pipeline) -> Iterator[None]:
         raise
 
 
-def _files(source: FileSource, folder: Path) -> Iterator[Found]:
+def _files(source: FileSource, folder: Path, home: Home) -> Iterator[Found]:
     rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
-    for file, digest in digests(find_files(source.files, folder)):
-        labels = {source.label: file.label or ""} if source.label else {}
+    patterns = source.files
+    if isinstance(patterns, dict):
+        # The order of keys in a declaration means nothing.
+        patterns = dict(sorted(patterns.items()))
+    for there in Digests(home).of_files(find_files(patterns, folder)):
+        labels = {source.label: there.file.label or ""} if source.label else {}
 
-        def read(own: Path, file: File = file, digest: str = digest) -> Raw:
+        def read(own: Path, there: Digested = there) -> Raw:
             return read_file(
-                file,
+                there.file,
                 own,
                 declared=source.format,
                 member=source.member,
                 rules=rules,
-                digest=digest,
+                digest=there.sha256,
             )
 
-        yield Found(digest, labels, read, file.path.stat().st_size)
+        yield Found(there.sha256, labels, read, there.bytes, there.require_unchanged)
 
 
-def _called(source: PythonSource, folder: Path, scratch: Path) -> Found:
+def _called(source: PythonSource, folder: Path, home: Home, scratch: Path) -> Found:
     if source.reads is None:
         raw = _call(source, folder, scratch)
         return Found(raw.sha256, {}, lambda own: raw)
-    files = [digest for _, digest in digests(find_files(source.reads, folder))]
-    content = json.dumps([files, expand_all(source.args)], sort_keys=True, default=str)
-    version = sha256(content.encode()).hexdigest()
-    return Found(version, {}, lambda own: _call(source, folder, own))
+    files = tuple(Digests(home).of_files(find_files(source.reads, folder)))
+    content = [[there.sha256 for there in files], expand_all(source.args)]
+    version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+    def require_unchanged() -> None:
+        for there in files:
+            there.require_unchanged()
+
+    return Found(
+        version,
+        {},
+        lambda own: _call(source, folder, own),
+        require_unchanged=require_unchanged,
+    )
 
 
 def _call(source: PythonSource, folder: Path, scratch: Path) -> Raw:
