@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import has_magic
 from hashlib import file_digest
@@ -187,7 +187,3 @@ def unreadable(name: str, error: Exception) -> SourceError:
     return SourceError(
         f"cannot be read ({reason})", where=name, remedy="check the file and its permissions"
     )
-
-
-def digests(files: tuple[File, ...]) -> Iterator[tuple[File, str]]:
-    return ((file, sha256_of(file.path, file.name)) for file in files)
