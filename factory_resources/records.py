@@ -30,6 +30,8 @@ class Record(BaseModel):
     """Digest of `parts`."""
     parts: dict[str, Any] = {}
     """All that could change the result: code, declaration, inputs, libraries."""
+    inputs: dict[str, tuple[str, ...]] = {}
+    """Stage to the keys of the records whose values went in, one a partition."""
     value: dict[str, Any]
     data_version: str
     run_id: str

@@ -6,7 +6,7 @@ Of a pipeline in partitions, the stages after `clean` work on the partitions' va
 from collections.abc import Sequence
 
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
-from factory_assets.stages.values import VALUES, Cleaned, Ingested, Stage, Value
+from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stage, Value
 from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
@@ -33,6 +33,17 @@ def latest(
     Raises:
         DataError: where there is none yet.
     """
+    return value_of(there(pipeline, stage, home, run_id, partition))
+
+
+def there(
+    pipeline: Pipeline,
+    stage: Stage,
+    home: Home,
+    run_id: str | None = None,
+    partition: Partition | None = None,
+) -> list[Record]:
+    """The records of which `latest` is the value; raises as it does."""
     found = records_of(pipeline, stage, home, run_id, partition)
     if not found:
         of = f" of partition {partition.key}" if partition else ""
@@ -41,8 +52,18 @@ def latest(
             where=pipeline.name,
             remedy=f"run it first: factory run {pipeline.name} --stages {stage}",
         )
-    values = [VALUES[stage].model_validate(record.value) for record in found]
+    return found
+
+
+def value_of(records: Sequence[Record]) -> Value:
+    """What the records of one stage tell, of several partitions as one."""
+    values = [VALUES[stage_of(record)].model_validate(record.value) for record in records]
     return values[0] if len(values) == 1 else together(values)
+
+
+def stage_of(record: Record) -> Stage:
+    """The stage that a record is of."""
+    return next(stage for stage in STAGES if stage == record.stage)
 
 
 def records_of(

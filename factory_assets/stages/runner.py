@@ -16,7 +16,7 @@ from factory_assets.spec import Partition, Pipeline
 from factory_assets.stages.binding import bind
 from factory_assets.stages.keys import Parts as KeyParts
 from factory_assets.stages.keys import code_version, digest, key_parts
-from factory_assets.stages.latest import PARTITIONED, latest
+from factory_assets.stages.latest import PARTITIONED, there, value_of
 from factory_assets.stages.values import (
     STAGES,
     UPSTREAM,
@@ -73,6 +73,8 @@ class Asked:
     record: Record | None
     """The record of exactly this computation, if all that it speaks of is still there."""
     compute: Callable[[], Value]
+    inputs: Mapping[str, tuple[str, ...]]
+    """Stage to the keys of the records that go in."""
 
 
 def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
@@ -107,6 +109,7 @@ def run_stage(call: Call) -> Outcome:
             partition=_key(call),
             key=digest(known.parts),
             parts=known.parts,
+            inputs=dict(known.inputs),
             value=value.model_dump(mode="json"),
             data_version=value.data_version,
             run_id=call.run_id,
@@ -128,7 +131,9 @@ def asked(call: Call) -> Iterator[Asked]:
     Raises:
         FactoryError: an input is not there yet, or a source cannot be read.
     """
-    inputs = {stage: _input(call, stage) for stage in UPSTREAM[call.stage]}
+    found_records = {stage: _records(call, stage) for stage in UPSTREAM[call.stage]}
+    inputs = {stage: value_of(records) for stage, records in found_records.items()}
+    keys = {stage: tuple(r.key for r in records) for stage, records in found_records.items()}
     if call.stage != "ingest":
         parts = key_parts(
             call.pipeline,
@@ -137,7 +142,7 @@ def asked(call: Call) -> Iterator[Asked]:
             partition=call.partition,
             champion=_rival(call, inputs) if call.stage == "evaluate" else None,
         )
-        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs))
+        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs), keys)
         return
     from factory_assets.stages.fetch import find, sources_key
 
@@ -159,7 +164,7 @@ def asked(call: Call) -> Iterator[Asked]:
 
             return ingest_found(call.pipeline, found, call.home, scratch, _key(call))
 
-        yield Asked(parts, _reusable(call, parts), compute)
+        yield Asked(parts, _reusable(call, parts), compute, keys)
 
 
 def _key(call: Call) -> str | None:
@@ -172,9 +177,9 @@ def _lock_name(call: Call) -> str:
     return f"{name}.{digest({'': _key(call)})[:16]}" if call.partition else name
 
 
-def _input(call: Call, stage: Stage) -> Value:
+def _records(call: Call, stage: Stage) -> list[Record]:
     partition = call.partition if stage in PARTITIONED else None
-    return latest(call.pipeline, stage, call.home, call.run_id, partition)
+    return there(call.pipeline, stage, call.home, call.run_id, partition)
 
 
 def _reusable(call: Call, parts: KeyParts) -> Record | None:
@@ -251,7 +256,7 @@ def _compute(call: Call, inputs: Inputs) -> Value:
 def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
     """The tags that lead from a model version back to its run, its data and its code."""
     before: tuple[Stage, ...] = ("ingest", "clean")
-    versions = {stage: _input(call, stage).data_version for stage in before}
+    versions = {stage: value_of(_records(call, stage)).data_version for stage in before}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
     return {
         **call.tags,
