@@ -131,9 +131,11 @@ def asked(call: Call) -> Iterator[Asked]:
     Raises:
         FactoryError: an input is not there yet, or a source cannot be read.
     """
-    found_records = {stage: _records(call, stage) for stage in UPSTREAM[call.stage]}
-    inputs = {stage: value_of(records) for stage, records in found_records.items()}
-    keys = {stage: tuple(r.key for r in records) for stage, records in found_records.items()}
+    before = {stage: _records(call, stage) for stage in UPSTREAM[call.stage]}
+    inputs = {stage: value_of(records) for stage, records in before.items()}
+    keys: dict[str, tuple[str, ...]] = {
+        stage: tuple(record.key for record in records) for stage, records in before.items()
+    }
     if call.stage != "ingest":
         parts = key_parts(
             call.pipeline,
