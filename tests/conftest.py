@@ -1,6 +1,7 @@
 """Fixtures that every part of the tests may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import settings
 
 from factory_resources.home import PROJECT, Home
 from factory_resources.offline import go_offline
+from tests.postgres import Postgres, running
 
 # New examples are for a developer's machine; a submission is judged by the same ones every time.
 settings.register_profile("ci", derandomize=True)
@@ -24,6 +26,13 @@ def _offline() -> None:
 def home(tmp_path: Path) -> Home:
     """An empty home of the test's own."""
     return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real server, started once."""
+    with running(tmp_path_factory.mktemp("pg")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

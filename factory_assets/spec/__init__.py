@@ -7,6 +7,7 @@ from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRo
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
 from factory_assets.spec.source import FileSource, Ingest, PythonSource
+from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
     GradientBoosting,
@@ -24,6 +25,7 @@ __all__ = [
     "Clean",
     "Column",
     "Contract",
+    "DatabaseSource",
     "Deploy",
     "Evaluate",
     "FileSource",

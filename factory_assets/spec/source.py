@@ -1,4 +1,4 @@
-"""Where the data comes from: files, or a Python function."""
+"""Where the data comes from."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Reference, Spec, Strings, listed
 from factory_assets.spec.contract import Contract, duplicates
+from factory_assets.spec.source_database import DatabaseSource
 
 FileFormat = Literal["csv", "parquet", "jsonl"]
 
@@ -61,15 +62,21 @@ class PythonSource(Spec):
     again only after a change of them, of its arguments or of its code; otherwise on every run."""
 
 
+SOURCES: tuple[str, ...] = ("files", "python", "database")
+"""The key that tells each kind of source."""
+
+
 def _kind(value: Any) -> str | None:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", None)
     if given is None:
         return None
-    return "python" if "python" in given else "files"
+    return next((kind for kind in SOURCES if kind in given), "files")
 
 
 Source = Annotated[
-    Annotated[FileSource, Tag("files")] | Annotated[PythonSource, Tag("python")],
+    Annotated[FileSource, Tag("files")]
+    | Annotated[PythonSource, Tag("python")]
+    | Annotated[DatabaseSource, Tag("database")],
     Discriminator(_kind),
 ]
 
@@ -78,7 +85,7 @@ class Ingest(Spec):
     """Read the source and hold it to its contract."""
 
     source: Source
-    """Files, or a Python function."""
+    """Files, a database, or a Python function."""
     contract: Contract = ()
     """The promised columns; others are not read. Without a contract all are read, and typed by
     their values."""
@@ -102,4 +109,12 @@ class Ingest(Spec):
         return self
 
 
-__all__ = ["FileFormat", "FileSource", "Ingest", "PythonSource", "Source", "listed"]
+__all__ = [
+    "DatabaseSource",
+    "FileFormat",
+    "FileSource",
+    "Ingest",
+    "PythonSource",
+    "Source",
+    "listed",
+]

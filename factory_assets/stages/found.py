@@ -1,0 +1,35 @@
+"""A source that is there and not read yet: what each kind of source comes down to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_resources.home import Home
+from factory_resources.sources_read import Raw
+
+
+@dataclass(frozen=True)
+class Found:
+    """One source that is there and not read yet."""
+
+    version: str
+    """Digest of its content, or of everything that determines it."""
+    labels: Mapping[str, str]
+    """Columns that hold the same value in each of its rows."""
+    read: Callable[[Path], Raw]
+    """Brings it into the common form, in an empty folder of its own."""
+    bytes: int = 0
+    """Its size; 0 where that is not known."""
+    require_unchanged: Callable[[], None] = lambda: None
+    """To be called when all has been read: raises where it is another by now."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What finding a source needs to know beside its declaration."""
+
+    folder: Path
+    """Of the `defs.yaml`, where relative paths start."""
+    home: Home
+    scratch: Path
+    """An empty folder of the source's own, for what must be read to be known."""

