@@ -1,12 +1,13 @@
 """The Delta Lake log of a table: which files are its current version, and which were before."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
-from factory_resources.home import Home
+from factory_resources.home import Home, storage_errors
 from factory_resources.snapshot import Snapshot, TableFile
 
 if TYPE_CHECKING:
@@ -22,9 +23,23 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
     Raises:
         StorageError: the disk says no.
     """
+    with storage_errors(home.tables / snapshot.table):
+        for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
+            if file.copy_number and not path.exists():
+                os.link(path.with_name(f"{file.sha256}.parquet"), path)
     with home.lock(f"{snapshot.table.replace('/', '.')}.log"):
         _log(snapshot, home.tables / snapshot.table, partition)
     return snapshot
+
+
+def past_versions(folder: Path) -> list[str]:
+    """Every data version that a table's log tells of, newest first; its files may be gone."""
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(str(folder)):
+        return []
+    commits = DeltaTable(str(folder)).history()
+    return [str(commit["data_version"]) for commit in commits if "data_version" in commit]
 
 
 def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:

@@ -1,5 +1,6 @@
 """What a snapshot is, and how its rows are read; nothing here writes one."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,10 +23,13 @@ class TableFile(BaseModel):
     sha256: str
     rows: int
     bytes: int
+    copy_number: int = 0
+    """Of a file that a snapshot holds several times: a log names a file only once."""
 
     @property
     def name(self) -> str:
-        return f"{self.sha256}.parquet"
+        again = f"-{self.copy_number}" if self.copy_number else ""
+        return f"{self.sha256}{again}.parquet"
 
 
 class Snapshot(BaseModel):
@@ -59,7 +63,7 @@ class Snapshot(BaseModel):
 
 
 def union(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The rows of several snapshots of one table, in order, as one.
+    """The rows of several snapshots of one table, in order, as one; files without rows are left out.
 
     Raises:
         StorageError: where their columns differ.
@@ -73,8 +77,13 @@ def union(snapshots: Sequence[Snapshot]) -> Snapshot:
                 where=first.table,
                 remedy="materialise the older partitions again",
             )
-    files = tuple(file for snapshot in snapshots for file in snapshot.files)
-    return first.model_copy(update={"files": files})
+    seen: Counter[str] = Counter()
+    files = []
+    every = [file for snapshot in snapshots for file in snapshot.files]
+    for file in [file for file in every if file.rows] or every[:1]:
+        files.append(file.model_copy(update={"copy_number": seen[file.sha256]}))
+        seen[file.sha256] += 1
+    return first.model_copy(update={"files": tuple(files)})
 
 
 def read_arrow(

@@ -76,14 +76,10 @@ def commit(prepared: Prepared, *, home: Home, table: str, partition: str | None 
     Raises:
         StorageError: the disk says no.
     """
-    return publish(
-        Snapshot(table=table, files=(keep(prepared, home, table),), columns=prepared.columns),
-        home,
-        partition,
-    )
+    return publish(keep(prepared, home, table), home, partition)
 
 
-def keep(prepared: Prepared, home: Home, table: str) -> TableFile:
+def keep(prepared: Prepared, home: Home, table: str) -> Snapshot:
     """Move the rows to where the table's files are. No version names the file yet.
 
     Raises:
@@ -98,7 +94,7 @@ def keep(prepared: Prepared, home: Home, table: str) -> TableFile:
         folder.mkdir(parents=True, exist_ok=True)
         # A file that no log names yet is invisible, so the move before the commit is safe.
         os.replace(prepared.path, folder / kept.name)
-    return kept
+    return Snapshot(table=table, files=(kept,), columns=prepared.columns)
 
 
 _TYPES = {

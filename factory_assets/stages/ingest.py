@@ -4,24 +4,23 @@ Every row of the snapshot carries `_file`, the SHA-256 of its source file, and `
 its record in that file, from 1; rows keep the source's order.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from factory_assets.spec import Pipeline
+from factory_assets.stages.blocks import Plan, plans
 from factory_assets.stages.checked import Checked
 from factory_assets.stages.fetch import Found, find, told_where
-from factory_assets.stages.values import Ingested, SourceFile
+from factory_assets.stages.values import Block, Ingested, SourceFile, summed
+from factory_resources.delta_log import publish
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
+from factory_resources.snapshot import union
 from factory_resources.sources_read import Raw
-from factory_resources.tables import Prepared, commit, prepare
-
-if TYPE_CHECKING:
-    import duckdb
+from factory_resources.tables import Prepared, keep, prepare
 
 
 def ingest(pipeline: Pipeline, home: Home) -> Ingested:
@@ -50,41 +49,98 @@ def ingest_found(
             `max_quarantine` allows.
         StorageError: the disk says no.
     """
+    table = f"{pipeline.name}/ingest"
     with told_where(pipeline):
-        raws = _read(found, scratch)
-        rows_read = sum(raw.rows for raw in raws)
+        planned = plans(pipeline, found, home, partition)
+        made: dict[str, Made] = {}
+        for plan in planned:
+            if plan.known is None and plan.key not in made:
+                made[plan.key] = _made(pipeline, plan, table, scratch)
+        for source in found:
+            source.require_unchanged()
+        counted = [plan.known or made[plan.key] for plan in planned]
+        sources = [source for plan in planned for source in plan.sources or made[plan.key].sources]
+        rows_read = sum(block.rows_in for block in counted)
         if not rows_read:
-            raise SourceError(
-                "has no rows", where=", ".join(raw.name for raw in raws), remedy="give some data"
-            )
-        with (
-            sealed(read=[raw.path for raw in raws], write=scratch) as connection,
-            engine_errors("contract", ContractError, "correct the contract"),
-        ):
-            checked = Checked.of(connection, pipeline.spec.ingest, raws)
-            table = f"{pipeline.name}/ingest"
-            good = prepare(connection, checked.good, table=table, folder=scratch)
-            broken: Prepared | None = None
-            counts: dict[str, int] = {}
-            if good.rows < rows_read:
-                counts = checked.counts(connection)
-                _require_enough(pipeline, checked, connection, counts, good.rows, rows_read)
-                broken = prepare(connection, checked.broken, table=table, folder=scratch)
-        if good.rows + (broken.rows if broken else 0) != rows_read:
-            raise RuntimeError(f"{pipeline.name}: rows were lost between source and snapshot")
-        keep = partial(commit, home=home, partition=partition)
-        quarantine = keep(broken, table=f"{table}_quarantine") if broken else None
-        snapshot = keep(good, table=table)
-    return Ingested(
-        snapshot=snapshot,
-        quarantine=quarantine,
+            names = ", ".join(source.name for source in sources)
+            raise SourceError("has no rows", where=names, remedy="give some data")
+        quarantined = summed([block.quarantined for block in counted])
+        _require_enough(pipeline, counted, quarantined)
+        kept = {key: block.kept(home, table) for key, block in made.items()}
+        blocks = [plan.known or kept[plan.key] for plan in planned]
+        broken = [block.broken for block in blocks if block.broken]
+        return Ingested(
+            quarantine=publish(union(broken), home, partition) if broken else None,
+            snapshot=publish(union([block.good for block in blocks]), home, partition),
+            sources=tuple(sources),
+            rows_read=rows_read,
+            quarantined=quarantined,
+            ignored_columns=tuple(dict.fromkeys(n for block in counted for n in block.ignored)),
+            blocks=tuple(blocks),
+        )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block whose rows are in scratch."""
+
+    key: str
+    good: Prepared
+    broken: Prepared | None
+    rows_in: int
+    quarantined: dict[str, int]
+    sources: tuple[SourceFile, ...]
+    ignored: tuple[str, ...]
+    example: str
+    """Of a value that broke the rule that most rows broke, for the message."""
+
+    def kept(self, home: Home, table: str) -> Block:
+        return Block(
+            key=self.key,
+            good=keep(self.good, home, table),
+            broken=keep(self.broken, home, f"{table}_quarantine") if self.broken else None,
+            rows_in=self.rows_in,
+            quarantined=self.quarantined,
+            sources=len(self.sources),
+            ignored=self.ignored,
+        )
+
+
+def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
+    own = scratch / plan.key
+    own.mkdir()
+    raws = _read(plan.found, own)
+    rows_in = sum(raw.rows for raw in raws)
+    with (
+        sealed(read=[raw.path for raw in raws], write=own) as connection,
+        engine_errors("contract", ContractError, "correct the contract"),
+    ):
+        checked = Checked.of(connection, pipeline.spec.ingest, raws)
+        good = prepare(connection, checked.good, table=table, folder=own)
+        broken: Prepared | None = None
+        counts: dict[str, int] = {}
+        example = ""
+        if good.rows < rows_in:
+            counts = checked.counts(connection)
+            example = checked.example(connection, most(counts))
+            broken = prepare(connection, checked.broken, table=table, folder=own)
+    if good.rows + (broken.rows if broken else 0) != rows_in:
+        raise RuntimeError(f"{pipeline.name}: rows were lost between source and snapshot")
+    # What was unpacked is not needed any more, and there may be many blocks.
+    for unpacked in own.glob("source_*"):
+        shutil.rmtree(unpacked)
+    return Made(
+        key=plan.key,
+        good=good,
+        broken=broken,
+        rows_in=rows_in,
+        quarantined=counts,
         sources=tuple(
             SourceFile(name=raw.name, sha256=raw.sha256, rows=raw.rows, labels=raw.labels)
             for raw in raws
         ),
-        rows_read=rows_read,
-        quarantined=counts,
-        ignored_columns=checked.ignored,
+        ignored=checked.ignored,
+        example=example,
     )
 
 
@@ -98,19 +154,21 @@ def _read(found: Sequence[Found], scratch: Path) -> list[Raw]:
 
 
 def _require_enough(
-    pipeline: Pipeline,
-    checked: Checked,
-    connection: "duckdb.DuckDBPyConnection",
-    counts: dict[str, int],
-    good: int,
-    read: int,
+    pipeline: Pipeline, counted: Sequence[Block | Made], quarantined: dict[str, int]
 ) -> None:
-    share = 1 - good / read
-    if good and share <= pipeline.spec.ingest.max_quarantine:
+    read = sum(block.rows_in for block in counted)
+    broken = sum(block.broken.rows for block in counted if block.broken)
+    if broken < read and broken / read <= pipeline.spec.ingest.max_quarantine:
         return
-    rule = max(counts, key=lambda name: counts[name])
+    rule = most(quarantined)
+    examples = (block.example for block in counted if isinstance(block, Made) and block.example)
     raise ContractError(
-        f"{read - good} of {read} rows break the contract, most of them {rule!r} "
-        f"({counts[rule]} rows{checked.example(connection, rule)})",
+        f"{broken} of {read} rows break the contract, most of them {rule!r} "
+        f"({quarantined[rule]} rows{next(examples, '')})",
         remedy="correct the contract or the source; ingest.max_quarantine sets the allowed share",
     )
+
+
+def most(counts: Mapping[str, int]) -> str:
+    """The rule that most rows broke."""
+    return max(counts, key=lambda name: counts[name])

@@ -6,7 +6,7 @@ Of a pipeline in partitions, the stages after `clean` work on the partitions' va
 from collections.abc import Sequence
 
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
-from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stage, Value
+from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stage, Value, summed
 from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
@@ -95,7 +95,7 @@ def together(values: Sequence[Value]) -> Value:
             quarantine=_union_or_none([value.quarantine for value in ingested]),
             sources=tuple(source for value in ingested for source in value.sources),
             rows_read=sum(value.rows_read for value in ingested),
-            quarantined=_summed([value.quarantined for value in ingested]),
+            quarantined=summed([value.quarantined for value in ingested]),
             ignored_columns=tuple(
                 dict.fromkeys(name for value in ingested for name in value.ignored_columns)
             ),
@@ -105,7 +105,7 @@ def together(values: Sequence[Value]) -> Value:
         snapshot=union([value.snapshot for value in cleaned]),
         quarantine=_union_or_none([value.quarantine for value in cleaned]),
         rows_in=sum(value.rows_in for value in cleaned),
-        quarantined=_summed([value.quarantined for value in cleaned]),
+        quarantined=summed([value.quarantined for value in cleaned]),
         duplicates=sum(value.duplicates for value in cleaned),
     )
 
@@ -122,11 +122,3 @@ def _in_window(pipeline: Pipeline, partitions: list[Partition]) -> list[Partitio
 def _union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
     there = [snapshot for snapshot in snapshots if snapshot is not None]
     return union(there) if there else None
-
-
-def _summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for count in counts:
-        for rule, rows in count.items():
-            total[rule] = total.get(rule, 0) + rows
-    return total

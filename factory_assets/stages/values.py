@@ -3,7 +3,7 @@
 Frozen, small, JSON; the data itself stays in snapshots and MLflow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Literal, get_args
 
@@ -34,6 +34,20 @@ class SourceFile(Value):
     """Columns that hold the same value in each of its rows."""
 
 
+class Block(Value):
+    """A part of a table that is made by itself, and kept as long as nothing in it changes."""
+
+    key: str
+    good: Snapshot
+    broken: Snapshot | None
+    rows_in: int
+    quarantined: dict[str, int]
+    duplicates: int = 0
+    sources: int = 0
+    """Of ingest: of how many sources it holds the rows."""
+    ignored: tuple[str, ...] = ()
+
+
 class Ingested(Value):
     """rows_read = snapshot.rows + quarantined_rows"""
 
@@ -44,6 +58,8 @@ class Ingested(Value):
     quarantined: dict[str, int]
     """Rule to the number of rows that broke it; a row may break several."""
     ignored_columns: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    """What the snapshot is made of, in order."""
 
     @property
     def data_version(self) -> str:
@@ -63,6 +79,8 @@ class Cleaned(Value):
     rows_in: int
     quarantined: dict[str, int]
     duplicates: int
+    blocks: tuple[Block, ...] = ()
+    """What the snapshot is made of, in order."""
 
     @property
     def data_version(self) -> str:
@@ -184,3 +202,12 @@ UPSTREAM: Mapping[Stage, tuple[Stage, ...]] = {
     "evaluate": ("split", "train"),
     "deploy": ("split", "train", "evaluate"),
 }
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Rule to rows, over several tables."""
+    total: dict[str, int] = {}
+    for count in counts:
+        for rule, rows in count.items():
+            total[rule] = total.get(rule, 0) + rows
+    return total

@@ -1,0 +1,84 @@
+"""Which sources are read together, and what was kept of those that were read before.
+
+A table grows by files: consecutive sources make a block of some size, each block becomes a file of
+the snapshot, and a block whose sources did not change is not read again. How sources fall into
+blocks depends on nothing but themselves and those before them, so that a table that grew is, byte
+for byte, the table that is made at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from factory_assets.spec import Ingest, Pipeline
+from factory_assets.stages.fetch import Found, sources_key
+from factory_assets.stages.keys import digest, key_parts
+from factory_assets.stages.values import Block, Ingested, SourceFile
+from factory_resources.home import Home
+from factory_resources.records import Records
+from factory_resources.snapshot import exists
+
+FULL = 32_000_000
+"""A block takes no further source from this many bytes on: reading one again takes a second."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One block to be: what it holds, and what was kept of it."""
+
+    key: str
+    found: tuple[Found, ...]
+    known: Block | None
+    sources: tuple[SourceFile, ...] = ()
+    """Of a known block: what its sources were."""
+
+
+def plans(
+    pipeline: Pipeline, found: Sequence[Found], home: Home, partition: str | None
+) -> list[Plan]:
+    """The sources block by block, each with what the last run kept of it."""
+    record = Records(home).latest(pipeline.name, "ingest", partition)
+    known: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
+    if record:
+        value = Ingested.model_validate(record.value)
+        ends = accumulate(block.sources for block in value.blocks)
+        known = {
+            block.key: (block, value.sources[end - block.sources : end])
+            for block, end in zip(value.blocks, ends, strict=True)
+            if is_whole(block, home)
+        }
+    made = []
+    for group in _groups(found, pipeline.spec.ingest):
+        key = _key(pipeline, group)
+        block, sources = known.get(key, (None, ()))
+        made.append(Plan(key, group, block, sources))
+    return made
+
+
+def is_whole(block: Block, home: Home) -> bool:
+    """Whether the block's files are there in their full length."""
+    return exists(block.good, home) and (block.broken is None or exists(block.broken, home))
+
+
+def _key(pipeline: Pipeline, group: tuple[Found, ...]) -> str:
+    return digest(key_parts(pipeline, "ingest", {}, source=sources_key(group)))
+
+
+def _groups(found: Sequence[Found], ingest: Ingest) -> list[tuple[Found, ...]]:
+    if not _separable(ingest):
+        return [tuple(found)]
+    groups: list[list[Found]] = [[]]
+    size = 0
+    for source in found:
+        if size >= FULL:
+            groups.append([])
+            size = 0
+        groups[-1].append(source)
+        size += source.bytes
+    return [tuple(group) for group in groups]
+
+
+def _separable(ingest: Ingest) -> bool:
+    """Whether a row's fate depends on its own source alone: types are declared, nothing unique."""
+    columns = ingest.contract
+    return bool(columns) and all(column.type and not column.unique for column in columns)
