@@ -23,7 +23,9 @@ class FactoryError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return " ".join(f"{line}; {self.remedy}".split())
+        line = " ".join(f"{line}; {self.remedy}".split())
+        # Names and values come from data: none may command a terminal, or turn the line around.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class DeclarationError(FactoryError):
@@ -52,6 +54,10 @@ class ModelError(FactoryError):
 
 class StorageError(FactoryError):
     """The factory's home cannot be read or written."""
+
+
+class UnknownNameError(FactoryError):
+    """A name of a model version, a snapshot or a source that names nothing, or several."""
 
 
 class RefusedError(FactoryError):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import has_magic
@@ -79,12 +80,16 @@ def expand_all(value: Any) -> Any:
 def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> tuple[File, ...]:
     """The files of paths and globs, pattern by pattern, each pattern's in order of name.
 
+    A folder that a pattern names may be a link: whoever declares it knows it. What is found in it
+    may be one only to what is in it as well: whoever may write there must not hand out the
+    passwords.
+
     Args:
         patterns: paths or globs, or a map from label to one of them.
         folder: where relative paths start.
 
     Raises:
-        SourceError: when a pattern matches nothing.
+        SourceError: when a pattern matches nothing, or what is no regular file in its folder.
     """
     pairs: list[tuple[str | None, str]] = (
         [(None, pattern) for pattern in patterns]
@@ -101,15 +106,36 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
 def _matches(pattern: str, folder: Path) -> list[Path]:
     full = folder / Path(expand(pattern)).expanduser()
     # A file that is really named so is meant, whatever its brackets would match.
-    if full.is_file() or not has_magic(str(full)):
-        if not full.is_file():
-            raise _nothing(pattern, full)
-        return [full]
-    fixed, wild = _split_glob(full)
-    found = sorted(path for path in fixed.glob(wild) if path.is_file())
+    if os.path.lexists(full) or not has_magic(str(full)):
+        fixed, found = full.parent, [full] if os.path.lexists(full) else []
+    else:
+        fixed, wild = _split_glob(full)
+        found = sorted(fixed.glob(wild))
+    found = [path for path in found if not os.path.isdir(path)]
     if not found:
         raise _nothing(pattern, full)
+    for path in found:
+        if fault := _fault(path, os.path.realpath(fixed)):
+            raise SourceError(
+                fault,
+                where=_display(pattern, path),
+                remedy="put the file itself there, or declare the path where it is",
+            )
     return found
+
+
+def _fault(path: Path, root: str) -> str | None:
+    """Why the path is not to be read; None where it is a regular file below `root`."""
+    try:
+        path.name.encode()
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "is no regular file"
+    except UnicodeEncodeError:
+        return "has a name that is no UTF-8"
+    except OSError as error:
+        return "is a link that leads nowhere" if path.is_symlink() else f"cannot be read ({error})"
+    inside = os.path.commonpath([root, os.path.realpath(path)]) == root
+    return None if inside else "is a link that leads out of its folder"
 
 
 def _split_glob(path: Path) -> tuple[Path, str]:
@@ -119,13 +145,13 @@ def _split_glob(path: Path) -> tuple[Path, str]:
 
 
 def _nothing(pattern: str, full: Path) -> SourceError:
-    if full.is_dir():
+    if os.path.isdir(full):
         return SourceError(
             f"{pattern!r} is a folder",
             remedy=f"name its files, such as {pattern.rstrip('/')}/*.csv",
         )
     fixed = _split_glob(full)[0]
-    while not fixed.is_dir():
+    while not os.path.isdir(fixed):
         fixed = fixed.parent
     names = sorted(path.name + "/" * path.is_dir() for path in fixed.iterdir())
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

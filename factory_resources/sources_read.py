@@ -1,16 +1,24 @@
 """Every kind of source as one kind: a Parquet file whose row number is the record's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.engine import engine_errors, identifier, literal, sealed
-from factory_resources.errors import SourceError
+from factory_resources.engine import engine_errors, literal, sealed
+from factory_resources.errors import ContractError, ExpressionError, SourceError
 from factory_resources.home import storage_errors
 from factory_resources.sources import File, Format, format_of, sha256_of
-from factory_resources.sources_packed import take_member, unpack
-from factory_resources.sources_text import TextRules, find_layout, text_errors, text_to_parquet
+from factory_resources.sources_bytes import plain_text
+from factory_resources.sources_json import json_to_parquet
+from factory_resources.sources_packed import first_bytes, take_member, unpack
+from factory_resources.sources_text import (
+    LONGEST,
+    TextRules,
+    find_layout,
+    text_to_parquet,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,21 +65,23 @@ def read_file(
     path, name = file.path, file.name
     kind, packing = format_of(str(path), declared)
     if packing == "zip":
-        path = take_member(path, name, member, scratch)
-        name = f"{name}/{path.name}"
-        kind, packing = format_of(path.name, declared)
+        path, inner = take_member(path, name, member, scratch)
+        name = f"{name}/{inner}"
+        kind, packing = format_of(inner, declared)
     if packing == "zip" or kind is None:
         raise SourceError("is a zip inside a zip", where=name, remedy="unpack the outer one")
-    if kind == "parquet" and packing != "plain":
+    if packing != "plain":
         path = unpack(path, name, packing, scratch)
     if path.stat().st_size == 0:
         raise SourceError("is empty", where=name, remedy="fetch the file again")
+    if kind != "parquet":
+        path, rules = plain_text(path, name, rules, scratch)
     with sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
             columns = parquet_columns(connection, path, name)
         else:
             target = scratch / "cells.parquet"
-            to_parquet = _text if kind == "csv" else _json_lines
+            to_parquet = _text if kind == "csv" else json_to_parquet
             columns = to_parquet(connection, path, name, rules, target)
             path = target
         rows = _count(connection, path, name)
@@ -146,16 +156,74 @@ def numbered(paths: Sequence[Path]) -> str:
 
 
 def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Columns:
+    """The columns of a Parquet file.
+
+    Raises:
+        SourceError: damaged, or names that the engine would change.
+    """
     with engine_errors(name, SourceError, "fetch the file again"):
         described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
-    columns = {column: (column, kind) for column, kind, *_ in described}
-    if any(column.lower() == "file_row_number" for column in columns):
-        raise SourceError(
-            "has a column named 'file_row_number', which the engine keeps for itself",
-            where=name,
-            remedy="rename it",
-        )
-    return columns
+        nodes = connection.execute(
+            f"SELECT name, num_children FROM parquet_schema({literal(str(path))})"
+        ).fetchall()
+    _require_names(_top_level(nodes[1:]), name)
+    return {column: (column, kind) for column, kind, *_ in described}
+
+
+def _top_level(nodes: Sequence[tuple[str, int | None]]) -> list[str]:
+    """Of a schema's nodes, parents first, the names that are columns."""
+    names = []
+    inside = 0
+    for name, children in nodes:
+        if not inside:
+            names.append(name)
+            inside = 1
+        inside += (children or 0) - 1
+    return names
+
+
+def _require_names(names: Sequence[str], where: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        fault = None
+        if not name:
+            fault = "has a column without a name"
+        elif name.lower() == "file_row_number":
+            fault = f"has a column named {name!r}, which the engine keeps for itself"
+        elif other := seen.get(name.lower()):
+            fault = (
+                f"has 2 columns named {name!r}"
+                if other == name
+                else f"has columns {other!r} and {name!r}, which differ only in case"
+            )
+        if fault:
+            raise SourceError(fault, where=where, remedy="rename it")
+        seen[name.lower()] = name
+
+
+@contextmanager
+def blamed_on_files(raws: Sequence[Raw], scratch: Path) -> Iterator[None]:
+    """Where an expression fails over them, ask first whether a Parquet file is damaged inside.
+
+    Raises:
+        SourceError: naming the file that cannot be read to its end.
+    """
+    try:
+        yield
+    except (ExpressionError, ContractError):
+        for raw in raws:
+            if raw.format == "parquet":
+                _require_whole(raw, scratch)
+        raise
+
+
+def _require_whole(raw: Raw, scratch: Path) -> None:
+    query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {parquet(raw.path)}"
+    with (
+        sealed(read=[raw.path], write=scratch) as connection,
+        engine_errors(raw.name, SourceError, "fetch the file again"),
+    ):
+        connection.execute(query).fetchall()
 
 
 def _count(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> int:
@@ -167,30 +235,6 @@ def _count(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> in
 def _text(
     connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules, target: Path
 ) -> Columns:
-    layout = find_layout(connection, path, name, rules)
+    layout = find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
     text_to_parquet(connection, path, name, rules, layout, target)
     return {column: (f"c{i}", "VARCHAR") for i, column in enumerate(layout.columns)}
-
-
-def _json_lines(
-    connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules, target: Path
-) -> Columns:
-    objects = f"read_ndjson_objects({literal(str(path))}, hive_partitioning=false)"
-    with text_errors(name, rules.encoding):
-        keys = connection.execute(
-            f"SELECT key FROM (SELECT unnest(json_keys(json)) AS key FROM {objects}) "
-            "GROUP BY key ORDER BY lower(key), key"
-        ).fetchall()
-        names = [key for (key,) in keys]
-        if not names:
-            raise SourceError(
-                "holds no JSON object", where=name, remedy="write one JSON object a line"
-            )
-        # A JSON pointer takes any name: only ~ and / are special in it.
-        pointers = [literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names]
-        cells = ", ".join(f"cells[{i + 1}] AS {identifier(f'c{i}')}" for i in range(len(names)))
-        connection.execute(
-            f"COPY (SELECT {cells} FROM (SELECT json_extract_string(json, [{', '.join(pointers)}])"
-            f" AS cells FROM {objects})) TO {literal(str(target))} (FORMAT parquet)"
-        )
-    return {key: (f"c{i}", "VARCHAR") for i, key in enumerate(names)}

@@ -1,6 +1,8 @@
 """Separated text as tables: which separator and columns a file has, and its cells as Parquet."""
 
+import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _SAMPLE = 100
 """Lines that are looked at to find the separator."""
+LONGEST = 2_000_000
+"""Bytes of the longest line that the engine reads."""
 _SEPARATORS = (",", ";", "\t", "|")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _JSON = re.compile(r"Malformed JSON .* in line (\d+): ([^\n]*)")
@@ -41,17 +45,20 @@ class Layout:
     columns: tuple[str, ...]
 
 
-def find_layout(
-    connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules
-) -> Layout:
-    """Read the first lines of the file.
+def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
+    """Tell from the first lines how the file is cut.
+
+    Args:
+        head: the first `LONGEST` bytes of the file, or all that there are.
 
     Raises:
         SourceError: an empty file, a wrong encoding, a repeated or missing column name.
     """
-    with text_errors(name, rules.encoding):
-        rows = connection.execute(f"FROM {_lines(path, rules)} LIMIT {_SAMPLE}").fetchall()
-    lines = [str(line or "") for (line,) in rows]
+    if set(rules.delimiter or "") & set('\r\n"'):
+        raise SourceError(
+            f"cannot be cut at {rules.delimiter!r}", where=name, remedy="set source.delimiter"
+        )
+    lines = _first_lines(head, name, rules.encoding)
     if not any(line.strip() for line in lines):
         raise SourceError("is empty", where=name, remedy="fetch the file again")
     if not lines[0].strip():
@@ -67,6 +74,27 @@ def find_layout(
     return Layout(delimiter, _names(first, name, rules))
 
 
+def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
+    """Lines with their ends; not by the engine, which minds other ends inside quotes."""
+    cut = len(head) == LONGEST
+    try:
+        text = decoder(encoding, head).decode(head, final=not cut)
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        raise not_text(f"{name}:{line}", encoding) from error
+    lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    if cut and len(lines) == 1:
+        raise _too_long(f"{name}:1")
+    return lines[: min(_SAMPLE, len(lines) - cut)]
+
+
+def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
+    """What turns bytes into text; without a byte order mark UTF-16 is taken for little-endian."""
+    if encoding == "utf-16":
+        encoding += "-be" if head.startswith(codecs.BOM_UTF16_BE) else "-le"
+    return codecs.getincrementaldecoder(encoding)()
+
+
 def _lines(path: Path, rules: TextRules) -> str:
     # A separator that no text has: each line is one value.
     return (
@@ -78,6 +106,7 @@ def _lines(path: Path, rules: TextRules) -> str:
 
 def _find_delimiter(lines: list[str], name: str) -> str:
     """The separator that cuts every line alike; of several, the one that cuts most."""
+    lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
     found = {separator: _widths(lines, separator) for separator in _SEPARATORS}
     best = max(_SEPARATORS, key=lambda s: (len(set(found[s])) == 1, found[s][0]))
     if found[best][0] > 1 or ".csv" in name or ".tsv" in name:
@@ -94,10 +123,10 @@ def _widths(lines: list[str], separator: str) -> list[int]:
 
 def _first_record(lines: list[str], delimiter: str) -> list[str]:
     if len(delimiter) > 1:
-        return lines[0].split(delimiter)
+        return lines[0].rstrip("\r\n").split(delimiter)
     if delimiter == " ":
         return lines[0].split()
-    return next(csv.reader((line + "\n" for line in lines), delimiter=delimiter))
+    return next(csv.reader(lines, delimiter=delimiter))
 
 
 def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]:
@@ -212,12 +241,10 @@ def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -
     where = f"{name}:{line[1]}" if line else name
     if width := _WIDTH.search(message):
         return _ragged(name, line[1] if line else "?", width[1], width[2])
-    if "unicode" in message or "utf-8" in message.lower() or "utf-16" in message.lower():
-        return SourceError(
-            f"is not {encoding} text",
-            where=where,
-            remedy="set source.encoding to utf-8, latin-1 or utf-16",
-        )
+    if "Maximum line size" in message:
+        return _too_long(where)
+    if any(sign in message.lower() for sign in ("unicode", "utf-8", "not latin-1")):
+        return not_text(where, encoding)
     if malformed := _JSON.search(message):
         return SourceError(
             f"is not one JSON object a line, near line {malformed[1]} ({malformed[2].strip(' .')})",
@@ -236,6 +263,20 @@ def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -
             where=where,
             remedy="correct the row; a quote inside a quoted value is written twice",
         )
-    if "stream" in message.lower() or "zstd" in message.lower():
-        return SourceError("is damaged or cut short", where=name, remedy="fetch the file again")
     return otherwise
+
+
+def not_text(where: str, encoding: str) -> SourceError:
+    return SourceError(
+        f"is not {encoding} text",
+        where=where,
+        remedy="set source.encoding to utf-8, latin-1 or utf-16",
+    )
+
+
+def _too_long(where: str) -> SourceError:
+    return SourceError(
+        f"has a line of more than {LONGEST:,} bytes",
+        where=where,
+        remedy="check its quotes and line ends, or give the data as Parquet or JSON Lines",
+    )

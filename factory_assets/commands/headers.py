@@ -7,9 +7,9 @@ from factory_assets.spec import FileSource
 from factory_resources.engine import sealed
 from factory_resources.errors import SourceError
 from factory_resources.sources import File, find_files, format_of
-from factory_resources.sources_packed import take_member
+from factory_resources.sources_packed import first_bytes, take_member
 from factory_resources.sources_read import parquet_columns
-from factory_resources.sources_text import TextRules, find_layout
+from factory_resources.sources_text import LONGEST, TextRules, find_layout
 
 MOST_ZIPPED = 50_000_000
 """Bytes of a zip that is still unpacked for its header alone."""
@@ -36,13 +36,13 @@ def _columns(file: File, source: FileSource) -> tuple[str, ...]:
         return ()
     with tempfile.TemporaryDirectory() as scratch:
         if packing == "zip":
-            path = take_member(path, name, source.member, Path(scratch))
-            kind, packing = format_of(path.name, source.format)
+            path, inner = take_member(path, name, source.member, Path(scratch))
+            kind, packing = format_of(inner, source.format)
         # The keys of JSON Lines are known only from all lines; packed Parquet has its header last.
         if kind == "jsonl" or (kind == "parquet" and packing != "plain"):
             return ()
-        with sealed(read=[path], write=Path(scratch)) as connection:
-            if kind == "parquet":
+        if kind == "parquet":
+            with sealed(read=[path], write=Path(scratch)) as connection:
                 return tuple(parquet_columns(connection, path, name))
-            rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
-            return find_layout(connection, path, name, rules).columns
+        rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
+        return find_layout(first_bytes(path, name, packing, LONGEST), name, rules).columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
@@ -50,7 +51,7 @@ class Checked:
             ContractError: a missing column, or a rule that does not fit its column's type.
         """
         labels = tuple(raws[0].labels)
-        columns = ingest.contract or _all_columns(raws)
+        columns = ingest.contract.columns or _all_columns(raws)
         _require_columns(columns, raws)
         _require_distinct([c.name for c in columns] + list(labels))
         types = _types(connection, ingest, columns, raws)
@@ -135,7 +136,8 @@ def _missing_column(name: str, raw: Raw) -> ContractError:
 def _require_distinct(names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.lower(), name)
+        # One letter may be written in two ways that nobody can tell apart.
+        other = seen.setdefault(normalize("NFC", name).lower(), name)
         if name.lower() == "file_row_number" or name.startswith("_"):
             raise ContractError(
                 f"column name {name!r} is the factory's own, as all that begin with an underscore",

@@ -79,12 +79,14 @@ def test_a_declared_format_needs_no_name() -> None:
         format_of("data")
 
 
-def test_a_member_stays_in_scratch(tmp_path: Path) -> None:
+def test_a_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
     path, scratch = tmp_path / "z.zip", tmp_path / "scratch"
     scratch.mkdir()
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../evil.csv", "y\n1\n")
-    assert take_member(path, "z.zip", None, scratch) == scratch / "evil.csv"
+    with pytest.raises(SourceError, match=r"member .*evil\.csv. leads out of the zip"):
+        take_member(path, "z.zip", None, scratch)
+    assert not list(scratch.iterdir())
     assert not (tmp_path.parent / "evil.csv").exists()
 
 
