@@ -3,8 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from factory_assets.commands.check_sources import (
+    Headers,
+    headers,
+    placed_sources,
+    wrong_joins,
+    wrong_sources,
+)
 from factory_assets.commands.expressions import Known, wrong_expressions
-from factory_assets.commands.headers import source_columns
 from factory_assets.components.declaration import (
     FILE,
     Problem,
@@ -15,14 +21,14 @@ from factory_assets.components.declaration import (
 )
 from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake, of_section
-from factory_assets.spec import FileSource, Pipeline, PythonSource
+from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import OwnModule
-from factory_assets.stages.contract import rules_of
 from factory_assets.stages.metrics import metric_names
 from factory_assets.stages.reference import load_object
-from factory_resources.errors import ContractError, DeclarationError, SourceError
+from factory_assets.stages.rules import rules_of, wrong_pattern
+from factory_resources.errors import ContractError, DeclarationError
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:
@@ -53,16 +59,13 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _references(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
-    headers: dict[str, tuple[str, ...]] = {}
-    source = pipeline.spec.ingest.source
-    if isinstance(source, FileSource):
-        try:
-            headers = source_columns(source, pipeline.folder)
-        except SourceError as error:
-            yield Mistake(("ingest", "source"), str(error), at_key=True)
-            return
-    yield from _promised(pipeline, headers)
-    known = _known(pipeline, headers)
+    wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline)]
+    yield from wrong
+    if wrong:
+        return
+    found = headers(pipeline)
+    yield from _promised(pipeline, found or {})
+    known = _known(pipeline, found or {})
     clean = pipeline.spec.clean
     yield from wrong_expressions(clean, known)
     if known is not None:
@@ -72,10 +75,12 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def _references(pipeline: Pipeline) -> Iterator[Mistake]:
-    source, train = pipeline.spec.ingest.source, pipeline.spec.train
-    references = []
-    if isinstance(source, PythonSource):
-        references.append((("ingest", "source", "python"), source.python))
+    train = pipeline.spec.train
+    references: list[tuple[At, str]] = [
+        ((*at, "python"), source.python)
+        for at, source in placed_sources(pipeline.spec.ingest)
+        if isinstance(source, PythonSource)
+    ]
     if train and isinstance(train.model, OwnModule):
         references.append((("train", "model", "python"), train.model.python))
     for at, reference in references:
@@ -93,7 +98,7 @@ def _references(pipeline: Pipeline) -> Iterator[Mistake]:
 def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
     """Promises that no value can keep, and names that SQL cannot tell apart."""
     seen: dict[str, str] = {}
-    for i, column in enumerate(pipeline.spec.ingest.contract):
+    for i, column in enumerate(pipeline.spec.ingest.contract.columns):
         at = ("ingest", "contract", i)
         other = seen.setdefault(column.name.lower(), column.name)
         if other != column.name:
@@ -104,6 +109,9 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
                 rules_of(column, column.type, "v", "m")
         except ContractError as error:
             yield Mistake(at, str(error))
+        if column.pattern and (reason := wrong_pattern(column.pattern)):
+            message = f"{column.pattern!r} is no regular expression: {reason}"
+            yield Mistake((*at, "pattern"), message)
 
 
 def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -120,10 +128,10 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake(at, f"{metric!r} is no metric of {task}; {suggest(metric, valid)}")
 
 
-def _promised(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Iterator[Mistake]:
+def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
     """Contract columns that the source does not have."""
-    for i, column in enumerate(pipeline.spec.ingest.contract):
-        for file, columns in headers.items():
+    for i, column in enumerate(pipeline.spec.ingest.contract.columns):
+        for file, columns in found.items():
             if column.source_name not in columns:
                 key = "name" if column.source is None else "from"
                 message = f"no column {column.source_name!r} in {file}"
@@ -134,16 +142,15 @@ def _promised(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Iterat
                 break
 
 
-def _known(pipeline: Pipeline, headers: dict[str, tuple[str, ...]]) -> Known | None:
+def _known(pipeline: Pipeline, found: Headers) -> Known | None:
     """The columns before cleaning, with the types that the contract gives; None where unknown."""
     ingest = pipeline.spec.ingest
-    label = ingest.source.label if isinstance(ingest.source, FileSource) else None
-    labelled: dict[str, ColumnType | None] = {label: "string"} if label else {}
-    if ingest.contract:
-        return {column.name: column.type for column in ingest.contract} | labelled
-    if not headers:
+    labelled: dict[str, ColumnType | None] = dict.fromkeys(ingest.labels, "string")
+    if ingest.contract.columns:
+        return {column.name: column.type for column in ingest.contract.columns} | labelled
+    if not found:
         return None
-    return {name: None for columns in headers.values() for name in columns} | labelled
+    return {name: None for columns in found.values() for name in columns} | labelled
 
 
 def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:

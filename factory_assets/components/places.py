@@ -44,6 +44,9 @@ def locate(error: Mapping[str, Any], data: Any) -> Place:
     for part in location:
         if None not in models and part in models:
             models = {None: models[part]}
+        elif isinstance(value, list) and isinstance(part, str) and (short := _below(models, part)):
+            # The list is short for a mapping with this key alone.
+            models = short
         elif _holds(value, part):
             at, value, enclosing = (*at, part), value[part], models
             models = models if isinstance(part, int) else _below(models, part)

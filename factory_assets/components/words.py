@@ -27,15 +27,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text if len(text) <= 40 else text[:39] + "…"
+    # Data is no markup: no cell ends the table, links, or has the browser fetch a picture.
     for character, harmless in (
         ("\\", "\\\\"),
         ("|", "\\|"),
+        ("[", "\\["),
+        ("&", "&amp;"),
         ("<", "&lt;"),
-        ("\n", " "),
         ("`", "'"),
     ):
         text = text.replace(character, harmless)
-    return text
+    # Neither line ends nor what turns the line around or hides in it.
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def column(pipeline: Pipeline, name: str) -> str | None:
@@ -44,7 +47,7 @@ def column(pipeline: Pipeline, name: str) -> str | None:
         return "Which source file (SHA-256) and which row of it this row came from."
     if name in pipeline.spec.clean.derive:
         return f"= {pipeline.spec.clean.derive[name]}"
-    promised = next((c for c in pipeline.spec.ingest.contract if c.name == name), None)
+    promised = next((c for c in pipeline.spec.ingest.contract.columns if c.name == name), None)
     if promised is None:
         return None
     unit = f"[{promised.unit}]" if promised.unit else None
@@ -55,7 +58,7 @@ def preview(pipeline: Pipeline, snapshot: Snapshot, home: Home) -> str:
     """The first rows, without the columns that are nobody's business."""
     if pipeline.spec.risk.tier == "high":
         return "Not shown: the pipeline's risk is high."
-    hidden = {c.name for c in pipeline.spec.ingest.contract if c.sensitive}
+    hidden = {c.name for c in pipeline.spec.ingest.contract.columns if c.sensitive}
     shown = [c for c in snapshot.columns if c not in hidden and c not in IDENTITY][:_COLUMNS]
     left_out = f"\n\nNot shown, being sensitive: {', '.join(sorted(hidden))}." if hidden else ""
     return _kept_preview(snapshot, home, shown) + left_out

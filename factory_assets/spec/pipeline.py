@@ -11,6 +11,7 @@ from factory_assets.spec.base import Name, Spec, listed
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
+from factory_assets.spec.partition_places import require_places
 from factory_assets.spec.partitions import Partitions, TimePartitions
 from factory_assets.spec.source import Ingest
 from factory_assets.spec.split import SplitRule
@@ -103,19 +104,20 @@ class PipelineSpec(Spec):
             raise ValueError(f"partitions {' and '.join(times)} are both of time; keep one")
         if self.split.window and not times:
             raise ValueError("split.window needs partitions of time, such as `every: day`")
-        if self.partitions and not all(column.type for column in self.ingest.contract):
+        if self.partitions and not all(c.type for c in self.ingest.contract.columns):
             raise ValueError("a column without a type may differ between partitions; declare each")
-        if self.partitions and not self.ingest.contract:
+        if self.partitions and not self.ingest.contract.columns:
             raise ValueError("partitions need ingest.contract, so that all have the same columns")
-        taken = {column.name for column in self.ingest.contract}
         for name in self.partitions:
-            if name in taken:
+            if name in self.ingest.columns:
                 raise ValueError(f"partition {name!r} is a column of the contract already")
+        if self.partitions:
+            require_places(self.partitions, self.ingest.model_dump(exclude={"contract"}))
         return self
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
-        if not self.ingest.contract:
+        if not self.ingest.contract.columns:
             return self
         if unknown := self.unknown_columns(self.columns()):
             raise ValueError("\n".join(unknown))

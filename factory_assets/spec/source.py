@@ -1,53 +1,14 @@
 """Where the data comes from."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Reference, Spec, Strings, listed
-from factory_assets.spec.contract import Contract, duplicates
+from factory_assets.spec.base import ColumnName, Columns, Name, Reference, Spec, Strings, listed
+from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.source_database import DatabaseSource
-
-FileFormat = Literal["csv", "parquet", "jsonl"]
-
-
-class FileSource(Spec):
-    """Text, Parquet or JSON Lines files, each plain, gz, zst or inside a zip.
-
-    Relative paths start at the folder of the `defs.yaml`; `${FACTORY_DATA}` and other `FACTORY_`
-    variables are replaced.
-    """
-
-    files: Strings | dict[str, str]
-    """A path or glob, a list of them, or a map from label to path or glob."""
-    label: ColumnName | None = None
-    """With a map of files: the column that holds each file's label, such as the site."""
-    format: FileFormat | None = None
-    """Read from the file's name where it is left out; `csv` is any separated text."""
-    delimiter: Annotated[str | None, Field(min_length=1, max_length=4)] = None
-    """The separator of text files; a blank takes any run of blanks. Found where left out."""
-    header: bool = True
-    """Whether the first line of a text file names the columns."""
-    columns: Columns = ()
-    """The names of the columns of a text file without a header, in order."""
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """How a text file writes its characters."""
-    member: str | None = None
-    """The file to read inside a zip (a glob); needed where the zip holds several."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.label and not isinstance(self.files, dict):
-            raise ValueError("label needs files as a map from label to path")
-        if isinstance(self.files, dict) and not self.label:
-            raise ValueError("files as a map need `label`, the column that holds each file's label")
-        if not self.files:
-            raise ValueError("files is empty")
-        if self.columns and self.header:
-            raise ValueError("columns is for text without a header; set `header: false` as well")
-        if repeated := duplicates(self.columns):
-            raise ValueError(f"columns names {repeated[0]!r} twice")
-        return self
+from factory_assets.spec.source_files import FileFormat, FileSource
+from factory_assets.spec.suggest import nearest
 
 
 class PythonSource(Spec):
@@ -70,7 +31,8 @@ def _kind(value: Any) -> str | None:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", None)
     if given is None:
         return None
-    return next((kind for kind in SOURCES if kind in given), "files")
+    meant = (nearest(key, SOURCES) for key in given)
+    return next((kind for kind in SOURCES if kind in given), next(filter(None, meant), "files"))
 
 
 Source = Annotated[
@@ -81,31 +43,95 @@ Source = Annotated[
 ]
 
 
+class Join(Spec):
+    """Columns from another table: for each row those of the one row there with the same key.
+
+    The rows, their order and their identity stay those of the source.
+    """
+
+    source: Source
+    """The other table; of any kind."""
+    on: Columns
+    """The columns of the source that name the row; values are compared as text."""
+    key: Columns = ()
+    """The columns of the other table that are named so; by default those of `on`."""
+    columns: Columns | None = None
+    """Which columns to add, by default all others; `[]` only checks that there is such a row."""
+    required: bool = False
+    """Whether a row without its like goes to quarantine, under the rule `join:<name>`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.on:
+            raise ValueError("on is empty")
+        if self.key and len(self.key) != len(self.on):
+            raise ValueError(f"key has {len(self.key)} columns, and `on` {len(self.on)}")
+        if repeated := duplicates(self.columns or ()):
+            raise ValueError(f"columns names {repeated[0]!r} twice")
+        return self
+
+
 class Ingest(Spec):
     """Read the source and hold it to its contract."""
 
-    source: Source
-    """Files, a database, or a Python function."""
-    contract: Contract = ()
-    """The promised columns; others are not read. Without a contract all are read, and typed by
-    their values."""
+    source: Source | None = None
+    """Files, a database, or a Python function; or `sources`."""
+    sources: dict[Name, Source] = {}
+    """Instead of one source several by name, such as one a site: the rows of all, in the order of
+    their names."""
+    label: ColumnName | None = None
+    """With `sources`: the column that holds the name of each row's source, such as the site."""
+    joins: dict[Name, Join] = {}
+    """Other tables by name, whose columns are added to the source's."""
+    contract: Promised = Contract()
+    """What the data promises: a list of columns, a mapping, or the path of a contract's file. Other
+    columns are not read. Without a contract all are read, and typed by their values."""
     missing: Strings = ("",)
     """Tokens that mean "no value" in every column."""
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.5
     """The largest share of rows that may go to quarantine before the pipeline stops."""
 
     @property
+    def tables(self) -> dict[str | None, Source]:
+        """The sources of rows by name, in the order of their rows; the name of a single one is
+        None."""
+        return {None: self.source} if self.source else dict(sorted(self.sources.items()))
+
+    @property
+    def every_source(self) -> tuple[Source, ...]:
+        """All that is read, joined tables too."""
+        return (*self.tables.values(), *(join.source for _, join in sorted(self.joins.items())))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that hold the label of each row's file or source."""
+        of_files = (s.label for s in self.tables.values() if isinstance(s, FileSource))
+        return tuple(dict.fromkeys(filter(None, (*of_files, self.label))))
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that a contract promises, and that of the labels; none without a contract."""
-        label = self.source.label if isinstance(self.source, FileSource) else None
-        if not self.contract:
+        """The columns that a contract promises, and those of labels; none without a contract."""
+        if not self.contract.columns:
             return ()
-        return (*(column.name for column in self.contract), *((label,) if label else ()))
+        return (*self.contract.names, *self.labels)
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        if repeated := duplicates(tuple(column.name for column in self.contract)):
-            raise ValueError(f"contract names column {repeated[0]!r} twice")
+    def _contract_knows_its_columns(self) -> Self:
+        if self.contract.columns and (unknown := self.contract.unknown_columns(self.columns)):
+            raise ValueError("\n".join(unknown))
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_sources(self) -> Self:
+        if (self.source is None) == (not self.sources):
+            raise ValueError("ingest needs either `source` or `sources`")
+        if self.sources and not self.label:
+            raise ValueError("sources need `label`, the column that holds each source's name")
+        if self.label and not self.sources:
+            raise ValueError("label needs `sources`; the label of files belongs into their source")
+        of_files = {getattr(source, "label", None) for source in self.sources.values()}
+        if len(of_files) > 1 or self.label in of_files:
+            raise ValueError("sources: all of them have the same label of files, or none")
         return self
 
 
@@ -114,6 +140,7 @@ __all__ = [
     "FileFormat",
     "FileSource",
     "Ingest",
+    "Join",
     "PythonSource",
     "Source",
     "listed",

@@ -79,6 +79,10 @@ def _groups(found: Sequence[Found], ingest: Ingest) -> list[tuple[Found, ...]]:
 
 
 def _separable(ingest: Ingest) -> bool:
-    """Whether a row's fate depends on its own source alone: types are declared, nothing unique."""
-    columns = ingest.contract
-    return bool(columns) and all(column.type and not column.unique for column in columns)
+    """Whether a row's fate depends on its own source alone.
+
+    Types are declared, nothing is unique, nothing is joined.
+    """
+    columns = ingest.contract.columns
+    kept_apart = all(column.type and not column.unique for column in columns)
+    return bool(columns) and kept_apart and not ingest.contract.unique and not ingest.joins

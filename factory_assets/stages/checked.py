@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
@@ -11,16 +12,16 @@ from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_assets.stages.contract import (
     INFERRED,
-    Rule,
     could_be,
     native_type,
     present,
-    rules_of,
     typed,
 )
+from factory_assets.stages.rules import Rule, rules_of, wrong_pattern
 from factory_resources.engine import identifier, literal
 from factory_resources.errors import ContractError
 from factory_resources.expressions import suggestion
+from factory_resources.marks import mark, marked
 from factory_resources.sources_read import Raw, parquet
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ class Checked:
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     labels: tuple[str, ...]
-    ordered: bool
-    """Whether a join broke the source's order, so that it must be restored."""
     ignored: tuple[str, ...]
 
     @classmethod
@@ -50,13 +49,16 @@ class Checked:
         Raises:
             ContractError: a missing column, or a rule that does not fit its column's type.
         """
+        _require_patterns(ingest.contract.columns)
         labels = tuple(raws[0].labels)
         columns = ingest.contract.columns or _all_columns(raws)
         _require_columns(columns, raws)
         _require_distinct([c.name for c in columns] + list(labels))
         types = _types(connection, ingest, columns, raws)
+        starts = accumulate((raw.rows for raw in raws), initial=0)
         union = " UNION ALL ".join(
-            _source_query(k, raw, ingest, columns, types) for k, raw in enumerate(raws)
+            _source_query(start, raw, ingest, columns, types)
+            for start, raw in zip(starts, raws, strict=False)
         )
         connection.execute(f"CREATE TEMP VIEW checked AS {union}")
         rules = tuple(
@@ -64,34 +66,54 @@ class Checked:
             for i, (column, kind) in enumerate(zip(columns, types, strict=True))
             for rule in rules_of(column, kind, f"v{i}", f"m{i}")
         )
+        rules += tuple(
+            _partner(ingest, columns, k, rule) for k, rule in enumerate(raws[0].partners)
+        )
         read = {column.source_name for column in columns}
         ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
-        plain = cls(columns, rules, labels, False, tuple(ignored))
-        unique = [_unique(connection, plain, i) for i, c in enumerate(columns) if c.unique]
-        return replace(plain, rules=rules + tuple(unique), ordered=bool(unique))
+        plain = cls(columns, rules, labels, tuple(ignored))
+        rows = sum(raw.rows for raw in raws)
+        keys = [(c.name,) for c in columns if c.unique] + list(ingest.contract.unique)
+        for names in dict.fromkeys(keys) if rows else ():
+            plain = replace(plain, rules=(*plain.rules, _unique(connection, plain, names, rows)))
+        return plain
 
     @property
-    def _any(self) -> str:
+    def any_broken(self) -> str:
+        """SQL that is true for a row that breaks some rule."""
         # A list, because the engine plans a long chain of ORs in quadratic time.
         return f"list_contains([{', '.join(rule.broken for rule in self.rules)}]::BOOLEAN[], true)"
+
+    def cell(self, name: str) -> str:
+        """SQL of the typed value of a column, or of a label.
+
+        Raises:
+            ContractError: where there is no such column.
+        """
+        names = [column.name for column in self.columns]
+        if name in names:
+            return f"v{names.index(name)}"
+        if name not in self.labels:
+            remedy = suggestion(name, [*names, *self.labels])
+            raise ContractError(f"there is no column {name!r} to be unique", remedy=remedy)
+        return identifier(name)
 
     def _query(self, prefix: str, where: str, extra: str = "") -> str:
         cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
         labels = [identifier(name) for name in self.labels]
-        order = " ORDER BY _source, _row" if self.ordered else ""
         selected = ", ".join([*cells, *labels, "_file", "_row"])
-        return f"SELECT {selected}{extra} FROM checked WHERE {where}{order}"
+        return f"SELECT {selected}{extra} FROM checked WHERE {where}"
 
     @property
     def good(self) -> str:
         """The rows that keep every rule, typed."""
-        return self._query("v", f"NOT ({self._any})")
+        return self._query("v", f"NOT ({self.any_broken})")
 
     @property
     def broken(self) -> str:
         """The rows that break some rule, as the source has them, with the rules' names."""
         names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
-        return self._query("x", self._any, f", concat_ws(',', {names}) AS _rules")
+        return self._query("x", self.any_broken, f", concat_ws(',', {names}) AS _rules")
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """How many rows break each rule; only rules that are broken."""
@@ -106,17 +128,36 @@ class Checked:
     def example(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """One value that broke the rule, for the message; nothing of a sensitive column."""
         rule = next(rule for rule in self.rules if rule.name == name)
-        i = next(i for i, column in enumerate(self.columns) if column.name == rule.column)
+        names = [column.name for column in self.columns]
+        if rule.column not in names:
+            return ""
+        i = names.index(rule.column)
         if self.columns[i].sensitive or name.startswith("null:"):
             return ""
         row = connection.execute(f"SELECT x{i} FROM checked WHERE {rule.broken} LIMIT 1").fetchone()
         return f", such as {str(row[0])[:60]!r}" if row else ""
 
 
+def _partner(ingest: Ingest, columns: Sequence[Column], number: int, rule: str) -> Rule:
+    """Of a required join: the row must have its like. Told by the column that names it."""
+    on = ingest.joins[rule.removeprefix("join:")].on[0]
+    return Rule(rule, next((c.name for c in columns if c.source_name == on), ""), f"NOT q{number}")
+
+
 def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
     # Not validated: a source may name its columns as it likes.
     names = dict.fromkeys(name for raw in raws for name in raw.columns)
     return tuple(Column.model_construct(name=name) for name in names)
+
+
+def _require_patterns(columns: Sequence[Column]) -> None:
+    for column in columns:
+        if column.pattern and (reason := wrong_pattern(column.pattern)):
+            raise ContractError(
+                f"pattern {column.pattern!r} of column {column.name!r} is no regular expression "
+                f"({reason})",
+                remedy="write one of RE2's: without look-around and back-references",
+            )
 
 
 def _require_columns(columns: Sequence[Column], raws: Sequence[Raw]) -> None:
@@ -212,7 +253,7 @@ def _first(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> Colum
 
 
 def _source_query(
-    number: int,
+    start: int,
     raw: Raw,
     ingest: Ingest,
     columns: Sequence[Column],
@@ -226,19 +267,35 @@ def _source_query(
         texts.append(f"CAST({cell} AS VARCHAR) AS x{i}")
         values.append(f"{typed(f'p{i}', kind, wanted)} AS v{i}")
         cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
+    for k, place in enumerate(raw.partners.values()):
+        texts.append(f"{identifier(place)} AS q{k}")
+        cells.append(f"q{k}")
     labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
-    identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{number} AS _source"]
+    identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{start - 1} + _row AS _order"]
     inner = f"SELECT {', '.join(texts)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
     middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
     return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"
 
 
-def _unique(connection: duckdb.DuckDBPyConnection, checked: Checked, i: int) -> Rule:
-    """Later occurrences of a value; a row that is broken anyway comes after those that are not."""
+def _unique(
+    connection: duckdb.DuckDBPyConnection, checked: Checked, names: tuple[str, ...], rows: int
+) -> Rule:
+    """Later occurrences of a key; a row that is broken anyway comes after those that are not.
+
+    First the keys that occur again are found, by a hash of eight bytes; only their rows are sorted.
+    """
+    cells = [checked.cell(name) for name in names]
+    keys, whole = ", ".join(cells), " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
     connection.execute(
-        f"CREATE TEMP TABLE repeated_{i} AS SELECT _source, _row FROM checked "
-        f"WHERE v{i} IS NOT NULL QUALIFY row_number() OVER "
-        f"(PARTITION BY v{i} ORDER BY ({checked._any}), _source, _row) > 1"
+        f"CREATE OR REPLACE TEMP TABLE again AS SELECT hash({keys}) AS key FROM checked "
+        f"WHERE {whole} GROUP BY key HAVING count(*) > 1"
     )
-    name = checked.columns[i].name
-    return Rule(f"unique:{name}", name, f"(_source, _row) IN (FROM repeated_{i})")
+    repeated = (
+        f"SELECT _order FROM checked WHERE {whole} AND hash({keys}) IN (FROM again) "
+        f"QUALIFY row_number() OVER "
+        f"(PARTITION BY {keys} ORDER BY ({checked.any_broken}), _order) > 1"
+    )
+    variable = f"repeated_{len(checked.rules)}"
+    mark(connection, variable, repeated, rows)
+    column = names[0] if len(names) == 1 else ""
+    return Rule(f"unique:{','.join(names)}", column, marked(variable, rows))

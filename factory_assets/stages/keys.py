@@ -63,12 +63,8 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
     spec = pipeline.spec
     match stage:
         case "ingest":
-            part = spec.ingest.model_dump(mode="json")
-            for column in part["contract"]:
-                # Words about the data and who may see it; the data stays the same.
-                for words in ("description", "unit", "sensitive"):
-                    column.pop(words)
-            return part
+            part = spec.ingest.model_dump(mode="json", exclude={"contract"})
+            return {**part, "contract": spec.ingest.contract.promises()}
         case "clean":
             return spec.clean.model_dump(mode="json")
         case "split":
@@ -84,8 +80,10 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 def _user_code(pipeline: Pipeline, stage: Stage) -> str | None:
     spec = pipeline.spec
-    if stage == "ingest" and isinstance(spec.ingest.source, PythonSource):
-        return code.user_code(spec.ingest.source.python, pipeline.folder)
+    if stage == "ingest":
+        own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
+        codes = [code.user_code(reference, pipeline.folder) for reference in own]
+        return "\n".join(codes) or None
     if stage == "train" and isinstance(spec.training.model, OwnModule):
         return code.user_code(spec.training.model.python, pipeline.folder)
     return None

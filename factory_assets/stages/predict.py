@@ -12,7 +12,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import Clean, Column, FileSource, Ingest, Pipeline
+from factory_assets.spec import Clean, Column, Contract, FileSource, Ingest, Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.served import ServedModel, load_champion
@@ -55,7 +55,7 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
     spec = pipeline.spec.model_copy(update=learned)
     needed = _needed(spec.clean, served.inputs)
     made = {name.lower() for name in spec.clean.columns}
-    declared = {column.name.lower(): column for column in spec.ingest.contract}
+    declared = {column.name.lower(): column for column in spec.ingest.contract.columns}
     contract = tuple(
         declared.get(key, _as_learned(served, name)).model_copy(update={"unique": False})
         for key, name in needed.items()
@@ -76,7 +76,7 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
     )
     reading = Ingest(
         source=_source(spec.ingest.source, file),
-        contract=contract,
+        contract=Contract(columns=contract),
         missing=spec.ingest.missing,
         max_quarantine=1.0,
     )

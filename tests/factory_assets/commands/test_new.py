@@ -49,7 +49,7 @@ def _pipeline(tmp_path: Path, file: Path, target: str) -> Pipeline:
 def test_apples(tmp_path: Path) -> None:
     spec = _declared(tmp_path, _apples())
     assert spec.ingest.source.files == ("../../apples.csv",)  # type: ignore[union-attr]
-    assert [(c.name, c.source_name, c.type) for c in spec.ingest.contract] == [
+    assert [(c.name, c.source_name, c.type) for c in spec.ingest.contract.columns] == [
         ("apple_id", "Apple ID", "string"),
         ("size", "Size [cm]", "float64"),
         ("Weight", "Weight", "float64"),
@@ -60,9 +60,9 @@ def test_apples(tmp_path: Path) -> None:
         ("Same", "Same", "string"),
         ("Grade", "Grade", "string"),
     ]
-    assert spec.ingest.contract[1].unit == "cm"
+    assert spec.ingest.contract.columns[1].unit == "cm"
     assert spec.ingest.missing == ("", "?", "NA")
-    assert all(column.range is None and column.values is None for column in spec.ingest.contract)
+    assert all(column.range is None and column.values is None for column in spec.ingest.contract.columns)
     assert spec.training.exclude == ("apple_id", "Bought", "Same")
     assert spec.training.categorical == ("kind_code",)
     assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
@@ -105,7 +105,7 @@ def test_ways_to_store_the_same_table(tmp_path: Path, packing: str) -> None:
         case _:
             spec = _declared(tmp_path, data.replace("north", "süd").encode("latin-1"))
             assert spec.ingest.source.encoding == "latin-1"  # type: ignore[union-attr]
-    assert len(spec.ingest.contract) == 9
+    assert len(spec.ingest.contract.columns) == 9
 
 
 def test_text_without_names(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_target_that_is_often_missing(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7},{'' if i % 5 else ('a' if i % 10 else 'b')}\n" for i in range(500))
     spec = _declared(tmp_path, "x,y\n" + rows, target="y")
     assert spec.ingest.max_quarantine == 0.85
-    assert spec.ingest.contract[1].nullable is False
+    assert spec.ingest.contract.columns[1].nullable is False
 
 
 def test_names_of_all_kinds(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
         ",".join([str((i * k) % 11) for k in range(1, 12)] + [f"{i % 2}"]) + "\n" for i in range(60)
     )
     spec = _declared(tmp_path, f"{header}\n{rows}", target="y")
-    assert [column.source_name for column in spec.ingest.contract] == names
-    made = [column.name for column in spec.ingest.contract]
+    assert [column.source_name for column in spec.ingest.contract.columns] == names
+    made = [column.name for column in spec.ingest.contract.columns]
     assert len({name.lower() for name in made}) == len(names)
     assert made[:8] == ["a_b", "A_b_2", "quo_te", "select", "grosse", "column_6", "column_2nd", "x"]
 

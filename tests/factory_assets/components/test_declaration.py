@@ -35,7 +35,7 @@ def test_full_declaration_loads(tmp_path: Path) -> None:
     spec = load_pipeline(declare(tmp_path, FULL)).spec
     assert spec.clean.deduplicate == ("speed",)
     assert spec.training.model.learning_rate == 0.001  # type: ignore[union-attr]
-    assert spec.ingest.contract[0].source_name == "Torque [Nm]"
+    assert spec.ingest.contract.columns[0].source_name == "Torque [Nm]"
 
 
 # Where FULL is changed, what is on the line of the problem, and what the problem says.
@@ -61,8 +61,8 @@ MISTAKES = [
     (
         "range: [0, null]",
         "range: [0, high]",
-        "high]",
-        "range.1: 'high' is not valid; must be a num",
+        "range: [0, high]",
+        "range of column 'torque' needs numbers, not 'high'",
     ),
     ("nullable: false", "nullable: no", "nullable", "'no' is not valid; must be true or false"),
     ("        type: string\n", "        type: text\n", "type: text", "contract.2.type: 'text'"),
