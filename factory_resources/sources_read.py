@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,9 @@ class Raw:
     rows: int
     columns: Columns
     format: Format | None
-    """None for what a Python function returned."""
+    """None for what has types of its own and no format."""
+    partners: Mapping[str, str] = field(default_factory=dict)
+    """Of each required join, its rule to the column that says whether the row has its like."""
 
 
 def read_file(
@@ -147,11 +150,18 @@ def parquet(path: Path) -> str:
     return f"read_parquet({literal(str(path))}, hive_partitioning=false)"
 
 
-def numbered(paths: Sequence[Path]) -> str:
-    """A query for the rows of a snapshot's files, with their place among all as `_order`."""
+def numbered(paths: Sequence[Path], rows: Sequence[int]) -> str:
+    """A query for the rows of a snapshot's files, with their place among all, from 0, as `_order`.
+
+    Args:
+        paths: of the files.
+        rows: how many rows each of them has.
+    """
     files = ", ".join(literal(str(path)) for path in paths)
-    # Above any row number of one file, and in the order of the files.
-    order = "file_row_number" if len(paths) == 1 else "file_index * 1099511627776 + file_row_number"
+    before = [0, *accumulate(rows)]
+    order = "file_row_number"
+    if len(paths) > 1:
+        order += f" + ({before[:-1]}::BIGINT[])[(file_index + 1)::BIGINT]"
     return f"SELECT *, {order} AS _order FROM read_parquet([{files}], hive_partitioning=false)"
 
 

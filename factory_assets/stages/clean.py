@@ -16,7 +16,8 @@ from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.expressions import parse, suggestion
 from factory_resources.home import Home
-from factory_resources.sources_read import numbered
+from factory_resources.marks import mark, marked
+from factory_resources.sources_read import numbered, parquet
 from factory_resources.tables import Prepared, commit, prepare
 
 if TYPE_CHECKING:
@@ -34,25 +35,28 @@ def clean(
         StorageError: the disk says no.
     """
     where = f"{pipeline.name}/clean"
-    plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
+    files, columns = ingested.snapshot.files, tuple(ingested.snapshot.columns)
+    plan = Plan.of(pipeline.spec.clean, columns, ingested.snapshot.rows, where)
     source = ingested.snapshot.paths(home)
     with (
         home.scratch() as scratch,
         sealed(read=source, write=scratch) as connection,
         engine_errors(where),
     ):
-        connection.execute(f"CREATE TEMP VIEW source AS {numbered(source)}")
+        numbers = numbered(source, [file.rows for file in files])
+        connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
         plan.bind(connection)
-        counts = plan.counts(connection)
         broken: Prepared | None = None
-        if counts:
-            broken = prepare(connection, plan.broken, table=where, folder=scratch)
-        duplicates = plan.mark_duplicates(connection)
         try:
+            if plan.rules:
+                broken = prepare(connection, plan.broken, table=where, folder=scratch)
+            duplicates = plan.mark_duplicates(connection)
             good = prepare(connection, plan.good, table=where, folder=scratch)
         except ExpressionError:
             plan.blame(connection)
             raise
+        broken = broken if broken and broken.rows else None
+        counts = plan.counts(connection, broken) if broken else {}
         _require_conserved(connection, good, broken, duplicates, where)
         if not good.rows:
             raise _nothing_left(counts, where)
@@ -73,12 +77,14 @@ class Plan:
     """A declaration as queries over the view `source`, whose column `_order` is the row's place."""
 
     spec: Clean
+    rows: int
+    """Of the source."""
     where: str
     looks_around: bool
     """Whether a derived column sees other rows; then the engine gives up the source's order."""
 
     @classmethod
-    def of(cls, spec: Clean, columns: Sequence[str], where: str) -> "Plan":
+    def of(cls, spec: Clean, columns: Sequence[str], rows: int, where: str) -> "Plan":
         """Check every name and expression without running one.
 
         Raises:
@@ -102,12 +108,12 @@ class Plan:
             for name in (f"{c}_{s}" for c in windows.columns for s in windows.statistics):
                 _require_new(name, known, "windows", where)
                 known.append(name)
-        return cls(spec, where, looks_around)
+        return cls(spec, rows, where, looks_around)
 
     @property
     def rules(self) -> dict[str, str]:
         """Rule to SQL that is true for a row that breaks it; the line break ends a comment."""
-        return {name: f"NOT coalesce(({sql}\n), true)" for name, sql in self.spec.where.items()}
+        return {name: f"({sql}\n) IS FALSE" for name, sql in self.spec.where.items()}
 
     @property
     def _any(self) -> str:
@@ -125,11 +131,11 @@ class Plan:
     def good(self) -> str:
         query = f"FROM source WHERE NOT {self._any}"
         if self.spec.deduplicate:
-            query += " AND _order NOT IN (FROM repeated)"
+            query += f" AND NOT {marked('repeated', self.rows)}"
         query = self._derived(query)
         if self.spec.windows:
             query = windowed(self.spec.windows, query)
-        ordered = self.spec.windows or self.spec.deduplicate or self.looks_around
+        ordered = self.spec.windows or self.looks_around
         return f"SELECT * EXCLUDE (_order) FROM ({query})" + " ORDER BY _order" * bool(ordered)
 
     def _derived(self, query: str, until: str | None = None) -> str:
@@ -159,33 +165,33 @@ class Plan:
             with engine_errors(f"{self.where}: derive.{name}"):
                 connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
 
-    def counts(self, connection: "duckdb.DuckDBPyConnection") -> dict[str, int]:
+    def counts(self, connection: "duckdb.DuckDBPyConnection", broken: Prepared) -> dict[str, int]:
         """Rule to the number of rows that break it; only rules that are broken."""
-        found = {}
-        for name, broken in self.rules.items():
-            with engine_errors(f"{self.where}: where.{name}"):
-                row = connection.execute(f"SELECT count(*) FROM source WHERE {broken}").fetchone()
-            if row and row[0]:
-                found[name] = int(row[0])
-        return found
+        rules = f"SELECT unnest(string_split(_rules, ',')) AS rule FROM {parquet(broken.path)}"
+        rows = connection.execute(f"SELECT rule, count(*) FROM ({rules}) GROUP BY rule").fetchall()
+        found = dict(rows)
+        return {name: found[name] for name in self.rules if name in found}
 
     def mark_duplicates(self, connection: "duckdb.DuckDBPyConnection") -> int:
-        """Make the table `repeated` of whole rows whose key an earlier one has; how many."""
+        """Mark whole rows whose key an earlier one has as `repeated`; how many they are."""
         if not self.spec.deduplicate:
             return 0
         key = ", ".join(identifier(name) for name in self.spec.deduplicate)
-        created = connection.execute(
-            f"CREATE TEMP TABLE repeated AS SELECT _order FROM source WHERE NOT {self._any} "
+        repeated = (
+            f"SELECT _order FROM source WHERE NOT {self._any} "
             f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"
-        ).fetchone()
-        return int(created[0]) if created else 0
+        )
+        return mark(connection, "repeated", repeated, self.rows)
 
     def blame(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Compute derived columns one by one.
+        """Compute rules and derived columns one by one.
 
         Raises:
             ExpressionError: naming the first that fails on a value.
         """
+        for name, broken in self.rules.items():
+            with engine_errors(f"{self.where}: where.{name}"):
+                connection.execute(f"SELECT count(*) FROM source WHERE {broken}")
         rows = f"FROM source WHERE NOT {self._any}"
         for name in self.spec.derive:
             with engine_errors(f"{self.where}: derive.{name}"):

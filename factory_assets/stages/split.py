@@ -38,7 +38,8 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
         sealed(read=source, write=scratch) as connection,
         engine_errors(where, DataError, "correct the split"),
     ):
-        connection.execute(f"CREATE TEMP VIEW source AS {numbered(source)}")
+        numbers = numbered(source, [file.rows for file in cleaned.snapshot.files])
+        connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")

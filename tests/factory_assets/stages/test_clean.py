@@ -142,6 +142,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
         ),
         ({"where": {"r": "torque >"}}, ExpressionError, "where.r: 'torque >' is no SQL expression"),
         ({"where": {"r": "torque"}}, ExpressionError, "where.r: the rule yields BIGINT"),
+        (
+            {"where": {"q": "torque > 0", "r": "name::INT > 0"}},
+            ExpressionError,
+            "where.r: Could not convert string 'a'",
+        ),
         ({"where": {"r": "torque > 9"}}, DataError, "no row is left: rule 'r' sends 2 to quarant"),
         ({"derive": {"torque": "1"}}, ExpressionError, "derive.torque: column 'torque' exists alr"),
         ({"derive": {"Y": "1"}}, ExpressionError, "derive.Y: column 'Y' exists already"),
