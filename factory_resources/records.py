@@ -70,6 +70,11 @@ class Records:
         """The record that the last run of the stage (or of its partition) made or reused."""
         return self._pointed(pipeline, stage, self._pointer(pipeline, stage, partition))
 
+    def is_latest(self, record: Record) -> bool:
+        """Whether the last run of the stage (or of its partition) made or reused this record."""
+        pointer = self._pointer(record.pipeline, record.stage, record.partition)
+        return pointer.is_file() and pointer.read_bytes() == _pointing_at(record)
+
     def newest(
         self, pipeline: str, stage: str, partition: str | None, run_id: str | None
     ) -> Record | None:
@@ -109,11 +114,11 @@ class Records:
 
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that a run works with."""
-        content = json.dumps({"key": record.key}).encode()
+        content = _pointing_at(record)
         slot = _slot(record.stage, record.partition)
         self._home.write_atomic(self._run(record.pipeline, run_id) / slot, content)
-        pointer = self._pointer(record.pipeline, record.stage, record.partition)
-        if not pointer.is_file() or pointer.read_bytes() != content:
+        if not self.is_latest(record):
+            pointer = self._pointer(record.pipeline, record.stage, record.partition)
             self._home.write_atomic(pointer, content)
 
     def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
@@ -126,6 +131,10 @@ class Records:
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
+
+
+def _pointing_at(record: Record) -> bytes:
+    return json.dumps({"key": record.key}).encode()
 
 
 def _slot(stage: str, partition: str | None) -> str:

@@ -1,32 +1,54 @@
 """How a pipeline's data is cut into partitions that are ingested and cleaned one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from itertools import product
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import Name, Spec, Strings
 from factory_assets.spec.cron import check_timezone
+from factory_assets.spec.periods import Period, begin_of, end_of, first_begin, key_of, periods
 
-Period = Literal["hour", "day", "week", "month"]
-FORMATS: Mapping[Period, str] = {
-    "hour": "%Y-%m-%d-%H:%M",
-    "day": "%Y-%m-%d",
-    "week": "%Y-%m-%d",
-    "month": "%Y-%m-%d",
-}
-"""How the beginning of a period is written as a key; the same as Dagster's own."""
+_LONGEST = 80
+"""Bytes of a key in the name of a file; two of them must fit."""
+
+
+def wrong_key(key: str) -> str | None:
+    """Why this is no key of a partition; None where it is one."""
+    if not key.strip():
+        return "is empty"
+    # To Dagster the first four are the end of a key or a range of keys, to a file's name a pattern.
+    if bad := next((c for c in key if c in "|,[]*?" or not c.isprintable()), None):
+        return f"has {bad!r}, which no key may have"
+    if bad := next((text for text in ("...", "${") if text in key), None):
+        return f"has {bad!r}, which no key may have"
+    if len(quote(key, safe="")) > _LONGEST:
+        return "is too long"
+    return None
 
 
 def _date(value: str) -> str:
     try:
-        datetime.fromisoformat(value)
+        zone = datetime.fromisoformat(value).tzinfo
     except ValueError as error:
         raise ValueError(f"{value!r} is no date; write it as 2024-01-31") from error
+    if zone is not None:
+        raise ValueError(f"{value!r} has an offset; leave it out and declare `timezone`")
     return value
+
+
+def _keys(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if reason := wrong_key(value):
+            raise ValueError(f"key {value!r} {reason}")
+        if values.count(value) > 1:
+            raise ValueError(f"key {value!r} occurs twice")
+    return values
 
 
 class TimePartitions(Spec):
@@ -41,11 +63,43 @@ class TimePartitions(Spec):
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
     """Where the periods begin, such as Europe/Berlin."""
 
+    @model_validator(mode="after")
+    def _has_a_period(self) -> Self:
+        if self.end_time:
+            first = first_begin(self.start_time, self.every, self.zone)
+            if end_of(first, self.every).replace(tzinfo=None) > self.end_time:
+                raise ValueError(f"no whole {self.every} lies between start and end")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def start_time(self) -> datetime:
+        """By the clock of the time zone."""
+        return datetime.fromisoformat(self.start)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """By the clock of the time zone."""
+        return datetime.fromisoformat(self.end) if self.end else None
+
+    def period(self, key: str) -> tuple[datetime, datetime] | None:
+        """Beginning and end of the period, over or not; None where there is no such period."""
+        begin = begin_of(key, self.every, self.zone)
+        if begin is None or begin < first_begin(self.start_time, self.every, self.zone):
+            return None
+        end = end_of(begin, self.every)
+        if self.end_time and end.replace(tzinfo=None) > self.end_time:
+            return None
+        return begin, end
+
 
 class ListedPartitions(Spec):
     """One partition for each of a few known keys, such as sites."""
 
-    values: Annotated[Strings, Field(min_length=1)]
+    values: Annotated[Strings, Field(min_length=1), AfterValidator(_keys)]
     """The keys."""
 
 
@@ -53,7 +107,7 @@ class DynamicPartitions(Spec):
     """One partition for each key that turns up, such as machines."""
 
     dynamic: Literal[True]
-    """The keys become known by the sensor, or in the UI."""
+    """The keys become known as files arrive, or in the UI."""
 
 
 def _kind(value: Any) -> str | None:
@@ -96,13 +150,43 @@ def partition_of(dimensions: Mapping[str, Dimension], key: str) -> Partition | N
     for name, part in zip(names, parts, strict=True):
         dimension = dimensions[name]
         if isinstance(dimension, TimePartitions):
-            period = _period(dimension, part)
+            period = dimension.period(part)
             if period is None:
                 return None
             begins[name], ends[name] = period
-        elif isinstance(dimension, ListedPartitions) and part not in dimension.values:
+        elif isinstance(dimension, ListedPartitions):
+            if part not in dimension.values:
+                return None
+        elif wrong_key(part):
             return None
     return Partition(dict(zip(names, parts, strict=True)), begins, ends)
+
+
+def partitions_until(
+    dimensions: Mapping[str, Dimension], now: datetime, known: Mapping[str, Sequence[str]]
+) -> Iterator[Partition]:
+    """Every partition that is over by `now`, in the order of the keys of each dimension.
+
+    Args:
+        known: the keys of each dynamic dimension.
+    """
+    axes: list[list[tuple[str, str, tuple[datetime, datetime] | None]]] = []
+    for name, dimension in sorted(dimensions.items()):
+        if isinstance(dimension, TimePartitions):
+            every, zone = dimension.every, dimension.zone
+            over = periods(dimension.start_time, dimension.end_time, every, zone, now)
+            axes.append([(name, key_of(span[0], every), span) for span in over])
+        elif isinstance(dimension, ListedPartitions):
+            axes.append([(name, key, None) for key in dimension.values])
+        else:
+            axes.append([(name, key, None) for key in known.get(name, ())])
+    for cell in product(*axes):
+        spans = {name: span for name, _, span in cell if span}
+        yield Partition(
+            {name: key for name, key, _ in cell},
+            {name: begin for name, (begin, _) in spans.items()},
+            {name: end for name, (_, end) in spans.items()},
+        )
 
 
 def time_dimension(dimensions: Mapping[str, Dimension]) -> str | None:
@@ -110,31 +194,7 @@ def time_dimension(dimensions: Mapping[str, Dimension]) -> str | None:
     return next((n for n, d in dimensions.items() if isinstance(d, TimePartitions)), None)
 
 
-def _period(dimension: TimePartitions, key: str) -> tuple[datetime, datetime] | None:
-    zone = ZoneInfo(dimension.timezone)
-    try:
-        begin = datetime.strptime(key, FORMATS[dimension.every]).replace(tzinfo=zone)
-    except ValueError:
-        return None
-    if begin < datetime.fromisoformat(dimension.start).replace(tzinfo=zone):
-        return None
-    return begin, _end(begin, dimension.every)
-
-
-def _end(begin: datetime, every: Period) -> datetime:
-    match every:
-        case "hour":
-            return begin + timedelta(hours=1)
-        case "day":
-            return begin + timedelta(days=1)
-        case "week":
-            return begin + timedelta(weeks=1)
-        case "month":
-            return (begin.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
 __all__ = [
-    "FORMATS",
     "Dimension",
     "DynamicPartitions",
     "ListedPartitions",
@@ -142,5 +202,7 @@ __all__ = [
     "Partitions",
     "TimePartitions",
     "partition_of",
+    "partitions_until",
     "time_dimension",
+    "wrong_key",
 ]

@@ -11,13 +11,12 @@ from glob import escape
 from typing import Any
 
 from factory_assets.spec import Partition, Pipeline, Spec
+from factory_assets.spec.partition_places import NEVER_BOUND, PLACE
 from factory_resources.errors import SourceError
 
-_PLACE = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}]*))?\}")
-_FILES = frozenset({"files", "reads", "delta", "member"})
-# Never by text: whoever names a partition would write SQL.
-_NEVER = frozenset({"query", "contract", "python"})
-_UNSAFE = re.compile(r"[/\\\0]|^\.\.?$")
+_FILES = frozenset({"files", "reads", "delta", "member", "database"})
+# Nor may it lead to another folder, or to somebody's home.
+_UNSAFE = re.compile(r"[/\\]|^\.\.?$|^~")
 
 
 def bind(pipeline: Pipeline, partition: Partition | None) -> Pipeline:
@@ -32,21 +31,16 @@ def bind(pipeline: Pipeline, partition: Partition | None) -> Pipeline:
     return replace(pipeline, spec=pipeline.spec.model_copy(update={"ingest": ingest}))
 
 
-def places(pattern: str) -> list[str]:
-    """The dimensions that a pattern names."""
-    return [match[1] for match in _PLACE.finditer(pattern)]
-
-
 def _bound(value: Any, partition: Partition, in_file: bool) -> Any:
     match value:
         case str():
-            return _PLACE.sub(_putting(partition, in_file), value)
+            return PLACE.sub(_putting(partition, in_file), value)
         case Spec():
             return value.model_copy(
                 update={
                     name: _bound(part, partition, in_file or name in _FILES)
                     for name, part in value
-                    if name not in _NEVER
+                    if name not in NEVER_BOUND
                 }
             )
         case dict():
@@ -69,7 +63,7 @@ def _putting(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], s
             raise SourceError(
                 f"partition key {key!r} cannot stand in a file's name",
                 where=name,
-                remedy="name the partition without slashes",
+                remedy="name the partition without slashes, dots alone and ~",
             )
         return escape(key) if in_file else key
 

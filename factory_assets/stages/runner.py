@@ -30,6 +30,7 @@ from factory_assets.stages.values import (
     Value,
     Verdict,
 )
+from factory_resources.delta_log import publish
 from factory_resources.home import Home
 from factory_resources.meter import metered
 from factory_resources.records import Record, Records
@@ -97,8 +98,12 @@ def run_stage(call: Call) -> Outcome:
     with call.home.lock(".".join(filter(None, names))), asked(call) as known:
         records = Records(call.home)
         if call.reuse and known.record:
-            records.point(known.record, call.run_id)
             value = VALUES[call.stage].model_validate(known.record.value)
+            if not records.is_latest(known.record):
+                # An older result comes back: the tables' logs still name the newer one.
+                for snapshot in _tables(value):
+                    publish(snapshot, call.home, _key(call))
+            records.point(known.record, call.run_id)
             return Outcome(value, known.record, reused=True)
         gc.enable()
         with metered() as cost:
@@ -173,12 +178,6 @@ def _key(call: Call) -> str | None:
     return call.partition.key if call.partition else None
 
 
-def _lock_name(call: Call) -> str:
-    name = f"{call.pipeline.name}.{call.stage}"
-    # A key may have characters that no file's name has.
-    return f"{name}.{digest({'': _key(call)})[:16]}" if call.partition else name
-
-
 def _records(call: Call, stage: Stage) -> list[Record]:
     partition = call.partition if stage in PARTITIONED else None
     return there(call.pipeline, stage, call.home, call.run_id, partition)
@@ -190,8 +189,7 @@ def _reusable(call: Call, parts: KeyParts) -> Record | None:
     if record is None:
         return None
     value = VALUES[call.stage].model_validate(record.value)
-    tables = [v for v in dict(value).values() if isinstance(v, Snapshot)]
-    whole = all(exists(snapshot, call.home) for snapshot in tables)
+    whole = all(exists(snapshot, call.home) for snapshot in _tables(value))
     if isinstance(value, Champion):
         whole = _registry(call).champion(value.model) == value.version
     elif isinstance(value, Candidate):
@@ -199,6 +197,10 @@ def _reusable(call: Call, parts: KeyParts) -> Record | None:
     elif isinstance(value, Verdict):
         whole = whole and all((call.home.pictures / p).is_file() for p in value.pictures.values())
     return record if whole else None
+
+
+def _tables(value: Value) -> list[Snapshot]:
+    return [part for part in dict(value).values() if isinstance(part, Snapshot)]
 
 
 def _rival(call: Call, inputs: Inputs) -> int | None:

@@ -1,0 +1,43 @@
+"""A declaration's partitions as Dagster's, key for key."""
+
+import dagster as dg
+
+from factory_assets.spec import Pipeline
+from factory_assets.spec.partitions import Dimension, ListedPartitions, TimePartitions
+from factory_assets.spec.periods import CRON, FORMATS, floor
+
+AT_ONCE = 100
+"""Partitions in one run of a backfill: a process for each would take longer to start than to run,
+and a run that fails is repeated whole, though from its records."""
+
+
+def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:
+    """How Dagster cuts `ingest` and `clean`; None for a pipeline without partitions."""
+    dimensions = {
+        name: _dimension(pipeline.name, name, dimension)
+        for name, dimension in pipeline.spec.partitions.items()
+    }
+    if len(dimensions) > 1:
+        return dg.MultiPartitionsDefinition(dimensions)
+    return next(iter(dimensions.values()), None)
+
+
+def dynamic_name(pipeline: str, dimension: str) -> str:
+    """Under which Dagster keeps the keys of a dynamic dimension."""
+    return f"{pipeline}_{dimension}"
+
+
+def _dimension(pipeline: str, name: str, declared: Dimension) -> dg.PartitionsDefinition[str]:
+    if isinstance(declared, TimePartitions):
+        end = declared.end_time
+        return dg.TimeWindowPartitionsDefinition(
+            start=declared.start_time,
+            # A period that is not whole by then is none; Dagster would take it.
+            end=floor(end, declared.every) if end else None,
+            timezone=declared.timezone,
+            fmt=FORMATS[declared.every],
+            cron_schedule=CRON[declared.every],
+        )
+    if isinstance(declared, ListedPartitions):
+        return dg.StaticPartitionsDefinition(declared.values)
+    return dg.DynamicPartitionsDefinition(name=dynamic_name(pipeline, name))

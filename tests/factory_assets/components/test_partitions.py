@@ -1,0 +1,60 @@
+"""Dagster's partitions are the declaration's: the same periods, the same keys."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from factory_assets.components.partitions import partitions_def
+from factory_assets.spec import Pipeline, PipelineSpec, partition_of
+from factory_assets.spec.partitions import partitions_until
+from factory_assets.spec.periods import FORMATS, Period
+
+_ZONES = (
+    *("UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "Asia/Kolkata"),
+    # Clocks that jump at midnight, or fall back to it; and a summer time of its own kind.
+    *("America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Africa/Casablanca"),
+)
+
+
+def _pipeline(**partitions: dict[str, Any]) -> Pipeline:
+    places = "-".join(f"{{{name}}}" for name in partitions)
+    ingest = {"source": {"files": f"{places}.csv"}, "contract": [{"name": "x", "type": "int64"}]}
+    attributes = {"purpose": "test", "partitions": partitions, "ingest": ingest}
+    return Pipeline("p", PipelineSpec.model_validate(attributes), Path())
+
+
+@given(
+    every=st.sampled_from([*FORMATS]),
+    zone=st.sampled_from(_ZONES),
+    start=st.datetimes(datetime(2015, 1, 1), datetime(2024, 12, 1)),
+    days=st.integers(0, 100),
+    now_minutes=st.integers(0, 100 * 24 * 60),
+)
+def test_periods_are_those_of_dagster(
+    every: Period, zone: str, start: datetime, days: int, now_minutes: int
+) -> None:
+    start = start.replace(second=0, microsecond=0)
+    end = start + timedelta(days=days) if days else None
+    now = start.replace(tzinfo=UTC) + timedelta(minutes=now_minutes)
+    ends = {"end": end.isoformat()} if end else {}
+    declared = {"every": every, "start": start.isoformat(), "timezone": zone, **ends}
+    try:
+        pipeline = _pipeline(time=declared)
+    except ValidationError as error:
+        assume("no whole" not in str(error))
+        raise
+    theirs = partitions_def(pipeline)
+    assert isinstance(theirs, dg.TimeWindowPartitionsDefinition)
+    dimensions = pipeline.spec.partitions
+    ours = list(partitions_until(dimensions, now, {}))
+    assert [partition.key for partition in ours] == list(theirs.get_partition_keys(now))
+    for partition in ours[:3] + ours[-3:]:
+        window = theirs.time_window_for_partition_key(partition.key)
+        assert partition.begins["time"] == window.start
+        assert partition.ends["time"] == window.end
+        assert partition_of(dimensions, partition.key) == partition

@@ -1,0 +1,167 @@
+"""Partitions as values: the same periods and keys as Dagster's, and keys that mean no other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from factory_assets.spec import PipelineSpec
+from factory_assets.spec.partitions import (
+    Partitions,
+    TimePartitions,
+    partition_of,
+    partitions_until,
+    wrong_key,
+)
+from factory_assets.spec.periods import Period
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def _dimensions(**declared: dict[str, Any]) -> Partitions:
+    return TypeAdapter(Partitions).validate_python(declared)
+
+
+def _keys(now: datetime = NOW, **declared: dict[str, Any]) -> list[str]:
+    return [partition.key for partition in partitions_until(_dimensions(**declared), now, {})]
+
+
+def test_an_hour_that_the_clock_shows_twice_is_two_partitions() -> None:
+    hours = {"every": "hour", "start": "2024-10-27T01:00", "end": "2024-10-27T04:00"}
+    berlin = _dimensions(hour={**hours, "timezone": "Europe/Berlin"})
+    keys = [partition.key for partition in partitions_until(berlin, NOW, {})]
+    assert keys == [
+        *("2024-10-27-01:00", "2024-10-27-02:00", "2024-10-27-02:00+0100", "2024-10-27-03:00")
+    ]
+    first, second = (partition_of(berlin, key) for key in keys[1:3])
+    assert first
+    assert second
+    assert first.ends["hour"] - first.begins["hour"] == timedelta(hours=0)  # by the clock
+    assert first.ends["hour"].astimezone(UTC) == second.begins["hour"].astimezone(UTC)
+
+
+def test_an_hour_that_the_clock_leaves_out_is_none() -> None:
+    hours = {"every": "hour", "start": "2024-03-31", "timezone": "Europe/Berlin"}
+    assert partition_of(_dimensions(hour=hours), "2024-03-31-02:00") is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("2024-1-2", "2024-01-02 ", "2024-01-32", "2023-12-31", "20240102", "", "today"),
+        *("2024-01-02|x", "2024-01-02T00:00", "2024-01-02+0000", "2024-02-01", "\u0662024-01-02"),
+    ],
+)
+def test_what_is_no_day_of_the_declaration(key: str) -> None:
+    days = _dimensions(day={"every": "day", "start": "2024-01-01", "end": "2024-02-01"})
+    assert partition_of(days, key) is None
+    assert partition_of(days, "2024-01-31")
+
+
+@pytest.mark.parametrize(("every", "key"), [("week", "2024-01-08"), ("month", "2024-01-02")])
+def test_a_key_is_the_beginning_of_its_period(every: Period, key: str) -> None:
+    assert partition_of(_dimensions(d={"every": every, "start": "2023-01-01"}), key) is None
+
+
+def test_two_dimensions_are_ordered_by_name() -> None:
+    declared = {"site": {"values": ["b", "a"]}, "day": {"every": "day", "start": "2024-12-30"}}
+    assert _keys(**declared) == ["2024-12-30|b", "2024-12-30|a", "2024-12-31|b", "2024-12-31|a"]
+    partition = partition_of(_dimensions(**declared), "2024-12-31|a")
+    assert partition
+    assert dict(partition.keys) == {"day": "2024-12-31", "site": "a"}
+    assert partition_of(_dimensions(**declared), "a|2024-12-31") is None
+
+
+def test_dynamic_keys_are_those_that_are_known() -> None:
+    machines = _dimensions(machine={"dynamic": True})
+    found = partitions_until(machines, NOW, {"machine": ["m1", "m2"]})
+    assert [partition.key for partition in found] == ["m1", "m2"]
+    assert partition_of(machines, "m3")
+
+
+@given(st.text(max_size=40))
+def test_a_key_is_refused_or_comes_back_whole(text: str) -> None:
+    if wrong_key(text):
+        assert partition_of(_dimensions(machine={"dynamic": True}), text) is None
+        with pytest.raises(ValidationError):
+            _dimensions(site={"values": [text]})
+    else:
+        both = _dimensions(a={"dynamic": True}, b={"values": [text]})
+        found = partition_of(both, f"{text}|{text}")
+        assert found
+        assert found.key == f"{text}|{text}"
+        # Dagster takes it as well.
+        dg.MultiPartitionsDefinition(
+            {"a": dg.DynamicPartitionsDefinition(name="a"), "b": _static(text)}
+        )
+
+
+def _static(key: str) -> dg.StaticPartitionsDefinition:
+    return dg.StaticPartitionsDefinition([key])
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"every": "day", "start": "January"}, "is no date"),
+        ({"every": "day", "start": "2024-01-01T00:00+02:00"}, "has an offset"),
+        ({"every": "day", "start": "2024-01-02", "end": "2024-01-02"}, "no whole day lies between"),
+        ({"every": "year", "start": "2024-01-02"}, "Input should be 'hour', 'day'"),
+        ({"every": "day", "start": "2024-01-01", "timezone": "Mars"}, "Mars"),
+        ({"values": ["a", "a"]}, "'a' occurs twice"),
+        ({"values": ["a|b"]}, "which no key may have"),
+        ({"values": ["*"]}, "which no key may have"),
+        ({"values": ["${FACTORY_HOME}"]}, "which no key may have"),
+        ({"values": []}, "at least 1"),
+        ({"values": ["x" * 81]}, "too long"),
+        ({"dynamic": False}, "Input should be True"),
+    ],
+)
+def test_wrong_dimensions_are_refused(declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        _dimensions(d=declared)
+
+
+def _spec(files: str, partitions: dict[str, Any]) -> PipelineSpec:
+    contract = [{"name": "x", "type": "int64"}]
+    ingest = {"source": {"files": files}, "contract": contract}
+    return PipelineSpec.model_validate(
+        {"purpose": "test", "partitions": partitions, "ingest": ingest}
+    )
+
+
+_DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
+_SITES = {"site": {"values": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("files", "partitions", "message"),
+    [
+        ("data.csv", _DAYS, "does not name partition 'day'; put {day} where"),
+        ("{day}.csv", {**_DAYS, **_SITES}, "does not name partition 'site'"),
+        ("{dya}.csv", _DAYS, "no partition 'dya'; did you mean 'day'"),
+        ("{site:%Y}.csv", _SITES, "'site' is not of time; write {site} alone"),
+        ("{x}.csv", {"x": {"dynamic": True}}, "'x' is a column of the contract already"),
+        ("{a}{b}.csv", {"a": _DAYS["day"], "b": _DAYS["day"]}, "are both of time; keep one"),
+    ],
+)
+def test_sources_must_tell_partitions_apart(
+    files: str, partitions: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        _spec(files, partitions)
+
+
+def test_a_form_is_a_place_too() -> None:
+    assert _spec("{day:%Y}/{day}.csv", _DAYS).columns() == ("x", "day")
+
+
+def test_time_partitions_know_their_end() -> None:
+    declared = TimePartitions(every="month", start="2024-01-15", end="2024-04-15")
+    assert declared.period("2024-01-01") is None
+    assert declared.period("2024-03-01")
+    assert declared.period("2024-04-01") is None
