@@ -95,6 +95,11 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
     )
 
 
+def dialect_of(database: str) -> Dialect:
+    """The dialect of its queries, as far as that is known without the secret."""
+    return "sqlite" if database.startswith(SQLITE) else "postgres"
+
+
 def _file(path: str, folder: Path) -> str:
     found = find_files((path,), folder)
     if len(found) != 1:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from factory_assets.components.document import At
 from factory_assets.components.places import Place, fields, locate, sections_with
 from factory_assets.spec.base import ColumnName, Name, Reference
+from factory_assets.spec.source_database import DatabaseName, SecretName
 from factory_assets.spec.suggest import nearest, suggest
 
 _TYPES = {
@@ -153,7 +154,8 @@ def _must(place: Place) -> str:
     if place.kind == "literal_error":
         return suggest(place.value, re.findall(r"'([^']*)'", place.context["expected"]))
     if place.kind == "string_pattern_mismatch":
-        return f"must be {_PATTERNS[place.context['pattern']]}"
+        pattern = place.context["pattern"]
+        return f"must be {_PATTERNS.get(pattern, f'text like {pattern}')}"
     if place.kind == "finite_number":
         return "must be a finite number"
     return re.sub(r"^\w+ should", "must", place.text).replace(" after validation", "")
@@ -168,6 +170,8 @@ _PATTERNS = {
     _pattern(Name): "lower case letters, digits and underscores, beginning with a letter",
     _pattern(ColumnName): "a name without a leading underscore, which marks the factory's own",
     _pattern(Reference): "a Python object written pkg.module:name",
+    _pattern(SecretName): "the name of a secret: letters, digits and underscores",
+    _pattern(DatabaseName): "the name of a secret that holds a URL, or sqlite:path",
 }
 
 

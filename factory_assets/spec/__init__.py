@@ -6,7 +6,7 @@ from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
-from factory_assets.spec.source import FileSource, Ingest, PythonSource
+from factory_assets.spec.source import FileSource, Ingest, Join, PythonSource
 from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
@@ -33,6 +33,7 @@ __all__ = [
     "Given",
     "GradientBoosting",
     "Ingest",
+    "Join",
     "LastRow",
     "Linear",
     "Metric",

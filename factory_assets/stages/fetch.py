@@ -6,6 +6,7 @@ Nothing is held against a contract here; that is `ingest`.
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from factory_resources.home import Home
 
 
 def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
-    """The sources in the order of their rows.
+    """The sources in the order of their rows, and then the tables that are joined to them.
 
     Args:
         scratch: where a source that must be read to be known is kept until it is asked for.
@@ -25,14 +26,30 @@ def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
     Raises:
         SourceError: a source is missing or unreadable.
     """
-    source = pipeline.spec.ingest.source
+    ingest = pipeline.spec.ingest
     with told_where(pipeline):
-        return tuple(_found(source, Place(pipeline.folder, home, scratch)))
+        found: list[Found] = []
+        for name, source in ingest.tables.items():
+            added = {ingest.label: name} if ingest.label and name else {}
+            found += (
+                replace(one, labels={**one.labels, **added})
+                for one in _found(source, _place(pipeline, home, scratch, f"rows_{name}"))
+            )
+        for name, join in sorted(ingest.joins.items()):
+            place = _place(pipeline, home, scratch, f"join_{name}")
+            found += (replace(one, join=name) for one in _found(join.source, place))
+        return tuple(found)
+
+
+def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> Place:
+    own = scratch / name
+    own.mkdir()
+    return Place(pipeline.folder, home, own)
 
 
 def sources_key(found: tuple[Found, ...]) -> str:
     """Digest of what reading would yield; the code of a Python source is not part of it."""
-    content = [[dict(source.labels), source.version] for source in found]
+    content = [[dict(source.labels), source.version, source.join] for source in found]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

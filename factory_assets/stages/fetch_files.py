@@ -40,4 +40,4 @@ def found_file(source: FileSource, there: Digested) -> Found:
             digest=there.sha256,
         )
 
-    return Found(there.sha256, labels, read, there.bytes, there.require_unchanged)
+    return Found(there.sha256, labels, read, there.bytes, require_unchanged=there.require_unchanged)

@@ -20,6 +20,8 @@ class Found:
     """Brings it into the common form, in an empty folder of its own."""
     bytes: int = 0
     """Its size; 0 where that is not known."""
+    join: str | None = None
+    """The join whose table it is; None for a source of rows."""
     require_unchanged: Callable[[], None] = lambda: None
     """To be called when all has been read: raises where it is another by now."""
 

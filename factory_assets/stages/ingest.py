@@ -13,13 +13,14 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.blocks import Plan, plans
 from factory_assets.stages.checked import Checked
 from factory_assets.stages.fetch import Found, find, told_where
+from factory_assets.stages.joined import with_joins
 from factory_assets.stages.values import Block, Ingested, SourceFile, summed
 from factory_resources.delta_log import publish
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
 from factory_resources.snapshot import union
-from factory_resources.sources_read import Raw
+from factory_resources.sources_read import Raw, blamed_on_files
 from factory_resources.tables import Prepared, keep, prepare
 
 
@@ -109,9 +110,11 @@ class Made:
 def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
     own = scratch / plan.key
     own.mkdir()
-    raws = _read(plan.found, own)
+    alone, others = _read(plan.found, own)
+    raws = with_joins(pipeline.spec.ingest.joins, alone, others, own)
     rows_in = sum(raw.rows for raw in raws)
     with (
+        blamed_on_files(raws, own),
         sealed(read=[raw.path for raw in raws], write=own) as connection,
         engine_errors("contract", ContractError, "correct the contract"),
     ):
@@ -136,21 +139,27 @@ def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
         rows_in=rows_in,
         quarantined=counts,
         sources=tuple(
-            SourceFile(name=raw.name, sha256=raw.sha256, rows=raw.rows, labels=raw.labels)
-            for raw in raws
+            SourceFile(
+                name=raw.name, sha256=raw.sha256, rows=raw.rows, labels=raw.labels, join=join
+            )
+            for join, tables in {"": alone, **others}.items()
+            for raw in tables
         ),
         ignored=checked.ignored,
         example=example,
     )
 
 
-def _read(found: Sequence[Found], scratch: Path) -> list[Raw]:
-    raws = []
+def _read(found: Sequence[Found], scratch: Path) -> tuple[list[Raw], dict[str, list[Raw]]]:
+    """The sources of rows, and by name what is joined to them."""
+    raws: list[Raw] = []
+    others: dict[str, list[Raw]] = {}
     for number, source in enumerate(found):
         own = scratch / f"source_{number}"
         own.mkdir()
-        raws.append(replace(source.read(own), labels=source.labels))
-    return raws
+        raw = replace(source.read(own), labels=source.labels)
+        (raws if source.join is None else others.setdefault(source.join, [])).append(raw)
+    return raws, others
 
 
 def _require_enough(

@@ -32,6 +32,8 @@ class SourceFile(Value):
     rows: int
     labels: dict[str, str] = {}
     """Columns that hold the same value in each of its rows."""
+    join: str = ""
+    """The join whose table it is; empty for a source of rows."""
 
 
 class Block(Value):

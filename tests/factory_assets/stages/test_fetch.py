@@ -78,3 +78,39 @@ def test_postgres_through_ingest(
     monkeypatch.delenv("PLANT_DB")
     with pytest.raises(SourceError, match=r"^p/ingest: secret PLANT_DB is not set; "):
         ingest(made(tmp_path, source), home)
+
+
+def test_several_sources_come_in_the_order_of_their_names(
+    plant: Path, tmp_path: Path, home: Home
+) -> None:
+    (tmp_path / "a.csv").write_text("id,y\n10,1\n11,2\n")
+    sources: dict[str, Any] = {
+        "ulm": {"files": "a.csv"},
+        "berlin": {"database": "sqlite:plant.db", "table": "t"},
+    }
+    results, keys = [], set()
+    for names in (["ulm", "berlin"], ["berlin", "ulm"]):
+        part = {"sources": {n: sources[n] for n in names}, "label": "site", "contract": PLAIN}
+        declared = pipeline(tmp_path, ingest=part)
+        results.append(ingest(declared, home))
+        keys.add(key(declared, home))
+    assert results[0] == results[1]
+    assert len(keys) == 1
+    assert rows(results[0].snapshot, home, "id", "site", "_row") == [
+        {"id": 1, "site": "berlin", "_row": 1},
+        {"id": 2, "site": "berlin", "_row": 2},
+        {"id": 10, "site": "ulm", "_row": 1},
+        {"id": 11, "site": "ulm", "_row": 2},
+    ]
+    assert [source.labels for source in results[0].sources] == [{"site": "berlin"}, {"site": "ulm"}]
+
+
+def test_the_order_of_labels_in_the_declaration_means_nothing(tmp_path: Path, home: Home) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"id,y\n1,{ord(name)}\n")
+    results = [
+        ingest(made(tmp_path, {"files": files, "label": "site"}), home)
+        for files in ({"x": "b.csv", "w": "a.csv"}, {"w": "a.csv", "x": "b.csv"})
+    ]
+    assert results[0] == results[1]
+    assert [row["site"] for row in rows(results[0].snapshot, home)] == ["w", "x"]

@@ -1,0 +1,102 @@
+"""What is wrong with the declared sources, as far as that is known without running anything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from factory_assets.commands.headers import source_columns
+from factory_assets.components.document import At
+from factory_assets.components.mistakes import Mistake
+from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline
+from factory_assets.spec.source import Source
+from factory_assets.spec.suggest import suggest
+from factory_resources.errors import SourceError
+
+Headers = dict[str, tuple[str, ...]]
+"""A source's name to its columns."""
+
+
+def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
+    """Every declared source with its place in the declaration, joined tables last."""
+    for name, source in ingest.tables.items():
+        yield ("ingest", "source") if name is None else ("ingest", "sources", name), source
+    for name, join in ingest.joins.items():
+        yield ("ingest", "joins", name, "source"), join.source
+
+
+def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Files that are there and cannot be read, and queries that are none."""
+    for at, source in placed_sources(pipeline.spec.ingest):
+        try:
+            match source:
+                case FileSource():
+                    source_columns(source, pipeline.folder)
+                case DatabaseSource(query=str()):
+                    _require_query(source)
+        except SourceError as error:
+            asked = isinstance(source, DatabaseSource)
+            yield Mistake((*at, "query") if asked else at, str(error), at_key=True)
+
+
+def _require_query(source: DatabaseSource) -> None:
+    from factory_resources.databases import dialect_of
+    from factory_resources.databases_query import bound_query
+
+    bound_query(
+        source.query or "", dialect_of(source.database), source.parameters, str, source.database
+    )
+
+
+def headers(pipeline: Pipeline) -> Headers | None:
+    """The columns of each source with those that are joined to it; None where some are unknown."""
+    ingest, found = pipeline.spec.ingest, dict[str, tuple[str, ...]]()
+    for source in ingest.tables.values():
+        columns = _columns(source, pipeline.folder)
+        if not columns:
+            return None
+        found |= columns
+    for join in ingest.joins.values():
+        added = join.columns
+        if added is None:
+            there = _columns(join.source, pipeline.folder)
+            if not there:
+                return None
+            added = tuple(
+                column
+                for columns in there.values()
+                for column in columns
+                if column not in (join.key or join.on)
+            )
+        found = {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in found.items()}
+    return found
+
+
+def wrong_joins(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Columns of joins that the tables do not have."""
+    ingest = pipeline.spec.ingest
+    for name, join in ingest.joins.items():
+        at: At = ("ingest", "joins", name)
+        there = _columns(join.source, pipeline.folder)
+        tables = (_columns(source, pipeline.folder) for source in ingest.tables.values())
+        wrong = [m for table in tables for m in _missing((*at, "on"), join.on, table)]
+        if join.key or not wrong:
+            key = "key" if join.key else "on"
+            wrong += _missing((*at, key), join.key or join.on, there)
+        yield from wrong
+        yield from _missing((*at, "columns"), join.columns or (), there)
+
+
+def _missing(at: At, wanted: tuple[str, ...], there: Headers) -> Iterator[Mistake]:
+    for file, columns in there.items():
+        for column in wanted:
+            if column not in columns:
+                yield Mistake(at, f"no column {column!r} in {file}; {suggest(column, columns)}")
+                return
+
+
+def _columns(source: Source, folder: Path) -> Headers:
+    if not isinstance(source, FileSource):
+        return {}
+    try:
+        return source_columns(source, folder)
+    except SourceError:
+        return {}
