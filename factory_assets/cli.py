@@ -140,12 +140,33 @@ def env_command() -> None:
     click.echo(environment(), nl=False)
 
 
-@command("schema")
-def schema_command() -> None:
-    """Print the JSON Schema of a defs.yaml, for editors."""
-    from factory_assets.commands.schema import schema_text
+@command("trace")
+@click.argument("name")
+@click.option("--row", help="One row: its number, or SOURCE:N, as in data.csv:17.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; see factory schema trace.")
+@click.option("--no-verify", is_flag=True, help="Do not read the files to compare their digests.")
+def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) -> None:
+    """Follow NAME back to its source rows, or forward to the models it fed.
 
-    click.echo(schema_text(), nl=False)
+    NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
+    pipeline/clean@<data version>, pipeline/split.train) or a source (a path, sha256:<digest>).
+    Exit code 1: something is not what was written.
+    """
+    from factory_assets.commands.trace import run_trace, trace_json, trace_text
+
+    found = run_trace(name, row, verify=not no_verify)
+    click.echo(trace_json(found) if as_json else trace_text(found), nl=False)
+    sys.exit(1 if found.problems else 0)
+
+
+@command("schema")
+@click.argument("what", type=click.Choice(["defs", "trace"]), default="defs")
+def schema_command(what: str) -> None:
+    """Print the JSON Schema of a defs.yaml, for editors, or of `factory trace --json`."""
+    from factory_assets.commands.schema import schema_text
+    from factory_assets.commands.trace import trace_schema_text
+
+    click.echo(schema_text() if what == "defs" else trace_schema_text(), nl=False)
 
 
 def _console() -> Any:

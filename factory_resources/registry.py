@@ -96,6 +96,17 @@ class Registry:
         files = self.artifacts(model) / Path(*Path(source).parts[-3:])
         return Version(model, version, run_id, files, self.version_tags(model, version))
 
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """Every model with its versions, oldest first; a deleted version is none."""
+        rows = self._execute(
+            "SELECT name, version FROM model_versions WHERE current_stage IS NULL "
+            "OR current_stage <> 'Deleted_Internal' ORDER BY name, version"
+        )
+        found: dict[str, tuple[int, ...]] = {}
+        for name, version in rows:
+            found[name] = (*found.get(name, ()), int(version))
+        return found
+
     def version_tags(self, model: str, version: int) -> dict[str, str]:
         rows = self._execute(
             "SELECT key, value FROM model_version_tags WHERE name = :model AND version = :version",

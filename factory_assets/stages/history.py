@@ -1,0 +1,137 @@
+"""Everything that a home remembers, as one graph: which result was made of which.
+
+Read only, and from the records alone: no declaration is needed, and none is believed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from factory_assets.stages.keys import digest
+from factory_assets.stages.latest import PARTITIONED, stage_of
+from factory_assets.stages.values import VALUES, Ingested, Value
+from factory_resources.home import Home
+from factory_resources.records import Record, Records
+from factory_resources.snapshot import Snapshot
+
+Identity = tuple[str, str, str]
+"""Pipeline, stage and key of a record."""
+
+
+def identity(record: Record) -> Identity:
+    return record.pipeline, record.stage, record.key
+
+
+def value_in(record: Record) -> Value:
+    """What the record tells, in the stage's own words."""
+    return VALUES[stage_of(record)].model_validate(record.value)
+
+
+def tables_of(value: Value) -> dict[str, Snapshot]:
+    """Part to snapshot: `snapshot`, `quarantine`, `train`, `validation`, `test`, `predictions`."""
+    return {name: part for name, part in value if isinstance(part, Snapshot)}
+
+
+def damages(record: Record) -> Iterator[str]:
+    """What of a record contradicts itself."""
+    place = f"record {record.key[:12]} of {record.pipeline}/{record.stage}"
+    if digest(record.parts) != record.key:
+        yield f"{place}: what it says went in is not what its name was made of"
+    if value_in(record).data_version != record.data_version:
+        yield f"{place}: its result is not the one of its data version"
+
+
+@dataclass(frozen=True)
+class History:
+    """The records of one home, oldest first."""
+
+    home: Home
+    records: tuple[Record, ...]
+
+    @classmethod
+    def of(cls, home: Home) -> "History":
+        """Read every record.
+
+        Raises:
+            StorageError: one of them is damaged.
+        """
+        found = Records(home).all()
+        return cls(home, tuple(sorted(found, key=lambda r: (r.finished, r.key))))
+
+    @property
+    def pipelines(self) -> list[str]:
+        return sorted({record.pipeline for record in self.records})
+
+    def of_stage(self, pipeline: str, stage: str) -> list[Record]:
+        return [r for r in self.records if r.pipeline == pipeline and r.stage == stage]
+
+    def latest(self, pipeline: str, stage: str) -> list[Record]:
+        """The latest record, of a table in partitions one a partition."""
+        records = Records(self.home)
+        keys: list[str | None] = [*records.partitions(pipeline, stage)] or [None]
+        found = (records.latest(pipeline, stage, key) for key in keys)
+        return [record for record in found if record]
+
+    def candidate(self, model: str, version: int) -> Record | None:
+        """The record of the training that made a model version."""
+        for record in reversed(self.of_stage(model, "train")):
+            if record.value["version"] == version:
+                return record
+        return None
+
+    def about(self, model: str, version: int, stage: str) -> list[Record]:
+        """The verdicts on a model version, or its deployments."""
+        found = []
+        for record in self.of_stage(model, stage):
+            value = record.value.get("candidate", record.value)
+            if value["version"] == version:
+                found.append(record)
+        return found
+
+    def inputs(self, record: Record) -> list[Record]:
+        """The records whose values went into it, those of other pipelines among them."""
+        found = [
+            self._by_identity.get((record.pipeline, stage, key))
+            for stage, keys in record.inputs.items()
+            for key in keys
+        ]
+        return [*filter(None, found), *self.read_from(record).values()]
+
+    def users(self, record: Record) -> list[Record]:
+        """The records into which its value went."""
+        return self._users.get(identity(record), [])
+
+    def read_from(self, record: Record) -> Mapping[str, Record]:
+        """Of an ingest: data version to the record, of every source that is a snapshot of ours."""
+        if record.stage != "ingest":
+            return {}
+        value = value_in(record)
+        sources = value.sources if isinstance(value, Ingested) else ()
+        found = {}
+        for source in sources:
+            made = self._by_version.get(source.sha256, ())
+            earlier = [r for r in made if r.finished <= record.finished]
+            if earlier:
+                found[source.sha256] = earlier[-1]
+        return found
+
+    @cached_property
+    def _by_identity(self) -> dict[Identity, Record]:
+        return {identity(record): record for record in self.records}
+
+    @cached_property
+    def _by_version(self) -> dict[str, list[Record]]:
+        found = defaultdict(list)
+        for record in self.records:
+            if record.stage in PARTITIONED:
+                found[record.data_version].append(record)
+        return found
+
+    @cached_property
+    def _users(self) -> dict[Identity, list[Record]]:
+        found = defaultdict(list)
+        for record in self.records:
+            for before in self.inputs(record):
+                found[identity(before)].append(record)
+        return found

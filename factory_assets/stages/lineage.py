@@ -1,0 +1,136 @@
+"""Which columns each column is made of, from source to feature: read from the declared SQL.
+
+DuckDB's own parser tells what an expression names, so that nothing is guessed; sqlglot reads the
+queries that go to databases, in their own dialects.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from factory_assets.spec import IDENTITY, Clean
+from factory_resources.expressions import columns_of
+
+Origins = dict[str, tuple[str, ...]]
+"""Column to the columns that it is made of."""
+
+
+def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
+    """Every column of the clean table, and the ingested columns whose values make it.
+
+    Rules and keys decide which rows there are, not what is in them: see `row_columns`.
+
+    Args:
+        ingested: the columns that come in, identity apart.
+    """
+    known: Origins = {name: (name,) for name in ingested if name not in IDENTITY}
+    for name, sql in clean.derive.items():
+        known[name] = _joined(known, columns_of(sql, f"derive.{name}"))
+    if windows := clean.windows:
+        around = (windows.by, windows.order)
+        for column in windows.columns:
+            found = _joined(known, (column, *around))
+            known |= {f"{column}_{statistic}": found for statistic in windows.statistics}
+    return known
+
+
+def makers(clean: Clean) -> dict[str, str]:
+    """Each column that cleaning adds, and how it is made."""
+    found = dict(clean.derive)
+    if windows := clean.windows:
+        last = f"over {windows.size} rows by {windows.by}, ordered by {windows.order}"
+        for column in windows.columns:
+            found |= {f"{column}_{s}": f"{s} of {column} {last}" for s in windows.statistics}
+    return found
+
+
+def row_columns(clean: Clean) -> tuple[str, ...]:
+    """The columns that decide which rows are kept: of rules, and of the key of duplicates."""
+    named = [c for rule, sql in clean.where.items() for c in columns_of(sql, f"where.{rule}")]
+    return tuple(dict.fromkeys([*named, *clean.deduplicate]))
+
+
+def source_origins(declaration: Mapping[str, Any], ingested: Sequence[str]) -> Origins:
+    """Every ingested column, and the columns of the source that make it.
+
+    Args:
+        declaration: of ingest, as a record keeps it.
+        ingested: the columns of the table, identity apart.
+    """
+    promised = {column["name"]: column.get("source") for column in _contract(declaration)}
+    source = declaration.get("source") or {}
+    query = _query(source)
+    found: Origins = {}
+    for name in ingested:
+        if name in IDENTITY:
+            continue
+        told = promised.get(name) or name
+        if name not in promised and name == source.get("label"):
+            found[name] = ()
+        else:
+            found[name] = query.get(told.lower(), (told,))
+    return found
+
+
+def query_origins(sql: str, dialect: str) -> Origins:
+    """Every column of a query's result, and the `table.column`s that make it.
+
+    Columns that the text does not tell, such as those of `*`, are left out.
+    """
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.lineage import lineage
+
+    try:
+        nodes = lineage(None, sql, {}, dialect=dialect)
+    except SqlglotError:
+        return {}
+    found: Origins = {}
+    for name, node in nodes.items():
+        leaves = [leaf for leaf in node.walk() if not leaf.downstream]
+        if name == "*" or any(isinstance(leaf.expression, exp.Placeholder) for leaf in leaves):
+            continue
+        found[name] = tuple(
+            dict.fromkeys(
+                f"{_table(leaf.expression)}.{exp.to_column(leaf.name, dialect=dialect).name}"
+                for leaf in leaves
+                if isinstance(leaf.expression, exp.Table)
+            )
+        )
+    return found
+
+
+def clean_of(declaration: Any) -> Clean | None:
+    """The declaration of `clean` as a record keeps it; None where it is of another time."""
+    try:
+        # Leniently: JSON has lists where the vocabulary has tuples.
+        return Clean.model_validate(declaration, strict=False)
+    except ValidationError:
+        return None
+
+
+def _joined(known: Origins, names: Iterable[str]) -> tuple[str, ...]:
+    folded = {name.casefold(): origins for name, origins in known.items()}
+    found = [o for name in names for o in folded.get(name.casefold(), (name,))]
+    return tuple(dict.fromkeys(found))
+
+
+def _contract(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns = declaration.get("contract")
+    if isinstance(columns, Mapping):
+        columns = columns.get("columns")
+    return [c for c in columns if isinstance(c, dict)] if isinstance(columns, list) else []
+
+
+def _query(source: Mapping[str, Any]) -> Origins:
+    """Of a database: the origins of the columns of its table or query, by folded name."""
+    if not source.get("query"):
+        return {}
+    dialect = "sqlite" if str(source.get("database", "")).startswith("sqlite:") else "postgres"
+    found = query_origins(source["query"], dialect)
+    return {name.lower(): origins for name, origins in found.items()}
+
+
+def _table(table: Any) -> str:
+    return ".".join(part for part in (table.db, table.name) if part)

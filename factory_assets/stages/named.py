@@ -1,0 +1,226 @@
+"""What a name of the command line means in one home, by its records."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from factory_assets.spec.suggest import suggest
+from factory_assets.stages.history import History, tables_of, value_in
+from factory_assets.stages.names import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
+from factory_assets.stages.values import Ingested, Stage
+from factory_resources.delta_log import past_versions
+from factory_resources.errors import UnknownNameError
+from factory_resources.records import Record
+from factory_resources.registry import Registry, Version
+from factory_resources.snapshot import Snapshot, union
+from factory_resources.sources import sha256_of
+
+SHOWN = 5
+"""How many of what there is an error lists."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A table, or all that a stage stored, and the records that tell of it: one a partition."""
+
+    records: tuple[Record, ...]
+    part: str | None
+    """None: everything that the stage stored."""
+
+    @property
+    def table(self) -> Snapshot:
+        """The rows of the part, of several partitions as one.
+
+        Raises:
+            UnknownNameError: everything is meant, not one table.
+        """
+        if self.part is None:
+            parts = PARTS[cast(Stage, self.records[0].stage)]
+            name = f"{self.records[0].pipeline}/{self.records[0].stage}"
+            raise UnknownNameError(
+                f"{name} is {len(parts)} tables",
+                remedy=f"name one: {', '.join(f'{name}.{part}' for part in parts)}",
+            )
+        found = (tables_of(value_in(record)).get(self.part) for record in self.records)
+        return union([snapshot for snapshot in found if snapshot])
+
+
+def find_model(name: ModelName, registry: Registry) -> Version:
+    """The registered version.
+
+    Raises:
+        UnknownNameError: there is no such model, version or champion.
+    """
+    known = registry.versions()
+    if name.pipeline not in known:
+        raise UnknownNameError(
+            f"there is no model {name.pipeline!r}", remedy=_there_are(name.pipeline, known)
+        )
+    version = name.version
+    if version == "champion":
+        champion = registry.champion(name.pipeline)
+        if champion is None:
+            raise UnknownNameError(
+                f"{name.pipeline} has no champion", remedy=_versions(known[name.pipeline])
+            )
+        version = champion
+    if version not in known[name.pipeline]:
+        raise UnknownNameError(
+            f"{name.pipeline} has no version {version}", remedy=_versions(known[name.pipeline])
+        )
+    return registry.version(name.pipeline, version)
+
+
+def find_snapshot(name: SnapshotName, history: History) -> Held:
+    """The records of the snapshot.
+
+    Raises:
+        UnknownNameError: there is no such snapshot, or several begin so.
+    """
+    where = f"{name.pipeline}/{name.stage}"
+    records = history.of_stage(name.pipeline, name.stage)
+    if not records:
+        raise _no_such_stage(name, history)
+    part = name.part or ("snapshot" if "snapshot" in PARTS.get(name.stage, ()) else None)
+    if name.version is None:
+        return Held(tuple(history.latest(name.pipeline, name.stage)), part)
+    found = {
+        version: held
+        for record in records
+        for version, held in _versions_of(record, name.part, part, history)
+        if version.startswith(name.version)
+    }
+    if len(found) > 1:
+        raise UnknownNameError(
+            f"{len(found)} data versions of {where} begin with {name.version}",
+            remedy=f"write more of one: {', '.join(sorted(found)[:SHOWN])}",
+        )
+    if not found:
+        raise _no_such_version(name, where, records, history)
+    return next(iter(found.values()))
+
+
+def find_source(name: SourceName, history: History) -> str:
+    """The digest of a source that some pipeline has read.
+
+    Raises:
+        UnknownNameError: none has, or several digests begin so.
+    """
+    names = _sources(history)
+    if name.digest is not None:
+        found = [digest for digest in names if digest.startswith(name.digest)]
+        if len(found) == 1:
+            return found[0]
+        what = f"{len(found)} sources begin with" if found else "no pipeline has read a source"
+        shown = (f"sha256:{d[:SHORT]} {names[d][-1]}" for d in (found or [*names])[-SHOWN:])
+        raise UnknownNameError(
+            f"{what} sha256:{name.digest}", remedy=f"there are {', '.join(shown) or 'none'}"
+        )
+    assert name.path is not None
+    return _of_path(name.path, names)
+
+
+def _of_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:
+    if path.is_file():
+        digest = sha256_of(path, str(path))
+        if digest in names:
+            return digest
+        was = _named(path, names)
+        told = f"; what had that name was sha256:{was[-1][:SHORT]}" if was else ""
+        raise UnknownNameError(
+            f"no pipeline has read {str(path)!r} as it is now (sha256:{digest[:SHORT]}){told}",
+            remedy=f"run the pipeline that reads it, or write {FORMS}",
+        )
+    if path.is_dir():
+        raise UnknownNameError(f"{str(path)!r} is a folder", remedy=f"write {FORMS}")
+    was = _named(path, names)
+    if not was:
+        raise UnknownNameError(
+            f"there is no file {str(path)!r}, and no pipeline has read one of that name",
+            remedy=f"write {FORMS}",
+        )
+    return was[-1]
+
+
+def _named(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The digests of sources whose name ends as the path does, oldest first."""
+    parts = path.parts
+    if len(parts) > 1:
+        exact = [d for d, known in names.items() if any(str(path) == n for n in known)]
+        if exact:
+            return exact
+    return [
+        digest
+        for digest, known in names.items()
+        if any(Path(n).parts[-1:] == parts[-1:] for n in known)
+    ]
+
+
+def _sources(history: History) -> dict[str, tuple[str, ...]]:
+    """The digest of every source with the names it had, in the order of their last use."""
+    found: dict[str, tuple[str, ...]] = {}
+    for record in history.records:
+        value = value_in(record) if record.stage == "ingest" else None
+        for source in value.sources if isinstance(value, Ingested) else ():
+            found[source.sha256] = (*found.pop(source.sha256, ()), source.name)
+    return found
+
+
+def _versions_of(
+    record: Record, asked: str | None, part: str | None, history: History
+) -> Iterable[tuple[str, Held]]:
+    """Every data version by which the record's tables may be named."""
+    if asked is None:
+        yield record.data_version, Held((record,), part)
+    for name, snapshot in tables_of(value_in(record)).items():
+        if asked in {None, name}:
+            yield snapshot.data_version, Held((record,), name)
+    if asked in {None, "snapshot"}:
+        # Partitions that were read as one have a version together.
+        for user in history.users(record):
+            version = user.parts.get("inputs", {}).get(record.stage)
+            parts = [r for r in history.inputs(user) if r.stage == record.stage]
+            if version and len(parts) > 1:
+                yield version, Held(tuple(parts), part)
+
+
+def _no_such_stage(name: SnapshotName, history: History) -> UnknownNameError:
+    pipelines = history.pipelines
+    if name.pipeline not in pipelines:
+        return UnknownNameError(
+            f"pipeline {name.pipeline!r} has stored nothing",
+            remedy=_there_are(name.pipeline, pipelines),
+        )
+    stages = [s for s in PARTS if history.of_stage(name.pipeline, s)]
+    return UnknownNameError(
+        f"{name.stage} of {name.pipeline} has stored nothing",
+        remedy=f"there are {', '.join(f'{name.pipeline}/{stage}' for stage in stages)}",
+    )
+
+
+def _no_such_version(
+    name: SnapshotName, where: str, records: list[Record], history: History
+) -> UnknownNameError:
+    there = ", ".join(
+        f"{where}@{r.data_version[:SHORT]} ({r.finished[:10]})" for r in records[::-1][:SHOWN]
+    )
+    folder = history.home.tables / name.pipeline / name.stage
+    if any(version.startswith(name.version or "") for version in past_versions(folder)):
+        return UnknownNameError(
+            f"version {name.version} of {where} was removed by `factory gc`",
+            remedy=f"there are {there}",
+        )
+    return UnknownNameError(
+        f"{where} has no data version {name.version}", remedy=f"there are {there}"
+    )
+
+
+def _there_are(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    return suggest(word, names) if names else "run a pipeline first"
+
+
+def _versions(known: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, known[-SHOWN:]))
+    return f"its versions are {shown}" + (" and older ones" if len(known) > SHOWN else "")

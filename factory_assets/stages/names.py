@@ -1,0 +1,110 @@
+"""The names that the command line takes, and what kind of thing each is; `named` finds the thing.
+
+| written | means |
+|---|---|
+| `apples@3`, `apples@champion` | a model version |
+| `apples/clean`, `apples/clean@1f3a9c` | a snapshot: the latest, or that of a data version |
+| `apples/split.train@1f3a9c`, `apples/clean.quarantine` | a part of what a stage stored |
+| `data/apples.csv`, `./apples`, `sha256:1f3a9c` | a source file, by its path or its digest |
+
+Six characters of a data version or digest are enough where no other begins with them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from factory_assets.spec.suggest import suggest
+from factory_assets.stages.values import STAGES, Stage
+from factory_resources.errors import UnknownNameError
+
+FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"
+SHORT = 12
+"""Characters of a digest that are shown."""
+PARTS: Mapping[Stage, tuple[str, ...]] = {
+    "ingest": ("snapshot", "quarantine"),
+    "clean": ("snapshot", "quarantine"),
+    "split": ("train", "validation", "test"),
+    "evaluate": ("predictions",),
+}
+"""The tables that a stage stores; a part named `snapshot` need not be written."""
+
+_MODEL = re.compile(r"([a-z][a-z0-9_]{0,63})@([1-9][0-9]{0,8}|champion)")
+_SNAPSHOT = re.compile(r"([a-z][a-z0-9_]{0,63})/([a-z]+)(?:\.([a-z]+))?(?:@([0-9a-f]{6,64}))?")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model version."""
+
+    pipeline: str
+    version: int | Literal["champion"]
+
+
+@dataclass(frozen=True)
+class SnapshotName:
+    """What a stage stored."""
+
+    pipeline: str
+    stage: Stage
+    part: str | None
+    version: str | None
+    """A data version or its beginning; None is the latest."""
+
+
+@dataclass(frozen=True)
+class SourceName:
+    """A source file: one of both."""
+
+    path: Path | None
+    digest: str | None
+    """A SHA-256 or its beginning."""
+
+
+Name = ModelName | SnapshotName | SourceName
+
+
+def parse(text: str) -> Name:
+    """What kind of thing a name means, without looking whether it is there.
+
+    Raises:
+        UnknownNameError: a name of no kind.
+    """
+    if model := _MODEL.fullmatch(text):
+        version = model[2]
+        return ModelName(model[1], "champion" if version == "champion" else int(version))
+    if digest := _DIGEST.fullmatch(text):
+        return SourceName(None, digest[1])
+    snapshot = _SNAPSHOT.fullmatch(text)
+    if snapshot and snapshot[2] in STAGES:
+        stage = cast(Stage, snapshot[2])
+        _require_part(text, stage, snapshot[3])
+        return SnapshotName(snapshot[1], stage, snapshot[3], snapshot[4])
+    if text.startswith("sha256:") or (not Path(text).exists() and _like_a_name(text)):
+        raise UnknownNameError(f"{text!r} is no name", remedy=f"write {FORMS}")
+    return SourceName(Path(text), None)
+
+
+def snapshot_name(pipeline: str, stage: str, part: str | None, version: str) -> str:
+    """A snapshot's name in full."""
+    part = "" if part in {None, "snapshot"} else f".{part}"
+    return f"{pipeline}/{stage}{part}@{version}"
+
+
+def _require_part(text: str, stage: Stage, part: str | None) -> None:
+    parts = PARTS.get(stage, ())
+    if not parts:
+        pipeline = text.partition("/")[0]
+        raise UnknownNameError(
+            f"{stage} stores no table", remedy=f"write {pipeline}@3 for a model version"
+        )
+    if part is not None and part not in parts:
+        raise UnknownNameError(f"{stage} has no part {part!r}", remedy=suggest(part, parts))
+
+
+def _like_a_name(text: str) -> bool:
+    pipeline, mark, rest = text.partition("@")
+    return bool(mark) and "/" not in rest and bool(re.fullmatch(r"[\w./-]+", pipeline))

@@ -1,0 +1,184 @@
+"""Back: from a model version or a snapshot, step by step, to the sources it rests on."""
+
+from collections.abc import Iterable
+
+from factory_assets.stages.artifact import MODEL_TAG
+from factory_assets.stages.history import History, identity, tables_of, value_in
+from factory_assets.stages.names import snapshot_name
+from factory_assets.stages.trace_check import Checker, digest_of_json, worst
+from factory_assets.stages.trace_sources import Folders, source_fact
+from factory_assets.stages.trace_values import Gate, Model, Source, Step, Table
+from factory_assets.stages.values import Candidate, Cleaned, Ingested, Parts, Verdict
+from factory_resources.records import Record
+from factory_resources.registry import Registry, Version
+
+
+def model_records(version: Version, history: History) -> list[Record]:
+    """Training, last verdict and last deployment of a model version, the last first."""
+    found = [
+        *history.about(version.model, version.version, "deploy")[-1:],
+        *history.about(version.model, version.version, "evaluate")[-1:],
+    ]
+    trained = history.candidate(version.model, version.version)
+    return [*found, *([trained] if trained else [])]
+
+
+def back(roots: Iterable[Record], history: History) -> list[Record]:
+    """The records and all that they rest on; each before what went into it."""
+    found: dict[tuple[str, str, str], Record] = {}
+
+    def visit(record: Record) -> None:
+        if identity(record) not in found:
+            for before in history.inputs(record):
+                visit(before)
+            found[identity(record)] = record
+
+    for root in reversed([*roots]):
+        visit(root)
+    return [*found.values()][::-1]
+
+
+def step_name(record: Record) -> str:
+    return snapshot_name(record.pipeline, record.stage, None, record.data_version)
+
+
+def step_fact(record: Record, history: History, checker: Checker) -> Step:
+    """A stage as it was computed, its tables and its record checked."""
+    checker.record(record)
+    rows, rules, conserved = _counts(record, history)
+    if conserved is False:
+        checker.problems.append(f"{step_name(record)}: its rows do not add up")
+    inputs = history.inputs(record)
+    missing = sum(map(len, record.inputs.values())) - len(
+        [r for r in inputs if r.pipeline == record.pipeline]
+    )
+    if missing > 0:
+        checker.problems.append(f"{step_name(record)}: {missing} records that went in are gone")
+    parts = record.parts
+    return Step(
+        name=step_name(record),
+        pipeline=record.pipeline,
+        stage=record.stage,
+        partition=record.partition,
+        key=record.key,
+        data_version=record.data_version,
+        run_id=record.run_id,
+        finished=record.finished,
+        code=parts.get("code"),
+        declaration=digest_of_json(parts.get("declaration")),
+        libraries=parts.get("libraries") or {},
+        rows=rows,
+        rules=rules,
+        conserved=conserved,
+        tables=tuple(_tables(record, checker)),
+        inputs=tuple(map(step_name, inputs)),
+    )
+
+
+def source_facts(
+    record: Record,
+    history: History,
+    folders: Folders,
+    checker: Checker,
+    only: str | None = None,
+) -> Iterable[Source]:
+    """The sources of an ingest, or the one of a digest; of another stage none."""
+    value = value_in(record)
+    snapshots = {digest: step_name(made) for digest, made in history.read_from(record).items()}
+    for source in value.sources if isinstance(value, Ingested) else ():
+        if only not in {None, source.sha256}:
+            continue
+        made = snapshots.get(source.sha256)
+        yield source_fact(source, record, step_name(record), made, folders, checker.verify)
+
+
+def model_fact(version: Version, history: History, registry: Registry, checker: Checker) -> Model:
+    """What is known of a model version; the registry's word is held against the records'."""
+    name = f"{version.model}@{version.version}"
+    record = history.candidate(version.model, version.version)
+    if record is None:
+        checker.problems.append(f"no record tells how {name} was trained")
+    candidate = value_in(record) if record else None
+    digest = version.tags.get(MODEL_TAG, "")
+    if record and isinstance(candidate, Candidate):
+        for what, told, kept in (
+            ("digest", digest, candidate.digest),
+            ("run", version.run_id, candidate.run_id),
+            (
+                "split",
+                version.tags.get("factory.data_version.split"),
+                record.parts.get("inputs", {}).get("split"),
+            ),
+        ):
+            if told != kept:
+                checker.problems.append(f"{name}: MLflow names another {what} than the record")
+        digest = candidate.digest
+    verdicts = history.about(version.model, version.version, "evaluate")
+    verdict = value_in(verdicts[-1]) if verdicts else None
+    judged = verdict if isinstance(verdict, Verdict) else None
+    return Model(
+        name=name,
+        kind=candidate.kind if isinstance(candidate, Candidate) else "",
+        task=candidate.task if isinstance(candidate, Candidate) else "",
+        target=candidate.target if isinstance(candidate, Candidate) else "",
+        digest=digest,
+        state=checker.model(version.files, digest, name),
+        champion=registry.champion(version.model) == version.version,
+        passed=judged.passed if judged else None,
+        gates=tuple(
+            Gate(name=g.name, passed=g.passed, explanation=g.explanation)
+            for g in (judged.gates if judged else ())
+        ),
+        metrics=judged.metrics if judged else {},
+        deployed=tuple(r.finished for r in history.about(version.model, version.version, "deploy")),
+        mlflow_run=version.run_id,
+        run_id=version.tags.get("factory.run_id"),
+        code_version=version.tags.get("factory.code_version"),
+        spec_sha256=version.tags.get("factory.spec_sha256"),
+    )
+
+
+def _tables(record: Record, checker: Checker) -> Iterable[Table]:
+    for part, snapshot in tables_of(value_in(record)).items():
+        files = checker.files(snapshot)
+        yield Table(
+            name=snapshot_name(record.pipeline, record.stage, part, snapshot.data_version),
+            part=part,
+            data_version=snapshot.data_version,
+            rows=snapshot.rows,
+            state=worst(file.state for file in files),
+            files=files,
+        )
+
+
+def _counts(record: Record, history: History) -> tuple[dict[str, int], dict[str, int], bool | None]:
+    """Rows by what became of them, rows by broken rule, and whether all add up."""
+    value = value_in(record)
+    match value:
+        case Ingested():
+            kept, broken = value.snapshot.rows, value.quarantined_rows
+            rows = {"read": value.rows_read, "kept": kept, "quarantined": broken}
+            return rows, value.quarantined, value.rows_read == kept + broken
+        case Cleaned():
+            kept, broken = value.snapshot.rows, value.quarantined_rows
+            rows = {"in": value.rows_in, "kept": kept, "quarantined": broken}
+            rows["duplicates"] = value.duplicates
+            whole = value.rows_in == kept + broken + value.duplicates
+            return rows, value.quarantined, whole and _before(record, history, value.rows_in)
+        case Parts():
+            parts = {name: snapshot.rows for name, snapshot in tables_of(value).items()}
+            return parts, {}, _before(record, history, sum(parts.values()))
+        case Candidate():
+            return {"learned from": value.rows}, {}, None
+        case Verdict():
+            return {"judged": value.predictions.rows}, {}, None
+        case _:
+            return {}, {}, None
+
+
+def _before(record: Record, history: History, rows: int) -> bool:
+    """Whether the tables that went in hold so many rows, as far as their records are there."""
+    inputs = history.inputs(record)
+    if len(inputs) < sum(map(len, record.inputs.values())):
+        return True
+    return rows == sum(tables_of(value_in(before))["snapshot"].rows for before in inputs)

@@ -1,0 +1,84 @@
+"""Whether what is stored is what was recorded: digests of files, of models, of records."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from factory_assets.stages.artifact import MANIFEST
+from factory_assets.stages.history import damages
+from factory_assets.stages.trace_values import File, State
+from factory_resources.home import Home
+from factory_resources.records import Record
+from factory_resources.snapshot import Snapshot
+
+
+@dataclass
+class Checker:
+    """Reads every file once, however often it is asked for; collects what is wrong.
+
+    Args:
+        home: whose files.
+        verify: whether bytes are read at all; without it only files that are gone are noticed.
+    """
+
+    home: Home
+    verify: bool
+    problems: list[str] = field(default_factory=list)
+    _states: dict[Path, State] = field(default_factory=dict)
+
+    def files(self, snapshot: Snapshot) -> tuple[File, ...]:
+        """The snapshot's files, each with its state."""
+        found = []
+        for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
+            state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
+            found.append(File(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state))
+        return tuple(found)
+
+    def snapshot(self, snapshot: Snapshot) -> State:
+        return worst(file.state for file in self.files(snapshot))
+
+    def model(self, files: Path, digest: str, name: str) -> State:
+        """The state of a model version's files: that of its manifest, and all that it names."""
+        manifest = files / MANIFEST
+        state = self._state(manifest, digest, f"{name}/{MANIFEST}")
+        if state != "whole":
+            return state
+        named = json.loads(manifest.read_bytes())
+        return worst(self._state(files / n, d, f"{name}/{n}") for n, d in named.items())
+
+    def record(self, record: Record) -> None:
+        """Note what of a record contradicts itself."""
+        self.problems += [d for d in damages(record) if d not in self.problems]
+
+    def _state(self, path: Path, digest: str, name: str) -> State:
+        if path not in self._states:
+            state = state_of(path, digest, self.verify)
+            self._states[path] = state
+            if state == "changed":
+                self.problems.append(f"{name} is not what was written: its SHA-256 differs")
+            elif state == "gone":
+                self.problems.append(f"{name} is gone")
+        return self._states[path]
+
+
+def state_of(path: Path, digest: str, verify: bool) -> State:
+    """What has become of a file."""
+    try:
+        if not verify:
+            return "unchecked" if path.is_file() else "gone"
+        with path.open("rb") as file:
+            return "whole" if file_digest(file, "sha256").hexdigest() == digest else "changed"
+    except OSError:
+        return "gone"
+
+
+def worst(states: Iterable[State]) -> State:
+    """The state of a whole by those of its parts; of nothing, `whole`."""
+    order: tuple[State, ...] = ("whole", "unchecked", "gone", "changed")
+    return max(states, key=order.index, default="whole")
+
+
+def digest_of_json(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""Which columns of the sources made each feature of a model, or each column of a table."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from factory_assets.stages.history import History, tables_of, value_in
+from factory_assets.stages.lineage import Origins, clean_of, clean_origins, makers, source_origins
+from factory_assets.stages.trace_values import Column
+from factory_assets.stages.values import Candidate
+from factory_resources.records import Record
+
+
+def column_facts(
+    record: Record, history: History, candidate: Candidate | None = None
+) -> tuple[Column, ...]:
+    """The columns of a stage's table; of a model its features and its target alone.
+
+    Args:
+        record: of ingest, clean or split: the table that the model learned from.
+        candidate: the model.
+    """
+    ingest, clean = _before(record, history, "ingest"), _before(record, history, "clean")
+    if ingest is None:
+        return ()
+    ingested = tuple(tables_of(value_in(ingest))["snapshot"].columns)
+    sources = source_origins(ingest.parts.get("declaration") or {}, ingested)
+    spec = clean_of(clean.parts.get("declaration")) if clean else None
+    cleaned: Origins = clean_origins(spec, ingested) if spec else {n: (n,) for n in sources}
+    how = makers(spec) if spec else {}
+    names: Sequence[str] = tuple(cleaned)
+    if candidate:
+        names = (*candidate.numeric, *candidate.categorical, candidate.target)
+    return tuple(
+        Column(
+            name=name,
+            role=_role(name, candidate),
+            ingested=cleaned.get(name, ()),
+            sources=tuple(
+                dict.fromkeys(s for c in cleaned.get(name, ()) for s in sources.get(c, ()))
+            ),
+            by=how.get(name),
+        )
+        for name in names
+    )
+
+
+def _role(name: str, candidate: Candidate | None) -> Literal["feature", "target", "column"]:
+    if candidate is None:
+        return "column"
+    return "target" if name == candidate.target else "feature"
+
+
+def _before(record: Record, history: History, stage: str) -> Record | None:
+    """The first record of a stage of the same pipeline that a record rests on, or is."""
+    if record.stage == stage:
+        return record
+    for before in history.inputs(record):
+        if before.pipeline == record.pipeline and (found := _before(before, history, stage)):
+            return found
+    return None

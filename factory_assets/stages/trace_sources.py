@@ -1,0 +1,104 @@
+"""Where the sources of an ingest are now, and on which lines their records stand."""
+
+import tempfile
+from collections.abc import Mapping
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from factory_assets.stages.trace_check import state_of
+from factory_assets.stages.trace_values import Source
+from factory_assets.stages.values import SourceFile
+from factory_resources.errors import SourceError
+from factory_resources.records import Record
+from factory_resources.sources import expand
+from factory_resources.sources_text import TextRules
+from factory_resources.text_lines import lines_of
+
+Folders = Mapping[str, Path]
+"""Pipeline to the folder of its declaration, where that is still there."""
+
+
+def source_fact(
+    source: SourceFile,
+    record: Record,
+    step: str,
+    snapshot: str | None,
+    folders: Folders,
+    verify: bool,
+) -> Source:
+    """What is known of a source today.
+
+    Args:
+        record: of the ingest that read it.
+        step: that ingest's name.
+        snapshot: the name of the snapshot that it is, if it is one.
+    """
+    path = None if snapshot else _path(source.name, record, folders)
+    if path:
+        state: Any = state_of(path, source.sha256, verify)
+    else:
+        state = "gone" if _is_file(record) and not snapshot else "not a file"
+    return Source(
+        name=source.name,
+        sha256=source.sha256,
+        rows=source.rows,
+        labels=source.labels,
+        state=state,
+        path=str(path) if path else None,
+        snapshot=snapshot,
+        read_by=step,
+    )
+
+
+def source_lines(source: Source, record: int, read: Record) -> tuple[tuple[int, int] | None, str]:
+    """The lines of a record of a source, or why they cannot be told."""
+    if source.state == "not a file":
+        return None, "the source is no file"
+    if source.path is None or source.state == "gone":
+        return None, "the file is gone"
+    if state_of(Path(source.path), source.sha256, True) != "whole":
+        return None, "the file has changed since"
+    declared = declared_source(read)
+    rules = TextRules(
+        delimiter=declared.get("delimiter"),
+        header=declared.get("header", True),
+        columns=tuple(declared.get("columns", ())),
+        encoding=declared.get("encoding", "utf-8"),
+    )
+    inner = Path(source.name).name
+    with tempfile.TemporaryDirectory() as scratch:
+        found = lines_of(
+            Path(source.path),
+            record,
+            source.rows,
+            Path(scratch),
+            declared=declared.get("format"),
+            # The name of a zipped source ends in that of its member.
+            member=None if Path(source.path).name == inner else escape(inner),
+            rules=rules,
+        )
+    return found, "" if found else "the file is no text, or its lines do not add up to its records"
+
+
+def declared_source(record: Record) -> dict[str, Any]:
+    """The part of the declaration that told where the data is."""
+    found: dict[str, Any] = record.parts.get("declaration", {}).get("source", {})
+    return found
+
+
+def _is_file(record: Record) -> bool:
+    return "files" in declared_source(record)
+
+
+def _path(name: str, record: Record, folders: Folders) -> Path | None:
+    """The local file of that name; of a packed one, the file that holds it."""
+    if not _is_file(record) or "://" in name:
+        return None
+    try:
+        path = Path(expand(name)).expanduser()
+    except SourceError:
+        return None
+    folder = folders.get(record.pipeline)
+    path = folder / path if folder else path
+    return next((place for place in (path, *path.parents) if place.is_file()), None)
