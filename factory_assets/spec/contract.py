@@ -70,7 +70,7 @@ class Contract(Spec):
     freshness: Freshness | None = None
     """How old the newest row may be."""
     distribution: Distribution = Distribution()
-    """How far the columns may move away from those of the snapshot before."""
+    """How alike the snapshots must be."""
     unchecked: Strings = ()
     """What is promised beside, in words; nothing checks it. Shown with the asset."""
 
