@@ -63,7 +63,7 @@ class Snapshot(BaseModel):
 
 
 def union(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The rows of several snapshots of one table, in order, as one; files without rows are left out.
+    """The rows of several snapshots of one table, in order, as one; empty files are left out.
 
     Raises:
         StorageError: where their columns differ.

@@ -150,17 +150,19 @@ def parquet(path: Path) -> str:
     return f"read_parquet({literal(str(path))}, hive_partitioning=false)"
 
 
-def numbered(paths: Sequence[Path], rows: Sequence[int]) -> str:
-    """A query for the rows of a snapshot's files, with their place among all, from 0, as `_order`.
+def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
+    """A query for the rows of a snapshot's files, with their place among all as `_order`.
 
     Args:
         paths: of the files.
         rows: how many rows each of them has.
+        start: the place of the first row.
     """
     files = ", ".join(literal(str(path)) for path in paths)
-    before = [0, *accumulate(rows)]
-    order = "file_row_number"
+    before = [*accumulate(rows, initial=start)]
+    order = f"file_row_number + {start}" if start else "file_row_number"
     if len(paths) > 1:
+        order = "file_row_number"
         order += f" + ({before[:-1]}::BIGINT[])[(file_index + 1)::BIGINT]"
     return f"SELECT *, {order} AS _order FROM read_parquet([{files}], hive_partitioning=false)"
 

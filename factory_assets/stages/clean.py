@@ -2,23 +2,29 @@
 
 Rules, keys and derived columns see the ingested columns; derived ones also those before them.
 Rules come first, so that a broken row never hides a whole one with the same key.
+
+A table that grew by a file is cleaned by that file, as far as no row's fate rests on later ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.spec import IDENTITY, Clean, Pipeline
-from factory_assets.stages.values import Cleaned, Ingested
-from factory_assets.stages.windows import windowed
-from factory_resources.engine import engine_errors, identifier, literal, sealed
+from factory_assets.spec import Pipeline
+from factory_assets.stages.blocks import is_whole
+from factory_assets.stages.cleaning import Plan
+from factory_assets.stages.keys import digest, key_parts
+from factory_assets.stages.values import Block, Cleaned, Ingested, summed
+from factory_resources.delta_log import publish
+from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import DataError, ExpressionError
-from factory_resources.expressions import parse, suggestion
 from factory_resources.home import Home
-from factory_resources.marks import mark, marked
-from factory_resources.sources_read import numbered, parquet
-from factory_resources.tables import Prepared, commit, prepare
+from factory_resources.records import Records
+from factory_resources.snapshot import Snapshot, TableFile, union
+from factory_resources.sources_read import numbered
+from factory_resources.tables import Prepared, keep, prepare
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,201 +41,142 @@ def clean(
         StorageError: the disk says no.
     """
     where = f"{pipeline.name}/clean"
-    files, columns = ingested.snapshot.files, tuple(ingested.snapshot.columns)
-    plan = Plan.of(pipeline.spec.clean, columns, ingested.snapshot.rows, where)
-    source = ingested.snapshot.paths(home)
-    with (
-        home.scratch() as scratch,
-        sealed(read=source, write=scratch) as connection,
-        engine_errors(where),
-    ):
-        numbers = numbered(source, [file.rows for file in files])
-        connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
-        plan.bind(connection)
-        broken: Prepared | None = None
-        try:
-            if plan.rules:
-                broken = prepare(connection, plan.broken, table=where, folder=scratch)
-            duplicates = plan.mark_duplicates(connection)
-            good = prepare(connection, plan.good, table=where, folder=scratch)
-        except ExpressionError:
-            plan.blame(connection)
-            raise
-        broken = broken if broken and broken.rows else None
-        counts = plan.counts(connection, broken) if broken else {}
-        _require_conserved(connection, good, broken, duplicates, where)
-        if not good.rows:
-            raise _nothing_left(counts, where)
-        keep = partial(commit, home=home, partition=partition)
-        quarantine = keep(broken, table=f"{where}_quarantine") if broken else None
-        snapshot = keep(good, table=where)
+    plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
+    pieces = _pieces(pipeline, plan, ingested.snapshot, home, partition)
+    known = [piece.known for piece in pieces if piece.known]
+    todo = list({piece.key: piece for piece in pieces if not piece.known}.values())
+    with home.scratch() as scratch:
+        made = _made(plan, todo, known, home, scratch)
+        counted = [piece.known or made[piece.key] for piece in pieces]
+        quarantined = summed([block.quarantined for block in counted])
+        if not any(block.good.rows for block in counted):
+            raise _nothing_left(quarantined, where)
+        kept = {key: block.kept(home, where) for key, block in made.items()}
+    blocks = [piece.known or kept[piece.key] for piece in pieces]
+    broken = [block.broken for block in blocks if block.broken]
     return Cleaned(
-        snapshot=snapshot,
-        quarantine=quarantine,
+        quarantine=publish(union(broken), home, partition) if broken else None,
+        snapshot=publish(union([block.good for block in blocks]), home, partition),
         rows_in=ingested.snapshot.rows,
-        quarantined=counts,
-        duplicates=duplicates,
+        quarantined=quarantined,
+        duplicates=sum(block.duplicates for block in blocks),
+        blocks=tuple(blocks),
     )
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A declaration as queries over the view `source`, whose column `_order` is the row's place."""
+class Piece:
+    """Files that are cleaned by themselves, and what was kept of them."""
 
-    spec: Clean
-    rows: int
-    """Of the source."""
-    where: str
-    looks_around: bool
-    """Whether a derived column sees other rows; then the engine gives up the source's order."""
-
-    @classmethod
-    def of(cls, spec: Clean, columns: Sequence[str], rows: int, where: str) -> "Plan":
-        """Check every name and expression without running one.
-
-        Raises:
-            ExpressionError: an unknown column, a name that is taken, a forbidden expression.
-        """
-        known = [name for name in columns if name not in IDENTITY]
-        for rule, sql in spec.where.items():
-            _require_known(
-                parse(sql, f"{where}: where.{rule}").columns, known, f"where.{rule}", where
-            )
-        _require_known(spec.deduplicate, known, "deduplicate", where)
-        looks_around = False
-        for name, sql in spec.derive.items():
-            expression = parse(sql, f"{where}: derive.{name}")
-            looks_around |= expression.windowed
-            _require_known(expression.columns, known, f"derive.{name}", where)
-            _require_new(name, known, f"derive.{name}", where)
-            known.append(name)
-        if windows := spec.windows:
-            _require_known((windows.by, windows.order, *windows.columns), known, "windows", where)
-            for name in (f"{c}_{s}" for c in windows.columns for s in windows.statistics):
-                _require_new(name, known, "windows", where)
-                known.append(name)
-        return cls(spec, rows, where, looks_around)
+    key: str
+    files: tuple[TableFile, ...]
+    paths: tuple[Path, ...]
+    known: Block | None
 
     @property
-    def rules(self) -> dict[str, str]:
-        """Rule to SQL that is true for a row that breaks it; the line break ends a comment."""
-        return {name: f"({sql}\n) IS FALSE" for name, sql in self.spec.where.items()}
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
 
-    @property
-    def _any(self) -> str:
-        return "(" + (" OR ".join(self.rules.values()) or "false") + ")"
+    def numbered(self, start: int) -> str:
+        return numbered(self.paths, [file.rows for file in self.files], start)
 
-    @property
-    def broken(self) -> str:
-        names = ", ".join(f"CASE WHEN {s} THEN {literal(n)} END" for n, s in self.rules.items())
-        return (
-            f"SELECT * EXCLUDE (_order), concat_ws(',', {names}) AS _rules "
-            f"FROM source WHERE {self._any}"
+
+def _pieces(
+    pipeline: Pipeline, plan: Plan, source: Snapshot, home: Home, partition: str | None
+) -> list[Piece]:
+    record = Records(home).latest(pipeline.name, "clean", partition)
+    blocks = Cleaned.model_validate(record.value).blocks if record else ()
+    known = {block.key: block for block in blocks if is_whole(block, home)}
+    parts = key_parts(pipeline, "clean", {})
+    files = [*zip(source.files, source.paths(home), strict=True)]
+    pieces: list[Piece] = []
+    before = ""
+    for group in [[one] for one in files] if plan.separable else [files]:
+        of = digest({"before": before, "files": [file.sha256 for file, _ in group]})
+        key = digest({**parts, "inputs": of})
+        if plan.spec.deduplicate:
+            before = of
+            # Its duplicates are those of all rows before it: after a gap nothing is known.
+            if pieces and pieces[-1].known is None:
+                known.pop(key, None)
+        pieces.append(
+            Piece(key, tuple(f for f, _ in group), tuple(p for _, p in group), known.get(key))
         )
+    return pieces
+
+
+@dataclass(frozen=True)
+class Made:
+    """A block whose rows are in scratch."""
+
+    key: str
+    good: Prepared
+    broken: Prepared | None
+    rows_in: int
+    quarantined: dict[str, int]
 
     @property
-    def good(self) -> str:
-        query = f"FROM source WHERE NOT {self._any}"
-        if self.spec.deduplicate:
-            query += f" AND NOT {marked('repeated', self.rows)}"
-        query = self._derived(query)
-        if self.spec.windows:
-            query = windowed(self.spec.windows, query)
-        ordered = self.spec.windows or self.looks_around
-        return f"SELECT * EXCLUDE (_order) FROM ({query})" + " ORDER BY _order" * bool(ordered)
+    def duplicates(self) -> int:
+        return self.rows_in - self.good.rows - (self.broken.rows if self.broken else 0)
 
-    def _derived(self, query: str, until: str | None = None) -> str:
-        """One SELECT around the other: a column sees just what was there before it."""
-        for name, sql in self.spec.derive.items():
-            query = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({query})"
-            if name == until:
-                break
-        return query
-
-    def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Have the engine understand each expression by itself, so that a mistake has its place.
-
-        Raises:
-            ExpressionError: types do not fit, or a rule is no truth value.
-        """
-        for rule, sql in self.spec.where.items():
-            with engine_errors(f"{self.where}: where.{rule}"):
-                described = connection.execute(f"DESCRIBE SELECT ({sql}\n) FROM source").fetchall()
-            if described[0][1] != "BOOLEAN":
-                raise ExpressionError(
-                    f"the rule yields {described[0][1]}, not true or false",
-                    where=f"{self.where}: where.{rule}",
-                    remedy="compare the value with something, as in `torque > 0`",
-                )
-        for name in self.spec.derive:
-            with engine_errors(f"{self.where}: derive.{name}"):
-                connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
-
-    def counts(self, connection: "duckdb.DuckDBPyConnection", broken: Prepared) -> dict[str, int]:
-        """Rule to the number of rows that break it; only rules that are broken."""
-        rules = f"SELECT unnest(string_split(_rules, ',')) AS rule FROM {parquet(broken.path)}"
-        rows = connection.execute(f"SELECT rule, count(*) FROM ({rules}) GROUP BY rule").fetchall()
-        found = dict(rows)
-        return {name: found[name] for name in self.rules if name in found}
-
-    def mark_duplicates(self, connection: "duckdb.DuckDBPyConnection") -> int:
-        """Mark whole rows whose key an earlier one has as `repeated`; how many they are."""
-        if not self.spec.deduplicate:
-            return 0
-        key = ", ".join(identifier(name) for name in self.spec.deduplicate)
-        repeated = (
-            f"SELECT _order FROM source WHERE NOT {self._any} "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"
-        )
-        return mark(connection, "repeated", repeated, self.rows)
-
-    def blame(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Compute rules and derived columns one by one.
-
-        Raises:
-            ExpressionError: naming the first that fails on a value.
-        """
-        for name, broken in self.rules.items():
-            with engine_errors(f"{self.where}: where.{name}"):
-                connection.execute(f"SELECT count(*) FROM source WHERE {broken}")
-        rows = f"FROM source WHERE NOT {self._any}"
-        for name in self.spec.derive:
-            with engine_errors(f"{self.where}: derive.{name}"):
-                connection.execute(
-                    f"SELECT count({identifier(name)}) FROM ({self._derived(rows, until=name)})"
-                )
-
-
-def _require_known(names: Sequence[str], known: Sequence[str], place: str, where: str) -> None:
-    folded = {name.lower() for name in known}
-    for name in names:
-        if name.lower() not in folded:
-            raise ExpressionError(
-                f"there is no column {name!r}",
-                where=f"{where}: {place}",
-                remedy=suggestion(name, known),
-            )
-
-
-def _require_new(name: str, known: Sequence[str], place: str, where: str) -> None:
-    if name.lower() in {*(k.lower() for k in known), "file_row_number"}:
-        raise ExpressionError(
-            f"column {name!r} exists already",
-            where=f"{where}: {place}",
-            remedy="give it a name of its own",
+    def kept(self, home: Home, table: str) -> Block:
+        return Block(
+            key=self.key,
+            good=keep(self.good, home, table),
+            broken=keep(self.broken, home, f"{table}_quarantine") if self.broken else None,
+            rows_in=self.rows_in,
+            quarantined=self.quarantined,
+            duplicates=self.duplicates,
         )
 
 
-def _require_conserved(
-    connection: "duckdb.DuckDBPyConnection",
-    good: Prepared,
-    broken: Prepared | None,
-    duplicates: int,
-    where: str,
-) -> None:
-    row = connection.execute("SELECT count(*) FROM source").fetchone()
-    if not row or good.rows + (broken.rows if broken else 0) + duplicates != row[0]:
-        raise RuntimeError(f"{where}: rows were lost or made between ingest and clean")
+def _made(
+    plan: Plan, todo: Sequence[Piece], known: Sequence[Block], home: Home, scratch: Path
+) -> dict[str, Made]:
+    """The pieces cleaned, by key; duplicates are looked for in all of them at once."""
+    if not todo:
+        return {}
+    earlier = [path for block in known for path in block.good.paths(home)]
+    source = [path for piece in todo for path in piece.paths]
+    plan = replace(plan, rows=sum(piece.rows for piece in todo))
+    starts = [0, *accumulate(piece.rows for piece in todo)]
+    with (
+        sealed(read=[*source, *earlier], write=scratch) as connection,
+        engine_errors(plan.where),
+    ):
+        files = [file for piece in todo for file in piece.files]
+        _view(connection, numbered(source, [file.rows for file in files]))
+        plan.bind(connection)
+        try:
+            repeated = plan.mark_duplicates(connection, earlier)
+            made = [
+                _piece(connection, plan, piece, start, scratch)
+                for piece, start in zip(todo, starts, strict=False)
+            ]
+        except ExpressionError:
+            plan.blame(connection)
+            raise
+    if repeated != sum(block.duplicates for block in made):
+        raise RuntimeError(f"{plan.where}: rows were lost or made between ingest and clean")
+    return {block.key: block for block in made}
+
+
+def _piece(
+    connection: "duckdb.DuckDBPyConnection", plan: Plan, piece: Piece, start: int, scratch: Path
+) -> Made:
+    _view(connection, piece.numbered(start))
+    broken: Prepared | None = None
+    counts: dict[str, int] = {}
+    if plan.rules:
+        broken = prepare(connection, plan.broken, table=plan.where, folder=scratch)
+        broken = broken if broken.rows else None
+        counts = plan.counts(connection, broken) if broken else {}
+    good = prepare(connection, plan.good, table=plan.where, folder=scratch)
+    return Made(piece.key, good, broken, piece.rows, counts)
+
+
+def _view(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {query}")
 
 
 def _nothing_left(counts: dict[str, int], where: str) -> DataError:

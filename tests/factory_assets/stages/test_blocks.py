@@ -57,7 +57,7 @@ _TABLE = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(first=st.lists(_TABLE, min_size=1, max_size=4), later=st.lists(_TABLE, max_size=4))
 def test_grown_is_made_at_once(
     first: list[list[tuple[int, float]]],
@@ -100,7 +100,7 @@ def test_only_new_files_are_read(
         read.append(file.name)
         return original(file, *args, **kwargs)
 
-    monkeypatch.setattr("factory_assets.stages.fetch.read_file", listening)
+    monkeypatch.setattr("factory_assets.stages.fetch_files.read_file", listening)
     _write(tmp_path, 6, [(3, 4.0), (1000, 5.0)])
     after, cleaned = _run(made, home)
     assert read == ["part006.csv"]
