@@ -1,0 +1,38 @@
+"""The corpus of bad data: one module a family, each a list of named cases."""
+
+from tests.bad_data import (
+    dates,
+    encodings,
+    hostile,
+    json_lines,
+    lines,
+    names,
+    numbers,
+    parquets,
+    places,
+    ragged,
+    types,
+    unicodes,
+    zips,
+)
+from tests.bad_data.case import Case
+
+CASES: list[Case] = [
+    case
+    for family in (
+        encodings,
+        ragged,
+        lines,
+        types,
+        numbers,
+        dates,
+        unicodes,
+        names,
+        hostile,
+        zips,
+        places,
+        json_lines,
+        parquets,
+    )
+    for case in family.CASES
+]

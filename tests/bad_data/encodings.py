@@ -1,0 +1,171 @@
+"""Encodings: what says that it is text and is not, or is another's."""
+
+from tests.bad_data.case import Case, Refused, Rows, csv
+
+_TEXT = "n,y\n1,Ärger\n2,ok\n"
+_READ = Rows({"n": [1, 2], "y": ["Ärger", "ok"]})
+_LATIN = {"encoding": "latin-1", "files": "data/d.csv"}
+_UTF16 = {"encoding": "utf-16", "files": "data/d.csv"}
+_NOT_UTF8 = Refused("d.csv", "is not utf-8 text", "set source.encoding")
+_UNDECLARED = Refused("d.csv", "holds NUL bytes", "set source.encoding to utf-16")
+_LONG = "n,y\n" + "".join(f"{i},x\n" for i in range(300))
+
+CASES: list[Case] = [
+    csv("encoding: plain utf-8", _TEXT, _READ),
+    csv("encoding: utf-8 with a byte order mark", _TEXT.encode("utf-8-sig"), _READ),
+    csv(
+        "encoding: a byte order mark and a quoted header",
+        b'\xef\xbb\xbf"n","y"\n1,2\n',
+        Rows({"n": [1], "y": [2]}),
+    ),
+    csv(
+        "encoding: two byte order marks",
+        b"\xef\xbb\xbf\xef\xbb\xbfn,y\n1,2\n",
+        Rows({"n": [1], "y": [2]}),
+    ),
+    csv(
+        "encoding: a byte order mark inside a value",
+        "n,y\n1,a\ufeffb\n2,\ufeff\n",
+        Rows({"n": [1, 2], "y": ["a\ufeffb", "\ufeff"]}),
+    ),
+    csv("encoding: a byte order mark alone", b"\xef\xbb\xbf", Refused("d.csv: is empty")),
+    csv(
+        "encoding: a byte order mark and a line end", b"\xef\xbb\xbf\n", Refused("d.csv: is empty")
+    ),
+    csv(
+        "encoding: a byte order mark without a header",
+        b"\xef\xbb\xbf1,2\n3,4\n",
+        Rows({"n": [1, 3], "y": [2, 4]}),
+        source={"header": False, "columns": ["n", "y"]},
+    ),
+    csv("encoding: utf-16 as declared", _TEXT.encode("utf-16"), _READ, source=_UTF16),
+    csv(
+        "encoding: utf-16 big-endian with its mark",
+        b"\xfe\xff" + _TEXT.encode("utf-16-be"),
+        _READ,
+        source=_UTF16,
+    ),
+    csv("encoding: utf-16 without a mark", _TEXT.encode("utf-16-le"), _READ, source=_UTF16),
+    csv("encoding: utf-16 taken for utf-8", _TEXT.encode("utf-16"), _UNDECLARED),
+    csv(
+        "encoding: utf-16 big-endian taken for utf-8",
+        b"\xfe\xff" + _TEXT.encode("utf-16-be"),
+        _UNDECLARED,
+    ),
+    csv(
+        "encoding: utf-16 without a mark taken for utf-8",
+        "n,y\n1,2\n".encode("utf-16-le"),
+        _UNDECLARED,
+    ),
+    csv(
+        "encoding: utf-16 big-endian without a mark taken for utf-8",
+        "n,y\n1,2\n".encode("utf-16-be"),
+        _UNDECLARED,
+    ),
+    csv(
+        "encoding: utf-8 taken for utf-16, of which it makes one line",
+        _TEXT + "\n" * (len(_TEXT.encode()) % 2),
+        Refused("d.csv: has no rows"),
+        source=_UTF16,
+    ),
+    csv(
+        "encoding: utf-16 of an odd number of bytes",
+        _TEXT.encode("utf-16") + b"x",
+        Refused("d.csv", "is not utf-16 text"),
+        source=_UTF16,
+    ),
+    csv(
+        "encoding: utf-16 that ends inside a pair",
+        "n,y\n1,x\n2,".encode("utf-16") + b"\x3d\xd8",
+        Refused("d.csv", "is not utf-16 text"),
+        source=_UTF16,
+    ),
+    csv(
+        "encoding: utf-16 with half a pair",
+        "n,y\n1,".encode("utf-16") + b"\x3d\xd8" + "a\n".encode("utf-16-le"),
+        Refused("d.csv", "is not utf-16 text"),
+        source=_UTF16,
+    ),
+    csv(
+        "encoding: utf-16 with a whole pair",
+        "n,y\n1,\U0001f34e\n".encode("utf-16"),
+        Rows({"n": [1], "y": ["\U0001f34e"]}),
+        source=_UTF16,
+    ),
+    csv(
+        "encoding: utf-32 taken for utf-8",
+        _TEXT.encode("utf-32"),
+        _UNDECLARED,
+    ),
+    csv(
+        "encoding: utf-32 taken for utf-16", _TEXT.encode("utf-32"), Refused("d.csv"), source=_UTF16
+    ),
+    csv("encoding: latin-1 as declared", _TEXT.encode("latin-1"), _READ, source=_LATIN),
+    csv("encoding: latin-1 taken for utf-8", _TEXT.encode("latin-1"), _NOT_UTF8),
+    csv(
+        "encoding: latin-1 in the header",
+        "n,Größe,y\n1,2,3\n".encode("latin-1"),
+        _NOT_UTF8,
+    ),
+    csv(
+        "encoding: latin-1 far down",
+        _LONG.encode() + b"9,\xe4\n",
+        Refused("d.csv:302: is not utf-8"),
+    ),
+    csv(
+        "encoding: utf-8 and latin-1 mixed",
+        "n,y\n1,ä\n".encode() + "2,ä\n".encode("latin-1"),
+        Refused("d.csv:3: is not utf-8 text"),
+    ),
+    csv(
+        "encoding: utf-8 taken for latin-1, which has no such controls",
+        _TEXT,
+        Refused("d.csv", "is not latin-1 text"),
+        source=_LATIN,
+    ),
+    csv(
+        "encoding: windows-1252 quotes taken for latin-1",
+        b"n,y\n1,\x93hi\x94\n",
+        Refused("d.csv", "is not latin-1 text"),
+        source=_LATIN,
+    ),
+    csv(
+        "encoding: every latin-1 letter",
+        b"n,y\n" + b"".join(b"%d,%c\n" % (i, i) for i in range(0xA1, 0x100)),
+        Rows({"n": [*range(0xA1, 0x100)], "y": [chr(i) for i in range(0xA1, 0x100)]}),
+        source=_LATIN,
+    ),
+    csv("encoding: a lone continuation byte", b"n,y\n1,\x80\n", _NOT_UTF8),
+    csv("encoding: an overlong slash", b"n,y\n1,\xc0\xaf\n", _NOT_UTF8),
+    csv("encoding: a surrogate in utf-8", b"n,y\n1,\xed\xa0\x80\n", _NOT_UTF8),
+    csv("encoding: beyond the last code point", b"n,y\n1,\xf4\x90\x80\x80\n", _NOT_UTF8),
+    csv("encoding: a letter cut short at the end", b"n,y\n1,a\xc3", _NOT_UTF8),
+    csv("encoding: bytes ff and fe in a value", b"n,y\n1,\xff\xfe\n", _NOT_UTF8),
+    csv("encoding: random bytes", bytes(range(256)) * 40, Refused("d.csv")),
+    csv(
+        "encoding: a picture named csv",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)),
+        Refused("d.csv"),
+    ),
+    csv("encoding: a NUL in a value", b"n,y\n1,a\0b\n2,c\n", Refused("d.csv", "holds NUL")),
+    csv("encoding: a NUL in the header", b"n,y\0\n1,2\n", Refused("d.csv", "holds NUL")),
+    csv("encoding: NULs alone", bytes(5000), Refused("d.csv", "holds NUL")),
+    csv(
+        "encoding: NULs after the last line",
+        _LONG.encode() + bytes(4096),
+        Refused("d.csv", "holds NUL"),
+    ),
+    csv("encoding: a NUL far down", _LONG.encode() + b"9,a\0\n", Refused("d.csv", "holds NUL")),
+    csv(
+        "encoding: a NUL in latin-1",
+        b"n,y\n1,\xe4\0\n",
+        Refused("d.csv", "holds NUL"),
+        source=_LATIN,
+    ),
+    csv(
+        "encoding: a form feed and a vertical tab are text",
+        "n,y\n1,a\x0cb\x0bc\n",
+        Rows({"n": [1], "y": ["a\x0cb\x0bc"]}),
+    ),
+    csv("encoding: utf-7 is text", "n,y\n1,+AOQ-\n", Rows({"n": [1], "y": ["+AOQ-"]})),
+]
