@@ -10,10 +10,13 @@ from typing import Any
 
 import dagster as dg
 
+from factory_assets.components.arrow_io import TableIOManager
 from factory_assets.components.broken import broken_pipeline
 from factory_assets.components.declaration import load_pipeline, pipeline_folders
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.progress import Progress
+from factory_assets.components.upstream import require_no_circle
+from factory_assets.components.user_assets import asset_folders, keys_of, user_assets
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
 from factory_resources.offline import go_offline
@@ -21,23 +24,32 @@ from factory_resources.offline import go_offline
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_defs(pipeline_folders())
+    return build_defs(pipeline_folders(), own_assets=asset_folders())
 
 
 def build_defs(
-    folders: Sequence[Path], *, resource_overrides: Mapping[str, Any] | None = None
+    folders: Sequence[Path],
+    *,
+    own_assets: Sequence[Path] = (),
+    resource_overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """The definitions of the pipelines declared in `folders`.
 
     Args:
         folders: one folder a pipeline, each with its `defs.yaml`.
+        own_assets: folders with an `assets.py`.
         resource_overrides: resources to use instead of the usual ones, by name.
     """
     go_offline()
     resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
+    # Dagster's own default pickles.
+    resources.setdefault("io_manager", TableIOManager(resources["home"]))
+    made = [pipeline_defs(folder) for folder in folders]
+    for folder in own_assets:
+        taken = [key for definitions in made for key in keys_of(definitions)]
+        made.append(user_assets(folder, taken, resources))
     return dg.Definitions.merge(
-        dg.Definitions(resources=resources, executor=dg.in_process_executor),
-        *(pipeline_defs(folder) for folder in folders),
+        dg.Definitions(resources=resources, executor=dg.in_process_executor), *made
     )
 
 
@@ -48,7 +60,9 @@ def pipeline_defs(folder: Path) -> dg.Definitions:
     other pipelines running.
     """
     try:
-        return build_pipeline(load_pipeline(folder))
+        pipeline = load_pipeline(folder)
+        require_no_circle(pipeline)
+        return build_pipeline(pipeline)
     except FactoryError as error:
         return dg.Definitions(assets=[broken_pipeline(folder.name, error)])
     except Exception as error:

@@ -9,6 +9,7 @@ from factory_assets.commands.check_sources import (
     placed_sources,
     wrong_joins,
     wrong_sources,
+    wrong_upstream,
 )
 from factory_assets.commands.expressions import Known, wrong_expressions
 from factory_assets.components.declaration import (
@@ -59,7 +60,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _references(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
-    wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline)]
+    wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
     yield from wrong
     if wrong:
         return

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from factory_assets.commands.headers import source_columns
+from factory_assets.components.declaration import pipeline_folders
 from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake
-from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline
+from factory_assets.components.upstream import require_no_circle
+from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline, SnapshotSource
 from factory_assets.spec.source import Source
 from factory_assets.spec.suggest import suggest
-from factory_resources.errors import SourceError
+from factory_resources.errors import DeclarationError, SourceError
 
 Headers = dict[str, tuple[str, ...]]
 """A source's name to its columns."""
@@ -35,6 +37,19 @@ def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
         except SourceError as error:
             asked = isinstance(source, DatabaseSource)
             yield Mistake((*at, "query") if asked else at, str(error), at_key=True)
+
+
+def wrong_upstream(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Pipelines that are not there, and those that read each other."""
+    names = [folder.name for folder in pipeline_folders()]
+    for at, source in placed_sources(pipeline.spec.ingest):
+        if isinstance(source, SnapshotSource) and source.pipeline not in names:
+            message = f"no pipeline {source.pipeline!r}; {suggest(source.pipeline, names)}"
+            yield Mistake((*at, "pipeline"), message)
+    try:
+        require_no_circle(pipeline)
+    except DeclarationError as error:
+        yield Mistake(("ingest",), f"{error.what}; {error.remedy}", at_key=True)
 
 
 def _require_query(source: DatabaseSource) -> None:

@@ -10,6 +10,7 @@ from factory_assets.components.document import At
 from factory_assets.components.places import Place, fields, locate, sections_with
 from factory_assets.spec.base import ColumnName, Name, Reference
 from factory_assets.spec.source_database import DatabaseName, SecretName
+from factory_assets.spec.source_made import AssetPath
 from factory_assets.spec.suggest import nearest, suggest
 
 _TYPES = {
@@ -170,6 +171,7 @@ _PATTERNS = {
     _pattern(Name): "lower case letters, digits and underscores, beginning with a letter",
     _pattern(ColumnName): "a name without a leading underscore, which marks the factory's own",
     _pattern(Reference): "a Python object written pkg.module:name",
+    _pattern(AssetPath): "the key of an asset, its parts joined by slashes, such as raw/orders",
     _pattern(SecretName): "the name of a secret: letters, digits and underscores",
     _pattern(DatabaseName): "the name of a secret that holds a URL, or sqlite:path",
 }

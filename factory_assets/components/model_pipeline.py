@@ -8,12 +8,14 @@ import dagster as dg
 from factory_assets.components.metadata import check_specs, describe
 from factory_assets.components.progress import Progress
 from factory_assets.components.scaffold import PipelineScaffolder
+from factory_assets.components.upstream import upstream_keys
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.keys import code_version
 from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.values import UPSTREAM, Stage
 from factory_resources.errors import FactoryError
 from factory_resources.home import Home
+from schedules.flow import on_new_data
 from schedules.nightly import schedule_for
 
 REUSE_TAG = "factory/reuse"
@@ -79,10 +81,12 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
 def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     """One stage as an asset; its body hands over to the stage and describes what comes back."""
     name, spec = pipeline.name, pipeline.spec
+    read = upstream_keys(pipeline)
 
     @dg.asset(
         key=[name, stage],
-        deps=[[name, upstream] for upstream in UPSTREAM[stage]],
+        deps=[[name, upstream] for upstream in UPSTREAM[stage]] or read,
+        automation_condition=on_new_data() if read else None,
         group_name=name,
         description=f"{_DESCRIPTIONS[stage]}\n\n{spec.purpose}",
         kinds=_KINDS[stage] | _model_kinds(pipeline, stage),

@@ -8,6 +8,7 @@ from factory_assets.spec.base import ColumnName, Columns, Name, Reference, Spec,
 from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.source_files import FileFormat, FileSource
+from factory_assets.spec.source_made import AssetSource, SnapshotSource
 from factory_assets.spec.suggest import nearest
 
 
@@ -23,7 +24,7 @@ class PythonSource(Spec):
     again only after a change of them, of its arguments or of its code; otherwise on every run."""
 
 
-SOURCES: tuple[str, ...] = ("files", "python", "database")
+SOURCES: tuple[str, ...] = ("files", "python", "database", "pipeline", "asset")
 """The key that tells each kind of source."""
 
 
@@ -38,7 +39,9 @@ def _kind(value: Any) -> str | None:
 Source = Annotated[
     Annotated[FileSource, Tag("files")]
     | Annotated[PythonSource, Tag("python")]
-    | Annotated[DatabaseSource, Tag("database")],
+    | Annotated[DatabaseSource, Tag("database")]
+    | Annotated[SnapshotSource, Tag("pipeline")]
+    | Annotated[AssetSource, Tag("asset")],
     Discriminator(_kind),
 ]
 
@@ -75,7 +78,7 @@ class Ingest(Spec):
     """Read the source and hold it to its contract."""
 
     source: Source | None = None
-    """Files, a database, or a Python function; or `sources`."""
+    """Files, a database, a Python function, or what the factory has made; or `sources`."""
     sources: dict[Name, Source] = {}
     """Instead of one source several by name, such as one a site: the rows of all, in the order of
     their names."""
@@ -136,12 +139,14 @@ class Ingest(Spec):
 
 
 __all__ = [
+    "AssetSource",
     "DatabaseSource",
     "FileFormat",
     "FileSource",
     "Ingest",
     "Join",
     "PythonSource",
+    "SnapshotSource",
     "Source",
     "listed",
 ]

@@ -10,7 +10,14 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from factory_assets.spec import DatabaseSource, FileSource, Pipeline, PythonSource
+from factory_assets.spec import (
+    AssetSource,
+    DatabaseSource,
+    FileSource,
+    Pipeline,
+    PythonSource,
+    SnapshotSource,
+)
 from factory_assets.spec.source import Source
 from factory_assets.stages.found import Found, Place
 from factory_resources.errors import FactoryError
@@ -79,6 +86,14 @@ def _found(source: Source, place: Place) -> Iterable[Found]:
             from factory_assets.stages.fetch_database import found_database
 
             return [found_database(source, place)]
+        case SnapshotSource():
+            from factory_assets.stages.fetch_snapshot import found_snapshot
+
+            return found_snapshot(source, place)
+        case AssetSource():
+            from factory_assets.stages.fetch_asset import found_asset
+
+            return [found_asset(source, place)]
 
 
 __all__ = ["Found", "find", "sources_key", "told_where"]

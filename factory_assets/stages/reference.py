@@ -22,7 +22,7 @@ def load_object(reference: str, folder: Path) -> Any:
     """
     module_name, _, name = reference.partition(":")
     try:
-        module = _beside(module_name, folder) or importlib.import_module(module_name)
+        module = module_beside(module_name, folder) or importlib.import_module(module_name)
     except Exception as error:
         raise DeclarationError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}",
@@ -37,7 +37,8 @@ def load_object(reference: str, folder: Path) -> Any:
     return getattr(module, name)
 
 
-def _beside(module_name: str, folder: Path) -> ModuleType | None:
+def module_beside(module_name: str, folder: Path) -> ModuleType | None:
+    """The module of that name in the folder, if there is one; whatever its import raises."""
     path = folder / f"{module_name}.py"
     if "." in module_name or not path.is_file():
         return None

@@ -1,0 +1,244 @@
+"""Data that flows from assets and pipelines to pipelines: the graph, the order, what is told."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from factory_assets.commands.check import check_folder
+from factory_assets.commands.run import run
+from factory_assets.commands.select import select
+from factory_assets.components.declaration import load_pipeline
+from factory_assets.definitions import build_defs, defs
+from factory_assets.stages.fetch import find, sources_key
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.runner import Call, run_stage
+from factory_resources.asset_tables import load_table, path_of, save_table
+from factory_resources.errors import DataError, DeclarationError, SourceError
+from factory_resources.home import Home
+from tests.factory_assets.stages.data_stages import rows
+from tests.pipelines import declare
+
+ORDERS = """
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+@dg.asset(key_prefix="raw")
+def orders() -> pd.DataFrame:
+    return pd.DataFrame({"id": [1, 2, 3], "y": [0.5, 1.5, None]})
+
+@dg.asset(key_prefix="raw")
+def totals(orders):
+    assert type(orders).__module__.startswith("pandas")
+    return pa.table({"n": [len(orders)]})
+
+@dg.asset(ins={"t": dg.AssetIn(["raw", "orders"])})
+def arrow(t: pa.Table) -> None:
+    assert t.column_names == ["id", "y"]
+"""
+
+
+def _declare(folder: Path, name: str, source: dict[str, Any], **clean: Any) -> None:
+    attributes = {"purpose": "test", "ingest": {"source": source, "max_quarantine": 1}}
+    declare(folder / name, {**attributes, **({"clean": clean} if clean else {})})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three pipelines: c reads b, b reads a, a reads a file."""
+    folder = tmp_path / "defs"
+    _declare(folder, "c", {"pipeline": "b", "stage": "ingest"})
+    _declare(folder, "b", {"pipeline": "a"}, derive={"z": "y * 2"})
+    _declare(folder, "a", {"files": "d.csv"}, where={"positive": "y > 0"})
+    (folder / "a" / "d.csv").write_text("id,y\n1,5\n2,-1\n3,7\n")
+    monkeypatch.setenv("FACTORY_DEFS", str(folder))
+    return folder
+
+
+def _run(name: str, folder: Path, home: Home) -> Any:
+    pipeline = load_pipeline(folder / name)
+    for stage in ("ingest", "clean"):
+        outcome = run_stage(Call(pipeline, stage, home, run_id=f"{name}-{stage}"))  # type: ignore[arg-type]
+    return outcome
+
+
+def test_a_snapshot_flows_on_with_its_identity(folder: Path, home: Home) -> None:
+    with pytest.raises(SourceError, match=r"a/clean: there is no result yet.*factory run a"):
+        ingest(load_pipeline(folder / "b"), home)
+    made = _run("a", folder, home).value
+    read = ingest(load_pipeline(folder / "b"), home)
+    assert read.sources[0].name == f"a/clean@{made.data_version}"
+    version = made.snapshot.data_version
+    assert rows(read.snapshot, home) == [
+        {"id": 1, "y": 5, "_file": version, "_row": 1},
+        {"id": 3, "y": 7, "_file": version, "_row": 2},
+    ]
+
+
+def test_only_new_rows_upstream_are_new_downstream(folder: Path, home: Home) -> None:
+    _run("a", folder, home)
+    assert not _run("b", folder, home).reused
+    (folder / "a" / "d.csv").write_text("id,y\n1,5\n2,-2\n3,7\n")
+    _run("a", folder, home)
+    # Another row broke the rule, so that the file is another and what kept it too.
+    assert not _run("b", folder, home).reused
+    _run("a", folder, home)
+    assert _run("b", folder, home).reused
+
+
+def test_pipelines_run_in_the_order_in_which_data_flows(
+    folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [p.name for p in select(["c", "a", "b"])] == ["a", "b", "c"]
+    assert [p.name for p in select(["c", "b"])] == ["b", "c"]
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    run(["c", "b", "a"], console=Console(quiet=True))
+    result = ingest(load_pipeline(folder / "c"), home)
+    assert [row["_row"] for row in rows(result.snapshot, home)] == [1, 2]
+
+
+def test_the_graph_has_the_arrows(folder: Path) -> None:
+    graph = defs().resolve_asset_graph()
+    node = graph.get(dg.AssetKey(["b", "ingest"]))
+    assert node.parent_keys == {dg.AssetKey(["a", "clean"])}
+    assert graph.get(dg.AssetKey(["c", "ingest"])).parent_keys == {dg.AssetKey(["b", "ingest"])}
+    for name in ("ingest", "clean"):
+        assert graph.get(dg.AssetKey(["b", name])).automation_condition is not None
+        assert graph.get(dg.AssetKey(["a", name])).automation_condition is None
+
+
+def test_new_data_asks_for_a_run(folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    folders = [folder / name for name in ("a", "b", "c")]
+    definitions = build_defs(folders, resource_overrides={"home": home})
+    keys = [dg.AssetKey(["a", "ingest"]), dg.AssetKey(["a", "clean"])]
+    with dg.instance_for_test() as instance:
+        first = dg.evaluate_automation_conditions(definitions, instance)
+        assert first.total_requested == 0
+        job = definitions.resolve_job_def("a")
+        assert job.execute_in_process(instance=instance, asset_selection=keys).success
+        then = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+        asked = {key.to_user_string() for key in _requested(then)}
+        assert asked == {"b/ingest", "b/clean", "c/ingest", "c/clean"}
+
+
+def _requested(result: Any) -> set[dg.AssetKey]:
+    return {r.key for r in result.results if result.get_num_requested(r.key)}
+
+
+def test_circles_and_unknown_names_are_told(folder: Path) -> None:
+    _declare(folder, "a", {"pipeline": "c"})
+    [problem] = check_folder(folder / "a")
+    assert "in a circle: a → c → b → a" in problem.what
+    keys = {key.to_user_string() for key in defs().resolve_all_asset_keys()}
+    assert {"a/broken", "b/broken", "c/broken", "machine_failure/deploy"} <= keys
+    with pytest.raises(DeclarationError, match="in a circle"):
+        select(["b"])
+    _declare(folder, "a", {"pipeline": "machine_failur"})
+    [problem] = check_folder(folder / "a")
+    assert (problem.line, problem.path) == (6, "attributes.ingest.source.pipeline")
+    assert "no pipeline 'machine_failur'; did you mean 'machine_failure'?" in problem.what
+
+
+def _own_assets(folder: Path, text: str, name: str = "raw") -> Path:
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "assets.py").write_text(text)
+    return folder / name
+
+
+def test_an_asset_of_ones_own_is_a_source(folder: Path, home: Home) -> None:
+    own = _own_assets(folder, ORDERS)
+    _declare(folder, "sales", {"asset": "raw/orders"})
+    sales = load_pipeline(folder / "sales")
+    with pytest.raises(SourceError, match="asset raw/orders: has not been materialised yet"):
+        ingest(sales, home)
+    overrides = {"home": home}
+    built = build_defs([folder / "sales"], own_assets=[own], resource_overrides=overrides)
+    with dg.instance_for_test() as instance:
+        keys = [
+            dg.AssetKey(["raw", "orders"]),
+            dg.AssetKey(["raw", "totals"]),
+            dg.AssetKey("arrow"),
+        ]
+        job = built.resolve_implicit_global_asset_job_def()
+        done = job.execute_in_process(instance=instance, asset_selection=keys)
+        assert done.success
+        event = instance.get_latest_materialization_event(keys[0])
+        assert event
+        assert event.asset_materialization
+        assert event.asset_materialization.metadata["dagster/row_count"].value == 3
+    result = ingest(sales, home)
+    assert [row["y"] for row in rows(result.snapshot, home)] == [0.5, 1.5, None]
+    assert result.sources[0].name == "asset raw/orders"
+    parents = built.resolve_asset_graph().get(dg.AssetKey(["sales", "ingest"])).parent_keys
+    assert parents == {keys[0]}
+    assert not [path for path in home.path.rglob("*") if path.suffix in {".pickle", ".pkl"}]
+
+
+def test_the_same_table_is_the_same_source(folder: Path, home: Home) -> None:
+    import pandas as pd
+
+    _declare(folder, "sales", {"asset": "raw/orders"})
+    sales, path = load_pipeline(folder / "sales"), path_of(home, ["raw", "orders"])
+
+    def key(frame: pd.DataFrame) -> str:
+        save_table(frame, path, "raw/orders")
+        with home.scratch() as scratch:
+            return sources_key(find(sales, home, scratch))
+
+    first = key(pd.DataFrame({"y": [1, 2]}))
+    assert key(pd.DataFrame({"y": [1, 2]})) == first
+    assert key(pd.DataFrame({"y": [1, 3]})) != first
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import nothing_like_it", "ModuleNotFoundError"),
+        ("import dagster as dg\n@dg.asset(required_resource_keys={'x'})\ndef a(): ...", "'x'"),
+        (
+            "import dagster as dg\n@dg.asset(key=['a', 'clean'])\ndef a(): ...",
+            "asset a/clean is there already",
+        ),
+    ],
+)
+def test_a_broken_file_of_assets_stays_alone(text: str, says: str, folder: Path) -> None:
+    _own_assets(folder, text)
+    _own_assets(folder, "import dagster as dg\n@dg.asset\ndef fine() -> None: ...", "other")
+    graph = defs().resolve_asset_graph()
+    keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {"raw_assets/broken", "fine", "a/clean", "machine_failure/deploy"} <= keys
+    assert says in (graph.get(dg.AssetKey(["raw_assets", "broken"])).description or "")
+
+
+def test_what_is_no_table_is_refused(folder: Path, home: Home) -> None:
+    own = _own_assets(folder, "import dagster as dg\n@dg.asset\ndef a():\n    return {'x': 1}")
+    built = build_defs([], own_assets=[own], resource_overrides={"home": home})
+    done = built.resolve_implicit_global_asset_job_def().execute_in_process(raise_on_error=False)
+    [failure] = [event for event in done.all_events if event.is_step_failure]
+    assert failure.step_failure_data.error
+    assert "asset a: yielded dict, which is no table; yield a pandas or polars" in (
+        failure.step_failure_data.error.to_string()
+    )
+    assert not path_of(home, ["a"]).exists()
+
+
+def test_tables_come_back_as_they_were(home: Home) -> None:
+    import pandas as pd
+    import pyarrow as pa
+
+    path = path_of(home, ["t"])
+    save_table(pd.DataFrame({"a": [1]}), path, "t")
+    assert isinstance(load_table(path, "t", ""), pd.DataFrame)
+    assert isinstance(load_table(path, "t", "pyarrow"), pa.Table)
+    save_table(pa.table({"a": [1]}), path, "t")
+    assert isinstance(load_table(path, "t", ""), pa.Table)
+    with pytest.raises(DataError, match="has yielded no table yet"):
+        load_table(path_of(home, ["u"]), "u", "")
+    with pytest.raises(DataError, match="column of mixed types"):
+        save_table(pd.DataFrame({"a": [1, "x"]}), path, "t")
+    assert "polars" not in sys.modules
