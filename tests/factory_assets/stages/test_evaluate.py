@@ -325,7 +325,7 @@ def test_test_rows_change_no_model_and_no_baseline(pears: Case) -> None:
 @contextmanager
 def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Iterator[None]:
     """Other test rows, for a while."""
-    path = case.parts.test.path(case.home)
+    path = case.parts.test.paths(case.home)[0]
     original = path.read_bytes()
     try:
         pq.write_table(alter(pq.read_table(path)), path)

@@ -52,5 +52,5 @@ def test_preprocessing_is_of_training_rows(kind: str, home: Home, tmp_path: Path
 
 def test_training_opens_no_test_row(home: Home, tmp_path: Path) -> None:
     given = parts(home)
-    given.test.path(home).unlink()
+    given.test.paths(home)[0].unlink()
     assert train(pipeline(tmp_path, KINDS["linear"]), given, home).version == 1

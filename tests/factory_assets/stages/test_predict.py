@@ -160,7 +160,7 @@ def test_without_a_champion(served: Served, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind(served: Served) -> None:
-    assert list(served.home.tmp.iterdir()) == []
+    assert [path.name for path in served.home.tmp.iterdir()] == ["locks"]
 
 
 def test_an_edited_declaration_does_not_change_what_serves(served: Served) -> None:

@@ -1,18 +1,22 @@
 """A stage is computed again exactly when something that could change its result changed."""
 
 import copy
+import importlib.metadata
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from factory_assets.stages import code
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import STAGES
 from factory_resources.errors import DataError, FactoryError
-from factory_resources.home import Home
+from factory_resources.home import PROJECT, Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -88,6 +92,12 @@ def _describe(attributes: dict[str, Any], _: Path) -> None:
     attributes["purpose"] = "Other words"
 
 
+def _reorder(attributes: dict[str, Any], _: Path) -> None:
+    for part in (attributes, attributes["ingest"], attributes["train"]):
+        for key in sorted(part, reverse=True):
+            part[key] = part.pop(key)
+
+
 @pytest.mark.parametrize(
     ("change", "computed"),
     [
@@ -108,6 +118,7 @@ def _describe(attributes: dict[str, Any], _: Path) -> None:
         pytest.param(_set("deploy.max_difference", 0.01), STAGES[5:], id="tolerance"),
         pytest.param(_touch, (), id="file touched"),
         pytest.param(_describe, (), id="words"),
+        pytest.param(_reorder, (), id="order of keys"),
     ],
 )
 def test_computes_what_changed(
@@ -123,6 +134,50 @@ def test_computes_what_changed(
 def test_no_reuse_computes_everything(made: Path, tmp_path: Path) -> None:
     root = _copied(made, tmp_path)
     assert _run(root, APPLES, reuse=False) == list(STAGES)
+
+
+def test_another_version_of_a_library(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _copied(made, tmp_path)
+    real = importlib.metadata.version
+    changed = lambda name: "99.0" if name == "duckdb" else real(name)  # noqa: E731
+    monkeypatch.setattr(importlib.metadata, "version", changed)
+    code.libraries.cache_clear()
+    try:
+        # They compute again, find the same, and so nothing is learned anew.
+        assert _run(root, APPLES) == ["ingest", "clean", "split"]
+    finally:
+        code.libraries.cache_clear()
+
+
+def test_an_edit_of_a_stage_of_ours(made: Path, tmp_path: Path) -> None:
+    root, copy_of_ours = _copied(made, tmp_path), tmp_path / "ours"
+    for package in ("factory_assets", "factory_resources", "schedules"):
+        shutil.copytree(PROJECT / package, copy_of_ours / package)
+    with (copy_of_ours / "factory_assets/stages/clean.py").open("a") as file:
+        file.write("\n# Another way of cleaning.\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "factory_assets.cli", "run", "apples"],
+        cwd=copy_of_ours,
+        env={**os.environ, "FACTORY_HOME": str(root / "home"), "FACTORY_DEFS": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    reused = [line.split()[2] for line in done.stdout.splitlines() if line.endswith("reused")]
+    assert reused == ["ingest", "split", "train", "evaluate", "deploy"]
+
+
+def test_what_was_reused_says_so(made: Path, tmp_path: Path) -> None:
+    root = _copied(made, tmp_path)
+    pipeline = declare(_folder(root), APPLES)
+    outcome = run_stage(Call(pipeline, "train", Home(root / "home"), "another"))
+    assert outcome.reused
+    assert outcome.record.run_id == "run"
+    assert outcome.record.seconds > 0
+    assert outcome.record.wh > 0
+    assert outcome.record.method
 
 
 def test_going_back_reuses_the_first_result(made: Path, tmp_path: Path) -> None:
