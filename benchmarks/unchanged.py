@@ -1,11 +1,15 @@
-"""A whole pipeline again when nothing changed: every stage must be reused."""
+"""A whole pipeline again when nothing changed: every stage is reused, however large the source."""
 
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import FACTORY, Result, machine_failure, measure
+import yaml
 
-SECONDS = 2.0
+from benchmarks.measure import FACTORY, Result, machine_failure, measure
+from benchmarks.readings import COLUMNS, generated
+
+ROWS = 20_000_000
+SECONDS = 1.5
 STAGES = 6
 
 
@@ -13,16 +17,51 @@ def run() -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         machine_failure(root / "defs", "benchmark", 10_000)
-        environment = {"FACTORY_DEFS": str(root / "defs"), "FACTORY_HOME": str(root / "home")}
-        measure([FACTORY, "run", "benchmark"], environment)
-        again = measure([FACTORY, "run", "benchmark"], environment)
+        small = _again("nothing changed", root)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        size = _large(root / "defs" / "benchmark", ROWS)
+        large = _again(f"nothing changed, CSV of {ROWS:,} rows ({size / 1e9:.1f} GB)", root)
+    return [small, large]
+
+
+def _again(name: str, root: Path) -> Result:
+    environment = {"FACTORY_DEFS": str(root / "defs"), "FACTORY_HOME": str(root / "home")}
+    measure([FACTORY, "run", "benchmark"], environment)
+    runs = [measure([FACTORY, "run", "benchmark"], environment) for _ in range(3)]
+    again = min(runs, key=lambda used: used.wall)
     lines = [line for line in again.output.splitlines() if line.startswith("benchmark · ")]
     reused = sum(line.endswith("reused") for line in lines)
-    return [
-        Result(
-            "nothing changed",
-            f"wall {again.wall:.1f} s, CPU {again.cpu:.1f} s, {reused} of {len(lines)} reused",
-            f"wall <= {SECONDS:g} s, all {STAGES} reused",
-            again.wall <= SECONDS and reused == len(lines) == STAGES,
-        )
-    ]
+    return Result(
+        name,
+        f"wall {again.wall:.1f} s, CPU {again.cpu:.1f} s, {reused} of {len(lines)} reused",
+        f"wall <= {SECONDS:g} s, all {STAGES} reused",
+        again.wall <= SECONDS and reused == len(lines) == STAGES,
+    )
+
+
+def _large(folder: Path, rows: int) -> int:
+    """Declare a pipeline that reads many rows and learns from one of each machine; bytes read."""
+    import duckdb
+
+    folder.mkdir(parents=True)
+    source = folder / "readings.csv"
+    query = f"SELECT * EXCLUDE (i) FROM ({generated(rows)})"
+    duckdb.execute(f"COPY ({query}) TO '{source}' (FORMAT csv)")
+    attributes = {
+        "purpose": "Measure",
+        "ingest": {
+            "source": {"files": "readings.csv"},
+            "contract": [{"name": name, "type": kind} for name, kind in COLUMNS.items()],
+        },
+        "clean": {"deduplicate": ["machine"]},
+        "train": {"target": "torque", "exclude": ["machine"], "model": {"kind": "linear"}},
+    }
+    document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return source.stat().st_size
+
+
+if __name__ == "__main__":
+    for result in run():
+        print(result.name, result.measured, sep=": ")
