@@ -123,6 +123,7 @@ def _step(step: Step) -> Iterator[str]:
 def _sources(sources: tuple[Source, ...]) -> Iterator[str]:
     for source in sources[:MANY]:
         label = "".join(f", {k} {v}" for k, v in source.labels.items())
+        label += f", joined by {source.join}" if source.join else ""
         yield f"  {source.name}, sha256:{source.sha256[:SHORT]}, {source.rows:,} rows{label}"
         yield f"    {_source_state(source)}"
     if len(sources) > MANY:
@@ -165,6 +166,8 @@ def _fate(fate: Fate, indent: int) -> Iterator[str]:
 def _passage(passage: Passage, blank: str) -> Iterator[str]:
     of = f" of partition {passage.partition}" if passage.partition else ""
     counts = ", ".join(f"{count:,} {_WHERE.get(w, w)}" for w, count in passage.rows.items())
+    if passage.joined:
+        counts = f"joined to its rows ({passage.joined})"
     yield f"{blank}{_short(passage.step)}{of}: {counts or _state(passage.state)}"
     for place in passage.places:
         part = _WHERE.get(place.part, place.part)

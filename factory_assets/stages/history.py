@@ -3,18 +3,21 @@
 Read only, and from the records alone: no declaration is needed, and none is believed.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from factory_assets.stages.keys import digest
-from factory_assets.stages.latest import PARTITIONED, stage_of
+from factory_assets.stages.latest import stage_of
 from factory_assets.stages.values import VALUES, Ingested, Value
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
 from factory_resources.snapshot import Snapshot
 
+_SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
+"""How a source is named that is a snapshot."""
 Identity = tuple[str, str, str]
 """Pipeline, stage and key of a record."""
 
@@ -43,6 +46,24 @@ def damages(record: Record) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class FileOf:
+    """One file of the snapshot that a record tells of, as the source of another pipeline."""
+
+    record: Record
+    sha256: str
+
+    @property
+    def before(self) -> int:
+        """How many rows of the snapshot are in the files before it."""
+        rows = 0
+        for file in tables_of(value_in(self.record))["snapshot"].files:
+            if file.sha256 == self.sha256:
+                break
+            rows += file.rows
+        return rows
+
+
+@dataclass(frozen=True)
 class History:
     """The records of one home, oldest first."""
 
@@ -64,7 +85,7 @@ class History:
         return sorted({record.pipeline for record in self.records})
 
     def of_stage(self, pipeline: str, stage: str) -> list[Record]:
-        return [r for r in self.records if r.pipeline == pipeline and r.stage == stage]
+        return self._by_stage.get((pipeline, stage), [])
 
     def latest(self, pipeline: str, stage: str) -> list[Record]:
         """The latest record, of a table in partitions one a partition."""
@@ -96,24 +117,26 @@ class History:
             for stage, keys in record.inputs.items()
             for key in keys
         ]
-        return [*filter(None, found), *self.read_from(record).values()]
+        read = {identity(there.record): there.record for there in self.read_from(record).values()}
+        return [*filter(None, found), *read.values()]
 
     def users(self, record: Record) -> list[Record]:
         """The records into which its value went."""
         return self._users.get(identity(record), [])
 
-    def read_from(self, record: Record) -> Mapping[str, Record]:
-        """Of an ingest: data version to the record, of every source that is a snapshot of ours."""
-        if record.stage != "ingest":
-            return {}
-        value = value_in(record)
-        sources = value.sources if isinstance(value, Ingested) else ()
+    def read_from(self, record: Record) -> Mapping[str, "FileOf"]:
+        """Of an ingest: the digest of each source that is a file of a snapshot of ours."""
+        value = value_in(record) if record.stage == "ingest" else None
         found = {}
-        for source in sources:
-            made = self._by_version.get(source.sha256, ())
-            earlier = [r for r in made if r.finished <= record.finished]
-            if earlier:
-                found[source.sha256] = earlier[-1]
+        for source in value.sources if isinstance(value, Ingested) else ():
+            if named := _SNAPSHOT.fullmatch(source.name):
+                there = [
+                    r
+                    for r in self.of_stage(named[1], named[2])
+                    if r.data_version == named[3] and r.finished <= record.finished
+                ]
+                if there:
+                    found[source.sha256] = FileOf(there[-1], source.sha256)
         return found
 
     @cached_property
@@ -121,11 +144,10 @@ class History:
         return {identity(record): record for record in self.records}
 
     @cached_property
-    def _by_version(self) -> dict[str, list[Record]]:
+    def _by_stage(self) -> dict[tuple[str, str], list[Record]]:
         found = defaultdict(list)
         for record in self.records:
-            if record.stage in PARTITIONED:
-                found[record.data_version].append(record)
+            found[record.pipeline, record.stage].append(record)
         return found
 
     @cached_property

@@ -4,7 +4,7 @@ DuckDB's own parser tells what an expression names, so that nothing is guessed; 
 queries that go to databases, in their own dialects.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,26 +51,56 @@ def row_columns(clean: Clean) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*named, *clean.deduplicate]))
 
 
-def source_origins(declaration: Mapping[str, Any], ingested: Sequence[str]) -> Origins:
-    """Every ingested column, and the columns of the source that make it.
+def source_origins(
+    declaration: Mapping[str, Any], ingested: Sequence[str], labels: Collection[str] = ()
+) -> Origins:
+    """Every ingested column, and the columns of the sources that make it.
+
+    Those of files and functions have their own names; those of a database, a snapshot or an asset
+    are written `table.column`, and those of a joined file `join.column`.
 
     Args:
         declaration: of ingest, as a record keeps it.
         ingested: the columns of the table, identity apart.
+        labels: the columns that tell whose a row is; they are in no source.
     """
-    promised = {column["name"]: column.get("source") for column in _contract(declaration)}
-    source = declaration.get("source") or {}
-    query = _query(source)
+    promised = {c["name"]: c.get("source") for c in declaration["contract"]["columns"]}
+    several = declaration.get("sources") or {"": declaration.get("source") or {}}
+    sources = [_Told(source) for source in several.values()]
+    joined = {
+        column: _Told(join["source"], f"{name}.")
+        for name, join in (declaration.get("joins") or {}).items()
+        for column in join.get("columns") or ()
+    }
     found: Origins = {}
     for name in ingested:
         if name in IDENTITY:
             continue
         told = promised.get(name) or name
-        if name not in promised and name == source.get("label"):
-            found[name] = ()
-        else:
-            found[name] = query.get(told.lower(), (told,))
+        by = [] if name in labels else [joined[told]] if told in joined else sources
+        found[name] = tuple(dict.fromkeys(o for source in by for o in source.origins(told)))
     return found
+
+
+class _Told:
+    """Where a source's columns come from."""
+
+    def __init__(self, source: Mapping[str, Any], prefix: str = "") -> None:
+        if "pipeline" in source:
+            prefix = f"{source['pipeline']}/{source['stage']}."
+        elif "asset" in source:
+            prefix = f"{source['asset']}."
+        elif source.get("table"):
+            prefix = f"{source['table']}."
+        self._prefix = prefix
+        self._query: Origins = {}
+        if source.get("query"):
+            dialect = "sqlite" if str(source.get("database")).startswith("sqlite:") else "postgres"
+            found = query_origins(source["query"], dialect)
+            self._query = {name.casefold(): origins for name, origins in found.items()}
+
+    def origins(self, column: str) -> tuple[str, ...]:
+        return self._query.get(column.casefold(), (f"{self._prefix}{column}",))
 
 
 def query_origins(sql: str, dialect: str) -> Origins:
@@ -114,22 +144,6 @@ def _joined(known: Origins, names: Iterable[str]) -> tuple[str, ...]:
     folded = {name.casefold(): origins for name, origins in known.items()}
     found = [o for name in names for o in folded.get(name.casefold(), (name,))]
     return tuple(dict.fromkeys(found))
-
-
-def _contract(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
-    columns = declaration.get("contract")
-    if isinstance(columns, Mapping):
-        columns = columns.get("columns")
-    return [c for c in columns if isinstance(c, dict)] if isinstance(columns, list) else []
-
-
-def _query(source: Mapping[str, Any]) -> Origins:
-    """Of a database: the origins of the columns of its table or query, by folded name."""
-    if not source.get("query"):
-        return {}
-    dialect = "sqlite" if str(source.get("database", "")).startswith("sqlite:") else "postgres"
-    found = query_origins(source["query"], dialect)
-    return {name.lower(): origins for name, origins in found.items()}
 
 
 def _table(table: Any) -> str:

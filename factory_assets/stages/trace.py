@@ -129,7 +129,7 @@ class Tracer:
                 where=f"sha256:{digest[:SHORT]}",
                 remedy=f"its rows are 1 to {most}",
             )
-        rows = Followed(digest, None if asked is None else (asked,))
+        rows = Followed(frozenset({digest})) if asked is None else Followed.one(digest, asked)
         fates = Follower(self.history, self.registry, self.checker).fates(rows)
         return Trace(
             name=f"sha256:{digest}",

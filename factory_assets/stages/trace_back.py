@@ -84,11 +84,11 @@ def source_facts(
 ) -> Iterable[Source]:
     """The sources of an ingest, or the one of a digest; of another stage none."""
     value = value_in(record)
-    snapshots = {digest: step_name(made) for digest, made in history.read_from(record).items()}
+    read = history.read_from(record)
     for source in value.sources if isinstance(value, Ingested) else ():
         if only not in {None, source.sha256}:
             continue
-        made = snapshots.get(source.sha256)
+        made = step_name(read[source.sha256].record) if source.sha256 in read else None
         yield source_fact(source, record, step_name(record), made, folders, checker.verify)
 
 

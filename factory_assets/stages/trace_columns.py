@@ -1,12 +1,12 @@
 """Which columns of the sources made each feature of a model, or each column of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from factory_assets.stages.history import History, tables_of, value_in
+from factory_assets.stages.history import History, value_in
 from factory_assets.stages.lineage import Origins, clean_of, clean_origins, makers, source_origins
 from factory_assets.stages.trace_values import Column
-from factory_assets.stages.values import Candidate
+from factory_assets.stages.values import Candidate, Ingested
 from factory_resources.records import Record
 
 
@@ -22,10 +22,9 @@ def column_facts(
     ingest, clean = _before(record, history, "ingest"), _before(record, history, "clean")
     if ingest is None:
         return ()
-    ingested = tuple(tables_of(value_in(ingest))["snapshot"].columns)
-    sources = source_origins(ingest.parts.get("declaration") or {}, ingested)
+    sources = _sources(ingest, history)
     spec = clean_of(clean.parts.get("declaration")) if clean else None
-    cleaned: Origins = clean_origins(spec, ingested) if spec else {n: (n,) for n in sources}
+    cleaned: Origins = clean_origins(spec, tuple(sources)) if spec else {n: (n,) for n in sources}
     how = makers(spec) if spec else {}
     names: Sequence[str] = tuple(cleaned)
     if candidate:
@@ -35,13 +34,29 @@ def column_facts(
             name=name,
             role=_role(name, candidate),
             ingested=cleaned.get(name, ()),
-            sources=tuple(
-                dict.fromkeys(s for c in cleaned.get(name, ()) for s in sources.get(c, ()))
-            ),
+            sources=_flat(sources.get(column, ()) for column in cleaned.get(name, ())),
             by=how.get(name),
         )
         for name in names
     )
+
+
+def _sources(ingest: Record, history: History) -> Origins:
+    """Of each ingested column the columns of the sources, through other pipelines to the first."""
+    value = value_in(ingest)
+    assert isinstance(value, Ingested)
+    labels = {label for source in value.sources for label in source.labels}
+    found = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
+    further = {
+        f"{there.pipeline}/{there.stage}.{column.name}": column.sources
+        for there in history.inputs(ingest)
+        for column in column_facts(there, history)
+    }
+    return {name: _flat(further.get(o, (o,)) for o in origins) for name, origins in found.items()}
+
+
+def _flat(origins: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in origins for name in names))
 
 
 def _role(name: str, candidate: Candidate | None) -> Literal["feature", "target", "column"]:

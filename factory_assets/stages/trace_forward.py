@@ -1,7 +1,9 @@
 """Forward: from a source, or one of its rows, to where the rows went and which models they fed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from factory_assets.stages.history import History, tables_of, value_in
 from factory_assets.stages.trace_back import step_name
@@ -16,22 +18,45 @@ from factory_resources.records import Record
 from factory_resources.registry import Registry
 from factory_resources.snapshot import Snapshot, exists
 
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
 
 @dataclass(frozen=True)
 class Followed:
-    """Rows of one source: all of them, or those of some numbers."""
+    """Rows that are followed: all of one source, or single ones of several."""
 
-    digest: str
-    numbers: tuple[int, ...] | None = None
+    digests: frozenset[str]
+    rows: "pyarrow.Table | None" = None
+    """Columns `source` and `record`; None for all rows."""
+
+    @classmethod
+    def one(cls, digest: str, record: int) -> "Followed":
+        import pyarrow
+
+        return cls(frozenset({digest}), pyarrow.table({"source": [digest], "record": [record]}))
 
     @property
     def single(self) -> bool:
-        return self.numbers is not None and len(self.numbers) == 1
+        return self.rows is not None and self.rows.num_rows == 1
 
-    @property
-    def sql(self) -> str:
-        rows = "" if self.numbers is None else f" AND _row IN (SELECT unnest({[*self.numbers]}))"
-        return f"_file = {literal(self.digest)}{rows}"
+    @contextmanager
+    def within(self, table: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """An engine with the view `met`: those of the rows that the table has.
+
+        Raises:
+            StorageError: a file of the table is gone or damaged.
+        """
+        with opened(table, home) as connection:
+            if self.rows is None:
+                digests = ", ".join(map(literal, sorted(self.digests)))
+                met = f"_file IN ({digests})"
+            else:
+                connection.register("followed", self.rows)
+                met = "EXISTS (SELECT 1 FROM followed WHERE source = _file AND record = _row)"
+            connection.execute(f"CREATE TEMP VIEW met AS FROM kept WHERE {met}")
+            yield connection
 
 
 @dataclass(frozen=True)
@@ -50,13 +75,10 @@ class Follower:
         """Every way that the rows went; ways that stored the same are one."""
         found = {}
         for ingest in self.history.records:
-            if ingest.stage == "ingest" and self._read(ingest, rows.digest):
+            if ingest.stage == "ingest" and rows.digests & _digests(ingest):
                 for way in self._ways([ingest]):
                     found[tuple(r.data_version for r in way)] = way
         return tuple(self._fate(way, rows) for way in found.values())
-
-    def _read(self, ingest: Record, digest: str) -> bool:
-        return any(source["sha256"] == digest for source in ingest.value["sources"])
 
     def _ways(self, way: list[Record]) -> Iterator[list[Record]]:
         """The records of one pipeline in which the rows may be, from ingest to split."""
@@ -72,76 +94,67 @@ class Follower:
             yield from self._ways([*way, user])
 
     def _fate(self, way: Sequence[Record], rows: Followed) -> Fate:
+        joined = _joined(way[0], rows)
         passages: list[Passage] = []
         for record in way:
             # Where no row came from before, none goes on.
             if passages and passages[-1].rows.get("snapshot") == 0:
                 break
-            passages.append(self._passage(record, rows, passages[-1] if passages else None))
+            before = passages[-1] if passages else None
+            passages.append(self._passage(record, rows, before, joined))
         reached = len(passages) == len(way) and way[-1].stage == "split"
         return Fate(
             passages=tuple(passages),
             models=tuple(self._fed(way[-1], passages[-1])) if reached else (),
-            into=tuple(self._into(way[: len(passages)], rows)),
+            into=() if joined else tuple(self._into(way[: len(passages)], rows)),
         )
 
-    def _passage(self, record: Record, rows: Followed, before: Passage | None) -> Passage:
+    def _passage(
+        self, record: Record, rows: Followed, before: Passage | None, joined: str
+    ) -> Passage:
         tables = tables_of(value_in(record))
         state = worst(self.checker.snapshot(table) for table in tables.values())
-        counts: dict[str, int] = {}
-        rules: dict[str, int] = {}
-        places: list[Place] = []
-        readable = all(exists(table, self.home) for table in tables.values())
-        for part, table in tables.items() if readable else ():
+        met = _Met({}, {}, [])
+        # A joined table has no rows of its own in what it was joined to.
+        if not joined and all(exists(table, self.home) for table in tables.values()):
             try:
-                counts[part] = self._count(table, rows)
-                if part == "quarantine":
-                    rules = self._rules(table, rows, [*record.value["quarantined"]])
-                if rows.single:
-                    places += self._places(part, table, rows, rules)
+                met = self._met(record, tables, rows, before)
             except StorageError as error:
                 self.checker.problems.append(str(error))
-                readable = False
-        if readable and record.stage == "clean":
-            counts["duplicates"] = _came(before) - sum(counts.values())
-        if readable and rows.single and not places:
-            places = [self._nowhere(record, rows, _came(before))]
         return Passage(
             step=step_name(record),
             stage=record.stage,
             partition=record.partition,
             state=state,
-            rows=counts if readable else {},
-            rules=rules,
-            places=tuple(places),
+            rows=met.counts,
+            rules=met.rules,
+            places=tuple(met.places),
+            joined=joined,
         )
 
-    def _count(self, table: Snapshot, rows: Followed) -> int:
-        with opened(table, self.home) as connection:
-            found = connection.execute(f"SELECT count(*) FROM kept WHERE {rows.sql}").fetchone()
-        return int(found[0]) if found else 0
-
-    def _rules(self, table: Snapshot, rows: Followed, known: list[str]) -> dict[str, int]:
-        with opened(table, self.home) as connection:
-            found = connection.execute(
-                f"SELECT _rules, count(*) FROM kept WHERE {rows.sql} GROUP BY 1"
-            ).fetchall()
-        total: dict[str, int] = {}
-        for text, count in found:
-            for rule in broken_rules(text, known):
-                total[rule] = total.get(rule, 0) + count
-        return total
-
-    def _places(
-        self, part: str, table: Snapshot, rows: Followed, rules: dict[str, int]
-    ) -> Iterator[Place]:
-        with opened(table, self.home) as connection:
-            found = connection.execute(
-                f"SELECT _number FROM kept WHERE {rows.sql} ORDER BY 1"
-            ).fetchall()
-        for (number,) in found:
-            broken = tuple(rules) if part == "quarantine" else ()
-            yield Place(part=part, row=int(number), rules=broken)
+    def _met(
+        self,
+        record: Record,
+        tables: Mapping[str, Snapshot],
+        rows: Followed,
+        before: Passage | None,
+    ) -> "_Met":
+        met = _Met({}, {}, [])
+        for part, table in tables.items():
+            with rows.within(table, self.home) as connection:
+                met.counts[part] = _count(connection)
+                if part == "quarantine":
+                    met.rules.update(_rules(connection, [*record.value["quarantined"]]))
+                if rows.single:
+                    broken = tuple(met.rules) if part == "quarantine" else ()
+                    numbers = connection.execute("SELECT _number FROM met ORDER BY 1").fetchall()
+                    met.places.extend(Place(part=part, row=n, rules=broken) for (n,) in numbers)
+        came = before.rows.get("snapshot", 0) if before else 0
+        if record.stage == "clean":
+            met.counts["duplicates"] = came - sum(met.counts.values())
+        if rows.single and not met.places:
+            met.places.append(self._nowhere(record, rows, came))
+        return met
 
     def _nowhere(self, record: Record, rows: Followed, came: int) -> Place:
         """Of a row that no table of the stage holds."""
@@ -157,14 +170,14 @@ class Follower:
             return None
         names = ", ".join(identifier(name) for name in key)
         table = tables_of(value_in(ingest))["snapshot"]
-        with opened(table, self.home) as connection:
-            own = connection.execute(f"SELECT {names} FROM kept WHERE {rows.sql}").fetchone()
+        with rows.within(table, self.home) as connection:
+            own = connection.execute(f"SELECT {names} FROM met").fetchone()
         same = " AND ".join(f"{identifier(name)} IS NOT DISTINCT FROM ?" for name in key)
         kept = tables_of(value_in(clean))["snapshot"]
         with opened(kept, self.home) as connection:
             found = connection.execute(
                 f"SELECT _row FROM kept WHERE {same} AND _file = ? LIMIT 1",
-                [*(own or ()), rows.digest],
+                [*(own or ()), *rows.digests],
             ).fetchone()
         return int(found[0]) if found else None
 
@@ -186,26 +199,62 @@ class Follower:
         """The ways through other pipelines that read a snapshot of this one."""
         for record in way:
             others = [u for u in self.history.users(record) if u.pipeline != record.pipeline]
-            if not others:
+            table = tables_of(value_in(record)).get("snapshot")
+            if not others or table is None or not exists(table, self.home):
                 continue
-            table = tables_of(value_in(record))["snapshot"]
-            if not exists(table, self.home):
-                continue
-            with opened(table, self.home) as connection:
-                found = connection.execute(
-                    f"SELECT _number FROM kept WHERE {rows.sql} ORDER BY 1"
-                ).fetchall()
-            numbers = tuple(int(number) for (number,) in found)
+            with rows.within(table, self.home) as connection:
+                on = _as_source(connection, table)
             for other in others:
-                for on in self._ways([other]):
-                    yield self._fate(on, Followed(record.data_version, numbers))
+                for further in self._ways([other]):
+                    yield self._fate(further, on)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What of the followed rows a stage's tables have."""
+
+    counts: dict[str, int]
+    rules: dict[str, int]
+    places: list[Place]
+
+
+def _digests(ingest: Record) -> set[str]:
+    return {source["sha256"] for source in ingest.value["sources"]}
+
+
+def _joined(ingest: Record, rows: Followed) -> str:
+    """The join whose table the source is, where it is no source of rows."""
+    sources = [s for s in ingest.value["sources"] if s["sha256"] in rows.digests]
+    return "" if any(not s.get("join") for s in sources) else str(sources[0]["join"])
+
+
+def _count(connection: "duckdb.DuckDBPyConnection") -> int:
+    found = connection.execute("SELECT count(*) FROM met").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _rules(connection: "duckdb.DuckDBPyConnection", known: Sequence[str]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for text, count in connection.execute("SELECT _rules, count(*) FROM met GROUP BY 1").fetchall():
+        for rule in broken_rules(text, known):
+            total[rule] = total.get(rule, 0) + count
+    return total
+
+
+def _as_source(connection: "duckdb.DuckDBPyConnection", table: Snapshot) -> Followed:
+    """The met rows as another pipeline knows them: by the snapshot's file, and the number there."""
+    pieces, before = [], 0
+    for file in table.files:
+        end = before + file.rows
+        pieces.append(
+            f"SELECT {literal(file.sha256)} AS source, _number - {before} AS record FROM met "
+            f"WHERE _number > {before} AND _number <= {end}"
+        )
+        before = end
+    rows = connection.sql(" UNION ALL ".join(pieces)).to_arrow_table()
+    return Followed(frozenset(file.sha256 for file in table.files), rows)
 
 
 def broken_rules(text: str, known: Sequence[str]) -> list[str]:
     """The rules that a quarantined row broke, of those that are known; a name may hold commas."""
     return [rule for rule in known if f",{rule}," in f",{text},"]
-
-
-def _came(before: Passage | None) -> int:
-    """How many of the rows the stage before handed on."""
-    return before.rows.get("snapshot", 0) if before else 0

@@ -43,10 +43,17 @@ def parse_row(text: str, history: History) -> int | Row:
         return int(number)
     name = parse(source)
     if isinstance(name, SnapshotName):
-        return find_snapshot(name, history).table.data_version, int(number)
+        return _in_file(find_snapshot(name, history).table, int(number))
     if isinstance(name, SourceName):
         return find_source(name, history), int(number)
     raise UnknownNameError(f"{source!r} is no source", remedy="name a file or a snapshot")
+
+
+def _in_file(table: Snapshot, number: int) -> Row:
+    """A row of a snapshot as another pipeline knows it: by its file, and its number there."""
+    before = [0, *accumulate(file.rows for file in table.files)]
+    at = _place(table, number, before)
+    return table.files[at].sha256, number - before[at]
 
 
 @contextmanager
@@ -80,13 +87,7 @@ def identity_at(snapshot: Snapshot, home: Home, number: int) -> Row:
         StorageError: its file is gone or damaged.
     """
     before = [0, *accumulate(file.rows for file in snapshot.files)]
-    if not 1 <= number <= before[-1]:
-        raise DataError(
-            f"there is no row {number}",
-            where=f"{snapshot.table}@{snapshot.data_version[:12]}",
-            remedy=f"its rows are 1 to {before[-1]}",
-        )
-    at = next(i for i, end in enumerate(before[1:]) if number <= end)
+    at = _place(snapshot, number, before)
     # Of one file, so that the engine need not number the others.
     alone = snapshot.model_copy(update={"files": (snapshot.files[at],)})
     with opened(alone, home) as connection:
@@ -95,6 +96,17 @@ def identity_at(snapshot: Snapshot, home: Home, number: int) -> Row:
         ).fetchone()
     assert row is not None
     return str(row[0]), int(row[1])
+
+
+def _place(snapshot: Snapshot, number: int, before: list[int]) -> int:
+    """Which file has the row."""
+    if not 1 <= number <= before[-1]:
+        raise DataError(
+            f"there is no row {number}",
+            where=f"{snapshot.table}@{snapshot.data_version[:12]}",
+            remedy=f"its rows are 1 to {before[-1]}",
+        )
+    return next(i for i, end in enumerate(before[1:]) if number <= end)
 
 
 def numbers_of(snapshot: Snapshot, home: Home, row: Row) -> list[int]:
@@ -147,16 +159,17 @@ def _followed(
         source = _source(ingest, row[0])
         if source is None:
             continue
-        made = history.read_from(ingest).get(row[0])
-        if made:
+        there = history.read_from(ingest).get(row[0])
+        if there:
+            made, number = there.record, there.before + row[1]
             snapshot = tables_of(value_in(made))["snapshot"]
             name = snapshot_name(made.pipeline, made.stage, None, made.data_version)
-            hops.append(Hop(table=name, row=row[1]))
-            before = identity_at(snapshot, history.home, row[1])
+            hops.append(Hop(table=name, row=number))
+            before = identity_at(snapshot, history.home, number)
             return _followed([made], hops, before, history, folders, verify)
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
         fact = source_fact(source, ingest, step, None, folders, verify)
-        lines, why = source_lines(fact, row[1], ingest)
+        lines, why = source_lines(fact, source, row[1], ingest)
         return RowOrigin(
             hops=tuple(hops),
             sha256=row[0],
@@ -188,4 +201,4 @@ def _ingests(records: list[Record], history: History) -> Iterator[Record]:
 def _source(ingest: Record, digest: str) -> SourceFile | None:
     value = value_in(ingest)
     assert isinstance(value, Ingested)
-    return next((s for s in value.sources if s.sha256 == digest), None)
+    return next((s for s in value.sources if s.sha256 == digest and not s.join), None)

@@ -4,10 +4,10 @@ import tempfile
 from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from factory_assets.stages.trace_check import state_of
-from factory_assets.stages.trace_values import Source
+from factory_assets.stages.trace_values import Source, State
 from factory_assets.stages.values import SourceFile
 from factory_resources.errors import SourceError
 from factory_resources.records import Record
@@ -34,11 +34,13 @@ def source_fact(
         step: that ingest's name.
         snapshot: the name of the snapshot that it is, if it is one.
     """
-    path = None if snapshot else _path(source.name, record, folders)
+    is_file = "files" in declared_source(source, record)
+    path = _path(source, record, folders) if is_file else None
+    state: State | Literal["not a file"] = "gone" if is_file else "not a file"
     if path:
-        state: Any = state_of(path, source.sha256, verify)
-    else:
-        state = "gone" if _is_file(record) and not snapshot else "not a file"
+        state = state_of(path, source.sha256, verify)
+    elif "://" in source.name:
+        state = "unchecked"
     return Source(
         name=source.name,
         sha256=source.sha256,
@@ -48,18 +50,28 @@ def source_fact(
         path=str(path) if path else None,
         snapshot=snapshot,
         read_by=step,
+        join=source.join,
     )
 
 
-def source_lines(source: Source, record: int, read: Record) -> tuple[tuple[int, int] | None, str]:
-    """The lines of a record of a source, or why they cannot be told."""
+def source_lines(
+    source: Source, kept: SourceFile, record: int, read: Record
+) -> tuple[tuple[int, int] | None, str]:
+    """The lines of a record of a source, or why they cannot be told.
+
+    Args:
+        source: what is known of the source today.
+        kept: what was kept of it.
+        record: which of its records.
+        read: the record of the ingest that read it.
+    """
     if source.state == "not a file":
         return None, "the source is no file"
     if source.path is None or source.state == "gone":
         return None, "the file is gone"
     if state_of(Path(source.path), source.sha256, True) != "whole":
         return None, "the file has changed since"
-    declared = declared_source(read)
+    declared = declared_source(kept, read)
     rules = TextRules(
         delimiter=declared.get("delimiter"),
         header=declared.get("header", True),
@@ -81,22 +93,24 @@ def source_lines(source: Source, record: int, read: Record) -> tuple[tuple[int, 
     return found, "" if found else "the file is no text, or its lines do not add up to its records"
 
 
-def declared_source(record: Record) -> dict[str, Any]:
-    """The part of the declaration that told where the data is."""
-    found: dict[str, Any] = record.parts.get("declaration", {}).get("source", {})
-    return found
+def declared_source(source: SourceFile, record: Record) -> dict[str, Any]:
+    """The part of the declaration that told where the source is."""
+    ingest: dict[str, Any] = record.parts.get("declaration") or {}
+    if source.join:
+        found = ingest.get("joins", {}).get(source.join, {}).get("source")
+    elif label := ingest.get("label"):
+        found = ingest.get("sources", {}).get(source.labels.get(label, ""))
+    else:
+        found = ingest.get("source")
+    return found or {}
 
 
-def _is_file(record: Record) -> bool:
-    return "files" in declared_source(record)
-
-
-def _path(name: str, record: Record, folders: Folders) -> Path | None:
+def _path(source: SourceFile, record: Record, folders: Folders) -> Path | None:
     """The local file of that name; of a packed one, the file that holds it."""
-    if not _is_file(record) or "://" in name:
+    if "://" in source.name:
         return None
     try:
-        path = Path(expand(name)).expanduser()
+        path = Path(expand(source.name)).expanduser()
     except SourceError:
         return None
     folder = folders.get(record.pipeline)

@@ -84,6 +84,8 @@ class Source(Fact):
     """The snapshot of another pipeline that it is."""
     read_by: str
     """The step that read it."""
+    join: str = ""
+    """The join whose table it is; empty for a source of rows."""
 
 
 class Gate(Fact):
@@ -179,6 +181,8 @@ class Passage(Fact):
     rules: dict[str, int]
     places: tuple[Place, ...]
     """Of a single row."""
+    joined: str = ""
+    """The join by which the source came in; then its own rows cannot be counted."""
 
 
 class Fed(Fact):

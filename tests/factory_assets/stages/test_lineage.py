@@ -1,5 +1,7 @@
 """Column lineage: exact for the declared SQL, and silent where a text does not tell."""
 
+from typing import Any
+
 import pytest
 
 from factory_assets.spec import Clean
@@ -54,20 +56,41 @@ def test_a_declaration_comes_back_from_a_record() -> None:
     assert clean_of({"of": "another time"}) is None
 
 
+def _declared(source: dict[str, Any], *columns: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"source": source, "contract": {"columns": [*columns]}, **more}
+
+
 def test_contract_columns_lead_to_those_of_the_source() -> None:
-    declaration = {
-        "source": {"files": {"a": "a.csv"}, "label": "site"},
-        "contract": [
-            {"name": "torque", "source": "Torque [Nm]"},
-            {"name": "kind", "source": None},
-        ],
-    }
-    found = source_origins(declaration, ["torque", "kind", "site", "_file", "_row"])
+    declaration = _declared(
+        {"files": {"a": "a.csv"}, "label": "site"},
+        {"name": "torque", "source": "Torque [Nm]"},
+        {"name": "kind", "source": None},
+    )
+    found = source_origins(declaration, ["torque", "kind", "site", "_file", "_row"], {"site"})
     assert found == {"torque": ("Torque [Nm]",), "kind": ("kind",), "site": ()}
 
 
 def test_without_contract_columns_keep_their_names() -> None:
-    assert source_origins({"source": {"files": "x"}, "contract": []}, ["A b"]) == {"A b": ("A b",)}
+    assert source_origins(_declared({"files": "x"}), ["A b"]) == {"A b": ("A b",)}
+
+
+def test_several_sources_and_joins() -> None:
+    declaration = {
+        "source": None,
+        "sources": {"a": {"files": "a.csv"}, "b": {"pipeline": "orchard", "stage": "clean"}},
+        "label": "site",
+        "joins": {
+            "prices": {"source": {"files": "p.csv"}, "columns": ["price"]},
+            "owners": {"source": {"asset": "raw/owners"}, "columns": ["owner"]},
+        },
+        "contract": {"columns": [{"name": "cost", "source": "price"}]},
+    }
+    assert source_origins(declaration, ["size", "cost", "owner", "site"], {"site"}) == {
+        "size": ("size", "orchard/clean.size"),
+        "cost": ("prices.price",),
+        "owner": ("raw/owners.owner",),
+        "site": (),
+    }
 
 
 @pytest.mark.parametrize(
@@ -103,11 +126,11 @@ def test_queries(sql: str, dialect: str, expected: dict[str, tuple[str, ...]]) -
 
 
 def test_contract_columns_of_a_query_lead_to_its_tables() -> None:
-    declaration = {
-        "source": {"database": "PLANT", "query": "SELECT r.t AS heat, r.id FROM readings r"},
-        "contract": [{"name": "temperature", "source": "heat"}, {"name": "id", "source": None}],
-    }
+    query = {"database": "PLANT", "query": "SELECT r.t AS heat, r.id FROM readings r"}
+    declaration = _declared(query, {"name": "temperature", "source": "heat"})
     assert source_origins(declaration, ["temperature", "id"]) == {
         "temperature": ("readings.t",),
         "id": ("readings.id",),
     }
+    table = _declared({"database": "PLANT", "table": "plant.readings", "query": None})
+    assert source_origins(table, ["t"]) == {"t": ("plant.readings.t",)}
