@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from factory_resources.errors import ExpressionError, FactoryError, StorageError
 
@@ -17,7 +17,12 @@ MEMORY = "1.5GB"
 
 @contextmanager
 def sealed(
-    *, read: Iterable[Path], write: Path, memory: str | None = None, threads: int | None = None
+    *,
+    read: Iterable[Path],
+    write: Path,
+    memory: str | None = None,
+    threads: int | None = None,
+    statistics: Literal["used", "ignored"] = "used",
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """An in-memory DuckDB whose SQL reads `read`, reads and writes below `write`, and no more.
 
@@ -26,6 +31,8 @@ def sealed(
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
         threads: by default one a core, and never one alone.
+        statistics: those in a Parquet file; the engine leaves out a check that by them cannot fail,
+            so they are for files that the factory has written itself.
 
     Raises:
         StorageError: where FACTORY_MEMORY is no amount of memory.
@@ -44,6 +51,8 @@ def sealed(
         # One thread cuts Parquet row groups elsewhere than two or more do: the bytes would differ.
         "threads": threads or max(2, os.cpu_count() or 2),
     }
+    if statistics == "ignored":
+        config["disabled_optimizers"] = "statistics_propagation"
     try:
         connection = duckdb.connect(":memory:", config=config)
     except duckdb.Error as error:

@@ -174,5 +174,7 @@ def _damages(name: str) -> Iterator[None]:
         ValueError,
     ) as error:
         raise SourceError(
-            f"is damaged or cut short ({error})", where=name, remedy="fetch the file again"
+            f"is damaged or cut short ({str(error)[:100]})",
+            where=name,
+            remedy="fetch the file again",
         ) from error

@@ -115,7 +115,7 @@ def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
     rows_in = sum(raw.rows for raw in raws)
     with (
         blamed_on_files(raws, own),
-        sealed(read=[raw.path for raw in raws], write=own) as connection,
+        sealed(read=[raw.path for raw in raws], write=own, statistics="ignored") as connection,
         engine_errors("contract", ContractError, "correct the contract"),
     ):
         checked = Checked.of(connection, pipeline.spec.ingest, raws)

@@ -1,5 +1,6 @@
 """Parquet: types that no table holds, types of other systems, and odd shapes."""
 
+import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -45,6 +46,19 @@ def _part(
     return _case(name, lambda pa: pa.table({"y": pa.array(values, kind(pa))}), rows)
 
 
+def _lying(folder: Path) -> None:
+    """Statistics that say 1970, and a time of the year 38504."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path = folder / "d.parquet"
+    table = pyarrow.table({"y": pyarrow.array([1, 2, 5, 7], pyarrow.timestamp("us"))})
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False)
+    content, (true, false) = path.read_bytes(), (struct.pack("<q", n) for n in (5, 2**60))
+    assert content.count(true) == 1
+    path.write_bytes(content.replace(true, false))
+
+
 def _schemaless(pa: Any) -> Any:
     return pa.table({})
 
@@ -53,6 +67,16 @@ _NOON = datetime(2024, 1, 2, 12)
 _NANO = 1_704_196_800_000_000_000
 
 CASES: list[Case] = [
+    Case(
+        "parquet: statistics that hide what breaks the contract",
+        _lying,
+        Rows(
+            {"y": [datetime(1970, 1, 1, microsecond=n) for n in (1, 2, 7)]},
+            {"type:y": 1},
+            {"y": ["38504-08-17 21:30:06.846976"]},
+        ),
+        _SOURCE,
+    ),
     _case("no columns", _schemaless, Refused("d.parquet")),
     _case("no rows", lambda pa: pa.table({"y": pa.array([], pa.int64())}), Refused("has no rows")),
     _case(
