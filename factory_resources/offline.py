@@ -13,6 +13,8 @@ SWITCHES = MappingProxyType(
         "DO_NOT_TRACK": "1",
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "ORT_DISABLE_TELEMETRY": "1",
+        # Or the S3 client asks a machine of the cloud who it is.
+        "AWS_EC2_METADATA_DISABLED": "true",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # MLflow asks git for a commit on every run; the factory records its own code version.

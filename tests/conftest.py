@@ -10,6 +10,7 @@ from hypothesis import settings
 from factory_resources.home import PROJECT, Home
 from factory_resources.offline import go_offline
 from tests.postgres import Postgres, running
+from tests.storage import S3, storing
 
 # New examples are for a developer's machine; a submission is judged by the same ones every time.
 settings.register_profile("ci", derandomize=True)
@@ -32,6 +33,13 @@ def home(tmp_path: Path) -> Home:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A real server, started once."""
     with running(tmp_path_factory.mktemp("pg")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A real S3 API server on loopback, started once."""
+    with storing() as server:
         yield server
 
 

@@ -74,6 +74,10 @@ def told_where(pipeline: Pipeline) -> Iterator[None]:
 
 def _found(source: Source, place: Place) -> Iterable[Found]:
     match source:
+        case FileSource(remote=True):
+            from factory_assets.stages.fetch_objects import found_objects
+
+            return found_objects(source, place)
         case FileSource():
             from factory_assets.stages.fetch_files import found_files
 

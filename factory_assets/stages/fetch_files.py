@@ -6,7 +6,7 @@ from pathlib import Path
 from factory_assets.spec import FileSource
 from factory_assets.stages.found import Found, Place
 from factory_resources.digests import Digested, Digests
-from factory_resources.sources import find_files
+from factory_resources.sources import File, find_files
 from factory_resources.sources_read import Raw, read_file
 from factory_resources.sources_text import TextRules
 
@@ -27,17 +27,27 @@ def found_files(source: FileSource, place: Place) -> Iterator[Found]:
 
 def found_file(source: FileSource, there: Digested) -> Found:
     """One file that is read as the source declares."""
-    rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
     labels = {source.label: there.file.label or ""} if source.label else {}
+    return Found(
+        there.sha256,
+        labels,
+        lambda own: read_as(source, there.file, there.sha256, own),
+        there.bytes,
+        require_unchanged=there.require_unchanged,
+    )
 
-    def read(own: Path) -> Raw:
-        return read_file(
-            there.file,
-            own,
-            declared=source.format,
-            member=source.member,
-            rules=rules,
-            digest=there.sha256,
-        )
 
-    return Found(there.sha256, labels, read, there.bytes, require_unchanged=there.require_unchanged)
+def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Raw:
+    """Read the file as the source declares.
+
+    Raises:
+        SourceError: whatever is wrong with the file, in one line.
+    """
+    return read_file(
+        file,
+        scratch,
+        declared=source.format,
+        member=source.member,
+        rules=TextRules(source.delimiter, source.header, source.columns, source.encoding),
+        digest=digest,
+    )

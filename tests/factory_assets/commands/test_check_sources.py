@@ -29,6 +29,10 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
         ("source: {database: ../P, table: t}", "must be the name of a secret that holds a URL"),
         ('source: {database: P, query: "DELETE FROM t"}', "source.query: P: the query does more"),
         ('source: {database: P, query: "SELECT :x"}', "parameter :x has no value; give it under"),
+        ('source: {files: ["s3://b/a.csv", d.csv]}', "either all in s3:// storage or all local"),
+        ("source: {files: d.csv, storage: {}}", "storage is for files that begin with s3://"),
+        ("source: {asset: a//b}", "must be the key of an asset"),
+        ("source: {pipeline: nowhere}", "source.pipeline: no pipeline 'nowhere'; valid: "),
         ("label: site", "needs either `source` or `sources`"),
         ("sources: {a: {files: d.csv}}", "sources need `label`"),
         (JOINED % "x", "no column 'machinex' in d.csv; did you mean 'machine'?"),
@@ -51,6 +55,9 @@ def test_one_line_for_one_mistake(ingest: str, says: str, tmp_path: Path) -> Non
         'source: {database: P, query: "SELECT :x AS y", parameters: {x: 1}}',
         "sources: {a: {files: d.csv}, b: {database: P, table: t}}\nlabel: site",
         "source: {files: not_there_yet.csv}",
+        'source: {files: "s3://bucket/*.csv", storage: {access_key: MINE}}',
+        "source: {pipeline: machine_failure}",
+        "source: {asset: raw/orders}",
     ],
 )
 def test_what_is_right_needs_no_data(ingest: str, tmp_path: Path) -> None:
