@@ -3,12 +3,13 @@
 Metadata and checks, from the stage's value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from factory_assets.components import words
+from factory_assets.components.column_lineage import column_lineage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.runner import Call, Outcome
 from factory_assets.stages.values import (
@@ -90,7 +91,7 @@ def _check(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetChec
     return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
 
 
-def _table(call: Call, snapshot: Snapshot) -> dict[str, Any]:
+def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
     columns = [
         dg.TableColumn(name, kind, description=words.column(call.pipeline, name))
         for name, kind in snapshot.columns.items()
@@ -102,6 +103,7 @@ def _table(call: Call, snapshot: Snapshot) -> dict[str, Any]:
         "data version": snapshot.data_version,
         "size [MB]": snapshot.bytes / 1e6,
         "preview": dg.MetadataValue.md(words.preview(call.pipeline, snapshot, call.home)),
+        **column_lineage(call, snapshot, labels),
     }
 
 
@@ -115,11 +117,15 @@ def _quarantine(
     }
 
 
+def _labels(value: Ingested) -> Iterator[str]:
+    return (label for source in value.sources for label in source.labels)
+
+
 def _ingested(call: Call, value: Ingested) -> Description:
     limit = call.pipeline.spec.ingest.max_quarantine
     share = value.quarantined_rows / value.rows_read
     metadata = {
-        **_table(call, value.snapshot),
+        **_table(call, value.snapshot, tuple(dict.fromkeys(_labels(value)))),
         **_quarantine(call, value.quarantined, value.quarantine),
         "rows read": value.rows_read,
         "sources": dg.MetadataValue.md(words.sources(value.sources)),

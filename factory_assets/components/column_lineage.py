@@ -1,0 +1,86 @@
+"""Which columns of which assets made each column of a table: Dagster's own metadata for it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.spec import IDENTITY, AssetSource, SnapshotSource
+from factory_assets.stages.keys import declared
+from factory_assets.stages.lineage import Origins, clean_origins, source_origins
+from factory_assets.stages.runner import Call
+from factory_resources.snapshot import Snapshot
+
+KEY = "dagster/column_lineage"
+
+
+def column_lineage(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """The metadata of a table's columns; nothing where no asset is upstream of the stage.
+
+    Args:
+        call: of ingest, clean or split.
+        snapshot: the stage's table.
+        labels: the columns of an ingest that are in no source.
+    """
+    pipeline = call.pipeline.name
+    columns = [name for name in snapshot.columns if name not in IDENTITY]
+    match call.stage:
+        case "ingest":
+            return _of_sources(call, columns, labels)
+        case "clean":
+            added = call.pipeline.spec.clean.columns
+            ingested = [name for name in columns if name not in added]
+            return _lineage(_kept_origins(call, ingested), dg.AssetKey([pipeline, "ingest"]))
+        case _:
+            return _lineage({name: (name,) for name in columns}, dg.AssetKey([pipeline, "clean"]))
+
+
+def _lineage(origins: Origins, upstream: dg.AssetKey) -> dict[str, Any]:
+    return _metadata(
+        {
+            name: [dg.TableColumnDep(upstream, origin) for origin in found]
+            for name, found in origins.items()
+        }
+    )
+
+
+def _metadata(deps: Mapping[str, Sequence[dg.TableColumnDep]]) -> dict[str, Any]:
+    return {KEY: dg.TableColumnLineage(deps_by_column=deps)}
+
+
+def _of_sources(call: Call, columns: list[str], labels: Sequence[str]) -> dict[str, Any]:
+    made: dict[str, dg.AssetKey] = {}
+    for source in call.pipeline.spec.ingest.every_source:
+        if isinstance(source, SnapshotSource):
+            made[f"{source.pipeline}/{source.stage}."] = dg.AssetKey(
+                [source.pipeline, source.stage]
+            )
+        elif isinstance(source, AssetSource):
+            made[f"{source.asset}."] = dg.AssetKey(source.asset.split("/"))
+    if not made:
+        return {}
+    origins = source_origins(declared(call.pipeline, "ingest"), columns, labels)
+    return _metadata(
+        {
+            name: [
+                dg.TableColumnDep(key, origin.removeprefix(prefix))
+                for origin in found
+                for prefix, key in made.items()
+                if origin.startswith(prefix)
+            ]
+            for name, found in origins.items()
+        }
+    )
+
+
+def _kept_origins(call: Call, ingested: list[str]) -> Origins:
+    """Kept by what they follow from: a reused table must not cost the import of DuckDB (.12 s)."""
+    asked = [call.pipeline.spec.clean.model_dump(mode="json"), ingested]
+    name = sha256(json.dumps(asked).encode()).hexdigest()
+    path = call.home.pictures / "previews" / f"columns-{name}.json"
+    if not path.is_file():
+        found = clean_origins(call.pipeline.spec.clean, ingested)
+        call.home.write_atomic(path, json.dumps(found).encode())
+    return {k: tuple(v) for k, v in json.loads(path.read_bytes()).items()}
