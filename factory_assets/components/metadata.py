@@ -3,7 +3,8 @@
 Metadata and checks, from the stage's value.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,12 @@ from factory_assets.components import words
 from factory_assets.components.column_lineage import column_lineage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.runner import Call, Outcome
+from factory_assets.stages.table_checks import (
+    TableCheck,
+    TableError,
+    declared_checks,
+    table_checks,
+)
 from factory_assets.stages.values import (
     Candidate,
     Champion,
@@ -21,21 +28,25 @@ from factory_assets.stages.values import (
     Stage,
     Verdict,
 )
+from factory_resources.errors import FactoryError
 from factory_resources.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 
 
 def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
-    """The checks of a stage; all of them block what follows in the same run."""
+    """The checks of a stage; all but warnings block what follows in the same run."""
     names: Mapping[str, str] = _CHECKS.get(stage, {})
     if stage == "evaluate":
         names = {
             f"gate_{g.name}": f"{g.metric} of the test rows" for g in pipeline.spec.evaluate.gates
         }
+    specs = {name: (what, True) for name, what in names.items()}
+    if stage == "ingest":
+        specs |= declared_checks(pipeline.spec.ingest.contract)
     return [
-        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=True)
-        for name, what in names.items()
+        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=blocking)
+        for name, (what, blocking) in specs.items()
     ]
 
 
@@ -131,8 +142,31 @@ def _ingested(call: Call, value: Ingested) -> Description:
         "sources": dg.MetadataValue.md(words.sources(value.sources)),
         "columns not read": ", ".join(value.ignored_columns) or "none",
     }
-    check = _check(call, "contract", share <= limit, share=share, limit=limit)
-    return metadata, [check]
+    contract = call.pipeline.spec.ingest.contract
+    if contract.unchecked:
+        metadata["promised, not checked"] = dg.MetadataValue.md(words.points(contract.unchecked))
+    rules = {f"broke {rule}": rows for rule, rows in value.quarantined.items()}
+    check = _check(call, "contract", share <= limit, share=share, limit=limit, **rules)
+    of_table = table_checks(contract, value.snapshot.rows, value.findings, datetime.now(UTC))
+    return metadata, [check, *_table_results(call, of_table)]
+
+
+def broken_checks(call: Call, error: FactoryError) -> list[dg.AssetCheckResult]:
+    """The checks that an error tells of: what a table was found to be before it was refused."""
+    return list(_table_results(call, error.checks)) if isinstance(error, TableError) else []
+
+
+def _table_results(call: Call, checks: Iterable[TableCheck]) -> Iterator[dg.AssetCheckResult]:
+    for check in checks:
+        severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+        yield dg.AssetCheckResult(
+            check_name=check.name,
+            asset_key=[call.pipeline.name, call.stage],
+            passed=check.passed,
+            severity=severity,
+            description=check.says if check.passed else f"{check.says}; {check.remedy}",
+            metadata=check.numbers,
+        )
 
 
 def _cleaned(call: Call, value: Cleaned) -> Description:

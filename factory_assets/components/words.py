@@ -24,9 +24,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, longest: int = 40) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
-    text = text if len(text) <= 40 else text[:39] + "…"
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
     # Data is no markup: no cell ends the table, links, or has the browser fetch a picture.
     for character, harmless in (
         ("\\", "\\\\"),
@@ -90,6 +90,11 @@ def quarantine(
         return "No row broke a rule."
     by_rule = table(("rule", "rows"), sorted(quarantined.items(), key=lambda item: -item[1]))
     return f"{by_rule}\n\n{preview(pipeline, snapshot, home)}"
+
+
+def points(lines: Iterable[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {_cell(line, 400)}" for line in lines)
 
 
 def sources(files: Sequence[SourceFile]) -> str:

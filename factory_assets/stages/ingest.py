@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory_assets.spec import Pipeline
+from factory_assets.stages import profiles
 from factory_assets.stages.blocks import Plan, plans
 from factory_assets.stages.checked import Checked
 from factory_assets.stages.fetch import Found, find, told_where
+from factory_assets.stages.findings import find_out, sensitive_names
 from factory_assets.stages.joined import with_joins
+from factory_assets.stages.sample import Written
+from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import Block, Ingested, SourceFile, summed
 from factory_resources.delta_log import publish
 from factory_resources.engine import engine_errors, sealed
@@ -47,7 +51,7 @@ def ingest_found(
     Raises:
         SourceError: the source cannot be read.
         ContractError: a promised column is missing, or more rows broke a rule than
-            `max_quarantine` allows.
+            `max_quarantine` allows, or the table breaks its contract as a whole.
         StorageError: the disk says no.
     """
     table = f"{pipeline.name}/ingest"
@@ -67,18 +71,41 @@ def ingest_found(
             raise SourceError("has no rows", where=names, remedy="give some data")
         quarantined = summed([block.quarantined for block in counted])
         _require_enough(pipeline, counted, quarantined)
+        hidden = sensitive_names(pipeline)
+        written = _written(planned, made, home)
+        findings, made_profile = find_out(pipeline, written, home, scratch, partition)
+        require_table(pipeline, written.rows, findings)
         kept = {key: block.kept(home, table) for key, block in made.items()}
         blocks = [plan.known or kept[plan.key] for plan in planned]
         broken = [block.broken for block in blocks if block.broken]
+        quarantine = publish(union(broken), home, partition) if broken else None
+        snapshot = publish(union([block.good for block in blocks]), home, partition)
+        profiles.keep(made_profile, snapshot.data_version, home, hidden)
         return Ingested(
-            quarantine=publish(union(broken), home, partition) if broken else None,
-            snapshot=publish(union([block.good for block in blocks]), home, partition),
+            snapshot=snapshot,
+            quarantine=quarantine,
             sources=tuple(sources),
             rows_read=rows_read,
             quarantined=quarantined,
             ignored_columns=tuple(dict.fromkeys(n for block in counted for n in block.ignored)),
             blocks=tuple(blocks),
+            findings=findings,
         )
+
+
+def _written(planned: Sequence[Plan], made: Mapping[str, "Made"], home: Home) -> Written:
+    """The rows of the snapshot to be, where they are now."""
+    files: list[tuple[Path, int]] = []
+    columns: dict[str, str] = {}
+    for plan in planned:
+        if plan.known:
+            good = plan.known.good
+            files += zip(good.paths(home), [file.rows for file in good.files], strict=True)
+            columns = good.columns
+        else:
+            files.append((made[plan.key].good.path, made[plan.key].good.rows))
+            columns = made[plan.key].good.columns
+    return Written([(path, rows) for path, rows in files if rows], columns)
 
 
 @dataclass(frozen=True)

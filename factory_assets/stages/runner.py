@@ -17,6 +17,7 @@ from factory_assets.stages.binding import bind
 from factory_assets.stages.keys import Parts as KeyParts
 from factory_assets.stages.keys import code_version, digest, key_parts
 from factory_assets.stages.latest import PARTITIONED, there, value_of
+from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import (
     STAGES,
     UPSTREAM,
@@ -64,6 +65,8 @@ class Outcome:
     value: Value
     record: Record
     reused: bool
+    changed: bool
+    """Whether the latest result was another before."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,18 @@ def run_stage(call: Call) -> Outcome:
         records = Records(call.home)
         if call.reuse and known.record:
             value = VALUES[call.stage].model_validate(known.record.value)
-            if not records.is_latest(known.record):
+            if isinstance(value, Ingested):
+                # What was young enough then may be too old by now.
+                require_table(call.pipeline, value.snapshot.rows, value.findings)
+            back = not records.is_latest(known.record)
+            if back:
                 # An older result comes back: the tables' logs still name the newer one.
                 for snapshot in _tables(value):
                     publish(snapshot, call.home, _key(call))
-            records.point(known.record, call.run_id)
-            return Outcome(value, known.record, reused=True)
+            if back or not call.partition:
+                # Of partitions there are many, and nearly all stay as they were.
+                records.point(known.record, call.run_id)
+            return Outcome(value, known.record, reused=True, changed=back)
         gc.enable()
         with metered() as cost:
             value = known.compute()
@@ -126,7 +135,7 @@ def run_stage(call: Call) -> Outcome:
         )
         records.save(record)
         records.point(record, call.run_id)
-        return Outcome(value, record, reused=False)
+        return Outcome(value, record, reused=False, changed=True)
 
 
 @contextmanager

@@ -50,6 +50,39 @@ class Block(Value):
     ignored: tuple[str, ...] = ()
 
 
+class Moved(Value):
+    """A column whose values, or whose missing ones, are not as they were."""
+
+    column: str
+    index: float
+    """Population stability index, less what chance may give."""
+    what: str
+    """Before and after, in words."""
+
+
+class Drift(Value):
+    """What changed since another snapshot."""
+
+    against: str
+    """The data version of the earlier snapshot."""
+    rows_before: int
+    schema_changes: tuple[str, ...]
+    """Columns that came, went or changed their type, in words."""
+    moved: tuple[Moved, ...]
+    """Those that changed most come first."""
+
+
+class Findings(Value):
+    """What was found out about the whole table, to be held against the contract in every run."""
+
+    newest: str | None = None
+    """Newest value of the column of `contract.freshness`, ISO 8601, UTC."""
+    drift: Drift | None = None
+    """None where there was no snapshot before."""
+    personal: dict[str, str] = {}
+    """Columns that look like personal data, each with why."""
+
+
 class Ingested(Value):
     """rows_read = snapshot.rows + quarantined_rows"""
 
@@ -62,6 +95,7 @@ class Ingested(Value):
     ignored_columns: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
     """What the snapshot is made of, in order."""
+    findings: Findings = Findings()
 
     @property
     def data_version(self) -> str:

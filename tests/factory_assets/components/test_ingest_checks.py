@@ -1,0 +1,95 @@
+"""The checks of ingest in Dagster: they pass and fail with numbers, and stop what follows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from factory_assets.definitions import build_defs
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import declare
+
+_COLUMNS = [
+    {"name": "mail", "type": "string"},
+    {"name": "size", "type": "float64", "range": [0, None]},
+]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def _run(folder: Path, home: Home, instance: dg.DagsterInstance, contract: Any) -> Any:
+    declare(
+        folder,
+        {
+            "purpose": "Sizes",
+            "ingest": {"source": {"files": "data.csv"}, "contract": contract},
+        },
+    )
+    prepare(home)
+    job = build_defs([folder], resource_overrides={"home": home}).resolve_job_def(folder.name)
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def _data(folder: Path, rows: int = 300, shift: float = 0) -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [f"a{i}@example.org,{i % 10 + shift}" for i in range(rows)]
+    (folder / "data.csv").write_text("\n".join(["mail,size", *lines, "b@example.org,-1"]) + "\n")
+
+
+def test_every_check_has_its_result(tmp_path: Path, home: Home, instance: Any) -> None:
+    folder = tmp_path / "sizes"
+    _data(folder)
+    contract = {"columns": _COLUMNS, "rows": {"at_least": 10}, "unchecked": "Read by the lab"}
+    result = _run(folder, home, instance, contract)
+    found = {
+        check.check_name: check
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key.path[-1] == "ingest"
+    }
+    assert result.success
+    assert {name: check.passed for name, check in found.items()} == {
+        "contract": True,
+        "row_count": True,
+        "drift": True,
+        "personal_data": False,
+    }
+    assert found["contract"].metadata["broke range:size"].value == 1
+    assert found["row_count"].metadata["rows"].value == 300
+    assert found["personal_data"].severity == dg.AssetCheckSeverity.WARN
+    assert "'mail'" in found["personal_data"].description
+    assert "example.org" not in found["personal_data"].description
+    [ingested] = result.asset_materializations_for_node("sizes__ingest")
+    assert ingested.metadata["promised, not checked"].value == "- Read by the lab"
+
+
+def test_what_only_warns_stops_nothing_and_what_blocks_does(
+    tmp_path: Path, home: Home, instance: Any
+) -> None:
+    folder = tmp_path / "sizes"
+    _data(folder)
+    assert _run(folder, home, instance, {"columns": _COLUMNS}).success
+    _data(folder, shift=50)
+    limited = {"columns": _COLUMNS, "distribution": {"limit": 0.5}}
+    refused = _run(folder, home, instance, limited)
+    assert not refused.success
+    assert [key.path[-1] for key in _materialised(refused)] == []
+    drift = next(c for c in refused.get_asset_check_evaluations() if c.check_name == "drift")
+    assert not drift.passed
+    assert drift.metadata["largest index"].value > 0.5
+    assert "'size' median" in drift.description
+    # Without a limit the same is a warning.
+    warned = _run(folder, home, instance, {"columns": _COLUMNS})
+    assert warned.success
+    drift = next(c for c in warned.get_asset_check_evaluations() if c.check_name == "drift")
+    assert (drift.passed, drift.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
+def _materialised(result: Any) -> list[dg.AssetKey]:
+    return [event.asset_key for event in result.get_asset_materialization_events()]
