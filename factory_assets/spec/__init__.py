@@ -8,6 +8,7 @@ from factory_assets.spec.partitions import Partition, Partitions, partition_of, 
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
 from factory_assets.spec.source import FileSource, Ingest, Join, PythonSource
 from factory_assets.spec.source_database import DatabaseSource
+from factory_assets.spec.source_delta import DeltaSource
 from factory_assets.spec.source_made import AssetSource, SnapshotSource
 from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
@@ -28,6 +29,7 @@ __all__ = [
     "Column",
     "Contract",
     "DatabaseSource",
+    "DeltaSource",
     "Deploy",
     "Evaluate",
     "FileSource",

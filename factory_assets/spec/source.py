@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from factory_assets.spec.base import ColumnName, Columns, Name, Reference, Spec, Strings, listed
 from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.source_database import DatabaseSource
+from factory_assets.spec.source_delta import DeltaSource
 from factory_assets.spec.source_files import FileFormat, FileSource
 from factory_assets.spec.source_made import AssetSource, SnapshotSource
 from factory_assets.spec.suggest import nearest
@@ -24,7 +25,7 @@ class PythonSource(Spec):
     again only after a change of them, of its arguments or of its code; otherwise on every run."""
 
 
-SOURCES: tuple[str, ...] = ("files", "python", "database", "pipeline", "asset")
+SOURCES: tuple[str, ...] = ("files", "python", "database", "delta", "pipeline", "asset")
 """The key that tells each kind of source."""
 
 
@@ -40,6 +41,7 @@ Source = Annotated[
     Annotated[FileSource, Tag("files")]
     | Annotated[PythonSource, Tag("python")]
     | Annotated[DatabaseSource, Tag("database")]
+    | Annotated[DeltaSource, Tag("delta")]
     | Annotated[SnapshotSource, Tag("pipeline")]
     | Annotated[AssetSource, Tag("asset")],
     Discriminator(_kind),
@@ -78,7 +80,8 @@ class Ingest(Spec):
     """Read the source and hold it to its contract."""
 
     source: Source | None = None
-    """Files, a database, a Python function, or what the factory has made; or `sources`."""
+    """Files, a database, a Delta table, a Python function, or what the factory has made; or
+    `sources`."""
     sources: dict[Name, Source] = {}
     """Instead of one source several by name, such as one a site: the rows of all, in the order of
     their names."""
@@ -141,6 +144,7 @@ class Ingest(Spec):
 __all__ = [
     "AssetSource",
     "DatabaseSource",
+    "DeltaSource",
     "FileFormat",
     "FileSource",
     "Ingest",

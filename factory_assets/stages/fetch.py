@@ -13,6 +13,7 @@ from pathlib import Path
 from factory_assets.spec import (
     AssetSource,
     DatabaseSource,
+    DeltaSource,
     FileSource,
     Pipeline,
     PythonSource,
@@ -90,6 +91,10 @@ def _found(source: Source, place: Place) -> Iterable[Found]:
             from factory_assets.stages.fetch_database import found_database
 
             return [found_database(source, place)]
+        case DeltaSource():
+            from factory_assets.stages.fetch_delta import found_delta
+
+            return found_delta(source, place)
         case SnapshotSource():
             from factory_assets.stages.fetch_snapshot import found_snapshot
 
