@@ -109,7 +109,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
     if os.path.lexists(full) or not has_magic(str(full)):
         fixed, found = full.parent, [full] if os.path.lexists(full) else []
     else:
-        fixed, wild = _split_glob(full)
+        fixed, wild = split_glob(full)
         found = sorted(fixed.glob(wild))
     found = [path for path in found if not os.path.isdir(path)]
     if not found:
@@ -138,7 +138,7 @@ def _fault(path: Path, root: str) -> str | None:
     return None if inside else "is a link that leads out of its folder"
 
 
-def _split_glob(path: Path) -> tuple[Path, str]:
+def split_glob(path: Path) -> tuple[Path, str]:
     parts = path.parts
     first = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
     return Path(*parts[:first]), str(Path(*parts[first:]))
@@ -150,7 +150,7 @@ def _nothing(pattern: str, full: Path) -> SourceError:
             f"{pattern!r} is a folder",
             remedy=f"name its files, such as {pattern.rstrip('/')}/*.csv",
         )
-    fixed = _split_glob(full)[0]
+    fixed = split_glob(full)[0]
     while not os.path.isdir(fixed):
         fixed = fixed.parent
     names = sorted(path.name + "/" * path.is_dir() for path in fixed.iterdir())
@@ -164,8 +164,8 @@ def _nothing(pattern: str, full: Path) -> SourceError:
 def _display(pattern: str, path: Path) -> str:
     if not has_magic(pattern):
         return _home_hidden(pattern)
-    fixed, _ = _split_glob(Path(pattern))
-    depth = len(_split_glob(Path(expand(pattern)))[1].split(os.sep))
+    fixed, _ = split_glob(Path(pattern))
+    depth = len(split_glob(Path(expand(pattern)))[1].split(os.sep))
     below = path.parts[-depth:] if "**" not in pattern else (path.name,)
     return _home_hidden(str(fixed.joinpath(*below)))
 

@@ -8,21 +8,22 @@ import os
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
 from factory_assets.commands.dead_runs import PROCESS_TAG, end_dead_runs
+from factory_assets.commands.listener import Listener
 from factory_assets.commands.select import select
-from factory_assets.components.model_pipeline import REUSE_TAG
-from factory_assets.components.progress import Progress
+from factory_assets.components.calls import REUSE_TAG
+from factory_assets.components.partitions import PARTITIONS
 from factory_assets.definitions import build_defs
 from factory_assets.report import Summary, summary_table
 from factory_assets.spec import Pipeline
-from factory_assets.stages.latest import latest, records_of
-from factory_assets.stages.runner import Outcome, stages_of
+from factory_assets.stages.latest import PARTITIONED, latest, records_of
+from factory_assets.stages.runner import stages_of
 from factory_assets.stages.values import STAGES, Stage, Value, Verdict
 from factory_resources.errors import DeclarationError, FactoryError, RefusedError
 from factory_resources.home import Home
@@ -32,49 +33,42 @@ from factory_resources.registry_run import process_identity
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-@dataclass
-class Listener(Progress):
-    """Follows one run on the terminal and remembers what became of each stage."""
+@dataclass(frozen=True)
+class Asked:
+    """What of a pipeline is to run, and how."""
 
-    console: Console
-    status: Any
-    outcomes: dict[Stage, Outcome] = field(default_factory=dict)
-    error: FactoryError | None = None
-
-    def started(self, pipeline: str, stage: Stage) -> None:
-        self.status.update(f"{pipeline} · {stage}")
-
-    def step(self, message: str) -> None:
-        self.status.update(message)
-
-    def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
-        self.outcomes[stage] = outcome
-        how = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
-        self.console.print(f"{pipeline} · {stage:<8}  {how}", highlight=False)
-
-    def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
-        self.error = error
+    pipeline: Pipeline
+    stages: tuple[Stage, ...]
+    partitions: tuple[str, ...]
+    """Keys; all partitions that have data where there is none."""
+    reuse: bool
 
 
 def run(
-    names: Sequence[str], *, stages: Sequence[str] = (), reuse: bool = True, console: Console
+    names: Sequence[str],
+    *,
+    stages: Sequence[str] = (),
+    partitions: Sequence[str] = (),
+    reuse: bool = True,
+    console: Console,
 ) -> None:
     """Materialise the named pipelines (all where none is named) and print the table.
+
+    Args:
+        stages: only these.
+        partitions: only these, by key; without them all partitions that have data.
 
     Raises:
         FactoryError: the first that stopped a pipeline, after the others have run.
     """
-    pipelines = select(names)
-    _require_stages(stages)
+    asked = [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
-        for pipeline in pipelines:
-            summary, error = _run_one(
-                pipeline, _wanted(pipeline, stages), reuse, home, instance, console
-            )
+        for one in asked:
+            summary, error = _run_one(one, home, instance, console)
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
@@ -84,56 +78,75 @@ def run(
         raise errors[0]
 
 
-def _require_stages(names: Sequence[str]) -> None:
-    for name in names:
+def _asked(
+    pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
+) -> Asked:
+    own = stages_of(pipeline)
+    for name in stages:
         if name not in STAGES:
+            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {', '.join(own)}")
+        if name not in own:
             raise DeclarationError(
-                f"no stage {name!r}", remedy=f"the stages are {', '.join(STAGES)}"
+                f"a pipeline without `train` has no stage {name!r}",
+                where=pipeline.name,
+                remedy=f"its stages are {', '.join(own)}",
             )
-
-
-def _wanted(pipeline: Pipeline, names: Sequence[str]) -> tuple[Stage, ...]:
-    return tuple(stage for stage in stages_of(pipeline) if not names or stage in names)
+    if partitions and not pipeline.spec.partitions:
+        raise DeclarationError(
+            "this pipeline has no partitions",
+            where=pipeline.name,
+            remedy="leave out --partition, or declare `partitions`",
+        )
+    chosen = tuple(stage for stage in own if not stages or stage in stages)
+    return Asked(pipeline, chosen, tuple(partitions), reuse)
 
 
 def _run_one(
-    pipeline: Pipeline,
-    stages: tuple[Stage, ...],
-    reuse: bool,
-    home: Home,
-    instance: dg.DagsterInstance,
-    console: Console,
+    asked: Asked, home: Home, instance: dg.DagsterInstance, console: Console
 ) -> tuple[Summary, FactoryError | None]:
     started = time.perf_counter()
-    with console.status(pipeline.name) as status:
+    with console.status(asked.pipeline.name) as status:
         listener = Listener(console, status)
-        result = _execute(pipeline, stages, reuse, home, instance, listener)
-    summary = _summary(pipeline, home, listener, time.perf_counter() - started)
+        result = _execute(asked, home, instance, listener)
+    summary = _summary(asked.pipeline, home, listener, time.perf_counter() - started)
     if result.success:
         return summary, None
-    return summary, listener.error or _refusal(pipeline, listener, result)
+    return summary, listener.error or _refusal(asked.pipeline, listener, result)
 
 
 def _execute(
-    pipeline: Pipeline,
-    stages: tuple[Stage, ...],
-    reuse: bool,
-    home: Home,
-    instance: dg.DagsterInstance,
-    listener: Listener,
+    asked: Asked, home: Home, instance: dg.DagsterInstance, listener: Listener
 ) -> dg.ExecuteInProcessResult:
+    name = asked.pipeline.name
     overrides = {"home": home, "progress": listener}
-    definitions = build_defs([pipeline.folder], resource_overrides=overrides)
-    job = definitions.resolve_job_def(pipeline.name)
+    definitions = build_defs([asked.pipeline.folder], resource_overrides=overrides)
+    job = definitions.resolve_job_def(name)
     # What is loaded by now stays; collections during the stages need not look through it again.
     gc.freeze()
     return job.execute_in_process(
         instance=instance,
-        asset_selection=[dg.AssetKey([pipeline.name, stage]) for stage in stages],
-        tags={REUSE_TAG: str(reuse).lower(), PROCESS_TAG: process_identity(os.getpid())},
-        run_config=_QUIET,
+        asset_selection=[dg.AssetKey([name, last]) for last in _assets(asked)],
+        tags={REUSE_TAG: str(asked.reuse).lower(), PROCESS_TAG: process_identity(os.getpid())},
+        run_config=_QUIET | _chosen(asked),
         raise_on_error=False,
     )
+
+
+def _assets(asked: Asked) -> list[str]:
+    """The last parts of the keys of the assets that run."""
+    if not asked.pipeline.spec.partitions:
+        return [*asked.stages]
+    by_partition = [PARTITIONS] * any(stage in PARTITIONED for stage in asked.stages)
+    return [*by_partition, *(stage for stage in asked.stages if stage not in PARTITIONED)]
+
+
+def _chosen(asked: Asked) -> dict[str, Any]:
+    """Run configuration: which partitions, and how far."""
+    stages = [stage for stage in asked.stages if stage in PARTITIONED]
+    if not asked.pipeline.spec.partitions or not stages:
+        return {}
+    chosen = {"keys": [*asked.partitions], "stages": stages}
+    return {"ops": {f"{asked.pipeline.name}__{PARTITIONS}": {"config": chosen}}}
 
 
 def _refusal(
@@ -170,5 +183,5 @@ def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float)
         values,
         seconds=seconds,
         megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        reused=sum(outcome.reused for outcome in listener.outcomes.values()),
+        reused=listener.reused,
     )

@@ -5,10 +5,23 @@ import dagster as dg
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import Dimension, ListedPartitions, TimePartitions
 from factory_assets.spec.periods import CRON, FORMATS, floor
+from factory_assets.stages.values import UPSTREAM, Stage
 
 AT_ONCE = 100
 """Partitions in one run of a backfill: a process for each would take longer to start than to run,
 and a run that fails is repeated whole, though from its records."""
+
+
+PARTITIONS = "partitions"
+"""The last part of the key of the asset that brings partitions up to date."""
+
+
+def upstream_of(pipeline: Pipeline, stage: Stage) -> list[dg.AssetDep]:
+    """What a stage comes after: the stages before it, and partitions being up to date."""
+    before = [dg.AssetDep([pipeline.name, name]) for name in UPSTREAM[stage]]
+    if pipeline.spec.partitions and "clean" in UPSTREAM[stage]:
+        before.append(dg.AssetDep([pipeline.name, PARTITIONS]))
+    return before
 
 
 def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:

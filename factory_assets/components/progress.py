@@ -1,8 +1,22 @@
 """Who wants to know how a run is going: the terminal, or only Dagster's own log."""
 
+from dataclasses import dataclass
+
 from factory_assets.stages.runner import Outcome
 from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What became of one stage of all partitions of a run."""
+
+    computed: int
+    reused: int
+    absent: int
+    """How many have no data yet."""
+    seconds: float
+    """Of what was computed."""
 
 
 class Progress:
@@ -19,6 +33,9 @@ class Progress:
 
     def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
         """A stage has its value, computed or reused."""
+
+    def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:
+        """A stage that runs by partition has run in all that a run is about."""
 
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
         """A stage cannot have a value, for a reason that a person can act on."""

@@ -27,6 +27,8 @@ def wrong_key(key: str) -> str | None:
         return f"has {bad!r}, which no key may have"
     if bad := next((text for text in ("...", "${") if text in key), None):
         return f"has {bad!r}, which no key may have"
+    if key in {".", ".."} or key.startswith("~"):
+        return "means a folder"
     if len(quote(key, safe="")) > _LONGEST:
         return "is too long"
     return None

@@ -15,8 +15,7 @@ from factory_assets.spec.partition_places import NEVER_BOUND, PLACE
 from factory_resources.errors import SourceError
 
 _FILES = frozenset({"files", "reads", "delta", "member", "database"})
-# Nor may it lead to another folder, or to somebody's home.
-_UNSAFE = re.compile(r"[/\\]|^\.\.?$|^~")
+_UNSAFE = re.compile(r"[/\\]")
 
 
 def bind(pipeline: Pipeline, partition: Partition | None) -> Pipeline:
@@ -63,7 +62,7 @@ def _putting(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], s
             raise SourceError(
                 f"partition key {key!r} cannot stand in a file's name",
                 where=name,
-                remedy="name the partition without slashes, dots alone and ~",
+                remedy="name the partition without slashes",
             )
         return escape(key) if in_file else key
 

@@ -1,0 +1,54 @@
+"""Who follows a run on the terminal, and remembers what became of each stage."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from factory_assets.components.progress import Counted, Progress
+from factory_assets.stages.runner import Outcome
+from factory_assets.stages.values import Stage
+from factory_resources.errors import FactoryError
+
+
+@dataclass
+class Listener(Progress):
+    """Follows one run."""
+
+    console: Console
+    status: Any
+    outcomes: dict[Stage, Outcome] = field(default_factory=dict)
+    counts: dict[Stage, Counted] = field(default_factory=dict)
+    error: FactoryError | None = None
+
+    def started(self, pipeline: str, stage: Stage) -> None:
+        self.status.update(f"{pipeline} · {stage}")
+
+    def step(self, message: str) -> None:
+        self.status.update(message)
+
+    def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
+        self.outcomes[stage] = outcome
+        how = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
+        self._say(pipeline, stage, how)
+
+    def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:
+        self.counts[stage] = count
+        parts = [f"{count.computed} computed in {count.seconds:.1f} s"] * bool(count.computed)
+        parts += [f"{count.reused} reused"] * bool(count.reused)
+        self._say(pipeline, stage, ", ".join(parts) or "nothing to do")
+        if count.absent and stage == "ingest":
+            have = "partition has" if count.absent == 1 else "partitions have"
+            self._say(pipeline, "", f"{count.absent} {have} no data yet")
+
+    def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
+        self.error = error
+
+    @property
+    def reused(self) -> int:
+        """How many stages were not computed at all."""
+        whole = sum(outcome.reused for outcome in self.outcomes.values())
+        return whole + sum(not count.computed for count in self.counts.values())
+
+    def _say(self, pipeline: str, stage: str, how: str) -> None:
+        self.console.print(f"{pipeline} · {stage:<8}  {how}", highlight=False, markup=False)

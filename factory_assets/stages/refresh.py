@@ -1,0 +1,97 @@
+"""Refresh: every partition that needs it is ingested and cleaned, and what each came to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from factory_assets.spec import Partition, Pipeline, partition_of
+from factory_assets.spec.partitions import DynamicPartitions
+from factory_assets.spec.suggest import suggest
+from factory_assets.stages.latest import PARTITIONED
+from factory_assets.stages.listing import Keys, listing
+from factory_assets.stages.runner import Call, Outcome, run_stage
+from factory_assets.stages.values import Stage
+from factory_resources.errors import DataError, FactoryError
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The partitions that a run is about."""
+
+    partitions: tuple[Partition, ...]
+    absent: int
+    """How many are left out because they have no data yet."""
+    dynamic: Keys
+    """The keys of dynamic dimensions."""
+
+
+def wanted(pipeline: Pipeline, now: datetime, known: Keys, keys: Sequence[str] = ()) -> Wanted:
+    """The partitions that have data, or those that are asked for by key.
+
+    Args:
+        known: keys of dynamic dimensions, beside those that the files' names tell.
+
+    Raises:
+        DataError: a key that no partition has, or that of a period that is not over.
+        SourceError: a variable that is not set.
+    """
+    if not keys:
+        there = listing(pipeline, now, known)
+        return Wanted(there.partitions, there.absent, there.dynamic)
+    asked = tuple(_partition(pipeline, key, now) for key in dict.fromkeys(keys))
+    dynamic = {
+        name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in asked)})
+        for name, dimension in pipeline.spec.partitions.items()
+        if isinstance(dimension, DynamicPartitions)
+    }
+    return Wanted(asked, 0, dynamic)
+
+
+def _partition(pipeline: Pipeline, key: str, now: datetime) -> Partition:
+    partition = partition_of(pipeline.spec.partitions, key)
+    if partition is None:
+        there = listing(pipeline, now, {}).partitions
+        raise DataError(
+            f"there is no partition {key!r}",
+            where=pipeline.name,
+            remedy=suggest(key, [other.key for other in reversed(there)]),
+        )
+    if any(end > now for end in partition.ends.values()):
+        ends = max(partition.ends.values())
+        raise DataError(
+            f"partition {key!r} is not over",
+            where=pipeline.name,
+            remedy=f"it ends at {ends.isoformat(sep=' ', timespec='minutes')}",
+        )
+    return partition
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What became of one stage of one partition: an outcome, or the error that kept it from one."""
+
+    call: Call
+    partition: Partition
+    outcome: Outcome | None = None
+    error: FactoryError | None = None
+
+
+def refresh(
+    call: Call, partitions: Sequence[Partition], stages: Sequence[Stage] = PARTITIONED
+) -> Iterator[Refreshed]:
+    """Run the stages partition by partition; one that fails does not keep the others from running.
+
+    Args:
+        call: what to do in each partition; its own stage and partition say nothing.
+    """
+    for number, partition in enumerate(partitions, 1):
+        if call.progress:
+            call.progress(f"{partition.key} ({number} of {len(partitions)})")
+        for stage in stages:
+            own = replace(call, stage=stage, partition=partition)
+            try:
+                outcome = run_stage(own)
+            except FactoryError as error:
+                yield Refreshed(own, partition, error=error)
+                break
+            yield Refreshed(own, partition, outcome)
