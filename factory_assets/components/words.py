@@ -98,7 +98,10 @@ def points(lines: Iterable[str]) -> str:
 
 
 def sources(files: Sequence[SourceFile]) -> str:
-    rows = [(f.name, ", ".join(f.labels.values()), f.rows, f.sha256) for f in files]
+    rows = [
+        (f.name, f"joined: {f.join}" if f.join else ", ".join(f.labels.values()), f.rows, f.sha256)
+        for f in files
+    ]
     header = ("source", "label", "rows", "SHA-256")
     return "\n".join(
         [
