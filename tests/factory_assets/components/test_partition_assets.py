@@ -1,0 +1,250 @@
+"""What Dagster sees of partitions: events and metadata of each, however a run was started."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from factory_assets.components.calls import REUSE_TAG
+from factory_assets.definitions import build_defs
+from factory_assets.spec import Pipeline
+from factory_resources.home import Home
+from tests.pipelines import declare
+
+DAYS = {"day": {"every": "day", "start": "2024-01-01", "end": "2024-01-11"}}
+
+
+def declared(folder: Path, **changed: Any) -> Pipeline:
+    """A data product without a model."""
+    attributes: dict[str, Any] = {
+        "purpose": "Count",
+        "partitions": DAYS,
+        "ingest": {
+            "source": {"files": "{day}.csv"},
+            "contract": [{"name": "x", "type": "int64", "range": [0, None]}],
+            "max_quarantine": 0.5,
+        },
+        "clean": {"where": {"small": "x < 90"}},
+        **changed,
+    }
+    return declare(folder / "meter", attributes)
+
+
+def write(pipeline: Pipeline, key: str, *xs: int) -> None:
+    path = pipeline.folder / f"{key}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["x", *map(str, xs)]) + "\n")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def definitions(pipeline: Pipeline, home: Home) -> dg.Definitions:
+    return build_defs([pipeline.folder], resource_overrides={"home": home})
+
+
+def run_job(
+    pipeline: Pipeline, home: Home, instance: dg.DagsterInstance, **chosen: Any
+) -> dg.ExecuteInProcessResult:
+    """The pipeline's own job, as a schedule runs it."""
+    job = definitions(pipeline, home).resolve_job_def("meter")
+    config = {"ops": {"meter__partitions": {"config": chosen}}} if chosen else None
+    return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+
+
+def run_partitions(
+    pipeline: Pipeline, home: Home, instance: dg.DagsterInstance, first: str, last: str, **tags: str
+) -> dg.ExecuteInProcessResult:
+    """`ingest` and `clean` of a range of partitions, as a backfill runs them."""
+    made = definitions(pipeline, home)
+    assets = [a for a in made.assets or () if isinstance(a, dg.AssetsDefinition)]
+    chosen = [asset for asset in assets if asset.partitions_def]
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    return dg.materialize(
+        chosen,
+        resources=made.resources,
+        instance=instance,
+        tags={**span, **tags},
+        raise_on_error=False,
+    )
+
+
+def told(
+    result: dg.ExecuteInProcessResult, stage: str
+) -> dict[str | None, dg.AssetMaterialization]:
+    events = (event.materialization for event in result.get_asset_materialization_events())
+    return {event.partition: event for event in events if event.asset_key.path[-1] == stage}
+
+
+def meta(event: dg.AssetMaterialization, name: str) -> Any:
+    return event.metadata[name].value
+
+
+def known(instance: dg.DagsterInstance, stage: str) -> set[str]:
+    return set(instance.get_materialized_partitions(dg.AssetKey(["meter", stage])))
+
+
+def test_a_backfill_tells_of_each_partition(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1, 2)
+    write(pipeline, "2024-01-02", 3, 4, 5)
+    result = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-02")
+    assert result.success
+    events = told(result, "clean")
+    assert {key: meta(event, "dagster/row_count") for key, event in events.items()} == {
+        "2024-01-01": 2,
+        "2024-01-02": 3,
+    }
+    versions = {meta(event, "data version") for event in events.values()}
+    assert len(versions) == 2
+    assert known(instance, "ingest") == {"2024-01-01", "2024-01-02"}
+    checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
+    assert checks["conservation"].passed
+    assert checks["conservation"].metadata["partitions"].value == 2
+
+
+def test_again_is_reused_and_says_so(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1, 2)
+    first = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
+    again = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
+    event = told(again, "clean")["2024-01-01"]
+    assert meta(event, "reused") is True
+    assert meta(event, "computed by run") == first.run_id
+    assert meta(event, "saved seconds") >= 0
+    assert meta(event, "saved energy [Wh]") >= 0
+    before = told(first, "clean")["2024-01-01"]
+    assert event.tags
+    assert before.tags
+    assert event.tags["dagster/data_version"] == before.tags["dagster/data_version"]
+    forced = run_partitions(
+        pipeline, home, instance, "2024-01-01", "2024-01-01", **{REUSE_TAG: "false"}
+    )
+    assert meta(told(forced, "clean")["2024-01-01"], "reused") is False
+
+
+def test_one_failing_partition_keeps_none_of_the_others(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1)
+    write(pipeline, "2024-01-02", -1, -2)
+    write(pipeline, "2024-01-03", 3)
+    result = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-04")
+    assert not result.success
+    failures = [e for e in result.all_events if e.is_step_failure]
+    error = failures[0].step_failure_data.error
+    assert error
+    assert "partition 2024-01-02: meter/ingest: 2 of 2 rows break the contract" in str(error)
+    assert "(1 more failed: 2024-01-04)" in str(error)
+    assert known(instance, "ingest") == {"2024-01-01", "2024-01-03"}
+    again = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
+    assert meta(told(again, "ingest")["2024-01-01"], "reused") is True
+
+
+def test_the_job_brings_what_needs_it_up_to_date(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1, 2)
+    write(pipeline, "2024-01-02", 3)
+    first = run_job(pipeline, home, instance)
+    assert first.success
+    assert set(told(first, "clean")) == {"2024-01-01", "2024-01-02"}
+    summed = told(first, "partitions")[None]
+    assert meta(summed, "partitions") == 2
+    assert meta(summed, "without data") == 8
+    assert meta(summed, "dagster/row_count") == 3
+    assert meta(summed, "computed") == 4
+    write(pipeline, "2024-01-02", 3, 4)
+    write(pipeline, "2024-01-05", 5)
+    second = run_job(pipeline, home, instance)
+    assert set(told(second, "clean")) == {"2024-01-02", "2024-01-05"}
+    assert meta(told(second, "partitions")[None], "kept") == 2
+    third = run_job(pipeline, home, instance)
+    assert set(told(third, "clean")) == set()
+    assert meta(told(third, "partitions")[None], "reused") is True
+    assert meta(told(third, "partitions")[None], "saved seconds") > 0
+    event = told(second, "clean")["2024-01-05"]
+    assert event.tags
+    assert event.tags["dagster/data_version"] == meta(event, "data version")
+
+
+def test_the_job_runs_just_the_partitions_asked_for(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    for day in ("2024-01-01", "2024-01-02"):
+        write(pipeline, day, 1)
+    result = run_job(pipeline, home, instance, keys=["2024-01-02"], stages=["ingest"])
+    assert result.success
+    assert set(told(result, "ingest")) == {"2024-01-02"}
+    assert set(told(result, "clean")) == set()
+    missing = run_job(pipeline, home, instance, keys=["2024-01-03"])
+    assert not missing.success
+
+
+def test_a_job_whose_partition_fails_finishes_the_others(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", -1)
+    write(pipeline, "2024-01-02", 2)
+    assert not run_job(pipeline, home, instance).success
+    assert known(instance, "clean") == {"2024-01-02"}
+    write(pipeline, "2024-01-01", 1)
+    assert run_job(pipeline, home, instance).success
+    assert known(instance, "clean") == {"2024-01-01", "2024-01-02"}
+
+
+def test_no_data_at_all_is_told(tmp_path: Path, home: Home, instance: dg.DagsterInstance) -> None:
+    result = run_job(declared(tmp_path), home, instance)
+    failures = [e for e in result.all_events if e.is_step_failure]
+    assert "no partition has data yet; these are looked for: {day}.csv" in str(
+        failures[0].step_failure_data.error
+    )
+
+
+def test_dynamic_keys_and_two_dimensions(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    both = {**DAYS, "machine": {"dynamic": True}}
+    ingest = {
+        "source": {"files": "{machine}/{day}.csv"},
+        "contract": [{"name": "x", "type": "int64"}],
+    }
+    pipeline = declared(tmp_path, partitions=both, ingest=ingest)
+    write(pipeline, "m1/2024-01-01", 1)
+    write(pipeline, "m2/2024-01-02", 2)
+    result = run_job(pipeline, home, instance)
+    assert result.success
+    assert set(instance.get_dynamic_partitions("meter_machine")) == {"m1", "m2"}
+    assert known(instance, "clean") == {"2024-01-01|m1", "2024-01-02|m2"}
+    # The UI's own way, by the same keys.
+    again = run_partitions(pipeline, home, instance, "2024-01-02|m2", "2024-01-02|m2")
+    assert again.success
+    assert meta(told(again, "clean")["2024-01-02|m2"], "reused") is True
+
+
+def test_later_stages_follow_partitions(tmp_path: Path, home: Home) -> None:
+    train = {"target": "x", "model": {"kind": "linear"}}
+    pipeline = declared(tmp_path, train=train)
+    graph = definitions(pipeline, home).resolve_asset_graph()
+    split = graph.get(dg.AssetKey(["meter", "split"]))
+    assert split.parent_keys == {
+        dg.AssetKey(["meter", "clean"]),
+        dg.AssetKey(["meter", "partitions"]),
+    }
+    assert split.partitions_def is None
+    policy = graph.get(dg.AssetKey(["meter", "clean"])).backfill_policy
+    assert policy
+    assert policy.max_partitions_per_run == 100
