@@ -33,10 +33,22 @@ class Storage:
 
     @property
     def system(self) -> "S3FileSystem":
+        """The client.
+
+        Raises:
+            SourceError: the endpoint is no address; an empty one would mean a public cloud.
+        """
         from pyarrow import fs
 
+        if not re.match(r"https?://[^/\s]+/?\Z", self.endpoint):
+            raise SourceError(
+                f"{self.endpoint!r} is no address of a storage",
+                where="source.storage.endpoint",
+                remedy="write https://host:port",
+            )
+
         return fs.S3FileSystem(
-            endpoint_override=self.endpoint,
+            endpoint_override=self.endpoint.rstrip("/"),
             region=self.region,
             access_key=self.access_key,
             secret_key=self.secret_key,

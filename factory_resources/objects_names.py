@@ -34,6 +34,10 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
     """
     from pyarrow import fs
 
+    if not re.match(r"[^/*?\[]+/.", pattern):
+        raise SourceError(
+            "names no bucket and object", where=PREFIX + pattern, remedy="write s3://bucket/*.csv"
+        )
     with told(PREFIX + pattern):
         if not has_magic(pattern):
             info = system.get_file_info(pattern)
@@ -42,10 +46,6 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
             raise _nothing(system, pattern)
         parts = pattern.split("/")
         first = next(i for i, part in enumerate(parts) if has_magic(part))
-        if not first:
-            raise SourceError(
-                "names no bucket", where=PREFIX + pattern, remedy="write s3://bucket/*.csv"
-            )
         deep = first < len(parts) - 1 or "**" in pattern
         base = "/".join(parts[:first])
         infos = [
@@ -101,7 +101,7 @@ def told(name: str) -> Iterator[None]:
         return
     except FileNotFoundError:
         said = "is gone"
-    except OSError as error:
+    except (OSError, ValueError) as error:
         words = str(error)
         said = next((r for sign, r in _REASONS.items() if sign in words), _code(words))
     raise SourceError(said, where=name, remedy="check source.files, source.storage and its keys")

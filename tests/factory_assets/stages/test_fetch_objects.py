@@ -117,6 +117,8 @@ def test_what_the_storage_refuses(
     s3.put(f"{plant}/a.csv", CSV)
     s3.put(f"{plant}/deep/b.csv", CSV)
 
+    monkeypatch.setenv("FACTORY_NOTHING", "")
+
     def refused(files: str, says: str, **storage: str) -> None:
         source = {"files": files, **({"storage": storage} if storage else {})}
         with pytest.raises(SourceError, match=says) as caught:
@@ -132,7 +134,10 @@ def test_what_the_storage_refuses(
     refused(f"s3://plant/{plant}/b*.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
     refused(f"s3://plant/{plant}/b.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
     refused(f"s3://plant/{plant}", "no object matches")
-    refused("s3://*/a.csv", "names no bucket")
+    for name in ("s3://*/a.csv", "s3://", "s3:///x", "s3://plant"):
+        refused(name, "names no bucket and object")
+    for address in ("${FACTORY_NOTHING}", "ftp://x", "storage:9000"):
+        refused("s3://plant/a.csv", "is no address of a storage", endpoint=address)
     refused("s3://plant/a.csv", "cannot be reached", endpoint="http://127.0.0.1:1")
     refused("s3://plant/a.csv", "secret OTHER is not set", access_key="OTHER")
     with s3.strict():
