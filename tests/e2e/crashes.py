@@ -1,0 +1,134 @@
+"""What the crash tests do in processes that are killed, and how a home is proven whole."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from factory_assets.components.declaration import load_pipeline
+from factory_assets.spec import Pipeline
+from factory_assets.stages.history import History, tables_of, value_in
+from factory_assets.stages.runner import Call, run_stage, stages_of
+from factory_resources.home import Home
+from tests.pipelines import declare
+
+PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]
+KNOWN = 7
+"""States of the source of which the tests know what an undisturbed run makes."""
+DECLARED: dict[str, Any] = {
+    "purpose": "Small, and always changing",
+    "ingest": {
+        "source": {"files": "*.csv"},
+        "contract": [{"name": "size", "type": "int64"}, {"name": "colour", "type": "string"}],
+    },
+    "clean": {
+        "where": {"positive": "size > 0"},
+        "deduplicate": ["size", "colour"],
+        "derive": {"area": "size * size"},
+    },
+}
+
+
+def declared(root: Path) -> Pipeline:
+    """The pipeline, with its source in the first state."""
+    folder = root / "fruit"
+    folder.mkdir(parents=True, exist_ok=True)
+    change(folder, 0)
+    return declare(folder, DECLARED)
+
+
+def change(folder: Path, number: int, rows: int = 300) -> None:
+    """Put the source into another state; a reader sees the one or the other."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("size", "colour"))
+    for i in range(rows):
+        # Of every kind: whole rows, broken promises, broken rules, duplicates.
+        size = "x" if i % 41 == number % 41 else (i * 7919 + number) % 250 - 5
+        writer.writerow((size, ("red", "green", "blue")[i % 3]))
+    path = folder / "data.csv"
+    # Of the process's own: several may change the source at once.
+    new = path.with_name(f".{os.getpid()}.new")
+    new.write_text(text.getvalue())
+    os.replace(new, path)
+
+
+def run(root: Path, run_id: str) -> dict[str, str]:
+    """Run every stage once; its data version by stage."""
+    pipeline = load_pipeline(root / "fruit")
+    home = Home(root / "home")
+    return {
+        stage: run_stage(Call(pipeline, stage, home, run_id)).value.data_version
+        for stage in stages_of(pipeline)
+    }
+
+
+def go_on(root: Path, start: int, told: Connection) -> None:
+    """Change the source and run the stages, for ever; tells of each stage before it begins.
+
+    Every third state was there before: then an old result comes back.
+    """
+    from factory_resources.errors import SourceError
+
+    pipeline = load_pipeline(root / "fruit")
+    home = Home(root / "home")
+    for number in count(start):
+        change(pipeline.folder, number if number % 3 else number % KNOWN)
+        for stage in stages_of(pipeline):
+            told.send(stage)
+            try:
+                run_stage(Call(pipeline, stage, home, f"run {os.getpid()} {number}"))
+            except SourceError as error:
+                # Another process has changed the source at that very moment.
+                if "changed while it was read" not in str(error):
+                    raise
+
+
+def damages(home: Home) -> Iterator[str]:
+    """Everything in a home that is not whole: table logs, snapshots of records, pointers."""
+    from deltalake import DeltaTable
+
+    known = {}
+    history = History.of(home)
+    for record in history.records:
+        for snapshot in tables_of(value_in(record)).values():
+            known[snapshot.data_version] = snapshot
+            for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
+                if _digest(path) != file.sha256:
+                    yield f"{record.stage} {record.key[:12]} names {path.name}, which is not whole"
+    for log in home.tables.glob("*/*/_delta_log"):
+        delta = DeltaTable(str(log.parent))
+        named = [Path(uri).name for uri in delta.file_uris()]
+        for name in named:
+            if _digest(log.parent / name) != name[:64]:
+                yield f"the log of {log.parent.name} names {name}, which is not whole"
+        version = delta.history(1)[0]["data_version"]
+        digests = [name[:64] for name in named]
+        both = sha256("\n".join(digests).encode()).hexdigest()
+        if version not in {*digests, both} and len(named) < 3:
+            yield f"the log of {log.parent.name} names {version}, and other files"
+        rows = sum(delta.get_add_actions().column("num_records").to_pylist())
+        if version in known and known[version].rows != rows:
+            yield f"{log.parent.name} has {rows} rows"
+    for pointer in (home.records).glob("*/latest/*.json"):
+        if not history.latest(pointer.parts[-3], pointer.stem):
+            yield f"{pointer.stem} points at a record that is not there"
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _digest_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _digest_of(path: Path, *_: int) -> str:
+    return sha256(path.read_bytes()).hexdigest()

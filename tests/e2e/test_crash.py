@@ -1,0 +1,226 @@
+"""A crash at any moment leaves the old version or the new one, and nothing that a later run trips
+over; runs at once do not corrupt; a full disk is one clear line. Real processes, real kills."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home import Home
+from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
+
+pytestmark = pytest.mark.slow
+KILLS = 50
+OF_THE_COMMAND = 4
+"""How many of the kills are of the whole command, whose start takes most of its time."""
+
+
+class Factory(NamedTuple):
+    """A pipeline and its home, and what an undisturbed run makes of every state of the source."""
+
+    root: Path
+    expected: list[dict[str, str]]
+
+    @property
+    def home(self) -> Home:
+        return Home(self.root / "home")
+
+    def start(self) -> "subprocess.Popen[str]":
+        """The command, as a process of its own."""
+        environment = {
+            **os.environ,
+            "FACTORY_HOME": str(self.home.path),
+            "FACTORY_DEFS": str(self.root),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "factory_assets.cli", "run", "fruit"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def require_whole(self, state: int) -> None:
+        """Nothing is damaged, and the next run makes what it would have made without a crash."""
+        assert [*damages(self.home)] == []
+        change(self.root / "fruit", state)
+        assert run(self.root, f"after {state}") == self.expected[state]
+        assert [*damages(self.home)] == []
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    root = tmp_path_factory.mktemp("undisturbed")
+    declared(root)
+    found = []
+    for state in range(KNOWN):
+        change(root / "fruit", state)
+        found.append(run(root, f"run {state}"))
+    return found
+
+
+@pytest.fixture
+def factory(tmp_path: Path, expected: list[dict[str, str]]) -> Factory:
+    declared(tmp_path)
+    return Factory(tmp_path, expected)
+
+
+@pytest.fixture(scope="module")
+def workers() -> "multiprocessing.context.ForkServerContext":
+    """Processes that start at once, because the libraries are loaded in the one they come from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def _killed(
+    workers: "multiprocessing.context.ForkServerContext",
+    factory: Factory,
+    delays: list[float],
+    start: int,
+) -> list[str]:
+    """Let workers change and run, kill each after its delay; the stage that each was in."""
+    pairs = []
+    for _ in delays:
+        reader, writer = workers.Pipe(duplex=False)
+        worker = workers.Process(target=go_on, args=(factory.root, start, writer))
+        worker.start()
+        writer.close()
+        pairs.append((worker, reader))
+    for _, reader in pairs:
+        reader.poll(30)
+    begun = time.monotonic()
+    stages = []
+    for (worker, reader), delay in sorted(zip(pairs, delays, strict=True), key=lambda p: p[1]):
+        time.sleep(max(0.0, begun + delay - time.monotonic()))
+        assert worker.is_alive()
+        worker.kill()
+        worker.join()
+        last = "start"
+        try:
+            while reader.poll(0):
+                last = reader.recv()
+        except EOFError:
+            pass
+        stages.append(last)
+    return stages
+
+
+def test_what_is_not_whole_is_seen(factory: Factory) -> None:
+    run(factory.root, "run")
+    [record] = (factory.home.records / "fruit" / "clean").glob("*.json")
+    kept = record.read_bytes()
+    record.unlink()
+    assert [*damages(factory.home)] == ["clean points at a record that is not there"]
+    record.write_bytes(kept)
+    [file] = (factory.home.tables / "fruit" / "clean").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert len([*damages(factory.home)]) == 2
+
+
+def test_killed_at_random_moments(
+    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+) -> None:
+    chance = random.Random(20240131)
+    stages: Counter[str] = Counter()
+    for kill in range(KILLS - OF_THE_COMMAND):
+        stages.update(_killed(workers, factory, [chance.uniform(0, 0.6)], start=100 * kill))
+        factory.require_whole(chance.randrange(KNOWN))
+    # The moments were spread: some in each stage, and many amid work whose scratch stayed behind.
+    assert stages["ingest"] > 5
+    assert stages["clean"] > 5
+    assert len([p for p in factory.home.tmp.iterdir() if p.name != "locks"]) > 10
+
+
+def test_the_command_killed_at_random_moments(factory: Factory) -> None:
+    whole = 0.0
+    for state in range(2):
+        # The first start makes the home ready, which takes longer than the run.
+        change(factory.root / "fruit", state)
+        begun = time.monotonic()
+        first = factory.start()
+        output = first.communicate(timeout=120)[0]
+        assert first.returncode == 0, output
+        whole = time.monotonic() - begun
+    chance = random.Random(20240229)
+    for kill in range(OF_THE_COMMAND):
+        change(factory.root / "fruit", kill + 1)
+        process = factory.start()
+        time.sleep(chance.uniform(0.4, 1.0) * whole)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        factory.require_whole(chance.randrange(KNOWN))
+    change(factory.root / "fruit", 3)
+    last = factory.start()
+    output = last.communicate(timeout=60)[0]
+    assert last.returncode == 0, output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("runs", [2, 4])
+def test_runs_at_once(factory: Factory, runs: int) -> None:
+    for state in (1, 2):
+        change(factory.root / "fruit", state)
+        processes = [factory.start() for _ in range(runs)]
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * runs, outputs
+        factory.require_whole(state)
+
+
+def test_workers_at_once_that_are_killed(
+    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+) -> None:
+    chance = random.Random(20240331)
+    for start in range(3):
+        delays = [chance.uniform(0.1, 1.0) for _ in range(4)]
+        _killed(workers, factory, delays, start=10_000 + 100 * start)
+        factory.require_whole(chance.randrange(KNOWN))
+
+
+def test_a_file_that_cannot_grow(factory: Factory) -> None:
+    assert run(factory.root, "before") == factory.expected[0]
+    change(factory.root / "fruit", 1, rows=200_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match="free space or make the folder writable"):
+            run(factory.root, "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in factory.home.tmp.iterdir()] == ["locks"]
+    factory.require_whole(0)
+
+
+def test_a_full_disk(tmp_path: Path, expected: list[dict[str, str]]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        declared(tmp_path)
+        (tmp_path / "home").symlink_to(disk)
+        factory = Factory(tmp_path, expected)
+        change(tmp_path / "fruit", 0)
+        assert run(tmp_path, "before") == expected[0]
+        change(tmp_path / "fruit", 1, rows=2_000_000)
+        with pytest.raises(StorageError, match=r"free (disk )?space"):
+            run(tmp_path, "full")
+        factory.require_whole(0)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
