@@ -79,12 +79,14 @@ def run_command(
 @click.argument("pipelines", nargs=-1)
 def check_command(pipelines: tuple[str, ...]) -> None:
     """Find every mistake in the declarations, with file and line."""
-    from factory_assets.commands.check import check
+    from factory_assets.commands.check import check, unchecked
     from factory_assets.components.declaration import pipeline_folders
 
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
+    for promise in unchecked(pipelines):
+        click.echo(f"warning: {promise}", err=True)
     if problems:
         sys.exit(2)
     count = len(pipelines) or len(pipeline_folders())
@@ -163,6 +165,20 @@ def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) ->
     found = run_trace(name, row, verify=not no_verify)
     click.echo(trace_json(found) if as_json else trace_text(found), nl=False)
     sys.exit(1 if found.problems else 0)
+
+
+@command("contract")
+@click.argument("pipeline")
+@click.option("--out", type=click.Path(path_type=Path), help="The file; standard output else.")
+def contract_command(pipeline: str, out: Path | None) -> None:
+    """Write PIPELINE's contract in the Open Data Contract Standard."""
+    from factory_assets.commands.contract import contract_text, write_contract
+    from factory_resources.home import Home
+
+    if out is None:
+        click.echo(contract_text(pipeline, Home.from_env()), nl=False)
+    else:
+        write_contract(pipeline, out, Home.from_env())
 
 
 @command("schema")

@@ -12,6 +12,7 @@ from factory_assets.commands.check_sources import (
     wrong_upstream,
 )
 from factory_assets.commands.expressions import Known, wrong_expressions
+from factory_assets.components.contract_file import unchecked as not_checked
 from factory_assets.components.declaration import (
     FILE,
     Problem,
@@ -48,6 +49,19 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     return sorted([*found, *_clashes(asked), *([] if pipelines else _missing_folders())])
 
 
+def unchecked(pipelines: Sequence[str] = ()) -> list[Problem]:
+    """What the contracts' files promise and nothing checks, of the pipelines that are whole."""
+    found = []
+    for folder in every_pipeline_folder():
+        if pipelines and folder.name not in pipelines:
+            continue
+        pipeline, document, _ = read(folder)
+        if pipeline is not None:
+            for file, line, what in not_checked(document.data["attributes"], folder):
+                found.append(Problem(file, line, "", f"is not checked: {what}"))
+    return sorted(found)
+
+
 def check_folder(folder: Path) -> list[Problem]:
     """Every problem of one declaration; those that need a whole declaration come only with one."""
     pipeline, document, found = read(folder)
@@ -71,6 +85,9 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from wrong_expressions(clean, known)
     if known is not None:
         declared = pipeline.spec.model_dump(by_alias=True)
+        if not pipeline.spec.ingest.contract.columns:
+            for line in pipeline.spec.ingest.contract.unknown_columns(tuple(known)):
+                yield of_section(("ingest",), declared["ingest"], line)
         for line in pipeline.spec.unknown_columns((*known, *clean.columns)):
             yield of_section((), declared, line)
 
@@ -100,7 +117,7 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
     """Promises that no value can keep, and names that SQL cannot tell apart."""
     seen: dict[str, str] = {}
     for i, column in enumerate(pipeline.spec.ingest.contract.columns):
-        at = ("ingest", "contract", i)
+        at = ("ingest", "contract", "columns", i)
         other = seen.setdefault(column.name.lower(), column.name)
         if other != column.name:
             message = f"columns {other!r} and {column.name!r} differ only in case; rename one"
@@ -137,7 +154,7 @@ def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
                 key = "name" if column.source is None else "from"
                 message = f"no column {column.source_name!r} in {file}"
                 yield Mistake(
-                    ("ingest", "contract", i, key),
+                    ("ingest", "contract", "columns", i, key),
                     f"{message}; {suggest(column.source_name, columns)}",
                 )
                 break

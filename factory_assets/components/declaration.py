@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from factory_assets.components.document import At, Document, NotYaml, parse
+from factory_assets.components.contract_file import AT as CONTRACT
+from factory_assets.components.contract_file import with_contract
+from factory_assets.components.document import At, Document, NotYaml, Place, parse
 from factory_assets.components.mistakes import Mistake, mistakes, shown
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.suggest import suggest
@@ -84,51 +86,62 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
         return None, Document(), [Problem(file, 1, "", f"cannot be read ({reason})")]
     except NotYaml as error:
         return None, Document(), [Problem(file, error.line, "", error.message)]
-    spec, wrong = _validated(document)
+    spec, wrong = _validated(document, folder)
     if not NAME.match(folder.name):
-        wrong.insert(0, (1, (), f"folder {folder.name!r}: {NAME_RULE}"))
+        wrong.insert(0, (Place(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
     if spec and not wrong:
         return Pipeline(folder.name, spec, folder), document, []
-    found = sorted(Problem(file, line, dotted(at), message) for line, at, message in wrong)
-    return None, document, found
+    return None, document, sorted(_problem(folder, place, message) for place, message in wrong)
 
 
-_Wrong = tuple[int, At, str]
+_Wrong = tuple[Place, str]
 
 
-def _validated(document: Document) -> tuple[PipelineSpec | None, list[_Wrong]]:
-    data = document.data
+def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, list[_Wrong]]:
+    data, start = document.data, Place(None, 1, ())
     if data is None:
-        return None, [(1, (), f"is empty; begin with `type: {TYPES[0]}` and `attributes:`")]
+        return None, [(start, f"is empty; begin with `type: {TYPES[0]}` and `attributes:`")]
     if not isinstance(data, dict):
-        return None, [(1, (), f"must be a mapping with `type` and `attributes`, not {shown(data)}")]
+        message = f"must be a mapping with `type` and `attributes`, not {shown(data)}"
+        return None, [(start, message)]
     wrong = [
-        (again, at, f"key {at[-1]!r} repeats line {first}; keep one")
+        (Place(None, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in document.repeated
     ]
-    wrong += _envelope(document)
+    wrong += [(Place(None, line, at), message) for line, at, message in _envelope(document)]
     if not isinstance(data.get("attributes"), dict):
         return None, wrong
+    attributes, of_contract = with_contract(data["attributes"], document, folder)
+    wrong += of_contract
     try:
-        return PipelineSpec.model_validate(data["attributes"]), wrong
+        return PipelineSpec.model_validate(attributes), wrong
     except ValidationError as error:
         return None, wrong + [
-            _with_line(document, mistake) for mistake in mistakes(error, data["attributes"])
+            (_place(document, mistake), mistake.message) for mistake in mistakes(error, attributes)
         ]
 
 
-def _with_line(document: Document, mistake: Mistake) -> _Wrong:
-    at = ("attributes", *mistake.at)
-    return document.key_line(at) if mistake.at_key else document.value_line(at), at, mistake.message
+def _place(document: Document, mistake: Mistake) -> Place:
+    at: At = ("attributes", *mistake.at)
+    short = (*CONTRACT, "columns")
+    if at[: len(short)] == short and isinstance(
+        document.data["attributes"]["ingest"]["contract"], list
+    ):
+        # A list of columns is short for a mapping with that key alone.
+        at = (*CONTRACT, *at[len(short) :])
+    return document.place(at, mistake.at_key)
 
 
 def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
-    """A mistake in the attributes of `folder/defs.yaml` as a problem."""
-    line, at, message = _with_line(document, mistake)
-    return Problem(folder.resolve() / FILE, line, dotted(at), message)
+    """A mistake in the attributes of `folder/defs.yaml`, or in a file that it names."""
+    return _problem(folder.resolve(), _place(document, mistake), mistake.message)
 
 
-def _envelope(document: Document) -> Iterator[_Wrong]:
+def _problem(folder: Path, place: Place, message: str) -> Problem:
+    return Problem(place.file or folder / FILE, place.line, dotted(place.at), message)
+
+
+def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
     data: dict[str, Any] = document.data
     for key in data:
         if key not in ("type", "attributes"):

@@ -4,8 +4,9 @@ Scalars are read as YAML 1.2 does: `on`, `yes` and dates are text, `1e-3` is a n
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -45,6 +46,15 @@ class Document:
     values: dict[At, int] = field(default_factory=dict)
     repeated: list[tuple[At, int, int]] = field(default_factory=list)
     """Keys that occur again: (the way, the first line, the later line)."""
+    elsewhere: dict[At, "Elsewhere"] = field(default_factory=dict)
+    """What stands in another file, by the place that names the file."""
+
+    def place(self, at: At, at_key: bool) -> "Place":
+        """Where a value, or its key, is written."""
+        for root, other in self.elsewhere.items():
+            if at[: len(root)] == root:
+                return other.place(at[len(root) :], at_key)
+        return Place(None, self.key_line(at) if at_key else self.value_line(at), at)
 
     def key_line(self, at: At) -> int:
         """The line of the key or list item; of what encloses it where it has none itself."""
@@ -55,6 +65,29 @@ class Document:
     def value_line(self, at: At) -> int:
         """The line where the value begins; of what encloses it where it has none itself."""
         return self.values.get(at) or self.key_line(at)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line, and the way to it; of this file where `file` is None."""
+
+    file: Path | None
+    line: int
+    at: At
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another file that stands for a part of this one."""
+
+    file: Path
+    document: Document
+    way: Callable[[At], At]
+    """From a place in the part to the place in the file that it came from."""
+
+    def place(self, at: At, at_key: bool) -> Place:
+        inner = self.document.place(self.way(at), at_key)
+        return Place(self.file, inner.line, inner.at)
 
 
 def parse(content: bytes) -> Document:
