@@ -5,7 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from factory_assets.components.arrivals import sensors_of
 from factory_assets.components.calls import call_of
+from factory_assets.components.declaration import load_pipeline
 from factory_assets.components.looks import asset, looks
 from factory_assets.components.metadata import broken_checks, check_specs, describe
 from factory_assets.components.partition_assets import partitioned_asset
@@ -41,6 +43,9 @@ class ModelPipeline(dg.Component):
 
     @classmethod
     def load(cls, attributes: PipelineSpec, context: dg.ComponentLoadContext) -> "ModelPipeline":  # type: ignore[override]
+        if attributes.ingest.contract.file:
+            # Dagster knows the declaration alone, not the contract's file that it names.
+            attributes = load_pipeline(context.path).spec
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -70,6 +75,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
         assets=[*whole, *made],
         jobs=[job],
         schedules=[schedule_for(pipeline.name, **dict(schedule))] if schedule else [],
+        sensors=sensors_of(pipeline),
     )
 
 

@@ -13,7 +13,7 @@ from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
 from factory_assets.spec.partition_places import require_places
 from factory_assets.spec.partitions import Partitions, TimePartitions
-from factory_assets.spec.source import Ingest
+from factory_assets.spec.source import FileSource, Ingest
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Train
@@ -55,6 +55,15 @@ class Schedule(Spec):
     """Whether the schedule runs from the start; otherwise it waits to be switched on in the UI."""
 
 
+class Arrivals(Spec):
+    """A sensor that runs what files need as they arrive or change."""
+
+    settle: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """Seconds for which a file must have kept still before it is taken for whole."""
+    enabled: bool = False
+    """Whether the sensor looks from the start; otherwise it waits to be switched on in the UI."""
+
+
 class PipelineSpec(Spec):
     """Everything one model pipeline is, in the order in which it happens."""
 
@@ -81,6 +90,8 @@ class PipelineSpec(Spec):
     """How exactly the served model must agree with the trained one."""
     schedule: Schedule | None = None
     """When the pipeline runs by itself; never where left out."""
+    arrivals: Arrivals | None = None
+    """Whether arriving files make it run; not where left out."""
 
     @property
     def training(self) -> Train:
@@ -95,6 +106,15 @@ class PipelineSpec(Spec):
             for part in ("split", "evaluate", "deploy"):
                 if part in self.model_fields_set:
                     raise ValueError(f"{part} needs `train`; without it the pipeline ends at clean")
+        return self
+
+    @model_validator(mode="after")
+    def _files_can_arrive(self) -> Self:
+        if self.arrivals and not any(
+            isinstance(source, FileSource) or getattr(source, "reads", None)
+            for source in self.ingest.every_source
+        ):
+            raise ValueError("arrivals needs a source in files, or a function with `reads`")
         return self
 
     @model_validator(mode="after")
