@@ -20,7 +20,7 @@ _OURS = ("factory_assets.stages", "factory_resources")
 # What these hold is covered otherwise, or cannot change a result.
 _APART = frozenset(
     f"factory_resources.{name}"
-    for name in ("errors", "home", "offline", "records", "instance", "meter")
+    for name in ("errors", "home", "offline", "records", "instance", "meter", "digests", "secrets")
 )
 _LIBRARIES = {
     "ingest": ("duckdb", "pyarrow"),
