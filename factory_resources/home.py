@@ -3,16 +3,20 @@
 Paths and atomic writes, nothing that knows what is in them.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from factory_resources.errors import StorageError
+from factory_resources.processes import process_start
 
+WORKING = ".working"
+"""The file in the scratch folder that everybody who works has locked."""
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -72,9 +76,12 @@ class Home:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder on the home's own file system, gone afterwards whatever happens."""
+        """A private folder on the home's own file system, gone afterwards whatever happens.
+
+        But for a kill: its name tells whose it was.
+        """
         self.require_writable()
-        folder = Path(tempfile.mkdtemp(dir=self.tmp))
+        folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(os.getpid()), dir=self.tmp))
         try:
             yield folder
         finally:
@@ -91,6 +98,37 @@ class Home:
         with FileLock(folder / name):
             yield
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Nobody is alone in the home while this block runs; any number may work at once."""
+        with self._held(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody begins to work while this block runs.
+
+        Raises:
+            StorageError: somebody is working now.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._held(fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise StorageError(
+                    "a run is working here", where=str(self.path), remedy="wait until it has ended"
+                ) from error
+            yield
+
+    @contextmanager
+    def _held(self, operation: int) -> Iterator[None]:
+        with storage_errors(self.tmp):
+            self.tmp.mkdir(parents=True, exist_ok=True)
+            file = (self.tmp / WORKING).open("ab")
+        with file:
+            fcntl.flock(file, operation)
+            yield
+
     def write_atomic(self, path: Path, content: bytes) -> None:
         """Readers see the old content or the new, also after a power cut."""
         with storage_errors(path):
@@ -105,6 +143,11 @@ class Home:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
+
+
+def scratch_prefix(pid: int) -> str:
+    """How the names of a process's scratch folders begin; of no other process's, ever after."""
+    return f"{pid}.{process_start(pid)}-"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_resources.home import storage_errors
+from factory_resources.processes import process_identity
 
 if TYPE_CHECKING:
     from factory_resources.registry import Registry
@@ -131,17 +132,6 @@ def end_dead_runs(client: Any, experiment_id: str) -> None:
         owner = run.data.tags.get(_PROCESS_TAG)
         if owner and owner != process_identity(int(owner.split()[0])):
             client.set_terminated(run.info.run_id, "FAILED")
-
-
-def process_identity(pid: int) -> str:
-    """Process, its start in clock ticks and the boot: a number used again is another process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        return f"{pid} gone"
-    # The name in brackets may hold blanks; the start is the 20th field after it.
-    return f"{pid} {stat.rpartition(')')[2].split()[19]} {boot}"
 
 
 def _ensure_model(client: Any, name: str) -> None:

@@ -97,8 +97,9 @@ def run_stage(call: Call) -> Outcome:
         call.stage,
         digest({"": _key(call)})[:16] if call.partition else "",
     ]
+    name = ".".join(filter(None, names))
     # A second run of the same pipeline waits, and then finds what the first has computed.
-    with call.home.lock(".".join(filter(None, names))), asked(call) as known:
+    with call.home.working(), call.home.lock(name), asked(call) as known:
         records = Records(call.home)
         if call.reuse and known.record:
             value = VALUES[call.stage].model_validate(known.record.value)

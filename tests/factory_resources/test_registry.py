@@ -10,8 +10,9 @@ import pytest
 
 from factory_resources.errors import ModelError
 from factory_resources.home import PROJECT, Home
+from factory_resources.processes import process_identity
 from factory_resources.registry import Registry
-from factory_resources.registry_run import Signature, process_identity
+from factory_resources.registry_run import Signature
 
 SIGNATURE = Signature({"a": "float", "b": "string"}, "prediction", None)
 
