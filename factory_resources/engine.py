@@ -11,7 +11,7 @@ from factory_resources.errors import ExpressionError, FactoryError, StorageError
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "1.5GB"
+MEMORY = "1.8GB"
 """The engine's limit where FACTORY_MEMORY sets none."""
 
 

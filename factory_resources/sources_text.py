@@ -179,7 +179,9 @@ def text_to_parquet(
             "hive_partitioning=false)"
         )
     with text_errors(name, rules.encoding):
-        connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
+        # Read once and thrown away: to look for repeated cells costs more than it saves.
+        options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
+        connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
 
 
 def _blank_separated(path: Path, rules: TextRules) -> str:

@@ -14,6 +14,7 @@ from factory_assets.stages.contract import (
     INFERRED,
     could_be,
     native_type,
+    plainly,
     present,
     typed,
 )
@@ -259,20 +260,26 @@ def _source_query(
     columns: Sequence[Column],
     types: Sequence[ColumnType],
 ) -> str:
-    texts, values, cells = [], [], []
+    plain, texts, values, cells = [], [], [], []
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
         name, kind = raw.columns[column.source_name]
-        cell = identifier(name)
-        texts.append(f"{present(cell, kind, _tokens(ingest, column))} AS p{i}")
-        texts.append(f"CAST({cell} AS VARCHAR) AS x{i}")
-        values.append(f"{typed(f'p{i}', kind, wanted)} AS v{i}")
+        tokens = _tokens(ingest, column)
+        text, value = present(f"r{i}", kind, tokens), typed(f"p{i}", kind, wanted)
+        plain.append(f"{identifier(name)} AS r{i}")
+        if kind == "VARCHAR":
+            # Only the cells that are not plain are looked at closely.
+            plain.append(f"{plainly(identifier(name), wanted, tokens)} AS t{i}")
+            text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
+        texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
+        values.append(f"{value} AS v{i}")
         cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
     for k, place in enumerate(raw.partners.values()):
-        texts.append(f"{identifier(place)} AS q{k}")
+        plain.append(f"{identifier(place)} AS q{k}")
         cells.append(f"q{k}")
     labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
     identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{start - 1} + _row AS _order"]
-    inner = f"SELECT {', '.join(texts)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
+    outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
+    inner = f"SELECT *, {', '.join(texts)} FROM ({outer})"
     middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
     return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"
 

@@ -142,6 +142,39 @@ def _text(value: str, kind: str) -> str:
     return value if kind == "VARCHAR" else f"CAST({value} AS VARCHAR)"
 
 
+def plainly(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
+    """SQL of the value where a text cell plainly is one, as most are; null elsewhere.
+
+    Never another value than `typed` of `present`, which tell any cell, at ten times the cost.
+    """
+    tokens = sorted({token.strip() for token in missing} - {""})
+    numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
+    listed = f" AND {cell} NOT IN ({', '.join(map(literal, tokens))})" if tokens else ""
+    value = f"TRY_CAST({cell} AS {SQL_TYPES[wanted]})"
+    other = f" AND CAST({value} AS DOUBLE) NOT IN ({numbers})" if numbers else ""
+    years = f"{value} BETWEEN '1000-01-01' AND '9999-12-31'"
+    match wanted:
+        case "int64":
+            test = f"CAST({value} AS VARCHAR) = {cell}{other}"
+        case "float64":
+            short = f"strlen({cell}) <= 15 AND NOT contains({cell}, '_')"
+            test = f"isfinite({value}) AND {short}{other}"
+        case "date":
+            test = f"CAST({value} AS VARCHAR) = {cell} AND {years}{listed}"
+        case "timestamp":
+            test = (
+                f"strlen({cell}) = 19 AND substr({cell}, 17, 1) = ':' AND {cell} < ':' "
+                f"AND {years}{listed}"
+            )
+        case "string" if not numbers:
+            value, test = cell, f"{cell} >= '!' AND {cell}[-1] > ' '{listed}"
+        case "bool" if not numbers:
+            test = f"{cell} IN ('true', 'false', '0', '1'){listed}"
+        case _:
+            return f"CAST(NULL AS {SQL_TYPES[wanted]})"
+    return f"CASE WHEN {test} THEN {value} END"
+
+
 INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timestamp")
 """The types that text is tried for, in this order; what is none of them stays text."""
 
