@@ -57,16 +57,23 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     "--partition", "partitions", multiple=True, help="Only this one, by key; may be repeated."
 )
 @click.option("--no-reuse", is_flag=True, help="Compute every stage, also where nothing changed.")
+@click.option("--explain", is_flag=True, help="Only say what would run, and why.")
 def run_command(
-    pipelines: tuple[str, ...], stages: str, partitions: tuple[str, ...], no_reuse: bool
+    pipelines: tuple[str, ...],
+    stages: str,
+    partitions: tuple[str, ...],
+    no_reuse: bool,
+    explain: bool,
 ) -> None:
     """Materialise PIPELINES (all of them where none is named) in this process."""
     # Looking for cycles among modules being imported takes .4 s of the 2 s in which nothing is
     # found changed; `run_stage` switches it on again where something is computed.
     gc.disable()
-    from factory_assets.commands.run import run
-
-    run(
+    if explain:
+        from factory_assets.commands.plan import plan as do
+    else:
+        from factory_assets.commands.run import run as do
+    do(
         pipelines,
         stages=[s for s in stages.split(",") if s],
         partitions=partitions,
@@ -179,6 +186,28 @@ def contract_command(pipeline: str, out: Path | None) -> None:
         click.echo(contract_text(pipeline, Home.from_env()), nl=False)
     else:
         write_contract(pipeline, out, Home.from_env())
+
+
+@command("gc")
+@click.option("--apply", is_flag=True, help="Remove it; otherwise it is only shown.")
+@click.option("--older-than", help="Keep what is younger, such as 30d (the default) or 12h.")
+@click.option("--list", "every", is_flag=True, help="Name every file.")
+def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
+    """Show what no model version, latest result or retention time needs, and remove it.
+
+    Never a source file. FACTORY_KEEP sets the default of --older-than.
+    """
+    from factory_assets.commands.gc import collect, listing, total
+
+    found = collect(older_than, apply)
+    for line in listing(found, every=every):
+        click.echo(line)
+    if not found:
+        click.echo("nothing to remove")
+    elif apply:
+        click.echo(f"removed {total(found)}")
+    else:
+        click.echo(f"{total(found)}; nothing is removed without --apply")
 
 
 @command("schema")

@@ -61,7 +61,7 @@ def run(
     Raises:
         FactoryError: the first that stopped a pipeline, after the others have run.
     """
-    asked = [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
+    asked = ask(names, stages, partitions, reuse)
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
@@ -76,6 +76,17 @@ def run(
         for error in errors[1:]:
             console.print(str(error), style="red", markup=False)
         raise errors[0]
+
+
+def ask(
+    names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
+) -> list[Asked]:
+    """What `run` is to do; raises where that makes no sense.
+
+    Raises:
+        DeclarationError: an unknown pipeline or stage, or partitions of one that has none.
+    """
+    return [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
 
 
 def _asked(

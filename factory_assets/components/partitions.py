@@ -1,9 +1,16 @@
 """A declaration's partitions as Dagster's, key for key."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from factory_assets.spec import Pipeline
-from factory_assets.spec.partitions import Dimension, ListedPartitions, TimePartitions
+from factory_assets.spec.partitions import (
+    Dimension,
+    DynamicPartitions,
+    ListedPartitions,
+    TimePartitions,
+)
 from factory_assets.spec.periods import CRON, FORMATS, floor
 from factory_assets.stages.values import UPSTREAM, Stage
 
@@ -38,6 +45,15 @@ def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:
 def dynamic_name(pipeline: str, dimension: str) -> str:
     """Under which Dagster keeps the keys of a dynamic dimension."""
     return f"{pipeline}_{dimension}"
+
+
+def known_keys(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, Sequence[str]]:
+    """The keys of dynamic dimensions that Dagster has been told of."""
+    return {
+        name: instance.get_dynamic_partitions(dynamic_name(pipeline.name, name))
+        for name, dimension in pipeline.spec.partitions.items()
+        if isinstance(dimension, DynamicPartitions)
+    }
 
 
 def _dimension(pipeline: str, name: str, declared: Dimension) -> dg.PartitionsDefinition[str]:

@@ -11,12 +11,11 @@ import dagster as dg
 from factory_assets.components.calls import call_of
 from factory_assets.components.looks import asset, looks_of
 from factory_assets.components.partition_assets import failed, together
-from factory_assets.components.partitions import PARTITIONS, dynamic_name
+from factory_assets.components.partitions import PARTITIONS, dynamic_name, known_keys
 from factory_assets.components.progress import Counted, Progress
 from factory_assets.components.told import materialization, totals
 from factory_assets.components.upstream import upstream_keys
 from factory_assets.spec import Pipeline
-from factory_assets.spec.partitions import DynamicPartitions
 from factory_assets.stages.latest import PARTITIONED
 from factory_assets.stages.listing import patterns_of
 from factory_assets.stages.refresh import Refreshed, Wanted, refresh, wanted
@@ -50,7 +49,9 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
         try:
-            asked = wanted(pipeline, datetime.now(UTC), _known(pipeline, context), config.keys)
+            asked = wanted(
+                pipeline, datetime.now(UTC), known_keys(pipeline, context.instance), config.keys
+            )
             _require_some(pipeline, asked, home)
         except FactoryError as error:
             raise failed(call, {"": error}, progress) from error
@@ -72,15 +73,6 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         kinds={"duckdb", "deltalake"},
         **looks_of(pipeline, "Every partition that has data, ingested and cleaned where needed."),
     )
-
-
-def _known(pipeline: Pipeline, context: dg.AssetExecutionContext) -> dict[str, Sequence[str]]:
-    """The keys of dynamic dimensions that Dagster has been told of."""
-    return {
-        name: context.instance.get_dynamic_partitions(dynamic_name(pipeline.name, name))
-        for name, dimension in pipeline.spec.partitions.items()
-        if isinstance(dimension, DynamicPartitions)
-    }
 
 
 def _require_some(pipeline: Pipeline, asked: Wanted, home: Home) -> None:

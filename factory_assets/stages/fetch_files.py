@@ -34,6 +34,7 @@ def found_file(source: FileSource, there: Digested) -> Found:
         lambda own: read_as(source, there.file, there.sha256, own),
         there.bytes,
         require_unchanged=there.require_unchanged,
+        name=there.file.name,
     )
 
 

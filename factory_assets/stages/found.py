@@ -24,6 +24,8 @@ class Found:
     """The join whose table it is; None for a source of rows."""
     require_unchanged: Callable[[], None] = lambda: None
     """To be called when all has been read: raises where it is another by now."""
+    name: str = ""
+    """Of a file, as declared."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from factory_assets.stages.binding import bind
 from factory_assets.stages.keys import Parts as KeyParts
 from factory_assets.stages.keys import code_version, digest, key_parts
 from factory_assets.stages.latest import PARTITIONED, there, value_of
+from factory_assets.stages.sensitive import discreet, require_kept_out
 from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import (
     STAGES,
@@ -38,6 +39,7 @@ from factory_resources.records import Record, Records
 from factory_resources.snapshot import Snapshot, exists
 
 if TYPE_CHECKING:
+    from factory_assets.stages.found import Found
     from factory_resources.registry import Registry
 
 Inputs = Mapping[Stage, Value]
@@ -79,6 +81,8 @@ class Asked:
     compute: Callable[[], Value]
     inputs: Mapping[str, tuple[str, ...]]
     """Stage to the keys of the records that go in."""
+    found: "tuple[Found, ...]" = ()
+    """Of ingest, its sources."""
 
 
 def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
@@ -98,8 +102,9 @@ def run_stage(call: Call) -> Outcome:
         digest({"": _key(call)})[:16] if call.partition else "",
     ]
     name = ".".join(filter(None, names))
+    require_kept_out(call.pipeline)
     # A second run of the same pipeline waits, and then finds what the first has computed.
-    with call.home.working(), call.home.lock(name), asked(call) as known:
+    with discreet(call.pipeline), call.home.working(), call.home.lock(name), asked(call) as known:
         records = Records(call.home)
         if call.reuse and known.record:
             value = VALUES[call.stage].model_validate(known.record.value)
@@ -181,7 +186,7 @@ def asked(call: Call) -> Iterator[Asked]:
 
             return ingest_found(call.pipeline, found, call.home, scratch, _key(call))
 
-        yield Asked(parts, _reusable(call, parts), compute, keys)
+        yield Asked(parts, _reusable(call, parts), compute, keys, found)
 
 
 def _key(call: Call) -> str | None:

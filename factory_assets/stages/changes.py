@@ -1,0 +1,118 @@
+"""What is different between what made a record and what would make it now, in a person's words."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from factory_assets.stages.found import Found
+from factory_assets.stages.keys import Parts
+from factory_assets.stages.values import Ingested, Stage
+from factory_resources.records import Record
+
+Path = tuple[str, ...]
+"""Keys from the stage down."""
+_NAMED: Mapping[Path, str] = {
+    ("clean", "where"): "rule",
+    ("clean", "derive"): "derived column",
+    ("ingest", "joins"): "join",
+    ("ingest", "sources"): "source",
+    ("ingest", "contract", "columns"): "contract of column",
+}
+"""Where a declaration names things of its user's: what such a thing is called."""
+_SHORT = 40
+
+
+def changes(stage: Stage, record: Record, parts: Parts, found: Sequence[Found]) -> list[str]:
+    """The differences, each in a few words; none where the record was made of exactly this.
+
+    Args:
+        parts: what the stage would be computed from now.
+        found: of ingest, its sources as they are now.
+    """
+    before = record.parts
+    told = [*dict.fromkeys(_declaration(stage, before.get("declaration"), parts["declaration"]))]
+    if before.get("source") != parts["source"]:
+        told.append(_sources(record, found))
+    told += _inputs(before.get("inputs") or {}, parts["inputs"])
+    if before.get("champion") != parts["champion"]:
+        told.append(f"champion {_version(before)} → {_version(parts)}")
+    if before.get("user code") != parts["user code"]:
+        told.append("your code changed")
+    if before.get("code") != parts["code"]:
+        told.append("code of the stage changed")
+    return told + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
+
+
+def _version(parts: Mapping[str, Any]) -> str:
+    champion = parts.get("champion")
+    return "none" if champion is None else f"v{champion}"
+
+
+def _inputs(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in now:
+        if before.get(name) != now[name]:
+            yield f"result of {name} changed"
+
+
+def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, "none"), now.get(name, "none")
+        if old != new:
+            yield f"library {name} {old} → {new}"
+
+
+def _sources(record: Record, found: Sequence[Found]) -> str:
+    old = Counter(source.sha256 for source in Ingested.model_validate(record.value).sources)
+    now = Counter(one.version for one in found)
+    count, fresh, gone = len(found), (now - old).total(), (old - now).total()
+    names = [one.name for one in found if one.name and one.version not in old]
+    shown = f" ({', '.join(names[:3])}{', …' * (len(names) > 3)})" if names else ""
+    if count == 1 and old.total() == 1:
+        return f"the source changed{shown}"
+    if fresh and gone:
+        return f"{fresh} of {count} sources changed{shown}"
+    if fresh:
+        return f"{fresh} new source{'s' * (fresh > 1)}{shown}"
+    if gone:
+        return f"{gone} of {old.total()} sources are gone"
+    return "the sources have another order or other labels"
+
+
+def _declaration(stage: Stage, before: Any, now: Any) -> Iterator[str]:
+    for path, old, new in _differences((stage,), before, now):
+        named = next((at for at in _NAMED if path[: len(at)] == at and path != at), None)
+        if named:
+            whole = len(path) == len(named) + 1
+            yield f"{_NAMED[named]} {path[len(named)]} {_how(old, new) if whole else 'changed'}"
+        elif all(isinstance(value, int | float | str | None) for value in (old, new)):
+            yield f"{'.'.join(path)} {_shown(old)} → {_shown(new)}"
+        else:
+            yield f"{'.'.join(path)} changed"
+
+
+def _how(old: Any, new: Any) -> str:
+    if old is None:
+        return "is new"
+    return "is gone" if new is None else "changed"
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
+def _differences(
+    at: tuple[str, ...], old: Any, new: Any
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """(path, old, new) of the innermost differences; lists of named things are told by name."""
+    old, new = _by_name(old), _by_name(new)
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            yield from _differences((*at, str(key)), old.get(key), new.get(key))
+    elif old != new:
+        yield at, old, new
+
+
+def _by_name(value: Any) -> Any:
+    named = isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value)
+    return {part["name"]: part for part in value} if named else value
