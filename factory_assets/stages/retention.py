@@ -1,0 +1,165 @@
+"""Which records are needed, and with them what they tell of; everything else is waste.
+
+Needed are: what made a model version that is in MLflow and what was said of it, the latest result
+of every stage and partition, what was computed or used within a time, and all that those rest on,
+in other pipelines too.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from factory_assets.stages.history import History, Identity, identity
+from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.home import Home
+from factory_resources.records import Record, Records
+from factory_resources.retention import Waste, left_behind, unneeded_files, waste
+from factory_resources.snapshot import Snapshot
+
+DEFAULT = "30d"
+_UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
+
+
+def seconds_of(text: str) -> int:
+    """A length of time such as `30d`, in seconds.
+
+    Raises:
+        UnknownNameError: anything else.
+    """
+    match = _LENGTH.fullmatch(text)
+    if not match:
+        raise UnknownNameError(
+            f"{text!r} is no length of time", remedy="write a number and min, h, d or w, as in 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def find_waste(
+    home: Home, models: Mapping[str, Iterable[int]], seconds: int, now: float | None = None
+) -> list[Waste]:
+    """What can go, in the order in which it must: what tells of a file before the file itself.
+
+    Args:
+        models: every model that is registered, and its versions.
+        seconds: how long what nothing else needs is kept.
+        now: seconds since 1970.
+
+    Raises:
+        StorageError: a record is damaged, or the registry knows none of the models.
+    """
+    since = (time.time() if now is None else now) - seconds
+    history = History.of(home)
+    versions = {(model, version) for model, all_of in models.items() for version in all_of}
+    if not versions and any(record.stage == "train" for record in history.records):
+        raise StorageError(
+            "MLflow knows no model version, yet there are records of trained models",
+            where=str(home.path),
+            remedy="set FACTORY_DATABASE_URL as it was when they were trained",
+        )
+    needed = needed_records(history, versions, since)
+    kept = [record for record in history.records if identity(record) in needed]
+    return [
+        *_records(home, history, needed),
+        *_runs(home, since),
+        *_pictures(home, kept, versions),
+        *_caches(home, since),
+        *unneeded_files(home, set(_files(home, kept))),
+        *left_behind(home),
+    ]
+
+
+def needed_records(history: History, versions: set[tuple[str, int]], since: float) -> set[Identity]:
+    """The records that something needs, and all that those rest on."""
+    needed: set[Identity] = set()
+
+    def visit(record: Record) -> None:
+        if identity(record) not in needed:
+            needed.add(identity(record))
+            for before in history.inputs(record):
+                visit(before)
+
+    for record in _roots(history, versions, since):
+        visit(record)
+    return needed
+
+
+def _roots(history: History, versions: set[tuple[str, int]], since: float) -> Iterator[Record]:
+    folder = history.home.records
+    for pipeline in history.pipelines:
+        for stage in {record.stage for record in history.records if record.pipeline == pipeline}:
+            yield from history.latest(pipeline, stage)
+            whole = Records(history.home).latest(pipeline, stage)
+            yield from [whole] if whole else []
+        for run in sorted((folder / pipeline / "runs").glob("*")):
+            if _changed(run) >= since:
+                yield from Records(history.home).used(pipeline, run.name)
+    for record in history.records:
+        told = record.value.get("candidate", record.value)
+        of_model = (told.get("model"), told.get("version")) in versions
+        if of_model or _changed(_path(history.home, record)) >= since:
+            yield record
+
+
+def _records(home: Home, history: History, needed: set[Identity]) -> Iterator[Waste]:
+    for record in history.records:
+        if identity(record) not in needed:
+            why = "no model version, latest or young result rests on it"
+            yield waste(_path(home, record), "record", why)
+
+
+def _runs(home: Home, since: float) -> Iterator[Waste]:
+    for run in sorted(home.records.glob("*/runs/*")):
+        if _changed(run) < since:
+            yield waste(run, "run", "older than what is kept")
+
+
+def _pictures(
+    home: Home, kept: Iterable[Record], versions: set[tuple[str, int]]
+) -> Iterator[Waste]:
+    named = {p for record in kept for p in record.value.get("pictures", {}).values()}
+    for folder in sorted(home.pictures.glob("*/*")):
+        if not folder.is_dir() or not folder.name.isdecimal():
+            continue
+        if (folder.parent.name, int(folder.name)) not in versions:
+            yield waste(folder, "picture", "its model version is not in MLflow")
+            continue
+        for path in sorted(folder.glob("*-*.png")):
+            if str(path.relative_to(home.pictures)) not in named:
+                yield waste(path, "picture", "no verdict has it")
+
+
+def _caches(home: Home, since: float) -> Iterator[Waste]:
+    """Previews and profiles: made again where they are asked for."""
+    for folder in (home.pictures / "previews", home.path / "profiles"):
+        for path in sorted(folder.glob("[!.]*")):
+            if _changed(path) < since:
+                yield waste(path, "cache", "older than what is kept; made again when needed")
+
+
+def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
+    for record in records:
+        for snapshot in _snapshots(record.value):
+            yield from snapshot.paths(home)
+
+
+def _snapshots(value: Any) -> Iterator[Snapshot]:
+    """Every snapshot that a value tells of, in its blocks too."""
+    if isinstance(value, dict):
+        if {"table", "files", "columns"} == value.keys():
+            yield Snapshot.model_validate(value)
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _snapshots(part)
+
+
+def _path(home: Home, record: Record) -> Path:
+    return home.records / record.pipeline / record.stage / f"{record.key}.json"
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime

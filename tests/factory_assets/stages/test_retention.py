@@ -1,0 +1,245 @@
+"""What something needs stays, traces and is reused; the rest goes, and a second time finds none."""
+
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.stages.retention import find_waste, seconds_of
+from factory_assets.stages.runner import Call, run_stage, stages_of
+from factory_assets.stages.trace import trace
+from factory_assets.stages.values import Stage
+from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from factory_resources.registry import Registry
+from factory_resources.retention import Waste, remove
+from tests.pipelines import APPLES, declare, write_apples
+
+MONTH = 30 * 86_400
+PLAIN: dict[str, Any] = {
+    "ingest": {"source": {"files": "data.csv"}},
+    "clean": {"where": {"positive": "size > 0"}},
+}
+
+
+def _run(root: Path, name: str, attributes: dict[str, Any], run: str) -> list[Stage]:
+    """Run all stages; those that were computed."""
+    pipeline = declare(root / name, {"purpose": name, **attributes})
+    home = Home(root / "home")
+    outcomes = {s: run_stage(Call(pipeline, s, home, run)) for s in stages_of(pipeline)}
+    return [stage for stage, outcome in outcomes.items() if not outcome.reused]
+
+
+def _write(root: Path, name: str, number: int) -> None:
+    (root / name).mkdir(exist_ok=True)
+    rows = "".join(f"{i - 1},{'red' if i % 2 else 'green'}\n" for i in range(number + 3))
+    (root / name / "data.csv").write_text(f"size,colour\n{rows}")
+
+
+def _waste(root: Path, *, days: float = 31, keep: int = MONTH) -> list[Waste]:
+    """As it will be found after some days."""
+    home = Home(root / "home")
+    found = find_waste(home, Registry(home).versions(), keep, time.time() + days * 86_400)
+    return [item for item in found if item.kind != "lock"]
+
+
+def _collect(root: Path, **more: float) -> list[Waste]:
+    found = _waste(root, **more)  # type: ignore[arg-type]
+    remove(found)
+    assert _waste(root, **more) == []  # type: ignore[arg-type]
+    return found
+
+
+def _traces(root: Path, *names: str) -> None:
+    folders = {f.name: f for f in root.iterdir() if f.is_dir()}
+    for name in names:
+        assert trace(name, Home(root / "home"), folders=folders).problems == ()
+
+
+def _parquet(root: Path) -> set[Path]:
+    return set((root / "home" / "tables").rglob("*.parquet"))
+
+
+def _version(root: Path, name: str) -> str:
+    return trace(name, Home(root / "home"), folders={}).name
+
+
+def test_older_versions_go_and_the_latest_stays(tmp_path: Path) -> None:
+    versions = []
+    for number in range(3):
+        _write(tmp_path, "fruit", number)
+        _run(tmp_path, "fruit", PLAIN, f"run {number}")
+        versions.append(_version(tmp_path, "fruit/clean"))
+    source = (tmp_path / "fruit" / "data.csv").read_bytes()
+    assert _waste(tmp_path, days=29) == []
+    found = _collect(tmp_path)
+    kinds = {kind: sum(item.kind == kind for item in found) for kind in ("record", "run")}
+    assert kinds == {"record": 4, "run": 3}
+    # Three tables, each with its current file.
+    assert len(_parquet(tmp_path)) == 3
+    assert sum(item.bytes for item in found if item.kind == "table file") > 0
+    _traces(tmp_path, "fruit/clean", versions[2])
+    assert _run(tmp_path, "fruit", PLAIN, "again") == []
+    assert (tmp_path / "fruit" / "data.csv").read_bytes() == source
+    with pytest.raises(UnknownNameError, match="of fruit/clean was removed by `factory gc`"):
+        trace(versions[0], Home(tmp_path / "home"), folders={})
+    # What is gone is made again where it is needed again.
+    _write(tmp_path, "fruit", 0)
+    assert _run(tmp_path, "fruit", PLAIN, "back") == ["ingest", "clean"]
+    _traces(tmp_path, "fruit/clean", versions[0])
+
+
+def test_the_table_reads_as_its_current_version(tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    for number in range(3):
+        _write(tmp_path, "fruit", number)
+        _run(tmp_path, "fruit", PLAIN, f"run {number}")
+    _collect(tmp_path)
+    table = DeltaTable(str(tmp_path / "home" / "tables" / "fruit" / "clean"))
+    assert table.to_pyarrow_table()["size"].to_pylist() == [1, 2, 3]
+    assert table.version() == 2
+
+
+def test_what_was_used_lately_stays(tmp_path: Path) -> None:
+    _write(tmp_path, "fruit", 0)
+    _run(tmp_path, "fruit", PLAIN, "first")
+    first = _version(tmp_path, "fruit/clean")
+    _write(tmp_path, "fruit", 1)
+    _run(tmp_path, "fruit", PLAIN, "second")
+    old = time.time() - 40 * 86_400
+    for path in (tmp_path / "home" / "records").rglob("*"):
+        os.utime(path, (old, old))
+    # A run of today has reused the oldest result, and another computed a newer one since.
+    _write(tmp_path, "fruit", 0)
+    assert _run(tmp_path, "fruit", PLAIN, "today") == []
+    _write(tmp_path, "fruit", 2)
+    _run(tmp_path, "fruit", PLAIN, "later")
+    found = _collect(tmp_path, days=0)
+    assert sum(item.kind == "record" for item in found) == 2
+    _traces(tmp_path, first, "fruit/clean")
+
+
+def test_what_another_pipeline_rests_on_stays(tmp_path: Path) -> None:
+    _write(tmp_path, "orchard", 0)
+    _run(tmp_path, "orchard", PLAIN, "first")
+    _run(tmp_path, "juice", {"ingest": {"source": {"pipeline": "orchard"}}}, "juice")
+    first = _version(tmp_path, "orchard/clean")
+    for number in (1, 2):
+        _write(tmp_path, "orchard", number)
+        _run(tmp_path, "orchard", PLAIN, f"run {number}")
+    found = _collect(tmp_path)
+    assert sum(item.kind == "record" for item in found) == 2
+    _traces(tmp_path, first, "juice/clean", "orchard/clean")
+    row = trace("juice/clean", Home(tmp_path / "home"), row="1", folders={}).row
+    assert row
+    assert row.record == 3
+
+
+def test_partitions_keep_their_latest_each(tmp_path: Path) -> None:
+    from factory_assets.spec import partition_of
+
+    declared: dict[str, Any] = {
+        "purpose": "days",
+        "partitions": {"site": {"values": ["a", "b"]}},
+        "ingest": {
+            "source": {"files": "{site}.csv"},
+            "contract": [{"name": "size", "type": "int64"}],
+        },
+    }
+    pipeline = declare(tmp_path / "days", declared)
+    for number in range(2):
+        for site in ("a", "b"):
+            (pipeline.folder / f"{site}.csv").write_text(f"size\n{number}\n{ord(site)}\n")
+            key = partition_of(pipeline.spec.partitions, site)
+            for stage in ("ingest", "clean"):
+                run_stage(Call(pipeline, stage, Home(tmp_path / "home"), f"{number}", key))
+    found = _collect(tmp_path)
+    assert sum(item.kind == "record" for item in found) == 4
+    assert len(trace("days/clean", Home(tmp_path / "home"), folders={}).steps) == 4
+    _traces(tmp_path, "days/clean")
+
+
+def test_interrupted_anywhere_it_goes_on(tmp_path: Path) -> None:
+    for number in range(3):
+        _write(tmp_path, "fruit", number)
+        _run(tmp_path, "fruit", PLAIN, f"run {number}")
+    chance = random.Random(7)
+    total = len(_waste(tmp_path))
+    for stop in sorted(chance.sample(range(1, total), 5)):
+        root = shutil.copytree(tmp_path, tmp_path.with_name(f"stopped_{stop}"))
+        found = _waste(root)
+        remove(found[:stop])
+        _traces(root, "fruit/clean")
+        assert _run(root, "fruit", PLAIN, "amid") == []
+        _collect(root)
+        _traces(root, "fruit/clean")
+        # What is removed already is no error.
+        remove(found)
+
+
+def test_what_kills_left_behind_goes(tmp_path: Path) -> None:
+    _write(tmp_path, "fruit", 0)
+    _run(tmp_path, "fruit", PLAIN, "run")
+    home = Home(tmp_path / "home")
+    assert _waste(tmp_path, days=0) == []
+    table = home.tables / "fruit" / "clean"
+    left = [
+        home.tmp / "1.99-dead" / "rows.parquet",
+        home.records / "fruit" / "clean" / ".half",
+        table / "_delta_log" / "_commit_1.json.tmp",
+        table / f"{'0' * 64}.parquet",
+        home.tables / "fruit" / "never" / f"{'1' * 64}.parquet",
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"left")
+    with home.scratch() as own:
+        (own / "rows.parquet").write_bytes(b"mine")
+        found = _collect(tmp_path, days=0)
+        assert (own / "rows.parquet").read_bytes() == b"mine"
+    assert len(found) == len(left)
+    assert [path for path in left if path.exists()] == []
+    _traces(tmp_path, "fruit/clean")
+
+
+@pytest.mark.slow
+def test_model_versions_keep_what_made_them(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    prepare(home)
+    (tmp_path / "apples").mkdir()
+    for rows in (200, 220):
+        write_apples(tmp_path / "apples", rows)
+        _run(tmp_path, "apples", APPLES, f"run {rows}")
+    write_apples(tmp_path / "apples", 240)
+    pipeline = declare(tmp_path / "apples", APPLES)
+    run_stage(Call(pipeline, "ingest", home, "third"))
+    found = _collect(tmp_path)
+    assert {item.kind for item in found} <= {"run", "cache"}
+    _traces(tmp_path, "apples@1", "apples@2", "apples/ingest")
+    Registry(home).client.delete_model_version("apples", "1")
+    found = _collect(tmp_path)
+    assert {item.kind for item in found} == {"record", "table file", "picture"}
+    _traces(tmp_path, "apples@2", "apples@champion", "apples/ingest")
+    write_apples(tmp_path / "apples", 220)
+    assert _run(tmp_path, "apples", APPLES, "second again") == []
+    with pytest.raises(StorageError, match="MLflow knows no model version"):
+        find_waste(home, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30d", MONTH), ("0d", 0), ("90min", 5400), ("2w", 1_209_600)]
+)
+def test_lengths_of_time(text: str, seconds: int) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days"])
+def test_wrong_lengths_of_time(text: str) -> None:
+    with pytest.raises(UnknownNameError, match="is no length of time"):
+        seconds_of(text)
