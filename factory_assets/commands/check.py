@@ -26,10 +26,11 @@ from factory_assets.components.mistakes import Mistake, of_section
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.suggest import suggest
-from factory_assets.spec.train import OwnModule
+from factory_assets.spec.network import OwnModule
 from factory_assets.stages.metrics import metric_names
 from factory_assets.stages.reference import load_object
 from factory_assets.stages.rules import rules_of, wrong_pattern
+from factory_assets.stages.sensitive import misused
 from factory_resources.errors import ContractError, DeclarationError
 
 
@@ -82,9 +83,12 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _promised(pipeline, found or {})
     known = _known(pipeline, found or {})
     clean = pipeline.spec.clean
-    yield from wrong_expressions(clean, known)
+    wrong = list(wrong_expressions(clean, known))
+    yield from wrong
+    declared = pipeline.spec.model_dump(by_alias=True)
+    for where, what in () if wrong else misused(pipeline):
+        yield of_section((), declared, f"{where}: {what}")
     if known is not None:
-        declared = pipeline.spec.model_dump(by_alias=True)
         if not pipeline.spec.ingest.contract.columns:
             for line in pipeline.spec.ingest.contract.unknown_columns(tuple(known)):
                 yield of_section(("ingest",), declared["ingest"], line)

@@ -12,6 +12,7 @@ from factory_assets.commands.profile import FEW, ColumnProfile, Profile
 from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Task
+from factory_assets.stages.personal import suspects
 from factory_resources.errors import DataError
 
 _IDENTIFIER = re.compile(
@@ -72,7 +73,7 @@ def choose(table: Profile, target: str) -> Choices:
         exclude=exclude,
         categorical=tuple(names[c.source] for c in kept if _is_code(c, names[c.source])),
         group=groups[0] if groups else None,
-        slices=tuple(names[c.source] for c in kept if _is_slice(c))[:1],
+        slices=tuple(names[c.source] for c in kept if _is_slice(c) and not personal(c))[:1],
         metric=_METRICS[task],
         model="linear" if table.rows < SMALL else "gradient_boosting",
     )
@@ -175,6 +176,12 @@ def _is_group(column: ColumnProfile, name: str, rows: int) -> bool:
 def _is_code(column: ColumnProfile, name: str) -> bool:
     """Whole numbers that are surely names: the column is called a code, and has few of them."""
     return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
+
+
+def personal(column: ColumnProfile) -> str | None:
+    """Why it may be personal data; told by its name, or by its values where they are few."""
+    kind = "VARCHAR" if column.type == "string" else column.type
+    return suspects({column.source: kind}, {column.source: column.values}).get(column.source)
 
 
 def _is_slice(column: ColumnProfile) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from factory_assets.commands.choices import Choices
+from factory_assets.commands.choices import Choices, personal
 from factory_assets.commands.profile import SURE, ColumnProfile, Profile
 from factory_assets.components.declaration import TYPES
 from factory_assets.components.document import scalar
@@ -91,7 +91,12 @@ def _contract(table: Profile, choices: Choices) -> Iterator[str]:
             parts.append(f"missing: [{', '.join(text(token) for token in own)}]")
         if column is choices.target:
             parts.append("nullable: false")
-        entries.append((f"      - {{{', '.join(parts)}}}", _seen(column, table.rows)))
+        seen = _seen(column, table.rows)
+        if why := personal(column):
+            seen = f"{why}: personal data?"
+            if column is not choices.target:
+                parts.append("sensitive: personal")
+        entries.append((f"      - {{{', '.join(parts)}}}", seen))
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, seen in entries:
         yield f"{entry:<{width}}  # {seen}"

@@ -20,8 +20,10 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
         raise DataError(f"cannot write {out.name!r}", remedy=f"end it in {' or '.join(_FORMATS)}")
     [pipeline] = select([name])
     from factory_assets.stages.predict import predict
+    from factory_assets.stages.sensitive import discreet
 
-    scored = predict(pipeline, file, Home.from_env())
+    with discreet(pipeline):
+        scored = predict(pipeline, file, Home.from_env())
     if out is None:
         from pyarrow import csv
 

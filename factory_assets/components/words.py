@@ -10,6 +10,7 @@ from typing import Any
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call
+from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Verdict
 from factory_resources.home import Home
 from factory_resources.snapshot import Snapshot
@@ -58,7 +59,7 @@ def preview(pipeline: Pipeline, snapshot: Snapshot, home: Home) -> str:
     """The first rows, without the columns that are nobody's business."""
     if pipeline.spec.risk.tier == "high":
         return "Not shown: the pipeline's risk is high."
-    hidden = {c.name for c in pipeline.spec.ingest.contract.columns if c.sensitive}
+    hidden = set(sensitive_columns(pipeline))
     shown = [c for c in snapshot.columns if c not in hidden and c not in IDENTITY][:_COLUMNS]
     left_out = f"\n\nNot shown, being sensitive: {', '.join(sorted(hidden))}." if hidden else ""
     return _kept_preview(snapshot, home, shown) + left_out

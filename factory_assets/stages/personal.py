@@ -49,7 +49,7 @@ _PHONE = re.compile(
     r"|\(?[2-9][0-9]{2}\)?[ .-][0-9]{3}[ .-][0-9]{4}"
 )
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
-_TITLED = re.compile(r"(^|[,;] )(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Mlle|Sra|Sr|Sig)\.? [^\W\d_]")
+_TITLED = re.compile(r"(^|[,;] )(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Mlle|Sra|Sr|Sig)\.? [A-ZÀ-Þ]")
 
 
 def is_iban(text: str) -> bool:

@@ -6,7 +6,7 @@ Validation rows say when to stop and where to cut; test rows are never opened he
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.stages.artifact import MODEL_TAG, Description, TrainedModel, save_trained
 from factory_assets.stages.features import fit_features
 from factory_assets.stages.models import Rows, Setting, Shape, fit_model, kind_of, model_class
+from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.target import Target, fit_target
 from factory_assets.stages.values import Candidate, Epoch, Parts
 from factory_resources.errors import DataError
@@ -73,7 +74,7 @@ def train(
         version = run.register(
             files,
             signature_of(fitted.trained),
-            _typical_row(fitted.trained),
+            _typical_row(fitted.trained, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest},
         )
     return _candidate(pipeline, fitted, version, run.run_id, digest, training.num_rows)
@@ -160,11 +161,13 @@ def signature_of(trained: TrainedModel) -> Signature:
     return Signature({**kinds, **names}, "probabilities", trained.target.outputs)
 
 
-def _typical_row(trained: TrainedModel) -> dict[str, object]:
+def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, object]:
     """An input example that is nobody's row: medians and the most frequent names."""
     numbers = {n.name: n.median for n in trained.features.numeric}
     names = {c.name: c.vocabulary[0] if c.vocabulary else "" for c in trained.features.categorical}
-    return {**numbers, **names}
+    shown = {**numbers, **names}
+    empty = {**dict.fromkeys(numbers, 0.0), **dict.fromkeys(names, "")}
+    return {name: empty[name] if name in hidden else shown[name] for name in shown}
 
 
 def _candidate(

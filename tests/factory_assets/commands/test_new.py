@@ -62,7 +62,9 @@ def test_apples(tmp_path: Path) -> None:
     ]
     assert spec.ingest.contract.columns[1].unit == "cm"
     assert spec.ingest.missing == ("", "?", "NA")
-    assert all(column.range is None and column.values is None for column in spec.ingest.contract.columns)
+    assert all(
+        column.range is None and column.values is None for column in spec.ingest.contract.columns
+    )
     assert spec.training.exclude == ("apple_id", "Bought", "Same")
     assert spec.training.categorical == ("kind_code",)
     assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
@@ -305,3 +307,13 @@ def test_what_it_declares_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     console: Any = Console(record=True, width=120)
     run(["apples"], stages=[], reuse=True, console=console)
     assert "champion" in console.export_text()
+
+
+def test_what_looks_personal_is_declared_so_and_not_shown(tmp_path: Path) -> None:
+    rows = [f"{i},Ann{i % 3},ann{i}@example.org,{i % 7},{i % 2}" for i in range(60)]
+    (tmp_path / "people.csv").write_text("\n".join(["id,vorname,mail,age,back", *rows]) + "\n")
+    file = new("people", source=tmp_path / "people.csv", target="back", folder=tmp_path / "defs")
+    levels = {c.name: c.sensitive for c in load_pipeline(file.parent).spec.ingest.contract.columns}
+    assert [name for name, level in levels.items() if level == "personal"] == ["vorname", "mail"]
+    assert "Ann" not in file.read_text()
+    assert check_folder(file.parent) == []
