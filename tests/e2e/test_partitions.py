@@ -1,0 +1,253 @@
+"""Partitions end to end: the command, the daemon and its sensor, backfills from the UI."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from factory_resources.home import Home
+from factory_resources.records import Records
+from tests.e2e.conftest import Factory, command
+from tests.e2e.test_browser import _free_port
+
+pytestmark = pytest.mark.slow
+DECLARED: dict[str, Any] = {
+    "purpose": "Count what machines report",
+    "partitions": {
+        "day": {"every": "day", "start": "2024-01-01", "end": "2024-01-06"},
+        "machine": {"dynamic": True},
+    },
+    "ingest": {
+        "source": {"files": "arrivals/{machine}/{day}.csv"},
+        "contract": [{"name": "heat", "type": "float64"}, {"name": "fault", "type": "string"}],
+    },
+    "clean": {"where": {"sane": "heat < 1000"}},
+    "arrivals": {"settle": 1, "enabled": True},
+}
+MODEL: dict[str, Any] = {"train": {"target": "fault", "model": {"kind": "linear"}}}
+
+
+def put(folder: Path, machine: str, day: int, shift: float = 0) -> None:
+    path = folder / "arrivals" / machine / f"2024-01-{day:02}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{i + shift},{'yes' if i > 20 else 'no'}" for i in range(40)]
+    path.write_text("\n".join(["heat,fault", *rows]) + "\n")
+
+
+def declare(folder: Path, attributes: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True)
+    document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return folder
+
+
+@pytest.fixture
+def meter(tmp_path: Path) -> Path:
+    """A pipeline without a model, with data of three partitions."""
+    folder = declare(tmp_path / "defs" / "meter", DECLARED)
+    for machine, day in (("m1", 1), ("m1", 2), ("m2", 2)):
+        put(folder, machine, day)
+    return folder
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Factory:
+    return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+
+
+def test_the_command(meter: Path, factory: Factory) -> None:
+    assert "1 pipeline, no problems" in factory("check", "meter").stdout
+    before = factory("run", "meter", "--explain")
+    assert before.returncode == 0, before.stderr
+    assert "ingest    compute: never computed [2024-01-01|m1, 2024-01-02|m1" in before.stdout
+    first = factory("run", "meter")
+    assert first.returncode == 0, first.stderr
+    assert "meter · ingest    3 computed in" in first.stdout
+    assert "7 partitions have no data yet" in first.stdout
+    assert "120 clean" in first.stdout
+    again = factory("run", "meter")
+    assert "meter · ingest    3 reused" in again.stdout
+    assert "meter · clean     3 reused" in again.stdout
+    put(meter, "m2", 2, shift=0.5)
+    late = factory("run", "meter")
+    assert "meter · ingest    1 computed in" in late.stdout
+    assert "2 reused" in late.stdout
+    one = factory("run", "meter", "--partition", "2024-01-02|m1", "--no-reuse")
+    assert "meter · ingest    1 computed in" in one.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--partition", "2024-01-03|m1"], "error: partition 2024-01-03|m1: meter/ingest: no file"),
+        (["--partition", "2024-02-03|m1"], "error: meter: there is no partition '2024-02-03|m1'"),
+        (["--stages", "train"], "error: meter: a pipeline without `train` has no stage 'train'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    meter: Path, factory: Factory, arguments: list[str], message: str
+) -> None:
+    done = factory("run", "meter", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_partitions_of_a_pipeline_that_has_none(factory: Factory, tmp_path: Path) -> None:
+    done = factory("run", "tumour_diagnosis", "--partition", "x")
+    assert done.returncode == 2
+    assert "this pipeline has no partitions" in done.stderr
+
+
+class Up:
+    """`factory up`, asked by GraphQL as its page does."""
+
+    def __init__(self, home: Path, defs: Path) -> None:
+        self.home = Home(home)
+        self.url = f"http://127.0.0.1:{(port := _free_port())}/graphql"
+        arguments = ["up", "--port", str(port), "--mlflow-port", str(_free_port())]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "factory_assets.cli", *arguments],
+            env={**os.environ, "FACTORY_HOME": str(home), "FACTORY_DEFS": str(defs)},
+            cwd=home.parent,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        assert b"UI" in self.process.stdout.readline()
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            self.url,
+            data=json.dumps({"query": query, "variables": variables}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found = json.load(answer)
+        assert not found.get("errors"), found
+        return found["data"]
+
+    def until(self, query: str, done: Any, **variables: Any) -> Any:
+        deadline = time.monotonic() + 180
+        while not done(found := self.ask(query, **variables)):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+        return found
+
+    def runs(self) -> list[dict[str, Any]]:
+        query = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
+        results: list[dict[str, Any]] = self.ask(query)["runsOrError"]["results"]
+        return results
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(timeout=60) == 0
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    folder = declare(tmp_path / "defs" / "meter", {**DECLARED, **MODEL})
+    for machine, day in (("m1", 1), ("m1", 2), ("m1", 3)):
+        put(folder, machine, day)
+    made = Up(tmp_path / "home", tmp_path / "defs")
+    yield made
+    made.stop()
+
+
+_BACKFILL = """
+mutation($keys: [String!]!, $assets: [AssetKeyInput!]!) {
+  launchPartitionBackfill(backfillParams: {partitionNames: $keys, assetSelection: $assets}) {
+    __typename
+    ... on LaunchBackfillSuccess {backfillId}
+    ... on PythonError {message}
+  }
+}"""
+_STATUS = """
+query($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {... on PartitionBackfill {status}}
+}"""
+_PARTITIONS = """
+{assetNodeOrError(assetKey: {path: ["meter", "clean"]}) {
+  ... on AssetNode {
+    partitionKeysByDimension {name partitionKeys}
+    assetMaterializations {partition metadataEntries {
+      label ... on BoolMetadataEntry {boolValue}
+      ... on TextMetadataEntry {text} ... on FloatMetadataEntry {floatValue}
+    }}
+  }
+}}"""
+
+
+def _backfill(up: Up, keys: list[str], stages: list[str]) -> list[dict[str, Any]]:
+    """Launch it and wait until the daemon has run it; its runs."""
+    assets = [{"path": ["meter", stage]} for stage in stages]
+    launched = up.ask(_BACKFILL, keys=keys, assets=assets)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    backfill = launched["backfillId"]
+    done = up.until(
+        _STATUS,
+        lambda found: (
+            found["partitionBackfillOrError"]["status"]
+            not in {"REQUESTED", "COMPLETED_SUCCESS_PENDING"}
+        ),
+        id=backfill,
+    )
+    assert done["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS", done
+    tag = {"key": "dagster/backfill", "value": backfill}
+    return [run for run in up.runs() if tag in run["tags"]]
+
+
+def _reused(up: Up) -> dict[str, list[bool]]:
+    """Partition to whether each of its materialisations was reused, the newest first."""
+    found: dict[str, list[bool]] = {}
+    for event in up.ask(_PARTITIONS)["assetNodeOrError"]["assetMaterializations"]:
+        entries = {entry["label"]: entry for entry in event["metadataEntries"]}
+        found.setdefault(event["partition"], []).append(entries["reused"]["boolValue"])
+    return found
+
+
+def test_the_daemon_turns_files_into_partitions_and_the_ui_backfills_them(
+    up: Up, tmp_path: Path
+) -> None:
+    # The sensor has found the files, made the machine known and asked for one run.
+    keys = [f"2024-01-0{day}|m1" for day in (1, 2, 3)]
+    up.until(_PARTITIONS, lambda _: set(_reused(up)) == set(keys))
+    dimensions = up.ask(_PARTITIONS)["assetNodeOrError"]["partitionKeysByDimension"]
+    assert {d["name"]: d["partitionKeys"][:2] for d in dimensions} == {
+        "day": ["2024-01-01", "2024-01-02"],
+        "machine": ["m1"],
+    }
+    assert _reused(up) == {key: [False] for key in keys}
+    # A backfill of all stages: partitions in as few runs as can be, then the model.
+    runs = _backfill(up, keys, ["ingest", "clean", "split", "train", "evaluate", "deploy"])
+    assert len(runs) <= 3, runs
+    assert _reused(up) == {key: [True, False] for key in keys}
+    assert Records(Home(tmp_path / "home")).latest("meter", "deploy")
+    # The same once more, from another side: nothing is computed.
+    deployed = Records(Home(tmp_path / "home")).latest("meter", "deploy")
+    _backfill(up, keys[:1], ["ingest", "clean"])
+    assert _reused(up)[keys[0]] == [True, True, False]
+    # A file that is still being written is left alone; when it is whole, it alone is run.
+    folder = tmp_path / "defs" / "meter"
+    put(folder, "m2", 4)
+    shutil.move(
+        folder / "arrivals" / "m2" / "2024-01-04.csv", folder / "arrivals" / "m2" / "x.csv.part"
+    )
+    put(folder, "m1", 5)
+    up.until(_PARTITIONS, lambda _: "2024-01-05|m1" in _reused(up))
+    assert "2024-01-04|m2" not in _reused(up)
+    (folder / "arrivals" / "m2" / "x.csv.part").rename(
+        folder / "arrivals" / "m2" / "2024-01-04.csv"
+    )
+    up.until(_PARTITIONS, lambda _: "2024-01-04|m2" in _reused(up))
+    assert _reused(up)[keys[0]] == [True, True, False]
+    assert Records(Home(tmp_path / "home")).latest("meter", "deploy") == deployed
