@@ -122,6 +122,8 @@ class PipelineSpec(Spec):
         times = [n for n, d in self.partitions.items() if isinstance(d, TimePartitions)]
         if len(times) > 1:
             raise ValueError(f"partitions {' and '.join(times)} are both of time; keep one")
+        if times and self.ingest.contract.freshness:
+            raise ValueError("ingest.contract.freshness: a period of time only gets older; drop it")
         if self.split.window and not times:
             raise ValueError("split.window needs partitions of time, such as `every: day`")
         if self.partitions and not all(c.type for c in self.ingest.contract.columns):

@@ -1,0 +1,89 @@
+"""What a contract may promise, and what is told where it cannot."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from factory_assets.spec import Column, Contract, Ingest
+from factory_assets.stages.table_checks import age_limit
+from tests.factory_assets.stages.data_stages import pipeline
+
+_T = {"name": "t", "type": "timestamp"}
+_X = {"name": "x", "type": "float64"}
+
+
+@pytest.mark.parametrize("short", [[_T, _X], {"columns": [_T, _X]}])
+def test_a_list_is_short_for_its_columns(short: Any) -> None:
+    made = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": short})
+    assert made.contract == Contract.model_validate({"columns": [_T, _X]})
+
+
+def test_a_path_is_short_for_a_file() -> None:
+    made = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": "c.odcs.yaml"})
+    assert made.contract.file == "c.odcs.yaml"
+
+
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        ({"columns": [_T, _T]}, "contract names column 't' twice"),
+        ({"columns": [_X], "unique": [["x", "z"]]}, "contract.unique: no column 'z'; valid: x"),
+        ({"unique": [["x", "x"]]}, "each entry is a list of different columns"),
+        ({"rows": {}}, "rows needs `at_least` or `at_most`"),
+        ({"rows": {"at_least": 5, "at_most": 4}}, "at_least 5 is more than at_most 4"),
+        ({"columns": [_X], "freshness": {"column": "x", "within": "2d"}}, "'x' is float64, not"),
+        (
+            {
+                "columns": [{**_T, "sensitive": "personal"}],
+                "freshness": {"column": "t", "within": "2d"},
+            },
+            "'t' is sensitive",
+        ),
+        ({"columns": [_T], "freshness": {"column": "t", "within": "2 days"}}, "match pattern"),
+        ({"columns": [_X], "distribution": {"columns": ["y"]}}, "no column 'y'"),
+        ({"file": "a.yaml", "rows": {"at_least": 1}}, "rows belongs into the contract's file"),
+        ({"table": "orders"}, "table needs `file`"),
+    ],
+)
+def test_what_cannot_be_promised_is_told(contract: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message.replace("`", ".")):
+        Ingest.model_validate({"source": {"files": "a.csv"}, "contract": contract})
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"range": [2, 1]}, "upside down"),
+        ({"range": ["2024-02-01", "2024-01-01"]}, "upside down"),
+        ({"range": ["2024-02-30", None]}, "is no date"),
+        ({"range": ["2024-02-01T00:00Z", None]}, "has an offset"),
+        ({"range": [1, "2024-01-01"]}, "needs numbers"),
+        ({"type": "date", "range": [1, None]}, "needs dates"),
+        ({"type": "string", "range": [1, None]}, "needs a number or a date"),
+        ({"type": "int64", "pattern": "1"}, "pattern of column 'x' needs a string"),
+        ({"type": "date", "length": [1, 2]}, "length of column 'x' needs a string"),
+        ({"length": [3, 2]}, "upside down"),
+    ],
+)
+def test_bounds_fit_the_type(column: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Column.model_validate({"name": "x", **column})
+
+
+def test_a_period_of_time_has_no_freshness(tmp_path: Path) -> None:
+    contract = {"columns": [_T, _X], "freshness": {"column": "t", "within": "2d"}}
+    parts = {
+        "ingest": {"source": {"files": "{day}.csv"}, "contract": contract},
+        "partitions": {"day": {"every": "day", "start": "2024-01-01"}},
+    }
+    with pytest.raises(ValidationError, match="only gets older"):
+        pipeline(tmp_path, "x", **parts)
+
+
+@pytest.mark.parametrize(
+    ("within", "hours"), [("90min", 1.5), ("36h", 36), ("2d", 48), ("1w", 168)]
+)
+def test_ages(within: str, hours: float) -> None:
+    assert age_limit(within).total_seconds() == hours * 3600
