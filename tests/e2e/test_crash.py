@@ -1,6 +1,7 @@
 """A crash at any moment leaves the old version or the new one, and nothing that a later run trips
 over; runs at once do not corrupt; a full disk is one clear line. Real processes, real kills."""
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -15,8 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
+from factory_assets.stages.retention import find_waste
 from factory_resources.errors import StorageError
 from factory_resources.home import Home
+from factory_resources.retention import remove
 from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
 
 pytestmark = pytest.mark.slow
@@ -117,6 +120,20 @@ def _killed(
     return stages
 
 
+def _span(workers: "multiprocessing.context.ForkServerContext", factory: Factory) -> float:
+    """How long a worker takes, on this machine, from its first stage through the next few."""
+    reader, writer = workers.Pipe(duplex=False)
+    worker = workers.Process(target=go_on, args=(factory.root, 0, writer))
+    worker.start()
+    reader.recv()
+    begun = time.monotonic()
+    for _ in range(4):
+        reader.recv()
+    worker.kill()
+    worker.join()
+    return time.monotonic() - begun
+
+
 def test_what_is_not_whole_is_seen(factory: Factory) -> None:
     run(factory.root, "run")
     [record] = (factory.home.records / "fruit" / "clean").glob("*.json")
@@ -134,13 +151,14 @@ def test_killed_at_random_moments(
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
+    span = _span(workers, factory)
     for kill in range(KILLS - OF_THE_COMMAND):
-        stages.update(_killed(workers, factory, [chance.uniform(0, 0.6)], start=100 * kill))
+        stages.update(_killed(workers, factory, [chance.uniform(0, span)], start=100 * kill))
         factory.require_whole(chance.randrange(KNOWN))
     # The moments were spread: some in each stage, and many amid work whose scratch stayed behind.
     assert stages["ingest"] > 5
     assert stages["clean"] > 5
-    assert len([p for p in factory.home.tmp.iterdir() if p.name != "locks"]) > 10
+    assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > 10
 
 
 def test_the_command_killed_at_random_moments(factory: Factory) -> None:
@@ -188,6 +206,29 @@ def test_workers_at_once_that_are_killed(
         factory.require_whole(chance.randrange(KNOWN))
 
 
+def test_cleared_up_while_a_worker_works(
+    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+) -> None:
+    reader, writer = workers.Pipe(duplex=False)
+    worker = workers.Process(target=go_on, args=(factory.root, 0, writer))
+    worker.start()
+    reader.recv()
+    removed = 0
+    tried = time.monotonic()
+    while removed < 20 and time.monotonic() - tried < 60:
+        with contextlib.suppress(StorageError), factory.home.alone():
+            # Only between two of its stages; then what it has made last stays.
+            found = find_waste(factory.home, {}, seconds=0)
+            remove(found)
+            removed += len(found)
+        time.sleep(0.002)
+    assert worker.is_alive()
+    worker.kill()
+    worker.join()
+    assert removed >= 20
+    factory.require_whole(3)
+
+
 def test_a_file_that_cannot_grow(factory: Factory) -> None:
     assert run(factory.root, "before") == factory.expected[0]
     change(factory.root / "fruit", 1, rows=200_000)
@@ -198,7 +239,7 @@ def test_a_file_that_cannot_grow(factory: Factory) -> None:
             run(factory.root, "full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [p.name for p in factory.home.tmp.iterdir()] == ["locks"]
+    assert sorted(p.name for p in factory.home.tmp.iterdir()) == [".working", "locks"]
     factory.require_whole(0)
 
 
