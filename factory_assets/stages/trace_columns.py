@@ -47,9 +47,11 @@ def _sources(ingest: Record, history: History) -> Origins:
     assert isinstance(value, Ingested)
     labels = {label for source in value.sources for label in source.labels}
     found = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
+    # Partitions are many, and made alike.
+    read = {(r.pipeline, r.stage): r for r in history.inputs(ingest)}
     further = {
         f"{there.pipeline}/{there.stage}.{column.name}": column.sources
-        for there in history.inputs(ingest)
+        for there in read.values()
         for column in column_facts(there, history)
     }
     return {name: _flat(further.get(o, (o,)) for o in origins) for name, origins in found.items()}
