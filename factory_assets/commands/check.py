@@ -26,7 +26,7 @@ from factory_assets.components.mistakes import Mistake, of_section
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.suggest import suggest
-from factory_assets.spec.network import OwnModule
+from factory_assets.spec.train import OwnModule
 from factory_assets.stages.metrics import metric_names
 from factory_assets.stages.reference import load_object
 from factory_assets.stages.rules import rules_of, wrong_pattern
