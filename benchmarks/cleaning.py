@@ -25,7 +25,8 @@ WALL_RATIO, PANDAS_RATIO, MEGABYTES = 1.3, 3.0, 2048.0
 def run(rows: int = ROWS) -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
         measure([*_COMMAND, "prepare", name], {"BENCHMARK_ROWS": str(rows)})
-        sides = best({side: [*_COMMAND, side, name] for side in ("bare", "factory")})
+        commands = {side: [*_COMMAND, side, name] for side in ("bare", "factory")}
+        sides = best(commands, rounds=2 if rows <= ROWS else 1)
         if rows <= PANDAS_ROWS:
             sides["pandas"] = measure([*_COMMAND, "pandas", name], {})
     if len({used.output.splitlines()[-1] for used in sides.values()}) != 1:
