@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -71,6 +71,7 @@ def _contracts(draw: st.DrawFn) -> Contract:
     return Contract.model_validate(made)
 
 
+@settings(deadline=None)
 @given(_contracts())
 def test_there_and_back_is_the_same(contract: Contract) -> None:
     written = write(contract, name="machines", purpose="Sizes", owners=["team:a"])
@@ -261,6 +262,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_JSON, _JSON)
 def test_whatever_it_holds_is_read_or_told(schema: Any, levels: Any) -> None:
     data = {**_file(), "schema": [schema], "slaProperties": levels}

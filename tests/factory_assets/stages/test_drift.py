@@ -1,7 +1,7 @@
 """The stability index: nothing for the same, more for more, and little by chance alone."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_assets.stages.drift import psi
@@ -10,11 +10,13 @@ from factory_assets.stages.profiles import binned, quantiles
 _COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)
 
 
+@settings(deadline=None)
 @given(_COUNTS, st.integers(1, 5))
 def test_the_same_shares_are_no_change(counts: list[int], times: int) -> None:
     assert psi(counts, [count * times for count in counts]) < 0.01
 
 
+@settings(deadline=None)
 @given(_COUNTS, _COUNTS)
 def test_it_is_the_same_in_both_directions_and_never_negative(
     one: list[int], other: list[int]
@@ -24,6 +26,7 @@ def test_it_is_the_same_in_both_directions_and_never_negative(
     assert there == back >= 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=200))
 def test_every_value_is_in_one_bin(numbers: list[float]) -> None:
     values = np.array(numbers)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_assets.stages.personal import is_iban, suspects
@@ -67,6 +67,7 @@ def test_other_names_are_left_alone(name: str, kind: str) -> None:
     assert suspects({name: kind}, {}) == {}
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[A-Z]{2}[A-Z0-9]{11,30}", fullmatch=True))
 def test_check_digits_tell_an_iban_from_a_code(text: str) -> None:
     rest = f"{text[2:]}{text[:2]}00"

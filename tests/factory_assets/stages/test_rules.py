@@ -117,7 +117,9 @@ def test_a_key_of_an_unknown_column_is_told(tmp_path: Path, home: Home) -> None:
 _CELL = st.sampled_from(["", "a", "b", "A"])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=12))
 def test_each_key_is_kept_once_and_every_row_is_accounted_for(
     tmp_path: Path, home: Home, table: list[tuple[str, str]]
