@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from factory_resources.errors import StorageError
 from factory_resources.processes import process_start
@@ -86,6 +87,16 @@ class Home:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def perhaps_scratch(self) -> Iterator[Path]:
+        """As `scratch`, but not made yet: most of those who may need it find that they do not."""
+        folder = self.tmp / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
+        try:
+            yield folder
+        finally:
+            if folder.exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

@@ -50,9 +50,7 @@ def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
 
 
 def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> Place:
-    own = scratch / name
-    own.mkdir()
-    return Place(pipeline.folder, home, own)
+    return Place(pipeline.folder, home, scratch / name)
 
 
 def sources_key(found: tuple[Found, ...]) -> str:

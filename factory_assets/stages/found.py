@@ -35,5 +35,11 @@ class Place:
     folder: Path
     """Of the `defs.yaml`, where relative paths start."""
     home: Home
-    scratch: Path
-    """An empty folder of the source's own, for what must be read to be known."""
+    unmade: Path
+    """Where `scratch` is to be."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of the source's own, for what must be read to be known."""
+        self.unmade.mkdir(parents=True, exist_ok=True)
+        return self.unmade

@@ -168,7 +168,7 @@ def asked(call: Call) -> Iterator[Asked]:
         return
     from factory_assets.stages.fetch import find, sources_key
 
-    with call.home.scratch() as scratch:
+    with call.home.perhaps_scratch() as scratch:
         found = find(bind(call.pipeline, call.partition), call.home, scratch)
         if call.partition:
             labels = call.partition.keys
@@ -184,6 +184,8 @@ def asked(call: Call) -> Iterator[Asked]:
         def compute() -> Value:
             from factory_assets.stages.ingest import ingest_found
 
+            call.home.require_writable()
+            scratch.mkdir(exist_ok=True)
             return ingest_found(call.pipeline, found, call.home, scratch, _key(call))
 
         yield Asked(parts, _reusable(call, parts), compute, keys, found)
