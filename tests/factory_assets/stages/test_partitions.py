@@ -292,7 +292,9 @@ def test_a_key_leads_to_no_other_folder(tmp_path: Path, home: Home, key: str) ->
     assert not Records(home).partitions("p", "ingest")
 
 
-def test_a_key_reaches_no_variable_and_no_other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_reaches_no_variable_and_no_other_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FACTORY_SECRET", "hidden")
     made = declared(tmp_path, "{site}.csv", partitions={"site": {"dynamic": True}})
     for key in ("${FACTORY_SECRET}", "~root", "..", "."):
