@@ -6,6 +6,7 @@ from pathlib import Path
 from factory_assets.commands.check_sources import (
     Headers,
     headers,
+    of_a_partition,
     placed_sources,
     wrong_joins,
     wrong_sources,
@@ -25,8 +26,8 @@ from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake, of_section
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
+from factory_assets.spec.network import OwnModule
 from factory_assets.spec.suggest import suggest
-from factory_assets.spec.train import OwnModule
 from factory_assets.stages.metrics import metric_names
 from factory_assets.stages.reference import load_object
 from factory_assets.stages.rules import rules_of, wrong_pattern
@@ -75,6 +76,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _references(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
+    pipeline = of_a_partition(pipeline)
     wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
     yield from wrong
     if wrong:
@@ -167,7 +169,8 @@ def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
 def _known(pipeline: Pipeline, found: Headers) -> Known | None:
     """The columns before cleaning, with the types that the contract gives; None where unknown."""
     ingest = pipeline.spec.ingest
-    labelled: dict[str, ColumnType | None] = dict.fromkeys(ingest.labels, "string")
+    made = (*ingest.labels, *pipeline.spec.partitions)
+    labelled: dict[str, ColumnType | None] = dict.fromkeys(made, "string")
     if ingest.contract.columns:
         return {column.name: column.type for column in ingest.contract.columns} | labelled
     if not found:

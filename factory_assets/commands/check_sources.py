@@ -1,6 +1,7 @@
 """What is wrong with the declared sources, as far as that is known without running anything."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from factory_assets.commands.headers import source_columns
@@ -11,6 +12,8 @@ from factory_assets.components.upstream import require_no_circle
 from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline, SnapshotSource
 from factory_assets.spec.source import Source
 from factory_assets.spec.suggest import suggest
+from factory_assets.stages.binding import bind
+from factory_assets.stages.listing import listing
 from factory_resources.errors import DeclarationError, SourceError
 
 Headers = dict[str, tuple[str, ...]]
@@ -23,6 +26,17 @@ def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
         yield ("ingest", "source") if name is None else ("ingest", "sources", name), source
     for name, join in ingest.joins.items():
         yield ("ingest", "joins", name, "source"), join.source
+
+
+def of_a_partition(pipeline: Pipeline) -> Pipeline:
+    """With the sources of the newest partition that has its files, where there is one."""
+    if not pipeline.spec.partitions:
+        return pipeline
+    try:
+        there = listing(pipeline, datetime.now(UTC), {}).partitions
+    except SourceError:
+        return pipeline
+    return bind(pipeline, there[-1]) if there else pipeline
 
 
 def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:

@@ -49,7 +49,8 @@ def locate(error: Mapping[str, Any], data: Any) -> Place:
             models = short
         elif _holds(value, part):
             at, value, enclosing = (*at, part), value[part], models
-            models = models if isinstance(part, int) else _below(models, part)
+            # Of a list, or of a mapping from names of the user's, the elements are such models.
+            models = _below(models, part) if part in fields(models) else models
     absent = error["type"] == "missing"
     return Place(
         kind=error["type"],

@@ -24,14 +24,14 @@ def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any
     for place in _places(source, without=NEVER_BOUND | _FREE):
         name, form = place[1], place[2]
         if name not in dimensions:
-            raise ValueError(f"no partition {name!r}; {suggest(name, dimensions)}")
+            raise ValueError(f"ingest: no partition {name!r}; {suggest(name, dimensions)}")
         if form and not isinstance(dimensions[name], TimePartitions):
-            raise ValueError(f"partition {name!r} is not of time; write {{{name}}} alone")
+            raise ValueError(f"ingest: partition {name!r} is not of time; write {{{name}}} alone")
     named = {place[1] for place in _places(source, without=NEVER_BOUND)}
     if missing := next((name for name in dimensions if name not in named), None):
         text = f"{{{missing}}}"
         raise ValueError(
-            f"ingest.source does not name partition {missing!r}; put {text} where its sources "
+            f"ingest: the source does not name partition {missing!r}; put {text} where sources "
             f"differ, as in `files: data/{text}.csv`"
         )
 
