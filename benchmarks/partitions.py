@@ -71,10 +71,11 @@ def _seconds_to_plan(root: Path) -> float:
     """Which partitions there are, in a process that has loaded what it needs."""
     from factory_assets.components.declaration import load_pipeline
     from factory_assets.stages.refresh import wanted
+    from factory_resources.home import Home
 
     pipeline = load_pipeline(root / "defs" / "benchmark")
     started = time.perf_counter()
-    found = wanted(pipeline, datetime.now(UTC), {})
+    found = wanted(pipeline, datetime.now(UTC), {}, Home.from_env())
     assert not found.absent
     return time.perf_counter() - started
 

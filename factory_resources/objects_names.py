@@ -32,6 +32,18 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
     Raises:
         SourceError: nothing matches, or the storage says no.
     """
+    found = there(system, pattern)
+    if not found:
+        raise _nothing(system, pattern)
+    return found
+
+
+def there(system: "S3FileSystem", pattern: str) -> list[Any]:
+    """As `matches`, but there may be none.
+
+    Raises:
+        SourceError: no such bucket, or the storage says no.
+    """
     from pyarrow import fs
 
     if not re.match(r"[^/*?\[]+/.", pattern):
@@ -41,9 +53,7 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
     with told(PREFIX + pattern):
         if not has_magic(pattern):
             info = system.get_file_info(pattern)
-            if info.type == fs.FileType.File:
-                return [info]
-            raise _nothing(system, pattern)
+            return [info] if info.type == fs.FileType.File else []
         parts = pattern.split("/")
         first = next(i for i, part in enumerate(parts) if has_magic(part))
         deep = first < len(parts) - 1 or "**" in pattern
@@ -53,8 +63,6 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
             for info in _listed(system, base, recursive=deep)
             if info.type == fs.FileType.File and _fits(info.path.split("/"), parts)
         ]
-    if not infos:
-        raise _nothing(system, pattern)
     return sorted(infos, key=lambda info: str(info.path))
 
 

@@ -15,6 +15,7 @@ from factory_assets.spec.suggest import suggest
 from factory_assets.stages.binding import bind
 from factory_assets.stages.listing import listing
 from factory_resources.errors import DeclarationError, SourceError
+from factory_resources.home import Home
 
 Headers = dict[str, tuple[str, ...]]
 """A source's name to its columns."""
@@ -33,7 +34,7 @@ def of_a_partition(pipeline: Pipeline) -> Pipeline:
     if not pipeline.spec.partitions:
         return pipeline
     try:
-        there = listing(pipeline, datetime.now(UTC), {}).partitions
+        there = listing(pipeline, datetime.now(UTC), {}, Home.from_env()).partitions
     except SourceError:
         return pipeline
     return bind(pipeline, there[-1]) if there else pipeline

@@ -47,7 +47,7 @@ def explained(asked: Asked, home: Home, instance: dg.DagsterInstance) -> Iterato
     there = Wanted((), 0, {})
     if pipeline.spec.partitions:
         keys = known_keys(pipeline, instance)
-        there = wanted(pipeline, datetime.now(UTC), keys, asked.partitions)
+        there = wanted(pipeline, datetime.now(UTC), keys, home, asked.partitions)
     call = Call(pipeline, "ingest", home, run_id="", reuse=asked.reuse)
     for stage, told in groupby(
         explain(call, asked.stages, there.partitions), key=lambda one: one.stage

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
@@ -9,6 +10,7 @@ from factory_assets.components.partitions import PARTITIONS, dynamic_name
 from factory_assets.spec import Pipeline
 from factory_assets.stages.listing import files_of, listing, patterns_of
 from factory_resources.errors import FactoryError
+from factory_resources.home import Home
 from schedules.arrivals import Seen, arrivals_sensor
 
 
@@ -20,7 +22,7 @@ def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:
     return [
         arrivals_sensor(
             pipeline.name,
-            look=lambda: see(pipeline),
+            look=lambda: see(pipeline, Home.from_env()),
             run=lambda keys: asked_for(pipeline, keys),
             settle=arrivals.settle,
             enabled=arrivals.enabled,
@@ -28,13 +30,13 @@ def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:
     ]
 
 
-def see(pipeline: Pipeline) -> Seen:
+def see(pipeline: Pipeline, home: Home) -> Seen:
     """The files that lie there now, by partition."""
     try:
         if not pipeline.spec.partitions:
-            files = (p for text in patterns_of(pipeline) for p in files_of(text, pipeline.folder))
-            return Seen({"": tuple(files)})
-        there = listing(pipeline, datetime.now(UTC), {})
+            found = (files_of(*one, pipeline.folder, home) for one in patterns_of(pipeline))
+            return Seen({"": tuple(Path(name) for names in found for name in names)})
+        there = listing(pipeline, datetime.now(UTC), {}, home)
     except (FactoryError, OSError) as error:
         return Seen({}, problem=str(error))
     dynamic = {
@@ -43,7 +45,8 @@ def see(pipeline: Pipeline) -> Seen:
         }
         for name in there.dynamic
     }
-    return Seen(there.files, dynamic)
+    files = {key: tuple(map(Path, names)) for key, names in there.files.items()}
+    return Seen(files, dynamic)
 
 
 def asked_for(pipeline: Pipeline, keys: Sequence[str]) -> dg.RunRequest:

@@ -49,9 +49,8 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
         try:
-            asked = wanted(
-                pipeline, datetime.now(UTC), known_keys(pipeline, context.instance), config.keys
-            )
+            known = known_keys(pipeline, context.instance)
+            asked = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, asked, home)
         except FactoryError as error:
             raise failed(call, {"": error}, progress) from error
@@ -80,7 +79,7 @@ def _require_some(pipeline: Pipeline, asked: Wanted, home: Home) -> None:
         raise SourceError(
             "no partition has data yet",
             where=f"{pipeline.name}/ingest",
-            remedy=f"these are looked for: {', '.join(patterns_of(pipeline))}",
+            remedy=f"these are looked for: {', '.join(text for _, text in patterns_of(pipeline))}",
         )
 
 

@@ -8,6 +8,7 @@ from factory_assets.spec.source_files import Storage as StorageSpec
 from factory_assets.stages.fetch_files import read_as
 from factory_assets.stages.found import Found, Place
 from factory_resources.digests import Digests, changed
+from factory_resources.home import Home
 from factory_resources.objects import (
     Object,
     Storage,
@@ -17,6 +18,7 @@ from factory_resources.objects import (
     known_digest,
     remember,
 )
+from factory_resources.objects_names import PREFIX, there
 from factory_resources.secrets import secret
 from factory_resources.sources import File, expand
 from factory_resources.sources_read import Raw
@@ -28,7 +30,7 @@ def found_objects(source: FileSource, place: Place) -> Iterator[Found]:
     Raises:
         SourceError: nothing matches, a key is not set, or the storage says no.
     """
-    storage = _storage(source.storage or StorageSpec(), place)
+    storage = storage_of(source, place.home)
     patterns = source.files
     if isinstance(patterns, dict):
         patterns = dict(sorted(patterns.items()))
@@ -43,12 +45,24 @@ def found_objects(source: FileSource, place: Place) -> Iterator[Found]:
         yield _found(source, one, digest, kept, storage)
 
 
-def _storage(declared: StorageSpec, place: Place) -> Storage:
+def objects_there(source: FileSource, pattern: str, home: Home) -> list[str]:
+    """The names of the objects that a pattern matches, in order; there may be none.
+
+    Raises:
+        SourceError: a key is not set, or the storage says no.
+    """
+    system = storage_of(source, home).system
+    return [PREFIX + str(i.path) for i in there(system, expand(pattern).removeprefix(PREFIX))]
+
+
+def storage_of(source: FileSource, home: Home) -> Storage:
+    """Where the source's objects are, with the keys to it."""
+    declared = source.storage or StorageSpec()
     return Storage(
         endpoint=expand(declared.endpoint),
         region=expand(declared.region),
-        access_key=secret(declared.access_key, place.home),
-        secret_key=secret(declared.secret_key, place.home),
+        access_key=secret(declared.access_key, home),
+        secret_key=secret(declared.secret_key, home),
     )
 
 

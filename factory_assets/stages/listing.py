@@ -12,12 +12,15 @@ from pathlib import Path
 from factory_assets.spec import FileSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.partition_places import PLACE
 from factory_assets.spec.partitions import DynamicPartitions, partitions_until
+from factory_assets.spec.source import Source
 from factory_assets.stages.patterns import Pattern
+from factory_resources.home import Home
+from factory_resources.objects_names import PREFIX
 from factory_resources.sources import expand, split_glob
 
 Keys = Mapping[str, Sequence[str]]
 """Dimension to keys of it."""
-Matches = dict[tuple[str, ...], list[Path]]
+Matches = dict[tuple[str, ...], list[str]]
 """Keys of a pattern's dimensions, in order of name, to the files whose names have them."""
 
 
@@ -29,35 +32,35 @@ class Listing:
     """Those that are over and have all the files that they need, in the order of their keys."""
     absent: int
     """How many are over and have none."""
-    files: Mapping[str, tuple[Path, ...]]
-    """Key of a partition to its files; none where sources are no files."""
+    files: Mapping[str, tuple[str, ...]]
+    """Key of a partition to its files and objects; none where sources are neither."""
     dynamic: Keys
     """The keys of dynamic dimensions."""
 
 
-def listing(pipeline: Pipeline, now: datetime, known: Keys) -> Listing:
+def listing(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> Listing:
     """The partitions whose files are there.
 
     Args:
         known: keys of dynamic dimensions, beside those that the files' names tell.
 
     Raises:
-        SourceError: a variable that is not set.
+        SourceError: a variable that is not set, or a storage of objects that says no.
     """
     dimensions = pipeline.spec.partitions
-    named = [text for text in patterns_of(pipeline) if PLACE.search(text)]
-    patterns = [Pattern.of(str(_full(text, pipeline.folder)), dimensions, now) for text in named]
-    matches = [
-        _matches(pattern, files_of(text, pipeline.folder))
-        for text, pattern in zip(named, patterns, strict=True)
-    ]
+    patterns, matches = [], []
+    for source, text in patterns_of(pipeline):
+        if PLACE.search(text):
+            pattern = Pattern.of(_full(text, pipeline.folder), dimensions, now)
+            patterns.append(pattern)
+            matches.append(_matches(pattern, files_of(source, text, pipeline.folder, home)))
     dynamic = {
         name: sorted({*known.get(name, ()), *_told(name, patterns, matches)})
         for name, dimension in dimensions.items()
         if isinstance(dimension, DynamicPartitions)
     }
     there: dict[str, Partition] = {}
-    files: dict[str, tuple[Path, ...]] = {}
+    files: dict[str, tuple[str, ...]] = {}
     absent = 0
     for partition in partitions_until(dimensions, now, dynamic):
         own = [
@@ -66,31 +69,36 @@ def listing(pipeline: Pipeline, now: datetime, known: Keys) -> Listing:
         ]
         if all(own):
             there[partition.key] = partition
-            files[partition.key] = tuple(path for paths in own for path in paths)
+            files[partition.key] = tuple(name for names in own for name in names)
         else:
             absent += 1
     return Listing(tuple(there[key] for key in sorted(there)), absent, files, dynamic)
 
 
-def patterns_of(pipeline: Pipeline) -> tuple[str, ...]:
-    """The file patterns of all sources, in order."""
-    found: list[str] = []
+def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:
+    """The patterns of all files and objects, each with its source."""
     for source in pipeline.spec.ingest.every_source:
+        texts: Sequence[str] = ()
         if isinstance(source, FileSource):
-            found += source.files.values() if isinstance(source.files, dict) else source.files
+            texts = [*source.files.values()] if isinstance(source.files, dict) else source.files
         elif isinstance(source, PythonSource):
-            found += source.reads or ()
-    return tuple(found)
+            texts = source.reads or ()
+        yield from ((source, text) for text in texts)
 
 
-def files_of(pattern: str, folder: Path) -> list[Path]:
-    """The files that a pattern matches, in order of name; what names a dimension matches any key.
+def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str]:
+    """What a pattern matches, in order of name; a place that names a dimension matches any key.
 
     Raises:
-        SourceError: a variable that is not set.
+        SourceError: a variable that is not set, or a storage of objects that says no.
     """
-    fixed, glob = split_glob(_full("/".join(_wild(pattern)), folder))
-    return [path for path in sorted(fixed.glob(glob)) if path.is_file()]
+    wild = "/".join(_wild(pattern))
+    if pattern.startswith(PREFIX) and isinstance(source, FileSource):
+        from factory_assets.stages.fetch_objects import objects_there
+
+        return objects_there(source, wild, home)
+    fixed, glob = split_glob(Path(_full(wild, folder)))
+    return [str(path) for path in sorted(fixed.glob(glob)) if path.is_file()]
 
 
 def _wild(pattern: str) -> Iterator[str]:
@@ -104,15 +112,16 @@ def _wild(pattern: str) -> Iterator[str]:
         yield re.sub(r"[*\0]+", "*", part) if anything in part else part
 
 
-def _full(pattern: str, folder: Path) -> Path:
-    return folder / Path(expand(pattern)).expanduser()
+def _full(pattern: str, folder: Path) -> str:
+    text = expand(pattern)
+    return text if text.startswith(PREFIX) else str(folder / Path(text).expanduser())
 
 
-def _matches(pattern: Pattern, paths: Sequence[Path]) -> Matches:
+def _matches(pattern: Pattern, names: Sequence[str]) -> Matches:
     found: Matches = {}
-    for path in paths:
-        for keys in pattern.keys_of(str(path)):
-            found.setdefault(keys, []).append(path)
+    for name in names:
+        for keys in pattern.keys_of(name):
+            found.setdefault(keys, []).append(name)
     return found
 
 

@@ -12,6 +12,7 @@ from factory_assets.stages.listing import Keys, listing
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.values import Stage
 from factory_resources.errors import DataError, FactoryError
+from factory_resources.home import Home
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Wanted:
     """The keys of dynamic dimensions."""
 
 
-def wanted(pipeline: Pipeline, now: datetime, known: Keys, keys: Sequence[str] = ()) -> Wanted:
+def wanted(
+    pipeline: Pipeline, now: datetime, known: Keys, home: Home, keys: Sequence[str] = ()
+) -> Wanted:
     """The partitions that have data, or those that are asked for by key.
 
     Args:
@@ -33,12 +36,12 @@ def wanted(pipeline: Pipeline, now: datetime, known: Keys, keys: Sequence[str] =
 
     Raises:
         DataError: a key that no partition has, or that of a period that is not over.
-        SourceError: a variable that is not set.
+        SourceError: a variable that is not set, or a storage of objects that says no.
     """
     if not keys:
-        there = listing(pipeline, now, known)
+        there = listing(pipeline, now, known, home)
         return Wanted(there.partitions, there.absent, there.dynamic)
-    asked = tuple(_partition(pipeline, key, now) for key in dict.fromkeys(keys))
+    asked = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
     dynamic = {
         name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in asked)})
         for name, dimension in pipeline.spec.partitions.items()
@@ -47,10 +50,10 @@ def wanted(pipeline: Pipeline, now: datetime, known: Keys, keys: Sequence[str] =
     return Wanted(asked, 0, dynamic)
 
 
-def _partition(pipeline: Pipeline, key: str, now: datetime) -> Partition:
+def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
     partition = partition_of(pipeline.spec.partitions, key)
     if partition is None:
-        there = listing(pipeline, now, {}).partitions
+        there = listing(pipeline, now, {}, home).partitions
         raise DataError(
             f"there is no partition {key!r}",
             where=pipeline.name,

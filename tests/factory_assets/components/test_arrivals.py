@@ -35,7 +35,7 @@ class Looking:
         self.cursor: str | None = None
         self.sensor = arrivals_sensor(
             pipeline.name,
-            look=lambda: see(pipeline),
+            look=lambda: see(pipeline, Home(pipeline.folder / "home")),
             run=lambda keys: asked_for(pipeline, keys),
             settle=settle,
             enabled=False,

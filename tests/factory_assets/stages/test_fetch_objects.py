@@ -4,6 +4,7 @@ not."""
 import gzip
 import io
 import zipfile
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ import pytest
 
 from factory_assets.stages import fetch_objects
 from factory_assets.stages.ingest import ingest
+from factory_assets.stages.latest import latest
 from factory_assets.stages.predict import _source
+from factory_assets.stages.refresh import refresh, wanted
+from factory_assets.stages.runner import Call
+from factory_assets.stages.values import Cleaned
 from factory_resources.errors import SourceError
 from factory_resources.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
@@ -167,3 +172,28 @@ def test_a_local_file_is_scored_in_place_of_objects(plant: str, tmp_path: Path) 
     declared = pipeline(tmp_path, files=f"s3://plant/{plant}/a.csv")
     source = _source(declared.spec.ingest.source, tmp_path / "x.csv")
     assert not source.remote
+
+
+def test_partitions_are_told_by_objects(s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+    for name in ("m1/2024-01-01.csv", "m1/2024-01-02.csv", "m2/2024-01-02.csv", "m2/x.csv"):
+        s3.put(f"{plant}/{name}", b"id,y\n1,2\n")
+    made = pipeline(
+        tmp_path,
+        ingest={
+            "source": {"files": f"s3://plant/{plant}/{{machine}}/{{day}}.csv"},
+            "contract": [{"name": "id", "type": "int64"}, {"name": "y", "type": "int64"}],
+        },
+        partitions={
+            "day": {"every": "day", "start": "2024-01-01", "end": "2024-01-04"},
+            "machine": {"dynamic": True},
+        },
+    )
+    found = wanted(made, datetime(2024, 2, 1, tzinfo=UTC), {}, home)
+    keys = ["2024-01-01|m1", "2024-01-02|m1", "2024-01-02|m2"]
+    assert [partition.key for partition in found.partitions] == keys
+    assert found.absent == 3
+    done = list(refresh(Call(made, "ingest", home, "run"), found.partitions))
+    assert [one.error for one in done] == [None] * 6
+    value = latest(made, "clean", home)
+    assert isinstance(value, Cleaned)
+    assert column(value.snapshot, home, "machine") == ["m1", "m1", "m2"]

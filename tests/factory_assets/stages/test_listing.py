@@ -13,9 +13,11 @@ from factory_assets.stages.binding import bind
 from factory_assets.stages.listing import files_of, listing, patterns_of
 from factory_assets.stages.refresh import wanted
 from factory_resources.errors import DataError
+from factory_resources.home import Home
 from factory_resources.sources import find_files
 
 NOW = datetime(2024, 1, 11, tzinfo=UTC)
+HOME = Home(Path("nowhere"))
 DAY = {"every": "day", "start": "2024-01-01"}
 
 
@@ -33,15 +35,15 @@ def put(folder: Path, *names: str) -> None:
 
 
 def there(pipeline: Pipeline, **known: list[str]) -> list[str]:
-    return [partition.key for partition in listing(pipeline, NOW, known).partitions]
+    return [partition.key for partition in listing(pipeline, NOW, known, HOME).partitions]
 
 
 def test_days_that_are_over_and_have_a_file(tmp_path: Path) -> None:
     put(tmp_path, "2024-01-02.csv", "2024-01-04.csv", "2024-01-11.csv", "2023-12-31.csv", "x.csv")
-    found = listing(declared(tmp_path, "{day}.csv", day=DAY), NOW, {})
+    found = listing(declared(tmp_path, "{day}.csv", day=DAY), NOW, {}, HOME)
     assert [partition.key for partition in found.partitions] == ["2024-01-02", "2024-01-04"]
     assert found.absent == 8
-    assert found.files["2024-01-02"] == (tmp_path / "2024-01-02.csv",)
+    assert found.files["2024-01-02"] == (str(tmp_path / "2024-01-02.csv"),)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,9 @@ def test_dynamic_keys_are_told_by_names(tmp_path: Path) -> None:
     put(tmp_path, "m1/2024-01-01.csv", "m-2/2024-01-01.csv", "m-2/2024-01-02.csv")
     pipeline = declared(tmp_path, "{machine}/{day}.csv", day=DAY, machine={"dynamic": True})
     assert there(pipeline) == ["2024-01-01|m-2", "2024-01-01|m1", "2024-01-02|m-2"]
-    assert listing(pipeline, NOW, {"machine": ["old"]}).dynamic == {"machine": ["m-2", "m1", "old"]}
+    assert listing(pipeline, NOW, {"machine": ["old"]}, HOME).dynamic == {
+        "machine": ["m-2", "m1", "old"]
+    }
 
 
 def test_places_side_by_side(tmp_path: Path) -> None:
@@ -120,21 +124,23 @@ def test_what_is_found_is_what_is_read(
     folder = tmp_path_factory.mktemp("data")
     put(folder, *(pattern.replace("{m}", key) for key in keys))
     pipeline = declared(folder, pattern, m={"dynamic": True})
-    found = listing(pipeline, NOW, {})
+    found = listing(pipeline, NOW, {}, HOME)
     assert {partition.key for partition in found.partitions} == keys
-    assert set(files_of(pattern, folder)) >= {p for paths in found.files.values() for p in paths}
+    (source,) = pipeline.spec.ingest.every_source
+    listed = set(files_of(source, pattern, folder, HOME))
+    assert listed >= {name for names in found.files.values() for name in names}
     for partition in found.partitions:
-        bound = patterns_of(bind(pipeline, partition))
-        read = [file.path for file in find_files(bound, folder)]
+        bound = tuple(text for _, text in patterns_of(bind(pipeline, partition)))
+        read = [str(file.path) for file in find_files(bound, folder)]
         assert read == list(found.files[partition.key])
 
 
 def test_asking_by_key(tmp_path: Path) -> None:
     put(tmp_path, "2024-01-02.csv")
     pipeline = declared(tmp_path, "{day}.csv", day=DAY)
-    asked = wanted(pipeline, NOW, {}, ["2024-01-03", "2024-01-03"])
+    asked = wanted(pipeline, NOW, {}, HOME, ["2024-01-03", "2024-01-03"])
     assert [partition.key for partition in asked.partitions] == ["2024-01-03"]
     with pytest.raises(DataError, match=r"no partition '2024-1-2'; did you mean '2024-01-02'"):
-        wanted(pipeline, NOW, {}, ["2024-1-2"])
+        wanted(pipeline, NOW, {}, HOME, ["2024-1-2"])
     with pytest.raises(DataError, match=r"'2024-01-11' is not over; it ends at 2024-01-12 00:00"):
-        wanted(pipeline, NOW, {}, ["2024-01-11"])
+        wanted(pipeline, NOW, {}, HOME, ["2024-01-11"])
