@@ -1,0 +1,83 @@
+"""The second time nothing is computed, and each stage says so, however the run was started."""
+
+import copy
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from factory_assets.commands.run import run
+from factory_assets.definitions import build_defs
+from factory_assets.spec import Pipeline
+from factory_assets.stages.values import STAGES
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+Start = Callable[[Pipeline, dg.DagsterInstance], None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, Home, str]]:
+    """A pipeline that has run once in a home of its own, and the run."""
+    folder = tmp_path_factory.mktemp("made")
+    home = Home(folder / "home")
+    attributes = copy.deepcopy(APPLES)
+    attributes["schedule"] = {"cron": "0 2 * * *"}
+    (folder / "apples").mkdir()
+    write_apples(folder / "apples")
+    pipeline = declare(folder / "apples", attributes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACTORY_HOME", str(home.path))
+        patch.setenv("DAGSTER_HOME", str(home.dagster))
+        patch.setenv("FACTORY_DEFS", str(folder))
+        prepare(home)
+        _by_command(pipeline, None)
+        with dg.DagsterInstance.get() as instance:
+            yield pipeline, home, instance.get_runs()[0].run_id
+
+
+def _by_command(pipeline: Pipeline, _: dg.DagsterInstance | None) -> None:
+    run([pipeline.name], console=Console(quiet=True))
+
+
+def _by_schedule(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+    definitions = build_defs([pipeline.folder])
+    schedule = definitions.resolve_schedule_def(f"{pipeline.name}_schedule")
+    now = datetime(2026, 1, 2, 2, tzinfo=UTC)
+    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=now)
+    ticked = schedule.evaluate_tick(context)
+    assert ticked.run_requests
+    (request,) = ticked.run_requests
+    job = definitions.resolve_job_def(schedule.job_name)
+    job.execute_in_process(instance=instance, run_config=request.run_config, tags=request.tags)
+
+
+def _by_assets(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+    """As the UI's "Materialize all" does."""
+    job = build_defs([pipeline.folder]).resolve_implicit_global_asset_job_def()
+    job.execute_in_process(instance=instance)
+
+
+@pytest.mark.parametrize("start", [_by_command, _by_schedule, _by_assets])
+def test_the_second_time_is_reused(made: tuple[Pipeline, Home, str], start: Start) -> None:
+    pipeline, _, first = made
+    with dg.DagsterInstance.get() as instance:
+        start(pipeline, instance)
+        again = instance.get_runs()[0]
+        assert again.status == dg.DagsterRunStatus.SUCCESS
+        assert again.run_id != first
+        for stage in STAGES:
+            event = instance.get_latest_materialization_event(dg.AssetKey([pipeline.name, stage]))
+            assert event
+            assert event.run_id == again.run_id
+            told = event.asset_materialization
+            assert told
+            metadata = {name: value.value for name, value in told.metadata.items()}
+            assert metadata["reused"] is True
+            assert metadata["computed by run"] == first
+            assert metadata["saved seconds"] == metadata["seconds"]
+            assert metadata["saved energy [Wh]"] == metadata["energy [Wh]"]
