@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from factory_assets.commands.select import select
-from factory_resources.errors import DataError
+from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home, storage_errors
 
 _FORMATS = (".csv", ".parquet")
@@ -19,6 +19,8 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     if out is not None and out.suffix not in _FORMATS:
         raise DataError(f"cannot write {out.name!r}", remedy=f"end it in {' or '.join(_FORMATS)}")
     [pipeline] = select([name])
+    if pipeline.spec.train is None:
+        raise ModelError(f"{name!r} has no model", remedy="declare `train`, or read its table")
     from factory_assets.stages.predict import predict
     from factory_assets.stages.sensitive import discreet
 
