@@ -9,6 +9,8 @@ from typing import Any
 from unicodedata import normalize
 
 _LOOKED_AT = 2_000
+_LETTERS = 300
+"""Of a long text only the beginning is looked at: searching takes the square of its length."""
 _NAMES = {
     "a person's name": """
         name fullname firstname lastname middlename givenname forename surname maidenname
@@ -43,7 +45,7 @@ _NAMES = {
 _BY_NAME = {word: what for what, words in _NAMES.items() for word in words.split()}
 _TEXT_ONLY = frozenset({"a person's name", "an address"})
 
-_EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\W\d_]{2,}")
+_EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}\.[^\W\d_]{2,}")
 _PHONE = re.compile(
     r"(\+|00)[1-9][0-9 ()/.-]{6,}|0[1-9][0-9]{1,4}[ /-][0-9 -]{4,}"
     r"|\(?[2-9][0-9]{2}\)?[ .-][0-9]{3}[ .-][0-9]{4}"
@@ -99,8 +101,8 @@ def _by_name(name: str, kind: str) -> str | None:
 def _by_value(values: Iterable[Any] | None) -> str | None:
     if values is None:
         return None
-    texts = [str(value).strip() for value in values]
-    some = texts[:: len(texts) // _LOOKED_AT + 1]
+    every = list(values)
+    some = [str(value)[:_LETTERS].strip() for value in every[:: len(every) // _LOOKED_AT + 1]]
     for what, least, test in _BY_VALUE:
         share = sum(bool(test(text)) for text in some) / max(1, len(some))
         if share >= least:

@@ -35,7 +35,7 @@ CASES: list[Case] = [
         "value: a secret one is not in the message",
         "n,y\n1,hunter2\n",
         Refused("1 of 1 rows break the contract, most of them 'type:y' (1 rows); correct"),
-        contract=[{"name": "y", "type": "int64", "sensitive": "secret"}],
+        contract=[{"name": "n"}, {"name": "y", "type": "int64", "sensitive": "secret"}],
     ),
     csv(
         "value: hostile ones that are allowed",

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from factory_assets.stages.values import STAGES
+from factory_assets.stages.values import STAGES, VALUES, Stage
 from factory_resources.home import Home
 from factory_resources.records import Records
 from factory_resources.registry import Registry
@@ -24,16 +25,17 @@ def test_prints_one_row_a_pipeline_and_what_next(demo: Demo) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_conservation(demo: Demo, name: str) -> None:
-    records = Records(Home(demo.home))
-    ingested, cleaned, parts = (
-        records.latest(name, stage).value for stage in ("ingest", "clean", "split")
-    )
-    quarantined = (ingested["quarantine"] or {"rows": 0})["rows"]
-    assert ingested["rows_read"] == ingested["snapshot"]["rows"] + quarantined
-    kept = cleaned["snapshot"]["rows"]
-    assert kept == sum(parts[part]["rows"] for part in ("train", "validation", "test"))
-    dropped = (cleaned["quarantine"] or {"rows": 0})["rows"] + cleaned["duplicates"]
-    assert cleaned["rows_in"] == kept + dropped == ingested["snapshot"]["rows"]
+    def value(stage: Stage) -> Any:
+        record = Records(Home(demo.home)).latest(name, stage)
+        assert record is not None
+        return VALUES[stage].model_validate(record.value)
+
+    ingested, cleaned, parts = value("ingest"), value("clean"), value("split")
+    assert ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows
+    kept = cleaned.snapshot.rows
+    assert kept == parts.train.rows + parts.validation.rows + parts.test.rows
+    dropped = cleaned.quarantined_rows + cleaned.duplicates
+    assert cleaned.rows_in == kept + dropped == ingested.snapshot.rows
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -51,7 +53,7 @@ def test_again_nothing_is_computed(demo: Demo) -> None:
         return {
             str(path): path.read_text()
             for path in (demo.home / "records").rglob("*.json")
-            if path.parent.name != "runs"
+            if path.parent.parent.name != "runs"
         }
 
     before = keys()
@@ -107,7 +109,7 @@ def test_dagster_knows_the_runs(demo: Demo) -> None:
 
 
 def test_records_are_plain_json(demo: Demo) -> None:
-    pointers = list((demo.home / "records").glob("*/*.json"))
+    pointers = list((demo.home / "records").glob("*/latest/*.json"))
     assert len(pointers) == len(SHIPPED) * len(STAGES)
     for pointer in pointers:
         assert set(json.loads(pointer.read_text())) == {"key"}

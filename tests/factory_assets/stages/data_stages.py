@@ -38,5 +38,10 @@ def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline
 
 
 def files_of(home: Home) -> set[str]:
-    """Everything that a home holds, to show that nothing changed; scratch folders are gone too."""
-    return {str(p.relative_to(home.path)) for p in home.path.rglob("*") if p.is_file()}
+    """Everything that a home holds, to show that nothing changed; scratch folders are gone too.
+
+    But for remembered digests, which are no result, and the lock of those who work.
+    """
+    kept = {"digests.db", "digests.db-shm", "digests.db-wal", ".working"}
+    files = (path for path in home.path.rglob("*") if path.is_file() and path.name not in kept)
+    return {str(path.relative_to(home.path)) for path in files}
