@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.spec import Pipeline
+from factory_assets.spec.network import Network
 from factory_assets.stages.keys import code_version
 from factory_assets.stages.values import Stage
 
@@ -61,8 +62,8 @@ def looks_of(pipeline: Pipeline, description: str) -> dict[str, Any]:
 def _model_kinds(pipeline: Pipeline, stage: Stage) -> set[str]:
     if stage != "train":
         return set()
-    kind = getattr(pipeline.spec.training.model, "kind", "python")
-    return {"lightning", "pytorch"} if kind in {"mlp", "python"} else {"scikitlearn"}
+    network = isinstance(pipeline.spec.training.model, Network)
+    return {"lightning", "pytorch"} if network else {"scikitlearn"}
 
 
 def _code_reference(pipeline: Pipeline) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from factory_assets.spec.base import IDENTITY, Spec
 from factory_assets.spec.clean import Clean, Windows
 from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
+from factory_assets.spec.network import Mlp, OwnModule
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
+from factory_assets.spec.sequence import Gru, Sequence, Tcn, Transformer
 from factory_assets.spec.source import FileSource, Ingest, Join, PythonSource
 from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.source_delta import DeltaSource
@@ -14,9 +16,7 @@ from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
     GradientBoosting,
     Linear,
-    Mlp,
     ModelSpec,
-    OwnModule,
     RandomForest,
     Train,
 )
@@ -36,6 +36,7 @@ __all__ = [
     "Gate",
     "Given",
     "GradientBoosting",
+    "Gru",
     "Ingest",
     "Join",
     "LastRow",
@@ -52,10 +53,13 @@ __all__ = [
     "RandomForest",
     "Risk",
     "Schedule",
+    "Sequence",
     "SnapshotSource",
     "Spec",
     "SplitRule",
+    "Tcn",
     "Train",
+    "Transformer",
     "Windows",
     "partition_of",
     "time_dimension",

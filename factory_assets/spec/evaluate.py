@@ -20,9 +20,12 @@ Metric = Literal[
     "mae",
     "r2",
     "rmse_clipped",
+    "asymmetric_score",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "rmse_clipped"})
+LOWER_IS_BETTER = frozenset(
+    {"log_loss", "brier", "rmse", "mae", "rmse_clipped", "asymmetric_score"}
+)
 
 
 class Gate(Spec):
@@ -70,6 +73,15 @@ class LastRow(Spec):
     """The column whose largest value marks the last row."""
 
 
+class Asymmetry(Spec):
+    """A sum over the judged rows in which an error costs `exp(size / scale) - 1`, by its side."""
+
+    early: Annotated[float, Field(gt=0)] = 13.0
+    """The scale of predictions below the truth."""
+    late: Annotated[float, Field(gt=0)] = 10.0
+    """The scale of predictions above it; smaller, where being late costs more."""
+
+
 class Evaluate(Spec):
     """Judge the candidate on test rows that no other stage has used."""
 
@@ -85,6 +97,9 @@ class Evaluate(Spec):
     """Judge only the last row of each unit."""
     clip: float | int | None = None
     """Regression: also judge with the true values cut at this one, as `rmse_clipped`."""
+    asymmetry: Asymmetry | None = None
+    """Regression: also judge late and early predictions by different scales, against true values as
+    they are, as `asymmetric_score`; `{}` for the scales of NASA's engine data."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -94,6 +109,10 @@ class Evaluate(Spec):
         asked = {gate.metric for gate in self.gates} | {self.metric}
         if "rmse_clipped" in asked and self.clip is None:
             raise ValueError("rmse_clipped needs `clip`, the value at which true values are cut")
+        if "asymmetric_score" in asked and self.asymmetry is None:
+            raise ValueError(
+                "asymmetric_score needs `asymmetry`, such as {early: 13.0, late: 10.0}"
+            )
         return self
 
 

@@ -13,6 +13,7 @@ from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
 from factory_assets.spec.partition_places import require_places
 from factory_assets.spec.partitions import Partitions, TimePartitions
+from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.source import FileSource, Ingest
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.suggest import suggest
@@ -110,9 +111,11 @@ class PipelineSpec(Spec):
 
     @model_validator(mode="after")
     def _files_can_arrive(self) -> Self:
+        sources = self.ingest.every_source
+        if self.arrivals and any(getattr(source, "storage", None) for source in sources):
+            raise ValueError("arrivals sees files on disk only, no objects of a storage")
         if self.arrivals and not any(
-            isinstance(source, FileSource) or getattr(source, "reads", None)
-            for source in self.ingest.every_source
+            isinstance(source, FileSource) or getattr(source, "reads", None) for source in sources
         ):
             raise ValueError("arrivals needs a source in files, or a function with `reads`")
         return self
@@ -135,6 +138,18 @@ class PipelineSpec(Spec):
                 raise ValueError(f"partition {name!r} is a column of the contract already")
         if self.partitions:
             require_places(self.partitions, self.ingest.model_dump(exclude={"contract"}))
+        return self
+
+    @model_validator(mode="after")
+    def _series_stay_whole(self) -> Self:
+        """A row drawn by itself is torn out of its series, and its window straddles the parts."""
+        split = self.split
+        whole = split.group or split.time or (split.given and split.given.validation)
+        if isinstance(model := self.train and self.train.model, Sequence) and not whole:
+            raise ValueError(
+                f"the windows of train.model need whole series in each part; add split.group: "
+                f"{model.by}, or split.time: {model.order}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -162,10 +177,13 @@ class PipelineSpec(Spec):
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
         train = self.train
+        series = train.model if train and isinstance(train.model, Sequence) else None
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
             ("train.categorical", train.categorical if train else []),
+            ("train.model.by", [series.by] if series else []),
+            ("train.model.order", [series.order] if series else []),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

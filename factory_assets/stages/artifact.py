@@ -48,12 +48,7 @@ class Description(Value):
 
     @property
     def shape(self) -> Shape:
-        return Shape(
-            task=self.target.task,
-            numbers=self.features.width,
-            cardinalities=self.features.cardinalities,
-            outputs=self.target.outputs,
-        )
+        return shape_of(self.features, self.target)
 
 
 @dataclass(frozen=True)
@@ -71,14 +66,32 @@ class TrainedModel:
     def target(self) -> Target:
         return self.description.target
 
-    def outputs(self, table: pa.Table) -> NDArray[np.float64]:
+    def outputs(
+        self, table: pa.Table, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Probabilities [rows, classes], or predictions [rows] in the target's unit.
+
+        Args:
+            rows: the places of the rows that are asked for, all where left out. A model of series
+                reads those before them too, so `table` holds whole series.
 
         Raises:
             DataError: when an input column is missing or holds another kind of value.
         """
-        found = self.model.outputs(self.features.arrays(table, scaled=self.model.scaled))
+        arrays = self.features.arrays(table, scaled=self.model.scaled, rows=rows)
+        found = self.model.outputs(arrays)
         return self.target.unscaled(found) if self.target.task == "regression" else found
+
+
+def shape_of(features: Features, target: Target) -> Shape:
+    """What a model over such features reads, and what it returns."""
+    return Shape(
+        task=target.task,
+        numbers=features.width,
+        cardinalities=features.cardinalities,
+        outputs=target.outputs,
+        window=features.series.window if features.series else None,
+    )
 
 
 def save_trained(trained: TrainedModel, files: Path) -> str:

@@ -19,6 +19,7 @@ from factory_resources.home import Home
 from factory_resources.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -44,8 +45,9 @@ def deploy(
     graph = export(trained)
     digest = sha256(graph).hexdigest()
     served = ServedModel.of(graph)
-    rows = _judged_rows(parts.test, verdict.predictions, tuple(served.inputs), home)
-    difference = _difference(served.outputs(rows), _recorded(verdict, home), trained.target.sd)
+    rows, judged = _judged_rows(parts.test, verdict.predictions, served.columns, home)
+    said = served.outputs(rows, judged)
+    difference = _difference(said, _recorded(verdict, home), trained.target.sd)
     _require_equal(pipeline, difference)
     registry = Registry(home)
     before = registry.version(pipeline.name, candidate.version).tags
@@ -67,7 +69,7 @@ def deploy(
         replaced=replaced,
         onnx_sha256=digest,
         max_difference=difference,
-        compared_rows=rows.num_rows,
+        compared_rows=len(judged),
     )
 
 
@@ -120,18 +122,19 @@ def _keep(registry: Registry, candidate: Candidate, graph: bytes, digest: str, h
 
 def _judged_rows(
     test: Snapshot, predictions: Snapshot, columns: tuple[str, ...], home: Home
-) -> pa.Table:
-    """The test rows that were judged, in the order of their predictions.
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The test rows, and the places of those that were judged, in the order of their predictions.
 
     Raises:
         ModelError: when a judged row is not among the test rows.
     """
+    import numpy as np
     import pandas as pd
 
     rows = read_arrow(test, home, [*IDENTITY, *columns])
     wanted = read_arrow(predictions, home, IDENTITY)
     if wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
-        return rows
+        return rows, np.arange(rows.num_rows)
     places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
     found = places.get_indexer(
         pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
@@ -142,7 +145,7 @@ def _judged_rows(
             where=test.table,
             remedy="evaluate again",
         )
-    return rows.take(found)
+    return rows, found
 
 
 def _recorded(verdict: Verdict, home: Home) -> NDArray[Any]:

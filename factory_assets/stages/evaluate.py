@@ -78,7 +78,7 @@ def _baselines(
 ) -> dict[str, dict[str, float]]:
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
-    guess = trivial_outputs(target, known, judgement.rows.num_rows)
+    guess = trivial_outputs(target, known, len(judgement.places))
     linear = linear_baseline(judgement.pipeline, parts, trained, home)
     return {
         "trivial": judgement.score(guess, None).metrics(),

@@ -2,6 +2,9 @@
 
 Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing. Out come
 `probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
+
+A model of series has one input more, `_windows` int64 [M, window]: for each prediction the rows
+that it is made from, counted from 0, the oldest first, -1 after the last. M predictions come out.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
 """Keys of the graph's metadata: the classes as JSON, the probability of a positive, and
 the parts of the declaration that make rows, as JSON."""
+SERIES = "series"
+"""The key of how rows make series, as JSON, where the model reads windows of them."""
+WINDOWS = "_windows"
+"""The input that says which rows make each window."""
 
 
 def export(trained: TrainedModel) -> bytes:
@@ -73,15 +80,18 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
     served = compose.add_prefix(model, "_")
     columns = {f"_in_{i}": name for i, name in enumerate(trained.features.columns)}
     for value in served.graph.input:
-        value.name = columns[value.name]
+        value.name = columns.get(value.name, value.name)
     for node in served.graph.node:
         node.input[:] = [columns.get(name, name) for name in node.input]
     _add_output(served.graph, trained)
+    series = trained.features.series
     facts = {
         CLASSES: json.dumps(trained.target.classes),
         INGEST: trained.description.ingest.model_dump_json(by_alias=True),
         CLEAN: trained.description.clean.model_dump_json(by_alias=True),
     }
+    if series:
+        facts[SERIES] = series.model_dump_json()
     if trained.description.threshold is not None:
         facts[THRESHOLD] = repr(trained.description.threshold)
     helper.set_model_props(served, facts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import IDENTITY, Pipeline, time_dimension
+from factory_assets.stages.series import Series, Windows, lay_out, series_of
 from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
@@ -51,6 +52,8 @@ class Features(Value):
     """Columns left out because every training row holds the same."""
     ignored: tuple[str, ...]
     """Columns left out because of their type: dates, times, nested values."""
+    series: Series | None = None
+    """How rows make the windows that the model reads; None where it reads single rows."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,8 +70,14 @@ class Features(Value):
         """The number of codes of each categorical input, code 0 included."""
         return tuple(len(c.vocabulary) + 1 for c in self.categorical)
 
-    def arrays(self, table: pa.Table, *, scaled: bool) -> Arrays:
+    def arrays(
+        self, table: pa.Table, *, scaled: bool, rows: NDArray[np.int64] | None = None
+    ) -> Arrays:
         """Encode rows; `scaled` divides numbers by their spread, which trees neither need nor want.
+
+        Args:
+            rows: the places of the rows that are asked for, all where left out; a series is read
+                from the whole table all the same.
 
         Raises:
             DataError: when an input column is missing or holds another kind of value.
@@ -81,6 +90,13 @@ class Features(Value):
                 f"input column {missing[0]!r} is missing",
                 remedy=f"the model reads {', '.join(self.columns)}",
             )
+        windows = None
+        if self.series:
+            layout, windows = lay_out(table, self.series)
+            table = table.select(self.columns).take(layout)
+            windows = windows if rows is None else windows.take(rows)
+        elif rows is not None:
+            table = table.take(rows)
         values = [read_numbers(table, number.name) for number in self.numeric]
         numbers = np.empty((table.num_rows, self.width), dtype=np.float32)
         last = len(self.numeric)
@@ -95,7 +111,7 @@ class Features(Value):
         codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
         for i, category in enumerate(self.categorical):
             codes[:, i] = _encode(read_names(table, category.name), category.vocabulary)
-        return Arrays(numbers, codes)
+        return Arrays(numbers, codes, windows)
 
 
 @dataclass(frozen=True)
@@ -106,9 +122,11 @@ class Arrays:
     """[rows, width], without a missing value."""
     codes: NDArray[np.int64]
     """[rows, categories], from 0 to each cardinality - 1."""
+    windows: Windows | None = None
+    """Of series: the rows that each asked row is judged by, as places in the two above."""
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.numbers if self.windows is None else self.windows)
 
     def one_hot(self, cardinalities: Sequence[int]) -> NDArray[np.float32]:
         """[rows, width + sum of cardinalities]: the numbers, then each category's codes."""
@@ -120,11 +138,14 @@ class Arrays:
         return np.concatenate([self.numbers, *blocks], axis=1) if blocks else self.numbers
 
 
-def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> Features:
+def fit_features(
+    pipeline: Pipeline, training: pa.Table, *, vocabulary: int, series: Series | None = None
+) -> Features:
     """Choose the inputs and learn their encoding from training rows.
 
     Args:
         vocabulary: how many names of a categorical column are kept at most, the frequent first.
+        series: how rows make windows, for a model that reads them.
 
     Raises:
         DataError: when no input column is left.
@@ -158,6 +179,7 @@ def fit_features(pipeline: Pipeline, training: pa.Table, *, vocabulary: int) -> 
         categorical=tuple(categorical),
         constant=tuple(constant),
         ignored=tuple(ignored),
+        series=series,
     )
 
 
@@ -213,7 +235,9 @@ def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
     given = spec.split.given.column if spec.split.given else None
     # When a row came says nothing about rows to come.
     time = time_dimension(spec.partitions)
-    out = {*IDENTITY, spec.training.target, *spec.training.exclude, spec.split.group, given, time}
+    series = series_of(spec.training.model)
+    apart = (spec.split.group, given, time, series.by if series else None)
+    out = {*IDENTITY, spec.training.target, *spec.training.exclude, *apart}
     found = [name for name in columns if name not in out]
     for name in OUTPUTS:
         if name in found:

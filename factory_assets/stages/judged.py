@@ -16,6 +16,7 @@ from factory_resources.snapshot import Snapshot
 from factory_resources.tables import write
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -23,22 +24,24 @@ MOST_SLICES = 50
 """Values of one column that are judged apart, the most frequent first."""
 
 
-def judged_rows(test: pa.Table, last: LastRow | None) -> pa.Table:
-    """All test rows; or the last of each unit, in the order in which they stand.
+def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
+    """The places of all test rows; or of the last of each unit, in the order in which they stand.
 
     Of rows with an equal order the later one is the last; a missing order comes first.
 
     Raises:
         DataError: when there is no such column.
     """
+    import numpy as np
+
     if last is None:
-        return test
+        return np.arange(test.num_rows)
     for place, name in (("by", last.by), ("order", last.order)):
         _require(test, name, f"evaluate.last.{place}")
     frame = test.select([last.by, last.order]).to_pandas().reset_index(names="place")
     ordered = frame.sort_values(last.order, kind="stable", na_position="first")
     places = ordered.groupby(last.by, dropna=False, sort=False)["place"].last()
-    return test.take(sorted(places))
+    return np.sort(places.to_numpy())
 
 
 def slice_rows(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[Any]]]:

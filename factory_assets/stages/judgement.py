@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.judged import judged_rows
 from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_rows
+from factory_assets.stages.served import ServedModel
 from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -26,8 +29,17 @@ class Judgement:
 
     pipeline: Pipeline
     candidate: Candidate
-    rows: pa.Table
+    test: pa.Table
+    """All test rows: a row of a series is judged by those before it."""
+    places: NDArray[np.int64]
+    """Which of them are judged."""
     truth: NDArray[Any]
+    """Of the judged rows."""
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """The judged rows."""
+        return self.test.take(self.places)
 
     @property
     def headline(self) -> str:
@@ -40,17 +52,22 @@ class Judgement:
         return tuple(dict.fromkeys((self.headline, *(gate.metric for gate in gates))))
 
     def score(self, outputs: NDArray[Any], threshold: float | None) -> Scored:
-        clip = self.pipeline.spec.evaluate.clip
+        evaluate = self.pipeline.spec.evaluate
         return Scored(
             self.candidate.task,
             self.truth,
             outputs if self.candidate.task == "regression" else unit_rows(outputs),
             threshold=0.5 if threshold is None else threshold,
-            clip=None if clip is None else float(clip),
+            clip=None if evaluate.clip is None else float(evaluate.clip),
+            asymmetry=evaluate.asymmetry,
         )
 
     def score_model(self, model: TrainedModel) -> Scored:
-        return self.score(model.outputs(self.rows), model.description.threshold)
+        return self.score(self.outputs(model), model.description.threshold)
+
+    def outputs(self, model: TrainedModel | ServedModel) -> NDArray[np.float64]:
+        """What a model says of the judged rows."""
+        return model.outputs(self.test, self.places)
 
     def require_known(self) -> None:
         """Raises DeclarationError when a metric that decides is not one of the task's."""
@@ -84,11 +101,12 @@ def open_judgement(
         DataError: a class that no training row has, or a column of `evaluate.last` is missing.
         DeclarationError: a metric is not one of the task's.
     """
-    table = judged_rows(read_arrow(parts.test, home), pipeline.spec.evaluate.last)
-    truth = trained.target.values(table)
+    test = read_arrow(parts.test, home)
+    places = judged_rows(test, pipeline.spec.evaluate.last)
+    truth = trained.target.values(test)[places]
+    judgement = Judgement(pipeline, candidate, test, places, truth)
     if candidate.classes and (truth < 0).any():
-        raise _unseen(table, truth, candidate)
-    judgement = Judgement(pipeline, candidate, table, truth)
+        raise _unseen(judgement.rows, truth, candidate)
     judgement.require_known()
     return judgement
 

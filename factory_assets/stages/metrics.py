@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec.evaluate import LOWER_IS_BETTER
+from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry
 from factory_assets.spec.train import Task
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Scored:
     """Two classes: the probability from which a row is positive."""
     clip: float | None = None
     """Numbers: where true values are cut for `rmse_clipped`."""
+    asymmetry: Asymmetry | None = None
+    """Numbers: the scales of `asymmetric_score`."""
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -208,6 +210,18 @@ def _rmse_clipped(s: Scored) -> Any:
     return _rmse(replace(s, truth=s.truth.clip(max=s.clip)))
 
 
+def _asymmetric_score(s: Scored) -> Any:
+    """Of NASA's engine data: A. Saxena et al., doi 10.1109/PHM.2008.4711414."""
+    import numpy as np
+
+    if s.asymmetry is None:
+        return None
+    late = s.outputs - s.truth
+    with np.errstate(over="ignore"):
+        cost = np.expm1(np.maximum(late / s.asymmetry.late, -late / s.asymmetry.early)).sum()
+    return cost if np.isfinite(cost) else None
+
+
 def _mae(s: Scored) -> Any:
     from sklearn.metrics import mean_absolute_error
 
@@ -233,5 +247,11 @@ _SHARED: Mapping[str, Compute] = {
 _METRICS: Mapping[Task, Mapping[str, Compute]] = {
     "binary": {**_SHARED, "brier": _brier},
     "multiclass": _SHARED,
-    "regression": {"rmse": _rmse, "mae": _mae, "r2": _r2, "rmse_clipped": _rmse_clipped},
+    "regression": {
+        "rmse": _rmse,
+        "mae": _mae,
+        "r2": _r2,
+        "rmse_clipped": _rmse_clipped,
+        "asymmetric_score": _asymmetric_score,
+    },
 }

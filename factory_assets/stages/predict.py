@@ -53,7 +53,7 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
     `file` and cut down to what the inputs are made of."""
     learned = {"ingest": served.ingest, "clean": served.clean}
     spec = pipeline.spec.model_copy(update=learned)
-    needed = _needed(spec.clean, served.inputs)
+    needed = _needed(spec.clean, served.columns)
     made = {name.lower() for name in spec.clean.columns}
     declared = {column.name.lower(): column for column in spec.ingest.contract.columns}
     contract = tuple(

@@ -46,4 +46,4 @@ def _score(
 ) -> dict[str, float] | Unscored:
     if classes != judgement.candidate.classes:
         return Unscored(f"it tells {', '.join(classes) or 'numbers'} apart")
-    return judgement.score(model.outputs(judgement.rows), threshold).metrics()
+    return judgement.score(judgement.outputs(model), threshold).metrics()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Clean, Ingest
-from factory_assets.stages.export import CLASSES, CLEAN, INGEST, THRESHOLD
+from factory_assets.stages.export import CLASSES, CLEAN, INGEST, SERIES, THRESHOLD, WINDOWS
 from factory_assets.stages.features import read_names, read_numbers
+from factory_assets.stages.series import Series, lay_out
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
 from factory_resources.offline import go_offline
@@ -36,6 +37,8 @@ class ServedModel:
     session: Any
     inputs: Mapping[str, str]
     """Column to `tensor(float)` or `tensor(string)`."""
+    series: Series | None
+    """How rows make the windows that it reads; None where it reads single rows."""
     classes: tuple[str, ...]
     threshold: float | None
     ingest: Ingest
@@ -53,35 +56,67 @@ class ServedModel:
         threshold = facts.get(THRESHOLD)
         return cls(
             session=session,
-            inputs={value.name: value.type for value in session.get_inputs()},
+            inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS},
+            series=Series.model_validate_json(facts[SERIES]) if SERIES in facts else None,
             classes=tuple(json.loads(facts[CLASSES])),
             threshold=None if threshold is None else float(threshold),
             ingest=Ingest.model_validate_json(facts[INGEST]),
             clean=Clean.model_validate_json(facts[CLEAN]),
         )
 
-    def outputs(self, table: pa.Table) -> NDArray[np.float64]:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that rows must have: the inputs, and those that make series of rows."""
+        around = (self.series.by, self.series.order) if self.series else ()
+        return tuple(dict.fromkeys((*self.inputs, *around)))
+
+    def outputs(
+        self, table: pa.Table, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Probabilities [rows, classes], or predictions [rows].
+
+        Args:
+            rows: the places of the rows that are asked for, all where left out. A model of series
+                reads those before them too, so `table` holds whole series.
 
         Raises:
             DataError: when an input column is missing or holds another kind of value.
         """
         import numpy as np
 
-        for name in self.inputs:
+        for name in self.columns:
             if name not in table.column_names:
                 raise DataError(
                     f"input column {name!r} is missing",
-                    remedy=f"the model reads {', '.join(self.inputs)}",
+                    remedy=f"the model reads {', '.join(self.columns)}",
                 )
-        starts = range(0, max(table.num_rows, 1), MANY)
-        parts = [self._scored(table.slice(start, MANY)) for start in starts]
+        # No row is never asked: the runtime ends the process over an empty recurrence.
+        nothing = np.empty((0, len(self.classes)) if self.classes else 0)
+        parts = [nothing, *self._parts(table, rows)]
         found: NDArray[np.float64] = np.concatenate(parts).astype(np.float64)
         return found
 
-    def _scored(self, table: pa.Table) -> Any:
+    def _parts(self, table: pa.Table, rows: NDArray[np.int64] | None) -> Iterator[Any]:
+        import numpy as np
+
+        if self.series is None:
+            table = table if rows is None else table.take(rows)
+            for start in range(0, table.num_rows, MANY):
+                yield self._run(table.slice(start, MANY), {})
+            return
+        layout, windows = lay_out(table, self.series)
+        windows = windows if rows is None else windows.take(rows)
+        many = max(1, MANY // windows.size)
+        for start in range(0, len(windows), many):
+            places = windows.take(slice(start, start + many)).places()
+            needed, flat = np.unique(places, return_inverse=True)
+            empty = int(needed[0] < 0)
+            read = table.take(layout[needed[empty:]])
+            yield self._run(read, {WINDOWS: flat.reshape(places.shape) - empty})
+
+    def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:
         feed = {name: _column(table, name, kind) for name, kind in self.inputs.items()}
-        return self.session.run(None, feed)[0]
+        return self.session.run(None, {**feed, **more})[0]
 
 
 def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:

@@ -12,10 +12,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.stages.artifact import MODEL_TAG, Description, TrainedModel, save_trained
+from factory_assets.stages.artifact import (
+    MODEL_TAG,
+    Description,
+    TrainedModel,
+    save_trained,
+    shape_of,
+)
 from factory_assets.stages.features import fit_features
-from factory_assets.stages.models import Rows, Setting, Shape, fit_model, kind_of, model_class
+from factory_assets.stages.models import Rows, Setting, fit_model, kind_of, model_class
 from factory_assets.stages.sensitive import sensitive_columns
+from factory_assets.stages.series import series_of
 from factory_assets.stages.target import Target, fit_target
 from factory_assets.stages.values import Candidate, Epoch, Parts
 from factory_resources.errors import DataError
@@ -98,15 +105,18 @@ def fit(
     chosen = model or spec.model
     cls = model_class(chosen)
     target = fit_target(pipeline, training)
-    features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
+    features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(chosen))
     rows = Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training))
     known = _of_known_classes(target, validation)
-    held = Rows(features.arrays(known, scaled=cls.scaled), _truth(target, known))
+    held = Rows(
+        features.arrays(validation, scaled=cls.scaled, rows=known),
+        _truth(target, validation)[known],
+    )
     balanced = target.classes and spec.class_weights == "balanced"
     with home.scratch() as scratch:
         setting = Setting(
             spec=chosen,
-            shape=Shape(target.task, features.width, features.cardinalities, target.outputs),
+            shape=shape_of(features, target),
             seed=spec.seed,
             class_weights=_balanced(rows.target, target.outputs) if balanced else None,
             folder=pipeline.folder,
@@ -125,7 +135,7 @@ def fit(
         threshold=threshold,
     )
     trained = TrainedModel(description, found.model)
-    metrics = _metrics(target, target.values(known), outputs, threshold)
+    metrics = _metrics(target, target.values(validation)[known], outputs, threshold)
     return Fitted(trained, found.history, found.best_epoch, metrics)
 
 
@@ -222,21 +232,20 @@ def _truth(target: Target, table: pa.Table) -> NDArray[Any]:
     return values if target.classes else target.scaled(values)
 
 
-def _of_known_classes(target: Target, validation: pa.Table) -> pa.Table:
-    """Validation rows whose class training rows have too; others cannot say when to stop."""
-    import pyarrow as pa
+def _of_known_classes(target: Target, validation: pa.Table) -> NDArray[np.int64]:
+    """The places of the validation rows whose class training rows have too; others cannot say when
+    to stop."""
+    import numpy as np
 
-    table = (
-        validation.filter(pa.array(target.values(validation) >= 0))
-        if target.classes
-        else validation
-    )
-    if not table.num_rows:
+    if not target.classes:
+        return np.arange(validation.num_rows)
+    places: NDArray[np.int64] = np.flatnonzero(target.values(validation) >= 0)
+    if not len(places):
         raise DataError(
             "there is no validation row of a class that was trained on",
             remedy="give more data or a larger split.validation",
         )
-    return table
+    return places
 
 
 def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The kinds of model, one small file each, behind the interface in `base.py`."""
 
+from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.train import GradientBoosting, Linear, ModelSpec, RandomForest
 from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
 
@@ -26,6 +27,10 @@ def model_class(spec: ModelSpec) -> type[Model]:
             from factory_assets.stages.models.gradient_boosting import BoostingModel
 
             return BoostingModel
+        case Sequence():
+            from factory_assets.stages.models.sequence import SequenceModel
+
+            return SequenceModel
         case _:
             from factory_assets.stages.models.network import NetworkModel
 

@@ -29,6 +29,8 @@ class Shape:
     cardinalities: tuple[int, ...]
     outputs: int
     """The number of classes, or 1."""
+    window: int | None = None
+    """How many rows the model reads for one output; None where it reads single rows."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class Model(ABC):
     @abstractmethod
     def graph(self) -> onnx.ModelProto:
         """`numbers` float [N, width] and `codes` int64 [N, categories], each where there is one, to
-        `outputs` float [N, classes] or [N, 1]."""
+        `outputs` float [N, classes] or [N, 1]; of series also `windows` int64 [M, window], and then
+        the outputs are [M, …]."""
 
     @property
     @abstractmethod

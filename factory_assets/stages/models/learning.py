@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from factory_assets.spec.train import Mlp, OwnModule, Task
+from factory_assets.spec.network import Network
+from factory_assets.spec.train import Task
 from factory_assets.stages.models.base import Progress
 from factory_assets.stages.values import Epoch
 from factory_resources.errors import ModelError
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Numbers [rows, width], codes [rows, categories], target [rows], as in `Rows`."""
+"""Numbers [rows, width], codes [rows, categories], target [rows], as in `Rows`; of windows: where
+they end, how long they are, target, all [rows]."""
 BLOCK = 32
 """Slices learned in one call of `training_step`: what Lightning adds to a call costs a slice."""
 
@@ -30,7 +32,7 @@ class Plan:
     """What a network is trained with."""
 
     task: Task
-    spec: Mlp | OwnModule
+    spec: Network
     batch_size: int
     steps: int
     """Optimiser steps if every epoch is run."""
@@ -43,13 +45,28 @@ class Learning(pl.LightningModule):
     plan: Plan
 
     def loss(self, batch: Batch) -> Tensor:
-        numbers, codes, target = batch
-        outputs = self(numbers, codes)
+        target = batch[2]
+        outputs = self.outputs_of(batch)
         if self.plan.task == "regression":
             return torch.nn.functional.mse_loss(outputs.reshape(-1), target)
         weights = self.plan.class_weights
         weights = None if weights is None else weights.to(outputs.device)
         return torch.nn.functional.cross_entropy(outputs, target, weight=weights)
+
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """[rows, outputs]: what the network says of a batch."""
+        outputs: Tensor = self(batch[0], batch[1])
+        return outputs
+
+    def before_update(self) -> None:
+        """Called when the gradients of a step are known."""
+
+    def after_update(self) -> None:
+        """Called when a step is done."""
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """The weights to keep, on the CPU, apart from those that learn on."""
+        return {name: w.detach().cpu().clone() for name, w in self.state_dict().items()}
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         if self.automatic_optimization:
@@ -61,7 +78,9 @@ class Learning(pl.LightningModule):
             optimizer.zero_grad()
             loss: Any = self.loss(part)
             loss.backward()
+            self.before_update()
             optimizer.step()
+            self.after_update()
             schedule.step()
             total += loss.detach() * len(part[2])
         return total / len(batch[2])
@@ -101,11 +120,11 @@ class Slices:
         return ceil(len(self._tensors[2]) / self._size)
 
     def __iter__(self) -> Iterator[Batch]:
-        numbers, codes, target = self._tensors
+        first, second, target = self._tensors
         if self._generator:
             order = torch.randperm(len(target), generator=self._generator)
-            numbers, codes, target = numbers[order], codes[order], target[order]
-        yield from sliced((numbers, codes, target), self._size)
+            first, second, target = first[order], second[order], target[order]
+        yield from sliced((first, second, target), self._size)
 
 
 def sliced(tensors: Any, size: int) -> Iterator[Any]:
@@ -155,7 +174,7 @@ class KeepBest(pl.Callback):
         self.history.append(epoch)
         if epoch.validation_loss < self._best:
             self._best, self.best_epoch = epoch.validation_loss, epoch.epoch
-            self.weights = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+            self.weights = cast(Learning, module).kept_weights()
         self._progress(
             f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
             f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"

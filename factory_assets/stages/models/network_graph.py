@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -29,17 +29,29 @@ class _Served(nn.Module):
         self._network, self._shape = network, shape
 
     def forward(self, first: Tensor, second: Tensor | None = None) -> Tensor:
+        return self._ready(self._network(*self._both(first, second)))
+
+    def _both(self, first: Tensor, second: Tensor | None) -> tuple[Tensor, Tensor]:
         rows = first.shape[0]
         if not self._shape.cardinalities:
-            numbers, codes = first, torch.zeros((rows, 0), dtype=torch.int64)
-        elif not self._shape.numbers:
-            numbers, codes = torch.zeros((rows, 0)), first
-        else:
-            numbers, codes = first, cast(Tensor, second)
-        raw: Tensor = self._network(numbers, codes)
+            return first, torch.zeros((rows, 0), dtype=torch.int64)
+        if not self._shape.numbers:
+            return torch.zeros((rows, 0)), first
+        return first, cast(Tensor, second)
+
+    def _ready(self, raw: Tensor) -> Tensor:
         if self._shape.task == "regression":
             return raw.reshape(-1, 1)
         return raw.softmax(dim=1)
+
+
+class _ServedWindows(_Served):
+    """The same over windows of such rows."""
+
+    def forward(  # type: ignore[override]
+        self, windows: Tensor, first: Tensor, second: Tensor | None = None
+    ) -> Tensor:
+        return self._ready(self._network(*self._both(first, second), windows))
 
 
 def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
@@ -54,16 +66,22 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
     }
     present = {name: tensor for name, tensor in inputs.items() if tensor.shape[1]}
     rows = torch.export.Dim("N", min=1)
+    dims: list[Any] = [{0: rows} for _ in present]
+    served = _Served
+    if shape.window:
+        served = _ServedWindows
+        present = {"windows": torch.zeros((2, shape.window), dtype=torch.int64), **present}
+        dims = [{0: torch.export.Dim("M", min=1)}, *dims]
     try:
         with warnings.catch_warnings(), _silence():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _Served(network, shape).eval(),
+                served(network, shape).eval(),
                 tuple(present.values()),
                 input_names=list(present),
                 output_names=["outputs"],
                 opset_version=OPSET,
-                dynamic_shapes=tuple({0: rows} for _ in present),
+                dynamic_shapes=tuple(dims),
                 dynamo=True,
                 verbose=False,
             )
@@ -74,6 +92,29 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
         ) from error
     model: onnx.ModelProto = cast(Any, program).model_proto
     model.ir_version = IR
+    return _plain(model)
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same bytes for the same network: names in order of appearance, and nothing of the export
+    itself, which would also tell where on the machine the code lies."""
+    graph = model.graph
+    outside = {"", *(value.name for value in (*graph.input, *graph.output))}
+    names: dict[str, str] = {}
+
+    def renamed(values: Iterable[str]) -> list[str]:
+        return [v if v in outside else names.setdefault(v, f"v{len(names)}") for v in values]
+
+    for node in graph.node:
+        node.name = node.doc_string = ""
+        del node.metadata_props[:]
+        node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
+    used = [weight for weight in graph.initializer if weight.name in names]
+    weights = sorted(used, key=lambda weight: int(names[weight.name][1:]))
+    for weight in weights:
+        weight.name = names[weight.name]
+    del graph.initializer[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    graph.initializer.extend(weights)
     return model
 
 

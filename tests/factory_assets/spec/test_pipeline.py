@@ -111,6 +111,8 @@ def test_group_and_given_go_together() -> None:
     "evaluate",
     [
         {"metric": "rmse_clipped"},
+        {"metric": "asymmetric_score"},
+        {"asymmetry": {"early": 0}},
         {"gates": [{"metric": "rmse", "at_most": 1}, {"metric": "rmse", "at_most": 2}]},
     ],
 )

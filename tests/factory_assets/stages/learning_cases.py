@@ -21,12 +21,18 @@ KINDS: dict[str, dict[str, Any]] = {
     "gradient_boosting": {"kind": "gradient_boosting", "iterations": 20},
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
 }
+SEQUENCES: dict[str, dict[str, Any]] = {
+    kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}
+    | {"batch_size": 64, "learning_rate": 0.02, "dropout": 0.0}
+    for kind in ("gru", "tcn", "transformer")
+}
 
 
 def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
     spec = {
         "purpose": "test",
         "ingest": {"source": {"files": "rows.csv"}},
+        "split": {"group": "unit"} if "by" in model else {},
         "train": {"target": "y", "seed": 3, "model": model, **train},
     }
     return Pipeline("p", PipelineSpec.model_validate(spec), folder)
@@ -56,6 +62,38 @@ def rows(count: int, seed: int, task: str = "binary") -> pa.Table:
             "y": target,
         }
     )
+
+
+def series(units: int, seed: int, task: str = "binary") -> pa.Table:
+    """Series of 1 to 40 rows, shuffled, with a target that only the last rows together tell."""
+    chance = np.random.default_rng(seed)
+    lengths = chance.integers(1, 41, units)
+    count = int(lengths.sum())
+    step = np.concatenate([np.arange(n) for n in lengths])
+    heat = chance.normal(50, 10, count)
+    colour = chance.choice(["red", "green"], count)
+    now = (heat - 50) / 10 + (colour == "red") - 0.5
+    score = now.copy()
+    for back in (1, 2):
+        score[back:] += np.where(step[back:] >= back, now[:-back], 0)
+    target: Any = score * 100 + 1000
+    if task == "binary":
+        target = (score > 0.7).astype(int)
+    if task == "multiclass":
+        target = np.array(["low", "mid", "top"])[np.digitize(score, [-1, 1])]
+    rows = pa.table(
+        {
+            "_file": ["f"] * count,
+            "_row": np.arange(1, count + 1),
+            "unit": np.repeat([f"u{i}" for i in range(units)], lengths).tolist(),
+            "cycle": step,
+            "heat": pa.array(heat, mask=chance.random(count) < 0.03),
+            "wear": chance.exponential(2, count),
+            "colour": colour.tolist(),
+            "y": target,
+        }
+    )
+    return rows.take(chance.permutation(count))
 
 
 def hostile(table: pa.Table) -> pa.Table:

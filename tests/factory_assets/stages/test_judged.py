@@ -12,7 +12,7 @@ LAST = LastRow(by="engine", order="cycle")
 
 def test_all_rows_unless_the_last_are_asked_for() -> None:
     table = pa.table({"engine": [1, 1], "cycle": [2, 1]})
-    assert judged_rows(table, None) is table
+    assert judged_rows(table, None).tolist() == [0, 1]
 
 
 def test_last_row_of_each_unit_in_the_order_of_the_rows() -> None:
@@ -20,11 +20,10 @@ def test_last_row_of_each_unit_in_the_order_of_the_rows() -> None:
         {
             "engine": ["b", "a", "b", "a", None, "c", "a"],
             "cycle": [9, 1, 3, 7, 1, None, 7],
-            "row": list(range(7)),
         }
     )
     # Of a's two rows at cycle 7 the later one; the unnamed unit is one of its own.
-    assert judged_rows(table, LAST)["row"].to_pylist() == [0, 4, 5, 6]
+    assert judged_rows(table, LAST).tolist() == [0, 4, 5, 6]
 
 
 @pytest.mark.parametrize(("name", "where"), [("engine", "by"), ("cycle", "order")])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from factory_assets.spec.evaluate import LOWER_IS_BETTER, METRICS
+from factory_assets.spec.evaluate import LOWER_IS_BETTER, METRICS, Asymmetry
 from factory_assets.stages.metrics import (
     HEADLINE,
     Scored,
@@ -112,6 +112,21 @@ def test_regression_metrics() -> None:
             "rmse_clipped": ((100 + 225) / 3) ** 0.5,
         }
     )
+
+
+def test_late_costs_more_than_early() -> None:
+    scales = Asymmetry(early=13, late=10)
+    truth, said = np.array([50.0, 50.0, 50.0]), np.array([63.0, 37.0, 50.0])
+    scored = Scored("regression", truth, said, asymmetry=scales)
+    expected = np.exp(13 / 10) - 1 + np.exp(13 / 13) - 1
+    assert scored.metrics({"asymmetric_score"}) == pytest.approx({"asymmetric_score": expected})
+    assert not higher_is_better("asymmetric_score")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_asymmetric_score_beyond_all_numbers_is_undefined() -> None:
+    scored = Scored("regression", np.zeros(2), np.full(2, 1e6), asymmetry=Asymmetry())
+    assert "asymmetric_score" not in scored.metrics()
 
 
 def test_regression_of_equal_values_has_no_r2_and_no_clipped_rmse_unasked() -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from factory_assets.stages.artifact import Description, TrainedModel, save_trained
 from factory_assets.stages.export import export
 from factory_assets.stages.models import model_class
+from factory_assets.stages.models.network import APART
 from factory_assets.stages.served import ServedModel
 from factory_assets.stages.train import Fitted, fit
 from factory_resources.errors import DeclarationError, ModelError
@@ -74,9 +76,15 @@ def own(folder: Path, name: str, **more: Any) -> dict[str, Any]:
     return {"python": f"net:{name}", "epochs": 3, **more}
 
 
-def same_everywhere(trained: TrainedModel, folder: Path, task: str, tolerance: float) -> None:
+def same_everywhere(
+    trained: TrainedModel,
+    folder: Path,
+    task: str,
+    tolerance: float,
+    test: pa.Table | None = None,
+) -> None:
     """Stored and loaded, the model is the same to the bit; exported, within the tolerance."""
-    test = hostile(rows(300, 3, task))
+    test = hostile(rows(300, 3, task)) if test is None else test
     expected = trained.outputs(test)
     assert np.isfinite(expected).all()
     files = folder / "files"
@@ -160,6 +168,21 @@ def test_boosting_stops_by_validation_rows(tmp_path: Path) -> None:
     losses = [epoch.validation_loss for epoch in found.history]
     assert found.best_epoch == int(np.argmin(losses)) < 500
     assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-6)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_ensemble_is_the_mean_of_its_networks(task: str, tmp_path: Path) -> None:
+    two = fitted(tmp_path, {**KINDS["mlp"], "ensemble": 2}, task)
+    same_everywhere(two.trained, tmp_path, task, 1e-5)
+    test = hostile(rows(300, 3, task))
+    alone = [fitted(tmp_path, KINDS["mlp"], task, seed=seed) for seed in (3, 3 + APART)]
+    mean = np.mean([one.trained.outputs(test) for one in alone], axis=0)
+    sd = two.trained.target.sd
+    np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)
+    losses = [epoch.validation_loss for one in alone for epoch in one.history]
+    assert [epoch.validation_loss for epoch in two.history] == losses
+    assert [epoch.epoch for epoch in two.history] == list(range(len(losses)))
+    assert two.best_epoch == int(np.argmin(losses))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,126 @@
+"""One training of a network, by Lightning. Imports it and torch, hence only inside functions."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import Trainer
+
+from factory_assets.spec.network import Network, OwnModule
+from factory_assets.stages.models.base import Setting
+from factory_assets.stages.models.learning import BLOCK, Batch, KeepBest, Learning, Plan, Slices
+from factory_resources.errors import ModelError
+
+STEPS = 8
+"""The fewest optimiser steps of an epoch."""
+MANY = 65_536
+"""Rows that are evaluated at once."""
+LIGHT = 50_000_000
+"""Multiplications in a step up to which one thread is as quick: others would only wait for work,
+and on a busy machine waiting costs ten times the work."""
+
+
+def learn(
+    module: Learning,
+    setting: Setting,
+    train: Batch,
+    validation: Batch,
+    *,
+    window: int = 1,
+    steps: int = STEPS,
+) -> KeepBest:
+    """Train a module; what comes back holds the weights of its best epoch, and all losses.
+
+    Args:
+        window: how many rows of the data one row of a batch stands for.
+        steps: an epoch has at least so many: few rows make smaller batches than declared.
+
+    Raises:
+        ModelError: when the loss is not a number, or a user's own module fails.
+    """
+    spec = cast(Network, setting.spec)
+    module.plan = plan = _plan(spec, setting, ceil(len(train[2]) / steps), rows=len(train[2]))
+    if module.learns_in_blocks():
+        module.automatic_optimization = False
+    block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
+    best = KeepBest(spec.patience, setting.progress)
+    trainer = Trainer(
+        max_epochs=spec.epochs,
+        devices=1,
+        logger=False,
+        callbacks=[best],
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=setting.scratch,
+        deterministic=True,
+    )
+    slices = Slices(train, block, torch.Generator().manual_seed(setting.seed))
+    work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
+    with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
+        trainer.fit(module, slices, Slices(validation, max(1, MANY // window), None))
+    return best
+
+
+def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:
+    batch_size = max(1, min(spec.batch_size, largest))
+    weights = setting.class_weights
+    return Plan(
+        task=setting.shape.task,
+        spec=spec,
+        batch_size=batch_size,
+        steps=spec.epochs * ceil(rows / batch_size),
+        class_weights=None if weights is None else torch.from_numpy(weights).float(),
+    )
+
+
+@contextmanager
+def user_errors(spec: Network) -> Iterator[None]:
+    """Whatever a user's module raises is a mistake in it; what ours raises is a fault of ours."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        if not isinstance(spec, OwnModule):
+            raise
+        raise ModelError(
+            f"{spec.python} failed: {type(error).__name__}: {error}",
+            remedy="correct the module; it is built with (numeric, categories, outputs, **args) "
+            "and called with (numbers, codes)",
+        ) from error
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No chatter of Lightning, and torch's determinism as it was before."""
+    loggers: list[Any] = [logging.getLogger(f"lightning.{n}") for n in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
