@@ -1,6 +1,7 @@
 """A contract's types as SQL: what the value of a cell is. Runs nothing."""
 
 from collections.abc import Iterable
+from math import isfinite
 
 from factory_assets.spec.contract import ColumnType
 from factory_resources.engine import literal
@@ -40,8 +41,9 @@ def present(cell: str, kind: str, missing: Iterable[str]) -> str:
 
 
 def is_number(token: str) -> bool:
+    """Whether a text is a finite number."""
     try:
-        return float(token) == float(token)
+        return isfinite(float(token))
     except ValueError:
         return False
 

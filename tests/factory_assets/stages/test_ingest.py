@@ -401,3 +401,11 @@ def test_too_much_quarantine_names_rule_and_example(tmp_path: Path, home: Home) 
     secret = [{"name": "a", "type": "float64", "sensitive": "personal"}]
     with pytest.raises(ContractError, match=r"2 of 3 rows.*'type:a' \(2 rows\)"):
         _held(text, secret, tmp_path, home, max_quarantine=0.5)
+
+
+def test_a_token_that_is_no_finite_number(tmp_path: Path, home: Home) -> None:
+    made = {"source": {"files": "d.csv"}, "contract": [{"name": "y", "type": "float64"}]}
+    (tmp_path / "d.csv").write_text("x,y\n1,inf\n2,3.5\n3,-999\n4,nan\n")
+    given = {**made, "missing": ["", "inf", "-999.0", "nan"]}
+    result = ingest(pipeline(tmp_path, ingest=given), home)
+    assert column(result.snapshot, home, "y") == [None, 3.5, None, None]
