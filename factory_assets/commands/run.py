@@ -22,7 +22,7 @@ from factory_assets.components.partitions import PARTITIONS
 from factory_assets.definitions import build_defs
 from factory_assets.report import Summary, summary_table
 from factory_assets.spec import Pipeline
-from factory_assets.stages.latest import PARTITIONED, latest, records_of
+from factory_assets.stages.latest import PARTITIONED, records_of, value_of
 from factory_assets.stages.runner import stages_of
 from factory_assets.stages.values import STAGES, Stage, Value, Verdict
 from factory_resources.errors import DeclarationError, FactoryError, RefusedError
@@ -187,8 +187,8 @@ def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float)
     for stage in stages_of(pipeline):
         if outcome := listener.outcomes.get(stage):
             values[stage] = outcome.value
-        elif listener.error is None and records_of(pipeline, stage, home):
-            values[stage] = latest(pipeline, stage, home)
+        elif listener.error is None and (records := records_of(pipeline, stage, home)):
+            values[stage] = value_of(records)
     return Summary.from_values(
         pipeline.name,
         values,
