@@ -127,7 +127,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.csv": b"a,y\nx,2\n"},
         {"contract": [{"name": "a", "range": [0, 1]}]},
         ContractError,
-        ["range of column 'a' needs numbers, but the column is string"],
+        ["range of column 'a' is one of numbers, but the column is string"],
     ),
     "values of another type": (
         {"d.csv": b"a,y\n1,2\n"},
