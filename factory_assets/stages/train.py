@@ -218,7 +218,7 @@ def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> 
         }
     )
     for context, part in (("training", parts.train), ("validation", parts.validation)):
-        run.log_dataset(part.table, part.data_version, part.table, context)
+        run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
     epochs = [
         (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
         for e in fitted.history

@@ -87,7 +87,7 @@ def test_run_holds_parameters_metrics_data_and_tags(made: Trained) -> None:
     assert training.dataset.name == "p/train"
     assert training.dataset.digest == made.parts.train.data_version[:36]
     assert made.parts.train.data_version in {tag.value for tag in training.tags}
-    assert json.loads(training.dataset.source)["uri"].startswith("p/train/")
+    assert json.loads(training.dataset.source)["uri"].startswith("p/train@")
     assert set(inputs) == {"training", "validation"}
 
 
