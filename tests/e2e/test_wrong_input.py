@@ -123,7 +123,7 @@ def _started(tmp_path: Path) -> "subprocess.Popen[bytes]":
     """A run that has cleaned its rows and is about to split them and train."""
     _declare(tmp_path)
     process = _start(tmp_path)
-    while not (tmp_path / "home" / "records" / "apples" / "clean.json").exists():
+    while not (tmp_path / "home" / "records" / "apples" / "latest" / "clean.json").exists():
         assert process.poll() is None
     return process
 
