@@ -9,21 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from factory_assets.commands.check import check_folder
 from factory_assets.components.declaration import load_pipeline
 from factory_assets.spec import Pipeline
+from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.predict import predict
 from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.served import load_champion
 from factory_assets.stages.values import STAGES, Champion, Cleaned, Ingested, Parts, Verdict
 from factory_resources.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.snapshot import Snapshot, read_arrow
 
 FOLDER = PROJECT / "examples"
-EXAMPLES = ("ai4i", "heart", "readmission", "turbofan")
+EXAMPLES = ("ai4i", "heart", "readmission", "turbofan", "turbofan_sequence")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ def test_names_its_source_and_licence(name: str) -> None:
         ("heart", 920, 920, None),
         ("readmission", 101_766, 99_343, None),
         ("turbofan", 20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
+        ("turbofan_sequence", 20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
     ],
 )
 def test_no_row_is_lost(
@@ -124,6 +128,10 @@ def test_no_row_is_lost(
         ("heart", {"roc_auc": (0.85, 0.95)}),
         ("readmission", {"roc_auc": (0.65, 0.70), "average_precision": (0.20, 0.26)}),
         ("turbofan", {"rmse": (12.0, 15.0), "rmse_clipped": (11.0, 14.0)}),
+        (
+            "turbofan_sequence",
+            {"rmse": (12.0, 14.0), "rmse_clipped": (11.0, 13.0), "asymmetric_score": (200, 350)},
+        ),
     ],
 )
 def test_reaches_what_others_did_and_serves(
@@ -139,7 +147,10 @@ def test_reaches_what_others_did_and_serves(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "group"), [("readmission", "patient_nbr"), ("turbofan", "unit")])
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [("readmission", "patient_nbr"), ("turbofan", "unit"), ("turbofan_sequence", "unit")],
+)
 def test_no_group_straddles_the_split(run: Run, name: str, group: str) -> None:
     made = run(name)
     parts = (made.parts.train, made.parts.validation, made.parts.test)
@@ -155,6 +166,7 @@ def test_no_group_straddles_the_split(run: Run, name: str, group: str) -> None:
         ("heart", {"num", "stratum", "site"}),
         ("readmission", {"readmitted", "encounter_id", "patient_nbr"}),
         ("turbofan", {"remaining", "unit", "part"}),
+        ("turbofan_sequence", {"remaining", "unit", "part"}),
     ],
 )
 def test_learns_from_no_answer(run: Run, name: str, answers: set[str]) -> None:
@@ -177,6 +189,19 @@ def test_turbofan_labels_and_windows_are_those_of_each_engine(run: Run, real_dat
     assert last["t24_mean"].iloc[-1] == pytest.approx(last["t24"].tail(30).mean())
     # An engine's first cycle sees no other engine's last ones.
     assert (test.loc[test["cycle"] == 1, "t24_std"] == 0).all()
+
+
+@pytest.mark.slow
+def test_turbofan_sequence_serves_what_was_trained_for_every_row(run: Run) -> None:
+    made = run("turbofan_sequence")
+    assert made.champion.max_difference <= 1e-5
+    assert "unit" not in made.verdict.candidate.numeric + made.verdict.candidate.categorical
+    rows = read_arrow(made.parts.test, made.home)
+    trained = load_trained(made.verdict.candidate, made.home, made.pipeline.folder)
+    served = load_champion(made.pipeline.name, made.home)[1]
+    difference = np.abs(served.outputs(rows) - trained.outputs(rows)) / trained.target.sd
+    assert len(difference) == 13_096
+    assert difference.max() <= 1e-5
 
 
 @pytest.mark.slow
@@ -224,13 +249,14 @@ def test_scores_a_raw_file_as_it_was_judged(
 ) -> None:
     made = run(name)
     file, before = _raw(name, real_data, tmp_path)
-    output = "prediction" if name == "turbofan" else "p_1"
+    regression = name.startswith("turbofan")
+    output = "prediction" if regression else "p_1"
     judged = read_arrow(made.verdict.predictions, made.home, ["_file", "_row", output]).to_pandas()
     if name == "heart":
         digest = {source.labels["site"]: source.sha256 for source in made.ingested.sources}["va"]
         judged = judged[judged["_file"] == digest]
     scored = predict(made.pipeline, file, made.home).to_pandas().set_index("_row")
-    column = output if name == "turbofan" else f"p_{made.verdict.candidate.classes[1]}"
+    column = output if regression else f"p_{made.verdict.candidate.classes[1]}"
     places = judged["_row"] - before
     both = judged[places.isin(scored.index)]
     assert len(both) > 30

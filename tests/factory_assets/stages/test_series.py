@@ -1,5 +1,6 @@
 """Windows over series: which rows of a table make the input of each."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.spec import Gru, Linear
+from factory_assets.spec import Gru, Linear, Pipeline, PipelineSpec
+from factory_assets.stages.sensitive import misused
 from factory_assets.stages.series import Series, lay_out, series_of
 from factory_resources.errors import DataError
 
@@ -72,3 +74,18 @@ def test_names_the_column_that_is_gone(gone: str, key: str) -> None:
 def test_only_models_of_sequences_have_series() -> None:
     assert series_of(Linear(kind="linear")) is None
     assert series_of(Gru(kind="gru", by="unit", order="cycle", window=3)) == SERIES
+
+
+@pytest.mark.parametrize(("secret", "uses"), [("unit", 0), ("heat", 1)])
+def test_what_makes_series_may_be_secret_as_it_is_no_input(secret: str, uses: int) -> None:
+    columns = [{"name": n, "type": "int64"} for n in ("unit", "cycle", "heat", "y")]
+    kept = [{**c, "sensitive": "secret"} if c["name"] == secret else c for c in columns]
+    model = {"kind": "gru", "by": "unit", "order": "cycle"}
+    spec = {
+        "purpose": "test",
+        "ingest": {"source": {"files": "a.csv"}, "contract": kept},
+        "split": {"time": "cycle"},
+        "train": {"target": "y", "model": model},
+    }
+    made = Pipeline("p", PipelineSpec.model_validate(spec), Path())
+    assert len(list(misused(made))) == uses

@@ -1,0 +1,1 @@
+../turbofan/cmapss.py
