@@ -26,7 +26,7 @@ up: $(READY) ## UI on 127.0.0.1:3000, daemon and MLflow; Ctrl-C stops all
 	@$(BIN)/factory up
 
 test: $(READY) ## All tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
