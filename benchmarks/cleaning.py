@@ -10,10 +10,9 @@ row's identity, writes the quarantine, takes the digests, and commits.
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import Result, Usage, best, measure
+from benchmarks.measure import Result, Usage, best, measure, sided
 from benchmarks.readings import COLUMNS, DERIVED, KEY, RULES, generated, pipeline
 
 ROWS = 20_000_000
@@ -134,12 +133,4 @@ def pandas(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sides: dict[str, Callable[[Path], int | None]] = {
-        side.__name__: side for side in (prepare, factory, bare, pandas)
-    }
-    if sys.argv[1:2] and sys.argv[1] in sides:
-        print(sides[sys.argv[1]](Path(sys.argv[2])))
-    else:
-        for size in map(int, sys.argv[1:] or [ROWS]):
-            for result in run(size):
-                print(result.name, result.measured, sep=": ")
+    sided((prepare, factory, bare, pandas), run, ROWS)

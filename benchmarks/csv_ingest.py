@@ -10,10 +10,9 @@ contract, gives each row its identity, and commits.
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import Result, best, measure
+from benchmarks.measure import Result, best, measure, sided
 from benchmarks.readings import COLUMNS, generated, pipeline
 
 ROWS = 20_000_000
@@ -77,12 +76,4 @@ def bare(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sides: dict[str, Callable[[Path], int | None]] = {
-        side.__name__: side for side in (prepare, factory, bare)
-    }
-    if sys.argv[1:2] and sys.argv[1] in sides:
-        print(sides[sys.argv[1]](Path(sys.argv[2])))
-    else:
-        for size in map(int, sys.argv[1:] or [ROWS]):
-            for result in run(size):
-                print(result.name, result.measured, sep=": ")
+    sided((prepare, factory, bare), run, ROWS)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,3 +89,16 @@ def machine_failure(folder: Path, name: str, rows: int) -> Path:
         raise RuntimeError(f"{SHIPPED} no longer says `rows: 100000`")
     declaration.write_text(after, encoding="utf-8")
     return copy
+
+
+def sided(
+    sides: Sequence[Callable[[Path], int | None]], run: Callable[[int], list[Result]], rows: int
+) -> None:
+    """The command line of a benchmark whose sides are processes: `SIDE FOLDER`, or `[ROWS ...]`."""
+    by_name = {side.__name__: side for side in sides}
+    if sys.argv[1:2] and sys.argv[1] in by_name:
+        print(by_name[sys.argv[1]](Path(sys.argv[2])))
+        return
+    for size in map(int, sys.argv[1:] or [rows]):
+        for result in run(size):
+            print(result.name, result.measured, sep=": ")

@@ -86,6 +86,12 @@ def union(snapshots: Sequence[Snapshot]) -> Snapshot:
     return first.model_copy(update={"files": tuple(files)})
 
 
+def union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
+    """`union` of those that there are, if any."""
+    there = [snapshot for snapshot in snapshots if snapshot is not None]
+    return union(there) if there else None
+
+
 def read_arrow(
     snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
 ) -> "pyarrow.Table":

@@ -12,11 +12,11 @@ from itertools import accumulate
 
 from factory_assets.spec import Ingest, Pipeline
 from factory_assets.stages.fetch import Found, sources_key
+from factory_assets.stages.kept import is_whole
 from factory_assets.stages.keys import digest, key_parts
 from factory_assets.stages.values import Block, Ingested, SourceFile
 from factory_resources.home import Home
 from factory_resources.records import Records
-from factory_resources.snapshot import exists
 
 FULL = 32_000_000
 """A block takes no further source from this many bytes on: reading one again takes a second."""
@@ -47,21 +47,13 @@ def plans(
             for block, end in zip(value.blocks, ends, strict=True)
             if is_whole(block, home)
         }
+    parts = key_parts(pipeline, "ingest", {})
     made = []
     for group in _groups(found, pipeline.spec.ingest):
-        key = _key(pipeline, group)
+        key = digest({**parts, "source": sources_key(group)})
         block, sources = known.get(key, (None, ()))
         made.append(Plan(key, group, block, sources))
     return made
-
-
-def is_whole(block: Block, home: Home) -> bool:
-    """Whether the block's files are there in their full length."""
-    return exists(block.good, home) and (block.broken is None or exists(block.broken, home))
-
-
-def _key(pipeline: Pipeline, group: tuple[Found, ...]) -> str:
-    return digest(key_parts(pipeline, "ingest", {}, source=sources_key(group)))
 
 
 def _groups(found: Sequence[Found], ingest: Ingest) -> list[tuple[Found, ...]]:

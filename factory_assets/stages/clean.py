@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import Pipeline
-from factory_assets.stages.blocks import is_whole
 from factory_assets.stages.cleaning import Plan
+from factory_assets.stages.kept import Made, is_whole, published
 from factory_assets.stages.keys import digest, key_parts
-from factory_assets.stages.values import Block, Cleaned, Ingested, summed
-from factory_resources.delta_log import publish
+from factory_assets.stages.values import Block, Cleaned, Ingested, most, summed
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.home import Home
 from factory_resources.records import Records
-from factory_resources.snapshot import Snapshot, TableFile, union
+from factory_resources.snapshot import Snapshot, TableFile
 from factory_resources.sources_read import numbered
-from factory_resources.tables import Prepared, keep, prepare
+from factory_resources.tables import Prepared, prepare
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,10 +52,10 @@ def clean(
             raise _nothing_left(quarantined, where)
         kept = {key: block.kept(home, where) for key, block in made.items()}
     blocks = [piece.known or kept[piece.key] for piece in pieces]
-    broken = [block.broken for block in blocks if block.broken]
+    snapshot, quarantine = published(blocks, home, partition)
     return Cleaned(
-        quarantine=publish(union(broken), home, partition) if broken else None,
-        snapshot=publish(union([block.good for block in blocks]), home, partition),
+        snapshot=snapshot,
+        quarantine=quarantine,
         rows_in=ingested.snapshot.rows,
         quarantined=quarantined,
         duplicates=sum(block.duplicates for block in blocks),
@@ -103,31 +102,6 @@ def _pieces(
             Piece(key, tuple(f for f, _ in group), tuple(p for _, p in group), known.get(key))
         )
     return pieces
-
-
-@dataclass(frozen=True)
-class Made:
-    """A block whose rows are in scratch."""
-
-    key: str
-    good: Prepared
-    broken: Prepared | None
-    rows_in: int
-    quarantined: dict[str, int]
-
-    @property
-    def duplicates(self) -> int:
-        return self.rows_in - self.good.rows - (self.broken.rows if self.broken else 0)
-
-    def kept(self, home: Home, table: str) -> Block:
-        return Block(
-            key=self.key,
-            good=keep(self.good, home, table),
-            broken=keep(self.broken, home, f"{table}_quarantine") if self.broken else None,
-            rows_in=self.rows_in,
-            quarantined=self.quarantined,
-            duplicates=self.duplicates,
-        )
 
 
 def _made(
@@ -180,7 +154,7 @@ def _view(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
 
 
 def _nothing_left(counts: dict[str, int], where: str) -> DataError:
-    rule = max(counts, key=lambda name: counts[name])
+    rule = most(counts)
     return DataError(
         f"no row is left: rule {rule!r} sends {counts[rule]} to quarantine",
         where=where,

@@ -6,7 +6,7 @@ its record in that file, from 1; rows keep the source's order.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from factory_assets.spec import Pipeline
@@ -16,16 +16,15 @@ from factory_assets.stages.checked import Checked
 from factory_assets.stages.fetch import Found, find, told_where
 from factory_assets.stages.findings import find_out, sensitive_names
 from factory_assets.stages.joined import with_joins
+from factory_assets.stages.kept import Made, published
 from factory_assets.stages.sample import Written
 from factory_assets.stages.table_checks import require_table
-from factory_assets.stages.values import Block, Ingested, SourceFile, summed
-from factory_resources.delta_log import publish
+from factory_assets.stages.values import Block, Ingested, SourceFile, most, summed
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
-from factory_resources.snapshot import union
 from factory_resources.sources_read import Raw, blamed_on_files
-from factory_resources.tables import Prepared, keep, prepare
+from factory_resources.tables import Prepared, prepare
 
 
 def ingest(pipeline: Pipeline, home: Home) -> Ingested:
@@ -77,9 +76,7 @@ def ingest_found(
         require_table(pipeline, written.rows, findings)
         kept = {key: block.kept(home, table) for key, block in made.items()}
         blocks = [plan.known or kept[plan.key] for plan in planned]
-        broken = [block.broken for block in blocks if block.broken]
-        quarantine = publish(union(broken), home, partition) if broken else None
-        snapshot = publish(union([block.good for block in blocks]), home, partition)
+        snapshot, quarantine = published(blocks, home, partition)
         profiles.keep(made_profile, snapshot.data_version, home, hidden)
         return Ingested(
             snapshot=snapshot,
@@ -93,7 +90,7 @@ def ingest_found(
         )
 
 
-def _written(planned: Sequence[Plan], made: Mapping[str, "Made"], home: Home) -> Written:
+def _written(planned: Sequence[Plan], made: Mapping[str, Made], home: Home) -> Written:
     """The rows of the snapshot to be, where they are now."""
     files: list[tuple[Path, int]] = []
     columns: dict[str, str] = {}
@@ -106,32 +103,6 @@ def _written(planned: Sequence[Plan], made: Mapping[str, "Made"], home: Home) ->
             files.append((made[plan.key].good.path, made[plan.key].good.rows))
             columns = made[plan.key].good.columns
     return Written([(path, rows) for path, rows in files if rows], columns)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A block whose rows are in scratch."""
-
-    key: str
-    good: Prepared
-    broken: Prepared | None
-    rows_in: int
-    quarantined: dict[str, int]
-    sources: tuple[SourceFile, ...]
-    ignored: tuple[str, ...]
-    example: str
-    """Of a value that broke the rule that most rows broke, for the message."""
-
-    def kept(self, home: Home, table: str) -> Block:
-        return Block(
-            key=self.key,
-            good=keep(self.good, home, table),
-            broken=keep(self.broken, home, f"{table}_quarantine") if self.broken else None,
-            rows_in=self.rows_in,
-            quarantined=self.quarantined,
-            sources=len(self.sources),
-            ignored=self.ignored,
-        )
 
 
 def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
@@ -203,8 +174,3 @@ def _require_enough(
         f"({quarantined[rule]} rows{next(examples, '')})",
         remedy="correct the contract or the source; ingest.max_quarantine sets the allowed share",
     )
-
-
-def most(counts: Mapping[str, int]) -> str:
-    """The rule that most rows broke."""
-    return max(counts, key=lambda name: counts[name])

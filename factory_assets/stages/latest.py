@@ -10,7 +10,7 @@ from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stag
 from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
-from factory_resources.snapshot import Snapshot, union
+from factory_resources.snapshot import union, union_or_none
 
 PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition, where a pipeline has partitions."""
@@ -92,7 +92,7 @@ def together(values: Sequence[Value]) -> Value:
     if ingested:
         return Ingested(
             snapshot=union([value.snapshot for value in ingested]),
-            quarantine=_union_or_none([value.quarantine for value in ingested]),
+            quarantine=union_or_none([value.quarantine for value in ingested]),
             sources=tuple(source for value in ingested for source in value.sources),
             rows_read=sum(value.rows_read for value in ingested),
             quarantined=summed([value.quarantined for value in ingested]),
@@ -103,7 +103,7 @@ def together(values: Sequence[Value]) -> Value:
     cleaned = [value for value in values if isinstance(value, Cleaned)]
     return Cleaned(
         snapshot=union([value.snapshot for value in cleaned]),
-        quarantine=_union_or_none([value.quarantine for value in cleaned]),
+        quarantine=union_or_none([value.quarantine for value in cleaned]),
         rows_in=sum(value.rows_in for value in cleaned),
         quarantined=summed([value.quarantined for value in cleaned]),
         duplicates=sum(value.duplicates for value in cleaned),
@@ -117,8 +117,3 @@ def _in_window(pipeline: Pipeline, partitions: list[Partition]) -> list[Partitio
         return ordered
     newest = sorted({partition.keys[time] for partition in ordered})[-window:]
     return [partition for partition in ordered if partition.keys[time] in newest]
-
-
-def _union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
-    there = [snapshot for snapshot in snapshots if snapshot is not None]
-    return union(there) if there else None

@@ -247,3 +247,8 @@ def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for rule, rows in count.items():
             total[rule] = total.get(rule, 0) + rows
     return total
+
+
+def most(counts: Mapping[str, int]) -> str:
+    """The rule that most rows broke."""
+    return max(counts, key=lambda name: counts[name])

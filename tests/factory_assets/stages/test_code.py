@@ -25,6 +25,11 @@ def test_training_is_no_part_of_cleaning() -> None:
     assert "evaluate.py" not in _closure("train")
 
 
+def test_reading_sources_is_no_part_of_cleaning() -> None:
+    assert "fetch.py" in _closure("ingest")
+    assert not {"fetch.py", "databases.py", "objects.py"} & _closure("clean")
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "lab_for_code_test"
