@@ -119,3 +119,38 @@ def test_what_sees_other_rows_is_made_as_one(tmp_path: Path, home: Home) -> None
     _, cleaned = _run(_pipeline(tmp_path, derive={"total": "sum(size) OVER ()"}), home)
     assert len(cleaned.blocks) == 1
     assert {row["total"] for row in rows(cleaned.snapshot, home)} == {570.0}
+
+
+@pytest.mark.parametrize("change", ["taken away", "changed"])
+def test_an_earlier_file_decides_what_is_a_duplicate_later(
+    change: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FULL", 1)
+    for number in range(3):
+        _write(tmp_path, number, [(key, 5.0) for key in (number, 7, 8, 9, number + 100)])
+    made = _pipeline(tmp_path)
+    _, before = _run(made, home)
+    assert before.duplicates == 6
+    if change == "taken away":
+        (tmp_path / "part000.csv").unlink()
+    else:
+        _write(tmp_path, 0, [(key, 5.0) for key in (0, 50, 51, 52, 53, 54)])
+    ingested, cleaned = _run(made, home)
+    # What was found out differs, because the one home has an earlier table to compare with.
+    other, at_once = _run(made, Home(tmp_path / "other"))
+    assert (ingested.snapshot, cleaned) == (other.snapshot, at_once)
+    assert cleaned.duplicates == 3
+
+
+def test_a_lost_file_in_the_middle_is_made_again_from_the_rows_before_it(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FULL", 1)
+    for number in range(3):
+        _write(tmp_path, number, [(key, 5.0) for key in (number, 7 + number, 8 + number)])
+    made = _pipeline(tmp_path)
+    _, before = _run(made, home)
+    before.snapshot.paths(home)[1].unlink()
+    _, after = _run(made, home)
+    assert after == before
+    assert [row["key"] for row in rows(after.snapshot, home)] == [0, 7, 8, 1, 9, 2, 10]
