@@ -94,10 +94,9 @@ def _pieces(
         of = digest({"before": before, "files": [file.sha256 for file, _ in group]})
         key = digest({**parts, "inputs": of})
         if plan.spec.deduplicate:
+            # Its duplicates are those of all rows before it. A piece after a gap stays known: no
+            # key of its clean rows is one of the rows before them.
             before = of
-            # Its duplicates are those of all rows before it: after a gap nothing is known.
-            if pieces and pieces[-1].known is None:
-                known.pop(key, None)
         pieces.append(
             Piece(key, tuple(f for f, _ in group), tuple(p for _, p in group), known.get(key))
         )
