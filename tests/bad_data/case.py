@@ -66,10 +66,11 @@ class Case:
         if self.contract:
             ingest["contract"] = [dict(column) for column in self.contract]
         target = self.contract[0]["name"] if self.contract else "y"
+        secrets = [c["name"] for c in self.contract if c.get("sensitive") == "secret"]
         return {
             "purpose": "Show what comes of bad data",
             "ingest": ingest,
-            "train": {"target": target, "model": {"kind": "linear"}},
+            "train": {"target": target, "exclude": secrets, "model": {"kind": "linear"}},
         }
 
 
