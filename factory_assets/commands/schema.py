@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from factory_assets.components.declaration import TYPES
-from factory_assets.spec import PipelineSpec
+from factory_assets.spec import PipelineSpec, Spec
+from factory_assets.spec.descriptions import descriptions
 from factory_resources.home import PROJECT
 
 PUBLISHED = PROJECT / "docs" / "defs.schema.json"
@@ -19,6 +21,10 @@ def schema() -> dict[str, Any]:
         by_alias=True, ref_template="#/$defs/{model}", mode="validation"
     )
     parts = attributes.pop("$defs")
+    models = {model.__name__: model for model in _below(Spec)}
+    for name, part in {"PipelineSpec": attributes, **parts}.items():
+        if name in models:
+            _describe(part, models[name])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A declared model pipeline",
@@ -31,6 +37,19 @@ def schema() -> dict[str, Any]:
         },
         "$defs": {"PipelineSpec": attributes, **parts},
     }
+
+
+def _below(model: type[Spec]) -> Iterator[type[Spec]]:
+    for own in model.__subclasses__():
+        yield own
+        yield from _below(own)
+
+
+def _describe(part: dict[str, Any], model: type[Spec]) -> None:
+    for field, text in descriptions(model).items():
+        key = model.model_fields[field].alias or field
+        described = {**part["properties"][key], "description": text}
+        part["properties"][key] = dict(sorted(described.items()))
 
 
 def schema_text() -> str:

@@ -8,6 +8,7 @@ from pydantic import Tag
 
 from factory_assets.components.document import At
 from factory_assets.spec import PipelineSpec, Spec
+from factory_assets.spec.descriptions import descriptions
 
 Models = Mapping[str | None, type[Spec]]
 """The models that may stand at one place, by tag; None is the tag of the only one."""
@@ -68,7 +69,7 @@ def locate(error: Mapping[str, Any], data: Any) -> Place:
 def fields(models: Models) -> dict[str, str]:
     """The keys that any of the models takes, as YAML names them, with their descriptions."""
     return {
-        field.alias or name: field.description or ""
+        field.alias or name: descriptions(model).get(name, "")
         for model in models.values()
         for name, field in model.model_fields.items()
     }

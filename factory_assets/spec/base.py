@@ -11,9 +11,7 @@ IDENTITY = ("_file", "_row")
 class Spec(BaseModel):
     """A part of a declaration: unknown keys are mistakes, values never change."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _as_tuple(value: Any) -> Any:
