@@ -39,7 +39,8 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     names: Mapping[str, str] = _CHECKS.get(stage, {})
     if stage == "evaluate":
         names = {
-            f"gate_{g.name}": f"{g.metric} of the test rows" for g in pipeline.spec.evaluate.gates
+            f"gate_{g.name}": f"{g.metric} of the {'folds' if g.of == 'folds' else 'test rows'}"
+            for g in pipeline.spec.evaluate.gates
         }
     specs = {name: (what, True) for name, what in names.items()}
     if stage == "ingest":
@@ -228,6 +229,7 @@ def _verdict(call: Call, value: Verdict) -> Description:
         "result": dg.MetadataValue.md(words.verdict(value)),
         **pictures,
         "slices": dg.MetadataValue.md(words.slices(value)),
+        **_folds(value),
         "mlflow": dg.MetadataValue.md(words.mlflow_links(value.candidate)),
         "test rows": value.predictions.rows,
     }
@@ -243,6 +245,10 @@ def _verdict(call: Call, value: Verdict) -> Description:
         for gate in value.gates
     ]
     return metadata, checks
+
+
+def _folds(value: Verdict) -> dict[str, Any]:
+    return {"folds": dg.MetadataValue.md(words.folds(value.folds))} if value.folds else {}
 
 
 def _champion(call: Call, value: Champion) -> Description:

@@ -11,7 +11,7 @@ from factory_assets.spec import IDENTITY, Pipeline
 from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call
 from factory_assets.stages.sensitive import sensitive_columns
-from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Verdict
+from factory_assets.stages.values import Candidate, Champion, Cleaned, Folds, SourceFile, Verdict
 from factory_resources.home import Home
 from factory_resources.snapshot import Snapshot
 
@@ -158,6 +158,20 @@ def slices(value: Verdict) -> str:
     names = list(dict.fromkeys(name for s in value.slices for name in s.metrics))
     rows = [(s.column, s.value, s.rows, *(s.metrics.get(n) for n in names)) for s in value.slices]
     return table(("column", "value", "rows", *names), rows)
+
+
+def folds(value: Folds) -> str:
+    """Cross-validation: which figure is of one fold, and which of all rows."""
+    rows = [
+        (name, metric.mean, metric.sd, len(metric.defined), metric.pooled)
+        for name, metric in value.metrics.items()
+    ]
+    numbers = table(("metric", "mean", "sd", "folds", "pooled"), rows)
+    return (
+        f"Each of the {value.rows} judged rows of all three parts, once, by one of {value.count} "
+        "models trained without its fold. Mean and sd: of the folds' own figures. Pooled: of all "
+        f"rows at once.\n\n{numbers}"
+    )
 
 
 def rows_before_split(call: Call) -> int:

@@ -29,10 +29,12 @@ LOWER_IS_BETTER = frozenset(
 
 
 class Gate(Spec):
-    """One condition on one metric of the test rows; exactly one of the four comparisons."""
+    """One condition on one metric; exactly one of the four comparisons."""
 
     metric: Metric
     """What is compared."""
+    of: Literal["test", "folds"] = "test"
+    """Whose metric: that of the test rows, or the mean over `evaluate.folds`."""
     at_least: float | int | None = None
     """The smallest value that passes."""
     at_most: float | int | None = None
@@ -51,14 +53,17 @@ class Gate(Spec):
             raise ValueError(
                 f"a gate needs exactly one of {', '.join(_COMPARISONS)}; has {given or 'none'}"
             )
+        if self.of == "folds" and given[0] in ("no_worse_than", "better_than"):
+            raise ValueError("a gate of the folds compares with a constant: at_least or at_most")
         return self
 
     @property
     def name(self) -> str:
-        """The gate's name as a check: metric and comparison."""
+        """The gate's name as a check: metric, whose it is, and comparison."""
         comparison = next(c for c in _COMPARISONS if getattr(self, c) is not None)
         other = self.no_worse_than or self.better_than
-        return f"{self.metric}_{comparison}_{other}" if other else f"{self.metric}_{comparison}"
+        whose = "folds" if self.of == "folds" else None
+        return "_".join(filter(None, (self.metric, whose, comparison, other)))
 
 
 _COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")
@@ -93,6 +98,9 @@ class Evaluate(Spec):
     """Columns whose values are judged apart."""
     bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
     """Resamples for the 95 % intervals; fewer where the test rows are many, 0 for none."""
+    folds: Annotated[int | None, Field(ge=2, le=50)] = None
+    """Small data: also judge every row once, by a model trained anew without its fold. It trains
+    that many times more."""
     last: LastRow | None = None
     """Judge only the last row of each unit."""
     clip: float | int | None = None
@@ -106,6 +114,8 @@ class Evaluate(Spec):
         names = [gate.name for gate in self.gates]
         if len(set(names)) < len(names):
             raise ValueError("two gates make the same comparison of the same metric; keep one")
+        if self.folds is None and any(gate.of == "folds" for gate in self.gates):
+            raise ValueError("a gate of the folds needs `folds`, such as 10")
         asked = {gate.metric for gate in self.gates} | {self.metric}
         if "rmse_clipped" in asked and self.clip is None:
             raise ValueError("rmse_clipped needs `clip`, the value at which true values are cut")

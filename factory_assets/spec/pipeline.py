@@ -153,6 +153,21 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _folds_are_honest(self) -> Self:
+        """Folds mix all rows; where the parts differ by more than chance, they tell nothing."""
+        way = next((way for way in ("time", "given") if getattr(self.split, way)), None)
+        if self.evaluate.folds and way:
+            why = {
+                "time": "would train on rows that come after those they judge",
+                "given": "would mix the parts that the data itself names",
+            }
+            raise ValueError(
+                f"evaluate.folds {why[way]} (split.{way}), an easier question than the test's; "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _columns_exist(self) -> Self:
         if not self.ingest.contract.columns:
             return self

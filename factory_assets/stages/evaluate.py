@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages import plots
 from factory_assets.stages.artifact import TrainedModel, load_trained
 from factory_assets.stages.baselines import linear_baseline, trivial_outputs
+from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import Unscored, judge
 from factory_assets.stages.intervals import bootstrap_intervals
 from factory_assets.stages.judged import keep_predictions, slice_rows
@@ -22,7 +23,13 @@ from factory_resources.snapshot import read_arrow
 
 
 def evaluate(
-    pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Home, *, champion: int | None
+    pipeline: Pipeline,
+    parts: Parts,
+    candidate: Candidate,
+    home: Home,
+    *,
+    champion: int | None,
+    progress: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
 
@@ -33,7 +40,8 @@ def evaluate(
 
     Raises:
         DataError: a test row has a class that no training row has, a column to slice or order by is
-            missing, or a metric that decides is undefined on these rows.
+            missing, a metric that decides is undefined on these rows, or the rows are too few for
+            the folds.
         DeclarationError: a metric is not one of the task's.
         ModelError: the candidate's files are not those that were trained.
     """
@@ -45,7 +53,8 @@ def evaluate(
     baselines = _baselines(judgement, parts, trained, home)
     rival = score_rival(judgement, champion, home)
     slices = _slices(judgement, scored)
-    gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival)
+    folds = cross_validate(judgement, parts, trained, home, progress)
+    gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
     drawn = plots.pictures(scored, candidate.classes, candidate.target)
     if slices:
         drawn["slices"] = plots.slices(slices, judgement.headline, metrics)
@@ -68,6 +77,7 @@ def evaluate(
             judgement.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
         ),
         pictures=_keep(drawn, candidate, home),
+        folds=folds,
     )
     _log(verdict, drawn, home)
     return verdict
@@ -112,7 +122,8 @@ def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
     registry, candidate = Registry(home), verdict.candidate
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id
     run = RegistryRun(registry, candidate.model, candidate.run_id, experiment)
-    run.log_metrics([(0, {f"test_{name}": value for name, value in verdict.metrics.items()})])
+    tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
+    run.log_metrics([(0, {**tested, **fold_figures(verdict.folds)})])
     with home.scratch() as folder:
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from factory_assets.spec.evaluate import Gate
 from factory_assets.stages.metrics import higher_is_better
-from factory_assets.stages.values import GateResult
+from factory_assets.stages.values import Folds, GateResult
 
 Metrics = Mapping[str, float]
 Comparison = tuple[bool, float | None, str]
@@ -25,16 +25,22 @@ def judge(
     metrics: Metrics,
     baselines: Mapping[str, Metrics],
     champion: Metrics | Unscored | None,
+    folds: Folds | None = None,
 ) -> tuple[GateResult, ...]:
-    """One result a gate, in order. All metrics are of the same rows.
+    """One result a gate, in order. All metrics but those of the folds are of the same rows.
 
     A metric that is missing or NaN, on either side, fails its gate. `better_than` must be better by
     more than the margin; `no_worse_than` may be worse by as much as the margin.
 
     Args:
         champion: None where no model serves yet; `no_worse_than` then passes.
+        folds: of cross-validation, for the gates that ask for them.
     """
-    return tuple(_judge(gate, metrics, baselines, champion) for gate in gates)
+    means = folds.means if folds else {}
+    return tuple(
+        _judge(gate, means if gate.of == "folds" else metrics, baselines, champion)
+        for gate in gates
+    )
 
 
 def _judge(
@@ -45,7 +51,8 @@ def _judge(
 ) -> GateResult:
     value = metrics.get(gate.metric, math.nan)
     if math.isnan(value):
-        passed, bound, why = False, None, f"{gate.metric} is undefined on these test rows"
+        rows = "in every fold" if gate.of == "folds" else "on these test rows"
+        passed, bound, why = False, None, f"{gate.metric} is undefined {rows}"
     elif gate.no_worse_than:
         passed, bound, why = _no_worse(gate, value, champion)
     elif gate.better_than:
@@ -108,4 +115,5 @@ def _line(gate: Gate, value: float, relation: str, other: float) -> str:
     """Both numbers in as few digits as still tell them apart."""
     digits = next((d for d in range(3, 9) if f"{value:.{d}g}" != f"{other:.{d}g}"), 3)
     margin = f" (margin {gate.margin:g})" if gate.margin else ""
-    return f"{gate.metric} {value:.{digits}g} {relation} {other:.{digits}g}{margin}"
+    what = f"{gate.metric} (mean of the folds)" if gate.of == "folds" else gate.metric
+    return f"{what} {value:.{digits}g} {relation} {other:.{digits}g}{margin}"

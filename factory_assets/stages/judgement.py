@@ -47,9 +47,10 @@ class Judgement:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The metrics that decide something: the headline and those of the gates."""
+        """The metrics of the test rows that decide something: the headline, those of the gates."""
         gates = self.pipeline.spec.evaluate.gates
-        return tuple(dict.fromkeys((self.headline, *(gate.metric for gate in gates))))
+        asked = (gate.metric for gate in gates if gate.of == "test")
+        return tuple(dict.fromkeys((self.headline, *asked)))
 
     def score(self, outputs: NDArray[Any], threshold: float | None) -> Scored:
         evaluate = self.pipeline.spec.evaluate
@@ -72,7 +73,8 @@ class Judgement:
     def require_known(self) -> None:
         """Raises DeclarationError when a metric that decides is not one of the task's."""
         known = metric_names(self.candidate.task)
-        for name in self.asked:
+        gates = self.pipeline.spec.evaluate.gates
+        for name in (self.headline, *(gate.metric for gate in gates)):
             if name not in known:
                 raise DeclarationError(
                     f"metric {name!r} does not fit a {self.candidate.task} target",

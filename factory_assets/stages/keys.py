@@ -73,7 +73,10 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
         case "train":
             return spec.training.model_dump(mode="json")
         case "evaluate":
-            return spec.evaluate.model_dump(mode="json")
+            part = spec.evaluate.model_dump(mode="json")
+            # Folds are drawn anew by the rule and the seed of the split.
+            rule = spec.split.model_dump(mode="json", exclude={"window"})
+            return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
             return spec.deploy.model_dump(mode="json")
 

@@ -263,7 +263,10 @@ def _compute(call: Call, inputs: Inputs) -> Value:
             from factory_assets.stages.evaluate import evaluate
 
             candidate, rival = _as(Candidate, inputs["train"]), _rival(call, inputs)
-            return evaluate(pipeline, _as(Parts, inputs["split"]), candidate, home, champion=rival)
+            parts = _as(Parts, inputs["split"])
+            return evaluate(
+                pipeline, parts, candidate, home, champion=rival, progress=call.progress
+            )
         case "deploy":
             from factory_assets.stages.deploy import deploy
 

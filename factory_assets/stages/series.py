@@ -84,7 +84,7 @@ def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], Windows
                 where=f"train.model.{key}",
                 remedy=f"the rows of each {series.by} are ordered by {series.order}; give both",
             )
-    owner = _codes(table[series.by])
+    owner = value_codes(table[series.by])
     keys = pa.table({"owner": owner, "order": _plain(table[series.order])})
     ranked = pc.sort_indices(keys, sort_keys=[("owner", "ascending"), ("order", "ascending")])
     rows: NDArray[np.int64] = ranked.to_numpy().astype(np.int64)
@@ -97,7 +97,7 @@ def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], Windows
     return rows, Windows(ends, lengths[ends], series.window)
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+def value_codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """[rows]: the same number for the same value; a missing one counts as a value."""
     import numpy as np
 

@@ -5,6 +5,7 @@ Frozen, small, JSON; the data itself stays in snapshots and MLflow.
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from statistics import fmean, stdev
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -183,6 +184,42 @@ class Slice(Value):
     metrics: dict[str, float]
 
 
+class FoldMetric(Value):
+    """One metric of cross-validation."""
+
+    values: tuple[float | None, ...]
+    """Of each fold; None where its rows do not define the metric."""
+    pooled: float | None
+    """Of all rows at once, each with what the model of its own fold said."""
+
+    @property
+    def defined(self) -> list[float]:
+        return [value for value in self.values if value is not None]
+
+    @property
+    def mean(self) -> float | None:
+        return fmean(self.defined) if self.defined else None
+
+    @property
+    def sd(self) -> float | None:
+        """Between the folds; no standard error of the mean, as the folds share training rows."""
+        return stdev(self.defined) if len(self.defined) > 1 else None
+
+
+class Folds(Value):
+    """Cross-validation: every row judged once, by a model that was trained without its fold."""
+
+    count: int
+    rows: int
+    """How many were judged."""
+    metrics: dict[str, FoldMetric]
+
+    @property
+    def means(self) -> dict[str, float]:
+        found = {name: metric.mean for name, metric in self.metrics.items()}
+        return {name: mean for name, mean in found.items() if mean is not None}
+
+
 class Verdict(Value):
     """What the test rows say of one candidate."""
 
@@ -202,6 +239,8 @@ class Verdict(Value):
     """Identity, truth and outputs of every judged test row."""
     pictures: dict[str, str]
     """Title to the PNG's path below the home's pictures."""
+    folds: Folds | None = None
+    """Cross-validation over all rows, beside the test; None where it is not declared."""
 
     @property
     def passed(self) -> bool:

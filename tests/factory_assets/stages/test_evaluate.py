@@ -171,6 +171,23 @@ def test_mlflow_run_carries_the_verdict(pears: Case, verdict: Verdict) -> None:
     assert len(list(files.glob("*.png"))) == len(verdict.pictures)
 
 
+def test_folds_stand_beside_the_test(pears: Case) -> None:
+    """They judge all 600 rows, decide a gate of their own, and leave the test's figures alone."""
+    gates = [{"metric": "roc_auc", "of": "folds", "at_least": 0.999}, GATES[0]]
+    verdict = pears.judge(folds=3, gates=gates)
+    assert verdict.folds is not None
+    assert verdict.folds.rows == 600
+    assert [gate.passed for gate in verdict.gates] == [False, True]
+    assert verdict.metrics == pears.judge().metrics
+    assert set(verdict.intervals) == {"average_precision", "roc_auc"}
+    logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
+    assert logged["cv_roc_auc_mean"] == verdict.gates[0].value
+    assert logged["cv_roc_auc_sd"] == verdict.folds.metrics["roc_auc"].sd
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    before = pears.judge().model_dump(exclude={"folds"})
+    assert Verdict.model_validate(before).folds is None
+
+
 def test_a_failed_gate_fails_the_verdict(pears: Case) -> None:
     verdict = pears.judge(gates=[{"metric": "roc_auc", "at_least": 0.999}])
     assert not verdict.passed
