@@ -9,11 +9,29 @@ from argparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cleaning, csv_ingest, demo, loading, partitions, pipeline, unchanged
+from benchmarks import (
+    cleaning,
+    csv_ingest,
+    demo,
+    loading,
+    metering,
+    partitions,
+    pipeline,
+    unchanged,
+)
 
 MODULES = {
     module.__name__.rpartition(".")[2]: module
-    for module in (loading, unchanged, partitions, demo, pipeline, cleaning, csv_ingest)
+    for module in (
+        loading,
+        metering,
+        unchanged,
+        partitions,
+        demo,
+        pipeline,
+        cleaning,
+        csv_ingest,
+    )
 }
 SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.stages.costs import Total
 from factory_assets.stages.values import (
     Candidate,
     Champion,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOTHING = "-"
+NO_COST = Total()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Summary:
     """Peak resident memory of the process."""
     reused: int
     """How many stages were not computed again."""
+    made: Total
+    """What the computed stages have cost."""
+    saved: Total
+    """What the reused stages had cost."""
 
     @classmethod
     def from_values(
@@ -58,6 +64,8 @@ class Summary:
         seconds: float,
         megabytes: float,
         reused: int,
+        made: Total = NO_COST,
+        saved: Total = NO_COST,
     ) -> Summary:
         """Sum up the values of the stages that there are."""
         ingested, cleaned = values.get("ingest"), values.get("clean")
@@ -81,6 +89,8 @@ class Summary:
             seconds=seconds,
             megabytes=megabytes,
             reused=reused,
+            made=made,
+            saved=saved,
         )
 
 
@@ -160,5 +170,18 @@ def _headline(row: Summary) -> str:
 
 
 def _cost(row: Summary) -> str:
-    reused = f"\n{row.reused} reused" if row.reused else ""
-    return f"{row.seconds:.1f} s\n{row.megabytes:,.0f} MB{reused}"
+    lines = [f"{row.seconds:.1f} s", f"{row.megabytes:,.0f} MB"]
+    if row.made.wh:
+        lines.append(_amount(row.made.wh, "Wh"))
+        lines += [_amount(row.made.co2e, "g CO2e")] if row.made.co2e else []
+    if row.reused:
+        lines.append(f"{row.reused} reused")
+        lines += [f"saved {_amount(row.saved.wh, 'Wh')}"] if row.saved.wh else []
+    return "\n".join(lines)
+
+
+def _amount(value: float, unit: str) -> str:
+    """Three digits, with the prefix that suits them."""
+    prefixes = {"k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6}
+    prefix = next((p for p, factor in prefixes.items() if value >= factor), "µ")
+    return f"{value / prefixes[prefix]:.3g} {prefix}{unit}"

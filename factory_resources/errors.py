@@ -56,6 +56,10 @@ class StorageError(FactoryError):
     """The factory's home cannot be read or written."""
 
 
+class SettingError(FactoryError):
+    """A setting of the factory, in the environment, that makes no sense."""
+
+
 class UnknownNameError(FactoryError):
     """A name of a model version, a snapshot or a source that names nothing, or several."""
 

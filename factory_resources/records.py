@@ -40,12 +40,21 @@ class Record(BaseModel):
     """Wall time of the computation."""
     megabytes: float
     """Peak resident memory of the process by then."""
+    cpu_seconds: float | None = None
+    """Of the process and all that it started; None where it was not measured yet."""
     wh: float = 0.0
     """Energy of the computation."""
     method: str = ""
     """How the energy is known."""
+    grid: float | None = None
+    """Grams of CO2e that a kWh stood for; None where it was not declared yet."""
     finished: str
     """UTC, ISO 8601."""
+
+    @property
+    def co2e(self) -> float | None:
+        """Grams."""
+        return None if self.grid is None else self.wh * self.grid / 1000
 
 
 class Records:
@@ -96,11 +105,11 @@ class Records:
         found = (self._pointed(pipeline, re.split("[.@]", path.name)[0], path) for path in files)
         return [record for record in found if record]
 
-    def all(self, pipeline: str | None = None) -> Iterator[Record]:
+    def all(self, pipeline: str | None = None, stage: str | None = None) -> Iterator[Record]:
         """Every record that was ever finished, in no order."""
         folders = self._home.records.glob(pipeline or "*") if self._home.records.is_dir() else ()
         for folder in folders:
-            for path in folder.glob("*/*.json"):
+            for path in folder.glob(f"{stage or '*'}/*.json"):
                 if path.parent.name not in {"latest", "runs"}:
                     record = self.find(folder.name, path.parent.name, path.stem)
                     if record:

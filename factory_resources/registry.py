@@ -7,6 +7,7 @@ MLflow's own tables: importing MLflow costs 1.2 s of CPU.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +147,14 @@ class Registry:
         """Keep every file of a folder under `name` with a run."""
         with storage_errors(self.home.artifacts):
             self.client.log_artifacts(run_id, str(folder), name)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add to what a run has measured, also after its end."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        rows = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        self.client.log_batch(run_id, metrics=rows)
 
     def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():

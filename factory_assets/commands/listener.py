@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from factory_assets.components.progress import Counted, Progress
+from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import Outcome
 from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
@@ -34,7 +35,7 @@ class Listener(Progress):
 
     def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:
         self.counts[stage] = count
-        parts = [f"{count.computed} computed in {count.seconds:.1f} s"] * bool(count.computed)
+        parts = [f"{count.computed} computed in {count.made.seconds:.1f} s"] * bool(count.computed)
         parts += [f"{count.reused} reused"] * bool(count.reused)
         self._say(pipeline, stage, ", ".join(parts) or "nothing to do")
         if count.absent and stage == "ingest":
@@ -49,6 +50,18 @@ class Listener(Progress):
         """How many stages were not computed at all."""
         whole = sum(outcome.reused for outcome in self.outcomes.values())
         return whole + sum(not count.computed for count in self.counts.values())
+
+    @property
+    def made(self) -> Total:
+        """What the computed stages have cost."""
+        own = [o.record for o in self.outcomes.values() if not o.reused]
+        return Total.of(own).plus(*(count.made for count in self.counts.values()))
+
+    @property
+    def saved(self) -> Total:
+        """What the reused stages had cost."""
+        own = [o.record for o in self.outcomes.values() if o.reused]
+        return Total.of(own).plus(*(count.saved for count in self.counts.values()))
 
     def _say(self, pipeline: str, stage: str, how: str) -> None:
         self.console.print(f"{pipeline} · {stage:<8}  {how}", highlight=False, markup=False)

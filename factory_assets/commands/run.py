@@ -195,4 +195,6 @@ def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float)
         seconds=seconds,
         megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         reused=listener.reused,
+        made=listener.made,
+        saved=listener.saved,
     )

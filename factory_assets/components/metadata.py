@@ -12,6 +12,7 @@ import dagster as dg
 from factory_assets.components import words
 from factory_assets.components.column_lineage import column_lineage
 from factory_assets.spec import Pipeline
+from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import Call, Outcome
 from factory_assets.stages.table_checks import (
     TableCheck,
@@ -82,20 +83,25 @@ def describe(call: Call, outcome: Outcome) -> Description:
         "reused": outcome.reused,
         "computed by run": record.run_id,
         "computed at": record.finished,
-        "seconds": round(record.seconds, 2),
-        "energy [Wh]": round(record.wh, 4),
         "energy is known by": record.method,
         "peak memory [MB]": round(record.megabytes),
-        **_saved(outcome),
+        **costs("", Total.of([record])),
+        **(costs("saved ", Total.of([record])) if outcome.reused else {}),
+        **(costs("model version: ", outcome.version) if outcome.version else {}),
     }
+    if record.cpu_seconds is not None:
+        metadata["CPU seconds"] = round(record.cpu_seconds, 2)
+    if record.grid is not None:
+        metadata["grid [g CO2e/kWh]"] = record.grid
     return metadata, checks
 
 
-def _saved(outcome: Outcome) -> dict[str, Any]:
-    if not outcome.reused:
-        return {}
-    record = outcome.record
-    return {"saved seconds": round(record.seconds, 2), "saved energy [Wh]": round(record.wh, 4)}
+def costs(of: str, total: Total) -> dict[str, Any]:
+    """Metadata of a sum; carbon is left out where a part of it is not known."""
+    found = {f"{of}seconds": round(total.seconds, 2), f"{of}energy [Wh]": round(total.wh, 6)}
+    if total.co2e is not None:
+        found[f"{of}carbon [g CO2e]"] = round(total.co2e, 6)
+    return found
 
 
 def _check(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:

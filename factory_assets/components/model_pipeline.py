@@ -14,6 +14,7 @@ from factory_assets.components.partition_assets import partitioned_asset
 from factory_assets.components.partitions import upstream_of
 from factory_assets.components.partitions_asset import partitions_asset
 from factory_assets.components.progress import Progress
+from factory_assets.components.run_costs import tag_run
 from factory_assets.components.scaffold import PipelineScaffolder
 from factory_assets.components.upstream import upstream_keys
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -99,6 +100,7 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
             yield from broken_checks(call, error)
             raise dg.Failure(str(error), allow_retries=False) from error
         progress.finished(name, stage, outcome)
+        tag_run(context, pipeline, stage, home, reused=outcome.reused)
         yield dg.MaterializeResult(
             metadata=metadata,
             check_results=checks,

@@ -16,6 +16,7 @@ from factory_assets.components.progress import Counted, Progress
 from factory_assets.components.told import materialization, totals
 from factory_assets.components.upstream import upstream_keys
 from factory_assets.spec import Pipeline
+from factory_assets.stages.costs import Total
 from factory_assets.stages.latest import PARTITIONED
 from factory_assets.stages.listing import patterns_of
 from factory_assets.stages.refresh import Refreshed, Wanted, refresh, wanted
@@ -99,8 +100,9 @@ def _done(context: dg.AssetExecutionContext, results: Iterable[Refreshed]) -> li
 
 
 def _counted(outcomes: Sequence[Outcome], absent: int) -> Counted:
-    made = [outcome.record.seconds for outcome in outcomes if not outcome.reused]
-    return Counted(len(made), len(outcomes) - len(made), absent, sum(made))
+    made = [outcome.record for outcome in outcomes if not outcome.reused]
+    kept = [outcome.record for outcome in outcomes if outcome.reused]
+    return Counted(len(made), len(kept), absent, Total.of(made), Total.of(kept))
 
 
 def _result(asked: Wanted, done: Sequence[Refreshed]) -> dg.MaterializeResult:  # type: ignore[type-arg]

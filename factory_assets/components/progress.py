@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import Outcome
 from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
@@ -15,8 +16,10 @@ class Counted:
     reused: int
     absent: int
     """How many have no data yet."""
-    seconds: float
-    """Of what was computed."""
+    made: Total
+    """What was computed has cost."""
+    saved: Total
+    """What was reused had cost."""
 
 
 class Progress:

@@ -1,12 +1,13 @@
 """What Dagster is told of partitions: each its own materialisation, and the checks of all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.metadata import describe
+from factory_assets.components.metadata import costs, describe
 from factory_assets.spec import Partition
+from factory_assets.stages.costs import Total
 from factory_assets.stages.keys import code_version
 from factory_assets.stages.runner import Call, Outcome
 from factory_resources.errors import FactoryError
@@ -67,16 +68,14 @@ def failure(errors: Mapping[str, FactoryError]) -> FactoryError:
     return first
 
 
-def totals(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Metadata of what a run computed and what it reused."""
-    made = [outcome for outcome in outcomes if not outcome.reused]
+    made = [outcome.record for outcome in outcomes if not outcome.reused]
     kept = [outcome.record for outcome in outcomes if outcome.reused]
     return {
         "reused": not made,
         "computed": len(made),
         "kept": len(kept),
-        "seconds": round(sum(outcome.record.seconds for outcome in made), 2),
-        "energy [Wh]": round(sum(outcome.record.wh for outcome in made), 4),
-        "saved seconds": round(sum(record.seconds for record in kept), 2),
-        "saved energy [Wh]": round(sum(record.wh for record in kept), 4),
+        **costs("", Total.of(made)),
+        **costs("saved ", Total.of(kept)),
     }

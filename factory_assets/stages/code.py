@@ -20,7 +20,10 @@ _OURS = ("factory_assets.stages", "factory_resources")
 # What these hold is covered otherwise, or cannot change a result.
 _APART = frozenset(
     f"factory_resources.{name}"
-    for name in ("errors", "home", "offline", "records", "instance", "meter", "digests", "secrets")
+    for name in (
+        *("errors", "home", "offline", "records", "instance"),
+        *("meter", "energy", "digests", "secrets"),
+    )
 )
 _LIBRARIES = {
     "ingest": ("duckdb", "pyarrow"),
@@ -40,9 +43,15 @@ Imports = Callable[[Path], Iterable[str]]
 @cache
 def stage_code(stage: str) -> str:
     """Digest of the stage's module and all it imports of ours."""
-    start = f"factory_assets.stages.{stage}"
-    sources = closure(_ROOT / f"{start.replace('.', '/')}.py", _ours, our_imports)
-    return _digest([path.read_bytes() for path in sources])
+    return _digest([path.read_bytes() for path in _sources(stage)])
+
+
+def stage_files(stage: str) -> dict[str, str]:
+    """The files of `stage_code`, below the project's folder, and the SHA-256 of each."""
+    return {
+        path.relative_to(_ROOT).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in _sources(stage)
+    }
 
 
 @cache
@@ -142,6 +151,10 @@ def _package_of(path: Path) -> list[str]:
         names.insert(0, folder.name)
         folder = folder.parent
     return names
+
+
+def _sources(stage: str) -> list[Path]:
+    return closure(_ROOT / f"factory_assets/stages/{stage}.py", _ours, our_imports)
 
 
 def _ours(name: str) -> Path | None:

@@ -37,7 +37,7 @@ def key_parts(
         "code": code.stage_code(stage),
         "libraries": code.libraries(stage),
         "declaration": declared(pipeline, stage),
-        "user code": _user_code(pipeline, stage),
+        "user code": user_code(pipeline, stage),
         "inputs": {name: value.data_version for name, value in inputs.items()},
         "source": source,
         "champion": champion,
@@ -81,7 +81,8 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             return spec.deploy.model_dump(mode="json")
 
 
-def _user_code(pipeline: Pipeline, stage: Stage) -> str | None:
+def user_code(pipeline: Pipeline, stage: Stage) -> str | None:
+    """Digest of the user's own code that the stage calls."""
     spec = pipeline.spec
     if stage == "ingest":
         own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]

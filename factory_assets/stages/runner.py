@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from factory_assets.spec import Partition, Pipeline
 from factory_assets.stages.binding import bind
+from factory_assets.stages.costs import Total, keep_costs
 from factory_assets.stages.keys import Parts as KeyParts
 from factory_assets.stages.keys import code_version, digest, key_parts
 from factory_assets.stages.latest import PARTITIONED, there, value_of
@@ -34,7 +35,7 @@ from factory_assets.stages.values import (
 )
 from factory_resources.delta_log import publish
 from factory_resources.home import Home
-from factory_resources.meter import metered
+from factory_resources.meter import Meter, Rates
 from factory_resources.records import Record, Records
 from factory_resources.snapshot import Snapshot, exists
 
@@ -69,6 +70,8 @@ class Outcome:
     reused: bool
     changed: bool
     """Whether the latest result was another before."""
+    version: Total | None = None
+    """What the model version has cost by now, where it was computed about one."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def run_stage(call: Call) -> Outcome:
     ]
     name = ".".join(filter(None, names))
     require_kept_out(call.pipeline)
+    rates = Rates.from_env()
     # A second run of the same pipeline waits, and then finds what the first has computed.
     with discreet(call.pipeline), call.home.working(), call.home.lock(name), asked(call) as known:
         records = Records(call.home)
@@ -121,8 +125,9 @@ def run_stage(call: Call) -> Outcome:
                 records.point(known.record, call.run_id)
             return Outcome(value, known.record, reused=True, changed=back)
         gc.enable()
-        with metered() as cost:
+        with Meter(rates) as meter:
             value = known.compute()
+            cost = meter.read()
         record = Record(
             pipeline=call.pipeline.name,
             stage=call.stage,
@@ -135,13 +140,16 @@ def run_stage(call: Call) -> Outcome:
             run_id=call.run_id,
             seconds=cost.seconds,
             megabytes=cost.megabytes,
+            cpu_seconds=cost.cpu_seconds,
             wh=cost.wh,
             method=cost.method,
+            grid=cost.grid,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        version = keep_costs(value, record, call.home)
         records.save(record)
         records.point(record, call.run_id)
-        return Outcome(value, record, reused=False, changed=True)
+        return Outcome(value, record, reused=False, changed=True, version=version)
 
 
 @contextmanager
@@ -255,10 +263,13 @@ def _compute(call: Call, inputs: Inputs) -> Value:
 
             return split(pipeline, _as(Cleaned, inputs["clean"]), home)
         case "train":
+            from factory_assets.stages.origin import keep_origin
             from factory_assets.stages.train import train
 
-            parts = _as(Parts, inputs["split"])
-            return train(pipeline, parts, home, tags=_lineage(call, inputs), progress=call.progress)
+            parts, tags = _as(Parts, inputs["split"]), _lineage(call, inputs)
+            made = train(pipeline, parts, home, tags=tags, progress=call.progress)
+            keep_origin(pipeline, parts, made, home)
+            return made
         case "evaluate":
             from factory_assets.stages.evaluate import evaluate
 

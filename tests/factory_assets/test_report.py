@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from factory_assets.report import Summary, summary_table
+from factory_assets.stages.costs import Total
 from factory_assets.stages.values import (
     Candidate,
     Champion,
@@ -195,9 +196,22 @@ def test_table_says_all_without_colour() -> None:
     assert "\x1b" not in text
 
 
+def test_energy_carbon_and_what_reuse_saved() -> None:
+    text = drawn(
+        summary(WHOLE, reused=2, made=Total(1.0, 0.01234, 0.0059), saved=Total(9.0, 1234.5, None))
+    )
+    for part in ("12.3 mWh", "5.9 mg CO2e", "2 reused", "saved 1.23 kWh"):
+        assert part in text
+    unknown = drawn(summary(WHOLE, made=Total(1.0, 0.5, None)))
+    assert "500 mWh" in unknown
+    assert "CO2e" not in unknown
+    assert "saved" not in unknown
+
+
 def test_table_fits_100_columns_whatever_the_names() -> None:
+    cost = Total(1.0, 123.4, 56.7)
     long = replace(
-        summary(WHOLE),
+        summary(WHOLE, reused=1, made=cost, saved=cost),
         pipeline="p" * 64,
         rows_in=20_000_000,
         rows_quarantined=10_000_000,

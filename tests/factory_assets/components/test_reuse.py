@@ -81,3 +81,11 @@ def test_the_second_time_is_reused(made: tuple[Pipeline, Home, str], start: Star
             assert metadata["computed by run"] == first
             assert metadata["saved seconds"] == metadata["seconds"]
             assert metadata["saved energy [Wh]"] == metadata["energy [Wh]"]
+            assert metadata["saved carbon [g CO2e]"] == metadata["carbon [g CO2e]"]
+        assert float(again.tags["factory/energy_wh"]) == 0
+        earlier = instance.get_run_by_id(first)
+        assert earlier
+        assert float(earlier.tags["factory/energy_wh"]) > 0
+        assert float(earlier.tags["factory/co2e_g"]) > 0
+        assert float(earlier.tags["factory/saved_wh"]) == 0
+        assert again.tags["factory/saved_wh"] == earlier.tags["factory/energy_wh"]

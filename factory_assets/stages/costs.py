@@ -1,0 +1,91 @@
+"""What a model version has cost: the sum over the stages that made it, each counted once.
+
+What the data of another pipeline has cost is told by that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from factory_assets.stages.values import Candidate, Champion, Value, Verdict
+from factory_resources.home import Home
+from factory_resources.records import Record, Records
+
+ENERGY_TAG, CARBON_TAG, METHOD_TAG = "factory.energy_wh", "factory.co2e_g", "factory.energy_method"
+"""The tags of a model version that hold what it has cost by now, and how the energy is known."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """The costs of several computations."""
+
+    seconds: float = 0.0
+    wh: float = 0.0
+    co2e: float | None = 0.0
+    """Grams; None where one of them does not know."""
+    methods: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Total:
+        return cls().plus(*(cls(r.seconds, r.wh, r.co2e, (r.method,)) for r in records))
+
+    def plus(self, *others: Total) -> Total:
+        """This and others."""
+        every = (self, *others)
+        grams = [one.co2e for one in every]
+        return Total(
+            seconds=sum(one.seconds for one in every),
+            wh=sum(one.wh for one in every),
+            co2e=None if None in grams else sum(g for g in grams if g is not None),
+            methods=tuple(dict.fromkeys(method for one in every for method in one.methods)),
+        )
+
+
+def behind(record: Record, records: Records) -> list[Record]:
+    """The record and all of its own pipeline that it rests on, each once."""
+    found = {(record.stage, record.key): record}
+    waiting = [record]
+    while waiting:
+        for stage, keys in waiting.pop().inputs.items():
+            for key in keys:
+                before = records.find(record.pipeline, stage, key)
+                if before and (stage, key) not in found:
+                    found[stage, key] = before
+                    waiting.append(before)
+    return list(found.values())
+
+
+def keep_costs(value: Value, record: Record, home: Home) -> Total | None:
+    """Write into MLflow what a computation about a model version has cost, and the version by now.
+
+    Returns:
+        The latter; None where the value is about no model version.
+    """
+    about = value.candidate if isinstance(value, Verdict) else value
+    if not isinstance(about, Candidate | Champion):
+        return None
+    from factory_resources.registry import Registry
+
+    made = behind(record, Records(home))
+    earlier = _about(about.model, about.version, Records(home))
+    total = Total.of({(r.stage, r.key): r for r in (*earlier, *made)}.values())
+    stage = record.stage
+    own = {f"{stage}_seconds": record.seconds, f"{stage}_energy_wh": record.wh}
+    if record.co2e is not None:
+        own[f"{stage}_co2e_g"] = record.co2e
+    carbon = {"co2e_g": total.co2e} if total.co2e is not None else {}
+    Registry(home).log_metrics(about.run_id, {**own, "energy_wh": total.wh, **carbon})
+    tags = {ENERGY_TAG: total.wh, CARBON_TAG: total.co2e, METHOD_TAG: "; ".join(total.methods)}
+    told = {name: "unknown" if fact is None else str(fact) for name, fact in tags.items()}
+    Registry(home).tag_version(about.model, about.version, told)
+    return total
+
+
+def _about(model: str, version: int, records: Records) -> Iterator[Record]:
+    """What was said of the version before."""
+    for stage in ("evaluate", "deploy"):
+        for record in records.all(model, stage):
+            told = record.value.get("candidate", record.value)
+            if told.get("version") == version:
+                yield record

@@ -1,0 +1,168 @@
+"""What a model version was made from, kept with its run: declaration, rows, environment.
+
+Enough to train it again; the rows themselves stay in their snapshots.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.spec.network import Network
+from factory_assets.stages import code
+from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
+from factory_assets.stages.keys import user_code
+from factory_assets.stages.values import Candidate, Parts, Value
+from factory_resources.errors import ModelError
+from factory_resources.home import Home
+from factory_resources.registry import Registry, Version
+from factory_resources.snapshot import Snapshot
+
+FOLDER = "origin"
+"""Among the artefacts of the run."""
+TAG = "factory.origin_sha256"
+"""The tag of a model version that holds the digest of these files."""
+_BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
+"""Libraries that a training may use, beside those in its key; not every one is installed."""
+
+
+class Rows(Value):
+    """The snapshots that were learned from."""
+
+    train: Snapshot
+    validation: Snapshot
+
+
+class Environment(Value):
+    """What beside declaration and rows could make other weights of them."""
+
+    code: dict[str, str]
+    """Each file of ours that training uses, and its SHA-256."""
+    user_code: str | None
+    """Digest of the user's own module."""
+    python: str
+    libraries: dict[str, str]
+    system: str
+    processor: str
+    device: str
+    """Its kind: of a processor its widest instructions, of a GPU its name."""
+    threads: int
+
+
+class Origin(Value):
+    """All three."""
+
+    declaration: PipelineSpec
+    rows: Rows
+    environment: Environment
+
+
+Part = Literal["declaration", "rows", "environment"]
+
+
+def keep_origin(pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Home) -> None:
+    """Write one file a part, and their manifest, beside the candidate's run."""
+    origin = Origin(
+        declaration=pipeline.spec,
+        rows=Rows(train=parts.train, validation=parts.validation),
+        environment=environment(pipeline),
+    )
+    registry = Registry(home)
+    with home.scratch() as folder:
+        for name, part in origin:
+            content = part.model_dump_json(by_alias=True, indent=1)
+            (folder / f"{name}.json").write_text(content, encoding="utf-8")
+        manifest = manifest_of(folder)
+        (folder / MANIFEST).write_bytes(manifest)
+        registry.add_files(candidate.run_id, folder, FOLDER)
+    tags = {TAG: sha256(manifest).hexdigest()}
+    registry.tag_version(candidate.model, candidate.version, tags)
+
+
+def read_origin(version: Version, home: Home) -> Origin:
+    """What `keep_origin` wrote of a model version.
+
+    Raises:
+        ModelError: nothing was kept, or what is there is not what was written.
+    """
+    name = f"{version.model}@{version.version}"
+    if TAG not in version.tags:
+        raise ModelError(
+            "it is not recorded how this version was trained: it is older than such records",
+            where=name,
+            remedy=f"train it again: factory run {version.model}",
+        )
+    files = Registry(home).run_files(version.model, version.run_id) / FOLDER
+    with home.scratch() as scratch:
+        copy_checked(files, scratch, version.tags[TAG], name)
+        try:
+            return Origin(
+                declaration=PipelineSpec.model_validate_json(_read(scratch, "declaration")),
+                rows=Rows.model_validate_json(_read(scratch, "rows")),
+                environment=Environment.model_validate_json(_read(scratch, "environment")),
+            )
+        except (ValidationError, OSError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise ModelError(
+                f"this version of the factory cannot read how it was trained ({reason})",
+                where=name,
+                remedy="use the version that trained it",
+            ) from error
+
+
+def environment(pipeline: Pipeline) -> Environment:
+    """Of this process, as far as it bears on a training of the pipeline."""
+    return Environment(
+        code=code.stage_files("train"),
+        user_code=user_code(pipeline, "train"),
+        python=platform.python_version(),
+        libraries={**code.libraries("train"), **_installed(_BESIDE)},
+        system=f"{platform.system()} {platform.machine()}",
+        processor=_line_of("model name") or platform.processor(),
+        device=_device(pipeline),
+        threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
+    )
+
+
+def _read(folder: Path, part: Part) -> bytes:
+    return (folder / f"{part}.json").read_bytes()
+
+
+def _installed(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _device(pipeline: Pipeline) -> str:
+    if isinstance(pipeline.spec.training.model, Network):
+        import torch
+
+        if torch.cuda.is_available():
+            return f"cuda, {torch.cuda.get_device_name()}"
+        if torch.backends.mps.is_available():
+            return "mps"
+    flags = _line_of("flags").split()
+    widest = next((flag for flag in ("avx512f", "avx2") if flag in flags), "")
+    return f"cpu, {widest or platform.machine()}"
+
+
+def _line_of(name: str) -> str:
+    """What the system says of its first processor; empty where it does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    told = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in told if key.strip() == name), "")

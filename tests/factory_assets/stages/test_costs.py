@@ -1,0 +1,97 @@
+"""What a version has cost: every stage that made it, once, however often it was reused."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.costs import Total
+from factory_assets.stages.runner import Call, Outcome, run_stage
+from factory_assets.stages.values import STAGES, Candidate
+from factory_resources.errors import SettingError
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from factory_resources.records import Record, Records
+from factory_resources.registry import Registry
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+
+
+def _run(pipeline: Pipeline, home: Home, run: str) -> dict[str, Outcome]:
+    return {stage: run_stage(Call(pipeline, stage, home, run)) for stage in STAGES}
+
+
+def _apples(folder: Path, seed: int) -> Pipeline:
+    attributes = copy.deepcopy(APPLES)
+    attributes["train"]["seed"] = seed
+    return declare(folder / "apples", attributes)
+
+
+def test_a_version_has_cost_what_made_it(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_GRID_G_PER_KWH", "100")
+    (tmp_path / "apples").mkdir()
+    write_apples(tmp_path / "apples")
+    prepare(home)
+    first = _run(_apples(tmp_path, 1), home, "r1")
+    again = _run(_apples(tmp_path, 2), home, "r2")
+    assert [s for s in STAGES if again[s].reused] == ["ingest", "clean", "split"]
+    registry = Registry(home)
+    for outcomes in (first, again):
+        candidate = outcomes["train"].value
+        assert isinstance(candidate, Candidate)
+        records = [outcomes[stage].record for stage in STAGES]
+        whole = sum(record.wh for record in records)
+        assert whole > 0
+        total = outcomes["deploy"].version
+        assert total
+        assert total.wh == pytest.approx(whole)
+        assert total.co2e == pytest.approx(whole / 10)
+        tags = registry.version_tags("apples", candidate.version)
+        assert float(tags["factory.energy_wh"]) == pytest.approx(whole)
+        assert float(tags["factory.co2e_g"]) == pytest.approx(whole / 10)
+        assert tags["factory.energy_method"] == "; ".join(dict.fromkeys(r.method for r in records))
+        metrics = registry.client.get_run(candidate.run_id).data.metrics
+        assert metrics["energy_wh"] == pytest.approx(whole)
+        assert metrics["co2e_g"] == pytest.approx(whole / 10)
+        for stage in ("train", "evaluate", "deploy"):
+            assert metrics[f"{stage}_energy_wh"] == pytest.approx(outcomes[stage].record.wh)
+            assert metrics[f"{stage}_seconds"] == pytest.approx(outcomes[stage].record.seconds)
+
+
+def test_a_malformed_setting_stops_before_anything_runs(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apples").mkdir()
+    write_apples(tmp_path / "apples")
+    monkeypatch.setenv("FACTORY_GRID_G_PER_KWH", "green")
+    with pytest.raises(SettingError):
+        run_stage(Call(_apples(tmp_path, 1), "ingest", home, "r"))
+    assert not home.tables.exists()
+
+
+def test_a_record_from_before_is_read_and_its_carbon_unknown(home: Home) -> None:
+    old = {
+        "pipeline": "p",
+        "stage": "clean",
+        "key": "k",
+        "value": {},
+        "data_version": "d",
+        "run_id": "r",
+        "seconds": 2.0,
+        "megabytes": 1.0,
+        "wh": 0.5,
+        "method": "RAPL",
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
+    home.write_atomic(home.records / "p" / "clean" / "k.json", json.dumps(old).encode())
+    record = Records(home).find("p", "clean", "k")
+    assert record
+    assert (record.wh, record.co2e, record.cpu_seconds) == (0.5, None, None)
+    new = Record(**{**old, "grid": 100.0})
+    assert Total.of([record, new]) == Total(4.0, 1.0, None, ("RAPL",))
+    assert Total.of([new, new]) == Total(4.0, 1.0, 0.1, ("RAPL",))

@@ -1,0 +1,88 @@
+"""How a version was trained is kept with it, whole, and nobody changes it unseen."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from factory_assets.components.declaration import load_pipeline
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages import code
+from factory_assets.stages.origin import FOLDER, environment, read_origin
+from factory_assets.stages.runner import Call, Outcome, run_stage
+from factory_assets.stages.values import Candidate, Parts, Stage
+from factory_resources.errors import ModelError
+from factory_resources.home import PROJECT, Home
+from factory_resources.instance import prepare
+from factory_resources.registry import Registry
+from tests.pipelines import APPLES, declare, write_apples
+
+DECLARED = sorted(
+    path.parent
+    for folder in ("examples", "factory_assets/defs")
+    for path in (PROJECT / folder).glob("*/defs.yaml")
+)
+STAGES: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
+
+
+@pytest.mark.parametrize("folder", DECLARED, ids=[path.name for path in DECLARED])
+def test_a_declaration_comes_back_as_it_was(folder: Path) -> None:
+    spec = load_pipeline(folder).spec
+    assert PipelineSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
+
+
+def test_every_file_that_trains_is_named() -> None:
+    files = code.stage_files("train")
+    assert {"factory_assets/stages/train.py", "factory_assets/stages/models/mlp.py"} <= set(files)
+    assert not any("/evaluate" in name for name in files)
+    assert all(len(digest) == 64 for digest in files.values())
+
+
+class Made:
+    """A version, and the outcomes of its stages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder / "home")
+        (folder / "apples").mkdir()
+        write_apples(folder / "apples")
+        prepare(self.home)
+        self.pipeline: Pipeline = declare(folder / "apples", APPLES)
+        self.outcomes: dict[Stage, Outcome] = {
+            stage: run_stage(Call(self.pipeline, stage, self.home, "r")) for stage in STAGES
+        }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("origin"))
+
+
+@pytest.mark.slow
+def test_all_that_made_a_version_is_kept(made: Made) -> None:
+    origin = read_origin(Registry(made.home).version("apples", 1), made.home)
+    assert origin.declaration == made.pipeline.spec
+    parts = made.outcomes["split"].value
+    assert isinstance(parts, Parts)
+    assert (origin.rows.train, origin.rows.validation) == (parts.train, parts.validation)
+    assert origin.environment == environment(made.pipeline)
+    assert origin.environment.libraries["scikit-learn"]
+    assert origin.environment.threads >= 1
+
+
+@pytest.mark.slow
+def test_who_changes_it_is_noticed(made: Made) -> None:
+    candidate = made.outcomes["train"].value
+    assert isinstance(candidate, Candidate)
+    registry = Registry(made.home)
+    version = registry.version("apples", 1)
+    path = registry.run_files("apples", candidate.run_id) / FOLDER / "declaration.json"
+    before = path.read_text()
+    declared = json.loads(before)
+    declared["train"]["seed"] = 99
+    path.write_text(json.dumps(declared))
+    with pytest.raises(ModelError, match=r"apples@1: file declaration\.json is not the one"):
+        read_origin(version, made.home)
+    path.write_text(before)
+    older = type(version)("apples", 1, version.run_id, version.files, {})
+    with pytest.raises(ModelError, match="it is not recorded how this version was trained"):
+        read_origin(older, made.home)
