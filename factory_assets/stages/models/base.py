@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Progress = Callable[[str], None]
+FARTHEST = 20.0
+"""Standard deviations from the mean beyond which a number counts as just so far in the factory's
+own networks: one absurd value must not drown the others, nor overflow."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from factory_assets.stages.models.base import FARTHEST
 from factory_assets.stages.models.learning import Learning
 
 
@@ -34,5 +35,6 @@ class MlpModule(Learning):
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """[rows, outputs]: logits, or the standardised number."""
         embedded = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
-        result: Tensor = self.layers(torch.cat([numbers, *embedded], dim=1))
+        near = numbers.clamp(-FARTHEST, FARTHEST)
+        result: Tensor = self.layers(torch.cat([near, *embedded], dim=1))
         return result

@@ -10,12 +10,9 @@ from torch.nn import functional
 
 from factory_assets.spec.sequence import Sequence as Spec
 from factory_assets.stages.models.averaging import Averaging
+from factory_assets.stages.models.base import FARTHEST
 from factory_assets.stages.models.learning import Batch
 from factory_assets.stages.models.sequence_layers import Causal, body_of
-
-FARTHEST = 20.0
-"""Standard deviations from the mean beyond which a number counts as just so far: one absurd value
-in a window must not drown the others, nor overflow."""
 
 
 class SequenceModule(Averaging):
