@@ -97,17 +97,20 @@ class Features(Value):
             windows = windows if rows is None else windows.take(rows)
         elif rows is not None:
             table = table.take(rows)
-        values = [read_numbers(table, number.name) for number in self.numeric]
         numbers = np.empty((table.num_rows, self.width), dtype=np.float32)
         last = len(self.numeric)
-        for i, (number, value) in enumerate(zip(self.numeric, values, strict=True)):
-            absent = np.isnan(value)
-            numbers[:, i] = np.where(absent, np.float32(number.median), value)
+        for i, number in enumerate(self.numeric):
+            values = read_numbers(table, number.name)
+            absent = np.isnan(values)
+            values[absent] = np.float32(number.median)
             if number.indicator:
                 numbers[:, last] = absent
                 last += 1
             if scaled:
-                numbers[:, i] = (numbers[:, i] - np.float32(number.mean)) / np.float32(number.sd)
+                values -= np.float32(number.mean)
+                values /= np.float32(number.sd)
+            # Once, because the rows of a column lie far apart.
+            numbers[:, i] = values
         codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
         for i, category in enumerate(self.categorical):
             codes[:, i] = _encode(read_names(table, category.name), category.vocabulary)
@@ -150,16 +153,15 @@ def fit_features(
     Raises:
         DataError: when no input column is left.
     """
-    import pyarrow.compute as pc
     import pyarrow.types as types
 
     numeric, categorical, constant, ignored = [], [], [], []
     for name in _candidates(pipeline, training.column_names):
-        column, kind = training[name], training.schema.field(name).type
+        kind = training.schema.field(name).type
         names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and not (is_number(kind) or types.is_boolean(kind)):
             ignored.append(name)
-        elif pc.count_distinct(column, mode="all").as_py() <= 1:
+        elif _is_constant(training[name]):
             constant.append(name)
         elif names:
             category = _fit_category(training, name, vocabulary)
@@ -214,8 +216,11 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
         ) from error
     # Rounded before anything is fitted: thresholds must agree with the float32 that is served.
     with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    return np.where(np.isinf(narrow), np.float32(np.nan), narrow)
+        narrow: NDArray[np.float32] = values.astype(np.float32)
+    infinite = np.isinf(narrow)
+    if infinite.any():
+        narrow[infinite] = np.nan
+    return narrow
 
 
 def read_names(table: pa.Table, name: str) -> pa.DictionaryArray:
@@ -249,25 +254,51 @@ def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
     return found
 
 
+def _is_constant(column: pa.ChunkedArray) -> bool:
+    """Whether every row holds the same, or nothing."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if column.null_count or not len(column):
+        return bool(column.null_count == len(column))
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    # The first rows tell nearly always.
+    return all(pc.all(pc.equal(rows, column[0])).as_py() for rows in (column[:1000], column))
+
+
 def _fit_number(training: pa.Table, name: str) -> Number | None:
     """None where only missing or infinite values vary."""
     import numpy as np
 
     values = read_numbers(training, name)
     absent = np.isnan(values)
-    present = values[~absent].astype(np.float64)
+    missing = bool(absent.any())
+    present = values[~absent] if missing else values
     if not len(present):
         return None
-    filled = np.where(absent, np.median(present), values)
-    mean, sd = float(filled.mean()), float(filled.std())
+    median = np.float32(_median(present))
+    if missing:
+        values[absent] = median
+    mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     step = float(np.spacing(np.float32(abs(mean))))
     return Number(
         name=name,
-        median=float(np.float32(np.median(present))),
+        median=float(median),
         mean=mean,
         sd=sd if sd > step else 1.0,
-        indicator=bool(absent.any()),
+        indicator=missing,
     )
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """Numpy's own looks for NaN, and halves the sum of the middle two in the type of the values."""
+    import numpy as np
+
+    upper = len(values) // 2
+    lower = (len(values) - 1) // 2
+    parted = np.partition(values, (lower, upper))
+    return (float(parted[lower]) + float(parted[upper])) / 2
 
 
 def _fit_category(training: pa.Table, name: str, limit: int) -> Category | None:
