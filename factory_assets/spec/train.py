@@ -48,6 +48,9 @@ class GradientBoosting(Spec):
     """The fewest training rows in a leaf."""
     regularisation: Annotated[float, Field(ge=0)] = 0.0
     """Strength of the L2 penalty on the leaves."""
+    max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of the inputs, drawn anew, among which each split is looked for: less helps where
+    many inputs say nearly the same."""
 
 
 def _kind(value: Any) -> str | None:

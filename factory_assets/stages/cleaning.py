@@ -51,7 +51,7 @@ class Plan:
             known.append(name)
         if windows := spec.windows:
             _require_known((windows.by, windows.order, *windows.columns), known, "windows", where)
-            for name in (f"{c}_{s}" for c in windows.columns for s in windows.statistics):
+            for name in windows.added:
                 _require_new(name, known, "windows", where)
                 known.append(name)
         return cls(spec, where, looks_around)

@@ -31,7 +31,7 @@ def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
         around = (windows.by, windows.order)
         for column in windows.columns:
             found = _joined(known, (column, *around))
-            known |= {f"{column}_{statistic}": found for statistic in windows.statistics}
+            known |= dict.fromkeys(windows.of(column), found)
     return known
 
 
@@ -39,9 +39,10 @@ def makers(clean: Clean) -> dict[str, str]:
     """Each column that cleaning adds, and how it is made."""
     found = dict(clean.derive)
     if windows := clean.windows:
-        last = f"over {windows.size} rows by {windows.by}, ordered by {windows.order}"
+        last = f"rows by {windows.by}, ordered by {windows.order}"
         for column in windows.columns:
-            found |= {f"{column}_{s}": f"{s} of {column} {last}" for s in windows.statistics}
+            for name, (statistic, size) in windows.of(column).items():
+                found[name] = f"{statistic} of {column} over {size} {last}"
     return found
 
 

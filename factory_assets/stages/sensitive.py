@@ -26,7 +26,7 @@ def sensitive_columns(pipeline: Pipeline) -> dict[str, Level]:
     if windows := spec.clean.windows:
         for column in windows.columns:
             if level := _strictest(found, (column,)):
-                found |= {f"{column}_{statistic}": level for statistic in windows.statistics}
+                found |= dict.fromkeys(windows.of(column), level)
     return found
 
 

@@ -127,7 +127,10 @@ def test_no_row_is_lost(
         ("ai4i", {"average_precision": (0.80, 0.98), "f1": (0.70, 0.96)}),
         ("heart", {"roc_auc": (0.85, 0.95)}),
         ("readmission", {"roc_auc": (0.65, 0.70), "average_precision": (0.20, 0.26)}),
-        ("turbofan", {"rmse": (12.0, 15.0), "rmse_clipped": (11.0, 14.0)}),
+        (
+            "turbofan",
+            {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.5), "asymmetric_score": (150, 260)},
+        ),
         (
             "turbofan_sequence",
             {"rmse": (12.0, 14.0), "rmse_clipped": (11.0, 13.0), "asymmetric_score": (200, 350)},
@@ -181,14 +184,15 @@ def test_turbofan_labels_and_windows_are_those_of_each_engine(run: Run, real_dat
     assert made.verdict.predictions.rows == 100
     assert sorted(made.values(made.verdict.predictions, "truth")) == sorted(left)
     assert max(map(int, made.values(made.parts.train, "label"))) == 125
-    columns = ["unit", "cycle", "label", "t24", "t24_mean", "t24_std"]
+    columns = ["unit", "cycle", "label", "t24", "t24_mean_50", "t24_mean_all", "t24_std_all"]
     test = read_arrow(made.parts.test, made.home, columns).to_pandas()
     assert len(test["unit"].unique()) == 100
     last = test[test["unit"] == "test-7"].sort_values("cycle")
     assert last["label"].iloc[-1] == left[6]
-    assert last["t24_mean"].iloc[-1] == pytest.approx(last["t24"].tail(30).mean())
+    assert last["t24_mean_50"].iloc[-1] == pytest.approx(last["t24"].tail(50).mean())
+    assert last["t24_mean_all"].iloc[-1] == pytest.approx(last["t24"].mean())
     # An engine's first cycle sees no other engine's last ones.
-    assert (test.loc[test["cycle"] == 1, "t24_std"] == 0).all()
+    assert (test.loc[test["cycle"] == 1, "t24_std_all"] == 0).all()
 
 
 @pytest.mark.slow

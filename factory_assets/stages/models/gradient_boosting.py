@@ -61,6 +61,7 @@ def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
         max_leaf_nodes=spec.max_leaf_nodes,
         min_samples_leaf=spec.min_samples_leaf,
         l2_regularization=spec.regularisation,
+        max_features=spec.max_features,
         early_stopping=True,
         scoring="loss",
         tol=0.0,

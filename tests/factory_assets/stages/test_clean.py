@@ -70,6 +70,26 @@ def test_windows_are_numpys_statistics(tmp_path: Path, home: Home) -> None:
         assert [row[f"x_{s}"] for s in statistics] == pytest.approx(expected, abs=1e-9)
 
 
+def test_windows_of_several_sizes(tmp_path: Path, home: Home) -> None:
+    lines = [f"{unit},{t},{t * t + 7 * unit},{t % 2}" for t in range(9) for unit in (1, 2)]
+    text = "unit,t,x,y\n" + "\n".join(lines) + "\n"
+    windows = {"by": "unit", "order": "t", "columns": "x", "statistics": ["mean", "slope"]}
+    several = {"windows": {**windows, "size": [3, "all"]}}
+    _, result = cleaned(text, tmp_path, home, clean=several)
+    for row in rows(result.snapshot, home):
+        values = [t * t + 7 * row["unit"] for t in range(row["t"] + 1)]
+        for name, seen in (("3", values[-3:]), ("all", values)):
+            slope = np.polyfit(range(len(seen)), seen, 1)[0] if len(seen) > 1 else 0
+            assert row[f"x_mean_{name}"] == pytest.approx(np.mean(seen))
+            assert row[f"x_slope_{name}"] == pytest.approx(slope, abs=1e-9)
+    (tmp_path / "one").mkdir()
+    one = {"windows": {**windows, "size": "all"}}
+    _, whole = cleaned(text, tmp_path / "one", Home(tmp_path / "h"), clean=one)
+    assert column(whole.snapshot, Home(tmp_path / "h"), "x_mean") == column(
+        result.snapshot, home, "x_mean_all"
+    )
+
+
 def test_windows_leave_missing_values_out(tmp_path: Path, home: Home) -> None:
     text = "u,t,x,y\n1,1,,0\n1,2,4,1\n1,3,,0\n1,4,8,1\n"
     windows = {"by": "u", "order": "t", "size": 3, "columns": ["x"]}

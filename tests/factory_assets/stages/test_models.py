@@ -170,6 +170,20 @@ def test_boosting_stops_by_validation_rows(tmp_path: Path) -> None:
     assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
+def test_boosting_looks_among_some_of_the_inputs(tmp_path: Path) -> None:
+    model = {**KINDS["gradient_boosting"], "max_features": 0.3}
+    found = fitted(tmp_path, model, "regression")
+    test = hostile(rows(300, 3, "regression"))
+    same_everywhere(found.trained, tmp_path, "regression", 1e-4, test)
+    again, other, whole = (
+        fitted(tmp_path, {**model, **more}, "regression", seed=seed).trained.outputs(test)
+        for more, seed in (({}, 3), ({}, 4), ({"max_features": 1.0}, 3))
+    )
+    np.testing.assert_array_equal(found.trained.outputs(test), again)
+    assert not np.array_equal(again, other)
+    assert not np.array_equal(again, whole)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_an_ensemble_is_the_mean_of_its_networks(task: str, tmp_path: Path) -> None:
     two = fitted(tmp_path, {**KINDS["mlp"], "ensemble": 2}, task)
