@@ -17,6 +17,7 @@ from benchmarks import (
     metering,
     partitions,
     pipeline,
+    preprocessing,
     unchanged,
 )
 
@@ -31,6 +32,7 @@ MODULES = {
         pipeline,
         cleaning,
         csv_ingest,
+        preprocessing,
     )
 }
 SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest}
