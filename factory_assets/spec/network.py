@@ -40,9 +40,12 @@ class Mlp(Network):
 
 class OwnModule(Network):
     """Your own LightningModule: built with (numeric, categories, outputs, **args), and called with
-    (numbers: float32 [rows, numeric], codes: int64 [rows, len(categories)])."""
+    (numbers: float32 [rows, numeric], codes: int64 [rows, len(categories)]).
+
+    Or a scikit-learn estimator: a class, yours or scikit-learn's, or a function that returns one;
+    built with **args alone, which are all its settings."""
 
     python: Reference
-    """The class, `module:Class`; a module beside the `defs.yaml` is found first."""
+    """The class, or function, `module:Name`; a module beside the `defs.yaml` is found first."""
     args: dict[str, Any] = {}
     """Further keyword arguments of the class."""

@@ -9,6 +9,7 @@ from factory_assets.spec.network import Mlp, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
 
 Task = Literal["binary", "multiclass", "regression"]
+Calibrate = Literal["none", "auto", "temperature", "platt"]
 
 
 class Linear(Spec):
@@ -91,6 +92,10 @@ class Train(Spec):
     """Whole-number columns whose values are names rather than amounts."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` counts each class as if all were equally frequent: for rare classes."""
+    calibrate: Calibrate = "none"
+    """Correct probabilities by what became of the validation rows: `temperature` makes all more or
+    less extreme, `platt` shifts those of two classes too; `auto` takes the better one, if either
+    helps rows that it was not fitted on."""
     model: ModelSpec
     """Which model learns, and its settings."""
     seed: int = 0

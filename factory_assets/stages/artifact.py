@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from factory_assets.spec import Clean, Ingest, ModelSpec
+from factory_assets.stages.calibration import Calibration
 from factory_assets.stages.features import Features
 from factory_assets.stages.models import Model, Shape, model_class
 from factory_assets.stages.target import Target
@@ -45,6 +46,8 @@ class Description(Value):
     features: Features
     target: Target
     threshold: float | None
+    """Of the calibrated probability."""
+    calibration: Calibration | None = None
 
     @property
     def shape(self) -> Shape:
@@ -80,7 +83,10 @@ class TrainedModel:
         """
         arrays = self.features.arrays(table, scaled=self.model.scaled, rows=rows)
         found = self.model.outputs(arrays)
-        return self.target.unscaled(found) if self.target.task == "regression" else found
+        if self.target.task == "regression":
+            return self.target.unscaled(found)
+        calibration = self.description.calibration
+        return calibration.apply(found) if calibration else found
 
 
 def shape_of(features: Features, target: Target) -> Shape:
@@ -123,7 +129,7 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
         copy_checked(version.files, scratch, candidate.digest, where)
         try:
             description = Description.model_validate_json((scratch / DESCRIPTION).read_bytes())
-            cls = model_class(description.spec)
+            cls = model_class(description.spec, folder)
             model = cls.load(description.spec, description.shape, scratch, folder)
         except (ValidationError, OSError, KeyError) as error:
             raise ModelError(

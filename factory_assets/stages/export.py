@@ -106,7 +106,12 @@ def _add_output(graph: onnx.GraphProto, trained: TrainedModel) -> None:
     del graph.output[:]
     name, target = output_name(trained), trained.target
     if target.classes:
-        graph.node.append(helper.make_node("Identity", ["_outputs"], [name]))
+        if calibration := trained.description.calibration:
+            nodes, constants = calibration.nodes("_outputs", name, target.outputs)
+            graph.node.extend(nodes)
+            graph.initializer.extend(constants)
+        else:
+            graph.node.append(helper.make_node("Identity", ["_outputs"], [name]))
         info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", target.outputs])
         graph.output.append(info)
         return

@@ -19,6 +19,7 @@ from factory_assets.stages.artifact import (
     save_trained,
     shape_of,
 )
+from factory_assets.stages.calibration import fit_calibration, require_calibrable
 from factory_assets.stages.features import fit_features
 from factory_assets.stages.models import Rows, Setting, fit_model, kind_of, model_class
 from factory_assets.stages.sensitive import sensitive_columns
@@ -103,8 +104,9 @@ def fit(
     """
     spec = pipeline.spec.training
     chosen = model or spec.model
-    cls = model_class(chosen)
+    cls = model_class(chosen, pipeline.folder)
     target = fit_target(pipeline, training)
+    require_calibrable(spec.calibrate, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(chosen))
     rows = Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training))
     known = _of_known_classes(target, validation)
@@ -125,6 +127,9 @@ def fit(
         )
         found = fit_model(setting, rows, held)
     outputs = found.model.outputs(held.inputs)
+    calibration = fit_calibration(spec.calibrate, held.target, outputs)
+    if calibration:
+        outputs = calibration.apply(outputs)
     threshold = best_threshold(held.target, outputs[:, 1]) if target.task == "binary" else None
     description = Description(
         spec=chosen,
@@ -133,6 +138,7 @@ def fit(
         features=features,
         target=target,
         threshold=threshold,
+        calibration=calibration,
     )
     trained = TrainedModel(description, found.model)
     metrics = _metrics(target, target.values(validation)[known], outputs, threshold)
@@ -207,7 +213,7 @@ def _candidate(
 def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> None:
     declared = pipeline.spec.training.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in declared.pop("model").items()}
-    features = fitted.trained.features
+    features, calibration = fitted.trained.features, fitted.trained.description.calibration
     run.log_parameters(
         {
             **declared,
@@ -215,6 +221,7 @@ def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> 
             "inputs": len(features.columns),
             "constant": ", ".join(features.constant),
             "ignored": ", ".join(features.ignored),
+            "calibration": calibration.model_dump_json() if calibration else "none",
         }
     )
     for context, part in (("training", parts.train), ("validation", parts.validation)):

@@ -1,5 +1,8 @@
 """The kinds of model, one small file each, behind the interface in `base.py`."""
 
+from pathlib import Path
+
+from factory_assets.spec.network import OwnModule
 from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.train import GradientBoosting, Linear, ModelSpec, RandomForest
 from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
@@ -12,9 +15,20 @@ def kind_of(spec: ModelSpec) -> str:
     return getattr(spec, "kind", "python")
 
 
-def model_class(spec: ModelSpec) -> type[Model]:
-    """The class behind a declared kind; torch or scikit-learn is imported here and not before."""
+def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
+    """The class behind a declared kind; torch or scikit-learn is imported here and not before.
+
+    Args:
+        folder: of the declaration; a user's own module is found there.
+
+    Raises:
+        DeclarationError, ModelError: when what the user names is not there, or is no model.
+    """
     match spec:
+        case OwnModule():
+            from factory_assets.stages.models.own import own_model
+
+            return own_model(spec, folder)
         case Linear():
             from factory_assets.stages.models.linear import LinearModel
 
@@ -39,4 +53,4 @@ def model_class(spec: ModelSpec) -> type[Model]:
 
 def fit_model(setting: Setting, train: Rows, validation: Rows) -> Fit:
     """Fit the declared kind; see `Model.fit`."""
-    return model_class(setting.spec).fit(setting, train, validation)
+    return model_class(setting.spec, setting.folder).fit(setting, train, validation)

@@ -60,33 +60,38 @@ class EstimatorModel(Model):
         try:
             estimator = skops.io.load(files / FILE, trusted=list(cls.trusted))
         except (UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
-            raise _not_trusted(f"{FILE} holds what this kind of model does not: {error}") from error
+            raise not_trusted(f"{FILE} holds what this kind of model does not: {error}") from error
         if type(estimator).__name__ != cls.estimators[shape.task == "regression"]:
-            raise _not_trusted(f"{FILE} holds a {type(estimator).__name__}")
+            raise not_trusted(f"{FILE} holds a {type(estimator).__name__}")
         return cls(shape, estimator)
 
     def graph(self) -> onnx.ModelProto:
-        import skl2onnx
-        from skl2onnx.common.data_types import FloatTensorType
-
-        width = self._shape.numbers + sum(self._shape.cardinalities)
-        body = skl2onnx.to_onnx(
-            self._estimator,
-            initial_types=[("matrix", FloatTensorType([None, width]))],
-            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-            options=None if self._shape.task == "regression" else {"zipmap": False},
-        )
-        scores = body.graph.output[-1].name
-        for output in [o for o in body.graph.output if o.name != scores]:
-            body.graph.output.remove(output)
-        # Its operators are the same in ours; merging wants the same declaration.
-        del body.opset_import[:]
-        body.opset_import.extend(make_opsets())
-        return _rename_output(merge(one_hot(self._shape), body, {"matrix": "matrix"}), scores)
+        return estimator_graph(self._estimator, self._shape)
 
     @property
     @abstractmethod
     def parameters(self) -> int: ...
+
+
+def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
+    """What `Model.graph` promises, of an estimator over `Arrays.one_hot`."""
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    width = shape.numbers + sum(shape.cardinalities)
+    body = skl2onnx.to_onnx(
+        estimator,
+        initial_types=[("matrix", FloatTensorType([None, width]))],
+        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        options=None if shape.task == "regression" else {"zipmap": False},
+    )
+    scores = body.graph.output[-1].name
+    for output in [o for o in body.graph.output if o.name != scores]:
+        body.graph.output.remove(output)
+    # Its operators are the same in ours; merging wants the same declaration.
+    del body.opset_import[:]
+    body.opset_import.extend(make_opsets())
+    return _rename_output(merge(one_hot(shape), body, {"matrix": "matrix"}), scores)
 
 
 def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -130,6 +135,8 @@ def _without_padding(content: bytes) -> bytes:
     """Records of trees have gaps between their fields that hold whatever was in memory."""
     import numpy as np
 
+    if not content.startswith(b"\x93NUMPY"):
+        return content
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None:
         return content
@@ -144,5 +151,5 @@ def _without_padding(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _not_trusted(what: str) -> ModelError:
+def not_trusted(what: str) -> ModelError:
     return ModelError(what, remedy="train again; do not use this artefact")

@@ -37,7 +37,7 @@ class BoostingModel(EstimatorModel):
         # Score 0 is the constant guess before the first round; a model keeps at least one round.
         best = max(best, 1)
         del estimator._predictors[best:]
-        _narrow_thresholds(estimator)
+        narrow_thresholds(estimator)
         pairs = zip(estimator.train_score_, losses, strict=True)
         history = tuple(
             Epoch(epoch=i, train_loss=-float(train_score), validation_loss=loss)
@@ -69,7 +69,7 @@ def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
     )
 
 
-def _narrow_thresholds(estimator: Any) -> None:
+def narrow_thresholds(estimator: Any) -> None:
     """Round thresholds down to float32: for float32 inputs the same comparison, also in ONNX."""
     import numpy as np
 

@@ -144,17 +144,9 @@ class NetworkModel(Model):
 
 def _own_class(spec: OwnModule, folder: Path) -> type[Learning]:
     """The user's class with our training beneath it: what it does not do itself, ours does."""
-    import lightning.pytorch as pl
-
     from factory_assets.stages.models.learning import Learning
 
     own = load_object(spec.python, folder)
-    if not (isinstance(own, type) and issubclass(own, pl.LightningModule)):
-        raise ModelError(
-            f"{spec.python} is no LightningModule",
-            where=str(folder),
-            remedy="name a subclass of lightning.pytorch.LightningModule",
-        )
     return type(own.__name__, (own, Learning), {})
 
 

@@ -177,10 +177,10 @@ def test_an_estimator_of_another_kind_is_refused(kind: str, home: Home, tmp_path
     spec = fit(pipeline(tmp_path, KINDS[kind]), rows(300, 1), rows(90, 2), home).trained.description
     skops.io.dump(LinearSVC(), tmp_path / "estimator.skops")
     with pytest.raises(ModelError, match="holds a LinearSVC"):
-        model_class(spec.spec).load(spec.spec, spec.shape, tmp_path, tmp_path)
+        model_class(spec.spec, tmp_path).load(spec.spec, spec.shape, tmp_path, tmp_path)
     skops.io.dump({"a": Path}, tmp_path / "estimator.skops")
     with pytest.raises(ModelError, match="what this kind of model does not"):
-        model_class(spec.spec).load(spec.spec, spec.shape, tmp_path, tmp_path)
+        model_class(spec.spec, tmp_path).load(spec.spec, spec.shape, tmp_path, tmp_path)
 
 
 @pytest.mark.slow
