@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format bench clean
+.PHONY: help setup demo up test lint format bench bench-models clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv from the pinned constraints (once; the others do it by themselves)
 
@@ -40,6 +40,9 @@ format: $(READY) ## Let ruff format and mend what it can
 
 bench: $(READY) ## Ratios against plain scripts, in one table
 	@$(BIN)/python -m benchmarks
+
+bench-models: $(READY) ## What the models reach on public data, over three seeds
+	@$(BIN)/python -m benchmarks.models
 
 clean: ## Remove the virtual environment (never the factory's home)
 	rm -rf $(VENV)
