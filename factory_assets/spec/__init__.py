@@ -1,6 +1,7 @@
 """The vocabulary of `defs.yaml`: strict frozen models, pure data; no Dagster, nothing of ours."""
 
 from factory_assets.spec.base import IDENTITY, Spec
+from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.clean import Clean, Windows
 from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
@@ -14,7 +15,6 @@ from factory_assets.spec.source_delta import DeltaSource
 from factory_assets.spec.source_made import AssetSource, SnapshotSource
 from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
-    GradientBoosting,
     Linear,
     ModelSpec,
     RandomForest,
@@ -40,6 +40,7 @@ __all__ = [
     "Ingest",
     "Join",
     "LastRow",
+    "LightGbm",
     "Linear",
     "Metric",
     "Mlp",

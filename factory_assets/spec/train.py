@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from factory_assets.spec.base import ColumnName, Columns, Spec
+from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.network import Mlp, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
 
@@ -32,28 +33,6 @@ class RandomForest(Spec):
     """The fewest training rows in a leaf."""
 
 
-class GradientBoosting(Spec):
-    """Histogram gradient boosting."""
-
-    kind: Literal["gradient_boosting"]
-    """Which model."""
-    iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
-    """The largest number of trees; fewer where the validation loss stops falling."""
-    patience: Annotated[int, Field(ge=1)] = 20
-    """Trees without a better validation loss before training stops."""
-    learning_rate: Positive = 0.1
-    """How much each tree corrects those before it."""
-    max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
-    """The largest number of leaves of a tree."""
-    min_samples_leaf: Annotated[int, Field(ge=1)] = 20
-    """The fewest training rows in a leaf."""
-    regularisation: Annotated[float, Field(ge=0)] = 0.0
-    """Strength of the L2 penalty on the leaves."""
-    max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of the inputs, drawn anew, among which each split is looked for: less helps where
-    many inputs say nearly the same."""
-
-
 def _kind(value: Any) -> str | None:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return "python" if "python" in given else given.get("kind")
@@ -67,7 +46,8 @@ ModelSpec = Annotated[
     | Annotated[OwnModule, Tag("python")]
     | Annotated[Linear, Tag("linear")]
     | Annotated[RandomForest, Tag("random_forest")]
-    | Annotated[GradientBoosting, Tag("gradient_boosting")],
+    | Annotated[GradientBoosting, Tag("gradient_boosting")]
+    | Annotated[LightGbm, Tag("lightgbm")],
     Discriminator(_kind),
 ]
 

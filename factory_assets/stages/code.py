@@ -55,9 +55,17 @@ def stage_files(stage: str) -> dict[str, str]:
 
 
 @cache
-def libraries(stage: str) -> dict[str, str]:
-    """The versions of the libraries that the stage computes with."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES[stage]}
+def libraries(stage: str, *more: str) -> dict[str, str]:
+    """The versions of the libraries that the stage computes with, and of `more`."""
+    return {name: _version(name) for name in (*_LIBRARIES[stage], *more)}
+
+
+def _version(name: str) -> str:
+    """Empty where an optional one is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def user_code(reference: str, folder: Path) -> str:

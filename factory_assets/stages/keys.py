@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from factory_assets.spec import OwnModule, Partition, Pipeline, PythonSource
+from factory_assets.spec import LightGbm, OwnModule, Partition, Pipeline, PythonSource
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
 
@@ -35,7 +35,7 @@ def key_parts(
         "pipeline": pipeline.name,
         "partition": partition.key if partition else None,
         "code": code.stage_code(stage),
-        "libraries": code.libraries(stage),
+        "libraries": code.libraries(stage, *_optional(pipeline, stage)),
         "declaration": declared(pipeline, stage),
         "user code": user_code(pipeline, stage),
         "inputs": {name: value.data_version for name, value in inputs.items()},
@@ -79,6 +79,13 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
             return spec.deploy.model_dump(mode="json")
+
+
+def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
+    """The optional libraries that the declared model is made by."""
+    if stage == "train" and isinstance(pipeline.spec.training.model, LightGbm):
+        return ("lightgbm",)
+    return ()
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.network import OwnModule
 from factory_assets.spec.sequence import Sequence
-from factory_assets.spec.train import GradientBoosting, Linear, ModelSpec, RandomForest
+from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
 
 __all__ = ["Fit", "Model", "Rows", "Setting", "Shape", "fit_model", "kind_of", "model_class"]
@@ -41,6 +42,10 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.stages.models.gradient_boosting import BoostingModel
 
             return BoostingModel
+        case LightGbm():
+            from factory_assets.stages.models.lightgbm import LightGbmModel
+
+            return LightGbmModel
         case Sequence():
             from factory_assets.stages.models.sequence import SequenceModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
-from factory_assets.spec.train import GradientBoosting
+from factory_assets.spec.boosting import GradientBoosting
 from factory_assets.stages.models.base import Fit, Rows, Setting
 from factory_assets.stages.models.estimator import EstimatorModel
 from factory_assets.stages.values import Epoch

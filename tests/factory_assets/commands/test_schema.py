@@ -82,7 +82,16 @@ def test_the_page_about_declaring_names_every_key_and_word() -> None:
 
 def test_the_page_about_declaring_tells_the_defaults_of_models() -> None:
     page = (PROJECT / "docs" / "declare.md").read_text()
-    for model in ("Mlp", "RandomForest", "GradientBoosting", "Linear", "Gru", "Tcn", "Transformer"):
+    for model in (
+        "Mlp",
+        "RandomForest",
+        "GradientBoosting",
+        "LightGbm",
+        "Linear",
+        "Gru",
+        "Tcn",
+        "Transformer",
+    ):
         for key, value in schema()["$defs"][model]["properties"].items():
             default = value.get("default")
             if default is not None:

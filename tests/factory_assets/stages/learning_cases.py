@@ -19,6 +19,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "linear": {"kind": "linear"},
     "random_forest": {"kind": "random_forest", "trees": 20},
     "gradient_boosting": {"kind": "gradient_boosting", "iterations": 20},
+    "lightgbm": {"kind": "lightgbm", "iterations": 20},
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
 }
 SEQUENCES: dict[str, dict[str, Any]] = {

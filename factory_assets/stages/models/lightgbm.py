@@ -1,0 +1,151 @@
+"""Gradient boosting by LightGBM, an optional extra: kept as its text, served as ONNX trees.
+
+The matrix is that of the other tree models: numbers unscaled and never missing, names one-hot.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from factory_assets.spec.boosting import LightGbm
+from factory_assets.spec.train import ModelSpec
+from factory_assets.stages.features import Arrays
+from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
+from factory_assets.stages.values import Epoch
+from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+FILE = "trees.txt"
+OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+
+
+class LightGbmModel(Model):
+    """The trees up to the best validation loss; an epoch is one round of trees."""
+
+    scaled: ClassVar[bool] = False
+    vocabulary: ClassVar[int] = 50
+
+    def __init__(self, shape: Shape, booster: Any) -> None:
+        self._shape, self._booster = shape, booster
+
+    @classmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        lightgbm = _installed()
+        spec = cast(LightGbm, setting.spec)
+        parameters = _parameters(spec, setting)
+        seen: dict[str, dict[str, list[float]]] = {}
+        learned = _data(lightgbm, setting, train, parameters)
+        booster = lightgbm.train(
+            parameters,
+            learned,
+            num_boost_round=spec.iterations,
+            valid_sets=[learned, _data(lightgbm, setting, validation, parameters, learned)],
+            valid_names=["training", "validation"],
+            callbacks=[
+                lightgbm.early_stopping(spec.patience, verbose=False),
+                lightgbm.record_evaluation(seen),
+            ],
+        )
+        losses = [next(iter(seen[part].values())) for part in ("training", "validation")]
+        history = tuple(
+            Epoch(epoch=i, train_loss=train_loss, validation_loss=loss)
+            for i, (train_loss, loss) in enumerate(zip(*losses, strict=True), start=1)
+        )
+        best = booster.best_iteration
+        # Only the best rounds, and nothing else than what is kept.
+        kept = _read(booster.model_to_string(num_iteration=best))
+        return Fit(cls(setting.shape, kept), history, best)
+
+    def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
+        import numpy as np
+
+        classes = self._shape.outputs
+        if not len(inputs):
+            return np.empty((0, classes) if self._shape.task != "regression" else 0)
+        found: NDArray[np.float64] = self._booster.predict(
+            inputs.one_hot(self._shape.cardinalities)
+        )
+        return np.stack([1 - found, found], axis=1) if self._shape.task == "binary" else found
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_bytes(self._booster.model_to_string().encode())
+
+    @classmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        booster = _read((files / FILE).read_text(encoding="utf-8"))
+        width = shape.numbers + sum(shape.cardinalities)
+        trees = shape.outputs if shape.task == "multiclass" else 1
+        if (booster.num_feature(), booster.num_model_per_iteration()) != (width, trees):
+            raise ModelError(f"{FILE} does not fit the inputs", remedy="train it again")
+        return cls(shape, booster)
+
+    def graph(self) -> onnx.ModelProto:
+        from factory_assets.stages.models.lightgbm_graph import trees_graph
+
+        return trees_graph(self._booster.dump_model()["tree_info"], self._shape)
+
+    @property
+    def parameters(self) -> int:
+        """The nodes of all trees."""
+        trees = self._booster.dump_model()["tree_info"]
+        return sum(2 * tree["num_leaves"] - 1 for tree in trees)
+
+
+def _installed() -> Any:
+    """The package.
+
+    Raises:
+        ModelError: when it is not there.
+    """
+    try:
+        import lightgbm
+    except (ImportError, OSError) as error:
+        raise ModelError(
+            f"kind lightgbm needs the package lightgbm: {error}",
+            where="train.model.kind",
+            remedy="pip install '.[lightgbm]', or choose gradient_boosting",
+        ) from error
+    return lightgbm
+
+
+def _parameters(spec: LightGbm, setting: Setting) -> dict[str, Any]:
+    classes = {"num_class": setting.shape.outputs} if setting.shape.task == "multiclass" else {}
+    return {
+        "objective": OBJECTIVES[setting.shape.task],
+        **classes,
+        "learning_rate": spec.learning_rate,
+        "num_leaves": spec.max_leaf_nodes,
+        "min_data_in_leaf": spec.min_samples_leaf,
+        "lambda_l2": spec.regularisation,
+        "feature_fraction_bynode": spec.max_features,
+        "seed": setting.seed % 2**31,
+        # The same trees on any number of cores.
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def _data(
+    lightgbm: Any, setting: Setting, rows: Rows, parameters: dict[str, Any], reference: Any = None
+) -> Any:
+    return lightgbm.Dataset(
+        rows.inputs.one_hot(setting.shape.cardinalities),
+        rows.target,
+        weight=setting.sample_weights(rows.target),
+        reference=reference,
+        params=parameters,
+    )
+
+
+def _read(text: str) -> Any:
+    lightgbm = _installed()
+    try:
+        return lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ModelError(f"{FILE} holds no trees: {error}", remedy="train it again") from error
