@@ -174,6 +174,29 @@ def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) ->
     sys.exit(1 if found.problems else 0)
 
 
+@command("reproduce")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reproduce_command(name: str, as_json: bool) -> None:
+    """Train the model version NAME (pipeline@3, pipeline@champion) again, and compare.
+
+    From the recorded rows, declaration and seed; nothing is registered. Exit code 1: the weights
+    are not the same.
+    """
+    from rich.console import Console
+
+    from factory_assets.commands.reproduce import (
+        reproduction_json,
+        reproduction_text,
+        run_reproduce,
+    )
+
+    # What is told on the way must not get into the JSON.
+    found = run_reproduce(name, Console(stderr=True) if as_json else _console())
+    click.echo(reproduction_json(found) if as_json else reproduction_text(found), nl=False)
+    sys.exit(0 if found.identical else 1)
+
+
 @command("contract")
 @click.argument("pipeline")
 @click.option("--out", type=click.Path(path_type=Path), help="The file; standard output else.")

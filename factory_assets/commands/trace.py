@@ -42,7 +42,7 @@ def trace_schema_text() -> str:
 
 def trace_text(found: Trace) -> str:
     """The trace for a person."""
-    return "\n".join(line for told in _lines(found) for line in _fit(told)) + "\n"
+    return "\n".join(line for told in _lines(found) for line in fit_width(told)) + "\n"
 
 
 def _lines(found: Trace) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _short(name: str) -> str:
     return f"{place}@{version[:SHORT]}"
 
 
-def _fit(line: str) -> list[str]:
+def fit_width(line: str) -> list[str]:
     """The line in at most WIDTH columns; what is from data cannot break out of its line."""
     clean = "".join(c if c.isprintable() else "?" for c in line)
     indent = len(clean) - len(clean.lstrip())
