@@ -145,6 +145,11 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     if task is None:
         return
     valid = metric_names(task)
+    if evaluate.protected and task != "binary":
+        yield Mistake(
+            ("evaluate", "protected"),
+            f"protected groups are compared by decisions between two classes; the task is {task}",
+        )
     asked: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
     asked += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
     for at, metric in asked:

@@ -235,7 +235,7 @@ def _verdict(call: Call, value: Verdict) -> Description:
         "result": dg.MetadataValue.md(words.verdict(value)),
         **pictures,
         "slices": dg.MetadataValue.md(words.slices(value)),
-        **_folds(value),
+        **_sceptic(value),
         "mlflow": dg.MetadataValue.md(words.mlflow_links(value.candidate)),
         "test rows": value.predictions.rows,
     }
@@ -253,8 +253,13 @@ def _verdict(call: Call, value: Verdict) -> Description:
     return metadata, checks
 
 
-def _folds(value: Verdict) -> dict[str, Any]:
-    return {"folds": dg.MetadataValue.md(words.folds(value.folds))} if value.folds else {}
+def _sceptic(value: Verdict) -> dict[str, Any]:
+    """What was looked at more closely, where it was asked for."""
+    told = {
+        "fairness": words.fairness(value) if value.groups else None,
+        "folds": words.folds(value.folds) if value.folds else None,
+    }
+    return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
 
 
 def _champion(call: Call, value: Champion) -> Description:

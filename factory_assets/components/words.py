@@ -8,10 +8,19 @@ from hashlib import sha256
 from typing import Any
 
 from factory_assets.spec import IDENTITY, Pipeline
+from factory_assets.spec.evaluate import FAIRNESS, METRICS
 from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call
 from factory_assets.stages.sensitive import sensitive_columns
-from factory_assets.stages.values import Candidate, Champion, Cleaned, Folds, SourceFile, Verdict
+from factory_assets.stages.values import (
+    Candidate,
+    Champion,
+    Cleaned,
+    Folds,
+    GroupRate,
+    SourceFile,
+    Verdict,
+)
 from factory_resources.home import Home
 from factory_resources.snapshot import Snapshot
 
@@ -156,8 +165,36 @@ def slices(value: Verdict) -> str:
     if not value.slices:
         return "No slice is declared."
     names = list(dict.fromkeys(name for s in value.slices for name in s.metrics))
-    rows = [(s.column, s.value, s.rows, *(s.metrics.get(n) for n in names)) for s in value.slices]
+    names = names or [value.headline]
+    rows = [
+        (s.column, s.value, s.rows, *(s.metrics.get(name, "too few") for name in names))
+        for s in value.slices
+    ]
     return table(("column", "value", "rows", *names), rows)
+
+
+def fairness(value: Verdict) -> str:
+    """How decisions fall on each group, with how sure that is."""
+    rates = dict.fromkeys(rate for group in value.groups for rate in group.rates)
+    rows = [
+        (g.column, g.value, g.rows, *(_rate(g.rates.get(rate)) for rate in rates))
+        for g in value.groups
+    ]
+    gaps = [
+        (name, value.metrics[name]) for name in METRICS if name in FAIRNESS & set(value.metrics)
+    ]
+    numbers = table(("column", "group", "rows", *(rate.replace("_", " ") for rate in rates)), rows)
+    return (
+        "The share decided positive: of all rows of the group, of its true and of its untrue ones, "
+        f"each with its 95 % interval (Wilson).\n\n{numbers}\n\nBetween the groups of one "
+        f"column, the worst of all columns:\n\n{table(('gap', 'value'), gaps)}"
+    )
+
+
+def _rate(rate: GroupRate | None) -> str:
+    if rate is None:
+        return "too few"
+    return f"{rate.value:.3g} ({rate.low:.3g} to {rate.high:.3g}) of {rate.rows}"
 
 
 def folds(value: Folds) -> str:

@@ -11,6 +11,7 @@ Metric = Literal[
     "roc_auc",
     "log_loss",
     "brier",
+    "ece",
     "accuracy",
     "balanced_accuracy",
     "f1",
@@ -21,11 +22,24 @@ Metric = Literal[
     "r2",
     "rmse_clipped",
     "asymmetric_score",
+    "selection_rate_difference",
+    "selection_rate_ratio",
+    "equal_opportunity_difference",
+    "false_positive_rate_difference",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
-LOWER_IS_BETTER = frozenset(
-    {"log_loss", "brier", "rmse", "mae", "rmse_clipped", "asymmetric_score"}
+FAIRNESS: frozenset[str] = frozenset(
+    {
+        "selection_rate_difference",
+        "selection_rate_ratio",
+        "equal_opportunity_difference",
+        "false_positive_rate_difference",
+    }
 )
+"""Metrics that compare the groups of `evaluate.protected`."""
+LOWER_IS_BETTER = frozenset(
+    {"log_loss", "brier", "ece", "rmse", "mae", "rmse_clipped", "asymmetric_score"}
+) | (FAIRNESS - {"selection_rate_ratio"})
 
 
 class Gate(Spec):
@@ -55,6 +69,8 @@ class Gate(Spec):
             )
         if self.of == "folds" and given[0] in ("no_worse_than", "better_than"):
             raise ValueError("a gate of the folds compares with a constant: at_least or at_most")
+        if self.of == "folds" and self.metric in FAIRNESS:
+            raise ValueError(f"{self.metric} is of the test rows; leave `of` out")
         return self
 
     @property
@@ -96,6 +112,10 @@ class Evaluate(Spec):
     """What a candidate must reach to be deployed; each gate is a check in the UI."""
     slices: Columns = ()
     """Columns whose values are judged apart."""
+    protected: Columns = ()
+    """Two classes: columns such as sex, whose groups are compared by how decisions fall on them."""
+    min_rows: Annotated[int, Field(ge=1)] = 30
+    """Slices, and rates of groups, that rest on fewer rows are told to be too few."""
     bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
     """Resamples for the 95 % intervals; fewer where the test rows are many, 0 for none."""
     folds: Annotated[int | None, Field(ge=2, le=50)] = None
@@ -117,6 +137,8 @@ class Evaluate(Spec):
         if self.folds is None and any(gate.of == "folds" for gate in self.gates):
             raise ValueError("a gate of the folds needs `folds`, such as 10")
         asked = {gate.metric for gate in self.gates} | {self.metric}
+        if not self.protected and (unfair := sorted(FAIRNESS & asked)):
+            raise ValueError(f"{unfair[0]} needs `protected`, the columns whose groups it compares")
         if "rmse_clipped" in asked and self.clip is None:
             raise ValueError("rmse_clipped needs `clip`, the value at which true values are cut")
         if "asymmetric_score" in asked and self.asymmetry is None:

@@ -208,6 +208,7 @@ class PipelineSpec(Spec):
             ("clean.windows.order", [windows.order] if windows else []),
             ("clean.windows.columns", windows.columns if windows else []),
             ("evaluate.slices", self.evaluate.slices),
+            ("evaluate.protected", self.evaluate.protected),
             ("evaluate.last.by", [last.by] if last else []),
             ("evaluate.last.order", [last.order] if last else []),
         ]

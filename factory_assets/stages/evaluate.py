@@ -10,6 +10,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages import plots
 from factory_assets.stages.artifact import TrainedModel, load_trained
 from factory_assets.stages.baselines import linear_baseline, trivial_outputs
+from factory_assets.stages.fairness import group_rates
 from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import Unscored, judge
 from factory_assets.stages.intervals import bootstrap_intervals
@@ -56,7 +57,7 @@ def evaluate(
     folds = cross_validate(judgement, parts, trained, home, progress)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
     drawn = plots.pictures(scored, candidate.classes, candidate.target)
-    if slices:
+    if any(judgement.headline in one.metrics for one in slices):
         drawn["slices"] = plots.slices(slices, judgement.headline, metrics)
     verdict = Verdict(
         candidate=candidate,
@@ -77,6 +78,7 @@ def evaluate(
             judgement.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
         ),
         pictures=_keep(drawn, candidate, home),
+        groups=group_rates(judgement.groupings, judgement.members, scored.predicted),
         folds=folds,
     )
     _log(verdict, drawn, home)
@@ -98,9 +100,15 @@ def _baselines(
 
 def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
     names = {judgement.headline, *(("accuracy",) if judgement.candidate.classes else ())}
+    evaluate = judgement.pipeline.spec.evaluate
     return tuple(
-        Slice(column=column, value=value, rows=len(rows), metrics=scored.take(rows).metrics(names))
-        for column in judgement.pipeline.spec.evaluate.slices
+        Slice(
+            column=column,
+            value=value,
+            rows=len(rows),
+            metrics=scored.take(rows).metrics(names) if len(rows) >= evaluate.min_rows else {},
+        )
+        for column in evaluate.slices
         for value, rows in slice_rows(judgement.rows, column)
     )
 

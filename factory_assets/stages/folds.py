@@ -80,9 +80,8 @@ def cross_validate(
         model = _fit(pipeline, trained, rest, home)
         places = judged_rows(judged, pipeline.spec.evaluate.last)
         truth = trained.target.values(judged)[places]
-        scored.append(
-            replace(judgement, test=judged, places=places, truth=truth).score_model(model)
-        )
+        own = replace(judgement, pipeline=pipeline, test=judged, places=places, truth=truth)
+        scored.append(own.score_model(model))
     return Folds(count=count, rows=sum(map(len, scored)), metrics=_metrics(scored))
 
 
@@ -144,10 +143,12 @@ def _too_rare(target: Target, name: str, pipeline: Pipeline) -> DataError:
 
 
 def _pinned(pipeline: Pipeline, target: Target) -> Pipeline:
-    """The same task in every fold, and the same positive class."""
+    """The same task in every fold, and the same positive class; groups are compared elsewhere."""
     positive = {"positive": target.classes[1]} if target.task == "binary" else {}
     train = pipeline.spec.training.model_copy(update={"task": target.task, **positive})
-    return replace(pipeline, spec=pipeline.spec.model_copy(update={"train": train}))
+    evaluate = pipeline.spec.evaluate.model_copy(update={"protected": ()})
+    spec = pipeline.spec.model_copy(update={"train": train, "evaluate": evaluate})
+    return replace(pipeline, spec=spec)
 
 
 def _ranks(pipeline: Pipeline, target: Target, table: pa.Table) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import IDENTITY, LastRow
+from factory_assets.stages.fairness import Grouping
 from factory_assets.stages.features import read_names
 from factory_assets.stages.values import Candidate
 from factory_resources.engine import sealed
@@ -44,7 +45,24 @@ def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
     return np.sort(places.to_numpy())
 
 
-def slice_rows(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[Any]]]:
+def group_rows(table: pa.Table, column: str) -> Grouping:
+    """The rows by the values of a protected column.
+
+    Raises:
+        DataError: when there is no such column.
+    """
+    import numpy as np
+
+    found = list(slice_rows(table, column, "evaluate.protected"))
+    codes = np.full(table.num_rows, -1)
+    for code, (_, rows) in enumerate(found):
+        codes[rows] = code
+    return Grouping(column, tuple(name for name, _ in found), codes)
+
+
+def slice_rows(
+    table: pa.Table, column: str, where: str = "evaluate.slices"
+) -> Iterator[tuple[str, NDArray[Any]]]:
     """Each value of the column, most frequent first, with the places of its rows.
 
     Raises:
@@ -52,7 +70,7 @@ def slice_rows(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[Any]
     """
     import numpy as np
 
-    _require(table, column, "evaluate.slices")
+    _require(table, column, where)
     encoded = read_names(table, column)
     names = [*encoded.dictionary.to_pylist(), "(missing)"]
     codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Pipeline
+from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.stages.artifact import TrainedModel
-from factory_assets.stages.judged import judged_rows
+from factory_assets.stages.fairness import Grouping, Members, members
+from factory_assets.stages.judged import group_rows, judged_rows
 from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_rows
 from factory_assets.stages.served import ServedModel
 from factory_assets.stages.values import Candidate, Parts
@@ -41,6 +43,17 @@ class Judgement:
         """The judged rows."""
         return self.test.take(self.places)
 
+    @cached_property
+    def groupings(self) -> tuple[Grouping, ...]:
+        """The judged rows by each protected column."""
+        protected = self.pipeline.spec.evaluate.protected
+        return tuple(group_rows(self.rows, column) for column in protected)
+
+    @cached_property
+    def members(self) -> Members:
+        """Which of them count for a rate."""
+        return members(self.groupings, self.truth, self.pipeline.spec.evaluate.min_rows)
+
     @property
     def headline(self) -> str:
         return self.pipeline.spec.evaluate.metric or HEADLINE[self.candidate.task]
@@ -61,6 +74,7 @@ class Judgement:
             threshold=0.5 if threshold is None else threshold,
             clip=None if evaluate.clip is None else float(evaluate.clip),
             asymmetry=evaluate.asymmetry,
+            groups=self.members if evaluate.protected else {},
         )
 
     def score_model(self, model: TrainedModel) -> Scored:
@@ -71,9 +85,16 @@ class Judgement:
         return model.outputs(self.test, self.places)
 
     def require_known(self) -> None:
-        """Raises DeclarationError when a metric that decides is not one of the task's."""
+        """Raises DeclarationError when what decides does not fit the task."""
         known = metric_names(self.candidate.task)
         gates = self.pipeline.spec.evaluate.gates
+        if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
+            raise DeclarationError(
+                f"evaluate.protected compares decisions between two classes; this target is "
+                f"{self.candidate.task}",
+                where=f"{self.pipeline.name}/evaluate",
+                remedy="leave it out; evaluate.slices judges groups apart for every target",
+            )
         for name in (self.headline, *(gate.metric for gate in gates)):
             if name not in known:
                 raise DeclarationError(
@@ -89,9 +110,20 @@ class Judgement:
                 raise DataError(
                     f"{name} is undefined on the {self.rows.num_rows} judged test rows",
                     where=f"{self.pipeline.name}/evaluate",
-                    remedy="it needs rows of every class (precision: one predicted positive); "
-                    "give more test rows or choose another metric",
+                    remedy=self._needs(name),
                 )
+
+    def _needs(self, metric: str) -> str:
+        if metric in FAIRNESS:
+            fewest = self.pipeline.spec.evaluate.min_rows
+            return (
+                f"it needs two groups with {fewest} such rows each; give more test rows, or lower "
+                "evaluate.min_rows"
+            )
+        return (
+            "it needs rows of every class (precision: one predicted positive); "
+            "give more test rows or choose another metric"
+        )
 
 
 def open_judgement(

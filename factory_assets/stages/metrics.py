@@ -6,12 +6,14 @@ A metric that is undefined on the given rows, such as ROC AUC on a single class,
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry
 from factory_assets.spec.train import Task
+from factory_assets.stages.fairness import Members, difference, ratio
+from factory_assets.stages.reliability import Binned, binned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,13 +53,18 @@ class Scored:
     """Numbers: where true values are cut for `rmse_clipped`."""
     asymmetry: Asymmetry | None = None
     """Numbers: the scales of `asymmetric_score`."""
+    groups: Members = field(default_factory=dict)
+    """Two classes: the groups that are compared, by rate."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def take(self, rows: NDArray[Any]) -> Scored:
         """The same for some rows: indices, or a mask [rows]."""
-        return replace(self, truth=self.truth[rows], outputs=self.outputs[rows])
+        groups = {
+            rate: tuple(codes[rows] for codes in columns) for rate, columns in self.groups.items()
+        }
+        return replace(self, truth=self.truth[rows], outputs=self.outputs[rows], groups=groups)
 
     def metrics(self, only: Collection[str] | None = None) -> dict[str, float]:
         """Metric to value, for those asked that these rows define."""
@@ -74,6 +81,13 @@ class Scored:
             return (self.outputs[:, 1] >= self.threshold).astype("int64")
         codes: NDArray[np.int64] = self.outputs.argmax(axis=1)
         return codes
+
+    @cached_property
+    def binned(self) -> Binned:
+        """The rows by the probability of the positive class, or of the likeliest of several."""
+        if self.task == "binary":
+            return binned(self.outputs[:, 1], self.truth)
+        return binned(self.outputs.max(axis=1), self.truth == self.predicted)
 
     @cached_property
     def present(self) -> int:
@@ -162,6 +176,18 @@ def _brier(s: Scored) -> Any:
     return brier_score_loss(s.truth, s.outputs[:, 1], labels=[0, 1])
 
 
+def _ece(s: Scored) -> Any:
+    return s.binned.error
+
+
+def _difference(rate: str) -> Compute:
+    return lambda s: difference(s.predicted, s.groups.get(rate, ()))
+
+
+def _ratio(s: Scored) -> Any:
+    return ratio(s.predicted, s.groups.get("selection_rate", ()))
+
+
 def _accuracy(s: Scored) -> Any:
     from sklearn.metrics import accuracy_score
 
@@ -238,6 +264,7 @@ _SHARED: Mapping[str, Compute] = {
     "average_precision": _average_precision,
     "roc_auc": _roc_auc,
     "log_loss": _log_loss,
+    "ece": _ece,
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "f1": _by_class("f1_score"),
@@ -245,7 +272,14 @@ _SHARED: Mapping[str, Compute] = {
     "recall": _by_class("recall_score"),
 }
 _METRICS: Mapping[Task, Mapping[str, Compute]] = {
-    "binary": {**_SHARED, "brier": _brier},
+    "binary": {
+        **_SHARED,
+        "brier": _brier,
+        "selection_rate_difference": _difference("selection_rate"),
+        "selection_rate_ratio": _ratio,
+        "equal_opportunity_difference": _difference("true_positive_rate"),
+        "false_positive_rate_difference": _difference("false_positive_rate"),
+    },
     "multiclass": _SHARED,
     "regression": {
         "rmse": _rmse,

@@ -17,13 +17,13 @@ from factory_assets.stages.figures import (
     thin,
 )
 from factory_assets.stages.metrics import Scored
+from factory_assets.stages.reliability import BINS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CURVES = 6
 CELLS = 12
-BINS = 10
 
 
 def pictures(scored: Scored, classes: Sequence[str]) -> dict[str, bytes]:
@@ -32,8 +32,7 @@ def pictures(scored: Scored, classes: Sequence[str]) -> dict[str, bytes]:
     if scored.present > 1:
         drawn["ROC curve"] = roc_curve(scored, classes)
         drawn["precision and recall"] = precision_recall(scored, classes)
-    if scored.task == "binary":
-        drawn["calibration"] = calibration(scored, classes)
+    drawn["calibration"] = calibration(scored, classes)
     return drawn
 
 
@@ -99,25 +98,24 @@ def confusion_matrix(scored: Scored, classes: Sequence[str]) -> bytes:
 
 
 def calibration(scored: Scored, classes: Sequence[str]) -> bytes:
-    """How often the positive class came true, by the probability given to it, over ten bins."""
+    """How often a class came true, by the probability given to it, over bins of equal width.
+
+    It is the positive class, or the likeliest of several.
+    """
     import numpy as np
 
-    chances = scored.outputs[:, 1]
-    bins = np.minimum((chances * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    filled = counts > 0
-    given, true = (
-        np.bincount(bins, weights=values, minlength=BINS)[filled] / counts[filled]
-        for values in (chances, scored.truth)
-    )
+    found = scored.binned
     made, (curve, bars) = figure(nrows=2, height_ratios=[3, 1], sharex=True)
     curve.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
-    curve.plot(given, true, color=BLUE, marker="o", markersize=4, linewidth=1.5, label="model")
+    curve.plot(
+        found.given, found.true, color=BLUE, marker="o", markersize=4, linewidth=1.5, label="model"
+    )
     curve.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    bars.bar((np.arange(BINS) + 0.5) / BINS, counts, width=0.9 / BINS, color=BLUE, alpha=0.85)
+    bars.bar((np.arange(BINS) + 0.5) / BINS, found.counts, width=0.9 / BINS, color=BLUE, alpha=0.85)
     bars.set_yscale("log")
-    name = shown(classes[1])
-    label(curve, title=f"Calibration, {len(scored):,} rows", y=f"share that is {name}", legend=True)
+    name = shown(classes[1]) if scored.task == "binary" else "the likeliest class"
+    title = f"Calibration, {len(scored):,} rows, ECE {found.error:.3g}"
+    label(curve, title=title, y=f"share that is {name}", legend=True)
     label(bars, x=f"probability of {name}", y="rows (log)")
     return png(made)
 

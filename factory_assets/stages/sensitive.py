@@ -39,8 +39,8 @@ def _strictest(found: dict[str, Level], columns: tuple[str, ...]) -> Level | Non
 def misused(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Where a sensitive column would be shown or learned: (place in the declaration, what).
 
-    The target and the slices name their values in plots, metrics and predictions; a secret is
-    nothing to learn from.
+    The target, slices and protected groups name their values in plots, metrics and predictions; a
+    secret is nothing to learn from.
     """
     spec, found = pipeline.spec, sensitive_columns(pipeline)
     if spec.train is None or not found:
@@ -51,13 +51,14 @@ def misused(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
             f"{spec.train.target!r} is {level}, and plots and predictions show its values; "
             "predict another column, or remove `sensitive`",
         )
-    for name in spec.evaluate.slices:
-        if level := found.get(name):
-            yield (
-                "evaluate.slices",
-                f"{name!r} is {level}, and slices show its values; leave it out, or remove "
-                "`sensitive`",
-            )
+    for key, shown in (("slices", "slices"), ("protected", "fairness figures")):
+        for name in getattr(spec.evaluate, key):
+            if level := found.get(name):
+                yield (
+                    f"evaluate.{key}",
+                    f"{name!r} is {level}, and {shown} show its values; leave it out, or remove "
+                    "`sensitive`",
+                )
     times = {c.name for c in spec.ingest.contract.columns if c.type in {"date", "timestamp"}}
     unread = {*spec.train.exclude, *times, spec.split.group, spec.train.target}
     unread.add(spec.split.given.column if spec.split.given else None)

@@ -182,6 +182,28 @@ class Slice(Value):
     value: str
     rows: int
     metrics: dict[str, float]
+    """None where the rows are too few."""
+
+
+class GroupRate(Value):
+    """The share of some rows that was decided positive."""
+
+    value: float
+    low: float
+    high: float
+    """The 95 % interval of Wilson."""
+    rows: int
+    """Of which it is the share."""
+
+
+class Group(Value):
+    """How decisions fell on one group of a protected column."""
+
+    column: str
+    value: str
+    rows: int
+    rates: dict[str, GroupRate]
+    """Those that rest on rows enough."""
 
 
 class FoldMetric(Value):
@@ -239,6 +261,8 @@ class Verdict(Value):
     """Identity, truth and outputs of every judged test row."""
     pictures: dict[str, str]
     """Title to the PNG's path below the home's pictures."""
+    groups: tuple[Group, ...] = ()
+    """Of the protected columns."""
     folds: Folds | None = None
     """Cross-validation over all rows, beside the test; None where it is not declared."""
 

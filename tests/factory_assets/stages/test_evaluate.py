@@ -188,6 +188,23 @@ def test_folds_stand_beside_the_test(pears: Case) -> None:
     assert Verdict.model_validate(before).folds is None
 
 
+def test_protected_groups_and_small_slices(pears: Case) -> None:
+    """The three sites have 40 test rows each, about half of them good."""
+    gate = {"metric": "selection_rate_difference", "at_most": 1.0}
+    verdict = pears.judge(protected=["site"], min_rows=30, gates=[gate], slices=["site", "day"])
+    assert verdict.passed
+    assert sorted(group.value for group in verdict.groups) == ["A", "B", "C"]
+    assert all("selection_rate" in group.rates for group in verdict.groups)
+    rates = [group.rates["selection_rate"].value for group in verdict.groups]
+    assert verdict.metrics["selection_rate_difference"] == pytest.approx(max(rates) - min(rates))
+    assert "selection_rate_difference" in verdict.intervals
+    assert "selection_rate_difference" in verdict.baselines["linear"]
+    # Ten days have about 12 rows each.
+    assert {s.column for s in verdict.slices if s.metrics} == {"site"}
+    assert {s.column for s in verdict.slices if not s.metrics} == {"day"}
+    assert "slices" not in pears.judge(slices=["day"]).pictures
+
+
 def test_a_failed_gate_fails_the_verdict(pears: Case) -> None:
     verdict = pears.judge(gates=[{"metric": "roc_auc", "at_least": 0.999}])
     assert not verdict.passed

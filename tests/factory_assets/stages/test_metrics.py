@@ -29,6 +29,8 @@ def test_binary_metrics_are_those_of_scikit_learn() -> None:
             "roc_auc": sk.roc_auc_score(TRUTH, CHANCE),
             "log_loss": sk.log_loss(TRUTH, BINARY),
             "brier": ((CHANCE - TRUTH) ** 2).mean(),
+            # The bins of width .1 hold one row each, but for that of the two at .35.
+            "ece": (0.1 + 0.4 + 0.2 + 0.2 + 0.1 + 0.6 + 2 * abs(0.35 - 0.5)) / 8,
             "accuracy": 6 / 8,
             "balanced_accuracy": (4 / 5 + 2 / 3) / 2,
             "f1": sk.f1_score(TRUTH, predicted),
