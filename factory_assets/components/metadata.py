@@ -255,7 +255,12 @@ def _verdict(call: Call, value: Verdict) -> Description:
 
 def _sceptic(value: Verdict) -> dict[str, Any]:
     """What was looked at more closely, where it was asked for."""
+    headline = value.metrics.get(value.headline, 0.0)
     told = {
+        "inputs that matter": words.importances(value.importances) if value.importances else None,
+        "disturbed inputs": words.robustness(value.robustness, value.headline, headline)
+        if value.robustness
+        else None,
         "fairness": words.fairness(value) if value.groups else None,
         "folds": words.folds(value.folds) if value.folds else None,
     }

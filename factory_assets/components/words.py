@@ -16,8 +16,10 @@ from factory_assets.stages.values import (
     Candidate,
     Champion,
     Cleaned,
+    Disturbed,
     Folds,
     GroupRate,
+    Importances,
     SourceFile,
     Verdict,
 )
@@ -171,6 +173,31 @@ def slices(value: Verdict) -> str:
         for s in value.slices
     ]
     return table(("column", "value", "rows", *names), rows)
+
+
+def importances(value: Importances) -> str:
+    """Which inputs the model rests on."""
+    first = f"; the first {len(value.columns)} of {value.inputs} inputs"
+    more = first if value.inputs > len(value.columns) else ""
+    numbers = table(
+        ("input", f"{value.metric} lost", "sd"), [(c.column, c.mean, c.sd) for c in value.columns]
+    )
+    return (
+        f"How much worse {value.metric} is where an input is shuffled over {value.rows} test rows, "
+        f"the mean of {value.repeats}{more}. Of inputs that say the same, each may seem to matter "
+        f"little.\n\n{numbers}"
+    )
+
+
+def robustness(found: Sequence[Disturbed], metric: str, plain: float) -> str:
+    """The headline where the inputs are disturbed, beside that of the rows as they are."""
+    rows = [(one.kind, one.level, one.mean, one.sd, one.mean - plain) for one in found]
+    numbers = table(("disturbed by", "level", metric, "sd", "change"), rows)
+    return (
+        f"{metric} is {plain:.4g} on the rows as they are. Noise: on numbers, its level in "
+        "standard deviations of the training rows. Missing: that share of all inputs."
+        f"\n\n{numbers}"
+    )
 
 
 def fairness(value: Verdict) -> str:

@@ -85,6 +85,10 @@ class Gate(Spec):
 _COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")
 
 
+Level = Annotated[float, Field(gt=0, le=100)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class LastRow(Spec):
     """Judge only the last row of each unit, such as an engine's last cycle."""
 
@@ -101,6 +105,17 @@ class Asymmetry(Spec):
     """The scale of predictions below the truth."""
     late: Annotated[float, Field(gt=0)] = 10.0
     """The scale of predictions above it; smaller, where being late costs more."""
+
+
+class Robustness(Spec):
+    """How the headline holds out when the inputs of the test rows are disturbed; `{}` for this."""
+
+    noise: Annotated[tuple[Level, ...], listed] = (0.1, 0.3, 1.0)
+    """Noise on numbers: its standard deviation, as a share of that of the training rows."""
+    missing: Annotated[tuple[Share, ...], listed] = (0.1, 0.3, 0.5)
+    """The shares of values that are set missing."""
+    repeats: Annotated[int, Field(ge=1, le=100)] = 3
+    """How often each is drawn; the mean is told."""
 
 
 class Evaluate(Spec):
@@ -121,6 +136,10 @@ class Evaluate(Spec):
     folds: Annotated[int | None, Field(ge=2, le=50)] = None
     """Small data: also judge every row once, by a model trained anew without its fold. It trains
     that many times more."""
+    importances: Annotated[int, Field(ge=0, le=100)] = 3
+    """How often each input is shuffled, to see how much worse the headline gets; 0 for not."""
+    robustness: Robustness | None = None
+    """Also judge with noise on the inputs, and with values missing; not where left out."""
     last: LastRow | None = None
     """Judge only the last row of each unit."""
     clip: float | int | None = None

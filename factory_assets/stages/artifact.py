@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from factory_assets.spec import Clean, Ingest, ModelSpec
 from factory_assets.stages.calibration import Calibration
-from factory_assets.stages.features import Features
+from factory_assets.stages.features import Arrays, Features
 from factory_assets.stages.models import Model, Shape, model_class
 from factory_assets.stages.target import Target
 from factory_assets.stages.values import Candidate, Value
@@ -82,6 +82,10 @@ class TrainedModel:
             DataError: when an input column is missing or holds another kind of value.
         """
         arrays = self.features.arrays(table, scaled=self.model.scaled, rows=rows)
+        return self.outputs_of(arrays)
+
+    def outputs_of(self, arrays: Arrays) -> NDArray[np.float64]:
+        """The same of rows that are encoded already."""
         found = self.model.outputs(arrays)
         if self.target.task == "regression":
             return self.target.unscaled(found)

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from factory_assets.spec import Pipeline
-from factory_assets.stages import plots
+from factory_assets.stages import plots, plots_inputs
 from factory_assets.stages.artifact import TrainedModel, load_trained
 from factory_assets.stages.baselines import linear_baseline, trivial_outputs
 from factory_assets.stages.fairness import group_rates
 from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import Unscored, judge
+from factory_assets.stages.importances import importances
 from factory_assets.stages.intervals import bootstrap_intervals
 from factory_assets.stages.judged import keep_predictions, slice_rows
 from factory_assets.stages.judgement import Judgement, open_judgement
 from factory_assets.stages.metrics import Scored
 from factory_assets.stages.rival import score_rival
-from factory_assets.stages.values import Candidate, GateResult, Parts, Slice, Verdict
+from factory_assets.stages.robustness import robustness
+from factory_assets.stages.values import Candidate, GateResult, Group, Parts, Slice, Verdict
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow
 
@@ -56,7 +58,13 @@ def evaluate(
     slices = _slices(judgement, scored)
     folds = cross_validate(judgement, parts, trained, home, progress)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
+    mattering, disturbed = importances(judgement, trained), robustness(judgement, trained)
     drawn = plots.pictures(scored, candidate.classes, candidate.target)
+    if mattering:
+        drawn["importances"] = plots_inputs.importances(mattering)
+    if disturbed:
+        plain = metrics[judgement.headline]
+        drawn["robustness"] = plots_inputs.robustness(disturbed, judgement.headline, plain)
     if any(judgement.headline in one.metrics for one in slices):
         drawn["slices"] = plots.slices(slices, judgement.headline, metrics)
     verdict = Verdict(
@@ -78,7 +86,9 @@ def evaluate(
             judgement.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
         ),
         pictures=_keep(drawn, candidate, home),
-        groups=group_rates(judgement.groupings, judgement.members, scored.predicted),
+        groups=_groups(judgement, scored),
+        importances=mattering,
+        robustness=disturbed,
         folds=folds,
     )
     _log(verdict, drawn, home)
@@ -113,6 +123,12 @@ def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
     )
 
 
+def _groups(judgement: Judgement, scored: Scored) -> tuple[Group, ...]:
+    if not judgement.groupings:
+        return ()
+    return group_rates(judgement.groupings, judgement.members, scored.predicted)
+
+
 def _keep(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[str, str]:
     """Store the pictures under names of their content: a later verdict overwrites none."""
     kept = {}
@@ -131,10 +147,17 @@ def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id
     run = RegistryRun(registry, candidate.model, candidate.run_id, experiment)
     tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
-    run.log_metrics([(0, {**tested, **fold_figures(verdict.folds)})])
+    held_out = {
+        f"robustness_{one.kind}_{one.level:g}_{verdict.headline}": one.mean
+        for one in verdict.robustness
+    }
+    run.log_metrics([(0, {**tested, **held_out, **fold_figures(verdict.folds)})])
     with home.scratch() as folder:
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)
+        if verdict.importances:
+            told = verdict.importances.model_dump_json(indent=1)
+            (folder / "importances.json").write_text(told, encoding="utf-8")
         (folder / "gates.json").write_text(_gates_json(verdict.gates), encoding="utf-8")
         registry.add_files(candidate.run_id, folder, "evaluation")
     passed = "passed" if verdict.passed else "failed"

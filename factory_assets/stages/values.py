@@ -206,6 +206,39 @@ class Group(Value):
     """Those that rest on rows enough."""
 
 
+class Importance(Value):
+    """How much of the headline is lost where one input is shuffled."""
+
+    column: str
+    mean: float
+    sd: float
+    """Over the repeats."""
+
+
+class Importances(Value):
+    """Which inputs the model rests on."""
+
+    metric: str
+    rows: int
+    """Of the judged ones, drawn by chance."""
+    repeats: int
+    inputs: int
+    """How many there are."""
+    columns: tuple[Importance, ...]
+    """Those that matter most, in order."""
+
+
+class Disturbed(Value):
+    """The headline where inputs are disturbed."""
+
+    kind: Literal["noise", "missing"]
+    level: float
+    """Of noise in training standard deviations, or the share of missing values."""
+    mean: float
+    sd: float
+    """Over the repeats."""
+
+
 class FoldMetric(Value):
     """One metric of cross-validation."""
 
@@ -263,6 +296,9 @@ class Verdict(Value):
     """Title to the PNG's path below the home's pictures."""
     groups: tuple[Group, ...] = ()
     """Of the protected columns."""
+    importances: Importances | None = None
+    """None where they are not asked for."""
+    robustness: tuple[Disturbed, ...] = ()
     folds: Folds | None = None
     """Cross-validation over all rows, beside the test; None where it is not declared."""
 

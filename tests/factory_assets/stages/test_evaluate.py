@@ -205,6 +205,26 @@ def test_protected_groups_and_small_slices(pears: Case) -> None:
     assert "slices" not in pears.judge(slices=["day"]).pictures
 
 
+def test_inputs_are_looked_at(pears: Case, verdict: Verdict) -> None:
+    """By default which matter; how they hold out where it is asked for."""
+    assert verdict.importances is not None
+    assert verdict.importances.columns[0].column == "size"
+    assert "importances" in verdict.pictures
+    assert verdict.robustness == ()
+    files = Registry(pears.home).run_files(pears.candidate.model, pears.candidate.run_id)
+    told = json.loads((files / "evaluation" / "importances.json").read_text())
+    assert told == verdict.importances.model_dump(mode="json")
+    disturbed = pears.judge(robustness={"noise": [1.0], "missing": []}, importances=0)
+    assert disturbed.importances is None
+    assert not {"importances"} & set(disturbed.pictures)
+    assert "robustness" in disturbed.pictures
+    (noisy,) = disturbed.robustness
+    assert noisy.mean < disturbed.metrics["average_precision"]
+    logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
+    assert logged["robustness_noise_1_average_precision"] == noisy.mean
+    assert Verdict.model_validate_json(disturbed.model_dump_json()) == disturbed
+
+
 def test_a_failed_gate_fails_the_verdict(pears: Case) -> None:
     verdict = pears.judge(gates=[{"metric": "roc_auc", "at_least": 0.999}])
     assert not verdict.passed

@@ -1,0 +1,144 @@
+"""Permutation importances against scikit-learn, for columns of every kind and for series."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from factory_assets.components.words import importances as in_words
+from factory_assets.spec import SplitRule
+from factory_assets.stages import plots_inputs
+from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.importances import FEWEST, KEPT, ROWS, _rows, importances
+from factory_assets.stages.metrics import HEADLINE
+from factory_assets.stages.values import Importance, Importances, Parts
+from factory_resources.home import Home
+from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
+from tests.factory_assets.stages.learning_cases import (
+    KINDS,
+    SEQUENCES,
+    TASKS,
+    keep,
+    parts,
+    series,
+)
+from tests.factory_assets.stages.test_plots import ODD, require_picture
+
+pytestmark = pytest.mark.slow
+
+
+class Wrapped:
+    """The model as scikit-learn wants it: a frame in, outputs out."""
+
+    def __init__(self, trained: TrainedModel) -> None:
+        self.trained = trained
+
+    def fit(self, x: Any, y: Any) -> "Wrapped":
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        return self.trained.outputs(pa.Table.from_pandas(frame, preserve_index=False))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_they_are_those_of_scikit_learn(task: str, home: Home, tmp_path: Path) -> None:
+    from sklearn.inspection import permutation_importance
+
+    made = evaluating(tmp_path, KINDS["linear"], {"importances": 40})
+    judgement, trained = judging(made, parts(home, task, 450), home)
+    found = importances(judgement, trained)
+    assert found is not None
+    assert (found.rows, found.repeats, found.metric) == (
+        150,
+        40,
+        HEADLINE[judgement.candidate.task],
+    )
+
+    def score(model: Wrapped, frame: pd.DataFrame, _: Any) -> float:
+        outputs = model.predict(frame)
+        value = judgement.score(outputs, trained.description.threshold).metrics()[found.metric]
+        return -value if found.metric == "rmse" else value
+
+    frame = judgement.rows.select(list(trained.features.columns)).to_pandas()
+    theirs = permutation_importance(
+        Wrapped(trained), frame, judgement.truth, scoring=score, n_repeats=40, random_state=0
+    )
+    ours = {one.column: one for one in found.columns}
+    for i, name in enumerate(frame.columns):
+        # Five standard errors of the difference of two means of forty.
+        sure = 5 * (2 / 40) ** 0.5 * max(theirs.importances_std[i], 1e-9)
+        assert ours[name].mean == pytest.approx(theirs.importances_mean[i], abs=sure), name
+        assert ours[name].sd == pytest.approx(theirs.importances_std[i], rel=0.6, abs=1e-9), name
+    means = [one.mean for one in found.columns]
+    assert means == sorted(means, reverse=True)
+
+
+def test_same_in_same_out_and_rows_are_left_as_they_were(home: Home, tmp_path: Path) -> None:
+    made = evaluating(tmp_path, KINDS["mlp"], {})
+    judgement, trained = judging(made, parts(home, count=120), home)
+    before = trained.outputs(judgement.test)
+    assert importances(judgement, trained) == importances(judgement, trained)
+    np.testing.assert_array_equal(trained.outputs(judgement.test), before)
+
+
+def test_none_are_asked_for_or_none_are_defined(home: Home, tmp_path: Path) -> None:
+    made = evaluating(tmp_path, KINDS["linear"], {"importances": 0})
+    judgement, trained = judging(made, parts(home, count=120), home)
+    assert importances(judgement, trained) is None
+    made = evaluating(tmp_path, KINDS["linear"], {})
+    judgement, trained = judging(made, parts(home, count=120), home)
+    first = Importances(metric="f1", rows=1, repeats=1, inputs=1, columns=())
+    assert type(importances(judgement, trained)) is type(first)
+    one_class = type(judgement)(
+        judgement.pipeline,
+        judgement.candidate,
+        judgement.test,
+        judgement.places[judgement.truth == 1],
+        judgement.truth[judgement.truth == 1],
+    )
+    assert importances(one_class, trained) is None
+
+
+def test_of_a_series_a_column_is_shuffled_in_the_whole_table(home: Home, tmp_path: Path) -> None:
+    """Heat and colour of the last rows tell the target; wear and the cycle tell nothing."""
+    made = with_spec(
+        evaluating(tmp_path, {**SEQUENCES["tcn"], "epochs": 20}, {"importances": 5}),
+        split=SplitRule(group="unit"),
+    )
+    given = Parts(
+        train=keep(home, "train", series(60, 1)),
+        validation=keep(home, "validation", series(20, 2)),
+        test=keep(home, "test", series(30, 3)),
+    )
+    judgement, trained = judging(made, given, home)
+    found = importances(judgement, trained)
+    assert found is not None
+    assert {one.column for one in found.columns[:2]} == {"heat", "colour"}
+    assert "unit" not in {one.column for one in found.columns}
+    assert found.columns[1].mean > 0.05
+    assert found.columns[2].mean < 0.03
+
+
+@pytest.mark.parametrize(
+    ("inputs", "window", "rows"), [(5, 1, ROWS), (50, 1, 333), (400, 1, FEWEST), (10, 50, FEWEST)]
+)
+def test_work_is_bounded(inputs: int, window: int, rows: int) -> None:
+    class Stand:
+        columns = ("x",) * inputs
+        series = type("S", (), {"window": window})() if window > 1 else None
+
+    assert _rows(1_000_000, 3, Stand()) == rows  # type: ignore[arg-type]
+    assert _rows(100, 3, Stand()) == 100  # type: ignore[arg-type]
+
+
+def test_they_are_shown() -> None:
+    columns = tuple(Importance(column=f"{ODD}{i}", mean=1 / (i + 1), sd=0.01) for i in range(KEPT))
+    found = Importances(metric="f1", rows=150, repeats=3, inputs=45, columns=columns)
+    require_picture(plots_inputs.importances(found))
+    text = in_words(found)
+    assert "first 20 of 45 inputs" in text
+    assert "150 test rows" in text
+    assert "| 0.5 | 0.01 |" in text
