@@ -153,14 +153,18 @@ def verdict(value: Verdict) -> str:
     classes = value.candidate.classes
     rows = []
     for name, number in value.metrics.items():
-        low, high = value.intervals.get(name, (None, None))
-        interval = "" if low is None else f"{low:.4g} to {high:.4g}"
-        rows.append((name, number, interval, *(metrics.get(name) for metrics in others.values())))
+        found = (metrics.get(name) for metrics in others.values())
+        rows.append((name, number, _interval(value, name), *found))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
     listed = "\n".join(gates) or "No gate is declared."
     positive = f"Positive class: {classes[1]}\n\n" if len(classes) == 2 else ""
     return f"{listed}\n\n{positive}{numbers}"
+
+
+def _interval(value: Verdict, metric: str) -> str:
+    low, high = value.intervals.get(metric, (None, None))
+    return "" if low is None else f"{low:.4g} to {high:.4g}"
 
 
 def slices(value: Verdict) -> str:
@@ -208,13 +212,16 @@ def fairness(value: Verdict) -> str:
         for g in value.groups
     ]
     gaps = [
-        (name, value.metrics[name]) for name in METRICS if name in FAIRNESS & set(value.metrics)
+        (name, value.metrics[name], _interval(value, name))
+        for name in METRICS
+        if name in FAIRNESS & set(value.metrics)
     ]
     numbers = table(("column", "group", "rows", *(rate.replace("_", " ") for rate in rates)), rows)
     return (
         "The share decided positive: of all rows of the group, of its true and of its untrue ones, "
         f"each with its 95 % interval (Wilson).\n\n{numbers}\n\nBetween the groups of one "
-        f"column, the worst of all columns:\n\n{table(('gap', 'value'), gaps)}"
+        "column, the worst of all columns, with bootstrap intervals:\n\n"
+        f"{table(('gap', 'value', '95 % interval'), gaps)}"
     )
 
 

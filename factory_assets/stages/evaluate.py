@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from factory_assets.spec import Pipeline
+from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.stages import plots, plots_inputs
 from factory_assets.stages.artifact import TrainedModel, load_trained
 from factory_assets.stages.baselines import linear_baseline, trivial_outputs
@@ -73,7 +74,7 @@ def evaluate(
         metrics=metrics,
         intervals=bootstrap_intervals(
             scored,
-            judgement.asked,
+            {*judgement.asked, *(FAIRNESS & set(metrics))},
             resamples=pipeline.spec.evaluate.bootstrap,
             seed=pipeline.spec.training.seed,
         ),

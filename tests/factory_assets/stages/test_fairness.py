@@ -187,7 +187,10 @@ def test_a_sensitive_column_is_not_shown_by_its_groups(tmp_path: Path) -> None:
 
 def shown(**changes: Any) -> Verdict:
     return Verdict.model_construct(
-        headline="f1", metrics={"f1": 0.5, "equal_opportunity_difference": 0.25}, **changes
+        headline="f1",
+        metrics={"f1": 0.5, "equal_opportunity_difference": 0.25},
+        intervals={"equal_opportunity_difference": (0.125, 0.5)},
+        **changes,
     )
 
 
@@ -200,7 +203,7 @@ def test_rates_are_shown_with_their_intervals() -> None:
     text = fairness(shown(groups=groups))
     assert "| s | f | 80 | 0.5 (0.25 to 0.75) of 40 |" in text
     assert "| s | m | 3 | too few |" in text
-    assert "| equal_opportunity_difference | 0.25 |" in text
+    assert "| equal_opportunity_difference | 0.25 | 0.125 to 0.5 |" in text
     assert "f1" not in text
 
 
