@@ -121,8 +121,10 @@ class _Shuffled:
 
 
 def _swapped(values: NDArray[Any], columns: tuple[int, ...], order: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
     if not columns:
         return values
     found = values.copy()
-    found[:, columns] = values[order][:, columns]
+    found[:, columns] = values[np.ix_(order, np.array(columns))]
     return found

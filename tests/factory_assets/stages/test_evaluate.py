@@ -197,7 +197,7 @@ def test_protected_groups_and_small_slices(pears: Case) -> None:
     assert all("selection_rate" in group.rates for group in verdict.groups)
     rates = [group.rates["selection_rate"].value for group in verdict.groups]
     assert verdict.metrics["selection_rate_difference"] == pytest.approx(max(rates) - min(rates))
-    assert {"selection_rate_difference", "equal_opportunity_difference"} <= set(verdict.intervals)
+    assert {"selection_rate_difference", "selection_rate_ratio"} <= set(verdict.intervals)
     assert "selection_rate_difference" in verdict.baselines["linear"]
     # Ten days have about 12 rows each.
     assert {s.column for s in verdict.slices if s.metrics} == {"site"}
