@@ -13,6 +13,7 @@ from benchmarks import (
     cleaning,
     csv_ingest,
     demo,
+    influence,
     loading,
     metering,
     partitions,
@@ -33,6 +34,7 @@ MODULES = {
         cleaning,
         csv_ingest,
         preprocessing,
+        influence,
     )
 }
 SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest}

@@ -131,6 +131,12 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.numbers if self.windows is None else self.windows)
 
+    def take(self, rows: Any) -> Arrays:
+        """The same for some rows: indices [rows]; of a series its layout stays whole."""
+        if self.windows is not None:
+            return Arrays(self.numbers, self.codes, self.windows.take(rows))
+        return Arrays(self.numbers[rows], self.codes[rows])
+
     def one_hot(self, cardinalities: Sequence[int]) -> NDArray[np.float32]:
         """[rows, width + sum of cardinalities]: the numbers, then each category's codes."""
         import numpy as np

@@ -47,6 +47,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def take(self, rows: Any) -> Rows:
+        """The same for some rows: indices [rows]."""
+        return Rows(self.inputs.take(rows), self.target[rows])
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -40,12 +40,21 @@ class EstimatorModel(Model):
         self._shape, self._estimator = shape, estimator
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
-        matrix = inputs.one_hot(self._shape.cardinalities)
+        matrix = self.matrix(inputs)
         regression = self._shape.task == "regression"
         found: NDArray[np.float64] = (
             self._estimator.predict(matrix) if regression else self._estimator.predict_proba(matrix)
         )
         return found
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted one."""
+        return self._estimator
+
+    def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
+        """What the estimator reads."""
+        return inputs.one_hot(self._shape.cardinalities)
 
     def save(self, folder: Path) -> None:
         import skops.io

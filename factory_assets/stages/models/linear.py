@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
     from numpy.typing import NDArray
+    from torch import nn
 
 
 class LinearModel(Model):
@@ -57,6 +58,19 @@ class LinearModel(Model):
         exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
         return probabilities
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        return self._shape.cardinalities
+
+    def layer(self) -> nn.Linear:
+        """The same as a layer of a network: logits or numbers of the one-hot matrix."""
+        import torch
+
+        layer = torch.nn.Linear(*self._weights.shape)
+        state = {"weight": self._weights.T.copy(), "bias": self._bias.copy()}
+        layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+        return layer
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file

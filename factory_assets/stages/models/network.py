@@ -138,6 +138,11 @@ class NetworkModel(Model):
         return built
 
     @property
+    def network(self) -> nn.Module:
+        """The trained module, in eval mode; of several members an `Ensemble`."""
+        return self._module
+
+    @property
     def parameters(self) -> int:
         return sum(p.numel() for p in self._module.parameters())
 

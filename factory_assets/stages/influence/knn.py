@@ -1,0 +1,56 @@
+"""k-NN Shapley: what each training row is worth to the vote of a row's nearest neighbours.
+
+For models without gradients. The closed form of Jia et al. (2019), for any value that neighbours
+contribute: the value of a group is the sum of its k nearest members' values, over k.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NEAREST = 10
+"""Neighbours that a row is compared with to see whether it stands alone."""
+
+
+def knn_shapley(
+    distances: NDArray[np.floating], values: NDArray[np.floating], k: int
+) -> NDArray[np.float64]:
+    """[judged, training rows]: the Shapley value of each training row for each judged one.
+
+    Args:
+        distances: [judged, training rows].
+        values: [judged, training rows], what a row contributes as a neighbour: 1 where it has the
+            class in question and 0 where not, or its number.
+        k: how many neighbours vote.
+    """
+    import numpy as np
+
+    rows = distances.shape[1]
+    order = np.argsort(distances, axis=1, kind="stable")
+    ranked = np.take_along_axis(values.astype(np.float64), order, axis=1)
+    places = np.arange(1, rows)
+    steps = (ranked[:, :-1] - ranked[:, 1:]) / k * np.minimum(k, places) / places
+    farthest = ranked[:, -1:] * min(k, rows) / (k * rows)
+    # From the farthest row inwards, each differs from the next by its step.
+    inwards = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
+    found = np.empty_like(ranked)
+    np.put_along_axis(found, order, np.concatenate([inwards + farthest, farthest], axis=1), axis=1)
+    return found
+
+
+def disagreement(points: NDArray[np.floating], target: NDArray[Any]) -> NDArray[np.float64]:
+    """[rows]: how far a row's class or number is from those of its nearest other rows."""
+    import numpy as np
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(NEAREST, len(points) - 1)
+    found = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False)
+    if target.dtype.kind == "i":
+        apart: NDArray[np.float64] = np.mean(target[found] != target[:, None], axis=1)
+        return apart
+    apart = np.abs(target - target[found].mean(axis=1)).astype(np.float64)
+    return apart
