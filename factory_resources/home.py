@@ -59,6 +59,10 @@ class Home:
         return self.path / "artifacts"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
     def mlflow_database(self) -> Path:
         return self.path / "mlflow.db"
 

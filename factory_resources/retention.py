@@ -9,7 +9,7 @@ from typing import Literal
 
 from factory_resources.home import WORKING, Home, scratch_prefix, storage_errors
 
-Kind = Literal["record", "run", "table file", "picture", "cache", "scratch", "lock"]
+Kind = Literal["record", "run", "table file", "picture", "cache", "checkpoint", "scratch", "lock"]
 _SCRATCH = re.compile(r"(\d+)\.(\w+)-")
 _COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_sidecars")
 

@@ -137,7 +137,12 @@ def _execute(
     return job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey([name, last]) for last in _assets(asked)],
-        tags={REUSE_TAG: str(asked.reuse).lower(), PROCESS_TAG: process_identity(os.getpid())},
+        tags={
+            REUSE_TAG: str(asked.reuse).lower(),
+            PROCESS_TAG: process_identity(os.getpid()),
+            # Whoever typed the command repeats it; the daemon could not.
+            "dagster/max_retries": "0",
+        },
         run_config=_QUIET | _chosen(asked),
         raise_on_error=False,
     )

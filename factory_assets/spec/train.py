@@ -1,13 +1,14 @@
 """What is learned, from which columns, by which model."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Spec
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
-from factory_assets.spec.network import Mlp, OwnModule, Positive
+from factory_assets.spec.network import Mlp, Network, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
+from factory_assets.spec.trainer import Trainer
 
 Task = Literal["binary", "multiclass", "regression"]
 Calibrate = Literal["none", "auto", "temperature", "platt"]
@@ -80,3 +81,11 @@ class Train(Spec):
     """Which model learns, and its settings."""
     seed: int = 0
     """The same rows, settings and seed give the same weights."""
+    trainer: Trainer = Trainer()
+    """How the training of a network is carried out; other kinds have no use for it."""
+
+    @model_validator(mode="after")
+    def _only_networks_have_a_trainer(self) -> Self:
+        if "trainer" in self.model_fields_set and not isinstance(self.model, Network):
+            raise ValueError("`trainer` is for networks; leave it out with another kind of model")
+        return self

@@ -71,7 +71,8 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             part = spec.split.model_dump(mode="json", exclude={"window"})
             return {"split": part, "target": spec.training.target}
         case "train":
-            return spec.training.model_dump(mode="json")
+            # How often a training is kept changes nothing of what it makes.
+            return spec.training.model_dump(mode="json", exclude={"trainer": {"checkpoint"}})
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
             # Folds are drawn anew by the rule and the seed of the split.

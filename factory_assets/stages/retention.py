@@ -66,6 +66,7 @@ def find_waste(
         *_runs(home, since),
         *_pictures(home, kept, versions),
         *_caches(home, since),
+        *_checkpoints(home, since),
         *unneeded_files(home, set(_files(home, kept))),
         *left_behind(home),
     ]
@@ -137,6 +138,16 @@ def _caches(home: Home, since: float) -> Iterator[Waste]:
         for path in sorted(folder.glob("[!.]*")):
             if _changed(path) < since:
                 yield waste(path, "cache", "older than what is kept; made again when needed")
+
+
+def _checkpoints(home: Home, since: float) -> Iterator[Waste]:
+    """Trainings that were killed and that nobody has taken up again, or that ended all the same."""
+    for folder in sorted(home.checkpoints.glob("*/*")):
+        pipeline, key = folder.parent.name, folder.name
+        if Records(home).find(pipeline, "train", key):
+            yield waste(folder, "checkpoint", "its training is done")
+        elif max(map(_changed, [folder, *folder.rglob("*")])) < since:
+            yield waste(folder, "checkpoint", "older than what is kept; the training begins anew")
 
 
 def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:

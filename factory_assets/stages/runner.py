@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, TypeVar
 
 from factory_assets.spec import Partition, Pipeline
@@ -125,6 +127,9 @@ def run_stage(call: Call) -> Outcome:
                 records.point(known.record, call.run_id)
             return Outcome(value, known.record, reused=True, changed=back)
         gc.enable()
+        checkpoints = _checkpoints(call, digest(known.parts))
+        if not call.reuse:
+            rmtree(checkpoints, ignore_errors=True)
         with Meter(rates) as meter:
             value = known.compute()
             cost = meter.read()
@@ -149,6 +154,7 @@ def run_stage(call: Call) -> Outcome:
         version = keep_costs(value, record, call.home)
         records.save(record)
         records.point(record, call.run_id)
+        rmtree(checkpoints, ignore_errors=True)
         return Outcome(value, record, reused=False, changed=True, version=version)
 
 
@@ -172,7 +178,8 @@ def asked(call: Call) -> Iterator[Asked]:
             partition=call.partition,
             champion=_rival(call, inputs) if call.stage == "evaluate" else None,
         )
-        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs), keys)
+        kept = _checkpoints(call, digest(parts))
+        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs, kept), keys)
         return
     from factory_assets.stages.fetch import find, sources_key
 
@@ -251,7 +258,12 @@ def _as(kind: type[V], value: Value) -> V:
     return value
 
 
-def _compute(call: Call, inputs: Inputs) -> Value:
+def _checkpoints(call: Call, key: str) -> Path:
+    """Where it is kept how far a computation came: of this very one, as its key says."""
+    return call.home.checkpoints / call.pipeline.name / key
+
+
+def _compute(call: Call, inputs: Inputs, checkpoints: Path) -> Value:
     pipeline, home = call.pipeline, call.home
     match call.stage:
         case "clean":
@@ -267,7 +279,9 @@ def _compute(call: Call, inputs: Inputs) -> Value:
             from factory_assets.stages.train import train
 
             parts, tags = _as(Parts, inputs["split"]), _lineage(call, inputs)
-            made = train(pipeline, parts, home, tags=tags, progress=call.progress)
+            made = train(
+                pipeline, parts, home, tags=tags, progress=call.progress, checkpoints=checkpoints
+            )
             keep_origin(pipeline, parts, made, home)
             return made
         case "evaluate":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,13 @@ def train(
     *,
     tags: Mapping[str, str] = _NO_TAGS,
     progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> Candidate:
     """Make the candidate: a run and a new model version in MLflow.
+
+    Args:
+        checkpoints: the folder in which it is kept how far the training came, and from which an
+            earlier one that was killed goes on.
 
     Raises:
         DataError: when the rows cannot be learned from.
@@ -71,7 +77,8 @@ def train(
 
     started = time.time_ns() // 1_000_000
     training = read_arrow(parts.train, home)
-    fitted = fit(pipeline, training, read_arrow(parts.validation, home), home, progress=progress)
+    held = read_arrow(parts.validation, home)
+    fitted = fit(pipeline, training, held, home, progress=progress, checkpoints=checkpoints)
     kind = kind_of(pipeline.spec.training.model)
     with (
         home.scratch() as files,
@@ -96,6 +103,7 @@ def fit(
     *,
     model: ModelSpec | None = None,
     progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> Fitted:
     """Fit without MLflow, `model` in place of the declared one, such as a baseline.
 
@@ -124,6 +132,8 @@ def fit(
             folder=pipeline.folder,
             scratch=scratch,
             progress=progress or _silent,
+            trainer=spec.trainer,
+            checkpoints=checkpoints,
         )
         found = fit_model(setting, rows, held)
     outputs = found.model.outputs(held.inputs)

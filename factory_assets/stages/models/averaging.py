@@ -5,6 +5,8 @@ Imports torch and Lightning, hence is itself imported only inside functions.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ STEEPEST = 1.0
 MEMORY = 0.99
 """How much of the averages stays after a step."""
 
+STATE = "factory_averages"
+
 
 class Averaging(Learning):
     """Learns with one set of weights, is validated and kept with the averages of it."""
@@ -23,6 +27,13 @@ class Averaging(Learning):
         super().__init__()
         self._averages: list[Tensor] = []
         self._steps = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[STATE] = {"averages": self._averages, "steps": self._steps}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._averages = checkpoint[STATE]["averages"]
+        self._steps = checkpoint[STATE]["steps"]
 
     def before_update(self) -> None:
         nn.utils.clip_grad_norm_(self.parameters(), STEEPEST)

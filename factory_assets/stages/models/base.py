@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from factory_assets.spec.train import ModelSpec, Task
+from factory_assets.spec.trainer import Trainer
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.values import Epoch
 
@@ -66,6 +67,10 @@ class Setting:
     scratch: Path
     """Files that need not outlive the fit."""
     progress: Progress
+    trainer: Trainer = field(default_factory=Trainer)
+    """How the training of a network is carried out."""
+    checkpoints: Path | None = None
+    """The folder in which it is kept how far a training came; None where nothing is kept."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         return None if self.class_weights is None else self.class_weights[target]

@@ -111,20 +111,47 @@ class Learning(pl.LightningModule):
 
 
 class Slices:
-    """Shuffled slices of tensors; the same order for the same seed, another one every epoch."""
+    """Slices of tensors as they are."""
 
-    def __init__(self, tensors: Batch, size: int, generator: torch.Generator | None) -> None:
-        self._tensors, self._size, self._generator = tensors, size, generator
+    def __init__(self, tensors: Batch, size: int) -> None:
+        self._tensors, self._size = tensors, size
 
     def __len__(self) -> int:
         return ceil(len(self._tensors[2]) / self._size)
 
     def __iter__(self) -> Iterator[Batch]:
+        yield from sliced(self._tensors, self._size)
+
+
+class Shuffled(Slices):
+    """Slices in an order by chance: the same for the same seed, another one every epoch."""
+
+    def __init__(self, tensors: Batch, size: int, seed: int) -> None:
+        super().__init__(tensors, size)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._before = self._generator.get_state()
+        """Of the epoch that is under way, the chance that its order came from."""
+        self._taken = 0
+
+    def __iter__(self) -> Iterator[Batch]:
         first, second, target = self._tensors
-        if self._generator:
-            order = torch.randperm(len(target), generator=self._generator)
-            first, second, target = first[order], second[order], target[order]
-        yield from sliced((first, second, target), self._size)
+        self._before = self._generator.get_state()
+        order = torch.randperm(len(target), generator=self._generator)
+        for number in range(self._taken % len(self), len(self)):
+            self._taken = number + 1
+            places = order[number * self._size : self._taken * self._size]
+            yield first[places], second[places], target[places]
+
+    @property
+    def place(self) -> tuple[Tensor, int]:
+        """How far it was read: the chance of the epoch, and how many of its slices are taken."""
+        amid = self._taken < len(self)
+        return self._before if amid else self._generator.get_state(), self._taken
+
+    def go_to(self, place: tuple[Tensor, int]) -> None:
+        """Go on from where another was read to."""
+        generator, self._taken = place
+        self._generator.set_state(generator)
 
 
 def sliced(tensors: Any, size: int) -> Iterator[Any]:
@@ -142,6 +169,11 @@ class KeepBest(pl.Callback):
         self.best_epoch = 0
         self.weights: dict[str, Tensor] = {}
         self.history: list[Epoch] = []
+        self.done = False
+        """Whether all epochs lie behind, because a checkpoint says so."""
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.should_stop = self._is_over
 
     def on_train_batch_end(
         self,
@@ -179,4 +211,24 @@ class KeepBest(pl.Callback):
             f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
             f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
         )
-        trainer.should_stop = epoch.epoch - self.best_epoch >= self._patience
+        trainer.should_stop = self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return len(self.history) - 1 - self.best_epoch >= self._patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "total": self._total,
+            "rows": self._rows,
+            "best": self._best,
+            "best_epoch": self.best_epoch,
+            "weights": self.weights,
+            "history": [epoch.model_dump() for epoch in self.history],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._total, self._rows = state_dict["total"], state_dict["rows"]
+        self._best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.weights = state_dict["weights"]
+        self.history = [Epoch.model_validate(epoch) for epoch in state_dict["history"]]

@@ -43,10 +43,12 @@ class NetworkModel(Model):
         count = cast(Network, setting.spec).ensemble
         members = []
         for member in range(count):
+            kept = setting.checkpoints
             own = replace(
                 setting,
                 seed=setting.seed + APART * member,
                 progress=_numbered(setting.progress, member, count),
+                checkpoints=kept / str(member) if kept else None,
             )
             members.append(cls._fit_one(own, train, validation))
         whole = ensemble([module for module, _ in members], setting.shape)

@@ -7,14 +7,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
+from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from factory_assets.spec.network import Network, OwnModule
 from factory_assets.stages.models.base import Setting
-from factory_assets.stages.models.learning import BLOCK, Batch, KeepBest, Learning, Plan, Slices
+from factory_assets.stages.models.checkpoint import DONE, Checkpoints, kept
+from factory_assets.stages.models.learning import (
+    BLOCK,
+    Batch,
+    KeepBest,
+    Learning,
+    Plan,
+    Shuffled,
+    Slices,
+)
 from factory_resources.errors import ModelError
 
 STEPS = 8
@@ -50,11 +60,19 @@ def learn(
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
     best = KeepBest(spec.patience, setting.progress)
+    path = _kept(best, setting)
+    if best.done:
+        return best
+    slices = Shuffled(train, block, setting.seed)
+    callbacks: list[Callback] = [best]
+    if setting.checkpoints:
+        often, more = setting.trainer.checkpoint, spec.ensemble > 1
+        callbacks += [Checkpoints(setting.checkpoints, often, slices, keep_end=more)]
     trainer = Trainer(
         max_epochs=spec.epochs,
         devices=1,
         logger=False,
-        callbacks=[best],
+        callbacks=callbacks,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -62,11 +80,24 @@ def learn(
         default_root_dir=setting.scratch,
         deterministic=True,
     )
-    slices = Slices(train, block, torch.Generator().manual_seed(setting.seed))
     work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
     with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
-        trainer.fit(module, slices, Slices(validation, max(1, MANY // window), None))
+        held = Slices(validation, max(1, MANY // window))
+        trainer.fit(module, slices, held, ckpt_path=path, weights_only=True)
     return best
+
+
+def _kept(best: KeepBest, setting: Setting) -> Path | None:
+    """The checkpoint to go on from, of which the best epoch so far is told already."""
+    path = kept(setting.checkpoints, setting.progress) if setting.checkpoints else None
+    if path is None:
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    best.load_state_dict(state["callbacks"][best.state_key])
+    best.done = state[DONE]
+    now = "is done" if best.done else f"goes on in epoch {len(best.history) + 1}"
+    setting.progress(f"{now}, from its checkpoint")
+    return path
 
 
 def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:

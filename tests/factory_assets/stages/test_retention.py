@@ -94,6 +94,17 @@ def test_older_versions_go_and_the_latest_stays(tmp_path: Path) -> None:
     _traces(tmp_path, "fruit/clean", versions[0])
 
 
+def test_a_checkpoint_that_nobody_took_up_goes(tmp_path: Path) -> None:
+    _write(tmp_path, "fruit", 0)
+    _run(tmp_path, "fruit", PLAIN, "run")
+    kept = Home(tmp_path / "home").checkpoints / "fruit" / ("0" * 64) / "0" / "1.ckpt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"state")
+    assert [item.kind for item in _waste(tmp_path, days=29)] == []
+    assert "checkpoint" in {item.kind for item in _collect(tmp_path)}
+    assert not kept.exists()
+
+
 def test_the_table_reads_as_its_current_version(tmp_path: Path) -> None:
     from deltalake import DeltaTable
 
