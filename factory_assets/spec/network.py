@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from factory_assets.spec.base import Reference, Spec, listed
+from factory_assets.spec.base import ColumnName, Reference, Spec, listed
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Positive = Annotated[float, Field(gt=0)]
@@ -36,6 +36,25 @@ class Mlp(Network):
     """The width of each hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """The share of each layer that is left out while training, against overfitting."""
+
+
+class Cnn(Network):
+    """A convolutional network for pictures, such as a source of `images` gives."""
+
+    kind: Literal["cnn"]
+    """Which model."""
+    image: ColumnName
+    """The column of pictures, `pixels` of a source of images; other inputs stand beside it."""
+    hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (16, 32, 64)
+    """The width of each convolution; each halves the picture, as long as there is something to
+    halve."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """The share of what the convolutions found that is left out while training."""
+    flip: bool = False
+    """Whether half of the pictures are mirrored, left to right, while training: where a mirrored
+    one means the same."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Pictures in one step; fewer where an epoch would have less than eight steps."""
 
 
 class OwnModule(Network):

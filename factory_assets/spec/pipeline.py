@@ -11,10 +11,11 @@ from factory_assets.spec.base import Name, Spec, listed
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
+from factory_assets.spec.network import Cnn
 from factory_assets.spec.partition_places import require_places
 from factory_assets.spec.partitions import Partitions, TimePartitions
 from factory_assets.spec.sequence import Sequence
-from factory_assets.spec.source import FileSource, Ingest
+from factory_assets.spec.source import FileSource, ImageSource, Ingest
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Train
@@ -115,7 +116,8 @@ class PipelineSpec(Spec):
         if self.arrivals and any(getattr(source, "storage", None) for source in sources):
             raise ValueError("arrivals sees files on disk only, no objects of a storage")
         if self.arrivals and not any(
-            isinstance(source, FileSource) or getattr(source, "reads", None) for source in sources
+            isinstance(source, FileSource | ImageSource) or getattr(source, "reads", None)
+            for source in sources
         ):
             raise ValueError("arrivals needs a source in files, or a function with `reads`")
         return self
@@ -193,12 +195,14 @@ class PipelineSpec(Spec):
         given = split.given.column if split.given else None
         train = self.train
         series = train.model if train and isinstance(train.model, Sequence) else None
+        picture = train.model.image if train and isinstance(train.model, Cnn) else None
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
             ("train.categorical", train.categorical if train else []),
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),
+            ("train.model.image", [picture]),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

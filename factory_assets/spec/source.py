@@ -9,6 +9,7 @@ from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.source_delta import DeltaSource
 from factory_assets.spec.source_files import FileFormat, FileSource
+from factory_assets.spec.source_images import ImageSource
 from factory_assets.spec.source_made import AssetSource, SnapshotSource
 from factory_assets.spec.suggest import nearest
 
@@ -25,7 +26,15 @@ class PythonSource(Spec):
     again only after a change of them, of its arguments or of its code; otherwise on every run."""
 
 
-SOURCES: tuple[str, ...] = ("files", "python", "database", "delta", "pipeline", "asset")
+SOURCES: tuple[str, ...] = (
+    "files",
+    "images",
+    "python",
+    "database",
+    "delta",
+    "pipeline",
+    "asset",
+)
 """The key that tells each kind of source."""
 
 
@@ -39,6 +48,7 @@ def _kind(value: Any) -> str | None:
 
 Source = Annotated[
     Annotated[FileSource, Tag("files")]
+    | Annotated[ImageSource, Tag("images")]
     | Annotated[PythonSource, Tag("python")]
     | Annotated[DatabaseSource, Tag("database")]
     | Annotated[DeltaSource, Tag("delta")]
@@ -147,6 +157,7 @@ __all__ = [
     "DeltaSource",
     "FileFormat",
     "FileSource",
+    "ImageSource",
     "Ingest",
     "Join",
     "PythonSource",

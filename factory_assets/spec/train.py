@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Spec
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
-from factory_assets.spec.network import Mlp, Network, OwnModule, Positive
+from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
 from factory_assets.spec.trainer import Trainer
 
@@ -41,6 +41,7 @@ def _kind(value: Any) -> str | None:
 
 ModelSpec = Annotated[
     Annotated[Mlp, Tag("mlp")]
+    | Annotated[Cnn, Tag("cnn")]
     | Annotated[Gru, Tag("gru")]
     | Annotated[Tcn, Tag("tcn")]
     | Annotated[Transformer, Tag("transformer")]

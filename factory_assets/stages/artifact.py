@@ -95,12 +95,14 @@ class TrainedModel:
 
 def shape_of(features: Features, target: Target) -> Shape:
     """What a model over such features reads, and what it returns."""
+    picture = features.picture
     return Shape(
         task=target.task,
         numbers=features.width,
         cardinalities=features.cardinalities,
         outputs=target.outputs,
         window=features.series.window if features.series else None,
+        picture=(picture.height, picture.width, picture.colours) if picture else None,
     )
 
 

@@ -1,6 +1,7 @@
 """A trained model as one ONNX graph, preprocessing included: a named input a column, outputs out.
 
-Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing. Out come
+Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing; a picture
+as uint8 [N, its pixels]. Out come
 `probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
 
 A model of series has one input more, `_windows` int64 [M, window]: for each prediction the rows
@@ -24,6 +25,8 @@ CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
 the parts of the declaration that make rows, as JSON."""
 SERIES = "series"
 """The key of how rows make series, as JSON, where the model reads windows of them."""
+PICTURE = "picture"
+"""The key of the column of pictures and their size, as JSON, where the model reads one."""
 WINDOWS = "_windows"
 """The input that says which rows make each window."""
 
@@ -61,8 +64,13 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
     describe = helper.make_tensor_value_info
     inputs = [describe(f"in_{i}", kind, ["N", 1]) for i, kind in enumerate(kinds)]
     outputs = []
-    if features.numeric:
-        _number_nodes(features, scaled, nodes, constants)
+    blocks = _number_nodes(features, scaled, nodes, constants) if features.numeric else []
+    if features.picture:
+        name = f"in_{len(kinds)}"
+        inputs.append(describe(name, TensorProto.UINT8, ["N", features.picture.numbers]))
+        blocks.append(_pixel_nodes(name, nodes, constants))
+    if blocks:
+        nodes.append(helper.make_node("Concat", blocks, ["numbers"], axis=1))
         outputs.append(describe("numbers", TensorProto.FLOAT, ["N", features.width]))
     if features.categorical:
         _code_nodes(features.categorical, len(features.numeric), nodes)
@@ -90,6 +98,8 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
         INGEST: trained.description.ingest.model_dump_json(by_alias=True),
         CLEAN: trained.description.clean.model_dump_json(by_alias=True),
     }
+    if trained.features.picture:
+        facts[PICTURE] = trained.features.picture.model_dump_json()
     if series:
         facts[SERIES] = series.model_dump_json()
     if trained.description.threshold is not None:
@@ -130,7 +140,21 @@ def _add_output(graph: onnx.GraphProto, trained: TrainedModel) -> None:
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["N"]))
 
 
-def _number_nodes(features: Features, scaled: bool, nodes: list[Any], constants: list[Any]) -> None:
+def _pixel_nodes(name: str, nodes: list[Any], constants: list[Any]) -> str:
+    """From a byte a number to 0 … 1; what the result is called."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants.append(numpy_helper.from_array(np.array(255, dtype=np.float32), "brightest"))
+    nodes.append(helper.make_node("Cast", [name], ["bytes"], to=TensorProto.FLOAT))
+    nodes.append(helper.make_node("Div", ["bytes", "brightest"], ["pixels"]))
+    return "pixels"
+
+
+def _number_nodes(
+    features: Features, scaled: bool, nodes: list[Any], constants: list[Any]
+) -> list[str]:
+    """The names of what stands side by side in `numbers`."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -161,8 +185,7 @@ def _number_nodes(features: Features, scaled: bool, nodes: list[Any], constants:
             node("Gather", ["absent", constant("which", indicators, "i8")], ["some"], axis=1),
             node("Cast", ["some"], ["indicators"], to=TensorProto.FLOAT),
         ]
-    blocks = [last, *(["indicators"] if indicators else [])]
-    nodes.append(node("Concat", blocks, ["numbers"], axis=1))
+    return [last, *(["indicators"] if indicators else [])]
 
 
 def _code_nodes(categories: tuple[Category, ...], first: int, nodes: list[Any]) -> None:

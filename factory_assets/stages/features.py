@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import IDENTITY, Pipeline, time_dimension
+from factory_assets.spec import IDENTITY, Cnn, Pipeline, time_dimension
+from factory_assets.stages.pictures import Picture, fit_picture
 from factory_assets.stages.series import Series, Windows, lay_out, series_of
 from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
@@ -54,16 +55,21 @@ class Features(Value):
     """Columns left out because of their type: dates, times, nested values."""
     series: Series | None = None
     """How rows make the windows that the model reads; None where it reads single rows."""
+    picture: Picture | None = None
+    """The column of pictures, where there is one: its pixels are numbers too, the last ones."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The input columns, numbers first."""
-        return (*(n.name for n in self.numeric), *(c.name for c in self.categorical))
+        picture = [self.picture.name] if self.picture else []
+        return (*(n.name for n in self.numeric), *(c.name for c in self.categorical), *picture)
 
     @property
     def width(self) -> int:
-        """Number columns of `Arrays.numbers`: one for each number and one for each indicator."""
-        return len(self.numeric) + sum(n.indicator for n in self.numeric)
+        """Number columns of `Arrays.numbers`: one for each number and one for each indicator, and
+        the pixels of the picture."""
+        pixels = self.picture.numbers if self.picture else 0
+        return len(self.numeric) + sum(n.indicator for n in self.numeric) + pixels
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -111,6 +117,9 @@ class Features(Value):
                 values /= np.float32(number.sd)
             # Once, because the rows of a column lie far apart.
             numbers[:, i] = values
+        if self.picture:
+            numbers[:, last:] = self.picture.read(table)
+            numbers[:, last:] /= np.float32(255)
         codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
         for i, category in enumerate(self.categorical):
             codes[:, i] = _encode(read_names(table, category.name), category.vocabulary)
@@ -162,8 +171,13 @@ def fit_features(
     import pyarrow.types as types
 
     numeric, categorical, constant, ignored = [], [], [], []
+    model = pipeline.spec.training.model
+    picture = None
     for name in _candidates(pipeline, training.column_names):
         kind = training.schema.field(name).type
+        if isinstance(model, Cnn) and name == model.image:
+            picture = fit_picture(training, name)
+            continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and not (is_number(kind) or types.is_boolean(kind)):
             ignored.append(name)
@@ -175,7 +189,13 @@ def fit_features(
         else:
             number = _fit_number(training, name)
             numeric.append(number) if number else constant.append(name)
-    if not numeric and not categorical:
+    if isinstance(model, Cnn) and not picture:
+        raise DataError(
+            f"there is no input column {model.image!r}",
+            where="train.model.image",
+            remedy="name a column of pictures that is not excluded",
+        )
+    if not numeric and not categorical and not picture:
         left_out = ", ".join((*constant, *ignored)) or "none"
         raise DataError(
             "no input column is left to learn from",
@@ -188,6 +208,7 @@ def fit_features(
         constant=tuple(constant),
         ignored=tuple(ignored),
         series=series,
+        picture=picture,
     )
 
 

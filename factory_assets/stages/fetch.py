@@ -15,6 +15,7 @@ from factory_assets.spec import (
     DatabaseSource,
     DeltaSource,
     FileSource,
+    ImageSource,
     Pipeline,
     PythonSource,
     SnapshotSource,
@@ -81,6 +82,10 @@ def _found(source: Source, place: Place) -> Iterable[Found]:
             from factory_assets.stages.fetch_files import found_files
 
             return found_files(source, place)
+        case ImageSource():
+            from factory_assets.stages.fetch_images import found_images
+
+            return [found_images(source, place)]
         case PythonSource():
             from factory_assets.stages.fetch_python import found_python
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from factory_assets.spec import LightGbm, OwnModule, Partition, Pipeline, PythonSource
+from factory_assets.spec import ImageSource, LightGbm, OwnModule, Partition, Pipeline, PythonSource
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
 
@@ -83,9 +83,13 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
-    """The optional libraries that the declared model is made by."""
+    """The libraries that only such a model, or such a source, is made by."""
     if stage == "train" and isinstance(pipeline.spec.training.model, LightGbm):
         return ("lightgbm",)
+    if stage == "ingest" and any(
+        isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source
+    ):
+        return ("pillow",)
     return ()
 
 

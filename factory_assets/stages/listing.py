@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from factory_assets.spec import FileSource, Partition, Pipeline, PythonSource
+from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.partition_places import PLACE
 from factory_assets.spec.partitions import DynamicPartitions, partitions_until
 from factory_assets.spec.source import Source
@@ -81,6 +81,8 @@ def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:
         texts: Sequence[str] = ()
         if isinstance(source, FileSource):
             texts = [*source.files.values()] if isinstance(source.files, dict) else source.files
+        elif isinstance(source, ImageSource):
+            texts = source.images
         elif isinstance(source, PythonSource):
             texts = source.reads or ()
         yield from ((source, text) for text in texts)

@@ -12,12 +12,13 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import Clean, Column, Contract, FileSource, Ingest, Pipeline
+from factory_assets.spec import Clean, Column, Contract, FileSource, ImageSource, Ingest, Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.served import ServedModel, load_champion
 from factory_resources.expressions import parse
 from factory_resources.home import Home
+from factory_resources.pictures import SUFFIXES
 from factory_resources.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
@@ -88,14 +89,17 @@ def _as_learned(served: ServedModel, name: str) -> Column:
     match served.inputs.get(name):
         case "tensor(float)":
             return Column(name=name, type="float64")
-        case "tensor(string)":
+        case "tensor(string)" | "tensor(uint8)":
             return Column(name=name, type="string")
         case _:
             return Column(name=name)
 
 
-def _source(declared: Any, file: Path) -> FileSource:
-    """The declared way of reading text, at another path."""
+def _source(declared: Any, file: Path) -> FileSource | ImageSource:
+    """The declared way of reading text or images, at another path."""
+    if isinstance(declared, ImageSource) and file.suffix.lower() in SUFFIXES:
+        images = (escape(str(file.absolute())),)
+        return declared.model_copy(update={"images": images, "label": None})
     source = declared if isinstance(declared, FileSource) else FileSource(files=("",))
     path = (escape(str(file.absolute())),)
     return source.model_copy(update={"files": path, "label": None, "format": None, "member": None})

@@ -9,8 +9,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Clean, Ingest
-from factory_assets.stages.export import CLASSES, CLEAN, INGEST, SERIES, THRESHOLD, WINDOWS
+from factory_assets.stages.export import CLASSES, CLEAN, INGEST, PICTURE, SERIES, THRESHOLD, WINDOWS
 from factory_assets.stages.features import read_names, read_numbers
+from factory_assets.stages.pictures import Picture
 from factory_assets.stages.series import Series, lay_out
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
@@ -36,9 +37,11 @@ class ServedModel:
 
     session: Any
     inputs: Mapping[str, str]
-    """Column to `tensor(float)` or `tensor(string)`."""
+    """Column to `tensor(float)`, `tensor(string)`, or `tensor(uint8)` of the picture."""
     series: Series | None
     """How rows make the windows that it reads; None where it reads single rows."""
+    picture: Picture | None
+    """The column of pictures, where there is one."""
     classes: tuple[str, ...]
     threshold: float | None
     ingest: Ingest
@@ -58,6 +61,7 @@ class ServedModel:
             session=session,
             inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS},
             series=Series.model_validate_json(facts[SERIES]) if SERIES in facts else None,
+            picture=Picture.model_validate_json(facts[PICTURE]) if PICTURE in facts else None,
             classes=tuple(json.loads(facts[CLASSES])),
             threshold=None if threshold is None else float(threshold),
             ingest=Ingest.model_validate_json(facts[INGEST]),
@@ -115,7 +119,13 @@ class ServedModel:
             yield self._run(read, {WINDOWS: flat.reshape(places.shape) - empty})
 
     def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:
-        feed = {name: _column(table, name, kind) for name, kind in self.inputs.items()}
+        picture = self.picture
+        feed = {
+            name: picture.read(table)
+            if picture and name == picture.name
+            else _column(table, name, kind)
+            for name, kind in self.inputs.items()
+        }
         return self.session.run(None, {**feed, **more})[0]
 
 

@@ -181,7 +181,7 @@ def signature_of(trained: TrainedModel) -> Signature:
     from factory_resources.registry_run import Signature
 
     kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
-    names = dict.fromkeys((c.name for c in trained.features.categorical), "string")
+    names = dict.fromkeys(_texts(trained), "string")
     if trained.target.task == "regression":
         return Signature({**kinds, **names}, "prediction", None)
     return Signature({**kinds, **names}, "probabilities", trained.target.outputs)
@@ -190,10 +190,18 @@ def signature_of(trained: TrainedModel) -> Signature:
 def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, object]:
     """An input example that is nobody's row: medians and the most frequent names."""
     numbers = {n.name: n.median for n in trained.features.numeric}
-    names = {c.name: c.vocabulary[0] if c.vocabulary else "" for c in trained.features.categorical}
+    names = dict.fromkeys(_texts(trained), "")
+    names |= {c.name: c.vocabulary[0] for c in trained.features.categorical if c.vocabulary}
     shown = {**numbers, **names}
     empty = {**dict.fromkeys(numbers, 0.0), **dict.fromkeys(names, "")}
     return {name: empty[name] if name in hidden else shown[name] for name in shown}
+
+
+def _texts(trained: TrainedModel) -> tuple[str, ...]:
+    """The input columns that hold text: categories, and the picture."""
+    picture = trained.features.picture
+    names = tuple(category.name for category in trained.features.categorical)
+    return (*names, picture.name) if picture else names
 
 
 def _candidate(
@@ -209,7 +217,7 @@ def _candidate(
         target=trained.target.column,
         classes=trained.target.classes,
         numeric=tuple(n.name for n in trained.features.numeric),
-        categorical=tuple(c.name for c in trained.features.categorical),
+        categorical=_texts(trained),
         digest=digest,
         history=fitted.history,
         best_epoch=fitted.best_epoch,

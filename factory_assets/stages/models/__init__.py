@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
-from factory_assets.spec.network import OwnModule
+from factory_assets.spec.network import Cnn, OwnModule
 from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
@@ -46,6 +46,10 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.stages.models.lightgbm import LightGbmModel
 
             return LightGbmModel
+        case Cnn():
+            from factory_assets.stages.models.cnn import CnnModel
+
+            return CnnModel
         case Sequence():
             from factory_assets.stages.models.sequence import SequenceModel
 

@@ -35,6 +35,8 @@ class Shape:
     """The number of classes, or 1."""
     window: int | None = None
     """How many rows the model reads for one output; None where it reads single rows."""
+    picture: tuple[int, int, int] | None = None
+    """Height, width and colours of the picture that the last of the numbers are."""
 
 
 @dataclass(frozen=True)
