@@ -263,6 +263,7 @@ def _sceptic(value: Verdict) -> dict[str, Any]:
         else None,
         "fairness": words.fairness(value) if value.groups else None,
         "folds": words.folds(value.folds) if value.folds else None,
+        "influence": words.influence(value.influence) if value.influence else None,
     }
     return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
 

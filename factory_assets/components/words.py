@@ -20,6 +20,7 @@ from factory_assets.stages.values import (
     Folds,
     GroupRate,
     Importances,
+    Influence,
     SourceFile,
     Verdict,
 )
@@ -242,6 +243,18 @@ def folds(value: Folds) -> str:
         f"Each of the {value.rows} judged rows of all three parts, once, by one of {value.count} "
         "models trained without its fold. Mean and sd: of the folds' own figures. Pooled: of all "
         f"rows at once.\n\n{numbers}"
+    )
+
+
+def influence(value: Influence) -> str:
+    """How far effects of training rows are to be believed."""
+    listed = "are listed" if value.believed else f"are not listed below {value.at_least:g}"
+    return (
+        f"LDS **{value.score:.3g}**, of at most {value.ceiling:.3g} as seeds differ too: how the "
+        f"effects of groups of training rows rank with what models say that are trained on "
+        f"{value.subsets} random halves of them, over {value.rows} test rows. Influential rows "
+        f"{listed}. Told from {value.reach} of {value.seeds} seeds; it took {value.trainings} "
+        "trainings."
     )
 
 

@@ -118,6 +118,20 @@ class Robustness(Spec):
     """How often each is drawn; the mean is told."""
 
 
+class Influence(Spec):
+    """Measure how well the influence of training rows foretells the model; `{}` for this. It trains
+    on half of the rows once a subset and seed."""
+
+    seeds: Annotated[int, Field(ge=1, le=10)] = 3
+    """How many networks influence is averaged over, and from how many seeds a subset is trained."""
+    subsets: Annotated[int, Field(ge=8, le=1000)] = 32
+    """Random halves of the training rows."""
+    rows: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Test rows on which it is measured."""
+    at_least: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """The score below which no list of influential rows is shown."""
+
+
 class Evaluate(Spec):
     """Judge the candidate on test rows that no other stage has used."""
 
@@ -140,6 +154,8 @@ class Evaluate(Spec):
     """How often each input is shuffled, to see how much worse the headline gets; 0 for not."""
     robustness: Robustness | None = None
     """Also judge with noise on the inputs, and with values missing; not where left out."""
+    influence: Influence | None = None
+    """Also measure the influence of training rows; not where left out."""
     last: LastRow | None = None
     """Judge only the last row of each unit."""
     clip: float | int | None = None

@@ -30,7 +30,8 @@ _LIBRARIES = {
     "clean": ("duckdb",),
     "split": ("duckdb",),
     "train": ("torch", "lightning", "scikit-learn", "numpy", "pyarrow"),
-    "evaluate": ("scikit-learn", "numpy", "pyarrow"),
+    # Influence trains again.
+    "evaluate": ("scikit-learn", "numpy", "pyarrow", "torch", "lightning", "scipy"),
     "deploy": ("onnx", "onnxruntime", "skl2onnx", "torch"),
 }
 

@@ -15,6 +15,7 @@ from factory_assets.stages.fairness import group_rates
 from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import Unscored, judge
 from factory_assets.stages.importances import importances
+from factory_assets.stages.influence.measure import measure_influence
 from factory_assets.stages.intervals import bootstrap_intervals
 from factory_assets.stages.judged import keep_predictions, slice_rows
 from factory_assets.stages.judgement import Judgement, open_judgement
@@ -90,6 +91,7 @@ def evaluate(
         groups=_groups(judgement, scored),
         importances=mattering,
         robustness=disturbed,
+        influence=measure_influence(judgement, parts, trained, home, progress),
         folds=folds,
     )
     _log(verdict, drawn, home)
@@ -153,6 +155,9 @@ def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
         for one in verdict.robustness
     }
     run.log_metrics([(0, {**tested, **held_out, **fold_figures(verdict.folds)})])
+    if found := verdict.influence:
+        scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling}
+        run.log_metrics([(0, scores)])
     with home.scratch() as folder:
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)

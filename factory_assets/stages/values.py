@@ -275,6 +275,44 @@ class Folds(Value):
         return {name: mean for name, mean in found.items() if mean is not None}
 
 
+class Variant(Value):
+    """One way of telling what training rows did."""
+
+    by: Literal["gradients", "inputs", "leaves"]
+    """`inputs` and `leaves`: between what rows the distance is taken."""
+    amount: float
+    """The damping, in units of the largest curvature, or the number of neighbours."""
+
+
+class Influence(Value):
+    """How well effects of training rows foretell what the model says when half of them are gone."""
+
+    variant: Variant
+    """Chosen on validation rows."""
+    reach: str
+    """What effects are told from: all parameters, the last layer, or nearest neighbours."""
+    seeds: int
+    """How many networks effects are averaged over."""
+    subsets: int
+    """Halves of the training rows that the score is of."""
+    rows: int
+    """Judged rows that it is of."""
+    trainings: int
+    """How many it took."""
+    score: float
+    """Linear datamodelling score: 1 is perfect, 0 is chance."""
+    ceiling: float
+    """What perfect effects would score, as seeds differ too."""
+    at_least: float
+    """The score from which effects of single rows are listed."""
+    digest: str | None
+    """SHA-256 of the manifest of the further networks; None where there are none."""
+
+    @property
+    def believed(self) -> bool:
+        return self.score >= self.at_least
+
+
 class Verdict(Value):
     """What the test rows say of one candidate."""
 
@@ -299,6 +337,8 @@ class Verdict(Value):
     importances: Importances | None = None
     """None where they are not asked for."""
     robustness: tuple[Disturbed, ...] = ()
+    influence: Influence | None = None
+    """None where it is not asked for."""
     folds: Folds | None = None
     """Cross-validation over all rows, beside the test; None where it is not declared."""
 

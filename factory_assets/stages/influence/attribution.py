@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.influence.knn import disagreement, knn_shapley
 from factory_assets.stages.influence.leaves import leaves_of
 from factory_assets.stages.models import Model, Rows
-from factory_assets.stages.values import Value
+from factory_assets.stages.values import Variant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 DAMPINGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 NEIGHBOURS = (5, 20, 80)
-
-
-class Variant(Value):
-    """One way of telling effects."""
-
-    by: Literal["gradients", "inputs", "leaves"]
-    """`inputs` and `leaves`: between what rows the distance is taken."""
-    amount: float
-    """The damping, in units of the largest curvature, or the number of neighbours."""
 
 
 class Attribution(ABC):
