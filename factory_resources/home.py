@@ -67,6 +67,10 @@ class Home:
         return self.path / "mlflow.db"
 
     @property
+    def tune_database(self) -> Path:
+        return self.path / "tune.db"
+
+    @property
     def tmp(self) -> Path:
         return self.path / "tmp"
 

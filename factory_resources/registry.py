@@ -6,7 +6,6 @@ MLflow's own tables: importing MLflow costs 1.2 s of CPU.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from factory_resources.errors import ModelError
 from factory_resources.home import Home, storage_errors
 from factory_resources.offline import go_offline
+from factory_resources.own_database import address
 
 if TYPE_CHECKING:
     from factory_resources.registry_run import RegistryRun
@@ -51,13 +51,8 @@ class Registry:
 
     @property
     def uri(self) -> str:
-        """The address of MLflow's database. On a shared Postgres it lives in a schema of its own,
-        since Dagster has tables of the same names."""
-        declared = os.environ.get("FACTORY_DATABASE_URL")
-        if not declared:
-            return f"sqlite:///{self.home.mlflow_database}"
-        address = "postgresql+psycopg2://" + declared.partition("://")[2]
-        return f"{address}{'&' if '?' in address else '?'}options=-csearch_path%3D{_SCHEMA}"
+        """The address of MLflow's database."""
+        return address(self.home.mlflow_database, _SCHEMA)
 
     def initialise(self) -> None:
         """Create or migrate the tables. Two processes must not do this at once."""
@@ -142,6 +137,18 @@ class Registry:
             self.client.set_terminated(run.run_id, "FAILED")
             raise
         self.client.set_terminated(run.run_id, "FINISHED")
+
+    @contextmanager
+    def child(self, parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
+        """A run that MLflow shows below another; the block ends it, or fails."""
+        from factory_resources.registry_run import start_child
+
+        run = start_child(parent, name)
+        try:
+            yield run
+        except BaseException:
+            run.end("FAILED")
+            raise
 
     def add_files(self, run_id: str, folder: Path, name: str) -> None:
         """Keep every file of a folder under `name` with a run."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from factory_resources.home import storage_errors
 from factory_resources.processes import process_identity
@@ -16,7 +16,9 @@ from factory_resources.processes import process_identity
 if TYPE_CHECKING:
     from factory_resources.registry import Registry
 
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 _PROCESS_TAG = "factory.process"
+_PARENT_TAG = "mlflow.parentRunId"
 _BATCH = 1000
 _DIGEST = 36
 """MLflow's own limits: metrics in one call, and the characters of a dataset's digest."""
@@ -56,6 +58,18 @@ class RegistryRun:
         rows = [Metric(k, v, now, step) for step, values in metrics for k, v in values.items()]
         for start in range(0, len(rows), _BATCH):
             self.registry.client.log_batch(self.run_id, metrics=rows[start : start + _BATCH])
+
+    def tag(self, tags: Mapping[str, object]) -> None:
+        for key, value in tags.items():
+            self.registry.client.set_tag(self.run_id, key, str(value))
+
+    def end(self, status: Status) -> None:
+        self.registry.client.set_terminated(self.run_id, status)
+
+    def adopt(self, run_id: str, status: Status) -> None:
+        """Show below this run one whose parent has died, and as it ended."""
+        self.registry.client.set_tag(run_id, _PARENT_TAG, self.run_id)
+        self.registry.client.set_terminated(run_id, status)
 
     def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
         """The data that the run read; the digest's whole length is in a tag of the input."""
@@ -117,7 +131,24 @@ def start_run(
     else:
         experiment_id = experiment.experiment_id
     end_dead_runs(client, experiment_id)
-    run = client.create_run(
+    return _start(registry, model, experiment_id, name, tags, started)
+
+
+def start_child(parent: RegistryRun, name: str) -> RegistryRun:
+    """Start a run that belongs to another."""
+    tags, now = {_PARENT_TAG: parent.run_id}, time.time_ns() // 1_000_000
+    return _start(parent.registry, parent.model, parent.experiment_id, name, tags, now)
+
+
+def _start(
+    registry: Registry,
+    model: str,
+    experiment_id: str,
+    name: str,
+    tags: Mapping[str, str],
+    started: int,
+) -> RegistryRun:
+    run = registry.client.create_run(
         experiment_id,
         start_time=started,
         run_name=name,

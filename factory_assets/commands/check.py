@@ -141,10 +141,9 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
 def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     """Metrics that the declared task does not have; an undeclared task is found from the data."""
     train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
-    task = train.task if train else None
-    if task is None:
+    if train is None or train.task is None:
         return
-    valid = metric_names(task)
+    task, valid = train.task, metric_names(train.task)
     if evaluate.protected and task != "binary":
         yield Mistake(
             ("evaluate", "protected"),
@@ -152,6 +151,7 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
         )
     asked: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
     asked += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
+    asked.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
     for at, metric in asked:
         if metric is not None and metric not in valid:
             yield Mistake(at, f"{metric!r} is no metric of {task}; {suggest(metric, valid)}")

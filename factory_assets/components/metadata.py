@@ -222,6 +222,8 @@ def _candidate(call: Call, value: Candidate) -> Description:
     if value.history:
         metadata["loss curve"] = dg.MetadataValue.md(words.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
+    if value.tuned:
+        metadata["search"] = dg.MetadataValue.md(words.search(value, value.tuned, call.home))
     return metadata, []
 
 

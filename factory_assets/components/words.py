@@ -22,6 +22,7 @@ from factory_assets.stages.values import (
     Importances,
     Influence,
     SourceFile,
+    Tuned,
     Verdict,
 )
 from factory_resources.home import Home
@@ -137,6 +138,18 @@ def loss_curve(candidate: Candidate, home: Home) -> str:
 
         home.write_atomic(path, plots.loss_curve(candidate))
     return picture("loss curve", path.read_bytes())
+
+
+def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
+    """What was tried and chosen, and the picture of it, drawn once as the loss curve is."""
+    path = home.pictures / candidate.model / str(candidate.version) / "search.png"
+    if not path.is_file():
+        from factory_assets.stages import plots_search
+
+        home.write_atomic(path, plots_search.search(candidate, tuned))
+    figures = table(("search", ""), tuned.figures().items())
+    settings = table(("setting", "chosen"), tuned.settings.items())
+    return f"{picture('search', path.read_bytes())}\n\n{figures}\n\n{settings}"
 
 
 def mlflow_links(value: Candidate | Champion) -> str:

@@ -21,11 +21,13 @@ from factory_assets.spec.train import (
     RandomForest,
     Train,
 )
+from factory_assets.spec.tune import Choices, Span, Tune
 
 __all__ = [
     "IDENTITY",
     "METRICS",
     "AssetSource",
+    "Choices",
     "Clean",
     "Cnn",
     "Column",
@@ -59,11 +61,13 @@ __all__ = [
     "Schedule",
     "Sequence",
     "SnapshotSource",
+    "Span",
     "Spec",
     "SplitRule",
     "Tcn",
     "Train",
     "Transformer",
+    "Tune",
     "Windows",
     "partition_of",
     "time_dimension",

@@ -143,6 +143,14 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _search_can_be_judged(self) -> Self:
+        metric = self.train.tune.metric if self.train and self.train.tune else None
+        needed = {"rmse_clipped": "clip", "asymmetric_score": "asymmetry"}.get(metric or "")
+        if needed and getattr(self.evaluate, needed) is None:
+            raise ValueError(f"train.tune.metric: {metric!r} needs evaluate.{needed}")
+        return self
+
+    @model_validator(mode="after")
     def _series_stay_whole(self) -> Self:
         """A row drawn by itself is torn out of its series, and its window straddles the parts."""
         split = self.split

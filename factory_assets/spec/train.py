@@ -8,7 +8,9 @@ from factory_assets.spec.base import ColumnName, Columns, Spec
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
+from factory_assets.spec.space import search_mistakes
 from factory_assets.spec.trainer import Trainer
+from factory_assets.spec.tune import Tune
 
 Task = Literal["binary", "multiclass", "regression"]
 Calibrate = Literal["none", "auto", "temperature", "platt"]
@@ -85,8 +87,17 @@ class Train(Spec):
     trainer: Trainer = Trainer()
     """How the training of a network is carried out; other kinds have no use for it."""
 
+    tune: Tune | None = None
+    """Search for better settings than the declared ones; where left out, those are trained."""
+
     @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:
         if "trainer" in self.model_fields_set and not isinstance(self.model, Network):
             raise ValueError("`trainer` is for networks; leave it out with another kind of model")
+        return self
+
+    @model_validator(mode="after")
+    def _search_suits_the_model(self) -> Self:
+        if self.tune and (wrong := [*search_mistakes(self.model, self.tune)]):
+            raise ValueError("\n".join(wrong))
         return self

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from factory_assets.spec import ImageSource, LightGbm, OwnModule, Partition, Pipeline, PythonSource
+from factory_assets.spec import (
+    ImageSource,
+    LightGbm,
+    OwnModule,
+    Partition,
+    Pipeline,
+    PipelineSpec,
+    PythonSource,
+)
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
 
@@ -72,7 +80,8 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             return {"split": part, "target": spec.training.target}
         case "train":
             # How often a training is kept changes nothing of what it makes.
-            return spec.training.model_dump(mode="json", exclude={"trainer": {"checkpoint"}})
+            part = spec.training.model_dump(mode="json", exclude={"trainer": {"checkpoint"}})
+            return {**part, **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
             # Folds are drawn anew by the rule and the seed of the split.
@@ -83,14 +92,24 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
-    """The libraries that only such a model, or such a source, is made by."""
-    if stage == "train" and isinstance(pipeline.spec.training.model, LightGbm):
-        return ("lightgbm",)
-    if stage == "ingest" and any(
-        isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source
-    ):
-        return ("pillow",)
-    return ()
+    """The libraries that only some declarations make use of."""
+    used = {
+        "lightgbm": stage == "train" and isinstance(pipeline.spec.training.model, LightGbm),
+        "optuna": stage == "train" and pipeline.spec.training.tune,
+        "pillow": stage == "ingest"
+        and any(isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source),
+    }
+    return tuple(name for name, needed in used.items() if needed)
+
+
+def _search(spec: PipelineSpec) -> dict[str, Any]:
+    """What a search reads of `evaluate`: the metric that decides, and how that is counted."""
+    tune = spec.training.tune
+    if tune is None:
+        return {}
+    metric = tune.metric or spec.evaluate.metric
+    words = {"rmse_clipped": {"clip"}, "asymmetric_score": {"asymmetry"}}.get(metric or "", set())
+    return {"decides": metric, **spec.evaluate.model_dump(mode="json", include=words)}
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:

@@ -21,12 +21,12 @@ from factory_assets.stages.artifact import (
     shape_of,
 )
 from factory_assets.stages.calibration import fit_calibration, require_calibrable
-from factory_assets.stages.features import fit_features
-from factory_assets.stages.models import Rows, Setting, fit_model, kind_of, model_class
+from factory_assets.stages.features import Features, fit_features
+from factory_assets.stages.models import Rows, Setting, Watch, fit_model, kind_of, model_class
 from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.series import series_of
 from factory_assets.stages.target import Target, fit_target
-from factory_assets.stages.values import Candidate, Epoch, Parts
+from factory_assets.stages.values import Candidate, Epoch, Parts, Tuned
 from factory_resources.errors import DataError
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow
@@ -36,10 +36,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from factory_assets.stages.metrics import Scored
     from factory_resources.registry_run import RegistryRun, Signature
 
 Progress = Callable[[str], None]
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Rows made ready to be learned from, which no setting of a model changes but its window."""
+
+    features: Features
+    target: Target
+    rows: Rows
+    held: Rows
+    """Validation rows of a class that training rows have too."""
+    truth: NDArray[Any]
+    """Of the same rows, as metrics take it."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +63,13 @@ class Fitted:
     trained: TrainedModel
     history: tuple[Epoch, ...]
     best_epoch: int | None
-    validation: dict[str, float]
-    """Metrics on the validation rows."""
+    scored: Scored
+    """What it said of the validation rows."""
+
+    @property
+    def validation(self) -> dict[str, float]:
+        """Metrics on the validation rows."""
+        return self.scored.metrics()
 
 
 def train(
@@ -76,23 +95,31 @@ def train(
     from factory_resources.registry import Registry
 
     started = time.time_ns() // 1_000_000
-    training = read_arrow(parts.train, home)
-    held = read_arrow(parts.validation, home)
-    fitted = fit(pipeline, training, held, home, progress=progress, checkpoints=checkpoints)
-    kind = kind_of(pipeline.spec.training.model)
+    tables = read_arrow(parts.train, home), read_arrow(parts.validation, home)
+    spec, tell = pipeline.spec.training, progress or _silent
+    ready = make_ready(pipeline, *tables, spec.model)
+    fitted, tuned = None, None
+    if not spec.tune:
+        # Before there is a run: what cannot be learned from leaves none.
+        fitted = fit_ready(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
     with (
         home.scratch() as files,
-        Registry(home).run(pipeline.name, kind, tags, started=started) as run,
+        Registry(home).run(pipeline.name, kind_of(spec.model), tags, started=started) as run,
     ):
+        if fitted is None:
+            from factory_assets.stages.tuning import search
+
+            fitted, tuned = search(pipeline, tables, ready, home, run, tell, checkpoints)
         digest = save_trained(fitted.trained, files)
-        _log(run, pipeline, parts, fitted)
+        _log(run, pipeline, parts, fitted, tuned)
         version = run.register(
             files,
             signature_of(fitted.trained),
             _typical_row(fitted.trained, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest},
         )
-    return _candidate(pipeline, fitted, version, run.run_id, digest, training.num_rows)
+    rows = tables[0].num_rows
+    return _candidate(pipeline, fitted, version, run.run_id, digest, rows, tuned)
 
 
 def fit(
@@ -105,54 +132,92 @@ def fit(
     progress: Progress | None = None,
     checkpoints: Path | None = None,
 ) -> Fitted:
-    """Fit without MLflow, `model` in place of the declared one, such as a baseline.
+    """Fit without MLflow and without a search, `model` in place of the declared one, such as a
+    baseline.
 
     Raises:
         DataError, ModelError, DeclarationError: as `train`.
     """
-    spec = pipeline.spec.training
-    chosen = model or spec.model
-    cls = model_class(chosen, pipeline.folder)
+    chosen = model or pipeline.spec.training.model
+    ready = make_ready(pipeline, training, validation, chosen)
+    return fit_ready(pipeline, ready, home, chosen, progress, checkpoints=checkpoints)
+
+
+def make_ready(
+    pipeline: Pipeline, training: pa.Table, validation: pa.Table, model: ModelSpec
+) -> Ready:
+    """Fit target and inputs on the training rows, and transform both parts.
+
+    Raises:
+        DataError: when the rows cannot be learned from.
+    """
+    cls = model_class(model, pipeline.folder)
     target = fit_target(pipeline, training)
-    require_calibrable(spec.calibrate, target.task)
-    features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(chosen))
-    rows = Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training))
+    require_calibrable(pipeline.spec.training.calibrate, target.task)
+    features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(model))
     known = _of_known_classes(target, validation)
-    held = Rows(
-        features.arrays(validation, scaled=cls.scaled, rows=known),
-        _truth(target, validation)[known],
+    return Ready(
+        features=features,
+        target=target,
+        rows=Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training)),
+        held=Rows(
+            features.arrays(validation, scaled=cls.scaled, rows=known),
+            _truth(target, validation)[known],
+        ),
+        truth=target.values(validation)[known],
     )
+
+
+def fit_ready(
+    pipeline: Pipeline,
+    ready: Ready,
+    home: Home,
+    model: ModelSpec,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    checkpoints: Path | None = None,
+) -> Fitted:
+    """Fit a model of the kind and the window that the rows were made ready for.
+
+    Args:
+        watch: told of each epoch of a network; what it raises ends the fit.
+
+    Raises:
+        ModelError, DeclarationError: as `train`.
+    """
+    spec, target = pipeline.spec.training, ready.target
     balanced = target.classes and spec.class_weights == "balanced"
     with home.scratch() as scratch:
         setting = Setting(
-            spec=chosen,
-            shape=shape_of(features, target),
+            spec=model,
+            shape=shape_of(ready.features, target),
             seed=spec.seed,
-            class_weights=_balanced(rows.target, target.outputs) if balanced else None,
+            class_weights=_balanced(ready.rows.target, target.outputs) if balanced else None,
             folder=pipeline.folder,
             scratch=scratch,
             progress=progress or _silent,
             trainer=spec.trainer,
             checkpoints=checkpoints,
+            watch=watch,
         )
-        found = fit_model(setting, rows, held)
-    outputs = found.model.outputs(held.inputs)
-    calibration = fit_calibration(spec.calibrate, held.target, outputs)
+        found = fit_model(setting, ready.rows, ready.held)
+    outputs = found.model.outputs(ready.held.inputs)
+    calibration = fit_calibration(spec.calibrate, ready.held.target, outputs)
     if calibration:
         outputs = calibration.apply(outputs)
-    threshold = best_threshold(held.target, outputs[:, 1]) if target.task == "binary" else None
+    binary = target.task == "binary"
+    threshold = best_threshold(ready.held.target, outputs[:, 1]) if binary else None
     description = Description(
-        spec=chosen,
+        spec=model,
         ingest=pipeline.spec.ingest,
         clean=pipeline.spec.clean,
-        features=features,
+        features=ready.features,
         target=target,
         threshold=threshold,
         calibration=calibration,
     )
-    trained = TrainedModel(description, found.model)
-    metrics = _metrics(target, target.values(validation)[known], outputs, threshold)
-    return Fitted(trained, found.history, found.best_epoch, metrics)
+    scored = _scored(target, ready.truth, outputs, threshold)
+    return Fitted(TrainedModel(description, found.model), found.history, found.best_epoch, scored)
 
 
 def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
@@ -205,7 +270,13 @@ def _texts(trained: TrainedModel) -> tuple[str, ...]:
 
 
 def _candidate(
-    pipeline: Pipeline, fitted: Fitted, version: int, run_id: str, digest: str, rows: int
+    pipeline: Pipeline,
+    fitted: Fitted,
+    version: int,
+    run_id: str,
+    digest: str,
+    rows: int,
+    tuned: Tuned | None = None,
 ) -> Candidate:
     trained = fitted.trained
     return Candidate(
@@ -225,12 +296,19 @@ def _candidate(
         validation=fitted.validation,
         rows=rows,
         parameters=trained.model.parameters,
+        tuned=tuned,
     )
 
 
-def _log(run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted) -> None:
-    declared = pipeline.spec.training.model_dump(mode="json")
-    declared |= {f"model.{key}": value for key, value in declared.pop("model").items()}
+def _log(
+    run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted, tuned: Tuned | None
+) -> None:
+    declared = pipeline.spec.training.model_dump(mode="json", exclude={"model", "tune"})
+    trained = fitted.trained.description.spec.model_dump(mode="json")
+    declared |= {f"model.{key}": value for key, value in trained.items()}
+    if tuned:
+        run.log_parameters({f"tune.{key}": value for key, value in tuned.figures().items()})
+        run.log_metrics(list(enumerate({"tune_best": best} for best in tuned.best_so_far())))
     features, calibration = fitted.trained.features, fitted.trained.description.calibration
     run.log_parameters(
         {
@@ -281,15 +359,14 @@ def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     return weights
 
 
-def _metrics(
+def _scored(
     target: Target, truth: NDArray[Any], outputs: NDArray[Any], threshold: float | None
-) -> dict[str, float]:
+) -> Scored:
     from factory_assets.stages.metrics import Scored
 
     if target.task == "regression":
         outputs = target.unscaled(outputs)
-    scored = Scored(target.task, truth, outputs, 0.5 if threshold is None else threshold)
-    return scored.metrics()
+    return Scored(target.task, truth, outputs, 0.5 if threshold is None else threshold)
 
 
 def _silent(_: str) -> None:

@@ -5,6 +5,7 @@ Frozen, small, JSON; the data itself stays in snapshots and MLflow.
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from itertools import accumulate
 from statistics import fmean, stdev
 from typing import Literal, get_args
 
@@ -143,6 +144,43 @@ class Epoch(Value):
     validation_loss: float
 
 
+class Trial(Value):
+    """One trial of a search."""
+
+    state: Literal["complete", "pruned", "failed"]
+    value: float | None
+    """The metric on the validation rows, of a complete one."""
+
+
+class Tuned(Value):
+    """How the settings of a candidate were found."""
+
+    metric: str
+    higher_is_better: bool
+    trials: tuple[Trial, ...]
+    """The first is of the declared settings."""
+    chosen: int
+    """The place of the best of them."""
+    settings: dict[str, str]
+    """What was searched, and what was chosen."""
+
+    def figures(self) -> dict[str, float | int | str]:
+        """How many trials there were, how they ended, and what the chosen one reached."""
+        states = [trial.state for trial in self.trials]
+        return {
+            "trials": len(states),
+            **{state: states.count(state) for state in ("pruned", "failed")},
+            "chosen trial": self.chosen + 1,
+            f"declared {self.metric}": self.trials[0].value or 0.0,
+            f"best {self.metric}": self.trials[self.chosen].value or 0.0,
+        }
+
+    def best_so_far(self) -> list[float]:
+        """After each trial, what the best until then had reached."""
+        best = max if self.higher_is_better else min
+        return [*accumulate((t.value for t in self.trials if t.value is not None), best)]
+
+
 class Candidate(Value):
     """The MLflow model version just trained."""
 
@@ -166,6 +204,8 @@ class Candidate(Value):
     """Metrics on the validation rows."""
     rows: int
     parameters: int | None
+    tuned: Tuned | None = None
+    """None where the declared settings were taken."""
 
 
 class GateResult(Value):

@@ -6,9 +6,20 @@ from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.network import Cnn, OwnModule
 from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
-from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
+from factory_assets.stages.models.base import Fit, GivenUp, Model, Rows, Setting, Shape, Watch
 
-__all__ = ["Fit", "Model", "Rows", "Setting", "Shape", "fit_model", "kind_of", "model_class"]
+__all__ = [
+    "Fit",
+    "GivenUp",
+    "Model",
+    "Rows",
+    "Setting",
+    "Shape",
+    "Watch",
+    "fit_model",
+    "kind_of",
+    "model_class",
+]
 
 
 def kind_of(spec: ModelSpec) -> str:

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Progress = Callable[[str], None]
+Watch = Callable[[Epoch], None]
+"""Told of each epoch of a network; `GivenUp` ends the fit."""
 FARTHEST = 20.0
 """Standard deviations from the mean beyond which a number counts as just so far in the factory's
 own networks: one absurd value must not drown the others, nor overflow."""
+
+
+class GivenUp(Exception):  # noqa: N818 - nothing is wrong
+    """Nobody wants the model any more, for the reason that it holds."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Setting:
     """How the training of a network is carried out."""
     checkpoints: Path | None = None
     """The folder in which it is kept how far a training came; None where nothing is kept."""
+    watch: Watch | None = None
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         return None if self.class_weights is None else self.class_weights[target]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from factory_assets.spec.network import Network
 from factory_assets.spec.train import Task
-from factory_assets.stages.models.base import Progress
+from factory_assets.stages.models.base import Progress, Watch
 from factory_assets.stages.values import Epoch
 from factory_resources.errors import ModelError
 
@@ -162,8 +162,8 @@ def sliced(tensors: Any, size: int) -> Iterator[Any]:
 class KeepBest(pl.Callback):
     """The losses of every epoch, the weights of the best, and the end when none gets better."""
 
-    def __init__(self, patience: int, progress: Progress) -> None:
-        self._patience, self._progress = patience, progress
+    def __init__(self, patience: int, progress: Progress, watch: Watch | None = None) -> None:
+        self._patience, self._progress, self._watch = patience, progress, watch
         self._total, self._rows = torch.zeros(()), 0
         self._best = float("inf")
         self.best_epoch = 0
@@ -211,6 +211,8 @@ class KeepBest(pl.Callback):
             f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
             f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
         )
+        if self._watch:
+            self._watch(epoch)
         trainer.should_stop = self._is_over
 
     @property

@@ -49,6 +49,8 @@ class NetworkModel(Model):
                 seed=setting.seed + APART * member,
                 progress=_numbered(setting.progress, member, count),
                 checkpoints=kept / str(member) if kept else None,
+                # The first tells whether the others are worth it.
+                watch=None if member else setting.watch,
             )
             members.append(cls._fit_one(own, train, validation))
         whole = ensemble([module for module, _ in members], setting.shape)

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from factory_assets.spec.network import Network, OwnModule
-from factory_assets.stages.models.base import Setting
+from factory_assets.stages.models.base import GivenUp, Setting
 from factory_assets.stages.models.checkpoint import DONE, Checkpoints, kept
 from factory_assets.stages.models.learning import (
     BLOCK,
@@ -59,7 +59,7 @@ def learn(
     if module.learns_in_blocks():
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = KeepBest(spec.patience, setting.progress)
+    best = KeepBest(spec.patience, setting.progress, setting.watch)
     path = _kept(best, setting)
     if best.done:
         return best
@@ -95,6 +95,9 @@ def _kept(best: KeepBest, setting: Setting) -> Path | None:
     state = torch.load(path, map_location="cpu", weights_only=True)
     best.load_state_dict(state["callbacks"][best.state_key])
     best.done = state[DONE]
+    for epoch in best.history:
+        if setting.watch:
+            setting.watch(epoch)
     now = "is done" if best.done else f"goes on in epoch {len(best.history) + 1}"
     setting.progress(f"{now}, from its checkpoint")
     return path
@@ -117,7 +120,7 @@ def user_errors(spec: Network) -> Iterator[None]:
     """Whatever a user's module raises is a mistake in it; what ours raises is a fault of ours."""
     try:
         yield
-    except ModelError:
+    except (ModelError, GivenUp):
         raise
     except Exception as error:
         if not isinstance(spec, OwnModule):

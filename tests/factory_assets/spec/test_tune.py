@@ -1,0 +1,168 @@
+"""What a search may be, and what each mistake in it says."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from factory_assets.commands.check import check_folder
+from factory_assets.components.declaration import problems
+from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
+from factory_assets.spec.space import default_space, space_of, with_settings
+from factory_assets.stages.keys import declared, digest, key_parts
+from factory_resources.errors import DeclarationError
+from tests.pipelines import APPLES, declare, write_apples
+
+SERIES = {"by": "size", "order": "colour"}
+
+
+def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"target": "label", "model": model or {"kind": "gradient_boosting"}, "tune": tune}
+
+
+@pytest.mark.parametrize(
+    ("tune", "model", "at", "says"),
+    [
+        ({"trils": 3}, None, "trils", "did you mean 'trials'?"),
+        ({"trials": 0}, None, "trials", "0 is not valid; must be greater than or equal to 1"),
+        ({"minutes": 0}, None, "minutes", "0 is not valid"),
+        ({"metric": "rmsse"}, None, "metric", "did you mean 'rmse'?"),
+        ({"metric": "rmse_clipped"}, None, "metric", "needs evaluate.clip"),
+        ({"search": {}}, None, "search", "must have at least 1 item"),
+        ({"search": {"learning_rat": [1, 2]}}, None, "search.learning_rat", "'learning_rate'?"),
+        ({"search": {"kind": {"values": [1, 2]}}}, None, "search.kind", "no setting that can be"),
+        ({"search": {"learning_rate": 0.1}}, None, "search.learning_rate", "must be a list"),
+        ({"search": {"learning_rate": [0.1]}}, None, "search.learning_rate", "too short"),
+        (
+            {"search": {"learning_rate": [2, 1]}},
+            None,
+            "search.learning_rate",
+            "smaller to a larger",
+        ),
+        (
+            {"search": {"learning_rate": [-1, 1]}},
+            None,
+            "search.learning_rate",
+            "-1 is not valid; must",
+        ),
+        ({"search": {"iterations": [1.5, 9]}}, None, "search.iterations", "1.5 is not valid; must"),
+        (
+            {"search": {"regularisation": {"range": [0, 1], "log": True}}},
+            None,
+            "search.regularisation.log",
+            "a range that begins above 0",
+        ),
+        (
+            {"search": {"max_leaf_nodes": {"values": [31, 1]}}},
+            None,
+            "search.max_leaf_nodes",
+            "1 is not valid; must be greater than or equal to 2",
+        ),
+        ({"search": {"hidden": [1, 2]}}, {"kind": "mlp"}, "search.hidden", "has no range; write"),
+        (
+            {"search": {"hidden": {"values": [8, 9]}}},
+            {"kind": "transformer", **SERIES},
+            "search.hidden",
+            "9 is not valid; hidden 9 is no multiple of heads 4",
+        ),
+        ({"search": {"width": [1, 2]}}, {"python": "a:B"}, "search.width", "args.NAME"),
+    ],
+)
+def test_a_mistake_is_one_line_at_its_place(
+    tune: Any, model: dict[str, Any] | None, at: str, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DeclarationError):
+        declare(tmp_path / "apples", {**APPLES, "train": train(tune, model)})
+    lines = [str(problem) for problem in problems(tmp_path / "apples")]
+    assert any(f"attributes.train.tune.{at}: " in line and says in line for line in lines), lines
+
+
+def spec(tune: Any, model: dict[str, Any] | None = None) -> Train:
+    return Train.model_validate(train(tune, model))
+
+
+def space(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
+    made = spec(tune, model)
+    assert made.tune
+    return space_of(made.model, made.tune)
+
+
+def test_forms_of_a_search() -> None:
+    given = {
+        "learning_rate": [0.01, 1],
+        "iterations": [10, 20],
+        "regularisation": {"range": [1, 100], "log": True},
+        "max_leaf_nodes": {"values": [15, 31]},
+    }
+    assert space({"search": given}) == {
+        "learning_rate": Span(range=(0.01, 1), log=True),
+        "iterations": Span(range=(10, 20)),
+        "regularisation": Span(range=(1, 100), log=True),
+        "max_leaf_nodes": Choices(values=(15, 31)),
+    }
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(ModelSpec)[0]))
+def test_every_kind_has_a_space_of_its_own_around_what_is_declared(kind: Any) -> None:
+    model = get_args(kind)[0]
+    needed = {n: "x" for n, field in model.model_fields.items() if field.is_required()}
+    given = {**needed, **({"kind": kind.__metadata__[0].tag} if "kind" in needed else {})}
+    if model is OwnModule:
+        given = {"python": "a:B"}
+    made = model.model_validate(given)
+    found = default_space(made)
+    assert found
+    for name, where in found.items():
+        for value in where.range if isinstance(where, Span) else where.values:
+            with_settings(made, {name: value})
+
+
+def test_arguments_of_a_class_of_ones_own() -> None:
+    own = {"python": "a:B", "args": {"width": 4, "deep": True}}
+    assert space({"search": {"args.width": [2, 8]}}, own) == {"args.width": Span(range=(2, 8))}
+    made = with_settings(spec({}, own).model, {"args.width": 6})
+    assert isinstance(made, OwnModule)
+    assert made.args == {"width": 6, "deep": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [({}, 30), ({"trials": 5}, 5), ({"minutes": 1}, None), ({"wh": 1, "trials": 9}, 9)],
+)
+def test_what_ends_it(given: dict[str, Any], most: int | None) -> None:
+    assert Tune.model_validate(given).most == most
+
+
+def _parts(folder: Path, **changed: Any) -> dict[str, Any]:
+    made = declare(folder / "apples", {**APPLES, **changed})
+    return {"train": declared(made, "train"), "key": digest(key_parts(made, "train", {}))}
+
+
+def test_the_key_of_train_is_made_of_what_a_search_reads(tmp_path: Path) -> None:
+    model = {"kind": "linear"}
+    plain = _parts(tmp_path, train=train(None, model))
+    auc = {"metric": "roc_auc"}
+    assert _parts(tmp_path, train=train(None, model), evaluate=auc) == plain
+    tuned = _parts(tmp_path, train=train({}, model))
+    assert tuned["key"] != plain["key"]
+    assert _parts(tmp_path, train=train({}, model), evaluate=auc)["key"] != tuned["key"]
+    assert _parts(tmp_path, train=train({}, model), evaluate={"bootstrap": 9}) == tuned
+    own = _parts(tmp_path, train=train(auc, model))
+    assert _parts(tmp_path, train=train(auc, model), evaluate={"metric": "f1"}) == own
+    clipped = {"metric": "rmse_clipped"}
+    first, second = (
+        _parts(tmp_path, train=train(clipped, model), evaluate={"clip": clip}) for clip in (1, 2)
+    )
+    assert first["key"] != second["key"]
+
+
+def test_the_metric_is_one_of_the_declared_task(tmp_path: Path) -> None:
+    asked = {**train({"metric": "rmse"}), "task": "binary"}
+    with_label = {**APPLES, "ingest": {"source": {"files": "data.csv"}}, "train": asked}
+    write_apples(tmp_path)
+    declare(tmp_path / "apples", with_label)
+    says = [problem.what for problem in check_folder(tmp_path / "apples")]
+    assert any(
+        line.startswith("attributes.train.tune.metric: 'rmse' is no metric of binary")
+        for line in says
+    ), says
