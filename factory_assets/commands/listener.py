@@ -33,6 +33,10 @@ class Listener(Progress):
         how = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
         self._say(pipeline, stage, how)
 
+    def warned(self, pipeline: str, stage: Stage, message: str) -> None:
+        text = f"{pipeline} · {stage:<8}  warning: {message}"
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True, style="yellow")
+
     def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:
         self.counts[stage] = count
         parts = [f"{count.computed} computed in {count.made.seconds:.1f} s"] * bool(count.computed)

@@ -13,6 +13,8 @@ from factory_assets.components import words
 from factory_assets.components.column_lineage import column_lineage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.costs import Total
+from factory_assets.stages.latest import latest
+from factory_assets.stages.leak_check import LeakError, leak_check
 from factory_assets.stages.runner import Call, Outcome
 from factory_assets.stages.table_checks import (
     TableCheck,
@@ -46,6 +48,11 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     specs = {name: (what, True) for name, what in names.items()}
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
+    if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
+        specs["leaks"] = (
+            "No input gives the target away, and test rows are no acquaintances.",
+            action == "block",
+        )
     return [
         dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=blocking)
         for name, (what, blocking) in specs.items()
@@ -159,8 +166,10 @@ def _ingested(call: Call, value: Ingested) -> Description:
 
 
 def broken_checks(call: Call, error: FactoryError) -> list[dg.AssetCheckResult]:
-    """The checks that an error tells of: what a table was found to be before it was refused."""
-    return list(_table_results(call, error.checks)) if isinstance(error, TableError) else []
+    """The checks that an error tells of: what the data was found to be before it was refused."""
+    if isinstance(error, TableError | LeakError):
+        return list(_table_results(call, error.checks))
+    return []
 
 
 def _table_results(call: Call, checks: Iterable[TableCheck]) -> Iterator[dg.AssetCheckResult]:
@@ -224,7 +233,9 @@ def _candidate(call: Call, value: Candidate) -> Description:
         metadata["best epoch"] = value.best_epoch
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(words.search(value, value.tuned, call.home))
-    return metadata, []
+    parts = latest(call.pipeline, "split", call.home, call.run_id)
+    check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, Parts) else None
+    return metadata, list(_table_results(call, [check] if check else []))
 
 
 def _verdict(call: Call, value: Verdict) -> Description:

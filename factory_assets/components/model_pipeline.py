@@ -101,6 +101,9 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         progress.finished(name, stage, outcome)
         tag_run(context, pipeline, stage, home, reused=outcome.reused)
+        for check in checks:
+            if stage == "train" and not check.passed:
+                progress.warned(name, stage, check.description or "")
         yield dg.MaterializeResult(
             metadata=metadata,
             check_results=checks,

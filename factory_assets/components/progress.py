@@ -34,6 +34,9 @@ class Progress:
     def step(self, message: str) -> None:
         """Something within the stage, such as an epoch."""
 
+    def warned(self, pipeline: str, stage: Stage, message: str) -> None:
+        """A stage has its value, and there is something that a person should know."""
+
     def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
         """A stage has its value, computed or reused."""
 

@@ -208,6 +208,7 @@ class PipelineSpec(Spec):
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
             ("train.categorical", train.categorical if train else []),
+            ("train.leaks.allow", train.leaks.allow if train else []),
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),
             ("train.model.image", [picture]),

@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Spec
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
+from factory_assets.spec.leaks import LeakRule
 from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
 from factory_assets.spec.space import search_mistakes
@@ -84,6 +85,8 @@ class Train(Spec):
     """Which model learns, and its settings."""
     seed: int = 0
     """The same rows, settings and seed give the same weights."""
+    leaks: LeakRule = LeakRule()
+    """What to do about inputs that give the answer away."""
     trainer: Trainer = Trainer()
     """How the training of a network is carried out; other kinds have no use for it."""
 

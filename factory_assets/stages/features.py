@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import IDENTITY, Cnn, Pipeline, time_dimension
+from factory_assets.spec import Cnn, Pipeline
+from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.pictures import Picture, fit_picture
-from factory_assets.stages.series import Series, Windows, lay_out, series_of
+from factory_assets.stages.series import Series, Windows, lay_out
 from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
@@ -262,15 +263,12 @@ def read_names(table: pa.Table, name: str) -> pa.DictionaryArray:
 
 
 def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
-    """Every column but the target, the excluded and those that only say which part a row is in."""
-    spec = pipeline.spec
-    given = spec.split.given.column if spec.split.given else None
-    # When a row came says nothing about rows to come.
-    time = time_dimension(spec.partitions)
-    series = series_of(spec.training.model)
-    apart = (spec.split.group, given, time, series.by if series else None)
-    out = {*IDENTITY, spec.training.target, *spec.training.exclude, *apart}
-    found = [name for name in columns if name not in out]
+    """The columns that may be inputs, if their values allow it.
+
+    Raises:
+        DataError: one has a name that the served model's output has.
+    """
+    found = inputs_of(pipeline, columns)
     for name in OUTPUTS:
         if name in found:
             raise DataError(

@@ -16,6 +16,7 @@ from factory_assets.spec import (
     Pipeline,
     PipelineSpec,
     PythonSource,
+    Sequence,
 )
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
@@ -77,11 +78,12 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             return spec.clean.model_dump(mode="json")
         case "split":
             part = spec.split.model_dump(mode="json", exclude={"window"})
-            return {"split": part, "target": spec.training.target}
+            return {"split": part, "target": spec.training.target, "inputs": _inputs(pipeline)}
         case "train":
-            # How often a training is kept changes nothing of what it makes.
-            part = spec.training.model_dump(mode="json", exclude={"trainer": {"checkpoint"}})
-            return {**part, **_search(spec)}
+            # How often a training is kept, and whether a leak is accepted, which is asked in every
+            # run, change nothing of what it makes.
+            apart: Any = {"trainer": {"checkpoint"}, "leaks": True}
+            return {**spec.training.model_dump(mode="json", exclude=apart), **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
             # Folds are drawn anew by the rule and the seed of the split.
@@ -89,6 +91,13 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
             return spec.deploy.model_dump(mode="json")
+
+
+def _inputs(pipeline: Pipeline) -> dict[str, Any]:
+    """What says which columns are looked through for leaks, and as what."""
+    train = pipeline.spec.training
+    by = train.model.by if isinstance(train.model, Sequence) else None
+    return {"exclude": [*train.exclude], "by": by, "task": train.task}
 
 
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from factory_assets.stages.costs import Total, keep_costs
 from factory_assets.stages.keys import Parts as KeyParts
 from factory_assets.stages.keys import code_version, digest, key_parts
 from factory_assets.stages.latest import PARTITIONED, there, value_of
+from factory_assets.stages.leak_check import REASONS, keep_reasons, reasons, require_no_leaks
 from factory_assets.stages.sensitive import discreet, require_kept_out
 from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import (
@@ -117,6 +118,8 @@ def run_stage(call: Call) -> Outcome:
             if isinstance(value, Ingested):
                 # What was young enough then may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
+            if isinstance(value, Candidate):
+                keep_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
             back = not records.is_latest(known.record)
             if back:
                 # An older result comes back: the tables' logs still name the newer one.
@@ -170,6 +173,8 @@ def asked(call: Call) -> Iterator[Asked]:
     keys: dict[str, tuple[str, ...]] = {
         stage: tuple(record.key for record in records) for stage, records in before.items()
     }
+    if call.stage == "train":
+        require_no_leaks(call.pipeline, _as(Parts, inputs["split"]).leaks)
     if call.stage != "ingest":
         parts = key_parts(
             call.pipeline,
@@ -252,6 +257,10 @@ def _registry(call: Call) -> "Registry":
     return Registry(call.home)
 
 
+def _split(call: Call) -> Parts:
+    return _as(Parts, value_of(_records(call, "split")))
+
+
 def _as(kind: type[V], value: Value) -> V:
     if not isinstance(value, kind):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
@@ -307,8 +316,10 @@ def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
     before: tuple[Stage, ...] = ("ingest", "clean")
     versions = {stage: value_of(_records(call, stage)).data_version for stage in before}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
+    why = reasons(call.pipeline, _as(Parts, inputs["split"]).leaks)
     return {
         **call.tags,
+        **({REASONS: why} if why else {}),
         "factory.pipeline": call.pipeline.name,
         "factory.run_id": call.run_id,
         "factory.code_version": code_version(call.pipeline, "train"),

@@ -14,7 +14,7 @@ from factory_assets.stages.drift import CLEAR
 from factory_assets.stages.values import Drift, Findings, Moved
 from factory_resources.errors import ContractError
 
-TableCheckName = Literal["row_count", "freshness", "drift", "personal_data"]
+TableCheckName = Literal["row_count", "freshness", "drift", "personal_data", "leaks"]
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TOLD = 5
 

@@ -303,7 +303,7 @@ def _candidate(
 def _log(
     run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted, tuned: Tuned | None
 ) -> None:
-    declared = pipeline.spec.training.model_dump(mode="json", exclude={"model", "tune"})
+    declared = pipeline.spec.training.model_dump(mode="json", exclude={"model", "tune", "leaks"})
     trained = fitted.trained.description.spec.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in trained.items()}
     if tuned:

@@ -130,12 +130,59 @@ class Cleaned(Value):
         return self.quarantine.rows if self.quarantine else 0
 
 
+class Implied(Value):
+    """A value of an input that comes with one class only."""
+
+    value: str
+    """In words that begin with a verb: `is 1`, `is missing`."""
+    target: str
+    """The class."""
+    hits: int
+    """Training rows of the class among those with the value."""
+    rows: int
+    share: float
+    """Of the class among all training rows."""
+
+
+class Duplicates(Value):
+    """Test rows whose inputs are, every one of them, those of a training row."""
+
+    rows: int
+    share: float
+    coincidence: bool
+    """Whether so many rows are alike in half of their inputs that some must be alike in all."""
+
+
+class Leaks(Value):
+    """What was found out about inputs and parts, to be judged in every run; see `leak_check`."""
+
+    inputs: tuple[str, ...] = ()
+    measure: Literal["AUC", "R²"] = "AUC"
+    limit: float | None = None
+    """Of the measure, from which on an input alone tells the target; None with too few rows."""
+    power: dict[str, float] = {}
+    """Input to what it alone reaches, on training rows that it was not fitted on."""
+    implied: dict[str, Implied] = {}
+    duplicates: Duplicates | None = None
+    groups: dict[str, float] = {}
+    """Column that names somebody or something to the share of test rows whose name training rows
+    have too."""
+    later: dict[str, float] = {}
+    """Column of time to the share of training rows that are later than half of the test rows."""
+
+
 class Parts(Value):
     """The clean rows, each in exactly one part."""
 
     train: Snapshot
     validation: Snapshot
     test: Snapshot
+    leaks: Leaks = Leaks()
+
+    @property
+    def data_version(self) -> str:
+        """Of the rows: what is known about them changes nothing that is learned from them."""
+        return sha256(self.model_dump_json(exclude={"leaks"}).encode()).hexdigest()
 
 
 class Epoch(Value):

@@ -50,7 +50,7 @@ class Factory:
 
     def data(self, *more: str, name: str = TOKEN) -> None:
         lines = [
-            f"{name}{i},{name}{i % 2},{18 + i % 60},{'yes' if i % 60 > 30 else 'no'}"
+            f"{name}{i},{name}{i % 2},{18 + i % 60},{'yes' if i % 60 + i % 11 > 30 else 'no'}"
             for i in range(240)
         ]
         broken = [f"{name}old,{name},999,no", f"{name}young,{name},3,no"]
