@@ -59,7 +59,9 @@ def find_leaks(
     )
 
 
-def _sample(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], rows: int) -> pa.Table:
+def _sample(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], rows: int
+) -> pa.Table:
     """Training rows in their order, which chance chose by their place."""
     every = -(-rows // min(_ROWS, max(1, _CELLS // len(columns))))
     cells = ", ".join(
