@@ -95,7 +95,8 @@ class Train(Spec):
 
     @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:
-        if "trainer" in self.model_fields_set and not isinstance(self.model, Network):
+        # Not whether it is given: a declaration that was stored gives every key.
+        if self.trainer != Trainer() and not isinstance(self.model, Network):
             raise ValueError("`trainer` is for networks; leave it out with another kind of model")
         return self
 
