@@ -46,6 +46,8 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
             for g in pipeline.spec.evaluate.gates
         }
     specs = {name: (what, True) for name, what in names.items()}
+    if stage == "train" and pipeline.spec.training.budget:
+        specs["budget"] = ("Training came to its own end before its budget was spent.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
     if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
@@ -228,6 +230,19 @@ def _candidate(call: Call, value: Candidate) -> Description:
         "inputs": ", ".join((*value.numeric, *value.categorical)),
         **{f"validation {name}": number for name, number in value.validation.items()},
     }
+    checks = []
+    if call.pipeline.spec.training.budget:
+        told = value.stopped.text if value.stopped else "it was not spent"
+        metadata["budget"] = told
+        checks.append(
+            dg.AssetCheckResult(
+                check_name="budget",
+                asset_key=[call.pipeline.name, call.stage],
+                passed=value.stopped is None,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=told,
+            )
+        )
     if value.history:
         metadata["loss curve"] = dg.MetadataValue.md(words.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
@@ -235,7 +250,7 @@ def _candidate(call: Call, value: Candidate) -> Description:
         metadata["search"] = dg.MetadataValue.md(words.search(value, value.tuned, call.home))
     parts = latest(call.pipeline, "split", call.home, call.run_id)
     check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, Parts) else None
-    return metadata, list(_table_results(call, [check] if check else []))
+    return metadata, [*checks, *_table_results(call, [check] if check else [])]
 
 
 def _verdict(call: Call, value: Verdict) -> Description:

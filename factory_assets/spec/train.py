@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Spec
 from factory_assets.spec.boosting import GradientBoosting, LightGbm
+from factory_assets.spec.budget import Budget
 from factory_assets.spec.leaks import LeakRule
 from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule, Positive
 from factory_assets.spec.sequence import Gru, Tcn, Transformer
@@ -89,7 +90,8 @@ class Train(Spec):
     """What to do about inputs that give the answer away."""
     trainer: Trainer = Trainer()
     """How the training of a network is carried out; other kinds have no use for it."""
-
+    budget: Budget | None = None
+    """What training may spend before it stops at its best so far; all it needs where left out."""
     tune: Tune | None = None
     """Search for better settings than the declared ones; where left out, those are trained."""
 
@@ -104,4 +106,15 @@ class Train(Spec):
     def _search_suits_the_model(self) -> Self:
         if self.tune and (wrong := [*search_mistakes(self.model, self.tune)]):
             raise ValueError("\n".join(wrong))
+        return self
+
+    @model_validator(mode="after")
+    def _can_stop(self) -> Self:
+        if self.budget and self.tune:
+            raise ValueError("budget: a search has its own, tune.wh and tune.minutes; keep those")
+        if self.budget and not isinstance(self.model, Network | LightGbm):
+            raise ValueError(
+                f"budget: {self.model.kind} learns in one go and cannot be stopped in between; "
+                "leave the budget out, or choose a network or lightgbm"
+            )
         return self

@@ -19,7 +19,7 @@ from factory_assets.spec.network import Network
 from factory_assets.stages import code
 from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
 from factory_assets.stages.keys import user_code
-from factory_assets.stages.values import Candidate, Parts, Value
+from factory_assets.stages.values import Candidate, Parts, Stopped, Value
 from factory_resources.errors import ModelError
 from factory_resources.home import Home
 from factory_resources.registry import Registry, Version
@@ -56,15 +56,23 @@ class Environment(Value):
     threads: int
 
 
+class Ended(Value):
+    """How the training ended."""
+
+    stopped: Stopped | None
+    """Where its budget stopped it."""
+
+
 class Origin(Value):
-    """All three."""
+    """All of it."""
 
     declaration: PipelineSpec
     rows: Rows
     environment: Environment
+    end: Ended
 
 
-Part = Literal["declaration", "rows", "environment"]
+Part = Literal["declaration", "rows", "environment", "end"]
 
 
 def keep_origin(pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Home) -> None:
@@ -73,6 +81,7 @@ def keep_origin(pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Ho
         declaration=pipeline.spec,
         rows=Rows(train=parts.train, validation=parts.validation),
         environment=environment(pipeline),
+        end=Ended(stopped=candidate.stopped),
     )
     registry = Registry(home)
     with home.scratch() as folder:
@@ -107,6 +116,7 @@ def read_origin(version: Version, home: Home) -> Origin:
                 declaration=PipelineSpec.model_validate_json(_read(scratch, "declaration")),
                 rows=Rows.model_validate_json(_read(scratch, "rows")),
                 environment=Environment.model_validate_json(_read(scratch, "environment")),
+                end=Ended.model_validate_json(_read(scratch, "end")),
             )
         except (ValidationError, OSError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error

@@ -137,7 +137,9 @@ def reproduce(found: Recorded, home: Home, progress: Progress) -> Reproduction:
         chosen = Description.model_validate_json((before / DESCRIPTION).read_bytes()).spec
         rows = found.origin.rows
         tables = read_arrow(rows.train, home), read_arrow(rows.validation, home)
-        fitted = fit(found.pipeline, *tables, home, model=chosen, progress=progress)
+        # A budget is spent in no two trainings alike: this one stops where that one did.
+        end = found.origin.end.stopped
+        fitted = fit(found.pipeline, *tables, home, model=chosen, before=end, progress=progress)
         again = save_trained(fitted.trained, now)
         files = compare(before, now)
     return Reproduction(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.network import Network
 from factory_assets.stages.artifact import (
     MODEL_TAG,
     Description,
@@ -23,11 +24,12 @@ from factory_assets.stages.artifact import (
 from factory_assets.stages.calibration import fit_calibration, require_calibrable
 from factory_assets.stages.features import Features, fit_features
 from factory_assets.stages.models import Rows, Setting, Watch, fit_model, kind_of, model_class
+from factory_assets.stages.models.budget import Share, account_of
 from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.series import series_of
 from factory_assets.stages.target import Target, fit_target
-from factory_assets.stages.values import Candidate, Epoch, Parts, Tuned
-from factory_resources.errors import DataError
+from factory_assets.stages.values import Candidate, Epoch, Parts, Stopped, Tuned
+from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from factory_resources.registry_run import RegistryRun, Signature
 
 Progress = Callable[[str], None]
+STOPPED_TAG = "factory.stopped"
+"""The tag of a model version whose training its budget ended, and how."""
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -65,6 +69,8 @@ class Fitted:
     best_epoch: int | None
     scored: Scored
     """What it said of the validation rows."""
+    stopped: Stopped | None = None
+    """Whether its budget ended the training."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -116,7 +122,7 @@ def train(
             files,
             signature_of(fitted.trained),
             _typical_row(fitted.trained, sensitive_columns(pipeline)),
-            {**tags, MODEL_TAG: digest},
+            {**tags, MODEL_TAG: digest, **_stopped(fitted)},
         )
     rows = tables[0].num_rows
     return _candidate(pipeline, fitted, version, run.run_id, digest, rows, tuned)
@@ -129,18 +135,24 @@ def fit(
     home: Home,
     *,
     model: ModelSpec | None = None,
+    before: Stopped | None = None,
     progress: Progress | None = None,
     checkpoints: Path | None = None,
 ) -> Fitted:
     """Fit without MLflow and without a search, `model` in place of the declared one, such as a
     baseline.
 
+    Args:
+        before: where an earlier training was stopped that is to be done again.
+
     Raises:
         DataError, ModelError, DeclarationError: as `train`.
     """
     chosen = model or pipeline.spec.training.model
     ready = make_ready(pipeline, training, validation, chosen)
-    return fit_ready(pipeline, ready, home, chosen, progress, checkpoints=checkpoints)
+    return fit_ready(
+        pipeline, ready, home, chosen, progress, checkpoints=checkpoints, before=before
+    )
 
 
 def make_ready(
@@ -176,6 +188,7 @@ def fit_ready(
     progress: Progress | None = None,
     watch: Watch | None = None,
     checkpoints: Path | None = None,
+    before: Stopped | None = None,
 ) -> Fitted:
     """Fit a model of the kind and the window that the rows were made ready for.
 
@@ -187,7 +200,19 @@ def fit_ready(
     """
     spec, target = pipeline.spec.training, ready.target
     balanced = target.classes and spec.class_weights == "balanced"
-    with home.scratch() as scratch:
+    stops = model_class(model, pipeline.folder).stops
+    if spec.budget and model == spec.model and not stops:
+        raise ModelError(
+            "a scikit-learn estimator learns in one go and cannot be stopped in between",
+            where="train.budget",
+            remedy="leave the budget out, or choose a network or lightgbm",
+        )
+    # What begins anew after a kill may spend all of it again.
+    kept = checkpoints if isinstance(model, Network) else None
+    with (
+        home.scratch() as scratch,
+        account_of(spec.budget if stops else None, before, kept) as account,
+    ):
         setting = Setting(
             spec=model,
             shape=shape_of(ready.features, target),
@@ -199,8 +224,10 @@ def fit_ready(
             trainer=spec.trainer,
             checkpoints=checkpoints,
             watch=watch,
+            budget=Share(account) if account else None,
         )
         found = fit_model(setting, ready.rows, ready.held)
+        stopped = account.stopped() if account else None
     outputs = found.model.outputs(ready.held.inputs)
     calibration = fit_calibration(spec.calibrate, ready.held.target, outputs)
     if calibration:
@@ -217,7 +244,9 @@ def fit_ready(
         calibration=calibration,
     )
     scored = _scored(target, ready.truth, outputs, threshold)
-    return Fitted(TrainedModel(description, found.model), found.history, found.best_epoch, scored)
+    return Fitted(
+        TrainedModel(description, found.model), found.history, found.best_epoch, scored, stopped
+    )
 
 
 def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
@@ -297,6 +326,7 @@ def _candidate(
         rows=rows,
         parameters=trained.model.parameters,
         tuned=tuned,
+        stopped=fitted.stopped,
     )
 
 
@@ -328,6 +358,10 @@ def _log(
     ]
     last = {f"validation_{name}": value for name, value in fitted.validation.items()}
     run.log_metrics([*epochs, (fitted.best_epoch or 0, last)])
+
+
+def _stopped(fitted: Fitted) -> dict[str, str]:
+    return {STOPPED_TAG: fitted.stopped.text} if fitted.stopped else {}
 
 
 def _truth(target: Target, table: pa.Table) -> NDArray[Any]:

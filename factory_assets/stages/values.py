@@ -228,6 +228,25 @@ class Tuned(Value):
         return [*accumulate((t.value for t in self.trials if t.value is not None), best)]
 
 
+class Stopped(Value):
+    """Where its budget ended a training: by nature another one may end elsewhere."""
+
+    budget: str
+    """As in `50 Wh`."""
+    wh: float
+    minutes: float
+    after: tuple[int | None, ...]
+    """Of each network, after how many calls of a training step; None where it came to its own
+    end. Of trees the rounds."""
+
+    @property
+    def text(self) -> str:
+        return (
+            f"stopped by its budget of {self.budget}, after {self.wh:.3g} Wh and "
+            f"{self.minutes:.3g} minutes; trained anew it may stop elsewhere"
+        )
+
+
 class Candidate(Value):
     """The MLflow model version just trained."""
 
@@ -253,6 +272,8 @@ class Candidate(Value):
     parameters: int | None
     tuned: Tuned | None = None
     """None where the declared settings were taken."""
+    stopped: Stopped | None = None
+    """Whether its budget ended the training."""
 
 
 class GateResult(Value):

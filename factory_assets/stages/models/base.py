@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from factory_assets.spec.train import ModelSpec, Task
 from factory_assets.spec.trainer import Trainer
 from factory_assets.stages.features import Arrays
+from factory_assets.stages.models.budget import Share
 from factory_assets.stages.values import Epoch
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Setting:
     checkpoints: Path | None = None
     """The folder in which it is kept how far a training came; None where nothing is kept."""
     watch: Watch | None = None
+    budget: Share | None = None
+    """What it may spend; None for what it needs."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         return None if self.class_weights is None else self.class_weights[target]
@@ -101,6 +104,8 @@ class Model(ABC):
     """Whether numbers are standardised before they reach the model."""
     vocabulary: ClassVar[int]
     """The largest number of names kept of a categorical column."""
+    stops: ClassVar[bool] = False
+    """Whether its training can be ended by a budget."""
 
     @classmethod
     @abstractmethod

@@ -29,6 +29,7 @@ class LightGbmModel(Model):
 
     scaled: ClassVar[bool] = False
     vocabulary: ClassVar[int] = 50
+    stops: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, booster: Any) -> None:
         self._shape, self._booster = shape, booster
@@ -49,6 +50,7 @@ class LightGbmModel(Model):
             callbacks=[
                 lightgbm.early_stopping(spec.patience, verbose=False),
                 lightgbm.record_evaluation(seen),
+                *_at_budget(lightgbm, setting),
             ],
         )
         losses = [next(iter(seen[part].values())) for part in ("training", "validation")]
@@ -56,7 +58,8 @@ class LightGbmModel(Model):
             Epoch(epoch=i, train_loss=train_loss, validation_loss=loss)
             for i, (train_loss, loss) in enumerate(zip(*losses, strict=True), start=1)
         )
-        best = booster.best_iteration
+        # Not LightGBM's own word: where the budget ended it, that is the last round.
+        best = losses[1].index(min(losses[1])) + 1
         # Only the best rounds, and nothing else than what is kept.
         kept = _read(booster.model_to_string(num_iteration=best))
         return Fit(cls(setting.shape, kept), history, best)
@@ -94,6 +97,19 @@ class LightGbmModel(Model):
         """The nodes of all trees."""
         trees = self._booster.dump_model()["tree_info"]
         return sum(2 * tree["num_leaves"] - 1 for tree in trees)
+
+
+def _at_budget(lightgbm: Any, setting: Setting) -> list[Any]:
+    """What ends the training when its budget is spent, after the round has been recorded."""
+
+    def stop(now: Any) -> None:
+        if setting.budget and setting.budget.over(now.iteration + 1):
+            setting.progress("the budget is spent: the best rounds so far are kept")
+            raise lightgbm.callback.EarlyStopException(now.iteration, now.evaluation_result_list)
+
+    # Behind LightGBM's own, whose order is up to 30.
+    stop.order = 40  # type: ignore[attr-defined]
+    return [stop] if setting.budget else []
 
 
 def _installed() -> Any:

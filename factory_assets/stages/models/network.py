@@ -32,6 +32,7 @@ class NetworkModel(Model):
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 200
+    stops: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, module: nn.Module) -> None:
         self._shape, self._module = shape, module.eval()
@@ -51,6 +52,7 @@ class NetworkModel(Model):
                 checkpoints=kept / str(member) if kept else None,
                 # The first tells whether the others are worth it.
                 watch=None if member else setting.watch,
+                budget=setting.budget and setting.budget.part(member, count),
             )
             members.append(cls._fit_one(own, train, validation))
         whole = ensemble([module for module, _ in members], setting.shape)

@@ -25,6 +25,7 @@ from factory_assets.stages.models.learning import (
     Shuffled,
     Slices,
 )
+from factory_assets.stages.models.stopping import at_budget
 from factory_resources.errors import ModelError
 
 STEPS = 8
@@ -64,7 +65,7 @@ def learn(
     if best.done:
         return best
     slices = Shuffled(train, block, setting.seed)
-    callbacks: list[Callback] = [best]
+    callbacks: list[Callback] = [best, *at_budget(setting)]
     if setting.checkpoints:
         often, more = setting.trainer.checkpoint, spec.ensemble > 1
         callbacks += [Checkpoints(setting.checkpoints, often, slices, keep_end=more)]
