@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from factory_assets.spec import Pipeline
-from factory_assets.spec.network import Network
+from factory_assets.spec.network import Network, OwnModule
+from factory_assets.spec.space import ARGS
 from factory_assets.stages.metrics import HEADLINE, higher_is_better, metric_names
+from factory_assets.stages.models import model_class
+from factory_assets.stages.models.network import NetworkModel
 from factory_assets.stages.search_space import declared_settings
 from factory_assets.stages.train import Fitted, Progress, Ready
 from factory_assets.stages.trials import Outcome, Trials
@@ -59,11 +62,12 @@ def search(
 
     Raises:
         DataError: the validation rows do not define the metric.
-        DeclarationError: the metric is none of the task's.
+        DeclarationError: the metric is none of the task's, or a setting none of the user's model.
         ModelError: the declared settings cannot be trained.
         StorageError: the trials cannot be kept.
     """
     trials = Trials(pipeline, tables, ready, home, metric_of(pipeline, ready))
+    _require_settings(trials)
     with studies.opened(
         home,
         checkpoints.name if checkpoints else uuid4().hex,
@@ -98,6 +102,20 @@ def metric_of(pipeline: Pipeline, ready: Ready) -> str:
             remedy=f"let train.tune.metric be one of {', '.join(metric_names(task))}",
         )
     return metric
+
+
+def _require_settings(trials: Trials) -> None:
+    """An estimator of the user's own has no settings but its arguments."""
+    model, folder = trials.model, trials.pipeline.folder
+    if not isinstance(model, OwnModule) or issubclass(model_class(model, folder), NetworkModel):
+        return
+    for name in trials.space:
+        if not name.startswith(ARGS):
+            raise DeclarationError(
+                f"{name} says how networks are trained, and {model.python} is none",
+                where=f"{trials.pipeline.name}/train",
+                remedy="name in train.tune.search arguments of the estimator, as args.NAME",
+            )
 
 
 class Search:

@@ -12,7 +12,7 @@ from factory_assets.components.declaration import pipeline_folders
 from factory_assets.definitions import build_defs, defs
 from factory_assets.stages.values import STAGES
 
-_HEAVY = ("torch", "lightning", "mlflow", "sklearn", "pandas")
+_HEAVY = ("torch", "lightning", "mlflow", "optuna", "sklearn", "pandas")
 _LOAD = f"""
 import sys
 import factory_assets.definitions

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factory_assets.stages import plots
+from factory_assets.stages import plots, plots_search
 from factory_assets.stages.metrics import Scored
-from factory_assets.stages.values import Candidate, Epoch, Slice
+from factory_assets.stages.values import Candidate, Epoch, Slice, Trial, Tuned
 
 LIMIT = 40_000
 ODD = "$x_1$ <b>\n名 " + "n" * 80
@@ -128,3 +128,17 @@ def test_pictures_leave_no_figure_behind() -> None:
 
     plots.pictures(numbers(20), (), "y")
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, None, 0.25, 0.75, None]])
+def test_of_a_search(values: list[float | None]) -> None:
+    trials = [Trial(state="pruned" if v is None else "complete", value=v) for v in values]
+    tuned = Tuned(
+        metric="f1",
+        higher_is_better=True,
+        trials=tuple(trials),
+        chosen=len(values) // 2 + (len(values) > 1),
+        settings={},
+    )
+    assert tuned.best_so_far() == ([0.5] if len(values) == 1 else [0.5, 0.5, 0.75])
+    require_picture(plots_search.search(candidate(1, ODD), tuned))

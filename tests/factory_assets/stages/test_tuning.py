@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from factory_assets.components.metadata import describe
+from factory_assets.spec import OwnModule, Pipeline
 from factory_assets.stages.artifact import load_trained
+from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate, Parts
+from factory_assets.stages.values import STAGES, Candidate, Parts
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home import Home
 from factory_resources.registry import Registry
@@ -24,6 +27,7 @@ from tests.factory_assets.stages.learning_cases import (
     series,
 )
 from tests.factory_assets.stages.tuning_worker import MODEL, work
+from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
@@ -32,9 +36,13 @@ BOOSTING: dict[str, Any] = {"kind": "gradient_boosting", "iterations": 15}
 
 def trials(home: Home, parent: str) -> list[Any]:
     """The MLflow runs below a run, in the order of their trials."""
+    return _below(home, "p", parent)
+
+
+def _below(home: Home, name: str, parent: str) -> list[Any]:
     client = Registry(home).client
     found = client.search_runs(
-        [client.get_experiment_by_name("p").experiment_id],
+        [client.get_experiment_by_name(name).experiment_id],
         f"tags.`mlflow.parentRunId` = '{parent}'",
     )
     return sorted(found, key=lambda run: int(run.info.run_name.split()[1]))
@@ -246,6 +254,51 @@ def test_a_metric_that_the_rows_do_not_define_is_one_line(home: Home, tmp_path: 
     made = pipeline(tmp_path, BOOSTING, tune={"trials": 2})
     with pytest.raises(DataError, match="do not define average_precision"):
         train(made, given, home)
+
+
+def test_of_an_estimator_of_ones_own_its_arguments_are_searched(home: Home, tmp_path: Path) -> None:
+    own = {"python": "sklearn.tree:DecisionTreeClassifier", "args": {"max_depth": 1}}
+    made = searched(home, tmp_path, own, trials=4, search={"args.max_depth": [2, 6]})
+    assert made.tuned
+    assert made.tuned.figures()["failed"] == 0
+    assert made.tuned.settings == {"args.max_depth": str(_depth(made, home, tmp_path))}
+    assert made.tuned.chosen > 0
+    with pytest.raises(DeclarationError, match="learning_rate says how networks are trained"):
+        searched(home, tmp_path, own, trials=4)
+
+
+def _depth(candidate: Candidate, home: Home, folder: Path) -> int:
+    spec = load_trained(candidate, home, folder).description.spec
+    assert isinstance(spec, OwnModule)
+    return int(spec.args["max_depth"])
+
+
+def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "apples"
+    train = {**APPLES["train"], "tune": {"trials": 3}}
+    made = declare(folder, {**APPLES, "train": train})
+    write_apples(folder)
+    first = _through(made, home)
+    assert not any(outcome.reused for outcome in first.values())
+    assert all(outcome.reused for outcome in _through(made, home).values())
+    call = Call(made, "train", home, "run", reuse=False)
+    again = run_stage(call)
+    value, before = again.value, first["train"].value
+    assert isinstance(value, Candidate)
+    assert isinstance(before, Candidate)
+    assert (value.digest, value.tuned) == (before.digest, before.tuned)
+    assert len(_below(home, "apples", value.run_id)) == 3
+    assert [*home.checkpoints.glob("*/*")] == []
+    metadata, _ = describe(call, again)
+    assert "| trials | 3 |" in metadata["search"].value
+    assert "| regularisation |" in metadata["search"].value
+    more = declare(folder, {**APPLES, "train": {**train, "tune": {"trials": 4}}})
+    outcomes = _through(more, home)
+    assert next(stage for stage, outcome in outcomes.items() if not outcome.reused) == "train"
+
+
+def _through(made: Pipeline, home: Home) -> dict[str, Outcome]:
+    return {stage: run_stage(Call(made, stage, home, "run")) for stage in STAGES[:4]}
 
 
 def test_nothing_of_it_looks_at_test_rows(home: Home, tmp_path: Path) -> None:
