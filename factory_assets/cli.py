@@ -197,6 +197,29 @@ def reproduce_command(name: str, as_json: bool) -> None:
     sys.exit(0 if found.identical else 1)
 
 
+@command("influence")
+@click.argument("name")
+@click.option("--row", help="A judged row: its number in the predictions, or SOURCE:N.")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="A file like the source; --row is then its."
+)
+@click.option("--suspicious", is_flag=True, help="The training rows whose labels may be wrong.")
+@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def influence_command(
+    name: str, row: str | None, file: Path | None, suspicious: bool, top: int, as_json: bool
+) -> None:
+    """List the training rows that moved a prediction of NAME most, with file and record.
+
+    NAME is a model version (pipeline@3, pipeline@champion) whose influence was measured:
+    `evaluate: {influence: {}}`. A score above zero raised what is said of the row.
+    """
+    from factory_assets.commands.influence import influence_json, influence_text, run_influence
+
+    found = run_influence(name, row, file, suspicious=suspicious, top=top)
+    click.echo(influence_json(found) if as_json else influence_text(found), nl=False)
+
+
 @command("contract")
 @click.argument("pipeline")
 @click.option("--out", type=click.Path(path_type=Path), help="The file; standard output else.")

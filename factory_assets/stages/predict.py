@@ -6,11 +6,11 @@ and a row that breaks one gets the reason instead of a score.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from factory_assets.spec import Clean, Column, Contract, FileSource, ImageSource, Ingest, Pipeline
 from factory_assets.stages.clean import clean
@@ -38,18 +38,43 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
         ContractError: when a needed column is missing, or every row breaks the contract.
     """
     version, served = load_champion(pipeline.name, home)
+    rows, refused = rows_to_score(pipeline, served, file, home)
+    return _result(pipeline.name, version, _scores(served, rows), refused)
+
+
+class Learned(Protocol):
+    """What a model was trained under."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def inputs(self) -> Mapping[str, str]: ...
+    @property
+    def ingest(self) -> Ingest: ...
+    @property
+    def clean(self) -> Clean: ...
+
+
+def rows_to_score(
+    pipeline: Pipeline, learned: Learned, file: Path, home: Home
+) -> tuple[pa.Table, list[pa.Table]]:
+    """The rows of a file, clean as those were that the model learned from; and those that broke a
+    rule: `_row` and `reason`.
+
+    Raises:
+        SourceError, ContractError: as `predict`.
+    """
     with home.scratch() as scratch:
         inside = Home(scratch)
-        whole = _for_scoring(pipeline, served, file)
+        whole = _for_scoring(pipeline, learned, file)
         ingested = ingest(whole, inside)
         cleaned = clean(whole, ingested, inside)
-        scored = _scores(served, read_arrow(cleaned.snapshot, inside))
         broken = [part for part in (ingested.quarantine, cleaned.quarantine) if part is not None]
         refused = [_reasons(part, inside) for part in broken]
-    return _result(pipeline.name, version, scored, refused)
+        return read_arrow(cleaned.snapshot, inside), refused
 
 
-def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipeline:
+def _for_scoring(pipeline: Pipeline, served: Learned, file: Path) -> Pipeline:
     """The declaration that the model was trained under, which may have been edited since: read from
     `file` and cut down to what the inputs are made of."""
     learned = {"ingest": served.ingest, "clean": served.clean}
@@ -84,7 +109,7 @@ def _for_scoring(pipeline: Pipeline, served: ServedModel, file: Path) -> Pipelin
     return replace(pipeline, spec=spec.model_copy(update={"ingest": reading, "clean": cleaning}))
 
 
-def _as_learned(served: ServedModel, name: str) -> Column:
+def _as_learned(served: Learned, name: str) -> Column:
     """A column without a contract: held to the kind of value that the model learned from."""
     match served.inputs.get(name):
         case "tensor(float)":

@@ -1,0 +1,116 @@
+"""The row whose prediction is asked about: a judged one, or one of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.spec import Clean, Ingest, Pipeline
+from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.features import Arrays
+from factory_assets.stages.history import History
+from factory_assets.stages.names import SHORT
+from factory_assets.stages.predict import rows_to_score
+from factory_assets.stages.trace_rows import identity_at, parse_row
+from factory_assets.stages.values import Parts, Verdict
+from factory_resources.errors import DataError, UnknownNameError
+from factory_resources.home import Home
+from factory_resources.snapshot import read_arrow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One row."""
+
+    name: str
+    inputs: Arrays
+    """Of this row alone."""
+
+
+def judged_row(
+    verdict: Verdict, parts: Parts, trained: TrainedModel, row: str, history: History
+) -> Asked:
+    """A row of the stored predictions, by its number or as SOURCE:N.
+
+    Raises:
+        UnknownNameError, DataError: there is no such row.
+    """
+    import pyarrow.compute as pc
+
+    predictions = verdict.predictions
+    found = parse_row(row, history)
+    identity = found if isinstance(found, tuple) else identity_at(predictions, history.home, found)
+    test = read_arrow(parts.test, history.home)
+    same = pc.and_(pc.equal(test["_file"], identity[0]), pc.equal(test["_row"], identity[1]))
+    places = pc.indices_nonzero(same).to_numpy()
+    if not len(places):
+        raise DataError(
+            f"record {identity[1]} of {identity[0][:SHORT]} is no test row",
+            where=f"{verdict.candidate.model}@{verdict.candidate.version}",
+            remedy=f"name one of {predictions.rows} by its number, or a row of a file with --file",
+        )
+    name = f"record {identity[1]} of sha256:{identity[0][:SHORT]}"
+    return Asked(name, _inputs(trained, test, places[:1]))
+
+
+def file_row(pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, home: Home) -> Asked:
+    """A row of a file that looks like the source.
+
+    Raises:
+        DataError: there is no such row, or it broke a rule.
+        SourceError, ContractError: the file cannot be read.
+    """
+    import numpy as np
+
+    if not row.isdecimal() or not int(row):
+        raise UnknownNameError(f"{row!r} is no row of a file", remedy="write its number, from 1")
+    rows, refused = rows_to_score(pipeline, _AsLearned(trained), file, home)
+    for part in refused:
+        for number, reason in zip(part["_row"].to_pylist(), part["reason"], strict=True):
+            if number == int(row):
+                raise DataError(
+                    f"row {row} broke {reason}", where=file.name, remedy="it has no prediction"
+                )
+    places = np.flatnonzero(rows["_row"].to_numpy() == int(row))
+    if not len(places):
+        raise DataError(
+            f"there is no row {row}", where=file.name, remedy="count its records, from 1"
+        )
+    return Asked(f"row {row} of {file.name}", _inputs(trained, rows, places))
+
+
+def _inputs(trained: TrainedModel, table: pa.Table, places: NDArray[np.int64]) -> Arrays:
+    return trained.features.arrays(table, scaled=trained.model.scaled, rows=places.astype("int64"))
+
+
+@dataclass(frozen=True)
+class _AsLearned:
+    """What scoring asks of a model, of one that need not serve."""
+
+    trained: TrainedModel
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        series = self.trained.features.series
+        return (*self.trained.features.columns, *((series.by, series.order) if series else ()))
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        features = self.trained.features
+        numbers = dict.fromkeys((n.name for n in features.numeric), "tensor(float)")
+        return numbers | dict.fromkeys((c.name for c in features.categorical), "tensor(string)")
+
+    @property
+    def ingest(self) -> Ingest:
+        return self.trained.description.ingest
+
+    @property
+    def clean(self) -> Clean:
+        return self.trained.description.clean
