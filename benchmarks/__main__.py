@@ -19,6 +19,7 @@ from benchmarks import (
     partitions,
     pipeline,
     preprocessing,
+    throughput,
     unchanged,
 )
 
@@ -34,10 +35,11 @@ MODULES = {
         cleaning,
         csv_ingest,
         preprocessing,
+        throughput,
         influence,
     )
 }
-SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest}
+SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest, "throughput": throughput}
 
 
 def main(arguments: list[str] | None = None) -> int:

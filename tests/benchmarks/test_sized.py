@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cleaning, csv_ingest
+from benchmarks import cleaning, csv_ingest, throughput
 
 
 @pytest.mark.slow
@@ -13,3 +13,11 @@ def test_every_side_keeps_the_same_rows() -> None:
     assert "pandas" in cleaned.measured
     (ingested,) = csv_ingest.run(rows)
     assert ingested.name == "CSV of 20,000 rows ingested"
+
+
+@pytest.mark.slow
+def test_both_sides_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "ROUNDS", 1)
+    (trained,) = throughput.run(4_000)
+    assert trained.name == "training an MLP 64-64, 4,000 rows"
+    assert "rows per CPU s" in trained.measured

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from factory_assets.stages.models.base import FARTHEST
+from factory_assets.stages.models.dropout import Dropout
 from factory_assets.stages.models.learning import Learning
 
 
@@ -28,7 +29,7 @@ class MlpModule(Learning):
         self.embeddings = nn.ModuleList(map(nn.Embedding, categories, sizes))
         width, layers = numeric + sum(sizes), list[nn.Module]()
         for units in hidden:
-            layers += [nn.Linear(width, units), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(width, units), nn.GELU(), Dropout(dropout)]
             width = units
         self.layers = nn.Sequential(*layers, nn.Linear(width, outputs))
 
