@@ -15,6 +15,8 @@ from factory_assets.spec.trainer import Trainer
 from factory_assets.spec.tune import Tune
 
 Task = Literal["binary", "multiclass", "regression"]
+Encoder = Annotated[str, Field(pattern=r"^(/|\$\{FACTORY_\w+\}/|[A-Za-z][\w.-]*$)")]
+"""An installed package, or a folder: absolute, or beginning with `${FACTORY_…}/`."""
 Calibrate = Literal["none", "auto", "temperature", "platt"]
 
 
@@ -76,6 +78,9 @@ class Train(Spec):
     """Columns that must not be inputs: identifiers, and outcomes that would leak."""
     categorical: Columns = ()
     """Whole-number columns whose values are names rather than amounts."""
+    text: dict[ColumnName, Encoder] = {}
+    """Columns whose sentences are read by an encoder, each with the installed package or the folder
+    that holds it; other text is categories."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` counts each class as if all were equally frequent: for rare classes."""
     calibrate: Calibrate = "none"

@@ -1,7 +1,8 @@
 """A trained model as one ONNX graph, preprocessing included: a named input a column, outputs out.
 
-Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing; a picture
-as uint8 [N, its pixels]. Out come
+Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing; a text
+as what its encoder makes of it, float [N, width], for the graph does not hold the encoder; a
+picture as uint8 [N, pixels]. Out come
 `probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
 
 A model of series has one input more, `_windows` int64 [M, window]: for each prediction the rows
@@ -25,6 +26,8 @@ CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
 the parts of the declaration that make rows, as JSON."""
 SERIES = "series"
 """The key of how rows make series, as JSON, where the model reads windows of them."""
+TEXTS = "texts"
+"""The key of the columns of text and their encoders, as JSON, where the model reads any."""
 PICTURE = "picture"
 """The key of the column of pictures and their size, as JSON, where the model reads one."""
 WINDOWS = "_windows"
@@ -65,8 +68,12 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
     inputs = [describe(f"in_{i}", kind, ["N", 1]) for i, kind in enumerate(kinds)]
     outputs = []
     blocks = _number_nodes(features, scaled, nodes, constants) if features.numeric else []
+    for text in features.texts:
+        name = f"in_{len(inputs)}"
+        inputs.append(describe(name, TensorProto.FLOAT, ["N", text.width]))
+        blocks.append(name)
     if features.picture:
-        name = f"in_{len(kinds)}"
+        name = f"in_{len(inputs)}"
         inputs.append(describe(name, TensorProto.UINT8, ["N", features.picture.numbers]))
         blocks.append(_pixel_nodes(name, nodes, constants))
     if blocks:
@@ -100,6 +107,8 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
     }
     if trained.features.picture:
         facts[PICTURE] = trained.features.picture.model_dump_json()
+    if trained.features.texts:
+        facts[TEXTS] = json.dumps([text.model_dump() for text in trained.features.texts])
     if series:
         facts[SERIES] = series.model_dump_json()
     if trained.description.threshold is not None:

@@ -14,6 +14,7 @@ from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.pictures import Picture, fit_picture
 from factory_assets.stages.series import Series, Windows, lay_out
+from factory_assets.stages.texts import Text, text_input
 from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
@@ -56,6 +57,8 @@ class Features(Value):
     """Columns left out because of their type: dates, times, nested values."""
     series: Series | None = None
     """How rows make the windows that the model reads; None where it reads single rows."""
+    texts: tuple[Text, ...] = ()
+    """Columns that an encoder reads: their numbers follow those of `numeric`."""
     picture: Picture | None = None
     """The column of pictures, where there is one: its pixels are numbers too, the last ones."""
 
@@ -63,14 +66,21 @@ class Features(Value):
     def columns(self) -> tuple[str, ...]:
         """The input columns, numbers first."""
         picture = [self.picture.name] if self.picture else []
-        return (*(n.name for n in self.numeric), *(c.name for c in self.categorical), *picture)
+        texts = (text.name for text in self.texts)
+        return (
+            *(n.name for n in self.numeric),
+            *(c.name for c in self.categorical),
+            *texts,
+            *picture,
+        )
 
     @property
     def width(self) -> int:
-        """Number columns of `Arrays.numbers`: one for each number and one for each indicator, and
-        the pixels of the picture."""
+        """Number columns of `Arrays.numbers`: one for each number and one for each indicator, those
+        of texts, and the pixels of the picture."""
+        plain = len(self.numeric) + sum(n.indicator for n in self.numeric)
         pixels = self.picture.numbers if self.picture else 0
-        return len(self.numeric) + sum(n.indicator for n in self.numeric) + pixels
+        return plain + sum(text.width for text in self.texts) + pixels
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -118,6 +128,9 @@ class Features(Value):
                 values /= np.float32(number.sd)
             # Once, because the rows of a column lie far apart.
             numbers[:, i] = values
+        for text in self.texts:
+            numbers[:, last : last + text.width] = text.read(table)
+            last += text.width
         if self.picture:
             numbers[:, last:] = self.picture.read(table)
             numbers[:, last:] /= np.float32(255)
@@ -174,10 +187,14 @@ def fit_features(
     numeric, categorical, constant, ignored = [], [], [], []
     model = pipeline.spec.training.model
     picture = None
+    texts = []
     for name in _candidates(pipeline, training.column_names):
         kind = training.schema.field(name).type
         if isinstance(model, Cnn) and name == model.image:
             picture = fit_picture(training, name)
+            continue
+        if (reader := pipeline.spec.training.text.get(name)) and is_text(kind):
+            texts.append(text_input(name, reader))
             continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and not (is_number(kind) or types.is_boolean(kind)):
@@ -196,7 +213,7 @@ def fit_features(
             where="train.model.image",
             remedy="name a column of pictures that is not excluded",
         )
-    if not numeric and not categorical and not picture:
+    if not numeric and not categorical and not picture and not texts:
         left_out = ", ".join((*constant, *ignored)) or "none"
         raise DataError(
             "no input column is left to learn from",
@@ -209,6 +226,7 @@ def fit_features(
         constant=tuple(constant),
         ignored=tuple(ignored),
         series=series,
+        texts=tuple(texts),
         picture=picture,
     )
 

@@ -87,6 +87,11 @@ def _columns(features: Features) -> Iterator[_Column]:
         # Whether it is missing goes with the value.
         yield _Column(number.name, numbers=(i, last) if number.indicator else (i,))
         last += number.indicator
+    for text in features.texts:
+        yield _Column(text.name, numbers=tuple(range(last, last + text.width)))
+        last += text.width
+    if features.picture:
+        yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
     for i, category in enumerate(features.categorical):
         yield _Column(category.name, codes=(i,))
 

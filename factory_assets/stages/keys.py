@@ -20,6 +20,7 @@ from factory_assets.spec import (
 )
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
+from factory_resources.errors import FactoryError
 
 Parts = dict[str, Any]
 
@@ -44,7 +45,10 @@ def key_parts(
         "pipeline": pipeline.name,
         "partition": partition.key if partition else None,
         "code": code.stage_code(stage),
-        "libraries": code.libraries(stage, *_optional(pipeline, stage)),
+        "libraries": {
+            **code.libraries(stage, *_optional(pipeline, stage)),
+            **_encoders(pipeline, stage),
+        },
         "declaration": declared(pipeline, stage),
         "user code": user_code(pipeline, stage),
         "inputs": {name: value.data_version for name, value in inputs.items()},
@@ -119,6 +123,21 @@ def _search(spec: PipelineSpec) -> dict[str, Any]:
     metric = tune.metric or spec.evaluate.metric
     words = {"rmse_clipped": {"clip"}, "asymmetric_score": {"asymmetry"}}.get(metric or "", set())
     return {"decides": metric, **spec.evaluate.model_dump(mode="json", include=words)}
+
+
+def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
+    """The encoders that read text, each with the digest of its files; empty where it is gone."""
+    if stage != "train":
+        return {}
+    from factory_resources.encoder import encoder_digest
+
+    found = {}
+    for name in sorted(set(pipeline.spec.training.text.values())):
+        try:
+            found[name] = encoder_digest(name)
+        except FactoryError:
+            found[name] = ""
+    return found
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:

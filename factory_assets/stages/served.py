@@ -9,10 +9,20 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Clean, Ingest
-from factory_assets.stages.export import CLASSES, CLEAN, INGEST, PICTURE, SERIES, THRESHOLD, WINDOWS
+from factory_assets.stages.export import (
+    CLASSES,
+    CLEAN,
+    INGEST,
+    PICTURE,
+    SERIES,
+    TEXTS,
+    THRESHOLD,
+    WINDOWS,
+)
 from factory_assets.stages.features import read_names, read_numbers
 from factory_assets.stages.pictures import Picture
 from factory_assets.stages.series import Series, lay_out
+from factory_assets.stages.texts import Text
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
 from factory_resources.offline import go_offline
@@ -40,6 +50,8 @@ class ServedModel:
     """Column to `tensor(float)`, `tensor(string)`, or `tensor(uint8)` of the picture."""
     series: Series | None
     """How rows make the windows that it reads; None where it reads single rows."""
+    texts: tuple[Text, ...]
+    """The columns that are read by an encoder before the graph."""
     picture: Picture | None
     """The column of pictures, where there is one."""
     classes: tuple[str, ...]
@@ -61,6 +73,7 @@ class ServedModel:
             session=session,
             inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS},
             series=Series.model_validate_json(facts[SERIES]) if SERIES in facts else None,
+            texts=tuple(map(Text.model_validate, json.loads(facts.get(TEXTS, "[]")))),
             picture=Picture.model_validate_json(facts[PICTURE]) if PICTURE in facts else None,
             classes=tuple(json.loads(facts[CLASSES])),
             threshold=None if threshold is None else float(threshold),
@@ -119,11 +132,9 @@ class ServedModel:
             yield self._run(read, {WINDOWS: flat.reshape(places.shape) - empty})
 
     def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:
-        picture = self.picture
+        readers = {reader.name: reader for reader in (*self.texts, self.picture) if reader}
         feed = {
-            name: picture.read(table)
-            if picture and name == picture.name
-            else _column(table, name, kind)
+            name: readers[name].read(table) if name in readers else _column(table, name, kind)
             for name, kind in self.inputs.items()
         }
         return self.session.run(None, {**feed, **more})[0]

@@ -292,9 +292,11 @@ def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, ob
 
 
 def _texts(trained: TrainedModel) -> tuple[str, ...]:
-    """The input columns that hold text: categories, and the picture."""
+    """The input columns that hold text: categories, sentences, the picture."""
     picture = trained.features.picture
-    names = tuple(category.name for category in trained.features.categorical)
+    features = trained.features
+    texts = (text.name for text in features.texts)
+    names = (*(category.name for category in features.categorical), *texts)
     return (*names, picture.name) if picture else names
 
 
