@@ -154,7 +154,7 @@ def reading(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
 @pytest.mark.parametrize("task", ["binary", "regression"])
 @pytest.mark.parametrize("kind", ["linear", "mlp", "random_forest"])
 def test_stored_and_served_alike(kind: str, task: str, tmp_path: Path) -> None:
-    made = reading(tmp_path, {"kind": kind, **({"epochs": 10} if kind == "mlp" else {})})
+    made = reading(tmp_path, {"kind": kind, **({"epochs": 40} if kind == "mlp" else {})})
     home = Home(tmp_path / "home")
     found = fit(made, noted(600, 1, task), noted(200, 2, task), home)
     assert found.trained.features.texts[0].width == 8
