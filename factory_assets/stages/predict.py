@@ -111,8 +111,6 @@ def _for_scoring(pipeline: Pipeline, served: Learned, file: Path) -> Pipeline:
 
 def _as_learned(served: Learned, name: str) -> Column:
     """A column without a contract: held to the kind of value that the model learned from."""
-    if name in {text.name for text in served.texts}:
-        return Column(name=name, type="string")
     match served.inputs.get(name):
         case "tensor(float)":
             return Column(name=name, type="float64")

@@ -47,7 +47,8 @@ class ServedModel:
 
     session: Any
     inputs: Mapping[str, str]
-    """Column to `tensor(float)`, `tensor(string)`, or `tensor(uint8)` of the picture."""
+    """Column to what it is given as: `tensor(float)`, `tensor(string)`, or `tensor(uint8)` of the
+    picture. What the graph reads of a text is numbers."""
     series: Series | None
     """How rows make the windows that it reads; None where it reads single rows."""
     texts: tuple[Text, ...]
@@ -69,11 +70,13 @@ class ServedModel:
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
         facts = session.get_modelmeta().custom_metadata_map
         threshold = facts.get(THRESHOLD)
+        texts = tuple(map(Text.model_validate, json.loads(facts.get(TEXTS, "[]"))))
         return cls(
             session=session,
-            inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS},
+            inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS}
+            | dict.fromkeys((text.name for text in texts), "tensor(string)"),
             series=Series.model_validate_json(facts[SERIES]) if SERIES in facts else None,
-            texts=tuple(map(Text.model_validate, json.loads(facts.get(TEXTS, "[]")))),
+            texts=texts,
             picture=Picture.model_validate_json(facts[PICTURE]) if PICTURE in facts else None,
             classes=tuple(json.loads(facts[CLASSES])),
             threshold=None if threshold is None else float(threshold),
