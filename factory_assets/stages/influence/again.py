@@ -71,6 +71,7 @@ class Again:
                 folder=self.pipeline.folder,
                 scratch=scratch,
                 progress=lambda _: None,
+                trainer=self.pipeline.spec.training.trainer,
             )
             return fit_model(setting, training, self.validation).model
 
