@@ -15,3 +15,5 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
         identity = run.tags.get(PROCESS_TAG)
         if identity and process_identity(int(identity.split()[0])) != identity:
             instance.report_run_failed(run, "the process of this run was killed; run it again")
+            # Else a GPU that it had taken would never be free again.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -1,7 +1,9 @@
 """How the assets of a pipeline look in the UI: words, kinds, owners, where they are declared."""
 
+import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +13,7 @@ from factory_assets.spec.network import Network
 from factory_assets.stages.keys import code_version
 from factory_assets.stages.values import Stage
 
+POOL = "gpu"
 _KINDS: dict[Stage, set[str]] = {
     "ingest": {"duckdb", "deltalake"},
     "clean": {"duckdb", "deltalake"},
@@ -46,6 +49,15 @@ def looks(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
         "kinds": _KINDS[stage] | _model_kinds(pipeline, stage),
         "code_version": code_version(pipeline, stage),
     }
+
+
+def pool_of(pipeline: Pipeline, stage: Stage) -> str | None:
+    """The pool whose one slot a training needs that may take a GPU; others never wait for it."""
+    if stage != "train" or not isinstance(pipeline.spec.training.model, Network):
+        return None
+    accelerator = pipeline.spec.training.trainer.accelerator
+    there = Path("/dev/nvidia0").exists() or sys.platform == "darwin"
+    return POOL if accelerator in ("cuda", "mps") or (accelerator == "auto" and there) else None
 
 
 def looks_of(pipeline: Pipeline, description: str) -> dict[str, Any]:

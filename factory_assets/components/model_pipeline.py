@@ -8,7 +8,7 @@ import dagster as dg
 from factory_assets.components.arrivals import sensors_of
 from factory_assets.components.calls import call_of
 from factory_assets.components.declaration import load_pipeline
-from factory_assets.components.looks import asset, looks
+from factory_assets.components.looks import asset, looks, pool_of
 from factory_assets.components.metadata import broken_checks, check_specs, describe
 from factory_assets.components.partition_assets import partitioned_asset
 from factory_assets.components.partitions import upstream_of
@@ -116,5 +116,6 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         deps=upstream_of(pipeline, stage) or read,
         automation_condition=on_new_data() if read else None,
         check_specs=check_specs(pipeline, stage),
+        pool=pool_of(pipeline, stage),
         **looks(pipeline, stage),
     )

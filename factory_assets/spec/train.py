@@ -117,6 +117,8 @@ class Train(Spec):
     def _can_stop(self) -> Self:
         if self.budget and self.tune:
             raise ValueError("budget: a search has its own, tune.wh and tune.minutes; keep those")
+        if self.budget and not self.trainer.alone:
+            raise ValueError("budget: only a training on one device can be stopped by it")
         if self.budget and not isinstance(self.model, Network | LightGbm):
             raise ValueError(
                 f"budget: {self.model.kind} learns in one go and cannot be stopped in between; "

@@ -35,6 +35,9 @@ class Averaging(Learning):
         self._averages = checkpoint[STATE]["averages"]
         self._steps = checkpoint[STATE]["steps"]
 
+    def on_train_start(self) -> None:
+        self._averages = [average.to(self.device) for average in self._averages]
+
     def before_update(self) -> None:
         nn.utils.clip_grad_norm_(self.parameters(), STEEPEST)
 

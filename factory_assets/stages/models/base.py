@@ -83,6 +83,9 @@ class Setting:
     watch: Watch | None = None
     budget: Share | None = None
     """What it may spend; None for what it needs."""
+    rank: int = 0
+    ranks: int = 1
+    """Which of how many processes this is that train one network together."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         return None if self.class_weights is None else self.class_weights[target]

@@ -66,12 +66,15 @@ class Checkpoints(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint |= {DONE: self._done, RANDOM: _random_states(), PLACE: self._rows.place}
+        states = [_random_states()] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(states, states[0])
+        checkpoint |= {DONE: self._done, RANDOM: states, PLACE: self._rows.place}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._random = checkpoint[RANDOM]
+        self._random = checkpoint[RANDOM][trainer.global_rank]
         self._rows.go_to(checkpoint[PLACE])
 
     def _is_time(self, trainer: pl.Trainer) -> bool:

@@ -85,6 +85,13 @@ class Learning(pl.LightningModule):
             total += loss.detach() * len(part[2])
         return total / len(batch[2])
 
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        self.before_update()
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.after_update()
+
     def validation_step(self, batch: Batch, index: int) -> None:
         self.log("validation_loss", self.loss(batch), batch_size=len(batch[2]))
 
@@ -126,8 +133,13 @@ class Slices:
 class Shuffled(Slices):
     """Slices in an order by chance: the same for the same seed, another one every epoch."""
 
-    def __init__(self, tensors: Batch, size: int, seed: int) -> None:
+    def __init__(self, tensors: Batch, size: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        """
+        Args:
+            rank: which of `ranks` processes reads its share here; each reads as many rows.
+        """
         super().__init__(tensors, size)
+        self._rank, self._ranks = rank, ranks
         self._generator = torch.Generator().manual_seed(seed)
         self._before = self._generator.get_state()
         """Of the epoch that is under way, the chance that its order came from."""
@@ -136,11 +148,19 @@ class Shuffled(Slices):
     def __iter__(self) -> Iterator[Batch]:
         first, second, target = self._tensors
         self._before = self._generator.get_state()
-        order = torch.randperm(len(target), generator=self._generator)
+        order = self._share(torch.randperm(len(target), generator=self._generator))
         for number in range(self._taken % len(self), len(self)):
             self._taken = number + 1
             places = order[number * self._size : self._taken * self._size]
             yield first[places], second[places], target[places]
+
+    def __len__(self) -> int:
+        return ceil(len(self._tensors[2]) / self._ranks / self._size)
+
+    def _share(self, order: Tensor) -> Tensor:
+        # Where they do not add up, some rows are read by two: all must do the same steps.
+        more = -len(order) % self._ranks
+        return torch.cat([order, order[:more]])[self._rank :: self._ranks]
 
     @property
     def place(self) -> tuple[Tensor, int]:
@@ -195,7 +215,14 @@ class KeepBest(pl.Callback):
                 "the module's validation_step logs no validation_loss",
                 remedy='call self.log("validation_loss", loss) in it, or leave it out',
             )
-        losses = float(self._total) / max(self._rows, 1), float(found)
+        learned = self._total / max(self._rows, 1)
+        if trainer.world_size > 1:
+            # All must come to the same end.
+            learned, found = (
+                trainer.strategy.reduce(loss.to(module.device), reduce_op="mean")
+                for loss in (learned, found)
+            )
+        losses = float(learned), float(found)
         self._total, self._rows = torch.zeros(()), 0
         if not all(map(isfinite, losses)):
             raise ModelError(

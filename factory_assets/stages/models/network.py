@@ -63,13 +63,30 @@ class NetworkModel(Model):
         import torch
 
         from factory_assets.stages.models.network_training import quiet
+        from factory_assets.stages.models.together import devices_of, train_together
 
+        several = devices_of(setting) * setting.trainer.nodes > 1
         with torch.random.fork_rng(), quiet():
-            torch.manual_seed(setting.seed)
-            module = cls._build(setting.spec, setting.shape, setting.folder)
-            best = cls._learn(module, setting, train, validation)
+            module = cls._new(setting)
+            best = (
+                train_together(cls._share, setting, train, validation)
+                if several
+                else cls._learn(module, setting, train, validation)
+            )
         module.load_state_dict(best.weights)
         return module, best
+
+    @classmethod
+    def _new(cls, setting: Setting) -> Learning:
+        import torch
+
+        torch.manual_seed(setting.seed)
+        return cls._build(setting.spec, setting.shape, setting.folder)
+
+    @classmethod
+    def _share(cls, setting: Setting, train: Rows, validation: Rows) -> KeepBest:
+        """The part of one process in a training by several."""
+        return cls._learn(cls._new(setting), setting, train, validation)
 
     @classmethod
     def _learn(cls, module: Learning, setting: Setting, train: Rows, validation: Rows) -> KeepBest:

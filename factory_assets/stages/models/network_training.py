@@ -30,6 +30,7 @@ from factory_resources.errors import ModelError
 
 STEPS = 8
 """The fewest optimiser steps of an epoch."""
+PLAIN = "32-true"
 MANY = 65_536
 """Rows that are evaluated at once."""
 LIGHT = 50_000_000
@@ -57,21 +58,39 @@ def learn(
     """
     spec = cast(Network, setting.spec)
     module.plan = plan = _plan(spec, setting, ceil(len(train[2]) / steps), rows=len(train[2]))
-    if module.learns_in_blocks():
+    if module.learns_in_blocks() and setting.ranks == 1 and setting.trainer.precision == PLAIN:
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
     best = KeepBest(spec.patience, setting.progress, setting.watch)
     path = _kept(best, setting)
     if best.done:
         return best
-    slices = Shuffled(train, block, setting.seed)
+    slices = Shuffled(train, block, setting.seed, setting.rank, setting.ranks)
     callbacks: list[Callback] = [best, *at_budget(setting)]
     if setting.checkpoints:
         often, more = setting.trainer.checkpoint, spec.ensemble > 1
         callbacks += [Checkpoints(setting.checkpoints, often, slices, keep_end=more)]
-    trainer = Trainer(
-        max_epochs=spec.epochs,
-        devices=1,
+    if setting.rank:
+        # The same weights from the same seed; but each leaves out something else.
+        torch.manual_seed(setting.seed + setting.rank)
+    work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
+    with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
+        held = Slices(validation, max(1, MANY // window))
+        trainer = _trainer(spec.epochs, setting, callbacks)
+        trainer.fit(module, slices, held, ckpt_path=path, weights_only=True)
+    return best
+
+
+def _trainer(epochs: int, setting: Setting, callbacks: list[Callback]) -> Trainer:
+    declared = setting.trainer
+    devices = declared.devices
+    return Trainer(
+        max_epochs=epochs,
+        accelerator=declared.accelerator,
+        devices=[*devices] if isinstance(devices, tuple) else devices,
+        strategy="ddp" if setting.ranks > 1 and declared.strategy == "auto" else declared.strategy,
+        precision=declared.precision,
+        num_nodes=declared.nodes,
         logger=False,
         callbacks=callbacks,
         num_sanity_val_steps=0,
@@ -81,11 +100,6 @@ def learn(
         default_root_dir=setting.scratch,
         deterministic=True,
     )
-    work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
-    with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
-        held = Slices(validation, max(1, MANY // window))
-        trainer.fit(module, slices, held, ckpt_path=path, weights_only=True)
-    return best
 
 
 def _kept(best: KeepBest, setting: Setting) -> Path | None:
@@ -105,7 +119,9 @@ def _kept(best: KeepBest, setting: Setting) -> Path | None:
 
 
 def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:
-    batch_size = max(1, min(spec.batch_size, largest))
+    # Of each batch, every process takes its share.
+    rows = ceil(rows / setting.ranks)
+    batch_size = max(1, min(spec.batch_size, largest) // setting.ranks)
     weights = setting.class_weights
     return Plan(
         task=setting.shape.task,

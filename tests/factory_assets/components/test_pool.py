@@ -1,0 +1,45 @@
+"""A training that may take a GPU waits for it; others wait for nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from factory_assets.components.looks import POOL
+from factory_assets.components.model_pipeline import build_pipeline
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare
+
+NETWORK = {"kind": "mlp", "epochs": 1}
+
+
+def pools(folder: Path, model: dict[str, Any], **trainer: Any) -> set[str]:
+    train = {**APPLES["train"], "model": model}
+    if trainer:
+        train["trainer"] = trainer
+    made = build_pipeline(declare(folder / "apples", {**APPLES, "train": train}))
+    assets = [asset for asset in made.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return {asset.op.pool for asset in assets if asset.op.pool}
+
+
+@pytest.mark.parametrize("accelerator", ["cuda", "mps"])
+def test_a_training_on_a_gpu_needs_the_slot(accelerator: str, tmp_path: Path) -> None:
+    assert pools(tmp_path, NETWORK, accelerator=accelerator) == {POOL}
+
+
+def test_others_do_not(tmp_path: Path) -> None:
+    assert pools(tmp_path, NETWORK, accelerator="cpu") == set()
+    assert pools(tmp_path, {"kind": "linear"}) == set()
+
+
+def test_there_is_one_slot_and_a_dead_run_gives_it_back(home: Home) -> None:
+    prepare(home)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default(POOL)
+        first, second = (storage.claim_concurrency_slot(POOL, run, "train") for run in "ab")
+        assert (first.is_claimed, second.is_claimed) == (True, False)
+        storage.free_concurrency_slots_for_run("a")
+        assert storage.claim_concurrency_slot(POOL, "b", "train").is_claimed
