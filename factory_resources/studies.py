@@ -183,7 +183,16 @@ def _storage(home: Home) -> Any:
     # Two processes that make the tables at once break them.
     with home.lock(_SCHEMA):
         make_schema(uri, _SCHEMA)
-        return RDBStorage(uri, {"connect_args": {"timeout": _WAIT}} if lite else None)
+        try:
+            return RDBStorage(uri, {"connect_args": {"timeout": _WAIT}} if lite else None)
+        except RuntimeError as error:
+            # Its tables are of another version; they are no archive, MLflow has every trial.
+            where = f"{home.tune_database}" if lite else f"schema {_SCHEMA} of FACTORY_DATABASE_URL"
+            raise StorageError(
+                "searches were kept there by another version of Optuna",
+                where=where,
+                remedy="remove it, and searches under way begin anew; nothing else is lost",
+            ) from error
 
 
 def _sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:

@@ -134,3 +134,15 @@ def test_a_database_that_is_none_is_one_line(home: Home, tmp_path: Path) -> None
     ):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_tables_of_another_version_are_one_line(home: Home) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    search(home, "a", 1)
+    with closing(sqlite3.connect(home.tune_database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
+    with pytest.raises(StorageError, match="by another version of Optuna") as caught:
+        search(home, "a", 1)
+    assert str(caught.value).startswith(f"{home.tune_database}: ")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from factory_assets.components.metadata import describe
 from factory_assets.spec import OwnModule, Pipeline
 from factory_assets.stages.artifact import load_trained
+from factory_assets.stages.models import GivenUp
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.train import train
-from factory_assets.stages.values import STAGES, Candidate, Parts
+from factory_assets.stages.trials import EpochWatch
+from factory_assets.stages.values import STAGES, Candidate, Epoch, Parts
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home import Home
 from factory_resources.registry import Registry
@@ -197,13 +200,16 @@ def test_a_budget_ends_it_after_the_declared_settings(
     assert len(made.tuned.trials) == 1
 
 
-def test_a_late_network_is_given_up(home: Home, tmp_path: Path) -> None:
-    slow = {**MODEL, "epochs": 100_000, "patience": 100_000}
-    quick = {"epochs": {"values": [2, 100_000]}}
-    made = searched(home, tmp_path, {**slow, "epochs": 2}, minutes=0.05, search=quick)
-    assert made.tuned
-    assert made.tuned.trials[-1].state == "pruned"
-    assert "time was over" in trials(home, made.run_id)[-1].data.tags["why"]
+def test_a_network_is_given_up_when_it_is_late_or_hopeless() -> None:
+    epoch = Epoch(epoch=0, train_loss=1.0, validation_loss=1.0)
+    now = time.monotonic()
+    for deadline in (None, now + 3600):
+        EpochWatch(lambda *_: False, prune=True, deadline=deadline)(epoch)
+    with pytest.raises(GivenUp, match="time was over"):
+        EpochWatch(lambda *_: False, prune=True, deadline=now - 1)(epoch)
+    with pytest.raises(GivenUp, match="after 1 epochs half of the others"):
+        EpochWatch(lambda *_: True, prune=True, deadline=None)(epoch)
+    EpochWatch(lambda *_: True, prune=False, deadline=None)(epoch)
 
 
 def series_parts(home: Home) -> Parts:
