@@ -137,7 +137,7 @@ def environment(pipeline: Pipeline) -> Environment:
         system=f"{platform.system()} {platform.machine()}",
         processor=_line_of("model name") or platform.processor(),
         device=_device(pipeline),
-        threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
+        threads=_threads(),
     )
 
 
@@ -153,6 +153,15 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _threads() -> int:
+    """What the numeric libraries take: as told, else one a core that this process may use."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal():
+        return int(told)
+    # Not every system tells which cores these are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(pipeline: Pipeline) -> str:

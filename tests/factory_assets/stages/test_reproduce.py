@@ -1,0 +1,36 @@
+"""What a search found is trained again without a search."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_assets.stages.reproduce import recorded, reproduce
+from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.values import Candidate, Stage
+from factory_resources.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare, write_apples
+
+
+@pytest.mark.slow
+def test_a_searched_and_calibrated_version_is_identical(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "apples").mkdir()
+    write_apples(tmp_path / "apples", rows=120)
+    train = {
+        "target": "label",
+        "model": {"kind": "gradient_boosting", "iterations": 10},
+        "tune": {"trials": 2},
+        "calibrate": "auto",
+    }
+    pipeline = declare(tmp_path / "apples", {**APPLES, "train": train})
+    prepare(home)
+    stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
+    values = [run_stage(Call(pipeline, stage, home, "r")).value for stage in stages]
+    candidate = values[-1]
+    assert isinstance(candidate, Candidate)
+    assert candidate.tuned
+    said: list[str] = []
+    found = reproduce(recorded("apples@1", home, {"apples": pipeline.folder}), home, said.append)
+    assert found.identical
+    assert found.digest_now == candidate.digest
+    assert not [line for line in said if "trial" in line]
