@@ -13,7 +13,7 @@ Space = dict[str, Span | Choices]
 M = TypeVar("M", bound=BaseModel)
 ARGS = "args."
 """How the name of an argument of a user's own class begins."""
-_FIXED = frozenset({"kind", "python", "args", "by", "order"})
+_FIXED = frozenset({"kind", "python", "args", "by", "order", "image"})
 """What a model is and what it reads: no settings of it."""
 _LOG = frozenset(
     {"learning_rate", "weight_decay", "regularisation", "min_samples_leaf", "max_leaf_nodes"}
