@@ -26,7 +26,7 @@ ROWS = 2_000
 FEWEST = 200
 WORK = 50_000
 """Rows that are predicted in all, a window counting as its rows; yet FEWEST rows a column."""
-CALLS = 3_000
+CALLS = 300
 """Predictions in all; the repeats are fewer where columns are many."""
 
 
