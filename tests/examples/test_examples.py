@@ -232,7 +232,7 @@ def test_readmission_quarantines_who_cannot_come_back(run: Run) -> None:
     assert made.cleaned.quarantined == {"can_come_back": 2_423}
     early = made.values(made.cleaned.snapshot, "early")
     assert sum(map(bool, early)) / len(early) == pytest.approx(0.114, abs=0.001)
-    # Of the 10 groups, three patients of unknown gender among them, the larger are compared.
+    # Three patients of unknown gender are too few; the larger groups are compared.
     women = next(group for group in made.verdict.groups if group.value == "Female")
     rate = women.rates["true_positive_rate"]
     assert rate.low < rate.value < rate.high
