@@ -41,6 +41,8 @@ class Summary:
     """95 %, by bootstrap."""
     linear: float | None
     """The headline of the linear baseline."""
+    folds: tuple[int, float, float] | None
+    """How many folds there were, and the headline's mean and standard deviation over them."""
     gates: str
     """`3/3 passed`, or which failed."""
     model: str
@@ -84,6 +86,7 @@ class Summary:
             value=verdict.metrics.get(verdict.headline) if verdict else None,
             interval=verdict.intervals.get(verdict.headline) if verdict else None,
             linear=_linear(verdict),
+            folds=_folds(verdict),
             gates=_gates(verdict),
             model=_model(values.get("train"), verdict, values.get("deploy")),
             seconds=seconds,
@@ -123,6 +126,14 @@ def summary_table(rows: Sequence[Summary]) -> Table:
 
 def _linear(verdict: Verdict | None) -> float | None:
     return verdict.baselines.get("linear", {}).get(verdict.headline) if verdict else None
+
+
+def _folds(verdict: Verdict | None) -> tuple[int, float, float] | None:
+    folds = verdict.folds if verdict else None
+    found = folds.metrics.get(verdict.headline) if verdict and folds else None
+    if folds is None or found is None or found.mean is None or found.sd is None:
+        return None
+    return folds.count, found.mean, found.sd
 
 
 def _gates(verdict: Verdict | None) -> str:
@@ -166,7 +177,8 @@ def _headline(row: Summary) -> str:
         return NOTHING
     baseline = f", linear {row.linear:.3f}" if row.linear is not None else ""
     interval = f"\n95%: {row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
-    return f"{row.metric}\n{row.value:.3f}{baseline}{interval}"
+    folds = "\n{} folds: {:.3f} ± {:.3f}".format(*row.folds) if row.folds else ""
+    return f"{row.metric}\n{row.value:.3f}{baseline}{interval}{folds}"
 
 
 def _cost(row: Summary) -> str:

@@ -13,6 +13,8 @@ from factory_assets.stages.values import (
     Candidate,
     Champion,
     Cleaned,
+    FoldMetric,
+    Folds,
     GateResult,
     Ingested,
     Stage,
@@ -139,6 +141,18 @@ def test_headline_with_interval_and_baseline() -> None:
         (0.88, 0.94),
         0.7,
     )
+
+
+def test_folds_stand_below_the_test() -> None:
+    metrics = {"roc_auc": FoldMetric(values=(0.8, 0.9), pooled=0.84)}
+    folds = Folds(count=2, rows=90, metrics=metrics)
+    judged = verdict().model_copy(update={"folds": folds})
+    found = summary({"train": CANDIDATE, "evaluate": judged})
+    assert found.folds == pytest.approx((2, 0.85, 0.005**0.5))
+    assert "2 folds: 0.850 ± 0.071" in drawn(found)
+    assert "folds" not in drawn(summary(WHOLE))
+    undefined = judged.model_copy(update={"headline": "f1"})
+    assert summary({"train": CANDIDATE, "evaluate": undefined}).folds is None
 
 
 @pytest.mark.parametrize(
