@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components import words
+from factory_assets.components import verdict_words, words
 from factory_assets.components.column_lineage import column_lineage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.costs import Total
@@ -260,9 +260,9 @@ def _verdict(call: Call, value: Verdict) -> Description:
     }
     metadata = {
         **dict(value.metrics.items()),
-        "result": dg.MetadataValue.md(words.verdict(value)),
+        "result": dg.MetadataValue.md(verdict_words.verdict(value)),
         **pictures,
-        "slices": dg.MetadataValue.md(words.slices(value)),
+        "slices": dg.MetadataValue.md(verdict_words.slices(value)),
         **_sceptic(value),
         "mlflow": dg.MetadataValue.md(words.mlflow_links(value.candidate)),
         "test rows": value.predictions.rows,
@@ -285,13 +285,12 @@ def _sceptic(value: Verdict) -> dict[str, Any]:
     """What was looked at more closely, where it was asked for."""
     headline = value.metrics.get(value.headline, 0.0)
     told = {
-        "inputs that matter": words.importances(value.importances) if value.importances else None,
-        "disturbed inputs": words.robustness(value.robustness, value.headline, headline)
-        if value.robustness
-        else None,
-        "fairness": words.fairness(value) if value.groups else None,
-        "folds": words.folds(value.folds) if value.folds else None,
-        "influence": words.influence(value.influence) if value.influence else None,
+        "inputs that matter": value.importances and verdict_words.importances(value.importances),
+        "disturbed inputs": value.robustness
+        and verdict_words.robustness(value.robustness, value.headline, headline),
+        "fairness": value.groups and verdict_words.fairness(value),
+        "folds": value.folds and verdict_words.folds(value.folds),
+        "influence": value.influence and verdict_words.influence(value.influence),
     }
     return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.dealing import deal, drawn
 from factory_assets.stages.judged import judged_rows
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.metrics import Scored, metric_names
@@ -93,35 +94,6 @@ def fold_figures(folds: Folds | None) -> dict[str, float]:
         for figure in ("mean", "sd", "pooled")
     }
     return {name: value for name, value in figures.items() if value is not None}
-
-
-def deal(strata: NDArray[Any], units: NDArray[Any], seed: int) -> NDArray[np.int64]:
-    """The place of each row's unit in an order in which alike units stand together, else by chance.
-
-    Dealt from it like cards, every hand is alike. A unit counts as the rarest of its rows' strata,
-    so that rare classes are spread; of alike units the larger come first.
-
-    Args:
-        strata: [rows], not negative: what hands should hold alike.
-        units: [rows]: rows of the same unit stay together.
-    """
-    import numpy as np
-
-    _, unit, size = np.unique(units, return_inverse=True, return_counts=True)
-    rarity = np.bincount(strata)[strata]
-    by_unit = np.lexsort((strata, rarity, unit))
-    stratum = strata[by_unit[np.searchsorted(unit[by_unit], np.arange(len(size)))]]
-    chance = np.random.default_rng(seed).permutation(len(size))
-    ranks = np.empty(len(size), dtype=np.int64)
-    ranks[np.lexsort((chance, -size, stratum))] = np.arange(len(size))
-    return ranks[unit]
-
-
-def drawn(ranks: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
-    """A share of what is dealt, at least one unit: evenly through the order."""
-    import numpy as np
-
-    return np.asarray(np.floor(ranks * share) > np.floor((ranks - 1) * share))
 
 
 def _fit(pipeline: Pipeline, trained: TrainedModel, rest: pa.Table, home: Home) -> TrainedModel:

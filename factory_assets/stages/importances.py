@@ -33,14 +33,15 @@ CALLS = 300
 def importances(judgement: Judgement, trained: TrainedModel) -> Importances | None:
     """Permutation importances on judged rows, the largest first.
 
-    None where none are asked for, or where the rows do not define the headline. Source: Breiman,
-    Random forests (2001), doi 10.1023/A:1010933404324; Fisher et al. (2019), arXiv 1801.01489.
+    None where none are asked for, where there is but one input, or where the rows do not define
+    the headline. Sources: Breiman, Random forests (2001), doi 10.1023/A:1010933404324; Fisher et
+    al. (2019), arXiv 1801.01489.
     """
     import numpy as np
 
     features = trained.features
     asked = judgement.pipeline.spec.evaluate.importances
-    if not asked:
+    if not asked or len(features.columns) < 2:
         return None
     repeats = max(1, min(asked, CALLS // len(features.columns)))
     generator = np.random.default_rng(judgement.pipeline.spec.training.seed)
@@ -94,6 +95,8 @@ def _columns(features: Features) -> Iterator[_Column]:
         yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
     for i, category in enumerate(features.categorical):
         yield _Column(category.name, codes=(i,))
+    if features.picture:
+        yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
 
 
 def _rows(judged: int, repeats: int, features: Features) -> int:

@@ -21,16 +21,17 @@ Disturb = Callable[["pa.Table", TrainedModel, float, "np.random.Generator"], "pa
 
 
 def robustness(judgement: Judgement, trained: TrainedModel) -> tuple[Disturbed, ...]:
-    """One figure a kind and level, the mean over seeded repeats; none where it is not asked for."""
+    """One figure a kind and level, the mean over seeded repeats; none where it is not asked for,
+    or where there is nothing to disturb so."""
     import numpy as np
 
-    asked = judgement.pipeline.spec.evaluate.robustness
+    asked, features = judgement.pipeline.spec.evaluate.robustness, trained.features
     if asked is None:
         return ()
     generator = np.random.default_rng(judgement.pipeline.spec.training.seed)
     kinds: tuple[tuple[Kind, tuple[float, ...], Disturb], ...] = (
-        ("noise", asked.noise, with_noise),
-        ("missing", asked.missing, with_gaps),
+        ("noise", asked.noise if features.numeric else (), with_noise),
+        ("missing", asked.missing if features.numeric or features.categorical else (), with_gaps),
     )
     found = []
     for kind, levels, disturb in kinds:
@@ -69,11 +70,13 @@ def with_noise(
 def with_gaps(
     table: pa.Table, trained: TrainedModel, share: float, generator: np.random.Generator
 ) -> pa.Table:
-    """A share of the values of each input missing, but for what orders a series."""
+    """A share of each input's values missing, but for pictures and what orders a series."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    for name in trained.features.columns:
+    features = trained.features
+    numbers, names = (n.name for n in features.numeric), (c.name for c in features.categorical)
+    for name in (*numbers, *names):
         if name in _ordering(trained):
             continue
         column = table[name]

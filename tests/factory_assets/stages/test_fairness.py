@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.components.words import fairness, slices
+from factory_assets.components.verdict_words import fairness, slices
 from factory_assets.spec import Evaluate
 from factory_assets.stages.fairness import RATES, Grouping, group_rates, members, ratio, wilson
 from factory_assets.stages.gates import judge

@@ -10,9 +10,10 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from factory_assets.components.words import folds as in_words
+from factory_assets.components.verdict_words import folds as in_words
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule
-from factory_assets.stages.folds import cross_validate, deal, drawn, fold_figures
+from factory_assets.stages.dealing import deal, drawn
+from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import judge
 from factory_assets.stages.keys import declared
 from factory_assets.stages.values import Folds, Parts

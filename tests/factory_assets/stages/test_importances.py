@@ -1,5 +1,6 @@
 """Permutation importances against scikit-learn, for columns of every kind and for series."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from factory_assets.components.words import importances as in_words
+from factory_assets.components.verdict_words import importances as in_words
 from factory_assets.spec import SplitRule
 from factory_assets.stages import plots_inputs
 from factory_assets.stages.artifact import TrainedModel
-from factory_assets.stages.importances import FEWEST, KEPT, ROWS, _rows, importances
+from factory_assets.stages.features import Category, Features, Number
+from factory_assets.stages.importances import FEWEST, KEPT, ROWS, _columns, _rows, importances
 from factory_assets.stages.metrics import HEADLINE
+from factory_assets.stages.pictures import Picture
 from factory_assets.stages.values import Importance, Importances, Parts
 from factory_resources.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
@@ -90,16 +93,14 @@ def test_none_are_asked_for_or_none_are_defined(home: Home, tmp_path: Path) -> N
     assert importances(judgement, trained) is None
     made = evaluating(tmp_path, KINDS["linear"], {})
     judgement, trained = judging(made, parts(home, count=120), home)
-    first = Importances(metric="f1", rows=1, repeats=1, inputs=1, columns=())
-    assert type(importances(judgement, trained)) is type(first)
-    one_class = type(judgement)(
-        judgement.pipeline,
-        judgement.candidate,
-        judgement.test,
-        judgement.places[judgement.truth == 1],
-        judgement.truth[judgement.truth == 1],
+    assert importances(judgement, trained) is not None
+    positive = judgement.truth == 1
+    one_class = replace(
+        judgement, places=judgement.places[positive], truth=judgement.truth[positive]
     )
     assert importances(one_class, trained) is None
+    made = evaluating(tmp_path, KINDS["linear"], {}, exclude=["wear", "colour", "open"])
+    assert importances(*judging(made, parts(home, count=120), home)) is None
 
 
 def test_of_a_series_a_column_is_shuffled_in_the_whole_table(home: Home, tmp_path: Path) -> None:
@@ -120,6 +121,31 @@ def test_of_a_series_a_column_is_shuffled_in_the_whole_table(home: Home, tmp_pat
     assert "unit" not in {one.column for one in found.columns}
     assert found.columns[1].mean > 0.05
     assert found.columns[2].mean < 0.03
+
+
+def test_every_number_belongs_to_one_input() -> None:
+    """An indicator goes with its number, and the pixels with their picture."""
+    scale: dict[str, Any] = {"median": 0.0, "mean": 0.0, "sd": 1.0}
+    features = Features(
+        numeric=(
+            Number(name="a", indicator=True, **scale),
+            Number(name="b", indicator=False, **scale),
+            Number(name="c", indicator=True, **scale),
+        ),
+        categorical=(Category(name="d", vocabulary=("x",)),),
+        constant=(),
+        ignored=(),
+        picture=Picture(name="e", height=2, width=1, colours=1),
+    )
+    found = {one.name: (one.numbers, one.codes) for one in _columns(features)}
+    assert found == {
+        "a": ((0, 3), ()),
+        "b": ((1,), ()),
+        "c": ((2, 4), ()),
+        "d": ((), (0,)),
+        "e": ((5, 6), ()),
+    }
+    assert tuple(found) == features.columns
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factory_assets.components.words import robustness as in_words
+from factory_assets.components.verdict_words import robustness as in_words
 from factory_assets.spec import SplitRule
 from factory_assets.stages import plots_inputs
 from factory_assets.stages.robustness import robustness, with_gaps, with_noise

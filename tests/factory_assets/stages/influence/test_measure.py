@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.components.words import influence as in_words
+from factory_assets.components.verdict_words import influence as in_words
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.evaluate import evaluate
