@@ -175,6 +175,11 @@ class PipelineSpec(Spec):
                 f"evaluate.folds {why[way]} (split.{way}), an easier question than the test's; "
                 "leave it out"
             )
+        if self.evaluate.folds and self.train and self.train.budget:
+            raise ValueError(
+                "evaluate.folds trains that many times more, which train.budget does not count; "
+                "leave one of them out"
+            )
         return self
 
     @model_validator(mode="after")

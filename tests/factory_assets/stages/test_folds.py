@@ -275,6 +275,13 @@ def spec(**changes: Any) -> dict[str, Any]:
             "compares with a constant",
         ),
         ({"evaluate": {"folds": 1}}, "greater than or equal to 2"),
+        (
+            {
+                "train": {"target": "y", "model": {"kind": "mlp"}, "budget": {"minutes": 1}},
+                "evaluate": {"folds": 5},
+            },
+            "which train.budget does not count",
+        ),
     ],
 )
 def test_what_would_tell_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
