@@ -95,8 +95,6 @@ def _columns(features: Features) -> Iterator[_Column]:
         yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
     for i, category in enumerate(features.categorical):
         yield _Column(category.name, codes=(i,))
-    if features.picture:
-        yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
 
 
 def _rows(judged: int, repeats: int, features: Features) -> int:

@@ -28,10 +28,11 @@ def robustness(judgement: Judgement, trained: TrainedModel) -> tuple[Disturbed, 
     asked, features = judgement.pipeline.spec.evaluate.robustness, trained.features
     if asked is None:
         return ()
+    pictures = (features.picture.name,) if features.picture else ()
     generator = np.random.default_rng(judgement.pipeline.spec.training.seed)
     kinds: tuple[tuple[Kind, tuple[float, ...], Disturb], ...] = (
         ("noise", asked.noise if features.numeric else (), with_noise),
-        ("missing", asked.missing if features.numeric or features.categorical else (), with_gaps),
+        ("missing", asked.missing if features.columns != pictures else (), with_gaps),
     )
     found = []
     for kind, levels, disturb in kinds:
@@ -75,8 +76,7 @@ def with_gaps(
     import pyarrow.compute as pc
 
     features = trained.features
-    numbers, names = (n.name for n in features.numeric), (c.name for c in features.categorical)
-    for name in (*numbers, *names):
+    for name in (n for n in features.columns if not features.picture or n != features.picture.name):
         if name in _ordering(trained):
             continue
         column = table[name]
