@@ -40,4 +40,5 @@ class Trainer(Spec):
     @property
     def alone(self) -> bool:
         """Whether one process trains, as far as the declaration tells."""
-        return self.nodes == 1 and (self.devices == 1 or isinstance(self.devices, tuple))
+        one = self.devices == 1 or (isinstance(self.devices, tuple) and len(self.devices) == 1)
+        return self.nodes == 1 and one

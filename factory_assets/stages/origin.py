@@ -165,11 +165,13 @@ def _threads() -> int:
 
 
 def _device(pipeline: Pipeline) -> str:
-    if isinstance(pipeline.spec.training.model, Network):
+    trainer = pipeline.spec.training.trainer
+    if isinstance(pipeline.spec.training.model, Network) and trainer.accelerator != "cpu":
         import torch
 
         if torch.cuda.is_available():
-            return f"cuda, {torch.cuda.get_device_name()}"
+            several = f", {torch.cuda.device_count()} of them" if trainer.devices == "auto" else ""
+            return f"cuda, {torch.cuda.get_device_name()}{several}"
         if torch.backends.mps.is_available():
             return "mps"
     flags = _line_of("flags").split()

@@ -179,6 +179,12 @@ def test_an_estimator_of_ones_own_takes_no_budget(tmp_path: Path, home: Home) ->
         _fit(tmp_path, home, own, budget=AT_ONCE)
 
 
+@pytest.mark.parametrize("trainer", [{"devices": 2}, {"devices": "auto"}, {"devices": [0, 1]}])
+def test_several_devices_take_no_budget(tmp_path: Path, trainer: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="budget: only a training on one device can be"):
+        pipeline(tmp_path, MLP, budget=AT_ONCE, trainer=trainer)
+
+
 @pytest.mark.slow
 def test_it_is_marked_everywhere_and_reproduced(tmp_path: Path, home: Home) -> None:
     (tmp_path / "apples").mkdir()
