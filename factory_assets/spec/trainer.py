@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from factory_assets.spec.base import Spec
+from factory_assets.spec.base import Spec, listed
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 Count = Annotated[int, Field(ge=1, le=1024)]
@@ -24,7 +24,7 @@ class Trainer(Spec):
 
     accelerator: Accelerator = "auto"
     """What computes: `auto` takes a GPU where there is one."""
-    devices: Literal["auto"] | Count | Annotated[tuple[int, ...], Field(min_length=1)] = 1
+    devices: Literal["auto"] | Count | Annotated[tuple[int, ...], Field(min_length=1), listed] = 1
     """How many devices share each batch, each in a process of its own; `auto` for all, or a list of
     the numbers of some GPUs. Another number gives other weights."""
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
