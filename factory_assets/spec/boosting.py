@@ -1,8 +1,8 @@
 """Boosted trees: scikit-learn's, and LightGBM's where that is installed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from factory_assets.spec.base import Spec
 from factory_assets.spec.network import Positive
@@ -33,6 +33,18 @@ class GradientBoosting(Boosting):
 
     kind: Literal["gradient_boosting"]
     """Which model."""
+    ensemble: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often it is grown, from one seed after another; what they say is averaged. They differ by
+    `max_features` alone."""
+
+    @model_validator(mode="after")
+    def _members_differ(self) -> Self:
+        if self.ensemble > 1 and self.max_features == 1:
+            raise ValueError(
+                "an ensemble of boosting needs max_features below 1, such as 0.3: "
+                "all its members would be the same"
+            )
+        return self
 
 
 class LightGbm(Boosting):

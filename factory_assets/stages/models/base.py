@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 Watch = Callable[[Epoch], None]
 """Told of each epoch of a network; `GivenUp` ends the fit."""
+APART = 1_000_000
+"""The seeds of an ensemble lie so far apart that those of two declarations hardly meet."""
 FARTHEST = 20.0
 """Standard deviations from the mean beyond which a number counts as just so far in the factory's
 own networks: one absurd value must not drown the others, nor overflow."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from factory_assets.spec.boosting import GradientBoosting
-from factory_assets.stages.models.base import Fit, Rows, Setting
+from factory_assets.stages.models.base import APART, Fit, Rows, Setting
 from factory_assets.stages.models.estimator import EstimatorModel
 from factory_assets.stages.values import Epoch
 
@@ -23,6 +25,23 @@ class BoostingModel(EstimatorModel):
 
     @classmethod
     def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        count = cast(GradientBoosting, setting.spec).ensemble
+        members = [
+            cls._fit_one(replace(setting, seed=setting.seed + APART * member), train, validation)
+            for member in range(count)
+        ]
+        estimator = _mean([estimator for estimator, _ in members])
+        history = tuple(
+            epoch.model_copy(update={"epoch": i})
+            for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
+        )
+        best = min(history, key=lambda epoch: epoch.validation_loss)
+        return Fit(cls(setting.shape, estimator), history, max(best.epoch, 1))
+
+    @classmethod
+    def _fit_one(
+        cls, setting: Setting, train: Rows, validation: Rows
+    ) -> tuple[Any, tuple[Epoch, ...]]:
         estimator = _estimator(cast(GradientBoosting, setting.spec), setting)
         estimator.fit(
             train.inputs.one_hot(setting.shape.cardinalities),
@@ -43,7 +62,7 @@ class BoostingModel(EstimatorModel):
             Epoch(epoch=i, train_loss=-float(train_score), validation_loss=loss)
             for i, (train_score, loss) in enumerate(pairs)
         )
-        return Fit(cls(setting.shape, estimator), history, best)
+        return estimator, history
 
     @property
     def parameters(self) -> int:
@@ -67,6 +86,22 @@ def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
         tol=0.0,
         random_state=setting.seed,
     )
+
+
+def _mean(estimators: Sequence[Any]) -> Any:
+    """One estimator that says the mean of what they say: all their trees, each with its share.
+
+    They learned from the same rows, so that they begin at the same constant.
+    """
+    if len(estimators) == 1:
+        return estimators[0]
+    whole = estimators[0]
+    rounds = [round_ for estimator in estimators for round_ in estimator._predictors]
+    for round_ in rounds:
+        for tree in round_:
+            tree.nodes["value"] /= len(estimators)
+    whole._predictors = rounds
+    return whole
 
 
 def narrow_thresholds(estimator: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, cast
 from factory_assets.spec.network import Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_assets.stages.features import Arrays
-from factory_assets.stages.models.base import Fit, Model, Progress, Rows, Setting, Shape
+from factory_assets.stages.models.base import APART, Fit, Model, Progress, Rows, Setting, Shape
 from factory_assets.stages.reference import load_object
 from factory_resources.errors import ModelError
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from factory_assets.stages.models.learning import KeepBest, Learning
 
 FILE = "weights.safetensors"
-APART = 1_000_000
-"""The seeds of an ensemble lie so far apart that those of two declarations hardly meet."""
 
 
 class NetworkModel(Model):

@@ -10,7 +10,7 @@ import pytest
 from factory_assets.stages.artifact import Description, TrainedModel, save_trained
 from factory_assets.stages.export import export
 from factory_assets.stages.models import model_class
-from factory_assets.stages.models.network import APART
+from factory_assets.stages.models.base import APART
 from factory_assets.stages.served import ServedModel
 from factory_assets.stages.train import Fitted, fit
 from factory_resources.errors import DeclarationError, ModelError
@@ -185,6 +185,33 @@ def test_boosting_looks_among_some_of_the_inputs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.trained.outputs(test), again)
     assert not np.array_equal(again, other)
     assert not np.array_equal(again, whole)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_ensemble_of_boosting_is_one_of_all_trees(task: str, tmp_path: Path) -> None:
+    model = {**KINDS["gradient_boosting"], "max_features": 0.3}
+    two = fitted(tmp_path, {**model, "ensemble": 2}, task)
+    test = hostile(rows(300, 3, task))
+    same_everywhere(two.trained, tmp_path, task, 1e-4, test)
+    alone = [fitted(tmp_path, model, task, seed=seed) for seed in (3, 3 + APART)]
+    said = [one.trained.outputs(test) for one in alone]
+    assert not np.array_equal(*said)
+    if task == "regression":
+        mean = np.mean(said, axis=0)
+    else:  # of scores, before they become probabilities
+        mean = np.exp(np.mean(np.log(said), axis=0))
+        mean /= mean.sum(axis=1, keepdims=True)
+    sd = two.trained.target.sd
+    np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)
+    assert two.trained.model.parameters == sum(one.trained.model.parameters for one in alone)
+    losses = [epoch.validation_loss for one in alone for epoch in one.history]
+    assert [epoch.validation_loss for epoch in two.history] == losses
+    assert two.best_epoch == int(np.argmin(losses))
+
+
+def test_an_ensemble_of_the_same_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs max_features below 1"):
+        pipeline(tmp_path, {"kind": "gradient_boosting", "ensemble": 3})
 
 
 @pytest.mark.parametrize("task", TASKS)
