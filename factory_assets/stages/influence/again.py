@@ -12,7 +12,7 @@ from factory_assets.spec import Linear, ModelSpec, Pipeline
 from factory_assets.spec.network import Network
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.models import Model, Rows, Setting, fit_model
-from factory_assets.stages.models.network import APART
+from factory_assets.stages.models.base import APART
 from factory_assets.stages.target import Target
 from factory_resources.home import Home
 
