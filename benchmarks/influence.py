@@ -28,7 +28,7 @@ from factory_assets.stages.values import Variant
 
 NETWORK = Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0)
 """Decay so strong that training ends where it balances the loss, and not where patience does."""
-REPETITIONS, SEEDS, HALVES, JUDGED, CHOOSING = 3, 3, 16, 40, 6
+REPETITIONS, SEEDS, HALVES, JUDGED, CHOOSING = 3, 3, 16, 40, 10
 RETRAINED = 2
 """Seeds from which each half is trained."""
 EXPLICIT = 1500
@@ -50,9 +50,9 @@ def run() -> list[Result]:
 
 
 def _measured(name: str) -> Iterator[Result]:
+    os.environ["TQDM_DISABLE"] = "1"
     import torch
 
-    os.environ["TQDM_DISABLE"] = "1"
     torch.set_num_threads(1)
     found: dict[str, list[float]] = defaultdict(list)
     for seed in range(REPETITIONS):

@@ -1,6 +1,6 @@
 """Measure influence: how well it foretells what the model says when it learns from half the rows.
 
-Another quarter of halves, judged on validation rows, chooses the damping or the neighbours; the
+A third as many other halves, judged on validation rows, choose the damping or the neighbours; the
 score is then of test rows and of halves that have chosen nothing.
 """
 
@@ -51,7 +51,7 @@ def measure_influence(
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
     learner = again(judgement.pipeline, trained, training, validation, home)
     seeds = learner.seeds(asked.seeds)
-    choosing = max(FEWEST, asked.subsets // 4)
+    choosing = max(FEWEST, asked.subsets // 3)
     told = _Told(progress, seeds * asked.subsets + choosing)
     others = further_seeds(learner, asked.seeds)
     effects = attributed(learner, others)
