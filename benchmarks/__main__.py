@@ -19,6 +19,7 @@ from benchmarks import (
     partitions,
     pipeline,
     preprocessing,
+    streaming,
     throughput,
     unchanged,
 )
@@ -36,10 +37,16 @@ MODULES = {
         csv_ingest,
         preprocessing,
         throughput,
+        streaming,
         influence,
     )
 }
-SIZED = {"cleaning": cleaning, "csv_ingest": csv_ingest, "throughput": throughput}
+SIZED = {
+    "cleaning": cleaning,
+    "csv_ingest": csv_ingest,
+    "streaming": streaming,
+    "throughput": throughput,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """What a snapshot is, and how its rows are read; nothing here writes one."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,17 +107,40 @@ def read_arrow(
     names = None if columns is None else list(columns)
     tables = []
     for path in snapshot.paths(home):
-        try:
+        with _readable(snapshot, path):
             # File by file, never a data set: names such as a=b in the path are no partitions.
             tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
-        except (OSError, pyarrow.ArrowException) as error:
-            raise StorageError(
-                f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read "
-                f"({error})",
-                where=str(path),
-                remedy="materialise the pipeline again",
-            ) from error
     return pyarrow.concat_tables(tables)
+
+
+def read_batches(
+    snapshot: Snapshot, home: Home, columns: Iterable[str], *, rows: int
+) -> "Iterator[pyarrow.RecordBatch]":
+    """The rows in stored order, at most so many at a time.
+
+    Raises:
+        StorageError: when a file is gone or damaged.
+    """
+    import pyarrow.parquet
+
+    names = list(columns)
+    for path in snapshot.paths(home):
+        with _readable(snapshot, path), pyarrow.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=names)
+
+
+@contextmanager
+def _readable(snapshot: Snapshot, path: Path) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except (OSError, pyarrow.ArrowException) as error:
+        raise StorageError(
+            f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read ({error})",
+            where=str(path),
+            remedy="materialise the pipeline again",
+        ) from error
 
 
 def exists(snapshot: Snapshot, home: Home) -> bool:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import Linear, Pipeline
 from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.large import thinned
 from factory_assets.stages.target import Target
 from factory_assets.stages.train import fit
 from factory_assets.stages.values import Parts
 from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +41,10 @@ def linear_baseline(
 ) -> TrainedModel:
     """Logistic or ridge regression on the candidate's inputs, fitted on training rows.
 
-    A candidate that is this very model is its own baseline.
+    Of a large table, on a part of its rows. A candidate that is this very model is its own
+    baseline.
     """
     if candidate.description.spec == LINEAR:
         return candidate
-    training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
+    training, validation = thinned(parts.train, home), thinned(parts.validation, home)
     return fit(pipeline, training, validation, home, model=LINEAR).trained

@@ -23,6 +23,7 @@ from factory_assets.stages.artifact import (
 )
 from factory_assets.stages.calibration import fit_calibration, require_calibrable
 from factory_assets.stages.features import Features, fit_features
+from factory_assets.stages.large import Columns, Mapped, encoded, is_large
 from factory_assets.stages.models import Rows, Setting, Watch, fit_model, kind_of, model_class
 from factory_assets.stages.models.budget import Share, account_of
 from factory_assets.stages.sensitive import sensitive_columns
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 STOPPED_TAG = "factory.stopped"
 """The tag of a model version whose training its budget ended, and how."""
+Tables = tuple["pa.Table", "pa.Table"]
+"""Training and validation rows; large ones as `Columns`, which are a table to those who ask."""
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -58,6 +61,8 @@ class Ready:
     """Validation rows of a class that training rows have too."""
     truth: NDArray[Any]
     """Of the same rows, as metrics take it."""
+    mapped: Mapped | None = None
+    """The files in which the rows lie; None where they are in memory."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,8 @@ def train(
     from factory_resources.registry import Registry
 
     started = time.time_ns() // 1_000_000
-    tables = read_arrow(parts.train, home), read_arrow(parts.validation, home)
     spec, tell = pipeline.spec.training, progress or _silent
-    ready = make_ready(pipeline, *tables, spec.model)
+    tables, ready = _read(pipeline, parts, home)
     fitted, tuned = None, None
     if not spec.tune:
         # Before there is a run: what cannot be learned from leaves none.
@@ -126,6 +130,16 @@ def train(
         )
     rows = tables[0].num_rows
     return _candidate(pipeline, fitted, version, run.run_id, digest, rows, tuned)
+
+
+def _read(pipeline: Pipeline, parts: Parts, home: Home) -> tuple[Tables, Ready]:
+    """Training and validation rows; of large tables no more than a column at a time is read."""
+    model = pipeline.spec.training.model
+    if is_large(parts.train) and model_class(model, pipeline.folder).streams:
+        tables: Tables = Columns(parts.train, home), Columns(parts.validation, home)
+        return tables, stream_ready(pipeline, parts, home, model)
+    tables = read_arrow(parts.train, home), read_arrow(parts.validation, home)
+    return tables, make_ready(pipeline, *tables, model)
 
 
 def fit(
@@ -180,6 +194,27 @@ def make_ready(
     )
 
 
+def stream_ready(pipeline: Pipeline, parts: Parts, home: Home, model: ModelSpec) -> Ready:
+    """As `make_ready`, of rows that need not fit in memory: what they become lies in files.
+
+    Raises:
+        DataError: when the rows cannot be learned from.
+        StorageError: when the disk does not hold them.
+    """
+    cls = model_class(model, pipeline.folder)
+    training = Columns(parts.train, home)
+    target = fit_target(pipeline, training)
+    require_calibrable(pipeline.spec.training.calibrate, target.task)
+    features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
+    mapped = Mapped()
+    (rows, _), (held, truth) = (
+        encoded(part, home, features, target, mapped, scaled=cls.scaled)
+        for part in (parts.train, parts.validation)
+    )
+    _require_known(len(held))
+    return Ready(features, target, rows, held, truth, mapped)
+
+
 def fit_ready(
     pipeline: Pipeline,
     ready: Ready,
@@ -225,6 +260,7 @@ def fit_ready(
             checkpoints=checkpoints,
             watch=watch,
             budget=Share(account) if account else None,
+            mapped=ready.mapped,
         )
         found = fit_model(setting, ready.rows, ready.held)
         stopped = account.stopped() if account else None
@@ -379,12 +415,16 @@ def _of_known_classes(target: Target, validation: pa.Table) -> NDArray[np.int64]
     if not target.classes:
         return np.arange(validation.num_rows)
     places: NDArray[np.int64] = np.flatnonzero(target.values(validation) >= 0)
-    if not len(places):
+    _require_known(len(places))
+    return places
+
+
+def _require_known(rows: int) -> None:
+    if not rows:
         raise DataError(
             "there is no validation row of a class that was trained on",
             remedy="give more data or a larger split.validation",
         )
-    return places
 
 
 def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from factory_assets.stages.large import Mapped
+
 Progress = Callable[[str], None]
 Watch = Callable[[Epoch], None]
 """Told of each epoch of a network; `GivenUp` ends the fit."""
@@ -88,6 +90,8 @@ class Setting:
     rank: int = 0
     ranks: int = 1
     """Which of how many processes this is that train one network together."""
+    mapped: Mapped | None = None
+    """The files in which the rows lie; None where they are in memory."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         return None if self.class_weights is None else self.class_weights[target]
@@ -111,6 +115,8 @@ class Model(ABC):
     """The largest number of names kept of a categorical column."""
     stops: ClassVar[bool] = False
     """Whether its training can be ended by a budget."""
+    streams: ClassVar[bool] = False
+    """Whether it learns from rows that lie in files as well as from rows in memory."""
 
     @classmethod
     @abstractmethod

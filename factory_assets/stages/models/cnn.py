@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from factory_assets.spec.network import Cnn
 from factory_assets.spec.train import ModelSpec
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class CnnModel(NetworkModel):
     """The pixels are the last of the numbers."""
+
+    streams: ClassVar[bool] = False
 
     @classmethod
     def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> Learning:

@@ -147,12 +147,16 @@ class Shuffled(Slices):
 
     def __iter__(self) -> Iterator[Batch]:
         first, second, target = self._tensors
-        self._before = self._generator.get_state()
-        order = self._share(torch.randperm(len(target), generator=self._generator))
-        for number in range(self._taken % len(self), len(self)):
-            self._taken = number + 1
-            places = order[number * self._size : self._taken * self._size]
-            yield first[places], second[places], target[places]
+        self._before, before = self._generator.get_state(), self._taken % len(self)
+        for number, places in enumerate(self._places()):
+            if number >= before:
+                self._taken = number + 1
+                yield first[places], second[places], target[places]
+
+    def _places(self) -> Iterator[Tensor]:
+        """The rows of each slice of an epoch."""
+        order = torch.randperm(len(self._tensors[2]), generator=self._generator)
+        yield from torch.split(self._share(order), self._size)
 
     def __len__(self) -> int:
         return ceil(len(self._tensors[2]) / self._ranks / self._size)

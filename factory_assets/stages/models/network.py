@@ -31,6 +31,7 @@ class NetworkModel(Model):
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 200
     stops: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, module: nn.Module) -> None:
         self._shape, self._module = shape, module.eval()

@@ -65,7 +65,7 @@ def learn(
     path = _kept(best, setting)
     if best.done:
         return best
-    slices = Shuffled(train, block, setting.seed, setting.rank, setting.ranks)
+    slices, held = _slices(setting, train, validation, block, max(1, MANY // window))
     callbacks: list[Callback] = [best, *at_budget(setting)]
     if setting.checkpoints:
         often, more = setting.trainer.checkpoint, spec.ensemble > 1
@@ -75,7 +75,6 @@ def learn(
         torch.manual_seed(setting.seed + setting.rank)
     work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
     with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
-        held = Slices(validation, max(1, MANY // window))
         trainer = _trainer(spec.epochs, setting, callbacks)
         trainer.fit(module, slices, held, ckpt_path=path, weights_only=True)
     return best
@@ -100,6 +99,19 @@ def _trainer(epochs: int, setting: Setting, callbacks: list[Callback]) -> Traine
         default_root_dir=setting.scratch,
         deterministic=True,
     )
+
+
+def _slices(
+    setting: Setting, train: Batch, validation: Batch, block: int, many: int
+) -> tuple[Shuffled, Slices]:
+    """The rows to learn from in blocks, and those that say when to stop."""
+    if setting.mapped is None:
+        rows = Shuffled(train, block, setting.seed, setting.rank, setting.ranks)
+        return rows, Slices(validation, many)
+    from factory_assets.stages.models.streamed import Passing, Streamed
+
+    streamed = Streamed(train, block, setting.seed, setting.mapped)
+    return streamed, Passing(validation, many, setting.mapped)
 
 
 def _kept(best: KeepBest, setting: Setting) -> Path | None:

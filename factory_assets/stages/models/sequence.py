@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from factory_assets.spec.sequence import Sequence
 from factory_assets.spec.train import ModelSpec
@@ -27,6 +27,8 @@ STEPS = 32
 
 class SequenceModel(NetworkModel):
     """A network over windows, gathered a batch at a time: memory stays that of the rows."""
+
+    streams: ClassVar[bool] = False
 
     @classmethod
     def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> Learning:

@@ -56,7 +56,8 @@ def train_together(train: Train, setting: Setting, rows: Rows, held: Rows) -> Ke
     surroundings = _surroundings(setting, count)
     told = multiprocessing.get_context("spawn").SimpleQueue()
     ranks = count * setting.trainer.nodes
-    shared = replace(setting, ranks=ranks, progress=_silent, watch=None)
+    # Each holds the rows in its own memory.
+    shared = replace(setting, ranks=ranks, progress=_silent, watch=None, mapped=None)
     work = (train, shared, rows, held, surroundings, told)
     start: Any = multiprocessing.start_processes  # type: ignore[attr-defined]
     running = start(_one, work, nprocs=count, join=False, start_method="spawn")
