@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cleaning, csv_ingest, throughput
+from benchmarks import cleaning, csv_ingest, streaming, throughput
 
 
 @pytest.mark.slow
@@ -21,3 +21,10 @@ def test_both_sides_train(monkeypatch: pytest.MonkeyPatch) -> None:
     (trained,) = throughput.run(4_000)
     assert trained.name == "training an MLP 64-64, 4,000 rows"
     assert "rows per CPU s" in trained.measured
+
+
+@pytest.mark.slow
+def test_it_trains_on_rows_in_files() -> None:
+    (trained,) = streaming.run(3_000)
+    assert trained.name == "training on 3,000 rows (0.0 GB), one epoch"
+    assert "ROC AUC" in trained.measured
