@@ -246,6 +246,8 @@ def _candidate(call: Call, value: Candidate) -> Description:
     if value.history:
         metadata["loss curve"] = dg.MetadataValue.md(words.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
+    if value.halved:
+        metadata["batches"] = "half as large as declared, because memory was short"
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(words.search(value, value.tuned, call.home))
     parts = latest(call.pipeline, "split", call.home, call.run_id)

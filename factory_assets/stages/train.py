@@ -47,6 +47,7 @@ STOPPED_TAG = "factory.stopped"
 """The tag of a model version whose training its budget ended, and how."""
 Tables = tuple["pa.Table", "pa.Table"]
 """Training and validation rows; large ones as `Columns`, which are a table to those who ask."""
+HALVED = "half as large as declared, because memory was short"
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -76,6 +77,8 @@ class Fitted:
     """What it said of the validation rows."""
     stopped: Stopped | None = None
     """Whether its budget ended the training."""
+    halved: bool = False
+    """Whether batches were half as large as declared, because memory was short."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -281,7 +284,12 @@ def fit_ready(
     )
     scored = _scored(target, ready.truth, outputs, threshold)
     return Fitted(
-        TrainedModel(description, found.model), found.history, found.best_epoch, scored, stopped
+        TrainedModel(description, found.model),
+        found.history,
+        found.best_epoch,
+        scored,
+        stopped,
+        found.halved,
     )
 
 
@@ -365,6 +373,7 @@ def _candidate(
         parameters=trained.model.parameters,
         tuned=tuned,
         stopped=fitted.stopped,
+        halved=fitted.halved,
     )
 
 
@@ -381,6 +390,7 @@ def _log(
     run.log_parameters(
         {
             **declared,
+            **({"batches": HALVED} if fitted.halved else {}),
             "task": fitted.trained.target.task,
             "inputs": len(features.columns),
             "constant": ", ".join(features.constant),

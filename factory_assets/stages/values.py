@@ -274,6 +274,8 @@ class Candidate(Value):
     """None where the declared settings were taken."""
     stopped: Stopped | None = None
     """Whether its budget ended the training."""
+    halved: bool = False
+    """Whether batches were half as large as declared, because memory was short."""
 
 
 class GateResult(Value):

@@ -87,6 +87,8 @@ class Setting:
     watch: Watch | None = None
     budget: Share | None = None
     """What it may spend; None for what it needs."""
+    halved: bool = False
+    """Whether batches are half as large as declared, because memory was short."""
     rank: int = 0
     ranks: int = 1
     """Which of how many processes this is that train one network together."""
@@ -104,6 +106,8 @@ class Fit:
     model: Model
     history: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
+    halved: bool = False
+    """Whether batches were half as large as declared, because memory was short."""
 
 
 class Model(ABC):

@@ -193,6 +193,8 @@ class KeepBest(pl.Callback):
         self.best_epoch = 0
         self.weights: dict[str, Tensor] = {}
         self.history: list[Epoch] = []
+        self.halved = False
+        """Whether its batches were half as large as declared."""
         self.done = False
         """Whether all epochs lie behind, because a checkpoint says so."""
 

@@ -53,9 +53,26 @@ class NetworkModel(Model):
                 watch=None if member else setting.watch,
                 budget=setting.budget and setting.budget.part(member, count),
             )
-            members.append(cls._fit_one(own, train, validation))
+            members.append(cls._fit_in_memory(own, train, validation))
         whole = ensemble([module for module, _ in members], setting.shape)
         return _fit_of(cls(setting.shape, whole), [best for _, best in members])
+
+    @classmethod
+    def _fit_in_memory(
+        cls, setting: Setting, train: Rows, validation: Rows
+    ) -> tuple[Learning, KeepBest]:
+        """With batches as declared or, where memory is too short for them, half as large."""
+        from factory_assets.stages.models.memory import OutOfMemoryError
+
+        try:
+            return cls._fit_one(setting, train, validation)
+        except OutOfMemoryError as error:
+            setting.progress(f"{error.what}: begins anew with batches half as large")
+        kept = setting.checkpoints
+        smaller = replace(setting, halved=True, checkpoints=kept / "halved" if kept else None)
+        module, best = cls._fit_one(smaller, train, validation)
+        best.halved = True
+        return module, best
 
     @classmethod
     def _fit_one(cls, setting: Setting, train: Rows, validation: Rows) -> tuple[Learning, KeepBest]:
@@ -188,7 +205,7 @@ def _fit_of(model: Model, found: Sequence[KeepBest]) -> Fit:
     epochs = [epoch for best in found for epoch in best.history]
     history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
     best = min(history, key=lambda epoch: epoch.validation_loss)
-    return Fit(model, history, best.epoch)
+    return Fit(model, history, best.epoch, any(network.halved for network in found))
 
 
 def tensors(inputs: Arrays) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from factory_assets.stages.models.learning import (
     Shuffled,
     Slices,
 )
+from factory_assets.stages.models.memory import require_memory
 from factory_assets.stages.models.stopping import at_budget
 from factory_resources.errors import ModelError
 
@@ -65,7 +66,8 @@ def learn(
     path = _kept(best, setting)
     if best.done:
         return best
-    slices, held = _slices(setting, train, validation, block, max(1, MANY // window))
+    many = plan.batch_size if setting.halved else max(1, MANY // window)
+    slices, held = _slices(setting, train, validation, block, many)
     callbacks: list[Callback] = [best, *at_budget(setting)]
     if setting.checkpoints:
         often, more = setting.trainer.checkpoint, spec.ensemble > 1
@@ -133,7 +135,8 @@ def _kept(best: KeepBest, setting: Setting) -> Path | None:
 def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:
     # Of each batch, every process takes its share.
     rows = ceil(rows / setting.ranks)
-    batch_size = max(1, min(spec.batch_size, largest) // setting.ranks)
+    parts = setting.ranks * (2 if setting.halved else 1)
+    batch_size = max(1, min(spec.batch_size, largest) // parts)
     weights = setting.class_weights
     return Plan(
         task=setting.shape.task,
@@ -146,12 +149,14 @@ def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:
 
 @contextmanager
 def user_errors(spec: Network) -> Iterator[None]:
-    """Whatever a user's module raises is a mistake in it; what ours raises is a fault of ours."""
+    """Whatever a user's module raises is a mistake in it; what ours raises is a fault of ours; but
+    for memory, of which a machine has too little for either."""
     try:
         yield
     except (ModelError, GivenUp):
         raise
     except Exception as error:
+        require_memory(error)
         if not isinstance(spec, OwnModule):
             raise
         raise ModelError(
