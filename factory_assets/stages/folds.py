@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.dealing import deal, drawn
+from factory_assets.stages.fitting import fit
 from factory_assets.stages.judged import judged_rows
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.metrics import Scored, metric_names
 from factory_assets.stages.series import value_codes
 from factory_assets.stages.target import Target
-from factory_assets.stages.train import fit
 from factory_assets.stages.values import FoldMetric, Folds, Parts
 from factory_resources.errors import DataError
 from factory_resources.home import Home

@@ -30,7 +30,7 @@ from factory_assets.stages.values import Value
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home import Home
 from factory_resources.registry import Registry, Version
-from factory_resources.snapshot import exists, read_arrow
+from factory_resources.snapshot import exists
 
 Progress = Callable[[str], None]
 
@@ -123,7 +123,8 @@ def reproduce(found: Recorded, home: Home, progress: Progress) -> Reproduction:
         ModelError: the recorded model's own files were changed.
         FactoryError: whatever training says, as it did then.
     """
-    from factory_assets.stages.train import fit
+    from factory_assets.stages.fitting import fit_ready
+    from factory_assets.stages.ready import read_ready
 
     digest = found.version.tags.get(MODEL_TAG, "")
     started = time.perf_counter()
@@ -136,10 +137,10 @@ def reproduce(found: Recorded, home: Home, progress: Progress) -> Reproduction:
         copy_checked(found.version.files, before, digest, found.name)
         chosen = Description.model_validate_json((before / DESCRIPTION).read_bytes()).spec
         rows = found.origin.rows
-        tables = read_arrow(rows.train, home), read_arrow(rows.validation, home)
+        _, ready = read_ready(found.pipeline, rows.train, rows.validation, home, chosen)
         # A budget is spent in no two trainings alike: this one stops where that one did.
         end = found.origin.end.stopped
-        fitted = fit(found.pipeline, *tables, home, model=chosen, before=end, progress=progress)
+        fitted = fit_ready(found.pipeline, ready, home, chosen, progress, before=end)
         again = save_trained(fitted.trained, now)
         files = compare(before, now)
     return Reproduction(

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.tune import Tune
+from factory_assets.stages.fitting import Fitted, Progress, fit_ready
 from factory_assets.stages.models import GivenUp, Watch
+from factory_assets.stages.ready import Ready, make_ready
 from factory_assets.stages.search_space import dimensions, with_proposed
 from factory_assets.stages.series import series_of
-from factory_assets.stages.train import Fitted, Progress, Ready, fit_ready, make_ready
 from factory_assets.stages.values import Epoch
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home

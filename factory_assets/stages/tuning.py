@@ -17,11 +17,12 @@ from uuid import uuid4
 from factory_assets.spec import Pipeline
 from factory_assets.spec.network import Network, OwnModule
 from factory_assets.spec.space import ARGS
+from factory_assets.stages.fitting import Fitted, Progress
 from factory_assets.stages.metrics import HEADLINE, higher_is_better, metric_names
 from factory_assets.stages.models import model_class
 from factory_assets.stages.models.network import NetworkModel
+from factory_assets.stages.ready import Ready
 from factory_assets.stages.search_space import declared_settings
-from factory_assets.stages.train import Fitted, Progress, Ready
 from factory_assets.stages.trials import Outcome, Trials
 from factory_assets.stages.values import Trial, Tuned
 from factory_resources import studies

@@ -5,8 +5,9 @@ from typing import Any
 
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.artifact import TrainedModel
+from factory_assets.stages.fitting import fit
 from factory_assets.stages.judgement import Judgement, open_judgement
-from factory_assets.stages.train import _candidate, fit
+from factory_assets.stages.train import _candidate
 from factory_assets.stages.values import Parts
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow

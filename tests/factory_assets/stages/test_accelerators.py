@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from factory_assets.stages.artifact import save_trained
+from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.models.learning import Shuffled
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.train import Fitted, fit
 from factory_assets.stages.values import Candidate, Champion, Stage
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home import PROJECT, Home

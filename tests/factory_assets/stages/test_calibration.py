@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from factory_assets.spec.train import Calibrate
 from factory_assets.stages.artifact import Description
 from factory_assets.stages.calibration import Calibration, Method, fit_calibration, fit_method
-from factory_assets.stages.train import best_threshold
+from factory_assets.stages.fitting import best_threshold
 from factory_resources.errors import DeclarationError
 from tests.factory_assets.stages.learning_cases import KINDS, rows
 from tests.factory_assets.stages.test_models import fitted, same_everywhere

@@ -14,8 +14,8 @@ import pytest
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import save_trained
+from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.train import Fitted, fit
 from factory_assets.stages.values import Candidate, Stage
 from factory_resources.home import PROJECT, Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, pipeline, rows, series

@@ -15,7 +15,7 @@ import json, sys
 from pathlib import Path
 from factory_assets.stages.artifact import save_trained
 from factory_assets.stages.export import export
-from factory_assets.stages.train import fit
+from factory_assets.stages.fitting import fit
 from factory_resources.home import Home
 from hashlib import sha256
 from tests.factory_assets.stages.learning_cases import KINDS, pipeline, rows

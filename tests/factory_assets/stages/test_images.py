@@ -12,12 +12,12 @@ from PIL import Image
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.export import export
+from factory_assets.stages.fitting import fit
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.models.base import Shape
 from factory_assets.stages.predict import predict
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.served import ServedModel
-from factory_assets.stages.train import fit
 from factory_assets.stages.values import STAGES
 from factory_resources import pictures
 from factory_resources.errors import DataError, SourceError

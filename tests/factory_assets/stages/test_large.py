@@ -8,7 +8,8 @@ import pytest
 
 from factory_assets.stages import large
 from factory_assets.stages.large import Columns, Mapped, thinned
-from factory_assets.stages.train import make_ready, stream_ready, train
+from factory_assets.stages.ready import make_ready, stream_ready
+from factory_assets.stages.train import train
 from factory_resources.errors import DataError, StorageError
 from factory_resources.home import Home
 from factory_resources.snapshot import read_arrow
@@ -28,7 +29,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_encoded_as_in_memory(task: str, small: None, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     made, declared = parts(home, task=task), pipeline(tmp_path, MLP)
-    streamed = stream_ready(declared, made, home, declared.spec.training.model)
+    streamed = stream_ready(
+        declared, made.train, made.validation, home, declared.spec.training.model
+    )
     tables = read_arrow(made.train, home), read_arrow(made.validation, home)
     memory = make_ready(declared, *tables, declared.spec.training.model)
     assert streamed.features == memory.features
@@ -125,7 +128,7 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     made, declared = parts(home), pipeline(tmp_path, MLP, target="failure")
     with pytest.raises(DataError, match="no target column 'failure'"):
-        stream_ready(declared, made, home, declared.spec.training.model)
+        stream_ready(declared, made.train, made.validation, home, declared.spec.training.model)
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factory_assets.stages.train import fit, train
+from factory_assets.stages.fitting import fit
+from factory_assets.stages.train import train
 from factory_resources.home import Home
 from tests.factory_assets.stages.learning_cases import KINDS, parts, pipeline, rows
 

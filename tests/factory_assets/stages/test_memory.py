@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.stages.train import Fitted, fit, train
+from factory_assets.stages.fitting import Fitted, fit
+from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home import Home
 from factory_resources.registry import Registry

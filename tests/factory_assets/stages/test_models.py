@@ -9,10 +9,10 @@ import pytest
 
 from factory_assets.stages.artifact import Description, TrainedModel, save_trained
 from factory_assets.stages.export import export
+from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.models import model_class
 from factory_assets.stages.models.base import APART
 from factory_assets.stages.served import ServedModel
-from factory_assets.stages.train import Fitted, fit
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home import Home
 from tests.factory_assets.stages.learning_cases import KINDS, TASKS, hostile, pipeline, rows

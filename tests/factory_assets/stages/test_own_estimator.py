@@ -10,9 +10,9 @@ import pytest
 
 from factory_assets.stages import keys
 from factory_assets.stages.artifact import save_trained
+from factory_assets.stages.fitting import fit
 from factory_assets.stages.models import own_settings
 from factory_assets.stages.models.own_kept import loaded
-from factory_assets.stages.train import fit
 from factory_resources.errors import ModelError
 from factory_resources.home import Home
 from tests.factory_assets.stages.learning_cases import pipeline, rows

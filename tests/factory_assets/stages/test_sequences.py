@@ -9,8 +9,8 @@ import pytest
 
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.export import export
+from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.served import ServedModel
-from factory_assets.stages.train import Fitted, fit
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, hostile, pipeline, series

@@ -12,7 +12,7 @@ import pytest
 
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages import keys
-from factory_assets.stages.train import fit
+from factory_assets.stages.fitting import fit
 from factory_resources.encoder import encoder, encoder_digest
 from factory_resources.errors import ModelError
 from factory_resources.home import Home

@@ -11,7 +11,8 @@ import pytest
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import MANIFEST, load_trained
-from factory_assets.stages.train import best_threshold, train
+from factory_assets.stages.fitting import best_threshold
+from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home import Home
@@ -171,8 +172,8 @@ def test_an_estimator_of_another_kind_is_refused(kind: str, home: Home, tmp_path
     import skops.io
     from sklearn.svm import LinearSVC
 
+    from factory_assets.stages.fitting import fit
     from factory_assets.stages.models import model_class
-    from factory_assets.stages.train import fit
 
     spec = fit(pipeline(tmp_path, KINDS[kind]), rows(300, 1), rows(90, 2), home).trained.description
     skops.io.dump(LinearSVC(), tmp_path / "estimator.skops")
