@@ -1,0 +1,85 @@
+"""A run of the UI whose process is killed while it trains is retried by the daemon, and the retry
+goes on from the last checkpoint. A real factory, a real kill."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.stages.runner import Call, run_stage
+from factory_assets.stages.values import STAGES
+from factory_resources.home import Home
+from factory_resources.records import Records
+from tests.e2e.test_partitions import Up
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+MODEL = {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16}
+TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
+_LAUNCH = """
+mutation($job: String!) {
+  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {
+    repositoryLocationName: "factory", repositoryName: "__repository__", jobName: $job}}) {
+    __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
+  }
+}"""
+_LOGS = """
+query($id: ID!) {logsForRun(runId: $id) {... on EventConnection {events {
+  ... on MessageEvent {message}}}}}"""
+
+
+def messages(up: Up, run: str) -> list[str]:
+    events = up.ask(_LOGS, id=run)["logsForRun"]["events"]
+    return [event["message"] for event in events if event.get("message")]
+
+
+def worker(up: Up, run: str) -> int:
+    """The process of a run, once it has one."""
+    found: list[str] = []
+
+    def started(_: Any) -> bool:
+        found[:] = re.findall(r"\(pid: (\d+)\)", "\n".join(messages(up, run)))
+        return bool(found)
+
+    up.until(_LOGS, started, id=run)
+    return int(found[0])
+
+
+def test_a_killed_training_is_retried_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "defs" / "apples"
+    pipeline = declare(folder, {**APPLES, "train": TRAIN})
+    write_apples(folder, rows=2000)
+    up = Up(tmp_path / "home", tmp_path / "defs")
+    try:
+        launched = up.ask(_LAUNCH, job="apples")["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        first = launched["run"]["runId"]
+        process = worker(up, first)
+        deadline = time.monotonic() + 120
+        while not [*up.home.checkpoints.rglob("*.ckpt")]:
+            assert time.monotonic() < deadline, messages(up, first)
+            time.sleep(0.02)
+        os.kill(process, signal.SIGKILL)
+        runs = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
+        up.until(
+            runs,
+            lambda found: (
+                [r["status"] for r in found["runsOrError"]["results"]] == ["SUCCESS", "FAILURE"]
+            ),
+        )
+        second = up.runs()[0]
+        assert {"key": "dagster/parent_run_id", "value": first} in second["tags"]
+        said = "\n".join(messages(up, second["runId"]))
+    finally:
+        up.stop()
+    assert "from its checkpoint" in said
+    trained = Records(up.home).latest("apples", "train")
+    assert trained
+    whole = Home(tmp_path / "whole")
+    for stage in STAGES[: STAGES.index("train") + 1]:
+        undisturbed = run_stage(Call(pipeline, stage, whole, "whole"))
+    assert trained.value["digest"] == undisturbed.record.value["digest"]
