@@ -88,6 +88,7 @@ def go_on(root: Path, start: int, told: Connection) -> None:
                 # Another process has changed the source at that very moment.
                 if "changed while it was read" not in str(error):
                     raise
+                break
 
 
 def damages(home: Home) -> Iterator[str]:
