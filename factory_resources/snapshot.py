@@ -125,7 +125,11 @@ def read_batches(
 
     names = list(columns)
     for path in snapshot.paths(home):
-        with _readable(snapshot, path), pyarrow.parquet.ParquetFile(path) as file:
+        # Read ahead, the whole file would stay in memory.
+        with (
+            _readable(snapshot, path),
+            pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file,
+        ):
             yield from file.iter_batches(batch_size=rows, columns=names)
 
 
