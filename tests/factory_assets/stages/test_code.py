@@ -7,6 +7,7 @@ import pytest
 from factory_assets.stages import code
 from factory_assets.stages.values import STAGES
 from factory_resources.errors import DeclarationError
+from factory_resources.home import PROJECT
 
 _STAGES = Path(code.__file__).parent
 
@@ -28,6 +29,21 @@ def test_training_is_no_part_of_cleaning() -> None:
 def test_reading_sources_is_no_part_of_cleaning() -> None:
     assert "fetch.py" in _closure("ingest")
     assert not {"fetch.py", "databases.py", "objects.py"} & _closure("clean")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_files_of_a_stage_are_as_reviewed(stage: str, snapshot) -> None:  # type: ignore[no-untyped-def]
+    """A file that leaves the list no longer computes anything anew when it is edited."""
+    assert sorted(code.stage_files(stage)) == snapshot
+
+
+def test_what_is_apart_is_there() -> None:
+    assert all(_module_file(name) for name in code._APART)
+
+
+def _module_file(name: str) -> bool:
+    path = PROJECT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 @pytest.fixture

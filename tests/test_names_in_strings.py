@@ -1,0 +1,80 @@
+"""A dotted path or a file's path that stands in a string or in a page leads to something.
+
+Imports are the linter's business; what monkeypatch, `python -m` and the documents name is not.
+"""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home import PROJECT
+
+_ROOTS = ("factory_assets", "factory_resources", "schedules", "benchmarks", "tests")
+_DOTTED = re.compile(rf"(?:{'|'.join(_ROOTS)})(?:\.\w+)+")
+_PATH = re.compile(rf"(?<![\w/.])(?:{'|'.join(_ROOTS)}|docs|examples)/[\w./-]*\w")
+_PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+_CONFIGURATION = [PROJECT / name for name in ("Makefile", "pyproject.toml", "workspace.yaml")]
+
+
+def _python_files() -> list[Path]:
+    return sorted(path for root in _ROOTS for path in (PROJECT / root).rglob("*.py"))
+
+
+def _strings(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _leads_somewhere(dotted: str) -> bool:
+    """Whether the name is a module, or what stands in one."""
+    names = dotted.split(".")
+    for end in range(len(names), 0, -1):
+        path = PROJECT.joinpath(*names[:end])
+        if path.is_dir() or path.with_suffix(".py").is_file():
+            break
+    thing = importlib.import_module(".".join(names[:end]))
+    for name in names[end:]:
+        if not hasattr(thing, name):
+            return False
+        thing = getattr(thing, name)
+    return True
+
+
+@pytest.mark.parametrize("root", _ROOTS)
+def test_a_dotted_path_in_a_string_is_there(root: str) -> None:
+    found = {
+        (path.relative_to(PROJECT).as_posix(), match)
+        for path in sorted((PROJECT / root).rglob("*.py"))
+        for text in _strings(path)
+        for match in _DOTTED.findall(text)
+        if text == match
+    }
+    assert not [place for place in sorted(found) if not _leads_somewhere(place[1])]
+
+
+def test_a_module_that_a_configuration_names_is_there() -> None:
+    found = {match for path in _CONFIGURATION for match in _DOTTED.findall(path.read_text("utf-8"))}
+    assert found
+    assert not [name for name in sorted(found) if not _leads_somewhere(name)]
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_a_path_that_a_page_names_is_there(page: Path) -> None:
+    named = set(_PATH.findall(page.read_text("utf-8")))
+    assert not [path for path in sorted(named) if not (PROJECT / path).exists()]
+
+
+def test_a_path_that_a_docstring_names_is_there() -> None:
+    missing = [
+        (file.relative_to(PROJECT).as_posix(), match)
+        for file in _python_files()
+        for text in _strings(file)
+        for match in _PATH.findall(text)
+        if not (PROJECT / match).exists()
+    ]
+    assert not missing
