@@ -56,6 +56,7 @@ def factory(folder: Path) -> int:
     from factory_resources.home import Home
     from factory_resources.meter import Meter, Rates
     from factory_resources.registry import Registry
+    from factory_resources.registry_run import open_run
 
     numbers, codes, target, rows = _read(folder)
     train, held = (
@@ -66,7 +67,7 @@ def factory(folder: Path) -> int:
         registry, said = Registry(Home(Path(name))), list[str]()
         registry.initialise()
         began = time.process_time()
-        with Meter(Rates()) as meter, registry.run("benchmark", "mlp", {}, started=0) as kept:
+        with Meter(Rates()) as meter, open_run(registry, "benchmark", "mlp", {}, started=0) as kept:
             fit = fit_model(_setting(Path(name), said.append), train, held)
             kept.log_metrics([(e.epoch, {"loss": e.validation_loss}) for e in fit.history])
             meter.read()

@@ -7,20 +7,16 @@ MLflow's own tables: importing MLflow costs 1.2 s of CPU.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from factory_resources.errors import ModelError
 from factory_resources.home import Home, storage_errors
 from factory_resources.offline import go_offline
 from factory_resources.own_database import address
-
-if TYPE_CHECKING:
-    from factory_resources.registry_run import RegistryRun
 
 ALIAS = "champion"
 _SCHEMA = "mlflow"
@@ -118,37 +114,6 @@ class Registry:
     def run_files(self, model: str, run_id: str) -> Path:
         """The folder of a run's own artifacts."""
         return self.artifacts(model) / run_id / "artifacts"
-
-    @contextmanager
-    def run(
-        self, model: str, name: str, tags: Mapping[str, str], *, started: int
-    ) -> Iterator[RegistryRun]:
-        """A run in the model's experiment: finished at the end, failed when the block raises.
-
-        Args:
-            started: when the work began, in milliseconds since 1970.
-        """
-        from factory_resources.registry_run import start_run
-
-        run = start_run(self, model, name, tags, started)
-        try:
-            yield run
-        except BaseException:
-            self.client.set_terminated(run.run_id, "FAILED")
-            raise
-        self.client.set_terminated(run.run_id, "FINISHED")
-
-    @contextmanager
-    def child(self, parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
-        """A run that MLflow shows below another; the block ends it, or fails."""
-        from factory_resources.registry_run import start_child
-
-        run = start_child(parent, name)
-        try:
-            yield run
-        except BaseException:
-            run.end("FAILED")
-            raise
 
     def add_files(self, run_id: str, folder: Path, name: str) -> None:
         """Keep every file of a folder under `name` with a run."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,7 +120,37 @@ class RegistryRun:
         return int(version.version)
 
 
-def start_run(
+@contextmanager
+def open_run(
+    registry: Registry, model: str, name: str, tags: Mapping[str, str], *, started: int
+) -> Iterator[RegistryRun]:
+    """Open a run in the model's experiment; it finishes with the block, or fails if that raises.
+
+    Args:
+        started: when the work began, in milliseconds since 1970.
+    """
+    run = _start_run(registry, model, name, tags, started)
+    try:
+        yield run
+    except BaseException:
+        run.end("FAILED")
+        raise
+    run.end("FINISHED")
+
+
+@contextmanager
+def open_child(parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
+    """Open a run that MLflow shows below another; the block ends it, or it fails."""
+    tags, now = {_PARENT_TAG: parent.run_id}, time.time_ns() // 1_000_000
+    run = _start(parent.registry, parent.model, parent.experiment_id, name, tags, now)
+    try:
+        yield run
+    except BaseException:
+        run.end("FAILED")
+        raise
+
+
+def _start_run(
     registry: Registry, model: str, name: str, tags: Mapping[str, str], started: int
 ) -> RegistryRun:
     """Start a run, after ending those that a dead process left running."""
@@ -132,12 +163,6 @@ def start_run(
         experiment_id = experiment.experiment_id
     end_dead_runs(client, experiment_id)
     return _start(registry, model, experiment_id, name, tags, started)
-
-
-def start_child(parent: RegistryRun, name: str) -> RegistryRun:
-    """Start a run that belongs to another."""
-    tags, now = {_PARENT_TAG: parent.run_id}, time.time_ns() // 1_000_000
-    return _start(parent.registry, parent.model, parent.experiment_id, name, tags, now)
 
 
 def _start(

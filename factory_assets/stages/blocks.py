@@ -13,8 +13,8 @@ from itertools import accumulate
 from factory_assets.spec import Ingest, Pipeline
 from factory_assets.stages.fetch import Found, sources_key
 from factory_assets.stages.kept import is_whole
-from factory_assets.stages.keys import digest, key_parts
 from factory_assets.stages.values import Block, Ingested, SourceFile
+from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.home import Home
 from factory_resources.records import Records
 
@@ -34,9 +34,17 @@ class Plan:
 
 
 def plans(
-    pipeline: Pipeline, found: Sequence[Found], home: Home, partition: str | None
+    pipeline: Pipeline,
+    found: Sequence[Found],
+    home: Home,
+    partition: str | None,
+    key: KeyComponents,
 ) -> list[Plan]:
-    """The sources block by block, each with what the last run kept of it."""
+    """The sources block by block, each with what the last run kept of it.
+
+    Args:
+        key: what a block's key is made of beside its sources.
+    """
     record = Records(home).latest(pipeline.name, "ingest", partition)
     known: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
     if record:
@@ -47,12 +55,11 @@ def plans(
             for block, end in zip(value.blocks, ends, strict=True)
             if is_whole(block, home)
         }
-    parts = key_parts(pipeline, "ingest", {})
     made = []
     for group in _groups(found, pipeline.spec.ingest):
-        key = digest({**parts, "source": sources_key(group)})
-        block, sources = known.get(key, (None, ()))
-        made.append(Plan(key, group, block, sources))
+        of_block = digest({**key, "source": sources_key(group)})
+        block, sources = known.get(of_block, (None, ()))
+        made.append(Plan(of_block, group, block, sources))
     return made
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from factory_assets.stages.found import Found
-from factory_assets.stages.keys import Parts
 from factory_assets.stages.values import Ingested, Stage
+from factory_assets.stages.values.base import KeyComponents
 from factory_resources.records import Record
 
 Path = tuple[str, ...]
@@ -22,7 +22,9 @@ _NAMED: Mapping[Path, str] = {
 _SHORT = 40
 
 
-def changes(stage: Stage, record: Record, parts: Parts, found: Sequence[Found]) -> list[str]:
+def changes(
+    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[Found]
+) -> list[str]:
     """The differences, each in a few words; none where the record was made of exactly this.
 
     Args:

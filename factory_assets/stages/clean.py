@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from factory_assets.spec import Pipeline
 from factory_assets.stages.cleaning import Plan
 from factory_assets.stages.kept import Made, is_whole, published
-from factory_assets.stages.keys import digest, key_parts
 from factory_assets.stages.values import Block, Cleaned, Ingested, most, summed
+from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.home import Home
@@ -30,9 +30,19 @@ if TYPE_CHECKING:
 
 
 def clean(
-    pipeline: Pipeline, ingested: Ingested, home: Home, partition: str | None = None
+    pipeline: Pipeline,
+    ingested: Ingested,
+    home: Home,
+    partition: str | None = None,
+    *,
+    key: KeyComponents | None = None,
 ) -> Cleaned:
     """Store the trusted rows, in the source's order, and those that broke a rule.
+
+    Args:
+        partition: the key of the partition that they are.
+        key: what the keys of the blocks are made of beside their rows; None where nothing is used
+            again.
 
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
@@ -41,7 +51,7 @@ def clean(
     """
     where = f"{pipeline.name}/clean"
     plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
-    pieces = _pieces(pipeline, plan, ingested.snapshot, home, partition)
+    pieces = _pieces(pipeline, plan, ingested.snapshot, home, partition, key or {})
     known = [piece.known for piece in pieces if piece.known]
     todo = list({piece.key: piece for piece in pieces if not piece.known}.values())
     with home.scratch() as scratch:
@@ -81,24 +91,33 @@ class Piece:
 
 
 def _pieces(
-    pipeline: Pipeline, plan: Plan, source: Snapshot, home: Home, partition: str | None
+    pipeline: Pipeline,
+    plan: Plan,
+    source: Snapshot,
+    home: Home,
+    partition: str | None,
+    key: KeyComponents,
 ) -> list[Piece]:
     record = Records(home).latest(pipeline.name, "clean", partition)
     blocks = Cleaned.model_validate(record.value).blocks if record else ()
     known = {block.key: block for block in blocks if is_whole(block, home)}
-    parts = key_parts(pipeline, "clean", {})
     files = [*zip(source.files, source.paths(home), strict=True)]
     pieces: list[Piece] = []
     before = ""
     for group in [[one] for one in files] if plan.separable else [files]:
         of = digest({"before": before, "files": [file.sha256 for file, _ in group]})
-        key = digest({**parts, "inputs": of})
+        of_piece = digest({**key, "inputs": of})
         if plan.spec.deduplicate:
             # Its duplicates are those of all rows before it. A piece after a gap stays known: no
             # key of its clean rows is one of the rows before them.
             before = of
         pieces.append(
-            Piece(key, tuple(f for f, _ in group), tuple(p for _, p in group), known.get(key))
+            Piece(
+                of_piece,
+                tuple(f for f, _ in group),
+                tuple(p for _, p in group),
+                known.get(of_piece),
+            )
         )
     return pieces
 

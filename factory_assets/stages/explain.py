@@ -6,10 +6,10 @@ from typing import Literal
 
 from factory_assets.spec import Partition
 from factory_assets.stages.changes import changes
-from factory_assets.stages.keys import digest
 from factory_assets.stages.latest import PARTITIONED
 from factory_assets.stages.runner import Asked, Call, asked
 from factory_assets.stages.values import UPSTREAM, Stage
+from factory_assets.stages.values.base import digest
 from factory_resources.errors import FactoryError
 from factory_resources.records import Record, Records
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from factory_assets.stages.keys import digest
 from factory_assets.stages.latest import stage_of
 from factory_assets.stages.values import VALUES, Ingested, Value
+from factory_assets.stages.values.base import digest
 from factory_resources.home import Home
 from factory_resources.records import Record, Records
 from factory_resources.snapshot import Snapshot

@@ -20,6 +20,7 @@ from factory_assets.stages.kept import Made, published
 from factory_assets.stages.sample import Written
 from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import Block, Ingested, SourceFile, most, summed
+from factory_assets.stages.values.base import KeyComponents
 from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home import Home
@@ -39,6 +40,8 @@ def ingest_found(
     home: Home,
     scratch: Path,
     partition: str | None = None,
+    *,
+    key: KeyComponents | None = None,
 ) -> Ingested:
     """Read every source and store the rows that keep the contract, and those that do not.
 
@@ -46,6 +49,8 @@ def ingest_found(
         found: the sources, in the order of their rows.
         scratch: a folder on the home's own file system.
         partition: the key of the partition that they are.
+        key: what the keys of the blocks are made of beside their sources; None where nothing is
+            used again.
 
     Raises:
         SourceError: the source cannot be read.
@@ -55,7 +60,7 @@ def ingest_found(
     """
     table = f"{pipeline.name}/ingest"
     with told_where(pipeline):
-        planned = plans(pipeline, found, home, partition)
+        planned = plans(pipeline, found, home, partition, key or {})
         made: dict[str, Made] = {}
         for plan in planned:
             if plan.known is None and plan.key not in made:

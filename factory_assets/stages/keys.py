@@ -3,9 +3,7 @@
 The parts are kept with each record, so that a later run can say why it computes again.
 """
 
-import json
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from factory_assets.spec import (
@@ -20,9 +18,8 @@ from factory_assets.spec import (
 )
 from factory_assets.stages import code
 from factory_assets.stages.values import Stage, Value
+from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.errors import FactoryError
-
-Parts = dict[str, Any]
 
 
 def key_parts(
@@ -33,7 +30,7 @@ def key_parts(
     partition: Partition | None = None,
     source: str | None = None,
     champion: int | None = None,
-) -> Parts:
+) -> KeyComponents:
     """Everything that could change the result.
 
     Args:
@@ -55,11 +52,6 @@ def key_parts(
         "source": source,
         "champion": champion,
     }
-
-
-def digest(parts: Mapping[str, Any]) -> str:
-    """The key; the order of keys in a mapping says nothing."""
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def code_version(pipeline: Pipeline, stage: Stage) -> str:

@@ -6,11 +6,10 @@ every run (see `leak_check`), so that accepting a leak computes nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import IDENTITY, Pipeline
-from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.leaks_duplicates import duplicates
 from factory_assets.stages.leaks_power import powers
 from factory_assets.stages.leaks_straddle import groups, later
@@ -31,6 +30,7 @@ def find_leaks(
     connection: duckdb.DuckDBPyConnection,
     pipeline: Pipeline,
     columns: Mapping[str, str],
+    inputs: Sequence[str],
     rows: Mapping[str, int],
 ) -> Leaks:
     """Look for leaks in the parts to be.
@@ -39,11 +39,11 @@ def find_leaks(
         connection: with the view `source` of the clean rows, numbered by `_order`, and the table
             `parts` of (_order, _part).
         columns: of the clean rows, to their types.
+        inputs: those that the model may learn from.
         rows: of each part.
     """
     kinds = {name: kind for name, kind in columns.items() if name not in IDENTITY}
     target = pipeline.spec.training.target
-    inputs = inputs_of(pipeline, kinds)
     sample = _sample(connection, {name: kinds[name] for name in (*inputs, target)}, rows["train"])
     power = powers(sample, target, pipeline.spec.training.task)
     total = sum(rows.values())

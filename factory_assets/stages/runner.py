@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from factory_assets.spec import Partition, Pipeline
 from factory_assets.stages.binding import bind
 from factory_assets.stages.costs import Total, keep_costs
-from factory_assets.stages.keys import Parts as KeyParts
-from factory_assets.stages.keys import code_version, digest, key_parts
+from factory_assets.stages.keys import code_version, key_parts
 from factory_assets.stages.latest import PARTITIONED, there, value_of
 from factory_assets.stages.leak_check import REASONS, keep_reasons, reasons, require_no_leaks
 from factory_assets.stages.sensitive import discreet, require_kept_out
@@ -36,6 +35,7 @@ from factory_assets.stages.values import (
     Value,
     Verdict,
 )
+from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.delta_log import publish
 from factory_resources.home import Home
 from factory_resources.meter import Meter, Rates
@@ -81,7 +81,7 @@ class Outcome:
 class Asked:
     """What is known of a call before anything is computed."""
 
-    parts: KeyParts
+    parts: KeyComponents
     record: Record | None
     """The record of exactly this computation, if all that it speaks of is still there."""
     compute: Callable[[], Value]
@@ -206,7 +206,8 @@ def asked(call: Call) -> Iterator[Asked]:
 
             call.home.require_writable()
             scratch.mkdir(exist_ok=True)
-            return ingest_found(call.pipeline, found, call.home, scratch, _key(call))
+            blocks = key_parts(call.pipeline, "ingest", {})
+            return ingest_found(call.pipeline, found, call.home, scratch, _key(call), key=blocks)
 
         yield Asked(parts, _reusable(call, parts), compute, keys, found)
 
@@ -220,7 +221,7 @@ def _records(call: Call, stage: Stage) -> list[Record]:
     return there(call.pipeline, stage, call.home, call.run_id, partition)
 
 
-def _reusable(call: Call, parts: KeyParts) -> Record | None:
+def _reusable(call: Call, parts: KeyComponents) -> Record | None:
     """The record of the key, if what it speaks of is still there."""
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
@@ -278,7 +279,8 @@ def _compute(call: Call, inputs: Inputs, checkpoints: Path) -> Value:
         case "clean":
             from factory_assets.stages.clean import clean
 
-            return clean(pipeline, _as(Ingested, inputs["ingest"]), home, _key(call))
+            blocks = key_parts(pipeline, "clean", {})
+            return clean(pipeline, _as(Ingested, inputs["ingest"]), home, _key(call), key=blocks)
         case "split":
             from factory_assets.stages.split import split
 

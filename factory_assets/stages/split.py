@@ -7,6 +7,7 @@ which the engine meets the rows nor the number of its threads can change it.
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import Pipeline, SplitRule
+from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.leaks import find_leaks
 from factory_assets.stages.values import Cleaned, Parts
 from factory_resources.engine import engine_errors, identifier, literal, sealed
@@ -57,7 +58,13 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
         _require_parts(prepared, cleaned.snapshot.rows, where)
         _require_classes(connection, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
-        leaks = find_leaks(connection, pipeline, cleaned.snapshot.columns, counts)
+        leaks = find_leaks(
+            connection,
+            pipeline,
+            cleaned.snapshot.columns,
+            inputs_of(pipeline, cleaned.snapshot.columns),
+            counts,
+        )
         parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
         return Parts(**parts, leaks=leaks)
 

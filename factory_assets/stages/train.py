@@ -54,6 +54,7 @@ def train(
         DeclarationError: when a user's own module cannot be found.
     """
     from factory_resources.registry import Registry
+    from factory_resources.registry_run import open_run
 
     started = time.time_ns() // 1_000_000
     spec, tell = pipeline.spec.training, progress or silent
@@ -64,7 +65,7 @@ def train(
         fitted = fit_ready(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
     with (
         home.scratch() as files,
-        Registry(home).run(pipeline.name, kind_of(spec.model), tags, started=started) as run,
+        open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
     ):
         if fitted is None:
             from factory_assets.stages.tuning import search

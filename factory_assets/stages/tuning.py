@@ -29,7 +29,7 @@ from factory_resources import studies
 from factory_resources.errors import DeclarationError
 from factory_resources.home import Home, storage_errors
 from factory_resources.meter import Meter, Rates
-from factory_resources.registry_run import RegistryRun, Status
+from factory_resources.registry_run import RegistryRun, Status, open_child
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +155,7 @@ class Search:
         given = None if place else declared_settings(trials.model, trials.space)
         trial = self._study.begin(trials.space, given)
         checkpoints = self._checkpoints and self._checkpoints / f"trial-{place}"
-        with self._run.registry.child(self._run, f"trial {place + 1}") as child:
+        with open_child(self._run, f"trial {place + 1}") as child:
             child.log_parameters(trial.settings)
             with Meter(Rates.from_env()) as meter:
                 outcome = trials.outcome(

@@ -12,7 +12,7 @@ from factory_resources.errors import ModelError
 from factory_resources.home import PROJECT, Home
 from factory_resources.processes import process_identity
 from factory_resources.registry import Registry
-from factory_resources.registry_run import Signature
+from factory_resources.registry_run import Signature, open_run
 
 SIGNATURE = Signature({"a": "float", "b": "string"}, "prediction", None)
 
@@ -20,7 +20,7 @@ SIGNATURE = Signature({"a": "float", "b": "string"}, "prediction", None)
 def register(registry: Registry, folder: Path) -> int:
     folder.mkdir(exist_ok=True)
     (folder / "weights").write_bytes(b"numbers")
-    with registry.run("m", "test", {"tag": "t"}, started=1_000) as run:
+    with open_run(registry, "m", "test", {"tag": "t"}, started=1_000) as run:
         return run.register(folder, SIGNATURE, {"a": 1.0, "b": "x"}, {"k": "v"})
 
 
@@ -70,20 +70,23 @@ def test_asking_imports_no_mlflow(home: Home, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_that_raises_has_failed(home: Home) -> None:
     registry = Registry(home)
-    with pytest.raises(KeyError), registry.run("m", "test", {}, started=1_000) as run:
+    with pytest.raises(KeyError), open_run(registry, "m", "test", {}, started=1_000) as run:
         raise KeyError
     assert registry.client.get_run(run.run_id).info.status == "FAILED"
 
 
 @pytest.mark.slow
 def test_runs_of_a_killed_process_are_ended(home: Home, tmp_path: Path) -> None:
-    script = (
-        "import os, signal, sys; from pathlib import Path; from factory_resources.home import Home;"
-        "from factory_resources.registry import Registry;"
-        "from factory_resources.registry_run import start_run;"
-        "run = start_run(Registry(Home(Path(sys.argv[1]))), 'm', 'killed', {}, 1000);"
-        "print(run.run_id, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    )
+    script = """
+import os, signal, sys
+from pathlib import Path
+from factory_resources.home import Home
+from factory_resources.registry import Registry
+from factory_resources.registry_run import open_run
+with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_000) as run:
+    print(run.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
     killed = subprocess.run(
         [sys.executable, "-c", script, str(home.path)],
         cwd=PROJECT,
@@ -95,7 +98,7 @@ def test_runs_of_a_killed_process_are_ended(home: Home, tmp_path: Path) -> None:
     registry = Registry(home)
     run_id = killed.stdout.split()[-1]
     assert registry.client.get_run(run_id).info.status == "RUNNING"
-    with registry.run("m", "mine", {}, started=1_000) as mine:
+    with open_run(registry, "m", "mine", {}, started=1_000) as mine:
         # One that still runs is left alone by the next.
         register(registry, tmp_path / "files")
         assert registry.client.get_run(mine.run_id).info.status == "RUNNING"

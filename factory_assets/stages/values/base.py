@@ -1,8 +1,19 @@
-"""What all values have in common."""
+"""What all values have in common, and the digest of what a result was computed from."""
 
+import json
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+KeyComponents = dict[str, Any]
+"""Everything that could change a stage's result, by what it is."""
+
+
+def digest(components: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the components; the order of names in a mapping does not matter."""
+    return sha256(json.dumps(components, sort_keys=True).encode()).hexdigest()
 
 
 class Value(BaseModel):
