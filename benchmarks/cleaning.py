@@ -56,9 +56,9 @@ _COMMAND = [sys.executable, "-m", "benchmarks.cleaning"]
 def prepare(folder: Path) -> None:
     """Store the rows as ingest does."""
     from factory_assets.stages.values import Ingested
-    from factory_resources.engine import sealed
-    from factory_resources.home import Home
-    from factory_resources.tables import write
+    from factory_resources.home.home import Home
+    from factory_resources.sql.engine import sealed
+    from factory_resources.tables.writer import write
 
     home = Home(folder / "home")
     rows = int(os.environ["BENCHMARK_ROWS"])
@@ -81,7 +81,7 @@ def prepare(folder: Path) -> None:
 def factory(folder: Path) -> int:
     from factory_assets.stages.clean import clean
     from factory_assets.stages.values import Ingested
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
 
     ingested = Ingested.model_validate_json((folder / "ingested.json").read_bytes())
     return clean(pipeline("readings.csv"), ingested, Home(folder / "home")).snapshot.rows
@@ -91,7 +91,7 @@ def bare(folder: Path) -> int:
     """What a data engineer would write; of equal keys the first row stays."""
     import duckdb
 
-    from factory_resources.engine import MEMORY
+    from factory_resources.sql.engine import MEMORY
 
     connection = duckdb.connect(
         config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}

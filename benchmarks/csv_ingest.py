@@ -52,7 +52,7 @@ def prepare(folder: Path) -> None:
 
 def factory(folder: Path) -> int:
     from factory_assets.stages.ingest import ingest
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
 
     made = pipeline(str(folder / "readings.csv"))
     return ingest(made, Home(folder / "home")).snapshot.rows
@@ -61,7 +61,7 @@ def factory(folder: Path) -> int:
 def bare(folder: Path) -> int:
     import duckdb
 
-    from factory_resources.engine import MEMORY
+    from factory_resources.sql.engine import MEMORY
 
     connection = duckdb.connect(
         config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}

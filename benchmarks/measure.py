@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_resources.home import PROJECT
-from factory_resources.offline import SWITCHES
+from factory_resources.home.home import PROJECT
+from factory_resources.security.offline import SWITCHES
 
 FACTORY = str(Path(sys.executable).with_name("factory"))
 SHIPPED = PROJECT / "factory_assets" / "defs" / "machine_failure"

@@ -4,7 +4,7 @@ import time
 from contextlib import nullcontext
 
 from benchmarks.measure import Result
-from factory_resources.meter import Meter, Rates
+from factory_resources.metering.meter import Meter, Rates
 
 SHARE = 0.01
 ROUNDS = 15

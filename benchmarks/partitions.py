@@ -71,7 +71,7 @@ def _seconds_to_plan(root: Path) -> float:
     """Which partitions there are, in a process that has loaded what it needs."""
     from factory_assets.components.declaration import load_pipeline
     from factory_assets.stages.refresh import wanted
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
 
     pipeline = load_pipeline(root / "defs" / "benchmark")
     started = time.perf_counter()

@@ -15,7 +15,7 @@ from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 def main(folder: Path, home: Home) -> None:

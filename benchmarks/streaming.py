@@ -43,10 +43,10 @@ def run(rows: int = ROWS) -> list[Result]:
 def prepare(folder: Path) -> None:
     """Store the rows as split does."""
     from factory_assets.stages.values import Parts
-    from factory_resources.engine import sealed
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
     from factory_resources.instance import prepare as prepare_home
-    from factory_resources.tables import write
+    from factory_resources.sql.engine import sealed
+    from factory_resources.tables.writer import write
 
     home = Home(folder / "home")
     prepare_home(home)
@@ -71,7 +71,7 @@ def _generated(first: int, last: int) -> str:
 def factory(folder: Path) -> float:
     from factory_assets.stages.train import train
     from factory_assets.stages.values import Parts
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
 
     parts = Parts.model_validate_json((folder / "parts.json").read_bytes())
     candidate = train(_pipeline(folder), parts, Home(folder / "home"))

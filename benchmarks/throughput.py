@@ -53,10 +53,10 @@ def factory(folder: Path) -> int:
 
     from factory_assets.stages.features import Arrays
     from factory_assets.stages.models import Rows, fit_model
-    from factory_resources.home import Home
-    from factory_resources.meter import Meter, Rates
-    from factory_resources.registry import Registry
-    from factory_resources.registry_run import open_run
+    from factory_resources.home.home import Home
+    from factory_resources.metering.meter import Meter, Rates
+    from factory_resources.tracking.registry import Registry
+    from factory_resources.tracking.run import open_run
 
     numbers, codes, target, rows = _read(folder)
     train, held = (

@@ -17,9 +17,9 @@ from factory_assets.components.declaration import load_pipeline
 from factory_assets.spec import Pipeline
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import STAGES, Verdict
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.offline import go_offline
+from factory_resources.security.offline import go_offline
 
 FOLDER = Path(__file__).parent
 

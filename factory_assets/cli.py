@@ -22,7 +22,7 @@ _PORT = click.IntRange(1, 65_535)
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """Declare, run and prove models on your own machine."""
-    from factory_resources.offline import go_offline
+    from factory_resources.security.offline import go_offline
 
     go_offline()
     context.obj = debug
@@ -226,7 +226,7 @@ def influence_command(
 def contract_command(pipeline: str, out: Path | None) -> None:
     """Write PIPELINE's contract in the Open Data Contract Standard."""
     from factory_assets.commands.contract import contract_text, write_contract
-    from factory_resources.home import Home
+    from factory_resources.home.home import Home
 
     if out is None:
         click.echo(contract_text(pipeline, Home.from_env()), nl=False)

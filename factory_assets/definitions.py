@@ -18,8 +18,8 @@ from factory_assets.components.progress import Progress
 from factory_assets.components.upstream import require_no_circle
 from factory_assets.components.user_assets import asset_folders, keys_of, user_assets
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
-from factory_resources.offline import go_offline
+from factory_resources.home.home import Home
+from factory_resources.security.offline import go_offline
 
 
 @dg.definitions

@@ -1,6 +1,10 @@
 """The instance of one home, Dagster's and MLflow's: made once, alone, before anything else starts.
 
 The only module here that imports Dagster.
+
+After a home was moved or copied: MLflow's tables name the new place of the artifacts.
+
+MLflow keeps absolute addresses and has no call to change them.
 """
 
 import json
@@ -9,8 +13,8 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from factory_resources.home import Home, storage_errors
-from factory_resources.offline import go_offline
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.security.offline import go_offline
 
 DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
 
@@ -74,8 +78,7 @@ def _holds(path: Path, content: bytes) -> bool:
 def _follow_a_move(home: Home, marker: Path) -> None:
     before = json.loads(marker.read_bytes())["home"] if marker.is_file() else str(home.path)
     if before != str(home.path):
-        from factory_resources.registry import Registry
-        from factory_resources.relocation import relocate
+        from factory_resources.tracking.registry import Registry
 
         relocate(Registry(home).uri, Home(Path(before)).artifacts, home.artifacts)
 
@@ -83,10 +86,41 @@ def _follow_a_move(home: Home, marker: Path) -> None:
 def _make_databases(home: Home) -> None:
     import dagster as dg
 
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         instance.get_runs(limit=1)
         instance.get_asset_keys()
         instance.all_instigator_state()
     Registry(home).initialise()
+
+
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def relocate(database: str, old: Path, new: Path) -> None:
+    """Replace the folder `old` by `new` at the start of every address, in one transaction.
+
+    Args:
+        database: SQLAlchemy address of MLflow's tables.
+        old: the folder of all artifacts until now.
+        new: the folder in which they are.
+    """
+    import sqlalchemy as sa
+
+    before, after = old.as_uri(), new.as_uri()
+    values = {"after": after, "start": len(before) + 1, "before": before, "length": len(before)}
+    engine = sa.create_engine(database, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        for table, column in _ADDRESSES:
+            statement = (
+                f"UPDATE {table} SET {column} = :after || substr({column}, :start) "
+                f"WHERE substr({column}, 1, :length) = :before"
+            )
+            connection.execute(sa.text(statement), values)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from factory_resources.home import PROJECT, Home
-from factory_resources.offline import go_offline
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.security.offline import go_offline
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 
 _ROOTS = ("factory_assets", "factory_resources", "schedules", "benchmarks", "tests")
 _DOTTED = re.compile(rf"(?:{'|'.join(_ROOTS)})(?:\.\w+)+")

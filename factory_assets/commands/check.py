@@ -29,10 +29,10 @@ from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.network import OwnModule
 from factory_assets.spec.suggest import suggest
 from factory_assets.stages.metrics import metric_names
-from factory_assets.stages.reference import load_object
 from factory_assets.stages.rules import rules_of, wrong_pattern
 from factory_assets.stages.sensitive import misused
 from factory_resources.errors import ContractError, DeclarationError
+from factory_resources.user_code import load_object
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:

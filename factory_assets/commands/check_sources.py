@@ -15,7 +15,7 @@ from factory_assets.spec.suggest import suggest
 from factory_assets.stages.binding import bind
 from factory_assets.stages.listing import listing
 from factory_resources.errors import DeclarationError, SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 Headers = dict[str, tuple[str, ...]]
 """A source's name to its columns."""
@@ -68,8 +68,8 @@ def wrong_upstream(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def _require_query(source: DatabaseSource) -> None:
-    from factory_resources.databases import dialect_of
-    from factory_resources.databases_query import bound_query
+    from factory_resources.sources.databases.query import bound_query
+    from factory_resources.sources.databases.reader import dialect_of
 
     bound_query(
         source.query or "", dialect_of(source.database), source.parameters, str, source.database

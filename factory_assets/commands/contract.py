@@ -9,8 +9,8 @@ from factory_assets.spec import IDENTITY, Column, Contract, Pipeline, odcs_write
 from factory_assets.stages.contract import native_type
 from factory_assets.stages.values import Ingested
 from factory_resources.errors import DeclarationError
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 
 
 def contract_text(name: str, home: Home) -> str:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from factory_resources.processes import process_identity
+from factory_resources.home.processes import process_identity
 
 PROCESS_TAG = "factory/process"
 """Which process a run lives in: number, start and boot."""

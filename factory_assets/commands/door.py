@@ -7,8 +7,8 @@ would load a script from elsewhere.
 import sys
 from typing import Any
 
-from factory_resources.guard import Guard
-from factory_resources.offline import go_offline
+from factory_resources.security.offline import go_offline
+from factory_resources.security.request_guard import Guard
 
 
 def main() -> None:

@@ -6,9 +6,9 @@
 import os
 import shlex
 
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.offline import SWITCHES
+from factory_resources.security.offline import SWITCHES
 
 
 def environment() -> str:

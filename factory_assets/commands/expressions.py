@@ -14,9 +14,9 @@ from factory_assets.spec import Clean
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.suggest import suggest
 from factory_assets.stages.contract import SQL_TYPES
-from factory_resources.engine import engine_errors, identifier, sealed
 from factory_resources.errors import ExpressionError
-from factory_resources.expressions import columns_of
+from factory_resources.sql.engine import engine_errors, identifier, sealed
+from factory_resources.sql.expressions import columns_of
 
 if TYPE_CHECKING:
     import duckdb

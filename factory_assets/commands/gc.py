@@ -6,9 +6,9 @@ from itertools import groupby
 
 from factory_assets.stages.retention import DEFAULT, find_waste, seconds_of
 from factory_resources.errors import StorageError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
-from factory_resources.retention import Waste, remove
+from factory_resources.home.garbage import Waste, remove
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 
 VARIABLE = "FACTORY_KEEP"
 """Its value is how long what nothing else needs is kept."""

@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 
 from factory_assets.spec import FileSource
-from factory_resources.engine import sealed
 from factory_resources.errors import SourceError
-from factory_resources.sources import File, find_files, format_of
-from factory_resources.sources_packed import first_bytes, take_member
-from factory_resources.sources_read import parquet_columns
-from factory_resources.sources_text import LONGEST, TextRules, find_layout
+from factory_resources.sources.files.archives import first_bytes, take_member
+from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
+from factory_resources.sources.files.discovery import File, find_files, format_of
+from factory_resources.sources.files.reader import parquet_columns
+from factory_resources.sql.engine import sealed
 
 MOST_ZIPPED = 50_000_000
 """Bytes of a zip that is still unpacked for its header alone."""

@@ -9,7 +9,7 @@ from factory_assets.components.declaration import pipeline_folders
 from factory_assets.stages.influence.listed_values import Listing, TrainingRow
 from factory_assets.stages.names import SHORT, ModelName, parse
 from factory_resources.errors import ModelError, UnknownNameError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 def run_influence(

@@ -12,7 +12,7 @@ from factory_assets.components.partitions import known_keys
 from factory_assets.stages.explain import Explained, explain
 from factory_assets.stages.refresh import Wanted, wanted
 from factory_assets.stages.runner import Call
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 
 _SHOWN = 3

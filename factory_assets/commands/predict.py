@@ -5,7 +5,7 @@ from pathlib import Path
 
 from factory_assets.commands.select import select
 from factory_resources.errors import DataError, ModelError
-from factory_resources.home import Home, storage_errors
+from factory_resources.home.home import Home, storage_errors
 
 _FORMATS = (".csv", ".parquet")
 

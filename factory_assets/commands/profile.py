@@ -9,11 +9,11 @@ from typing import Any
 
 from factory_assets.spec.contract import ColumnType
 from factory_assets.stages.contract import INFERRED, could_be, native_type, present, typed
-from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import SourceError
-from factory_resources.sources import File, format_of
-from factory_resources.sources_read import Raw, parquet, read_file
-from factory_resources.sources_text import TextRules
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import File, format_of
+from factory_resources.sources.files.reader import Raw, parquet, read_file
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
 FEW = 20
 """Up to this many distinct values are listed."""

@@ -8,7 +8,7 @@ from factory_assets.commands.trace import fit_width
 from factory_assets.components.declaration import pipeline_folders
 from factory_assets.stages.compare import Apart, FileApart
 from factory_assets.stages.reproduce import Changed, Recorded, Reproduction, recorded, reproduce
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 SHOWN = 20
 """Of more places in a file than this, only the number is told."""

@@ -26,9 +26,9 @@ from factory_assets.stages.latest import PARTITIONED, records_of, value_of
 from factory_assets.stages.runner import stages_of
 from factory_assets.stages.values import STAGES, Stage, Value, Verdict
 from factory_resources.errors import DeclarationError, FactoryError, RefusedError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
 from factory_resources.instance import prepare
-from factory_resources.processes import process_identity
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -9,7 +9,7 @@ from typing import Any
 from factory_assets.components.declaration import TYPES
 from factory_assets.spec import PipelineSpec, Spec
 from factory_assets.spec.descriptions import descriptions
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 
 PUBLISHED = PROJECT / "docs" / "defs.schema.json"
 """The copy that comes with the project; a test keeps it current."""

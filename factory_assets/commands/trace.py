@@ -17,7 +17,7 @@ from factory_assets.stages.trace_values import (
     Step,
     Trace,
 )
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 WIDTH = 100
 MANY = 20

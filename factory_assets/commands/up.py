@@ -22,9 +22,9 @@ from rich.console import Console
 
 from factory_assets.commands.dead_runs import end_dead_runs
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.registry import Registry
+from factory_resources.tracking.registry import Registry
 
 HOST = "127.0.0.1"
 _PATIENCE = 120.0

@@ -10,8 +10,8 @@ from factory_assets.components.partitions import PARTITIONS, dynamic_name
 from factory_assets.spec import Pipeline
 from factory_assets.stages.listing import files_of, listing, patterns_of
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
-from schedules.arrivals import Seen, arrivals_sensor
+from factory_resources.home.home import Home
+from schedules.sensors import Seen, arrivals_sensor
 
 
 def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:

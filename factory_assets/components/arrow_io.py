@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
-from factory_resources.asset_tables import load_table, path_of, save_table
 from factory_resources.errors import DataError, FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
+from factory_resources.tables.asset_tables import load_table, path_of, save_table
 
 
 class TableIOManager(dg.IOManager):

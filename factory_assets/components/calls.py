@@ -9,7 +9,7 @@ from factory_assets.components.progress import Progress
 from factory_assets.spec import Pipeline
 from factory_assets.stages.runner import Call
 from factory_assets.stages.values import Stage
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 REUSE_TAG = "factory/reuse"
 """A run with this tag set to `false` computes every stage anew."""

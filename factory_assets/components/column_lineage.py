@@ -11,7 +11,7 @@ from factory_assets.spec import IDENTITY, AssetSource, SnapshotSource
 from factory_assets.stages.keys import declared
 from factory_assets.stages.lineage import Origins, clean_origins, source_origins
 from factory_assets.stages.runner import Call
-from factory_resources.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot
 
 KEY = "dagster/column_lineage"
 

@@ -32,7 +32,7 @@ from factory_assets.stages.values import (
     Verdict,
 )
 from factory_resources.errors import FactoryError
-from factory_resources.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 

@@ -22,9 +22,8 @@ from factory_assets.stages.latest import PARTITIONED
 from factory_assets.stages.runner import run_stage, stages_of
 from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
-from schedules.flow import on_new_data
-from schedules.nightly import schedule_for
+from factory_resources.home.home import Home
+from schedules.automation import on_new_data, schedule_for
 
 
 @dg.scaffold_with(PipelineScaffolder)

@@ -21,7 +21,7 @@ from factory_assets.stages.refresh import refresh
 from factory_assets.stages.runner import Call
 from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:

@@ -23,9 +23,9 @@ from factory_assets.stages.refresh import Refreshed, Wanted, refresh, wanted
 from factory_assets.stages.runner import Outcome
 from factory_assets.stages.values import Cleaned
 from factory_resources.errors import FactoryError, SourceError
-from factory_resources.home import Home
-from factory_resources.records import Records
-from schedules.flow import on_new_data
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
+from schedules.automation import on_new_data
 
 
 class Chosen(dg.Config):

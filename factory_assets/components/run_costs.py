@@ -6,8 +6,8 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import stages_of
 from factory_assets.stages.values import Stage
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 
 ENERGY, CARBON, SAVED = "factory/energy_wh", "factory/co2e_g", "factory/saved_wh"
 

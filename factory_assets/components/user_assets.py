@@ -9,8 +9,8 @@ import dagster as dg
 
 from factory_assets.components.broken import broken_pipeline
 from factory_assets.components.declaration import defs_folders
-from factory_assets.stages.reference import module_beside
 from factory_resources.errors import DeclarationError
+from factory_resources.user_code import module_beside
 
 FILE = "assets.py"
 

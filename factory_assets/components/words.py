@@ -12,8 +12,8 @@ from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call
 from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.values import Candidate, Champion, Cleaned, SourceFile, Tuned
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
 
 _ROWS = 8
 _COLUMNS = 24

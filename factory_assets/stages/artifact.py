@@ -21,7 +21,7 @@ from factory_assets.stages.models import Model, Shape, model_class
 from factory_assets.stages.target import Target
 from factory_assets.stages.values import Candidate, Value
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +126,7 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
     Raises:
         ModelError: when a file is missing, changed or not what this code writes.
     """
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     version = Registry(home).version(candidate.model, candidate.version)
     where = f"{candidate.model} version {candidate.version}"

@@ -10,7 +10,7 @@ from factory_assets.stages.fitting import fit
 from factory_assets.stages.large import thinned
 from factory_assets.stages.target import Target
 from factory_assets.stages.values import Parts
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from factory_assets.stages.fetch import Found, sources_key
 from factory_assets.stages.kept import is_whole
 from factory_assets.stages.values import Block, Ingested, SourceFile
 from factory_assets.stages.values.base import KeyComponents, digest
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 
 FULL = 32_000_000
 """A block takes no further source from this many bytes on: reading one again takes a second."""

@@ -7,7 +7,7 @@ from typing import Any
 from factory_assets.stages.found import Found
 from factory_assets.stages.values import Ingested, Stage
 from factory_assets.stages.values.base import KeyComponents
-from factory_resources.records import Record
+from factory_resources.tracking.records import Record
 
 Path = tuple[str, ...]
 """Keys from the stage down."""

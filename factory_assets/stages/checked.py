@@ -19,11 +19,11 @@ from factory_assets.stages.contract import (
     typed,
 )
 from factory_assets.stages.rules import Rule, rules_of, wrong_pattern
-from factory_resources.engine import identifier, literal
 from factory_resources.errors import ContractError
-from factory_resources.expressions import suggestion
-from factory_resources.marks import mark, marked
-from factory_resources.sources_read import Raw, parquet
+from factory_resources.sources.files.reader import Raw, parquet
+from factory_resources.sql.engine import identifier, literal
+from factory_resources.sql.expressions import suggestion
+from factory_resources.sql.row_marks import mark, marked
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,13 +17,13 @@ from factory_assets.stages.cleaning import Plan
 from factory_assets.stages.kept import Made, is_whole, published
 from factory_assets.stages.values import Block, Cleaned, Ingested, most, summed
 from factory_assets.stages.values.base import KeyComponents, digest
-from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import DataError, ExpressionError
-from factory_resources.home import Home
-from factory_resources.records import Records
-from factory_resources.snapshot import Snapshot, TableFile
-from factory_resources.sources_read import numbered
-from factory_resources.tables import Prepared, prepare
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import numbered
+from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.tables.snapshot import Snapshot, TableFile
+from factory_resources.tables.writer import Prepared, prepare
+from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
     import duckdb

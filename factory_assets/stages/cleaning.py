@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from factory_assets.spec import IDENTITY, Clean
 from factory_assets.stages.windows import windowed
-from factory_resources.engine import engine_errors, identifier, literal
 from factory_resources.errors import ExpressionError
-from factory_resources.expressions import parse, suggestion
-from factory_resources.marks import mark, marked
-from factory_resources.sources_read import parquet
-from factory_resources.tables import Prepared
+from factory_resources.sources.files.reader import parquet
+from factory_resources.sql.engine import engine_errors, identifier, literal
+from factory_resources.sql.expressions import parse, suggestion
+from factory_resources.sql.row_marks import mark, marked
+from factory_resources.tables.writer import Prepared
 
 if TYPE_CHECKING:
     import duckdb

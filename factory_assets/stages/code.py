@@ -21,8 +21,8 @@ _OURS = ("factory_assets.stages", "factory_resources")
 _APART = frozenset(
     f"factory_resources.{name}"
     for name in (
-        *("errors", "home", "offline", "records", "instance"),
-        *("meter", "energy", "digests", "secrets"),
+        *("errors", "instance", "home.home", "tracking.records", "sources.digest_cache"),
+        *("metering.meter", "metering.energy", "security.offline", "security.secrets"),
     )
 )
 _LIBRARIES = {

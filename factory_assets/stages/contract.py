@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import isfinite
 
 from factory_assets.spec.contract import ColumnType
-from factory_resources.engine import literal
+from factory_resources.sql.engine import literal
 
 SQL_TYPES: dict[ColumnType, str] = {
     "int64": "BIGINT",

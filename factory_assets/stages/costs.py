@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from factory_assets.stages.values import Candidate, Champion, Value, Verdict
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Record, Records
 
 ENERGY_TAG, CARBON_TAG, METHOD_TAG = "factory.energy_wh", "factory.co2e_g", "factory.energy_method"
 """The tags of a model version that hold what it has cost by now, and how the energy is known."""
@@ -65,7 +65,7 @@ def keep_costs(value: Value, record: Record, home: Home) -> Total | None:
     about = value.candidate if isinstance(value, Verdict) else value
     if not isinstance(about, Candidate | Champion):
         return None
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     made = behind(record, Records(home))
     earlier = _about(about.model, about.version, Records(home))

@@ -15,15 +15,15 @@ from factory_assets.stages.export import export
 from factory_assets.stages.served import DIGEST_TAG, FILE, FOLDER, ServedModel
 from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
 from factory_resources.errors import ModelError, RefusedError
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
 REPLACED_TAG = "factory.replaced"
 
@@ -38,7 +38,7 @@ def deploy(
             computes something else than what was judged.
         ModelError: when the candidate's files were changed, or cannot be exported.
     """
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     _require_passed(pipeline, candidate, verdict)
     trained = load_trained(candidate, home, pipeline.folder)

@@ -23,8 +23,8 @@ from factory_assets.stages.metrics import Scored
 from factory_assets.stages.rival import score_rival
 from factory_assets.stages.robustness import robustness
 from factory_assets.stages.values import Candidate, GateResult, Group, Parts, Slice, Verdict
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 
 
 def evaluate(
@@ -143,8 +143,8 @@ def _keep(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[
 
 
 def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
-    from factory_resources.registry import Registry
-    from factory_resources.registry_run import RegistryRun
+    from factory_resources.tracking.registry import Registry
+    from factory_resources.tracking.run import RegistryRun
 
     registry, candidate = Registry(home), verdict.candidate
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id

@@ -11,7 +11,7 @@ from factory_assets.stages.runner import Asked, Call, asked
 from factory_assets.stages.values import UPSTREAM, Stage
 from factory_assets.stages.values.base import digest
 from factory_resources.errors import FactoryError
-from factory_resources.records import Record, Records
+from factory_resources.tracking.records import Record, Records
 
 What = Literal["reuse", "compute", "waits", "fails"]
 _GONE: dict[Stage, str] = {

@@ -23,7 +23,7 @@ from factory_assets.spec import (
 from factory_assets.spec.source import Source
 from factory_assets.stages.found import Found, Place
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from factory_assets.spec import AssetSource
 from factory_assets.stages.found import Found, Place
-from factory_resources.asset_tables import path_of
-from factory_resources.digests import Digests
 from factory_resources.errors import SourceError
-from factory_resources.sources import File
-from factory_resources.sources_read import Raw, read_file
-from factory_resources.sources_text import TextRules
+from factory_resources.sources.digest_cache import Digests
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import File
+from factory_resources.sources.files.reader import Raw, read_file
+from factory_resources.tables.asset_tables import path_of
 
 
 def found_asset(source: AssetSource, place: Place) -> Found:

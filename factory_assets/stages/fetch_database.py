@@ -2,8 +2,9 @@
 
 from factory_assets.spec import DatabaseSource
 from factory_assets.stages.found import Found, Place
-from factory_resources.databases import Question, read_database
-from factory_resources.sources import expand_all
+from factory_resources.sources.databases.query import Question
+from factory_resources.sources.databases.reader import read_database
+from factory_resources.sources.files.discovery import expand_all
 
 
 def found_database(source: DatabaseSource, place: Place) -> Found:

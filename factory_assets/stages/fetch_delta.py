@@ -7,9 +7,9 @@ from pathlib import Path
 
 from factory_assets.spec import DeltaSource
 from factory_assets.stages.found import Found, Place
-from factory_resources.delta_source import DeltaFile, delta_files, read_delta_file
-from factory_resources.digests import Digested, Digests
-from factory_resources.sources_read import Raw
+from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
+from factory_resources.sources.digest_cache import Digested, Digests
+from factory_resources.sources.files.reader import Raw
 
 
 def found_delta(source: DeltaSource, place: Place) -> Iterator[Found]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from factory_assets.spec import FileSource
 from factory_assets.stages.found import Found, Place
-from factory_resources.digests import Digested, Digests
-from factory_resources.sources import File, find_files
-from factory_resources.sources_read import Raw, read_file
-from factory_resources.sources_text import TextRules
+from factory_resources.sources.digest_cache import Digested, Digests
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import File, find_files
+from factory_resources.sources.files.reader import Raw, read_file
 
 
 def found_files(source: FileSource, place: Place) -> Iterator[Found]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from factory_assets.spec.source_images import ImageSource
 from factory_assets.stages.found import Found, Place
-from factory_resources.digests import Digested, Digests
 from factory_resources.errors import SourceError
-from factory_resources.pictures import SUFFIXES, written
-from factory_resources.sources import find_files
-from factory_resources.sources_read import Raw, read_table
+from factory_resources.sources.digest_cache import Digested, Digests
+from factory_resources.sources.files.discovery import find_files
+from factory_resources.sources.files.images import SUFFIXES, written
+from factory_resources.sources.files.reader import Raw, read_table
 
 
 def found_images(source: ImageSource, place: Place) -> Found:

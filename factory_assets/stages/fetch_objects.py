@@ -7,9 +7,13 @@ from factory_assets.spec import FileSource
 from factory_assets.spec.source_files import Storage as StorageSpec
 from factory_assets.stages.fetch_files import read_as
 from factory_assets.stages.found import Found, Place
-from factory_resources.digests import Digests, changed
-from factory_resources.home import Home
-from factory_resources.objects import (
+from factory_resources.home.home import Home
+from factory_resources.security.secrets import secret
+from factory_resources.sources.digest_cache import Digests, changed
+from factory_resources.sources.files.discovery import File, expand
+from factory_resources.sources.files.reader import Raw
+from factory_resources.sources.object_storage import (
+    PREFIX,
     Object,
     Storage,
     fetch,
@@ -17,11 +21,8 @@ from factory_resources.objects import (
     find_objects,
     known_digest,
     remember,
+    there,
 )
-from factory_resources.objects_names import PREFIX, there
-from factory_resources.secrets import secret
-from factory_resources.sources import File, expand
-from factory_resources.sources_read import Raw
 
 
 def found_objects(source: FileSource, place: Place) -> Iterator[Found]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from factory_assets.spec import PythonSource
 from factory_assets.stages.found import Found, Place
-from factory_assets.stages.reference import load_object
-from factory_resources.digests import Digests
 from factory_resources.errors import FactoryError, SourceError
-from factory_resources.sources import expand_all, find_files
-from factory_resources.sources_read import Raw, read_table
+from factory_resources.sources.digest_cache import Digests
+from factory_resources.sources.files.discovery import expand_all, find_files
+from factory_resources.sources.files.reader import Raw, read_table
+from factory_resources.user_code import load_object
 
 if TYPE_CHECKING:
     import pyarrow

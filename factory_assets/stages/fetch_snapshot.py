@@ -7,10 +7,10 @@ from pathlib import Path
 from factory_assets.spec import IDENTITY, SnapshotSource
 from factory_assets.stages.found import Found, Place
 from factory_resources.errors import SourceError
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
-from factory_resources.snapshot import Snapshot, TableFile, exists
-from factory_resources.sources_read import Raw
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import Raw
+from factory_resources.tables.snapshot import Snapshot, TableFile, exists
+from factory_resources.tracking.records import Record, Records
 
 
 def found_snapshot(source: SnapshotSource, place: Place) -> Iterator[Found]:

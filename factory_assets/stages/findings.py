@@ -8,10 +8,10 @@ from factory_assets.stages.personal import suspects
 from factory_assets.stages.profiles import Profile, kept, profile
 from factory_assets.stages.sample import Written, newest
 from factory_assets.stages.values import Findings, Ingested
-from factory_resources.engine import sealed
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
-from factory_resources.snapshot import Snapshot, exists
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import sealed
+from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tracking.records import Record, Records
 
 
 def find_out(

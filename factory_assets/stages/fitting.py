@@ -17,7 +17,7 @@ from factory_assets.stages.ready import Ready, make_ready
 from factory_assets.stages.target import Target
 from factory_assets.stages.values import Epoch, Stopped
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,8 +21,8 @@ from factory_assets.stages.series import value_codes
 from factory_assets.stages.target import Target
 from factory_assets.stages.values import FoldMetric, Folds, Parts
 from factory_resources.errors import DataError
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_resources.home import Home
-from factory_resources.sources_read import Raw
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import Raw
 
 
 @dataclass(frozen=True)

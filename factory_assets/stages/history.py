@@ -12,9 +12,9 @@ from functools import cached_property
 from factory_assets.stages.latest import stage_of
 from factory_assets.stages.values import VALUES, Ingested, Value
 from factory_assets.stages.values.base import digest
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
-from factory_resources.snapshot import Snapshot
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.records import Record, Records
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
 """How a source is named that is a snapshot."""

@@ -21,11 +21,11 @@ from factory_assets.stages.sample import Written
 from factory_assets.stages.table_checks import require_table
 from factory_assets.stages.values import Block, Ingested, SourceFile, most, summed
 from factory_assets.stages.values.base import KeyComponents
-from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import ContractError, SourceError
-from factory_resources.home import Home
-from factory_resources.sources_read import Raw, blamed_on_files
-from factory_resources.tables import Prepared, prepare
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import Raw, blamed_on_files
+from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.tables.writer import Prepared, prepare
 
 
 def ingest(pipeline: Pipeline, home: Home) -> Ingested:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import FileSource, Join
-from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import ContractError, SourceError
-from factory_resources.expressions import suggestion
-from factory_resources.sources_read import Columns, Raw, parquet
+from factory_resources.sources.files.reader import Columns, Raw, parquet
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.expressions import suggestion
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,12 +9,12 @@ from factory_assets.spec import IDENTITY, LastRow
 from factory_assets.stages.fairness import Grouping
 from factory_assets.stages.features import read_names
 from factory_assets.stages.values import Candidate
-from factory_resources.engine import sealed
 from factory_resources.errors import DataError
-from factory_resources.expressions import suggestion
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot
-from factory_resources.tables import write
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import sealed
+from factory_resources.sql.expressions import suggestion
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.writer import write
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_r
 from factory_assets.stages.served import ServedModel
 from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, DeclarationError
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np

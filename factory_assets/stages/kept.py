@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory_assets.stages.values import Block, SourceFile
-from factory_resources.delta_log import publish
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot, exists, union, union_or_none
-from factory_resources.tables import Prepared, keep
+from factory_resources.home.home import Home
+from factory_resources.tables.delta_log import publish
+from factory_resources.tables.snapshot import Snapshot, exists, union, union_or_none
+from factory_resources.tables.writer import Prepared, keep
 
 
 @dataclass(frozen=True)

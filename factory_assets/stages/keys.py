@@ -121,7 +121,7 @@ def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
     """The encoders that read text, each with the digest of its files; empty where it is gone."""
     if stage != "train":
         return {}
-    from factory_resources.encoder import encoder_digest
+    from factory_resources.encoders.sentence_encoder import encoder_digest
 
     found = {}
     for name in sorted(set(pipeline.spec.training.text.values())):

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.stages.features import Arrays, Features
 from factory_assets.stages.models.base import Rows
 from factory_assets.stages.target import Target
-from factory_resources.home import Home, storage_errors
-from factory_resources.snapshot import Snapshot, read_arrow, read_batches
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.tables.snapshot import Snapshot, read_arrow, read_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
 from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stage, Value, summed
 from factory_resources.errors import DataError
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
-from factory_resources.snapshot import union, union_or_none
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import union, union_or_none
+from factory_resources.tracking.records import Record, Records
 
 PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition, where a pipeline has partitions."""

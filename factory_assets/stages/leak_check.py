@@ -16,7 +16,7 @@ from factory_assets.stages.values import Candidate, Implied, Leaks
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
 REASONS = "factory.leaks_accepted"
 """The tag of a model version that holds what was accepted, each with its reason."""

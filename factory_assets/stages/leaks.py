@@ -14,7 +14,7 @@ from factory_assets.stages.leaks_duplicates import duplicates
 from factory_assets.stages.leaks_power import powers
 from factory_assets.stages.leaks_straddle import groups, later
 from factory_assets.stages.values import Leaks
-from factory_resources.engine import identifier
+from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.stages.values import Duplicates
-from factory_resources.engine import identifier
+from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from factory_assets.spec import Pipeline
 from factory_assets.stages.leaks_words import OUTCOMES, TOLD_OUTCOMES, VAGUE, words_of
-from factory_resources.expressions import parse
+from factory_resources.sql.expressions import parse
 
 _LETTERS = 4
 """A word of fewer letters is found in too many others."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from factory_assets.spec import Pipeline
 from factory_assets.spec import Sequence as SequenceModel
 from factory_assets.stages.leaks_words import BIRTHS, NAMES, words_of
-from factory_resources.engine import identifier
+from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from factory_assets.spec import IDENTITY, Clean
-from factory_resources.expressions import columns_of
+from factory_resources.sql.expressions import columns_of
 
 Origins = dict[str, tuple[str, ...]]
 """Column to the columns that it is made of."""

@@ -14,9 +14,9 @@ from factory_assets.spec.partition_places import PLACE
 from factory_assets.spec.partitions import DynamicPartitions, partitions_until
 from factory_assets.spec.source import Source
 from factory_assets.stages.patterns import Pattern
-from factory_resources.home import Home
-from factory_resources.objects_names import PREFIX
-from factory_resources.sources import expand, split_glob
+from factory_resources.home.home import Home
+from factory_resources.sources.files.discovery import expand, split_glob
+from factory_resources.sources.object_storage import PREFIX
 
 Keys = Mapping[str, Sequence[str]]
 """Dimension to keys of it."""

@@ -9,12 +9,12 @@ from factory_assets.spec.suggest import suggest
 from factory_assets.stages.history import History, tables_of, value_in
 from factory_assets.stages.names import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
 from factory_assets.stages.values import Ingested, Stage
-from factory_resources.delta_log import past_versions
 from factory_resources.errors import UnknownNameError
-from factory_resources.records import Record
-from factory_resources.registry import Registry, Version
-from factory_resources.snapshot import Snapshot, union
-from factory_resources.sources import sha256_of
+from factory_resources.sources.files.discovery import sha256_of
+from factory_resources.tables.delta_log import past_versions
+from factory_resources.tables.snapshot import Snapshot, union
+from factory_resources.tracking.records import Record
+from factory_resources.tracking.registry import Registry, Version
 
 SHOWN = 5
 """How many of what there is an error lists."""

@@ -21,9 +21,9 @@ from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
 from factory_assets.stages.keys import user_code
 from factory_assets.stages.values import Candidate, Parts, Stopped, Value
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
-from factory_resources.registry import Registry, Version
-from factory_resources.snapshot import Snapshot
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.registry import Registry, Version
 
 FOLDER = "origin"
 """Among the artefacts of the run."""

@@ -1,6 +1,6 @@
 """A column of pictures as numbers: each a text that begins with its size, such as `28x28x1:`.
 
-How files become such texts is in `factory_resources/pictures.py`.
+How files become such texts is in `factory_resources/sources/files/images.py`.
 """
 
 from __future__ import annotations

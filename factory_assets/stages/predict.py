@@ -16,10 +16,10 @@ from factory_assets.spec import Clean, Column, Contract, FileSource, ImageSource
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.served import ServedModel, load_champion
-from factory_resources.expressions import parse
-from factory_resources.home import Home
-from factory_resources.pictures import SUFFIXES
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.home.home import Home
+from factory_resources.sources.files.images import SUFFIXES
+from factory_resources.sql.expressions import parse
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

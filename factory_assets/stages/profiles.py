@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.spec import IDENTITY
 from factory_assets.stages.sample import Written, columns_of, missing
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import duckdb

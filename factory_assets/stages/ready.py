@@ -16,8 +16,8 @@ from factory_assets.stages.models import Rows, model_class
 from factory_assets.stages.series import series_of
 from factory_assets.stages.target import Target, fit_target
 from factory_resources.errors import DataError
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from factory_assets.stages.listing import Keys, listing
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.values import Stage
 from factory_resources.errors import DataError, FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 @dataclass(frozen=True)

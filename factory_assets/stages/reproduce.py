@@ -28,9 +28,9 @@ from factory_assets.stages.sensitive import discreet
 from factory_assets.stages.trace_check import Checker
 from factory_assets.stages.values import Value
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
-from factory_resources.home import Home
-from factory_resources.registry import Registry, Version
-from factory_resources.snapshot import exists
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import exists
+from factory_resources.tracking.registry import Registry, Version
 
 Progress = Callable[[str], None]
 

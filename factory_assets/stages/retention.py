@@ -13,10 +13,10 @@ from typing import Any
 
 from factory_assets.stages.history import History, Identity, identity
 from factory_resources.errors import StorageError, UnknownNameError
-from factory_resources.home import Home
-from factory_resources.records import Record, Records
-from factory_resources.retention import Waste, left_behind, unneeded_files, waste
-from factory_resources.snapshot import Snapshot
+from factory_resources.home.garbage import Waste, left_behind, unneeded_files, waste
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.records import Record, Records
 
 DEFAULT = "30d"
 _UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -7,14 +7,14 @@ from factory_assets.stages.gates import Unscored
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.served import ServedModel, load_served
 from factory_resources.errors import FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 def score_rival(
     judgement: Judgement, version: int | None, home: Home
 ) -> dict[str, float] | Unscored | None:
     """The champion's metrics on the judged rows, or why there are none; None without a champion."""
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     if version is None:
         return None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from factory_assets.spec.column import NUMBERS, TIMES, Bound, Column, ColumnType
 from factory_assets.stages.contract import SQL_TYPES, is_number
-from factory_resources.engine import essence, literal
 from factory_resources.errors import ContractError
+from factory_resources.sql.engine import essence, literal
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,15 @@ from factory_assets.stages.values import (
     Verdict,
 )
 from factory_assets.stages.values.base import KeyComponents, digest
-from factory_resources.delta_log import publish
-from factory_resources.home import Home
-from factory_resources.meter import Meter, Rates
-from factory_resources.records import Record, Records
-from factory_resources.snapshot import Snapshot, exists
+from factory_resources.home.home import Home
+from factory_resources.metering.meter import Meter, Rates
+from factory_resources.tables.delta_log import publish
+from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tracking.records import Record, Records
 
 if TYPE_CHECKING:
     from factory_assets.stages.found import Found
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
 Inputs = Mapping[Stage, Value]
 V = TypeVar("V", bound=Value)
@@ -253,7 +253,7 @@ def _rival(call: Call, inputs: Inputs) -> int | None:
 
 
 def _registry(call: Call) -> "Registry":
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     return Registry(call.home)
 

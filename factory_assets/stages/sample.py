@@ -10,8 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.engine import identifier, literal
-from factory_resources.sources_read import parquet
+from factory_resources.sources.files.reader import parquet
+from factory_resources.sql.engine import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb

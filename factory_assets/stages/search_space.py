@@ -6,7 +6,7 @@ from typing import Any
 from factory_assets.spec import Choices, ModelSpec, Span
 from factory_assets.spec.space import declared_value, is_whole, space_of, with_settings
 from factory_assets.spec.tune import Tune
-from factory_resources.studies import Numbers, Settings, Space, Words
+from factory_resources.tracking.studies import Numbers, Settings, Space, Words
 
 
 def dimensions(model: ModelSpec, tune: Tune) -> Space:

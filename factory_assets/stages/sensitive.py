@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from factory_assets.spec import Pipeline, Sequence
-from factory_resources.engine import essence
 from factory_resources.errors import DeclarationError, FactoryError
-from factory_resources.expressions import parse
+from factory_resources.sql.engine import essence
+from factory_resources.sql.expressions import parse
 
 Level = str
 """`personal` or `secret`."""

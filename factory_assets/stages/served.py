@@ -24,15 +24,15 @@ from factory_assets.stages.pictures import Picture
 from factory_assets.stages.series import Series, lay_out
 from factory_assets.stages.texts import Text
 from factory_resources.errors import DataError, ModelError
-from factory_resources.home import Home
-from factory_resources.offline import go_offline
+from factory_resources.home.home import Home
+from factory_resources.security.offline import go_offline
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from factory_resources.registry import Registry, Version
+    from factory_resources.tracking.registry import Registry, Version
 
 FILE = "model.onnx"
 FOLDER = "onnx"
@@ -149,7 +149,7 @@ def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:
     Raises:
         ModelError: when nothing was deployed yet, or the graph is missing or changed.
     """
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     registry = Registry(home)
     number = registry.champion(model)

@@ -10,12 +10,12 @@ from factory_assets.spec import Pipeline, SplitRule
 from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.leaks import find_leaks
 from factory_assets.stages.values import Cleaned, Parts
-from factory_resources.engine import engine_errors, identifier, literal, sealed
 from factory_resources.errors import DataError
-from factory_resources.expressions import suggestion
-from factory_resources.home import Home
-from factory_resources.sources_read import numbered
-from factory_resources.tables import Prepared, commit, prepare
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import numbered
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.expressions import suggestion
+from factory_resources.tables.writer import Prepared, commit, prepare
 
 if TYPE_CHECKING:
     import duckdb

@@ -34,9 +34,9 @@ from factory_assets.stages.trace_sources import Folders
 from factory_assets.stages.trace_values import Column, Model, RowOrigin, Source, Trace
 from factory_assets.stages.values import Candidate
 from factory_resources.errors import DataError, UnknownNameError
-from factory_resources.home import Home
-from factory_resources.records import Record
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Record
+from factory_resources.tracking.registry import Registry
 
 
 def trace(

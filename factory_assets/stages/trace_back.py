@@ -9,8 +9,8 @@ from factory_assets.stages.trace_check import Checker, digest_of_json, worst
 from factory_assets.stages.trace_sources import Folders, source_fact
 from factory_assets.stages.trace_values import Gate, Model, Source, Step, Table
 from factory_assets.stages.values import Candidate, Cleaned, Ingested, Parts, Verdict
-from factory_resources.records import Record
-from factory_resources.registry import Registry, Version
+from factory_resources.tracking.records import Record
+from factory_resources.tracking.registry import Registry, Version
 
 
 def model_records(version: Version, history: History) -> list[Record]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from factory_assets.stages.artifact import MANIFEST
 from factory_assets.stages.history import damages
 from factory_assets.stages.trace_values import File, State
-from factory_resources.home import Home
-from factory_resources.records import Record
-from factory_resources.snapshot import Snapshot
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.records import Record
 
 
 @dataclass

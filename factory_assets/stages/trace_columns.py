@@ -7,7 +7,7 @@ from factory_assets.stages.history import History, value_in
 from factory_assets.stages.lineage import Origins, clean_of, clean_origins, makers, source_origins
 from factory_assets.stages.trace_values import Column
 from factory_assets.stages.values import Candidate, Ingested
-from factory_resources.records import Record
+from factory_resources.tracking.records import Record
 
 
 def column_facts(

@@ -11,12 +11,12 @@ from factory_assets.stages.trace_check import Checker, worst
 from factory_assets.stages.trace_rows import opened
 from factory_assets.stages.trace_values import Fate, Fed, Passage, Place
 from factory_assets.stages.values import Candidate, Verdict
-from factory_resources.engine import identifier, literal
 from factory_resources.errors import StorageError
-from factory_resources.home import Home
-from factory_resources.records import Record
-from factory_resources.registry import Registry
-from factory_resources.snapshot import Snapshot, exists
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import identifier, literal
+from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tracking.records import Record
+from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,12 +14,12 @@ from factory_assets.stages.names import SnapshotName, SourceName, parse, snapsho
 from factory_assets.stages.trace_sources import Folders, source_fact, source_lines
 from factory_assets.stages.trace_values import Hop, RowOrigin
 from factory_assets.stages.values import Ingested, SourceFile
-from factory_resources.engine import engine_errors, sealed
 from factory_resources.errors import DataError, StorageError, UnknownNameError
-from factory_resources.home import Home
-from factory_resources.records import Record
-from factory_resources.snapshot import Snapshot, exists
-from factory_resources.sources_read import numbered
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import numbered
+from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tracking.records import Record
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,10 +10,10 @@ from factory_assets.stages.trace_check import state_of
 from factory_assets.stages.trace_values import Source, State
 from factory_assets.stages.values import SourceFile
 from factory_resources.errors import SourceError
-from factory_resources.records import Record
-from factory_resources.sources import expand
-from factory_resources.sources_text import TextRules
-from factory_resources.text_lines import lines_of
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import expand
+from factory_resources.sources.files.line_numbers import lines_of
+from factory_resources.tracking.records import Record
 
 Folders = Mapping[str, Path]
 """Pipeline to the folder of its declaration, where that is still there."""

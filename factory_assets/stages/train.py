@@ -22,10 +22,10 @@ from factory_assets.stages.models import kind_of
 from factory_assets.stages.ready import read_ready
 from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.values import Candidate, Parts, Tuned
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
-    from factory_resources.registry_run import RegistryRun, Signature
+    from factory_resources.tracking.run import RegistryRun, Signature
 
 STOPPED_TAG = "factory.stopped"
 """The tag of a model version whose training its budget ended, and how."""
@@ -53,8 +53,8 @@ def train(
         ModelError: when the loss is not a number, or a user's own module fails.
         DeclarationError: when a user's own module cannot be found.
     """
-    from factory_resources.registry import Registry
-    from factory_resources.registry_run import open_run
+    from factory_resources.tracking.registry import Registry
+    from factory_resources.tracking.run import open_run
 
     started = time.time_ns() // 1_000_000
     spec, tell = pipeline.spec.training, progress or silent
@@ -85,7 +85,7 @@ def train(
 
 def signature_of(trained: TrainedModel) -> Signature:
     """The served model's inputs and output."""
-    from factory_resources.registry_run import Signature
+    from factory_resources.tracking.run import Signature
 
     kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
     names = dict.fromkeys(_texts(trained), "string")

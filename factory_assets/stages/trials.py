@@ -21,9 +21,9 @@ from factory_assets.stages.search_space import dimensions, with_proposed
 from factory_assets.stages.series import series_of
 from factory_assets.stages.values import Epoch
 from factory_resources.errors import DataError, ModelError
-from factory_resources.home import Home
-from factory_resources.studies import Settings, Space, State
-from factory_resources.studies import Trial as Asked
+from factory_resources.home.home import Home
+from factory_resources.tracking.studies import Settings, Space, State
+from factory_resources.tracking.studies import Trial as Asked
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -25,11 +25,11 @@ from factory_assets.stages.ready import Ready
 from factory_assets.stages.search_space import declared_settings
 from factory_assets.stages.trials import Outcome, Trials
 from factory_assets.stages.values import Trial, Tuned
-from factory_resources import studies
 from factory_resources.errors import DeclarationError
-from factory_resources.home import Home, storage_errors
-from factory_resources.meter import Meter, Rates
-from factory_resources.registry_run import RegistryRun, Status, open_child
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.metering.meter import Meter, Rates
+from factory_resources.tracking import studies
+from factory_resources.tracking.run import RegistryRun, Status, open_child
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,7 +2,7 @@
 
 from factory_assets.spec import Windows
 from factory_assets.spec.clean import Size, Statistic
-from factory_resources.engine import identifier
+from factory_resources.sql.engine import identifier
 
 
 def windowed(windows: Windows, query: str) -> str:

@@ -69,7 +69,7 @@ class Worker:
 def _serve(pipe: Connection) -> None:
     import traceback
 
-    from factory_resources.offline import go_offline
+    from factory_resources.security.offline import go_offline
 
     go_offline()
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE, _FILE))
@@ -90,8 +90,8 @@ def _ingest(folder: Path) -> Seen:
     from factory_assets.stages.runner import Call, run_stage
     from factory_assets.stages.values import Ingested
     from factory_resources.errors import FactoryError
-    from factory_resources.home import Home
-    from factory_resources.snapshot import read_arrow
+    from factory_resources.home.home import Home
+    from factory_resources.tables.snapshot import read_arrow
 
     home = Home(folder / "home")
     try:

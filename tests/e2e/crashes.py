@@ -15,7 +15,7 @@ from factory_assets.components.declaration import load_pipeline
 from factory_assets.spec import Pipeline
 from factory_assets.stages.history import History, tables_of, value_in
 from factory_assets.stages.runner import Call, run_stage, stages_of
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.pipelines import declare
 
 PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]

@@ -18,8 +18,8 @@ import pytest
 
 from factory_assets.stages.retention import find_waste
 from factory_resources.errors import StorageError
-from factory_resources.home import Home
-from factory_resources.retention import remove
+from factory_resources.home.garbage import remove
+from factory_resources.home.home import Home
 from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
 
 pytestmark = pytest.mark.slow

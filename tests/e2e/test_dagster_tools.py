@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from factory_assets.stages.values import STAGES, VALUES, Stage
-from factory_resources.home import Home
-from factory_resources.records import Records
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 from tests.e2e.conftest import Demo
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 from tests.e2e.conftest import Demo
 
 pytestmark = pytest.mark.slow

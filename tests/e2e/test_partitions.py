@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 from tests.e2e.conftest import Factory, command
 from tests.e2e.test_browser import _free_port
 

@@ -12,8 +12,8 @@ import pytest
 
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import STAGES
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from factory_resources.home import Home
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 from tests.e2e.conftest import Factory, command
 
 _DEFS = """\

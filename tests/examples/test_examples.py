@@ -21,9 +21,9 @@ from factory_assets.stages.predict import predict
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.served import load_champion
 from factory_assets.stages.values import STAGES, Champion, Cleaned, Ingested, Parts, Verdict
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 FOLDER = PROJECT / "examples"
 EXAMPLES = ("ai4i", "heart", "readmission", "turbofan", "turbofan_sequence")

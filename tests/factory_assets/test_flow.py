@@ -16,9 +16,9 @@ from factory_assets.definitions import build_defs, defs
 from factory_assets.stages.fetch import find, sources_key
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.runner import Call, run_stage
-from factory_resources.asset_tables import load_table, path_of, save_table
 from factory_resources.errors import DataError, DeclarationError, SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
+from factory_resources.tables.asset_tables import load_table, path_of, save_table
 from tests.factory_assets.stages.data_stages import rows
 from tests.pipelines import declare
 

@@ -21,7 +21,7 @@ from factory_assets.stages.values import (
     Value,
     Verdict,
 )
-from factory_resources.snapshot import Snapshot, TableFile
+from factory_resources.tables.snapshot import Snapshot, TableFile
 
 
 def snapshot(rows: int) -> Snapshot:

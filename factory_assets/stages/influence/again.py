@@ -14,7 +14,7 @@ from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.models import Model, Rows, Setting, fit_model
 from factory_assets.stages.models.base import APART
 from factory_assets.stages.target import Target
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import numpy as np

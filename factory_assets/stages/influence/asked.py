@@ -16,8 +16,8 @@ from factory_assets.stages.predict import rows_to_score
 from factory_assets.stages.trace_rows import identity_at, parse_row
 from factory_assets.stages.values import Parts, Verdict
 from factory_resources.errors import DataError, UnknownNameError
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np

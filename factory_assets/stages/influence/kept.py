@@ -14,14 +14,14 @@ from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
 from factory_assets.stages.influence.again import Again
 from factory_assets.stages.models import Model, model_class
 from factory_assets.stages.values import Candidate, Influence
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 FOLDER = "influence"
 
 
 def keep_seeds(models: Sequence[Model], candidate: Candidate, home: Home) -> str | None:
     """Store the models with the candidate's run; the manifest's SHA-256, None without models."""
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     if not models:
         return None
@@ -44,7 +44,7 @@ def load_seeds(learner: Again, candidate: Candidate, influence: Influence) -> li
     Raises:
         ModelError: a file is missing or changed.
     """
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     if influence.digest is None:
         return []

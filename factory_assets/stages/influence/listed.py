@@ -28,10 +28,10 @@ from factory_assets.stages.trace_rows import origin
 from factory_assets.stages.trace_sources import Folders
 from factory_assets.stages.values import Candidate, Influence, Parts, Verdict
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
-from factory_resources.records import Record
-from factory_resources.registry import Registry
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.records import Record
+from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np

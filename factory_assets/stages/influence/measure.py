@@ -19,8 +19,8 @@ from factory_assets.stages.influence.lds import ceiling, halves, lds, said
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.models import Model
 from factory_assets.stages.values import Influence, Parts, Variant
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from factory_assets.spec.budget import Budget
 from factory_assets.stages.values import Stopped, Value
-from factory_resources.home import storage_errors
-from factory_resources.meter import Meter, Rates
+from factory_resources.home.home import storage_errors
+from factory_resources.metering.meter import Meter, Rates
 
 PAUSE = 0.5
 """Seconds between two looks at the meter."""

@@ -19,7 +19,7 @@ import torch
 from factory_assets.spec.trainer import Checkpoint
 from factory_assets.stages.models.base import Progress
 from factory_assets.stages.models.learning import Shuffled
-from factory_resources.home import storage_errors
+from factory_resources.home.home import storage_errors
 
 DONE = "factory_done"
 RANDOM = "factory_random"

@@ -11,8 +11,8 @@ from factory_assets.spec.network import Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.models.base import APART, Fit, Model, Progress, Rows, Setting, Shape
-from factory_assets.stages.reference import load_object
 from factory_resources.errors import ModelError
+from factory_resources.user_code import load_object
 
 if TYPE_CHECKING:
     import numpy as np

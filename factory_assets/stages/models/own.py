@@ -6,8 +6,8 @@ from pathlib import Path
 
 from factory_assets.spec.network import OwnModule
 from factory_assets.stages.models.base import Model
-from factory_assets.stages.reference import load_object
 from factory_resources.errors import ModelError
+from factory_resources.user_code import load_object
 
 
 def own_model(spec: OwnModule, folder: Path) -> type[Model]:

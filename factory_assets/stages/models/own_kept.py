@@ -10,8 +10,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from factory_assets.spec.network import OwnModule
 from factory_assets.stages.models.estimator import FILE, canonical, not_trusted
-from factory_assets.stages.reference import load_object, module_beside
 from factory_resources.errors import ModelError
+from factory_resources.user_code import load_object, module_beside
 
 TRUSTED = frozenset(
     {

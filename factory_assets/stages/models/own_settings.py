@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec.network import OwnModule
 from factory_assets.stages.models.base import Setting
-from factory_assets.stages.reference import load_object
 from factory_resources.errors import ModelError
+from factory_resources.user_code import load_object
 
 if TYPE_CHECKING:
     import numpy as np

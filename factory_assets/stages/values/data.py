@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Literal
 
 from factory_assets.stages.values.base import Value
-from factory_resources.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot
 
 
 class SourceFile(Value):

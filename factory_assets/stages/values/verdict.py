@@ -5,7 +5,7 @@ from typing import Literal
 
 from factory_assets.stages.values.base import Value
 from factory_assets.stages.values.model import Candidate
-from factory_resources.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot
 
 
 class GateResult(Value):

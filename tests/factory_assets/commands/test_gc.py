@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from factory_assets.cli import main
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 
 @pytest.fixture

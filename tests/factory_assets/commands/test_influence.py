@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from factory_assets.cli import main
 from factory_assets.commands.trace import WIDTH
 from factory_assets.stages.runner import Call, run_stage
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from factory_assets.commands.schema import PUBLISHED, schema, schema_line, schema_text
 from factory_assets.components.declaration import DEFS
 from factory_assets.components.document import parse
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 from tests.factory_assets.components.declared import FULL, SHORT
 
 _VALIDATOR = jsonschema.Draft202012Validator(schema())

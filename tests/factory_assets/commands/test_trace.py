@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from factory_assets.cli import main
 from factory_assets.commands.trace import WIDTH, trace_schema_text
 from factory_assets.stages.runner import Call, run_stage
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import declare
 
 NAME = "a_pipeline_with_a_rather_long_name_of_its_own"

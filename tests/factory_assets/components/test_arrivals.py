@@ -12,8 +12,8 @@ from factory_assets.components.arrivals import asked_for, see
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError
-from factory_resources.home import Home
-from schedules.arrivals import arrivals_sensor
+from factory_resources.home.home import Home
+from schedules.sensors import arrivals_sensor
 from tests.factory_assets.components.test_partition_assets import declared, known, write
 from tests.pipelines import declare
 

@@ -15,7 +15,7 @@ from factory_assets.components.model_pipeline import ModelPipeline
 from factory_assets.spec import Contract, odcs
 from factory_assets.stages.keys import declared
 from factory_resources.errors import DeclarationError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare, write_apples
 
 ODCS = """\

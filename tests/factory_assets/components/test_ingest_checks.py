@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from factory_assets.definitions import build_defs
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import declare
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from factory_assets.commands.run import run
 from factory_assets.definitions import build_defs
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import declare
 

@@ -10,7 +10,7 @@ import pytest
 from factory_assets.components.calls import REUSE_TAG
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.pipelines import declare
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01", "end": "2024-01-11"}}

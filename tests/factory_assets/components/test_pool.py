@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.components.looks import POOL
 from factory_assets.components.model_pipeline import build_pipeline
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare
 

@@ -11,10 +11,10 @@ import yaml
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.reference import load_object
 from factory_assets.stages.split import split
-from factory_resources.home import PROJECT, Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.user_code import load_object
 
 DEFS = PROJECT / "factory_assets" / "defs"
 

@@ -7,8 +7,8 @@ from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.values import Cleaned
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 
 def pipeline(folder: Path, target: str = "y", **parts: Any) -> Pipeline:

@@ -9,8 +9,8 @@ from factory_assets.stages.fitting import fit
 from factory_assets.stages.judgement import Judgement, open_judgement
 from factory_assets.stages.train import _candidate
 from factory_assets.stages.values import Parts
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import pipeline
 
 

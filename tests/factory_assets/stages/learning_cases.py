@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
-from factory_resources.home import Home
-from factory_resources.snapshot import Snapshot, TableFile, read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
 
 TASKS = ("binary", "multiclass", "regression")
 KINDS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from factory_assets.stages.models.learning import Shuffled
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Candidate, Champion, Stage
 from factory_resources.errors import DeclarationError, ModelError
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -98,7 +98,7 @@ NODE = """
 import sys
 from pathlib import Path
 from tests.factory_assets.stages.test_accelerators import digest, trained
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     trainer = {"accelerator": "cpu", "nodes": 2}

@@ -11,7 +11,7 @@ import pytest
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, FactoryError, SourceError, StorageError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import files_of, pipeline
 
 MANY = b"".join(b"%d,%d\n" % (i, i * i) for i in range(100_000))

@@ -12,7 +12,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages import blocks
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Cleaned, Findings, Ingested
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import pipeline, rows
 
 _INGEST: dict[str, Any] = {
@@ -89,7 +89,7 @@ def test_grown_is_made_at_once(
 def test_only_new_files_are_read(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from factory_resources import sources_read
+    from factory_resources.sources.files import reader
 
     for number in range(6):
         _write(tmp_path, number, [(number * 10 + i, float(i)) for i in range(20)])
@@ -97,7 +97,7 @@ def test_only_new_files_are_read(
     before, cleaned_before = _run(made, home)
     assert len(before.blocks) == 6
     read: list[str] = []
-    original = sources_read.read_file
+    original = reader.read_file
 
     def listening(file: Any, *args: Any, **kwargs: Any) -> Any:
         read.append(file.name)

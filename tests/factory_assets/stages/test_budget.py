@@ -20,10 +20,10 @@ from factory_assets.stages.reproduce import recorded, reproduce
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Candidate, Stage, Stopped
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.meter import Cost, Meter, Rates
-from factory_resources.registry import Registry
+from factory_resources.metering.meter import Cost, Meter, Rates
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.learning_cases import KINDS, SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples
 

@@ -17,7 +17,7 @@ from factory_assets.stages.artifact import save_trained
 from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Candidate, Stage
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -156,7 +156,7 @@ import sys
 from pathlib import Path
 from factory_assets.components.declaration import load_pipeline
 from factory_assets.stages.runner import Call, run_stage
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 
 def say(text):
     print(text, flush=True)

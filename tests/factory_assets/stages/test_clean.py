@@ -9,7 +9,7 @@ import pytest
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, ExpressionError, FactoryError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import cleaned, column, files_of, pipeline, rows
 
 

@@ -7,28 +7,45 @@ import pytest
 from factory_assets.stages import code
 from factory_assets.stages.values import STAGES
 from factory_resources.errors import DeclarationError
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 
 _STAGES = Path(code.__file__).parent
 
 
 def _closure(stage: str) -> set[str]:
-    return {path.name for path in code.closure(_STAGES / f"{stage}.py", code._ours)}
+    return set(code.stage_files(stage))
 
 
 def test_the_stage_and_what_it_imports() -> None:
-    assert {"clean.py", "engine.py", "tables.py"} <= _closure("clean")
-    assert {"train.py", "features.py", "registry.py"} <= _closure("train")
+    assert {
+        "factory_assets/stages/clean.py",
+        "factory_resources/sql/engine.py",
+        "factory_resources/tables/writer.py",
+    } <= _closure("clean")
+    assert {
+        "factory_assets/stages/train.py",
+        "factory_assets/stages/features.py",
+        "factory_resources/tracking/registry.py",
+    } <= _closure("train")
 
 
 def test_training_is_no_part_of_cleaning() -> None:
-    assert not {"train.py", "features.py", "registry.py", "evaluate.py"} & _closure("clean")
-    assert "evaluate.py" not in _closure("train")
+    assert not [
+        path
+        for path in _closure("clean")
+        if path.startswith(("factory_assets/ml/", "factory_resources/tracking/"))
+    ]
+    assert "factory_assets/stages/evaluate.py" not in _closure("train")
 
 
 def test_reading_sources_is_no_part_of_cleaning() -> None:
-    assert "fetch.py" in _closure("ingest")
-    assert not {"fetch.py", "databases.py", "objects.py"} & _closure("clean")
+    assert "factory_assets/stages/fetch.py" in _closure("ingest")
+    assert "factory_resources/sources/databases/reader.py" in _closure("ingest")
+    assert not {
+        "factory_assets/stages/fetch.py",
+        "factory_resources/sources/databases/reader.py",
+        "factory_resources/sources/object_storage.py",
+    } & _closure("clean")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, DataError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import pipeline, rows
 
 QUICK = settings(max_examples=40, deadline=None)

@@ -11,10 +11,10 @@ from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.values import STAGES, Candidate
 from factory_resources.errors import SettingError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.records import Record, Records
-from factory_resources.registry import Registry
+from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow

@@ -19,9 +19,9 @@ from factory_assets.stages.served import FILE, FOLDER, load_champion
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
 from factory_resources.errors import ModelError, RefusedError
-from factory_resources.home import PROJECT, Home
-from factory_resources.registry import Registry
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, verdict
 
 pytestmark = pytest.mark.slow
@@ -206,8 +206,8 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 from factory_assets.stages.values import Verdict
-from factory_resources.home import Home
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.export import export

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.home import PROJECT
+from factory_resources.home.home import PROJECT
 from tests.factory_assets.stages.learning_cases import KINDS
 
 SCRIPT = """
@@ -16,7 +16,7 @@ from pathlib import Path
 from factory_assets.stages.artifact import save_trained
 from factory_assets.stages.export import export
 from factory_assets.stages.fitting import fit
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from hashlib import sha256
 from tests.factory_assets.stages.learning_cases import KINDS, pipeline, rows
 

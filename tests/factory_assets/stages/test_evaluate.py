@@ -23,9 +23,9 @@ from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
 from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.registry import Registry
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from factory_assets.stages.explain import Explained, explain
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import STAGES, Stage
 from factory_assets.stages.values.base import digest
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.records import Records
+from factory_resources.tracking.records import Records
 from tests.factory_assets.stages.data_stages import files_of
 from tests.factory_assets.stages.test_partitions import declared, partition, write
 from tests.pipelines import APPLES, declare, write_apples
@@ -263,7 +263,7 @@ def test_models_that_are_gone(tmp_path: Path) -> None:
     assert told()["evaluate"] == "compute: a picture or the predictions' file is gone"
     assert told()["deploy"] == "waits: evaluate runs first; reused if the result is the same"
     run_stage(Call(pipeline, "evaluate", home, "run"))
-    from factory_resources.registry import Registry
+    from factory_resources.tracking.registry import Registry
 
     Registry(home).client.delete_registered_model_alias("apples", "champion")
     assert told()["deploy"] == "compute: another version serves"

@@ -18,7 +18,7 @@ from factory_assets.stages.metrics import Scored
 from factory_assets.stages.sensitive import misused
 from factory_assets.stages.values import Group, Slice, Verdict
 from factory_resources.errors import DataError, DeclarationError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import pipeline as declared
 from tests.factory_assets.stages.judged_cases import evaluating, judging
 from tests.factory_assets.stages.learning_cases import KINDS, parts

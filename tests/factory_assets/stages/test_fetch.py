@@ -11,7 +11,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.fetch import find, sources_key
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import pipeline, rows
 from tests.postgres import Postgres
 

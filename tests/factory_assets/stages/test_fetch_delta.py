@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
 from tests.factory_assets.stages.test_fetch import key
 

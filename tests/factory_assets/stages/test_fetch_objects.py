@@ -21,7 +21,7 @@ from factory_assets.stages.refresh import refresh, wanted
 from factory_assets.stages.runner import Call
 from factory_assets.stages.values import Cleaned
 from factory_resources.errors import SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
 from tests.factory_assets.stages.test_fetch import key
 from tests.storage import S3

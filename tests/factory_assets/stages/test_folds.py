@@ -18,7 +18,7 @@ from factory_assets.stages.gates import judge
 from factory_assets.stages.keys import declared
 from factory_assets.stages.values import Folds, Parts
 from factory_resources.errors import DataError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
 from tests.factory_assets.stages.learning_cases import (
     KINDS,

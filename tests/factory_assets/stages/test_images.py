@@ -19,11 +19,11 @@ from factory_assets.stages.predict import predict
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.served import ServedModel
 from factory_assets.stages.values import STAGES
-from factory_resources import pictures
 from factory_resources.errors import DataError, SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.snapshot import read_arrow
+from factory_resources.sources.files import images
+from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import hostile, pipeline, rows
 from tests.factory_assets.stages.test_models import same_everywhere
 from tests.pipelines import declare
@@ -129,7 +129,7 @@ def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
 
 def test_pixels_are_those_of_the_file() -> None:
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    text = pictures.written(png(image), 4, grey=False)
+    text = images.written(png(image), 4, grey=False)
     from factory_assets.stages.pictures import fit_picture
 
     table = pa.table({"seen": [text]})
@@ -151,13 +151,13 @@ def test_pixels_are_those_of_the_file() -> None:
     ids=["empty", "header", "torn", "gif", "tiff", "bomb"],
 )
 def test_what_is_no_picture(content: bytes) -> None:
-    assert pictures.written(content, 8, grey=True) is None
+    assert images.written(content, 8, grey=True) is None
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
 def test_every_mode_is_read(mode: str) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    text = pictures.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
+    text = images.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
     assert text is not None
     assert text.startswith("4x4x3:")
 
@@ -171,7 +171,7 @@ def test_other_files_are_one_line(tmp_path: Path, home: Home) -> None:
 def test_a_picture_of_another_size_is_one_line() -> None:
     from factory_assets.stages.pictures import fit_picture
 
-    texts = [pictures.written(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
+    texts = [images.written(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
     table = pa.table({"seen": [texts[0], texts[1], None]})
     picture = fit_picture(table, "seen")
     for row, says in ((1, "holds one of 5x5x1, not a picture of 4x4x1"), (2, "a row without one")):
@@ -208,7 +208,7 @@ def seen(count: int, seed: int, task: str) -> pa.Table:
     score = table["heat"].fill_null(50).to_numpy() / 100
     noise = chance.integers(0, 100, (count, 6, 6, 3))
     pixels = np.clip(noise + (score * 150)[:, None, None, None], 0, 255).astype(np.uint8)
-    texts = [pictures.written(png(Image.fromarray(one)), 6, grey=False) for one in pixels]
+    texts = [images.written(png(Image.fromarray(one)), 6, grey=False) for one in pixels]
     return table.append_column("seen", pa.array(texts))
 
 

@@ -18,7 +18,7 @@ from factory_assets.stages.importances import FEWEST, KEPT, ROWS, _columns, _row
 from factory_assets.stages.metrics import HEADLINE
 from factory_assets.stages.pictures import Picture
 from factory_assets.stages.values import Importance, Importances, Parts
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
 from tests.factory_assets.stages.learning_cases import (
     KINDS,

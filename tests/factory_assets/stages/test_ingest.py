@@ -16,7 +16,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.fetch import find, sources_key
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
 
 RECORDS: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows
 from tests.factory_assets.stages.test_fetch import key, sqlite
 

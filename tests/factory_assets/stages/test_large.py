@@ -11,8 +11,8 @@ from factory_assets.stages.large import Columns, Mapped, thinned
 from factory_assets.stages.ready import make_ready, stream_ready
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, StorageError
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import KINDS, TASKS, parts, pipeline
 
 MLP = KINDS["mlp"]

@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.stages.fitting import fit
 from factory_assets.stages.train import train
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import KINDS, parts, pipeline, rows
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ from factory_assets.stages.leak_check import REASONS, LeakError, leak_check, lea
 from factory_assets.stages.leaks_meaning import meanings
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Candidate, Leaks
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.registry import Registry
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.data_stages import pipeline
 
 

@@ -12,7 +12,7 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.leak_check import leaks_of
 from factory_assets.stages.split import split
 from factory_assets.stages.values import Leaks
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.data_stages import pipeline
 
 _HEART = [*(f"column_{i}" for i in range(13)), "num"]

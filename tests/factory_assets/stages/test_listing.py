@@ -13,8 +13,8 @@ from factory_assets.stages.binding import bind
 from factory_assets.stages.listing import files_of, listing, patterns_of
 from factory_assets.stages.refresh import wanted
 from factory_resources.errors import DataError
-from factory_resources.home import Home
-from factory_resources.sources import find_files
+from factory_resources.home.home import Home
+from factory_resources.sources.files.discovery import find_files
 
 NOW = datetime(2024, 1, 11, tzinfo=UTC)
 HOME = Home(Path("nowhere"))

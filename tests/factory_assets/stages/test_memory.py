@@ -8,8 +8,8 @@ import pytest
 from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.learning_cases import parts, pipeline, rows
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from factory_assets.stages.models import model_class
 from factory_assets.stages.models.base import APART
 from factory_assets.stages.served import ServedModel
 from factory_resources.errors import DeclarationError, ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import KINDS, TASKS, hostile, pipeline, rows
 
 pytestmark = pytest.mark.slow

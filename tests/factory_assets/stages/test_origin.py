@@ -12,9 +12,9 @@ from factory_assets.stages.origin import FOLDER, environment, read_origin
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.values import Candidate, Parts, Stage
 from factory_resources.errors import ModelError
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
-from factory_resources.registry import Registry
+from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 
 DECLARED = sorted(

@@ -14,7 +14,7 @@ from factory_assets.stages.fitting import fit
 from factory_assets.stages.models import own_settings
 from factory_assets.stages.models.own_kept import loaded
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import pipeline, rows
 from tests.factory_assets.stages.test_models import fitted, same_everywhere
 

@@ -15,8 +15,8 @@ from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.values import Cleaned, Ingested, Parts
 from factory_resources.errors import FactoryError, SourceError, StorageError
-from factory_resources.home import Home
-from factory_resources.records import Records
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 from tests.factory_assets.stages.data_stages import pipeline, rows
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01"}}

@@ -18,8 +18,8 @@ from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate
 from factory_resources.errors import ContractError, ModelError, SourceError
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import verdict
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from factory_assets.stages.reproduce import recorded, reproduce
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import Candidate, Stage
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
 

@@ -14,10 +14,10 @@ from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.trace import trace
 from factory_assets.stages.values import Stage
 from factory_resources.errors import StorageError, UnknownNameError
-from factory_resources.home import Home
+from factory_resources.home.garbage import Waste, remove
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.registry import Registry
-from factory_resources.retention import Waste, remove
+from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 
 MONTH = 30 * 86_400

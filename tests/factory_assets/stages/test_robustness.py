@@ -10,7 +10,7 @@ from factory_assets.spec import SplitRule
 from factory_assets.stages import plots_inputs
 from factory_assets.stages.robustness import robustness, with_gaps, with_noise
 from factory_assets.stages.values import Disturbed, Parts
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
 from tests.factory_assets.stages.learning_cases import KINDS, SEQUENCES, keep, parts, series
 from tests.factory_assets.stages.test_plots import require_picture

@@ -16,7 +16,7 @@ from factory_assets.stages import code
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.values import STAGES
 from factory_resources.errors import DataError, FactoryError
-from factory_resources.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
 

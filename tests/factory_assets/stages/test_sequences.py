@@ -12,7 +12,7 @@ from factory_assets.stages.export import export
 from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.served import ServedModel
 from factory_resources.errors import DataError, ModelError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, hostile, pipeline, series
 from tests.factory_assets.stages.test_models import same_everywhere
 

@@ -18,9 +18,9 @@ from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Champion, Verdict
 from factory_resources.errors import ContractError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.snapshot import read_arrow
+from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import SEQUENCES, series
 
 pytestmark = pytest.mark.slow

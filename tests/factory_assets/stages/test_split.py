@@ -15,10 +15,10 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import PARTS, split
 from factory_assets.stages.values import Cleaned, Parts
-from factory_resources.engine import sealed
 from factory_resources.errors import DataError
-from factory_resources.home import Home
-from factory_resources.tables import write
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import sealed
+from factory_resources.tables.writer import write
 from tests.factory_assets.stages.data_stages import cleaned, column, files_of, pipeline, rows
 
 QUICK = settings(max_examples=20, deadline=None)

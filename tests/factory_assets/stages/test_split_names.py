@@ -8,8 +8,8 @@ import pytest
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
-from factory_resources.home import Home
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
 from tests.pipelines import declare
 
 WORDS = ("part", "place", "rank", "n", "key", "stratum", "groups", "source", "parts")

@@ -11,7 +11,7 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.table_checks import TableCheck, TableError, table_checks
 from factory_assets.stages.values import Findings, Ingested
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import files_of, pipeline
 
 NOW = datetime(2024, 5, 10, 12, tzinfo=UTC)

@@ -13,10 +13,10 @@ import pytest
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages import keys
 from factory_assets.stages.fitting import fit
-from factory_resources.encoder import encoder, encoder_digest
+from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
+from factory_resources.encoders.wordpiece import WordPieces
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
-from factory_resources.word_pieces import WordPieces
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import pipeline, rows
 from tests.factory_assets.stages.test_models import same_everywhere
 
@@ -42,7 +42,7 @@ def tiny(folder: Path, seed: int = 0) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from factory_resources.encoder_layers import Bert
+    from factory_resources.encoders.bert import Bert
 
     folder.mkdir(parents=True, exist_ok=True)
     about = {**ABOUT, "vocab_size": len(WORDS)}
@@ -127,7 +127,7 @@ def test_the_encoder_is_bert(tmp_path: Path) -> None:
 
 def test_a_text_has_the_same_numbers_with_whichever_others(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny")
-    from factory_resources.encoder import Encoder
+    from factory_resources.encoders.sentence_encoder import Encoder
 
     alone = [Encoder(folder).encode([text])[0] for text in TEXTS]
     np.testing.assert_array_equal(Encoder(folder).encode(TEXTS), np.stack(alone))

@@ -18,10 +18,10 @@ from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import Fate, Place, Trace
 from factory_assets.stages.values import Cleaned, Ingested
 from factory_resources.errors import DataError, FactoryError, UnknownNameError
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.records import Records
-from factory_resources.snapshot import Snapshot, read_arrow
+from factory_resources.tables.snapshot import Snapshot, read_arrow
+from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare
 
 # Three things happen to rows: a cell that is no number, a rule that is broken, a row that repeats.

@@ -9,7 +9,7 @@ from factory_assets.spec import partition_of
 from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import Trace
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.pipelines import declare
 
 CONTRACT = [{"name": "size", "type": "int64"}, {"name": "colour", "type": "string"}]

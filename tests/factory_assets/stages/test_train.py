@@ -15,9 +15,9 @@ from factory_assets.stages.fitting import best_threshold
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, ModelError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, rows
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin"}

@@ -19,8 +19,8 @@ from factory_assets.stages.train import train
 from factory_assets.stages.trials import EpochWatch
 from factory_assets.stages.values import STAGES, Candidate, Epoch, Parts
 from factory_resources.errors import DataError, DeclarationError, ModelError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.learning_cases import (
     SEQUENCES,
     keep,

@@ -6,7 +6,7 @@ from typing import Any
 
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Candidate
-from factory_resources.home import Home
+from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import parts, pipeline
 
 MODEL = {"kind": "mlp", "epochs": 6, "hidden": [8]}

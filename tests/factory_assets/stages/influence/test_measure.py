@@ -16,9 +16,9 @@ from factory_assets.stages.keys import declared
 from factory_assets.stages.train import train
 from factory_assets.stages.values import Influence, Parts, Verdict
 from factory_resources.errors import ModelError
-from factory_resources.home import Home
-from factory_resources.registry import Registry
-from factory_resources.snapshot import read_arrow
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.stages.judged_cases import evaluating, with_spec
 from tests.factory_assets.stages.learning_cases import KINDS, SEQUENCES, keep, parts, series
 

@@ -1,0 +1,1 @@
+"""Sentence encoders that turn text into numbers, from files on this machine."""

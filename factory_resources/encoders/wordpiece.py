@@ -1,0 +1,120 @@
+"""Text to the numbers of its word pieces, as BERT's uncased tokeniser does it.
+
+Our own, because it is small: the usual package brings a client of a model hub along.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory_resources.errors import ModelError
+
+LONGEST_WORD = 100
+
+_CHINESE = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """A vocabulary, and how text is cut into its pieces."""
+
+    vocabulary: Mapping[str, int]
+    lower: bool
+
+    @classmethod
+    def read(cls, file: Path) -> "WordPieces":
+        """From a `tokenizer.json`.
+
+        Raises:
+            ModelError: when it is of another kind.
+        """
+        try:
+            held: Any = json.loads(file.read_text(encoding="utf-8"))
+            model, rules = held["model"], held["normalizer"]
+            same = model["type"] == "WordPiece" and rules["type"] == "BertNormalizer"
+            whole = {"[CLS]", "[SEP]", "[UNK]"} <= set(model["vocab"])
+            lower = bool(rules["lowercase"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{file.name} cannot be read: {error}", where=str(file), remedy=_REMEDY
+            ) from error
+        if not (same and whole):
+            raise ModelError("is no BERT tokeniser", where=str(file), remedy=_REMEDY)
+        return cls(model["vocab"], lower)
+
+    def numbers(self, text: str, most: int) -> list[int]:
+        """`[CLS] … [SEP]`, at most so many; what is too long is cut."""
+        first, last = self.vocabulary["[CLS]"], self.vocabulary["[SEP]"]
+        found: list[int] = []
+        for word in self._words(text):
+            found += self._pieces(word)
+            if len(found) >= most - 2:
+                break
+        return [first, *found[: most - 2], last]
+
+    def _words(self, text: str) -> Iterator[str]:
+        plain = "".join(map(_clean, text))
+        if self.lower:
+            plain = "".join(
+                c for c in unicodedata.normalize("NFD", plain) if unicodedata.category(c) != "Mn"
+            ).lower()
+        for word in plain.split():
+            start = 0
+            for place, character in enumerate(word):
+                if _is_mark(character):
+                    if place > start:
+                        yield word[start:place]
+                    yield character
+                    start = place + 1
+            if start < len(word):
+                yield word[start:]
+
+    def _pieces(self, word: str) -> list[int]:
+        """The longest known beginning, then the longest of the rest; unknown where none is."""
+        unknown = [self.vocabulary["[UNK]"]]
+        if len(word) > LONGEST_WORD:
+            return unknown
+        found: list[int] = []
+        start = 0
+        while start < len(word):
+            for end in range(len(word), start, -1):
+                piece = word[start:end] if start == 0 else f"##{word[start:end]}"
+                if piece in self.vocabulary:
+                    found.append(self.vocabulary[piece])
+                    start = end
+                    break
+            else:
+                return unknown
+        return found
+
+
+def _clean(character: str) -> str:
+    code = ord(character)
+    if character in "\t\n\r" or unicodedata.category(character) == "Zs":
+        return " "
+    if code in (0, 0xFFFD) or unicodedata.category(character).startswith("C"):
+        return ""
+    if any(low <= code <= high for low, high in _CHINESE):
+        return f" {character} "
+    return character
+
+
+def _is_mark(character: str) -> bool:
+    code = ord(character)
+    ascii_mark = 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126
+    return ascii_mark or unicodedata.category(character).startswith("P")
+
+
+_REMEDY = "take an encoder of the BERT kind, such as MiniLM"

@@ -1,0 +1,119 @@
+"""What a home can do without, and its removal. What is needed is for others to say."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from factory_resources.home.home import WORKING, Home, scratch_prefix, storage_errors
+
+Kind = Literal["record", "run", "table file", "picture", "cache", "checkpoint", "scratch", "lock"]
+
+_SCRATCH = re.compile(r"(\d+)\.(\w+)-")
+
+_COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_sidecars")
+
+
+@dataclass(frozen=True)
+class Waste:
+    """A file or folder that nobody needs."""
+
+    path: Path
+    bytes: int
+    kind: Kind
+    why: str
+
+
+def waste(path: Path, kind: Kind, why: str) -> Waste:
+    """The waste that a path is, with the size of all below it; what vanishes meanwhile is 0."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return Waste(path, sum(map(_size, files)), kind, why)
+
+
+def remove(found: Iterable[Waste]) -> None:
+    """Remove in the order given; what is gone already is no error, so that it can be repeated.
+
+    Raises:
+        StorageError: the disk says no.
+    """
+    for item in found:
+        with storage_errors(item.path):
+            if item.kind == "lock":
+                _remove_lock(item.path)
+            elif item.path.is_dir() and not item.path.is_symlink():
+                shutil.rmtree(item.path)
+            else:
+                item.path.unlink(missing_ok=True)
+
+
+def left_behind(home: Home) -> Iterator[Waste]:
+    """Scratch of processes that are gone, halves of files that they wrote, and free locks."""
+    if home.tmp.is_dir():
+        for path in sorted(home.tmp.iterdir()):
+            owner = _SCRATCH.match(path.name)
+            if owner and scratch_prefix(int(owner[1])) != owner[0]:
+                yield waste(path, "scratch", "its process is gone")
+        for path in sorted((home.tmp / "locks").glob("*")):
+            if path.name != WORKING and _is_free(path):
+                yield waste(path, "lock", "nobody holds it")
+    for folder in (home.records, home.pictures, home.path / "profiles"):
+        for path in sorted(folder.rglob(".*")):
+            yield waste(path, "scratch", "a file that was never finished")
+    for log in sorted(home.tables.glob("*/*/_delta_log")):
+        for path in sorted(log.iterdir()):
+            if not _COMMITTED.fullmatch(path.name):
+                yield waste(path, "scratch", "a commit that was never finished")
+
+
+def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Waste]:
+    """The Parquet files of tables that are not `needed` and that no table's log names now."""
+    for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
+        current = _current(folder)
+        for path in sorted(folder.glob("*.parquet")):
+            if path not in needed and path.name not in current:
+                why = "no model version, latest or young result, or log needs it"
+                yield waste(path, "table file", why)
+    # Of a table whose first commit never came, there is no log.
+    for folder in sorted(path for path in home.tables.glob("*/*") if path.is_dir()):
+        if not (folder / "_delta_log").is_dir():
+            for path in sorted(folder.glob("*.parquet")):
+                if path not in needed:
+                    yield waste(path, "table file", "it never became a version")
+
+
+def _current(folder: Path) -> set[str]:
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(str(folder)):
+        return set()
+    return {Path(uri).name for uri in DeltaTable(str(folder)).file_uris()}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _is_free(path: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def _remove_lock(path: Path) -> None:
+    """Only while it is held: who waits for it then sees that it is no longer the one."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
+    except Timeout:
+        return

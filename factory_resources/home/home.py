@@ -1,0 +1,187 @@
+"""Where one factory keeps everything it owns.
+
+Paths and atomic writes, nothing that knows what is in them.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from factory_resources.errors import StorageError
+from factory_resources.home.processes import process_start
+
+WORKING = ".working"
+"""The file in the scratch folder that everybody who works has locked."""
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one factory; every path below it is derived, so a home can be moved.
+
+    Raises:
+        StorageError: from `require_writable` and `write_atomic`, when the disk says no.
+    """
+
+    path: Path
+
+    @classmethod
+    def from_env(cls) -> "Home":
+        """`FACTORY_HOME`, else `.factory` beside the project (here, when installed elsewhere)."""
+        declared = os.environ.get("FACTORY_HOME")
+        beside = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()
+        return cls(Path(declared).expanduser().resolve() if declared else beside / ".factory")
+
+    @property
+    def dagster(self) -> Path:
+        return self.path / "dagster"
+
+    @property
+    def tables(self) -> Path:
+        return self.path / "tables"
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "pictures"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.path / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.path / "mlflow.db"
+
+    @property
+    def tune_database(self) -> Path:
+        return self.path / "tune.db"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+    def require_writable(self) -> None:
+        """Create the folder where it is missing, and prove that it takes a file."""
+        with storage_errors(self.path):
+            # Nobody else's business: the tables hold rows, the records what was done with them.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.tmp.mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.tmp):
+                pass
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the home's own file system, gone afterwards whatever happens.
+
+        But for a kill: its name tells whose it was.
+        """
+        self.require_writable()
+        folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(os.getpid()), dir=self.tmp))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def perhaps_scratch(self) -> Iterator[Path]:
+        """As `scratch`, but not made yet: most of those who may need it find that they do not."""
+        folder = self.tmp / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
+        try:
+            yield folder
+        finally:
+            if folder.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait until no other process or thread holds the lock of that name, and hold it."""
+        from filelock import FileLock
+
+        folder = self.tmp / "locks"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / name):
+            yield
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Nobody is alone in the home while this block runs; any number may work at once."""
+        with self._held(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody begins to work while this block runs.
+
+        Raises:
+            StorageError: somebody is working now.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._held(fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise StorageError(
+                    "a run is working here", where=str(self.path), remedy="wait until it has ended"
+                ) from error
+            yield
+
+    @contextmanager
+    def _held(self, operation: int) -> Iterator[None]:
+        with storage_errors(self.tmp):
+            self.tmp.mkdir(parents=True, exist_ok=True)
+            file = (self.tmp / WORKING).open("ab")
+        with file:
+            fcntl.flock(file, operation)
+            yield
+
+    def write_atomic(self, path: Path, content: bytes) -> None:
+        """Readers see the old content or the new, also after a power cut."""
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(name, path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+
+def scratch_prefix(pid: int) -> str:
+    """How the names of a process's scratch folders begin; of no other process's, ever after."""
+    return f"{pid}.{process_start(pid)}-"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say what the disk refused, where, and what to do.
+
+    Raises:
+        StorageError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write ({error.strerror or error})",
+            where=str(path),
+            remedy="free space or make the folder writable, or point FACTORY_HOME elsewhere",
+        ) from error

@@ -1,0 +1,1 @@
+"""What a computation costs: seconds, memory, energy."""

@@ -1,0 +1,1 @@
+"""What keeps others out and data in: the request guard, offline switches, secrets."""

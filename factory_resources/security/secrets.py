@@ -1,0 +1,59 @@
+"""Secrets by name: their values come from the environment or a file, and go nowhere but to the
+system that asks for them.
+"""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def secret(name: str, home: Home) -> str:
+    """The value of the secret: the environment's variable of that name, else the file of that name
+    in the folder FACTORY_SECRETS, by default the home's own.
+
+    Raises:
+        SourceError: there is none, or others may read it; the value is never told.
+    """
+    if not _NAME.match(name):
+        raise SourceError(
+            f"{name!r} is no name of a secret", remedy="use letters, digits and underscores"
+        )
+    if value := os.environ.get(name):
+        return value
+    path = folder(home) / name
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise FileNotFoundError
+        if mode & stat.S_IRWXO:
+            raise SourceError(
+                f"secret {name} is in a file that every user may read",
+                where=str(path),
+                remedy=f"chmod 600 {path}",
+            )
+        value = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"secret {name} is not set",
+            remedy=f"set the environment variable {name}, or write the value into {path}",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SourceError(
+            f"secret {name} cannot be read ({reason})", where=str(path), remedy="check the file"
+        ) from None
+    if not value:
+        raise SourceError(f"secret {name} is empty", where=str(path), remedy="write its value")
+    return value
+
+
+def folder(home: Home) -> Path:
+    """Where the files with secrets are."""
+    declared = os.environ.get("FACTORY_SECRETS")
+    return Path(declared).expanduser() if declared else home.path / "secrets"

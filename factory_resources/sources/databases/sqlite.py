@@ -1,0 +1,151 @@
+"""SQLite by Arrow, from a file that can only be read.
+
+Its columns have no types, only its values have. So the query is run once for the kinds of its
+values, where it can be held to its time and to reading, and once more by Arrow in those types.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from factory_resources.errors import SourceError
+from factory_resources.sources.databases.parquet_writer import ReadError
+from factory_resources.sources.databases.query import bound_query
+from factory_resources.sql.engine import identifier
+from factory_resources.sql.expressions import suggestion
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from factory_resources.sources.databases.query import Question
+
+
+_ALLOWED = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+
+_STEPS = 10_000
+"""Instructions of SQLite's machine between two looks at the clock."""
+
+_EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
+
+
+@contextmanager
+def answer(question: "Question", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    """The rows, batch by batch as they are asked for.
+
+    Raises:
+        SourceError: in one line.
+    """
+    import pyarrow
+    from adbc_driver_manager import Error
+    from adbc_driver_sqlite import dbapi
+
+    uri = f"file:{quote(address)}?mode=ro"
+    sql, values = _sql(question)
+    names, kinds = _kinds(question, uri, sql, values)
+    casts = ", ".join(
+        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    # The driver takes the first rows' kinds for all: a row of examples, dropped again, tells it.
+    examples = ", ".join(_EXAMPLES[kind] for kind in kinds)
+    typed = f"SELECT {examples} UNION ALL SELECT {casts} FROM (\n{sql}\n)"
+    try:
+        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+            cursor.execute(typed, parameters=values or None)
+            reader = cursor.fetch_record_batch()
+            schema = pyarrow.schema(
+                [field.with_name(n) for field, n in zip(reader.schema, names, strict=True)]
+            )
+            yield pyarrow.RecordBatchReader.from_batches(schema, _without_first(reader, names))
+    except (Error, ReadError) as error:
+        raise SourceError(
+            f"broke off ({str(error).splitlines()[0]})",
+            where=question.name,
+            remedy="run again; if another program writes the database, when that is done",
+        ) from error
+
+
+def _without_first(
+    reader: "pyarrow.RecordBatchReader", names: Sequence[str]
+) -> "Iterator[pyarrow.RecordBatch]":
+    skip = 1
+    for batch in reader:
+        yield batch.slice(skip).rename_columns(names)
+        skip = 0
+
+
+def _sql(question: "Question") -> tuple[str, list[int | float | str | bool]]:
+    if question.table:
+        return f"SELECT * FROM {identifier(question.table)}", []
+    parameters = question.parameters or {}
+    numbers = {name: i for i, name in enumerate(parameters, start=1)}
+
+    def place(name: str) -> str:
+        return f"?{numbers[name]}"
+
+    sql = bound_query(question.query or "", "sqlite", parameters, place, question.name)
+    return sql, list(parameters.values())
+
+
+def _kinds(
+    question: "Question", uri: str, sql: str, values: Sequence[int | float | str | bool]
+) -> tuple[list[str], list[str]]:
+    deadline = time.monotonic() + question.timeout
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
+            connection.set_authorizer(_only_reading)
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", values)
+            names = [name for name, *_ in cursor.description]
+            seen = ", ".join(f"group_concat(DISTINCT typeof({identifier(n)}))" for n in names)
+            row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _said(error, question, uri) from error
+    return names, [_kind(n, s, question.name) for n, s in zip(names, row, strict=True)]
+
+
+def _only_reading(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _kind(name: str, seen: str | None, where: str) -> str:
+    kinds = set((seen or "").split(",")) - {"null", ""}
+    if "blob" in kinds:
+        raise SourceError(
+            f"column {name!r} holds binary values, which no table holds",
+            where=where,
+            remedy=f"leave it out or cast it in source.query: hex({identifier(name)})",
+        )
+    if kinds == {"integer"}:
+        return "INTEGER"
+    return "REAL" if kinds and kinds <= {"integer", "real"} else "TEXT"
+
+
+def _said(error: Exception, question: "Question", uri: str) -> SourceError:
+    words = str(error)
+    if "interrupted" in words:
+        return SourceError(
+            f"gave no whole answer within {question.timeout} s",
+            where=question.name,
+            remedy="set source.timeout to more seconds, or ask for less",
+        )
+    if "no such table" in words and question.table:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+            ).fetchall()
+        return SourceError(
+            f"there is no table {question.table!r}",
+            where=question.name,
+            remedy=suggestion(question.table, [name for (name,) in rows]),
+        )
+    remedy = "correct source.query" if question.query else "check the file"
+    return SourceError(f"the database says: {words}", where=question.name, remedy=remedy)

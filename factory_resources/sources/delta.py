@@ -1,0 +1,186 @@
+"""Delta tables of other systems: which files a version is, and each file with all its columns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from glob import glob, has_magic
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from factory_resources.errors import SourceError
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import File, expand
+from factory_resources.sources.files.reader import Raw, parquet, read_file
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+_TYPES: Mapping[str, str] = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "integer": "INTEGER",
+    "short": "SMALLINT",
+    "byte": "TINYINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "timestamp_ntz": "TIMESTAMP",
+}
+
+
+@dataclass(frozen=True)
+class DeltaFile:
+    """One file of a table's version."""
+
+    file: File
+    columns: Mapping[str, str]
+    """Every column of the table to its DuckDB type, in order."""
+    partition: Mapping[str, object]
+    """The columns that are in no file, with their value in each of its rows."""
+
+
+def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaFile]:
+    """The files of a version, in the order in which they were written.
+
+    Args:
+        declared: the table's folder.
+        folder: where a relative path starts.
+
+    Raises:
+        SourceError: no such table or version, or one that needs what is not supported.
+    """
+    import pyarrow
+
+    root = _root(declared, folder)
+    table = _table(root, version, declared)
+    _require_plain(table, declared)
+    columns = {field.name: _kind(field.type) for field in table.schema().fields}
+    adds = pyarrow.table(table.get_add_actions()).to_pylist()
+    # A table that grew begins with the rows that it had.
+    adds.sort(key=lambda add: (add["modification_time"], add["path"]))
+    return [
+        DeltaFile(_file(root, add["path"], declared), columns, dict(add.get("partition") or {}))
+        for add in adds
+    ]
+
+
+def read_delta_file(one: DeltaFile, digest: str, scratch: Path) -> Raw:
+    """One file with all columns of the table: those of its partition, and nulls for newer ones.
+
+    Raises:
+        SourceError: whatever is wrong with the file, in one line.
+    """
+    rules = TextRules(None, True, (), "utf-8")
+    raw = read_file(one.file, scratch, declared="parquet", rules=rules, digest=digest)
+    if set(one.columns) <= set(raw.columns):
+        columns = {name: raw.columns[name] for name in one.columns}
+        return replace(raw, columns=columns, format=None)
+    target = scratch / "whole.parquet"
+    cells, columns = [], {}
+    for i, (name, kind) in enumerate(one.columns.items()):
+        there, kind = raw.columns.get(name, (None, kind))
+        value = identifier(there) if there else _value(one.partition.get(name), kind)
+        cells.append(f"{value} AS c{i}")
+        columns[name] = (f"c{i}", kind)
+    with (
+        sealed(read=[raw.path], write=scratch) as connection,
+        engine_errors(one.file.name, SourceError, "repair the table"),
+    ):
+        connection.execute(
+            f"COPY (SELECT {', '.join(cells)} FROM {parquet(raw.path)}) "
+            f"TO {literal(str(target))} (FORMAT parquet)"
+        )
+    return replace(raw, path=target, columns=columns, format=None)
+
+
+def _value(value: object, kind: str) -> str:
+    text = "NULL" if value is None else literal(str(value))
+    return f"CAST({text} AS {kind})"
+
+
+def _root(declared: str, folder: Path) -> Path:
+    full = folder / Path(expand(declared)).expanduser()
+    if full.is_dir() or not has_magic(str(full)):
+        return full
+    found = glob(str(full))
+    if len(found) != 1:
+        raise SourceError(f"{len(found)} folders match {declared!r}", remedy="name one Delta table")
+    return Path(found[0])
+
+
+def _table(root: Path, version: int | None, declared: str) -> "DeltaTable":
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if not (root / "_delta_log").is_dir():
+        there = "a folder without a Delta log" if root.is_dir() else "no folder"
+        raise SourceError(
+            f"{declared!r} is no Delta table, but {there}",
+            remedy="name the folder that holds _delta_log",
+        )
+    try:
+        newest = DeltaTable(str(root))
+        if version is None:
+            return newest
+        if version > newest.version():
+            raise SourceError(
+                f"there is no version {version}",
+                where=declared,
+                remedy=f"the newest is {newest.version()}",
+            )
+        return DeltaTable(str(root), version=version)
+    except (DeltaError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        of = "" if version is None else f"version {version} of "
+        raise SourceError(
+            f"{of}the Delta log cannot be read ({reason})",
+            where=declared,
+            remedy="repair the table, or name a version that was not vacuumed",
+        ) from error
+
+
+def _require_plain(table: "DeltaTable", declared: str) -> None:
+    import pyarrow
+    from deltalake.exceptions import DeltaError
+
+    mode = table.metadata().configuration.get("delta.columnMapping.mode", "none")
+    if mode != "none":
+        raise SourceError(
+            f"the table has column mapping ({mode}), which is not read",
+            where=declared,
+            remedy="copy it into a table without delta.columnMapping.mode",
+        )
+    try:
+        deleted = pyarrow.table(table.deletion_vectors()).num_rows
+    except DeltaError:
+        # Some are there, and damaged.
+        deleted = 1
+    if deleted:
+        raise SourceError(
+            "the table has deletion vectors, which are not read",
+            where=declared,
+            remedy="apply them: REORG TABLE … APPLY (PURGE)",
+        )
+
+
+def _kind(kind: Any) -> str:
+    name = str(getattr(kind, "type", ""))
+    if name.startswith("decimal"):
+        return name.upper()
+    return _TYPES.get(name, "VARCHAR")
+
+
+def _file(root: Path, path: str, declared: str) -> File:
+    # The log writes paths as URLs do.
+    below = PurePosixPath(unquote(path))
+    if below.is_absolute() or ".." in below.parts or "://" in path:
+        raise SourceError(
+            f"the Delta log names a file outside of the table ({path})",
+            where=declared,
+            remedy="copy the table as a whole",
+        )
+    return File(root / below, f"{declared}/{below}")

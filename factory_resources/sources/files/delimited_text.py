@@ -1,0 +1,290 @@
+"""Separated text as tables: which separator and columns a file has, and its cells as Parquet."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import SourceError
+from factory_resources.sql.engine import engine_errors, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+_SAMPLE = 100
+"""Lines that are looked at to find the separator."""
+
+LONGEST = 2_000_000
+"""Bytes of the longest line that the engine reads."""
+
+_SEPARATORS = (",", ";", "\t", "|")
+
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+
+_JSON = re.compile(r"Malformed JSON .* in line (\d+): ([^\n]*)")
+
+_WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What a declaration says of its text files; None where it is to be found."""
+
+    delimiter: str | None = None
+    header: bool = True
+    columns: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one file is cut into columns."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+
+
+def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
+    """Tell from the first lines how the file is cut.
+
+    Args:
+        head: the first `LONGEST` bytes of the file, or all that there are.
+
+    Raises:
+        SourceError: an empty file, a wrong encoding, a repeated or missing column name.
+    """
+    if set(rules.delimiter or "") & set('\r\n"'):
+        raise SourceError(
+            f"cannot be cut at {rules.delimiter!r}", where=name, remedy="set source.delimiter"
+        )
+    lines = _first_lines(head, name, rules.encoding)
+    if not any(line.strip() for line in lines):
+        raise SourceError("is empty", where=name, remedy="fetch the file again")
+    if not lines[0].strip():
+        # The engine would take it for the header, and the header for a record.
+        raise SourceError("begins with a blank line", where=f"{name}:1", remedy="remove it")
+    try:
+        delimiter = rules.delimiter or _find_delimiter(lines, name)
+        first = _first_record(lines, delimiter)
+    except (csv.Error, ValueError) as error:
+        raise SourceError(
+            f"is no separated text ({error})", where=name, remedy="set source.delimiter and format"
+        ) from error
+    return Layout(delimiter, _names(first, name, rules))
+
+
+def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
+    """Lines with their ends; not by the engine, which minds other ends inside quotes."""
+    cut = len(head) == LONGEST
+    try:
+        text = decoder(encoding, head).decode(head, final=not cut)
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        raise not_text(f"{name}:{line}", encoding) from error
+    lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    if cut and len(lines) == 1:
+        raise _too_long(f"{name}:1")
+    return lines[: min(_SAMPLE, len(lines) - cut)]
+
+
+def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
+    """What turns bytes into text; without a byte order mark UTF-16 is taken for little-endian."""
+    if encoding == "utf-16":
+        encoding += "-be" if head.startswith(codecs.BOM_UTF16_BE) else "-le"
+    return codecs.getincrementaldecoder(encoding)()
+
+
+def _lines(path: Path, rules: TextRules) -> str:
+    # A separator that no text has: each line is one value.
+    return (
+        f"read_csv({literal(str(path))}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
+        f"escape='', header=false, auto_detect=false, encoding={literal(rules.encoding)}, "
+        "hive_partitioning=false)"
+    )
+
+
+def _find_delimiter(lines: list[str], name: str) -> str:
+    """The separator that cuts every line alike; of several, the one that cuts most."""
+    lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
+    found = {separator: _widths(lines, separator) for separator in _SEPARATORS}
+    best = max(_SEPARATORS, key=lambda s: (len(set(found[s])) == 1, found[s][0]))
+    if found[best][0] > 1 or ".csv" in name or ".tsv" in name:
+        return best if found[best][0] > 1 else ","
+    blanks = {len(line.split()) for line in lines if line.strip()}
+    return " " if len(blanks) == 1 and blanks != {1} else ","
+
+
+def _widths(lines: list[str], separator: str) -> list[int]:
+    # The last sampled line may be the beginning of a quoted value that goes on.
+    rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+    return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
+
+
+def _first_record(lines: list[str], delimiter: str) -> list[str]:
+    if len(delimiter) > 1:
+        return lines[0].rstrip("\r\n").split(delimiter)
+    if delimiter == " ":
+        return lines[0].split()
+    return next(csv.reader(lines, delimiter=delimiter))
+
+
+def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]:
+    if not rules.header:
+        if rules.columns and len(rules.columns) != len(first):
+            raise SourceError(
+                f"has {len(first)} columns, but source.columns names {len(rules.columns)}",
+                where=f"{name}:1",
+                remedy="name every column in order, and check source.delimiter",
+            )
+        return rules.columns or tuple(f"column_{i}" for i in range(1, len(first) + 1))
+    names = tuple(
+        field.strip().removeprefix("\ufeff") or f"column_{i}" for i, field in enumerate(first, 1)
+    )
+    most, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise SourceError(
+            f"has {count} columns named {most!r}",
+            where=f"{name}:1",
+            remedy="rename one of them in the file",
+        )
+    return names
+
+
+def text_to_parquet(
+    connection: "duckdb.DuckDBPyConnection",
+    path: Path,
+    name: str,
+    rules: TextRules,
+    layout: Layout,
+    target: Path,
+) -> None:
+    """Store every cell as text, in columns `c0, c1, ...`, record by record in the file's order.
+
+    Raises:
+        SourceError: a row of another width, an open quote, a wrong encoding, a damaged file.
+    """
+    width = len(layout.columns)
+    if layout.delimiter == " ":
+        query = _blank_separated(path, rules)
+        _check_widths(connection, query, name, rules, layout)
+        cells = ", ".join(f"fields[{i + 1}] AS c{i}" for i in range(width))
+        query = f"SELECT {cells} FROM ({query})"
+    else:
+        types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
+        query = (
+            f"SELECT * FROM read_csv({literal(str(path))}, columns={{{types}}}, "
+            f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
+            f"header={rules.header}, auto_detect=false, encoding={literal(rules.encoding)}, "
+            "hive_partitioning=false)"
+        )
+    with text_errors(name, rules.encoding):
+        # Read once and thrown away: to look for repeated cells costs more than it saves.
+        options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
+        connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
+
+
+def _blank_separated(path: Path, rules: TextRules) -> str:
+    return (
+        r"SELECT string_split_regex(trim(line, E' \t\r'), '\s+') AS fields, row FROM "
+        f"(SELECT line, row_number() OVER () AS row FROM {_lines(path, rules)}) "
+        rf"WHERE row > {int(rules.header)} AND trim(line, E' \t\r') <> ''"
+    )
+
+
+def _check_widths(
+    connection: "duckdb.DuckDBPyConnection",
+    query: str,
+    name: str,
+    rules: TextRules,
+    layout: Layout,
+) -> None:
+    width = len(layout.columns)
+    with text_errors(name, rules.encoding):
+        odd = connection.execute(
+            f"SELECT row, len(fields) FROM ({query}) WHERE len(fields) <> {width} LIMIT 1"
+        ).fetchone()
+    if odd:
+        raise _ragged(name, odd[0], width, odd[1])
+
+
+def _ragged(name: str, line: int | str, expected: int | str, found: int | str) -> SourceError:
+    return SourceError(
+        f"has {found} columns in this row, not {expected}",
+        where=f"{name}:{line}",
+        remedy="correct the row, or check source.delimiter and quotes around the separator",
+    )
+
+
+@contextmanager
+def text_errors(name: str, encoding: str) -> Iterator[None]:
+    """Turn what DuckDB says of a text file into one line that names file, line and remedy.
+
+    Raises:
+        SourceError: for a fault of the file.
+        StorageError: for one of disk or memory.
+    """
+    import duckdb
+
+    try:
+        with engine_errors(name, SourceError, "check the file"):
+            yield
+    except SourceError as error:
+        cause = error.__cause__
+        if not isinstance(cause, duckdb.Error):
+            raise
+        raise _explained(str(cause), name, encoding, error) from cause
+
+
+def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -> SourceError:
+    # What follows are the options of the reader, not what is wrong.
+    message = message.partition("\n  file =")[0].partition("\nPossible")[0]
+    line = _LINE.search(message)
+    where = f"{name}:{line[1]}" if line else name
+    if width := _WIDTH.search(message):
+        return _ragged(name, line[1] if line else "?", width[1], width[2])
+    if "Maximum line size" in message:
+        return _too_long(where)
+    if any(sign in message.lower() for sign in ("unicode", "utf-8", "not latin-1")):
+        return not_text(where, encoding)
+    if malformed := _JSON.search(message):
+        return SourceError(
+            f"is not one JSON object a line, near line {malformed[1]} ({malformed[2].strip(' .')})",
+            where=name,
+            remedy="correct the line",
+        )
+    if "invalid state" in message:
+        return SourceError(
+            "has line ends of several kinds, or is no regular text",
+            where=name,
+            remedy="write it again with one kind of line end",
+        )
+    if "quote" in message:
+        return SourceError(
+            "has a quoted value that never ends or goes on after its quote",
+            where=where,
+            remedy="correct the row; a quote inside a quoted value is written twice",
+        )
+    return otherwise
+
+
+def not_text(where: str, encoding: str) -> SourceError:
+    return SourceError(
+        f"is not {encoding} text",
+        where=where,
+        remedy="set source.encoding to utf-8, latin-1 or utf-16",
+    )
+
+
+def _too_long(where: str) -> SourceError:
+    return SourceError(
+        f"has a line of more than {LONGEST:,} bytes",
+        where=where,
+        remedy="check its quotes and line ends, or give the data as Parquet or JSON Lines",
+    )

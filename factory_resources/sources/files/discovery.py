@@ -1,0 +1,218 @@
+"""Which files a source is: names, globs, variables, formats, digests."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from glob import has_magic
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Literal
+
+from factory_resources.errors import SourceError
+from factory_resources.home.home import PROJECT
+
+Format = Literal["csv", "parquet", "jsonl"]
+
+Packing = Literal["plain", "gz", "zst", "zip"]
+
+_FORMATS: dict[str, Format] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "csv"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+}
+
+_PACKINGS: dict[str, Packing] = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class File:
+    """One source file in its place."""
+
+    path: Path
+    name: str
+    """As declared: variables unexpanded, the user's own folder as `~`."""
+    label: str | None = None
+
+
+def expand(text: str, variables: Mapping[str, str] = os.environ) -> str:
+    """Replace `${FACTORY_...}`; FACTORY_DATA is the folder beside the project unless it is set.
+
+    Raises:
+        SourceError: for a variable that is not set, or that is none of the factory's.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if not name.startswith("FACTORY_"):
+            raise SourceError(
+                f"variable {match[0]} is not replaced",
+                where=text,
+                remedy="only variables whose names begin with FACTORY_ are",
+            )
+        if name in variables:
+            return variables[name]
+        if name == "FACTORY_DATA":
+            return str(PROJECT.parent / "shared" / "data")
+        known = sorted({"FACTORY_DATA"} | {n for n in variables if n.startswith("FACTORY_")})
+        raise SourceError(
+            f"variable {match[0]} is not set",
+            where=text,
+            remedy=f"set {name} in the environment; set are {', '.join(known)}",
+        )
+
+    return _VARIABLE.sub(value, text)
+
+
+def expand_all(value: Any) -> Any:
+    """`expand` in every string of nested lists and maps."""
+    match value:
+        case str():
+            return expand(value)
+        case dict():
+            return {key: expand_all(item) for key, item in value.items()}
+        case list() | tuple():
+            return [expand_all(item) for item in value]
+        case _:
+            return value
+
+
+def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> tuple[File, ...]:
+    """The files of paths and globs, pattern by pattern, each pattern's in order of name.
+
+    A folder that a pattern names may be a link: whoever declares it knows it. What is found in it
+    may be one only to what is in it as well: whoever may write there must not hand out the
+    passwords.
+
+    Args:
+        patterns: paths or globs, or a map from label to one of them.
+        folder: where relative paths start.
+
+    Raises:
+        SourceError: when a pattern matches nothing, or what is no regular file in its folder.
+    """
+    pairs: list[tuple[str | None, str]] = (
+        [(None, pattern) for pattern in patterns]
+        if isinstance(patterns, tuple)
+        else [*patterns.items()]
+    )
+    return tuple(
+        File(path, _display(pattern, path), label)
+        for label, pattern in pairs
+        for path in _matches(pattern, folder)
+    )
+
+
+def _matches(pattern: str, folder: Path) -> list[Path]:
+    full = folder / Path(expand(pattern)).expanduser()
+    # A file that is really named so is meant, whatever its brackets would match.
+    if os.path.lexists(full) or not has_magic(str(full)):
+        fixed, found = full.parent, [full] if os.path.lexists(full) else []
+    else:
+        fixed, wild = split_glob(full)
+        found = sorted(fixed.glob(wild))
+    found = [path for path in found if not os.path.isdir(path)]
+    if not found:
+        raise _nothing(pattern, full)
+    for path in found:
+        if fault := _fault(path, os.path.realpath(fixed)):
+            raise SourceError(
+                fault,
+                where=_display(pattern, path),
+                remedy="put the file itself there, or declare the path where it is",
+            )
+    return found
+
+
+def _fault(path: Path, root: str) -> str | None:
+    """Why the path is not to be read; None where it is a regular file below `root`."""
+    try:
+        path.name.encode()
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "is no regular file"
+    except UnicodeEncodeError:
+        return "has a name that is no UTF-8"
+    except OSError as error:
+        return "is a link that leads nowhere" if path.is_symlink() else f"cannot be read ({error})"
+    inside = os.path.commonpath([root, os.path.realpath(path)]) == root
+    return None if inside else "is a link that leads out of its folder"
+
+
+def split_glob(path: Path) -> tuple[Path, str]:
+    parts = path.parts
+    first = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
+    return Path(*parts[:first]), str(Path(*parts[first:]))
+
+
+def _nothing(pattern: str, full: Path) -> SourceError:
+    if os.path.isdir(full):
+        return SourceError(
+            f"{pattern!r} is a folder",
+            remedy=f"name its files, such as {pattern.rstrip('/')}/*.csv",
+        )
+    fixed = split_glob(full)[0]
+    while not os.path.isdir(fixed):
+        fixed = fixed.parent
+    names = sorted(path.name + "/" * path.is_dir() for path in fixed.iterdir())
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return SourceError(
+        f"no file matches {pattern!r}",
+        remedy=f"the folder {_home_hidden(str(fixed))} holds {shown or 'nothing'}",
+    )
+
+
+def _display(pattern: str, path: Path) -> str:
+    if not has_magic(pattern):
+        return _home_hidden(pattern)
+    fixed, _ = split_glob(Path(pattern))
+    depth = len(split_glob(Path(expand(pattern)))[1].split(os.sep))
+    below = path.parts[-depth:] if "**" not in pattern else (path.name,)
+    return _home_hidden(str(fixed.joinpath(*below)))
+
+
+def _home_hidden(text: str) -> str:
+    home = str(Path.home())
+    return "~" + text[len(home) :] if text.startswith(home + os.sep) else text
+
+
+def format_of(name: str, declared: Format | None = None) -> tuple[Format | None, Packing]:
+    """The format and the packing that a file's name tells; of a zip only its member's name tells.
+
+    Raises:
+        SourceError: when the name tells nothing and nothing is declared.
+    """
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    packing = _PACKINGS.get(suffixes[-1], "plain") if suffixes else "plain"
+    if packing != "plain":
+        suffixes.pop()
+    found = declared or (_FORMATS.get(suffixes[-1]) if suffixes else None)
+    if found is None and packing != "zip":
+        raise SourceError(
+            "the name does not tell the format",
+            where=name,
+            remedy="set source.format to csv, parquet or jsonl",
+        )
+    return found, packing
+
+
+def sha256_of(path: Path, name: str) -> str:
+    """The digest of the file's bytes, streamed.
+
+    Raises:
+        SourceError: when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return SourceError(
+        f"cannot be read ({reason})", where=name, remedy="check the file and its permissions"
+    )

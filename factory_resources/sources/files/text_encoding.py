@@ -1,0 +1,54 @@
+"""The bytes of a text file before it is cut into cells: all of it UTF-8 or latin-1, and no NUL."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from factory_resources.errors import SourceError
+from factory_resources.home.home import storage_errors
+from factory_resources.sources.files.delimited_text import TextRules, decoder, not_text
+from factory_resources.sources.files.discovery import unreadable
+
+_CHUNK = 1 << 20
+
+
+def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
+    """The file, or a copy of it in UTF-8 where it is UTF-16, which the engine reads by halves.
+
+    Raises:
+        SourceError: not of the declared encoding, or NUL bytes, which no text holds.
+    """
+    if rules.encoding == "utf-16":
+        path, rules = _transcoded(path, name, scratch), replace(rules, encoding="utf-8")
+    _require_no_nul(path, name)
+    return path, rules
+
+
+def _transcoded(path: Path, name: str, scratch: Path) -> Path:
+    target = scratch / "text"
+    with storage_errors(target), path.open("rb") as source, target.open("wb") as file:
+        chunk = source.read(_CHUNK)
+        codec = decoder("utf-16", chunk)
+        try:
+            while chunk:
+                file.write(codec.decode(chunk).encode())
+                chunk = source.read(_CHUNK)
+            codec.decode(b"", final=True)
+        except UnicodeError as error:
+            raise not_text(name, "utf-16") from error
+    return target
+
+
+def _require_no_nul(path: Path, name: str) -> None:
+    # A disk that lost power leaves them, and UTF-16 that nobody declared is half of them.
+    buffer = bytearray(_CHUNK)
+    try:
+        with path.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                if buffer.find(0, 0, count) >= 0:
+                    raise SourceError(
+                        "holds NUL bytes, which no text does",
+                        where=name,
+                        remedy="check the file; if it is UTF-16, set source.encoding to utf-16",
+                    )
+    except OSError as error:
+        raise unreadable(name, error) from error

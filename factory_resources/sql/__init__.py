@@ -1,0 +1,1 @@
+"""The sealed SQL engine, and the expressions that may enter it."""

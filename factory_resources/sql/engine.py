@@ -1,0 +1,146 @@
+"""The sealed SQL engine: DuckDB that reaches only the files it is given."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from factory_resources.errors import ExpressionError, FactoryError, StorageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+MEMORY = "1.8GB"
+"""The engine's limit where FACTORY_MEMORY sets none."""
+
+
+@contextmanager
+def sealed(
+    *,
+    read: Iterable[Path],
+    write: Path,
+    memory: str | None = None,
+    threads: int | None = None,
+    statistics: Literal["used", "ignored"] = "used",
+) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """An in-memory DuckDB whose SQL reads `read`, reads and writes below `write`, and no more.
+
+    Args:
+        read: the source files.
+        write: an existing folder; spilled data goes there too.
+        memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
+        threads: by default one a core, and never one alone.
+        statistics: those in a Parquet file; the engine leaves out a check that by them cannot fail,
+            so they are for files that the factory has written itself.
+
+    Raises:
+        StorageError: where FACTORY_MEMORY is no amount of memory.
+    """
+    import duckdb
+
+    limit = memory or os.environ.get("FACTORY_MEMORY") or MEMORY
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": limit,
+        "temp_directory": str(write),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+        "preserve_insertion_order": True,
+        # One thread cuts Parquet row groups elsewhere than two or more do: the bytes would differ.
+        "threads": threads or max(2, os.cpu_count() or 2),
+    }
+    if statistics == "ignored":
+        config["disabled_optimizers"] = "statistics_propagation"
+    try:
+        connection = duckdb.connect(":memory:", config=config)
+    except duckdb.Error as error:
+        raise StorageError(
+            f"the engine does not start with memory limit {limit!r} ({essence(error)})",
+            remedy="set FACTORY_MEMORY to an amount such as 2GB",
+        ) from error
+    try:
+        # Paths can be allowed only before the door is shut, and the lock comes last of all.
+        paths = ", ".join(literal(str(path)) for path in read)
+        connection.execute(f"SET allowed_paths = [{paths}]")
+        connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def engine_errors(
+    where: str,
+    otherwise: type[FactoryError] = ExpressionError,
+    remedy: str = "correct the expression",
+) -> Iterator[None]:
+    """Turn what DuckDB says into one clear line.
+
+    Args:
+        where: what was being computed.
+        otherwise: the error for everything that is no fault of disk or memory.
+        remedy: what to do about that.
+
+    Raises:
+        StorageError: no space, no memory, or a file that cannot be written.
+        FactoryError: `otherwise`, for every other error of DuckDB.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InternalException, duckdb.InterruptException):
+        # No fault of the user's: the traceback is wanted.
+        raise
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(
+            f"not enough memory or temporary space ({essence(error)})",
+            where=where,
+            remedy="raise FACTORY_MEMORY or free disk space",
+        ) from error
+    except duckdb.Error as error:
+        message = str(error)
+        if any(sign in message for sign in _DISK):
+            raise StorageError(
+                f"cannot write ({essence(error)})",
+                where=where,
+                remedy="free space or make the folder writable, or point FACTORY_HOME elsewhere",
+            ) from error
+        raise otherwise(essence(error), where=where, remedy=remedy) from error
+
+
+_DISK = (
+    "No space left",
+    "Could not write",
+    "Read-only file system",
+    "Disk quota",
+    "File too large",
+    "Input/output error",
+)
+
+
+def essence(error: Exception) -> str:
+    """The first line of DuckDB's message, with its suggestion, without its kind and the SQL."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    _, colon, text = lines[0].partition("Error: ")
+    first = text if colon else lines[0]
+    hints = [line for line in lines[1:3] if line.startswith(("Did you mean", "Candidate"))]
+    return " ".join((first.rstrip("."), *(f"({hint})" for hint in hints)))
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted SQL identifier, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,220 @@
+"""What a declared SQL expression is, and may be: parsed by DuckDB, never run here.
+
+One expression over columns of one table. Not: subqueries, tables, parameters, stars, aggregates
+over the whole table, or functions whose value is not that of their arguments alone.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from factory_resources.errors import ExpressionError
+
+_HEAD = "SELECT (\n"
+
+_REFUSED = {
+    "SUBQUERY": "a subquery",
+    "STAR": "`*` or COLUMNS",
+    "POSITIONAL_REFERENCE": "a column by number",
+    "LAMBDA": "a lambda",
+    "DEFAULT": "DEFAULT",
+}
+
+# They read the session, the catalog or the clock, stop the query, or make rows.
+_MACROS = frozenset({"if", "nullif", "fdiv", "split_part", "days_in_month", "date_add"})
+
+_SESSION = frozenset(
+    {
+        "age",
+        "session_user",
+        "user",
+        "getvariable",
+        "getenv",
+        "version",
+        "in_search_path",
+        "now",
+        "today",
+        "transaction_timestamp",
+        "txid_current",
+        "nextval",
+        "currval",
+        "setseed",
+        "error",
+        "unnest",
+        "unpivot_list",
+        "sleep_ms",
+        "write_log",
+        "row",
+        "query",
+        "query_table",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What is known of an expression without running it."""
+
+    columns: tuple[str, ...]
+    """The columns that it names, in order of appearance."""
+    windowed: bool
+    """Whether it looks at other rows than its own, through OVER."""
+
+
+def columns_of(expression: str, where: str) -> tuple[str, ...]:
+    """The columns that the expression names; raises as `parse` does."""
+    return parse(expression, where).columns
+
+
+def parse(expression: str, where: str) -> Expression:
+    """Read one expression, and refuse what it may not be.
+
+    Args:
+        expression: one DuckDB SQL expression.
+        where: its place in the declaration, for messages.
+
+    Raises:
+        ExpressionError: it is not one expression, or reaches for what it may not.
+    """
+    try:
+        nodes = list(_nodes(_root(expression, where)))
+    except RecursionError as error:
+        raise _too_deep(expression, where) from error
+    for node in nodes:
+        _require_allowed(node, expression, where)
+    columns = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
+    windowed = any(node["class"] == "WINDOW" for node in nodes)
+    return Expression(tuple(dict.fromkeys(columns)), windowed)
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """What to say to someone who wrote a column that is not there."""
+    folded = {other.casefold(): other for other in known}
+    close = get_close_matches(name.casefold(), folded, 1)
+    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+    return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"there are {shown}"
+
+
+def _root(expression: str, where: str) -> dict[str, Any]:
+    import duckdb
+
+    # The line break ends a comment that would swallow the bracket.
+    texts = [f"{_HEAD}{sql}\n)" for sql in (expression, "1")]
+    with duckdb.connect(":memory:") as connection:
+        row = connection.execute(
+            "SELECT json_serialize_sql(?), json_serialize_sql(?)", texts
+        ).fetchone()
+    assert row is not None
+    tree, simplest = (json.loads(text) for text in row)
+    if tree["error"]:
+        raise _syntax(tree, expression, where)
+    roots = [statement["node"].pop("select_list", []) for statement in tree["statements"]]
+    simplest["statements"][0]["node"].pop("select_list")
+    # But for the expression itself, all must be as in `SELECT (1)`: no way out of the bracket. And
+    # DuckDB reads `a, b` in it as a row that begins with the bracket.
+    if tree != simplest or len(roots[0]) != 1 or roots[0][0]["query_location"] == len(_HEAD) - 2:
+        raise ExpressionError(
+            f"{_short(expression)} is not one expression",
+            where=where,
+            remedy="write one SQL expression over the columns",
+        )
+    root: dict[str, Any] = roots[0][0]
+    return root
+
+
+def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionError:
+    if "expression depth" in tree["error_message"]:
+        return _too_deep(expression, where)
+    position = int(tree.get("position") or 0) - len(_HEAD)
+    message = tree["error_message"].replace("\n)", "").strip()
+    at = f" at character {position + 1}" if 0 <= position < len(expression) else ""
+    return ExpressionError(
+        f"{_short(expression)} is no SQL expression: {message}{at}",
+        where=where,
+        remedy="write one DuckDB SQL expression; a name with blanks goes in double quotes",
+    )
+
+
+def _too_deep(expression: str, where: str) -> ExpressionError:
+    return ExpressionError(
+        f"{_short(expression)} is too deep", where=where, remedy="split it into derived columns"
+    )
+
+
+def _short(expression: str) -> str:
+    text = " ".join(expression.split())
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every node of the tree, parents first."""
+    if isinstance(value, dict):
+        if "class" in value:
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for child in value:
+            yield from _nodes(child)
+
+
+def _require_allowed(node: dict[str, Any], expression: str, where: str) -> None:
+    kind = node["class"]
+    if kind in _REFUSED:
+        raise _refused(f"{_REFUSED[kind]} in {_short(expression)} is not allowed", where)
+    if kind == "COLUMN_REF" and len(node["column_names"]) > 1:
+        dotted = ".".join(node["column_names"])
+        raise ExpressionError(
+            f"{dotted!r} in {_short(expression)} names a table or a field",
+            where=where,
+            remedy=f'a column with a dot in its name is written "{dotted}"',
+        )
+    if kind not in {"FUNCTION", "WINDOW"}:
+        return
+    name = str(node["function_name"]).lower()
+    if node.get("schema") or node.get("catalog"):
+        raise _refused(f"a function of another schema ({name}) is not allowed", where)
+    if kind == "FUNCTION":
+        _require_pure(name, bool(node.get("is_operator")), where)
+
+
+def _require_pure(name: str, operator: bool, where: str) -> None:
+    if operator:
+        return
+    kinds = _functions().get(name)
+    if kinds is None:
+        close = get_close_matches(name, [n for n in _functions() if n not in _SESSION], 1)
+        raise ExpressionError(
+            f"there is no function {name!r}",
+            where=where,
+            remedy=f"did you mean {close[0]!r}?" if close else "use a DuckDB SQL function",
+        )
+    impure = kinds & {"VOLATILE", "table", "table_macro", "pragma"} or name in _SESSION
+    macro = "macro" in kinds and not name.startswith(("list_", "array_", "map_"))
+    if impure or (macro and name not in _MACROS) or "current_" in name:
+        raise _refused(f"function {name!r} does not depend on the row alone", where)
+    if kinds <= {"aggregate"}:
+        raise _refused(
+            f"{name!r} is over many rows; an expression sees one (or says which, with OVER)", where
+        )
+
+
+def _refused(what: str, where: str) -> ExpressionError:
+    return ExpressionError(
+        what, where=where, remedy="use the row's columns, constants and pure functions of them"
+    )
+
+
+@cache
+def _functions() -> dict[str, frozenset[str]]:
+    """DuckDB's functions: name to its kinds and stabilities; read once, 15 ms."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        rows = connection.execute(
+            "SELECT lower(function_name), list(DISTINCT CASE WHEN function_type = 'scalar' "
+            "THEN stability ELSE function_type END) FROM duckdb_functions() GROUP BY 1"
+        ).fetchall()
+    return {name: frozenset(kinds) for name, kinds in rows}

@@ -1,0 +1,104 @@
+"""The tables of a user's own Dagster assets: one Parquet file each below the home. No pickle."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import DataError
+from factory_resources.home.home import Home, storage_errors
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def path_of(home: Home, key: Sequence[str]) -> Path:
+    """Where the table of the asset with this key is, or will be."""
+    return home.path.joinpath("assets", *key[:-1], f"{key[-1]}.parquet")
+
+
+def save_table(value: object, path: Path, name: str) -> "pyarrow.Table":
+    """Keep a table; readers see the old one or the new one, whole.
+
+    Raises:
+        DataError: it is no table, or one with columns that Parquet does not hold.
+        StorageError: the disk says no.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    kind = {"kind": type(value).__module__.partition(".")[0]}
+    # Other metadata, such as the version of pandas, is no content.
+    table = as_table(value, name).replace_schema_metadata(kind)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            try:
+                pyarrow.parquet.write_table(table, file)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            except BaseException as error:
+                Path(file.name).unlink(missing_ok=True)
+                if isinstance(error, pyarrow.ArrowException):
+                    raise _unfit(f"a table that cannot be stored ({error})", name) from error
+                raise
+    return table
+
+
+def as_table(value: object, name: str) -> "pyarrow.Table":
+    """An Arrow table, a pandas frame or a polars frame as an Arrow table.
+
+    Raises:
+        DataError: for anything else.
+    """
+    import pyarrow
+
+    if isinstance(value, pyarrow.Table):
+        return value
+    kind = type(value)
+    try:
+        if kind.__module__.startswith("pandas") and kind.__name__ == "DataFrame":
+            return pyarrow.Table.from_pandas(value, preserve_index=False)
+        if kind.__module__.startswith("polars") and kind.__name__ == "DataFrame":
+            return value.to_arrow()  # type: ignore[attr-defined]
+    except (pyarrow.ArrowException, ValueError, TypeError) as error:
+        raise _unfit(f"a frame with a column of mixed types ({error})", name) from error
+    raise _unfit(f"{kind.__name__}, which is no table", name)
+
+
+def load_table(path: Path, name: str, wanted: str) -> object:
+    """The table as it was yielded, or as it is asked for.
+
+    Args:
+        wanted: `pandas`, `polars` or `pyarrow`; anything else stands for what was yielded.
+
+    Raises:
+        DataError: there is no table.
+    """
+    import pyarrow.parquet
+
+    if not path.is_file():
+        raise DataError(
+            "has yielded no table yet", where=f"asset {name}", remedy="materialise it first"
+        )
+    table = pyarrow.parquet.ParquetFile(path).read()
+    made = (table.schema.metadata or {}).get(b"kind", b"").decode()
+    match wanted if wanted in {"pandas", "polars", "pyarrow"} else made:
+        case "pandas":
+            return table.to_pandas()
+        case "polars":
+            import polars
+
+            return polars.from_arrow(table)
+        case _:
+            return table
+
+
+def _unfit(what: str, name: str) -> DataError:
+    return DataError(
+        f"yielded {what}",
+        where=f"asset {name}",
+        remedy="yield a pandas or polars DataFrame or a pyarrow Table with one type a column",
+    )

@@ -1,0 +1,155 @@
+"""What a snapshot is, and how its rows are read; nothing here writes one."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class TableFile(BaseModel):
+    """One Parquet file of a snapshot, named by what is in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    rows: int
+    bytes: int
+    copy_number: int = 0
+    """Of a file that a snapshot holds several times: a log names a file only once."""
+
+    @property
+    def name(self) -> str:
+        again = f"-{self.copy_number}" if self.copy_number else ""
+        return f"{self.sha256}{again}.parquet"
+
+
+class Snapshot(BaseModel):
+    """One version of a table. Its files are below the home's tables, so a home can be moved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: str
+    """The table's folder, `<pipeline>/<name>`."""
+    files: tuple[TableFile, ...]
+    """In the order of the rows."""
+    columns: dict[str, str]
+    """Column to DuckDB type, in order, identity columns included."""
+
+    @property
+    def data_version(self) -> str:
+        """SHA-256 of the file; of several, of their digests in order."""
+        digests = [file.sha256 for file in self.files]
+        return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    def paths(self, home: Home) -> list[Path]:
+        return [home.tables / self.table / file.name for file in self.files]
+
+
+def union(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """The rows of several snapshots of one table, in order, as one; empty files are left out.
+
+    Raises:
+        StorageError: where their columns differ.
+    """
+    first = snapshots[0]
+    for other in snapshots[1:]:
+        if other.columns != first.columns:
+            changed = {*first.columns.items()} ^ {*other.columns.items()}
+            raise StorageError(
+                f"its parts have other columns ({', '.join(sorted(name for name, _ in changed))})",
+                where=first.table,
+                remedy="materialise the older partitions again",
+            )
+    seen: Counter[str] = Counter()
+    files = []
+    every = [file for snapshot in snapshots for file in snapshot.files]
+    for file in [file for file in every if file.rows] or every[:1]:
+        files.append(file.model_copy(update={"copy_number": seen[file.sha256]}))
+        seen[file.sha256] += 1
+    return first.model_copy(update={"files": tuple(files)})
+
+
+def union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
+    """`union` of those that there are, if any."""
+    there = [snapshot for snapshot in snapshots if snapshot is not None]
+    return union(there) if there else None
+
+
+def read_arrow(
+    snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
+) -> "pyarrow.Table":
+    """The rows in stored order; `columns` picks and orders.
+
+    Raises:
+        StorageError: when the file is gone or damaged.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    names = None if columns is None else list(columns)
+    tables = []
+    for path in snapshot.paths(home):
+        with _readable(snapshot, path):
+            # File by file, never a data set: names such as a=b in the path are no partitions.
+            tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
+    return pyarrow.concat_tables(tables)
+
+
+def read_batches(
+    snapshot: Snapshot, home: Home, columns: Iterable[str], *, rows: int
+) -> "Iterator[pyarrow.RecordBatch]":
+    """The rows in stored order, at most so many at a time.
+
+    Raises:
+        StorageError: when a file is gone or damaged.
+    """
+    import pyarrow.parquet
+
+    names = list(columns)
+    for path in snapshot.paths(home):
+        # Read ahead, the whole file would stay in memory.
+        with (
+            _readable(snapshot, path),
+            pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file,
+        ):
+            yield from file.iter_batches(batch_size=rows, columns=names)
+
+
+@contextmanager
+def _readable(snapshot: Snapshot, path: Path) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except (OSError, pyarrow.ArrowException) as error:
+        raise StorageError(
+            f"snapshot {snapshot.data_version[:12]} of {snapshot.table} cannot be read ({error})",
+            where=str(path),
+            remedy="materialise the pipeline again",
+        ) from error
+
+
+def exists(snapshot: Snapshot, home: Home) -> bool:
+    """Whether the snapshot's files are there in their full length."""
+    return all(
+        path.is_file() and path.stat().st_size == file.bytes
+        for path, file in zip(snapshot.paths(home), snapshot.files, strict=True)
+    )

@@ -1,0 +1,131 @@
+"""Writing snapshots: DuckDB writes the Parquet files, and the table's log comes to name them."""
+
+import os
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from factory_resources.errors import ExpressionError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.sql.engine import engine_errors, identifier, literal
+from factory_resources.tables.delta_log import publish
+from factory_resources.tables.snapshot import Snapshot, TableFile
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows written to scratch: not yet a version of any table."""
+
+    path: Path
+    rows: int
+    columns: dict[str, str]
+
+
+def write(
+    connection: "duckdb.DuckDBPyConnection", query: str, *, home: Home, table: str, folder: Path
+) -> Snapshot:
+    """`prepare` and `commit` in one."""
+    return commit(prepare(connection, query, table=table, folder=folder), home=home, table=table)
+
+
+def prepare(
+    connection: "duckdb.DuckDBPyConnection", query: str, *, table: str, folder: Path
+) -> Prepared:
+    """Write the rows of `query`, in its order, to scratch. The same rows give the same bytes.
+
+    Args:
+        connection: a sealed engine that may write to `folder`.
+        query: one SELECT.
+        table: what is being written, for messages.
+        folder: scratch on the home's own file system.
+
+    Raises:
+        ExpressionError: a column of a type that no table can hold, or a value that no type can.
+        StorageError: the disk says no.
+    """
+    path = folder / f"{uuid4().hex}.parquet"
+    with engine_errors(table):
+        described = connection.execute(f"DESCRIBE {query}").fetchall()
+        columns = {name: _stored_type(name, kind, table) for name, kind, *_ in described}
+        casts = ", ".join(
+            identifier(name)
+            if columns[name] == kind
+            else f"CAST({identifier(name)} AS {columns[name]}) AS {identifier(name)}"
+            for name, kind, *_ in described
+        )
+        copied = connection.execute(
+            f"COPY (SELECT {casts} FROM ({query})) TO {literal(str(path))} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
+    return Prepared(path, copied[0] if copied else 0, columns)
+
+
+def commit(prepared: Prepared, *, home: Home, table: str, partition: str | None = None) -> Snapshot:
+    """Make the rows the newest version of `table`; the same bytes make no second version.
+
+    A crash at any point leaves the table at its old version.
+
+    Args:
+        partition: the partition whose rows they are; the others stay as they were.
+
+    Raises:
+        StorageError: the disk says no.
+    """
+    return publish(keep(prepared, home, table), home, partition)
+
+
+def keep(prepared: Prepared, home: Home, table: str) -> Snapshot:
+    """Move the rows to where the table's files are. No version names the file yet.
+
+    Raises:
+        StorageError: the disk says no.
+    """
+    with storage_errors(home.tables / table):
+        with prepared.path.open("rb+") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        kept = TableFile(sha256=digest, rows=prepared.rows, bytes=prepared.path.stat().st_size)
+        folder = home.tables / table
+        folder.mkdir(parents=True, exist_ok=True)
+        # A file that no log names yet is invisible, so the move before the commit is safe.
+        os.replace(prepared.path, folder / kept.name)
+    return Snapshot(table=table, files=(kept,), columns=prepared.columns)
+
+
+_TYPES = {
+    "BIGINT": "BIGINT",
+    "DOUBLE": "DOUBLE",
+    "VARCHAR": "VARCHAR",
+    "BOOLEAN": "BOOLEAN",
+    "DATE": "DATE",
+    "TIMESTAMP": "TIMESTAMP",
+    "FLOAT": "DOUBLE",
+    "UUID": "VARCHAR",
+    '"NULL"': "VARCHAR",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "HUGEINT"), "BIGINT"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "BIGINT"),
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
+    # Instants are kept in UTC, the engine's time zone.
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+}
+
+
+def stored_as(kind: str) -> str | None:
+    """The type in which a table holds DuckDB's `kind`; None where it holds it in no way."""
+    return "DOUBLE" if kind.startswith("DECIMAL") else _TYPES.get(kind)
+
+
+def _stored_type(name: str, kind: str, table: str) -> str:
+    stored = stored_as(kind)
+    if stored is None:
+        raise ExpressionError(
+            f"column {name!r} has type {kind}, which no table holds",
+            where=table,
+            remedy="make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)",
+        )
+    return stored

@@ -1,0 +1,150 @@
+"""What each stage has computed, by the key of all that went into it: the memory of reuse.
+
+One JSON file a record, added and never changed; and pointers: a stage's (or partition's) latest
+record, and the records that each run made or reused.
+What a record's value means is the stages' business.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+
+class Record(BaseModel):
+    """One computed stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: str
+    stage: str
+    partition: str | None = None
+    key: str
+    """Digest of `parts`."""
+    parts: dict[str, Any] = {}
+    """All that could change the result: code, declaration, inputs, libraries."""
+    inputs: dict[str, tuple[str, ...]] = {}
+    """Stage to the keys of the records whose values went in, one a partition."""
+    value: dict[str, Any]
+    data_version: str
+    run_id: str
+    """The run that computed it."""
+    seconds: float
+    """Wall time of the computation."""
+    megabytes: float
+    """Peak resident memory of the process by then."""
+    cpu_seconds: float | None = None
+    """Of the process and all that it started; None where it was not measured yet."""
+    wh: float = 0.0
+    """Energy of the computation."""
+    method: str = ""
+    """How the energy is known."""
+    grid: float | None = None
+    """Grams of CO2e that a kWh stood for; None where it was not declared yet."""
+    finished: str
+    """UTC, ISO 8601."""
+
+    @property
+    def co2e(self) -> float | None:
+        """Grams."""
+        return None if self.grid is None else self.wh * self.grid / 1000
+
+
+class Records:
+    """The records of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def find(self, pipeline: str, stage: str, key: str) -> Record | None:
+        """The record of exactly this computation, if it was ever finished."""
+        path = self._home.records / pipeline / stage / f"{key}.json"
+        if not path.is_file():
+            return None
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise StorageError(
+                "the record is damaged", where=str(path), remedy="delete it; the stage runs again"
+            ) from error
+
+    def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
+        """The record that the last run of the stage (or of its partition) made or reused."""
+        return self._pointed(pipeline, stage, self._pointer(pipeline, stage, partition))
+
+    def is_latest(self, record: Record) -> bool:
+        """Whether the last run of the stage (or of its partition) made or reused this record."""
+        pointer = self._pointer(record.pipeline, record.stage, record.partition)
+        return pointer.is_file() and pointer.read_bytes() == _pointing_at(record)
+
+    def newest(
+        self, pipeline: str, stage: str, partition: str | None, run_id: str | None
+    ) -> Record | None:
+        """The record that a run made or reused, else the latest."""
+        own = self._run(pipeline, run_id) / _slot(stage, partition) if run_id else None
+        record = self._pointed(pipeline, stage, own) if own else None
+        return record or self.latest(pipeline, stage, partition)
+
+    def partitions(self, pipeline: str, stage: str) -> list[str]:
+        """The partitions that have a record, by key."""
+        folder = self._home.records / pipeline / "latest"
+        names = folder.glob(f"{stage}@*.json") if folder.is_dir() else ()
+        return sorted(unquote(path.name[len(stage) + 1 : -len(".json")]) for path in names)
+
+    def used(self, pipeline: str, run_id: str) -> list[Record]:
+        """The records that a run made or reused."""
+        folder = self._run(pipeline, run_id)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        found = (self._pointed(pipeline, re.split("[.@]", path.name)[0], path) for path in files)
+        return [record for record in found if record]
+
+    def all(self, pipeline: str | None = None, stage: str | None = None) -> Iterator[Record]:
+        """Every record that was ever finished, in no order."""
+        folders = self._home.records.glob(pipeline or "*") if self._home.records.is_dir() else ()
+        for folder in folders:
+            for path in folder.glob(f"{stage or '*'}/*.json"):
+                if path.parent.name not in {"latest", "runs"}:
+                    record = self.find(folder.name, path.parent.name, path.stem)
+                    if record:
+                        yield record
+
+    def save(self, record: Record) -> None:
+        """Keep the record."""
+        folder = self._home.records / record.pipeline / record.stage
+        content = record.model_dump_json(indent=1).encode()
+        self._home.write_atomic(folder / f"{record.key}.json", content)
+
+    def point(self, record: Record, run_id: str) -> None:
+        """Make the record the stage's latest, and the one that a run works with."""
+        content = _pointing_at(record)
+        slot = _slot(record.stage, record.partition)
+        self._home.write_atomic(self._run(record.pipeline, run_id) / slot, content)
+        if not self.is_latest(record):
+            pointer = self._pointer(record.pipeline, record.stage, record.partition)
+            self._home.write_atomic(pointer, content)
+
+    def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
+        if not pointer.is_file():
+            return None
+        return self.find(pipeline, stage, json.loads(pointer.read_bytes())["key"])
+
+    def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
+        return self._home.records / pipeline / "latest" / _slot(stage, partition)
+
+    def _run(self, pipeline: str, run_id: str) -> Path:
+        return self._home.records / pipeline / "runs" / run_id
+
+
+def _pointing_at(record: Record) -> bytes:
+    return json.dumps({"key": record.key}).encode()
+
+
+def _slot(stage: str, partition: str | None) -> str:
+    return f"{stage}.json" if partition is None else f"{stage}@{quote(partition, safe='')}.json"

@@ -1,0 +1,166 @@
+"""MLflow: runs, logged models, registered versions, the alias `champion`. Plain values in and out.
+
+Writing goes through MlflowClient. What is asked often, such as who is champion, is one SELECT on
+MLflow's own tables: importing MLflow costs 1.2 s of CPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from factory_resources.errors import ModelError
+from factory_resources.home.database import address
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.security.offline import go_offline
+
+ALIAS = "champion"
+
+_SCHEMA = "mlflow"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version."""
+
+    model: str
+    version: int
+    run_id: str
+    files: Path
+    """The folder of the model's files."""
+    tags: Mapping[str, str]
+
+
+class Registry:
+    """The model registry of one home.
+
+    Raises:
+        StorageError: when the artifacts cannot be written.
+        ModelError: when a version that is asked for does not exist.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    @property
+    def uri(self) -> str:
+        """The address of MLflow's database."""
+        return address(self.home.mlflow_database, _SCHEMA)
+
+    def initialise(self) -> None:
+        """Create or migrate the tables. Two processes must not do this at once."""
+        if not self.uri.startswith("sqlite"):
+            self._execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+        self.client.search_registered_models(max_results=1)
+
+    def champion(self, model: str) -> int | None:
+        """The version that serves, or None."""
+        rows = self._execute(
+            "SELECT version FROM registered_model_aliases WHERE name = :model AND alias = :alias",
+            model=model,
+            alias=ALIAS,
+        )
+        return int(rows[0][0]) if rows else None
+
+    def has_version(self, model: str, version: int) -> bool:
+        """Whether the version exists, files included."""
+        try:
+            return self.version(model, version).files.is_dir()
+        except ModelError:
+            return False
+
+    def version(self, model: str, version: int) -> Version:
+        """Raises ModelError when there is no such version."""
+        rows = self._execute(
+            "SELECT run_id, source FROM model_versions WHERE name = :model AND version = :version",
+            model=model,
+            version=version,
+        )
+        if not rows:
+            raise ModelError(
+                f"there is no version {version} of model {model!r}",
+                remedy=f"train it again: factory run {model}",
+            )
+        run_id, source = rows[0]
+        files = self.artifacts(model) / Path(*Path(source).parts[-3:])
+        return Version(model, version, run_id, files, self.version_tags(model, version))
+
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """Every model with its versions, oldest first; a deleted version is none."""
+        rows = self._execute(
+            "SELECT name, version FROM model_versions WHERE current_stage IS NULL "
+            "OR current_stage <> 'Deleted_Internal' ORDER BY name, version"
+        )
+        found: dict[str, tuple[int, ...]] = {}
+        for name, version in rows:
+            found[name] = (*found.get(name, ()), int(version))
+        return found
+
+    def version_tags(self, model: str, version: int) -> dict[str, str]:
+        rows = self._execute(
+            "SELECT key, value FROM model_version_tags WHERE name = :model AND version = :version",
+            model=model,
+            version=version,
+        )
+        return dict(rows)
+
+    def artifacts(self, model: str) -> Path:
+        """The folder of everything logged for a model; a home that moves takes it along."""
+        return self.home.artifacts / model
+
+    def run_files(self, model: str, run_id: str) -> Path:
+        """The folder of a run's own artifacts."""
+        return self.artifacts(model) / run_id / "artifacts"
+
+    def add_files(self, run_id: str, folder: Path, name: str) -> None:
+        """Keep every file of a folder under `name` with a run."""
+        with storage_errors(self.home.artifacts):
+            self.client.log_artifacts(run_id, str(folder), name)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add to what a run has measured, also after its end."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        rows = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        self.client.log_batch(run_id, metrics=rows)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self.client.set_model_version_tag(model, str(version), key, value)
+
+    def set_champion(self, model: str, version: int) -> None:
+        """Let the version serve from now on: one transaction."""
+        self.client.set_registered_model_alias(model, ALIAS, str(version))
+
+    @cached_property
+    def client(self) -> Any:
+        """MlflowClient, quiet and offline."""
+        import logging
+
+        go_offline()
+        self.home.require_writable()
+        from mlflow import MlflowClient
+
+        # Importing MLflow sets the levels of its loggers.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def _execute(self, statement: str, **values: Any) -> list[Any]:
+        """Rows of a statement; none while there is no database yet."""
+        import sqlalchemy as sa
+
+        if self.uri.startswith("sqlite") and not self.home.mlflow_database.is_file():
+            return []
+        engine = sa.create_engine(self.uri)
+        try:
+            with engine.begin() as connection:
+                result = connection.execute(sa.text(statement), values)
+                return list(result.fetchall()) if result.returns_rows else []
+        finally:
+            engine.dispose()

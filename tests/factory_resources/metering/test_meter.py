@@ -1,0 +1,65 @@
+"""What a block costs: its own CPU time and that of all it starts; carbon as declared."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from factory_resources.errors import SettingError
+from factory_resources.metering.meter import Meter, Rates, cpu_seconds
+
+BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
+
+
+def test_cpu_time_of_finished_children_counts() -> None:
+    with Meter(Rates()) as meter:
+        subprocess.run([sys.executable, "-c", BURN], check=True)
+        assert meter.read().cpu_seconds >= 0.4
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not tell")
+def test_cpu_time_of_living_children_counts_and_theirs() -> None:
+    waits = f"{BURN}print(1, flush=True)\ninput()"
+    nested = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {waits!r}])"
+    with Meter(Rates()) as meter:
+        child = subprocess.Popen(
+            [sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout
+        child.stdout.readline()
+        alive = meter.read().cpu_seconds
+        child.communicate(b"\n")
+        ended = meter.read().cpu_seconds
+    assert 0.4 <= alive <= ended + 0.02
+
+
+def test_an_estimate_says_so_and_follows_the_declared_rates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FACTORY_WATTS_PER_CORE", "3.6")
+    monkeypatch.setenv("FACTORY_GRID_G_PER_KWH", "250")
+    monkeypatch.setattr("factory_resources.metering.energy.zones", list)
+    with Meter(Rates.from_env()) as meter:
+        until = cpu_seconds() + 0.05
+        while cpu_seconds() < until:
+            pass
+        cost = meter.read()
+    assert cost.method.startswith("estimate: CPU time x 3.6 W")
+    assert cost.cpu_seconds >= 0.05
+    assert cost.wh >= cost.cpu_seconds * 3.6 / 3600
+    assert cost.co2e == pytest.approx(cost.wh * 0.25)
+
+
+@pytest.mark.parametrize("text", ["dirty", "-1", "nan", "inf", "380 g"])
+@pytest.mark.parametrize("variable", ["FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"])
+def test_a_malformed_setting_is_one_line(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(SettingError) as caught:
+        Rates.from_env()
+    assert str(caught.value) == (
+        f"{variable} is {text!r}; set it to a number such as 380, or leave it out"
+    )
+    assert caught.value.exit_code == 2

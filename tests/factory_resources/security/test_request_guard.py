@@ -1,0 +1,83 @@
+"""The guard in front of a real ASGI server, asked as an attacker would."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+
+import pytest
+import uvicorn
+
+from factory_resources.security.request_guard import POLICY, Guard
+
+
+async def _application(scope, receive, send):  # type: ignore[no-untyped-def]
+    if scope["type"] == "lifespan":
+        return
+    headers = [(b"content-security-policy", b"default-src *")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"reached"})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    config = uvicorn.Config(
+        Guard(_application), host="127.0.0.1", port=0, log_level="error", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+def _ask(port: int, method: str, path: str, **headers: str) -> tuple[int, str, str | None]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers={"Host": f"127.0.0.1:{port}", **named})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(), answer.getheader("content-security-policy")
+
+
+def test_own_page_may_read_and_write(port: int) -> None:
+    own = f"http://127.0.0.1:{port}"
+    assert _ask(port, "GET", "/")[:2] == (200, "reached")
+    assert _ask(port, "POST", "/graphql", Origin=own)[0] == 200
+    assert _ask(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
+
+
+def test_page_may_load_nothing_from_elsewhere(port: int) -> None:
+    assert _ask(port, "GET", "/")[2] == POLICY
+    assert "http" not in POLICY
+    allowed = POLICY.partition("connect-src ")[2].partition(";")[0].split()
+    assert allowed == ["'self'", "ws://127.0.0.1:*", "ws://localhost:*"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/", {"Host": "evil.example"}),
+        ("POST", "/graphql", {"Origin": "http://evil.example"}),
+        ("POST", "/graphql", {"Origin": "null"}),
+        ("POST", "/graphql", {"Sec_Fetch_Site": "cross-site"}),
+        ("GET", "/graphql?query=mutation{launchRun}", {}),
+        ("GET", "/graphql/?query=mutation{launchRun}", {}),
+        ("HEAD", "/graphql?query={version}", {}),
+        ("GET", "/graphql?%71uery=mutation{launchRun}", {}),
+        ("GET", "/graphql?q&%71%75ery=mutation{launchRun}", {"Sec_Fetch_Site": "cross-site"}),
+    ],
+)
+def test_refused(port: int, method: str, path: str, headers: dict[str, str]) -> None:
+    status, body, _ = _ask(port, method, path, **headers)
+    assert status == 403
+    assert body != "reached"
+
+
+def test_foreign_socket_is_closed(port: int) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+    key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    status = _ask(port, "GET", "/graphql", Origin="http://evil.example", **upgrade, **key)[0]
+    assert status == 403

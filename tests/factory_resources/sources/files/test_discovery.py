@@ -1,0 +1,109 @@
+"""Names, globs, variables and packings of source files."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from factory_resources.errors import SourceError
+from factory_resources.sources.files.archives import take_member
+from factory_resources.sources.files.discovery import (
+    expand,
+    expand_all,
+    find_files,
+    format_of,
+    sha256_of,
+)
+
+
+def test_only_the_factorys_variables_are_replaced() -> None:
+    known = {"FACTORY_DATA": "/data", "HOME": "/home/me"}
+    assert expand("${FACTORY_DATA}/x $HOME ${", known) == "/data/x $HOME ${"
+    with pytest.raises(SourceError, match=r"variable \$\{HOME\} is not replaced; only"):
+        expand("${HOME}/x", known)
+    with pytest.raises(SourceError, match=r"FACTORY_X\} is not set; set FACTORY_X .*FACTORY_DATA"):
+        expand("${FACTORY_X}", known)
+    assert expand("${FACTORY_DATA}", {}).endswith("shared/data")
+
+
+def test_variables_inside_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_X", "1")
+    value = {"a": ["${FACTORY_X}", 2, None], "b": {"c": "x${FACTORY_X}"}}
+    assert expand_all(value) == {"a": ["1", 2, None], "b": {"c": "x1"}}
+
+
+def test_names_shown_are_those_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("a.csv", "deep/b.csv", "deep/er/c.csv", "odd[1].csv"):
+        (tmp_path / name).write_text(name)
+
+    def names(*patterns: str) -> list[str]:
+        return [file.name for file in find_files(patterns, tmp_path)]
+
+    assert names("a.csv", "odd[1].csv") == ["a.csv", "odd[1].csv"]
+    assert names("${FACTORY_DATA}/a.csv") == ["${FACTORY_DATA}/a.csv"]
+    assert names("${FACTORY_DATA}/*/*.csv") == ["${FACTORY_DATA}/deep/b.csv"]
+    assert names(f"{tmp_path}/a.csv", "~/a.csv") == ["~/a.csv", "~/a.csv"]
+    assert len(names("**/*.csv")) == 4
+    labelled = find_files({"x": "a.csv", "y": "deep/*.csv"}, tmp_path)
+    assert [(f.label, f.path.name) for f in labelled] == [("x", "a.csv"), ("y", "b.csv")]
+
+
+def test_a_glob_without_match_says_what_is_there(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"f{number:02}.csv").touch()
+    with pytest.raises(
+        SourceError, match=r"no file matches 'x\*'; .*f00\.csv.*f09\.csv and 2 more"
+    ):
+        find_files(("x*",), tmp_path)
+    with pytest.raises(SourceError, match=r"no file matches 'no/such/file'"):
+        find_files(("no/such/file",), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a.csv", ("csv", "plain")),
+        ("a.TSV.GZ", ("csv", "gz")),
+        ("processed.va.data", ("csv", "plain")),
+        ("a.ndjson.zst", ("jsonl", "zst")),
+        ("a.b.parquet", ("parquet", "plain")),
+        ("a.zip", (None, "zip")),
+        ("a.csv.zip", ("csv", "zip")),
+    ],
+)
+def test_formats(name: str, found: tuple[str | None, str]) -> None:
+    assert format_of(name) == found
+
+
+def test_a_declared_format_needs_no_name() -> None:
+    assert format_of("data", "csv") == ("csv", "plain")
+    assert format_of("data.gz", "parquet") == ("parquet", "gz")
+    with pytest.raises(SourceError, match=r"data: the name does not tell the format"):
+        format_of("data")
+
+
+def test_a_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
+    path, scratch = tmp_path / "z.zip", tmp_path / "scratch"
+    scratch.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../evil.csv", "y\n1\n")
+    with pytest.raises(SourceError, match=r"member .*evil\.csv. leads out of the zip"):
+        take_member(path, "z.zip", None, scratch)
+    assert not list(scratch.iterdir())
+    assert not (tmp_path.parent / "evil.csv").exists()
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("factory_resources.sources.files.archives.LARGEST", 1_000_000)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", b"0" * 5_000_000)
+    with pytest.raises(SourceError, match="unpacks to more than 1,000,000 bytes"):
+        take_member(tmp_path / "z.zip", "z.zip", None, tmp_path)
+
+
+def test_digests_of_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"x\.csv: cannot be read \(No such file"):
+        sha256_of(tmp_path / "x.csv", "x.csv")

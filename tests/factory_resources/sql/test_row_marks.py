@@ -1,0 +1,48 @@
+"""Marked rows: found again where they stand, whatever the number of files and of bit strings."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory_resources.sources.files.reader import numbered
+from factory_resources.sql import row_marks
+from factory_resources.sql.engine import literal, sealed
+from factory_resources.sql.row_marks import mark, marked
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), rows=st.integers(1, 40), span=st.integers(1, 50))
+def test_a_marked_row_is_found_again(
+    data: st.DataObject, rows: int, span: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wanted = data.draw(st.sets(st.integers(0, rows - 1)))
+    listed = f"SELECT unnest({sorted(wanted)}::BIGINT[]) AS _order"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        sealed(read=[], write=tmp_path_factory.getbasetemp()) as connection,
+    ):
+        patch.setattr(row_marks, "SPAN", span)
+        connection.execute(f"CREATE TEMP VIEW source AS SELECT range AS _order FROM range({rows})")
+        assert mark(connection, "wanted", listed, rows) == len(wanted)
+        query = f"SELECT _order, {marked('wanted', rows)} FROM source ORDER BY _order"
+        found = connection.execute(query).fetchall()
+    assert found == [(i, i in wanted) for i in range(rows)]
+
+
+def test_rows_of_several_files_are_numbered_through(tmp_path: Path) -> None:
+    sizes = [3, 1, 5]
+    paths = [tmp_path / f"{name}.parquet" for name in ("b", "c", "a")]
+    with sealed(read=paths, write=tmp_path) as connection:
+        for start, size, path in zip((0, 3, 4), sizes, paths, strict=True):
+            connection.execute(
+                f"COPY (SELECT range + {start} AS n FROM range({size})) TO {literal(str(path))}"
+            )
+        connection.execute(f"CREATE TEMP VIEW source AS {numbered(paths, sizes)}")
+        assert connection.execute("SELECT n, _order FROM source").fetchall() == [
+            (i, i) for i in range(9)
+        ]
+        assert mark(connection, "odd", "SELECT _order FROM source WHERE n % 2 = 1", 9) == 4
+        even = f"SELECT n FROM source WHERE NOT {marked('odd', 9)}"
+        assert connection.execute(even).fetchall() == [(0,), (2,), (4,), (6,), (8,)]

@@ -1,0 +1,69 @@
+"""Records are found by key, and the latest is the last one made or reused."""
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Record, Records
+
+
+def _record(key: str) -> Record:
+    return Record(
+        pipeline="p",
+        stage="clean",
+        key=key,
+        value={"rows": 3},
+        data_version=f"version of {key}",
+        run_id="r",
+        seconds=1.5,
+        megabytes=10.0,
+        finished="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_found_by_key(home: Home) -> None:
+    records = Records(home)
+    records.save(_record("a"))
+    assert records.find("p", "clean", "a") == _record("a")
+    assert records.find("p", "clean", "b") is None
+    assert records.latest("p", "train") is None
+
+
+def test_older_record_becomes_the_latest_again(home: Home) -> None:
+    records = Records(home)
+    for key, run in (("a", "1"), ("b", "2")):
+        records.save(_record(key))
+        records.point(_record(key), run)
+    assert records.latest("p", "clean") == _record("b")
+    records.point(_record("a"), "3")
+    assert records.latest("p", "clean") == _record("a")
+    assert records.find("p", "clean", "b") is not None
+    assert [records.used("p", run) for run in "123"] == [[_record(k)] for k in "aba"]
+    assert records.newest("p", "clean", None, run_id="2") == _record("b")
+    assert records.newest("p", "clean", None, run_id="unknown") == _record("a")
+    assert {record.key for record in records.all()} == {"a", "b"}
+
+
+def test_partitions_have_records_of_their_own(home: Home) -> None:
+    records = Records(home)
+    for key in ("2024-01-01|a/b", "2024-01-02|c"):
+        record = _record(f"of{key[:10]}").model_copy(update={"partition": key})
+        records.save(record)
+        records.point(record, "run")
+    assert records.partitions("p", "clean") == ["2024-01-01|a/b", "2024-01-02|c"]
+    found = records.latest("p", "clean", "2024-01-01|a/b")
+    assert found is not None
+    assert found.partition == "2024-01-01|a/b"
+    assert records.latest("p", "clean") is None
+    assert [record.partition for record in records.used("p", "run")] == [
+        "2024-01-01|a/b",
+        "2024-01-02|c",
+    ]
+
+
+def test_damaged_record_says_what_to_do(home: Home) -> None:
+    records = Records(home)
+    records.save(_record("a"))
+    (home.records / "p" / "clean" / "a.json").write_text("{")
+    with pytest.raises(StorageError, match=r"a\.json: the record is damaged; delete it"):
+        records.find("p", "clean", "a")

@@ -1,0 +1,122 @@
+"""MLflow behind plain values: who serves, what a version is, and runs that a dead process left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from factory_resources.errors import ModelError
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.processes import process_identity
+from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.run import Signature, open_run
+
+SIGNATURE = Signature({"a": "float", "b": "string"}, "prediction", None)
+
+
+def register(registry: Registry, folder: Path) -> int:
+    folder.mkdir(exist_ok=True)
+    (folder / "weights").write_bytes(b"numbers")
+    with open_run(registry, "m", "test", {"tag": "t"}, started=1_000) as run:
+        return run.register(folder, SIGNATURE, {"a": 1.0, "b": "x"}, {"k": "v"})
+
+
+def test_an_empty_home_knows_no_one(home: Home) -> None:
+    registry = Registry(home)
+    assert registry.champion("m") is None
+    assert not registry.has_version("m", 1)
+    assert not home.mlflow_database.exists()
+    with pytest.raises(ModelError, match="no version 1 of model 'm'; train it again"):
+        registry.version("m", 1)
+
+
+@pytest.mark.slow
+def test_versions_champion_and_tags(home: Home, tmp_path: Path) -> None:
+    registry = Registry(home)
+    assert [register(registry, tmp_path / str(i)) for i in range(2)] == [1, 2]
+    assert registry.champion("m") is None
+    registry.set_champion("m", 1)
+    registry.set_champion("m", 2)
+    assert registry.champion("m") == 2
+    assert registry.has_version("m", 2)
+    assert not registry.has_version("m", 3)
+    version = registry.version("m", 1)
+    assert (version.files / "weights").read_bytes() == b"numbers"
+    assert version.tags == {"k": "v"}
+    registry.tag_version("m", 1, {"more": "1"})
+    assert registry.version_tags("m", 1) == {"k": "v", "more": "1"}
+    assert registry.client.get_run(version.run_id).info.start_time == 1_000
+
+
+@pytest.mark.slow
+def test_asking_imports_no_mlflow(home: Home, tmp_path: Path) -> None:
+    registry = Registry(home)
+    register(registry, tmp_path / "files")
+    registry.set_champion("m", 1)
+    script = (
+        "import sys; from pathlib import Path; from factory_resources.home.home import Home;"
+        "from factory_resources.tracking.registry import Registry;"
+        "r = Registry(Home(Path(sys.argv[1])));"
+        "assert r.champion('m') == 1 and r.version_tags('m', 1) == {'k': 'v'};"
+        "assert r.has_version('m', 1);"
+        "assert not {'mlflow', 'pandas', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(home.path)], cwd=PROJECT, check=True)
+
+
+@pytest.mark.slow
+def test_a_run_that_raises_has_failed(home: Home) -> None:
+    registry = Registry(home)
+    with pytest.raises(KeyError), open_run(registry, "m", "test", {}, started=1_000) as run:
+        raise KeyError
+    assert registry.client.get_run(run.run_id).info.status == "FAILED"
+
+
+@pytest.mark.slow
+def test_runs_of_a_killed_process_are_ended(home: Home, tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.run import open_run
+with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_000) as run:
+    print(run.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(home.path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    registry = Registry(home)
+    run_id = killed.stdout.split()[-1]
+    assert registry.client.get_run(run_id).info.status == "RUNNING"
+    with open_run(registry, "m", "mine", {}, started=1_000) as mine:
+        # One that still runs is left alone by the next.
+        register(registry, tmp_path / "files")
+        assert registry.client.get_run(mine.run_id).info.status == "RUNNING"
+    assert registry.client.get_run(run_id).info.status == "FAILED"
+    assert registry.client.get_run(mine.run_id).info.status == "FINISHED"
+
+
+def test_a_process_is_told_from_one_with_its_number() -> None:
+    assert process_identity(os.getpid()) == process_identity(os.getpid())
+    assert process_identity(os.getppid()) != process_identity(os.getpid())
+    assert process_identity(2**30) == f"{2**30} gone"
+
+
+def test_postgres_keeps_mlflow_apart(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster has tables of the same names."""
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://me:word@host:5432/factory")
+    assert Registry(home).uri == (
+        "postgresql+psycopg2://me:word@host:5432/factory?options=-csearch_path%3Dmlflow"
+    )
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgres://host/factory?sslmode=require")
+    assert Registry(home).uri.endswith("factory?sslmode=require&options=-csearch_path%3Dmlflow")

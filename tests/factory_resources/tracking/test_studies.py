@@ -1,0 +1,150 @@
+"""A search that dies goes on as if it had not, on SQLite and on PostgreSQL."""
+
+from math import log
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.tracking.studies import Numbers, Settings, Space, Study, Tried, Words, opened
+from tests.postgres import Postgres
+
+SPACE: Space = {
+    "rate": Numbers(0.001, 0.3, log=True, whole=False),
+    "leaves": Numbers(2, 64, log=True, whole=True),
+    "shape": Words(("[8]", "[16, 8]", "null")),
+}
+
+DECLARED = {"rate": 0.1, "leaves": 31, "shape": "[8]"}
+
+COUNT = 16
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        monkeypatch.setenv("FACTORY_DATABASE_URL", server.url)
+    return str(request.param)
+
+
+def loss(settings: Settings) -> float:
+    return abs(log(settings["rate"]) + 3) + settings["leaves"] / 50 + (settings["shape"] != "null")
+
+
+def proceed(study: Study, until: int, declared: dict[str, Any] = DECLARED) -> None:
+    """Trials up to a number; the one after it is begun and never ends."""
+    while True:
+        trial = study.begin(SPACE, None if study.tried else declared)
+        if len(study.tried) == until:
+            return
+        value = loss(trial.settings)
+        hopeless = [trial.is_hopeless(step, value + 1 / (step + 1)) for step in range(3)]
+        if hopeless[-1]:
+            trial.end("pruned", None, {"place": len(study.tried)})
+        else:
+            trial.end("complete", value, {"place": len(study.tried)})
+
+
+def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
+    """Let the process of a search end after each of the stops; what was tried in all."""
+    given = {"resume": True, "maximise": False, "seed": 3, "patience": 1, **settings}
+    for stop in stops:
+        with opened(home, name, **given) as study:
+            proceed(study, stop)
+    return study.tried
+
+
+def test_it_goes_on_as_if_it_had_not_ended(database: str, home: Home) -> None:
+    whole = search(home, f"{database} whole", COUNT)
+    assert search(home, f"{database} broken", 0, 1, 7, 7, 13, COUNT) == whole
+    assert [tried.notes["place"] for tried in whole] == [*range(COUNT)]
+    assert home.tune_database.exists() == (database == "sqlite")
+
+
+def test_another_seed_tries_something_else(home: Home) -> None:
+    assert search(home, "one", 3)[1:] != search(home, "other", 3, seed=4)[1:]
+
+
+def test_the_given_settings_come_first(home: Home) -> None:
+    first = search(home, "a", 1)[0]
+    assert first.settings == DECLARED
+    assert first.value == loss(DECLARED)
+
+
+def test_given_settings_may_lie_outside(home: Home) -> None:
+    outside = {"rate": 0.5, "leaves": 31, "shape": "[4]"}
+    with opened(home, "a", resume=True, maximise=False, seed=3, patience=1) as study:
+        proceed(study, COUNT, outside)
+    first, *others = study.tried
+    assert first.value == loss(outside)
+    assert first.settings == {"leaves": 31}
+    assert all(set(other.settings) == set(SPACE) for other in others)
+
+
+def test_what_is_proposed_lies_in_the_space(home: Home) -> None:
+    for tried in search(home, "a", COUNT):
+        assert all(SPACE[name].holds(value) for name, value in tried.settings.items())
+        assert type(tried.settings["leaves"]) is int
+
+
+def test_later_trials_are_better_than_the_first_drawn_by_chance(home: Home) -> None:
+    values = [t.value for t in search(home, "a", 40) if t.value is not None]
+    assert sum(values[10:]) / len(values[10:]) < 0.7 * sum(values[:10]) / 10
+    assert min(values) < 0.5 * loss(DECLARED)
+
+
+def test_the_worse_half_is_given_up(home: Home) -> None:
+    tried = search(home, "a", COUNT)
+    pruned = [t for t in tried if t.state == "pruned"]
+    assert pruned
+    assert all(t.value is None for t in pruned)
+    # There is nothing to compare the first ones with.
+    assert all(t.state == "complete" for t in tried[:4])
+    assert all(t.state == "complete" for t in search(home, "patient", COUNT, patience=3))
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_a_loss_is_good_when_it_is_small(maximise: bool, home: Home) -> None:
+    with opened(home, "a", resume=True, maximise=maximise, seed=3, patience=0) as study:
+        for _ in range(4):
+            trial = study.begin(SPACE)
+            assert not trial.is_hopeless(0, 1.0)
+            trial.end("complete", 1.0, {})
+        assert not study.begin(SPACE).is_hopeless(0, 0.5)
+        assert study.begin(SPACE).is_hopeless(0, 2.0)
+
+
+def test_one_may_begin_anew(database: str, home: Home) -> None:
+    name = f"{database} anew"
+    search(home, name, 3)
+    other = search(home, f"{name} other", 2)
+    assert len(search(home, name, 3)) == 3
+    with opened(home, name, resume=False, maximise=True, seed=3, patience=0) as study:
+        assert study.tried == []
+    assert search(home, f"{name} other", 2) == other
+
+
+def test_a_database_that_is_none_is_one_line(home: Home, tmp_path: Path) -> None:
+    home.require_writable()
+    home.tune_database.write_bytes(b"this is no database, whatever its name says" * 100)
+    with (
+        pytest.raises(StorageError, match="trials cannot be kept") as caught,
+        opened(home, "a", resume=True, maximise=True, seed=3, patience=0),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_tables_of_another_version_are_one_line(home: Home) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    search(home, "a", 1)
+    with closing(sqlite3.connect(home.tune_database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
+    with pytest.raises(StorageError, match="by another version of Optuna") as caught:
+        search(home, "a", 1)
+    assert str(caught.value).startswith(f"{home.tune_database}: ")
