@@ -55,7 +55,7 @@ _COMMAND = [sys.executable, "-m", "benchmarks.cleaning"]
 
 def prepare(folder: Path) -> None:
     """Store the rows as ingest does."""
-    from factory_assets.stages.values import Ingested
+    from factory_assets.results.data import Ingested
     from factory_resources.home.home import Home
     from factory_resources.sql.engine import sealed
     from factory_resources.tables.writer import write
@@ -79,8 +79,8 @@ def prepare(folder: Path) -> None:
 
 
 def factory(folder: Path) -> int:
+    from factory_assets.results.data import Ingested
     from factory_assets.stages.clean import clean
-    from factory_assets.stages.values import Ingested
     from factory_resources.home.home import Home
 
     ingested = Ingested.model_validate_json((folder / "ingested.json").read_bytes())

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Result
+from factory_assets.results.evaluation import Variant
 from factory_assets.spec.network import Mlp
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.influence.attribution import Attribution, attribution
 from factory_assets.stages.influence.lds import ceiling, halves, lds, said
 from factory_assets.stages.models import Model, Rows, Setting, Shape, fit_model
-from factory_assets.stages.values import Variant
 
 NETWORK = Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0)
 """Decay so strong that training ends where it balances the loss, and not where patience does."""

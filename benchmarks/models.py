@@ -21,9 +21,9 @@ from rich.table import Table
 
 from examples.seeds import FOLDER, verdicts
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.results.evaluation import Verdict
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import LOWER_IS_BETTER
-from factory_assets.stages.values import Verdict
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.security.offline import go_offline

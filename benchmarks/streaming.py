@@ -42,7 +42,7 @@ def run(rows: int = ROWS) -> list[Result]:
 
 def prepare(folder: Path) -> None:
     """Store the rows as split does."""
-    from factory_assets.stages.values import Parts
+    from factory_assets.results.data import Parts
     from factory_resources.home.home import Home
     from factory_resources.instance import prepare as prepare_home
     from factory_resources.sql.engine import sealed
@@ -69,8 +69,8 @@ def _generated(first: int, last: int) -> str:
 
 
 def factory(folder: Path) -> float:
+    from factory_assets.results.data import Parts
     from factory_assets.stages.train import train
-    from factory_assets.stages.values import Parts
     from factory_resources.home.home import Home
 
     parts = Parts.model_validate_json((folder / "parts.json").read_bytes())

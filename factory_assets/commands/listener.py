@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from factory_assets.components.progress import Counted, Progress
+from factory_assets.results.stages import Stage
 from factory_assets.stages.costs import Total
 from factory_assets.stages.runner import Outcome
-from factory_assets.stages.values import Stage
 from factory_resources.errors import FactoryError
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.network import Network
 from factory_assets.stages.keys import code_version
-from factory_assets.stages.values import Stage
 
 POOL = "gpu"
 _KINDS: dict[Stage, set[str]] = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import (
     Dimension,
@@ -12,7 +13,6 @@ from factory_assets.spec.partitions import (
     TimePartitions,
 )
 from factory_assets.spec.periods import CRON, FORMATS, floor
-from factory_assets.stages.values import UPSTREAM, Stage
 
 AT_ONCE = 100
 """Partitions in one run of a backfill: a process for each would take longer to start than to run,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from factory_assets.components.words import table
-from factory_assets.spec.evaluate import FAIRNESS, METRICS
-from factory_assets.stages.values import (
+from factory_assets.results.evaluation import (
     Disturbed,
     Folds,
     GroupRate,
@@ -12,6 +11,7 @@ from factory_assets.stages.values import (
     Influence,
     Verdict,
 )
+from factory_assets.spec.evaluate import FAIRNESS, METRICS
 
 
 def verdict(value: Verdict) -> str:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from factory_assets.results.base import Value
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Clean, Ingest, ModelSpec
 from factory_assets.stages.calibration import Calibration
 from factory_assets.stages.features import Arrays, Features
 from factory_assets.stages.models import Model, Shape, model_class
 from factory_assets.stages.target import Target
-from factory_assets.stages.values import Candidate, Value
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.data import Parts
 from factory_assets.spec import Linear, Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.fitting import fit
 from factory_assets.stages.large import thinned
 from factory_assets.stages.target import Target
-from factory_assets.stages.values import Parts
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from factory_assets.results.base import KeyComponents, digest
+from factory_assets.results.data import Block, Ingested, SourceFile
 from factory_assets.spec import Ingest, Pipeline
 from factory_assets.stages.fetch import Found, sources_key
 from factory_assets.stages.kept import is_whole
-from factory_assets.stages.values import Block, Ingested, SourceFile
-from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 

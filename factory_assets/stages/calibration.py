@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from factory_assets.results.base import Value
 from factory_assets.spec.train import Calibrate, Task
-from factory_assets.stages.values import Value
 from factory_resources.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from factory_resources.sql.row_marks import mark, marked
 if TYPE_CHECKING:
     import duckdb
 
-_CHUNK = 200
+CHUNK = 200
 """Columns looked at in one query: planning time grows faster than their number."""
 
 
@@ -55,7 +55,7 @@ class Checked:
         columns = ingest.contract.columns or _all_columns(raws)
         _require_columns(columns, raws)
         _require_distinct([c.name for c in columns] + list(labels))
-        types = _types(connection, ingest, columns, raws)
+        types = column_types(connection, ingest, columns, raws)
         starts = accumulate((raw.rows for raw in raws), initial=0)
         union = " UNION ALL ".join(
             _source_query(start, raw, ingest, columns, types)
@@ -119,8 +119,8 @@ class Checked:
     def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """How many rows break each rule; only rules that are broken."""
         found: dict[str, int] = {}
-        for start in range(0, len(self.rules), _CHUNK):
-            chunk = self.rules[start : start + _CHUNK]
+        for start in range(0, len(self.rules), CHUNK):
+            chunk = self.rules[start : start + CHUNK]
             sums = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in chunk)
             row = connection.execute(f"SELECT {sums} FROM checked").fetchone() or ()
             found |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
@@ -192,11 +192,12 @@ def _require_distinct(names: Sequence[str]) -> None:
             )
 
 
-def _tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
+def missing_tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
+    """Return the texts that stand for a missing value in the column."""
     return (*ingest.missing, *column.missing)
 
 
-def _types(
+def column_types(
     connection: duckdb.DuckDBPyConnection,
     ingest: Ingest,
     columns: Sequence[Column],
@@ -205,8 +206,8 @@ def _types(
     """The declared type, else the source's own, else the narrowest that every value fits."""
     found: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
     unknown = [i for i, kind in enumerate(found) if kind is None]
-    for start in range(0, len(unknown), _CHUNK):
-        chunk = unknown[start : start + _CHUNK]
+    for start in range(0, len(unknown), CHUNK):
+        chunk = unknown[start : start + CHUNK]
         for i, kind in zip(chunk, _inferred(connection, ingest, columns, raws, chunk), strict=True):
             found[i] = kind
     return [kind or "string" for kind in found]
@@ -235,7 +236,7 @@ def _inferred(
         cells = []
         for i in chunk:
             name, kind = raw.columns[columns[i].source_name]
-            text = present(identifier(name), kind, _tokens(ingest, columns[i]))
+            text = present(identifier(name), kind, missing_tokens(ingest, columns[i]))
             cells.append(f"CAST({text} AS VARCHAR)")
         selects.append(
             f"SELECT unnest([{', '.join(cells)}]) AS cell, unnest(range({len(chunk)})) AS i "
@@ -263,7 +264,7 @@ def _source_query(
     plain, texts, values, cells = [], [], [], []
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
         name, kind = raw.columns[column.source_name]
-        tokens = _tokens(ingest, column)
+        tokens = missing_tokens(ingest, column)
         text, value = present(f"r{i}", kind, tokens), typed(f"p{i}", kind, wanted)
         plain.append(f"{identifier(name)} AS r{i}")
         if kind == "VARCHAR":

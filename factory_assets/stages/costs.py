@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from factory_assets.stages.values import Candidate, Champion, Value, Verdict
+from factory_assets.results.base import Value
+from factory_assets.results.evaluation import Verdict
+from factory_assets.results.model import Candidate, Champion
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record, Records
 

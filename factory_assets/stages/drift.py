@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from math import log, sqrt
 from typing import Any
 
+from factory_assets.results.data import Drift, Moved
 from factory_assets.stages.profiles import ColumnProfile, Profile, binned
-from factory_assets.stages.values import Drift, Moved
 
 CLEAR = 0.2
 _LISTED = 200

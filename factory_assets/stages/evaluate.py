@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import GateResult, Group, Slice, Verdict
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.stages import plots, plots_inputs
@@ -22,7 +25,6 @@ from factory_assets.stages.judgement import Judgement, open_judgement
 from factory_assets.stages.metrics import Scored
 from factory_assets.stages.rival import score_rival
 from factory_assets.stages.robustness import robustness
-from factory_assets.stages.values import Candidate, GateResult, Group, Parts, Slice, Verdict
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from factory_assets.results.base import digest
+from factory_assets.results.latest import PARTITIONED
+from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
 from factory_assets.stages.changes import changes
-from factory_assets.stages.latest import PARTITIONED
 from factory_assets.stages.runner import Asked, Call, asked
-from factory_assets.stages.values import UPSTREAM, Stage
-from factory_assets.stages.values.base import digest
 from factory_resources.errors import FactoryError
 from factory_resources.tracking.records import Record, Records
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.stages.values import Group, GroupRate
+from factory_assets.results.evaluation import Group, GroupRate
 
 if TYPE_CHECKING:
     import numpy as np

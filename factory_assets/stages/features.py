@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.base import Value
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.inputs import inputs_of
 from factory_assets.stages.pictures import Picture, fit_picture
 from factory_assets.stages.series import Series, Windows, lay_out
 from factory_assets.stages.texts import Text, text_input
-from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ def found_delta(source: DeltaSource, place: Place) -> Iterator[Found]:
     ones = delta_files(source.delta, source.version, place.folder)
     files = tuple(one.file for one in ones)
     for one, there in zip(ones, Digests(place.home).of_files(files), strict=True):
-        yield _found(one, there)
+        yield _delta_file(one, there)
 
 
-def _found(one: DeltaFile, there: Digested) -> Found:
+def _delta_file(one: DeltaFile, there: Digested) -> Found:
     def read(own: Path) -> Raw:
         return read_delta_file(one, there.sha256, own)
 

@@ -36,7 +36,7 @@ def found_snapshot(source: SnapshotSource, place: Place) -> Iterator[Found]:
                 remedy=f"make it again: factory run {source.pipeline}",
             )
         for file, path in zip(snapshot.files, snapshot.paths(place.home), strict=True):
-            yield _found(snapshot, file, path, f"{name}@{snapshot.data_version}")
+            yield _snapshot(snapshot, file, path, f"{name}@{snapshot.data_version}")
 
 
 def _records(source: SnapshotSource, home: Home) -> list[Record]:
@@ -51,7 +51,7 @@ def _records(source: SnapshotSource, home: Home) -> list[Record]:
     return parts
 
 
-def _found(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> Found:
+def _snapshot(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> Found:
     columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
 
     def read(own: Path) -> Raw:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from factory_assets.results.data import Findings, Ingested
 from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_assets.stages.drift import drift
 from factory_assets.stages.personal import suspects
 from factory_assets.stages.profiles import Profile, kept, profile
 from factory_assets.stages.sample import Written, newest
-from factory_assets.stages.values import Findings, Ingested
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables.snapshot import Snapshot, exists

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.network import Network
 from factory_assets.stages.artifact import Description, TrainedModel, shape_of
@@ -15,7 +16,6 @@ from factory_assets.stages.models import Setting, Watch, fit_model, model_class
 from factory_assets.stages.models.budget import Share, account_of
 from factory_assets.stages.ready import Ready, make_ready
 from factory_assets.stages.target import Target
-from factory_assets.stages.values import Epoch, Stopped
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 

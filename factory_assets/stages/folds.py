@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import FoldMetric, Folds
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.dealing import deal, drawn
@@ -19,7 +21,6 @@ from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.metrics import Scored, metric_names
 from factory_assets.stages.series import value_codes
 from factory_assets.stages.target import Target
-from factory_assets.stages.values import FoldMetric, Folds, Parts
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

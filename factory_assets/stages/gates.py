@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from factory_assets.results.evaluation import Folds, GateResult
 from factory_assets.spec.evaluate import Gate
 from factory_assets.stages.metrics import higher_is_better
-from factory_assets.stages.values import Folds, GateResult
 
 Metrics = Mapping[str, float]
 Comparison = tuple[bool, float | None, str]

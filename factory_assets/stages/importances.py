@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.evaluation import Importance, Importances
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.features import Arrays, Features
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.metrics import higher_is_better
-from factory_assets.stages.values import Importance, Importances
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from factory_assets.results.base import KeyComponents
+from factory_assets.results.data import Block, Ingested, SourceFile, most, summed
 from factory_assets.spec import Pipeline
 from factory_assets.stages import profiles
 from factory_assets.stages.blocks import Plan, plans
@@ -19,8 +21,6 @@ from factory_assets.stages.joined import with_joins
 from factory_assets.stages.kept import Made, published
 from factory_assets.stages.sample import Written
 from factory_assets.stages.table_checks import require_table
-from factory_assets.stages.values import Block, Ingested, SourceFile, most, summed
-from factory_assets.stages.values.base import KeyComponents
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import Raw, blamed_on_files

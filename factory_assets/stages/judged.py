@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.model import Candidate
 from factory_assets.spec import IDENTITY, LastRow
 from factory_assets.stages.fairness import Grouping
 from factory_assets.stages.features import read_names
-from factory_assets.stages.values import Candidate
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.stages.artifact import TrainedModel
@@ -14,7 +16,6 @@ from factory_assets.stages.fairness import Grouping, Members, members
 from factory_assets.stages.judged import group_rows, judged_rows
 from factory_assets.stages.metrics import HEADLINE, Scored, metric_names, unit_rows
 from factory_assets.stages.served import ServedModel
-from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

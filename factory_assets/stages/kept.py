@@ -6,7 +6,7 @@ Which rows make a block is the business of the stages.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from factory_assets.stages.values import Block, SourceFile
+from factory_assets.results.data import Block, SourceFile
 from factory_resources.home.home import Home
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists, union, union_or_none

@@ -6,6 +6,8 @@ The parts are kept with each record, so that a later run can say why it computes
 from collections.abc import Mapping
 from typing import Any
 
+from factory_assets.results.base import KeyComponents, Value, digest
+from factory_assets.results.stages import Stage
 from factory_assets.spec import (
     ImageSource,
     LightGbm,
@@ -17,8 +19,6 @@ from factory_assets.spec import (
     Sequence,
 )
 from factory_assets.stages import code
-from factory_assets.stages.values import Stage, Value
-from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.errors import FactoryError
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.data import Implied, Leaks
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.leaks_meaning import made_of_target, meanings
 from factory_assets.stages.sensitive import sensitive_columns
-from factory_assets.stages.table_checks import TableCheck
-from factory_assets.stages.values import Candidate, Implied, Leaks
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from factory_assets.results.data import Leaks
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_assets.stages.leaks_duplicates import duplicates
 from factory_assets.stages.leaks_power import powers
 from factory_assets.stages.leaks_straddle import groups, later
-from factory_assets.stages.values import Leaks
 from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:

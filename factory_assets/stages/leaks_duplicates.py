@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.stages.values import Duplicates
+from factory_assets.results.data import Duplicates
 from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from factory_assets.results.data import Implied
 from factory_assets.stages.leaks_codes import counted, is_named, word
-from factory_assets.stages.values import Implied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RARE = 0.25
 """A class of at most this share of the rows is given away ..."""
-_PURE, _BOUND, _SURE = 0.99, 0.85, 1.645
+_PURE, _BOUND, _QUANTILE = 0.99, 0.85, 1.645
 """... by a value of whose rows this share is of it, and by a one-sided 95 % bound the other."""
 _LEVELS = 20
 
@@ -52,8 +52,8 @@ def gives_away(hits: int, rows: int) -> bool:
     """Whether nearly all rows are hits, and there are enough of them; by Wilson's lower bound."""
     if not rows or hits / rows < _PURE:
         return False
-    z2, share = _SURE**2, hits / rows
-    spread = _SURE * (share * (1 - share) / rows + z2 / (4 * rows**2)) ** 0.5
+    z2, share = _QUANTILE**2, hits / rows
+    spread = _QUANTILE * (share * (1 - share) / rows + z2 / (4 * rows**2)) ** 0.5
     return bool((share + z2 / (2 * rows) - spread) / (1 + z2 / rows) >= _BOUND)
 
 

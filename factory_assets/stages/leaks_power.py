@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from factory_assets.results.data import Implied
 from factory_assets.stages.leaks_codes import coded, counted, is_regressed, ranks, word
 from factory_assets.stages.leaks_implied import implication
-from factory_assets.stages.values import Implied
 
 if TYPE_CHECKING:
     import numpy as np

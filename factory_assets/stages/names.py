@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec.suggest import suggest
-from factory_assets.stages.values import STAGES, Stage
 from factory_resources.errors import UnknownNameError
 
 FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"

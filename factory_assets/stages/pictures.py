@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factory_assets.stages.values import Value
+from factory_assets.results.base import Value
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:

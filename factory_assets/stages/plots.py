@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.evaluation import Slice
+from factory_assets.results.model import Candidate
 from factory_assets.stages import plots_classes
 from factory_assets.stages.figures import BLUE, GREY, INK, ORANGE, RED, figure, label, png, shown
 from factory_assets.stages.metrics import Scored
-from factory_assets.stages.values import Candidate, Slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

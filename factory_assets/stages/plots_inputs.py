@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from factory_assets.results.evaluation import Disturbed, Importances
 from factory_assets.stages.figures import BLUE, GREY, INK, ORANGE, figure, label, png, shown
-from factory_assets.stages.values import Disturbed, Importances
 
 
 def importances(found: Importances) -> bytes:

@@ -1,7 +1,7 @@
 """The picture of a search: each trial, and the best until then. PNG bytes, no files."""
 
+from factory_assets.results.model import Candidate, Tuned
 from factory_assets.stages.figures import BLUE, GREY, RED, figure, label, png
-from factory_assets.stages.values import Candidate, Tuned
 
 
 def search(candidate: Candidate, tuned: Tuned) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from factory_assets.results.base import Value
 from factory_assets.spec import Pipeline
 from factory_assets.spec.network import OwnModule
 from factory_assets.stages.artifact import (
@@ -26,7 +27,6 @@ from factory_assets.stages.names import ModelName, parse
 from factory_assets.stages.origin import Environment, Origin, environment, read_origin
 from factory_assets.stages.sensitive import discreet
 from factory_assets.stages.trace_check import Checker
-from factory_assets.stages.values import Value
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import exists

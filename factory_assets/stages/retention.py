@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from factory_assets.stages.history import History, Identity, identity
+from factory_assets.results.record_graph import History, Identity, identity
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Waste, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home

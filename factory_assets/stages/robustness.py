@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from factory_assets.results.evaluation import Disturbed
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.judgement import Judgement
-from factory_assets.stages.values import Disturbed
 
 if TYPE_CHECKING:
     import numpy as np

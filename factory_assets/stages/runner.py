@@ -14,28 +14,19 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, TypeVar
 
+from factory_assets.results.base import KeyComponents, Value, digest
+from factory_assets.results.data import Cleaned, Ingested, Parts
+from factory_assets.results.evaluation import Verdict
+from factory_assets.results.latest import PARTITIONED, there, value_of
+from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.stages import STAGES, UPSTREAM, VALUES, Stage
 from factory_assets.spec import Partition, Pipeline
 from factory_assets.stages.binding import bind
 from factory_assets.stages.costs import Total, keep_costs
 from factory_assets.stages.keys import code_version, key_parts
-from factory_assets.stages.latest import PARTITIONED, there, value_of
 from factory_assets.stages.leak_check import REASONS, keep_reasons, reasons, require_no_leaks
 from factory_assets.stages.sensitive import discreet, require_kept_out
 from factory_assets.stages.table_checks import require_table
-from factory_assets.stages.values import (
-    STAGES,
-    UPSTREAM,
-    VALUES,
-    Candidate,
-    Champion,
-    Cleaned,
-    Ingested,
-    Parts,
-    Stage,
-    Value,
-    Verdict,
-)
-from factory_assets.stages.values.base import KeyComponents, digest
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.base import Value
 from factory_assets.spec import ModelSpec, Sequence
-from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,31 +5,17 @@ limit may have been edited.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
 
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.data import Drift, Findings, Moved
 from factory_assets.spec import Contract, Pipeline
 from factory_assets.stages.drift import CLEAR
-from factory_assets.stages.values import Drift, Findings, Moved
 from factory_resources.errors import ContractError
 
-TableCheckName = Literal["row_count", "freshness", "drift", "personal_data", "leaks"]
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
 _TOLD = 5
-
-
-@dataclass(frozen=True)
-class TableCheck:
-    """What came of one check."""
-
-    name: TableCheckName
-    passed: bool
-    says: str
-    """In one line."""
-    blocking: bool
-    remedy: str = ""
-    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.results.base import Value
 from factory_assets.spec import Pipeline
 from factory_assets.spec.train import Task
 from factory_assets.stages.features import is_number
-from factory_assets.stages.values import Value
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factory_assets.stages.values import Value
+from factory_assets.results.base import Value
 from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from factory_assets.stages.history import History, value_in
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import History, value_in
 from factory_assets.stages.named import Held, find_model, find_snapshot, find_source
 from factory_assets.stages.names import (
     PARTS,
@@ -32,7 +33,6 @@ from factory_assets.stages.trace_forward import Followed, Follower
 from factory_assets.stages.trace_rows import Row, origin, parse_row
 from factory_assets.stages.trace_sources import Folders
 from factory_assets.stages.trace_values import Column, Model, RowOrigin, Source, Trace
-from factory_assets.stages.values import Candidate
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record

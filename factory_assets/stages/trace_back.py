@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 
+from factory_assets.results.data import Cleaned, Ingested, Parts
+from factory_assets.results.evaluation import Verdict
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import History, identity, tables_of, value_in
 from factory_assets.stages.artifact import MODEL_TAG
-from factory_assets.stages.history import History, identity, tables_of, value_in
 from factory_assets.stages.names import snapshot_name
 from factory_assets.stages.trace_check import Checker, digest_of_json, worst
 from factory_assets.stages.trace_sources import Folders, source_fact
 from factory_assets.stages.trace_values import Gate, Model, Source, Step, Table
-from factory_assets.stages.values import Candidate, Cleaned, Ingested, Parts, Verdict
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry, Version
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from factory_assets.results.model import Epoch
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.tune import Tune
 from factory_assets.stages.fitting import Fitted, Progress, fit_ready
@@ -19,7 +20,6 @@ from factory_assets.stages.models import GivenUp, Watch
 from factory_assets.stages.ready import Ready, make_ready
 from factory_assets.stages.search_space import dimensions, with_proposed
 from factory_assets.stages.series import series_of
-from factory_assets.stages.values import Epoch
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.studies import Settings, Space, State

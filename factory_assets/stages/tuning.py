@@ -14,6 +14,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from factory_assets.results.model import Trial, Tuned
 from factory_assets.spec import Pipeline
 from factory_assets.spec.network import Network, OwnModule
 from factory_assets.spec.space import ARGS
@@ -24,7 +25,6 @@ from factory_assets.stages.models.network import NetworkModel
 from factory_assets.stages.ready import Ready
 from factory_assets.stages.search_space import declared_settings
 from factory_assets.stages.trials import Outcome, Trials
-from factory_assets.stages.values import Trial, Tuned
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.metering.meter import Meter, Rates

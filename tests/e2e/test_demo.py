@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.stages.values import STAGES, VALUES, Stage
+from factory_assets.results.stages import STAGES, VALUES, Stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry

@@ -7,7 +7,7 @@ import pytest
 
 import factory_assets
 from factory_assets.definitions import build_defs
-from factory_assets.stages.values import STAGES
+from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.stages import STAGES
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import STAGES
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from tests.e2e.test_partitions import Up

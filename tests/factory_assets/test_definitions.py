@@ -10,7 +10,7 @@ import pytest
 
 from factory_assets.components.declaration import pipeline_folders
 from factory_assets.definitions import build_defs, defs
-from factory_assets.stages.values import STAGES
+from factory_assets.results.stages import STAGES
 
 _HEAVY = ("torch", "lightning", "mlflow", "optuna", "sklearn", "pandas")
 _LOAD = f"""

@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from factory_assets.results.evaluation import Variant
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.influence.knn import disagreement, knn_shapley
 from factory_assets.stages.influence.leaves import leaves_of
 from factory_assets.stages.models import Model, Rows
-from factory_assets.stages.values import Variant
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from shutil import move
 
+from factory_assets.results.evaluation import Influence
+from factory_assets.results.model import Candidate
 from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
 from factory_assets.stages.influence.again import Again
 from factory_assets.stages.models import Model, model_class
-from factory_assets.stages.values import Candidate, Influence
 from factory_resources.home.home import Home
 
 FOLDER = "influence"

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Influence, Verdict
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import History, value_in
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel, load_trained
 from factory_assets.stages.features import Arrays
-from factory_assets.stages.history import History, value_in
 from factory_assets.stages.influence.again import Again, again
 from factory_assets.stages.influence.asked import Asked, file_row, judged_row
 from factory_assets.stages.influence.attribution import Attribution
@@ -26,7 +29,6 @@ from factory_assets.stages.names import ModelName
 from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.trace_rows import origin
 from factory_assets.stages.trace_sources import Folders
-from factory_assets.stages.values import Candidate, Influence, Parts, Verdict
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Influence, Variant
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.influence.again import Again, again
@@ -18,7 +20,6 @@ from factory_assets.stages.influence.kept import keep_seeds
 from factory_assets.stages.influence.lds import ceiling, halves, lds, said
 from factory_assets.stages.judgement import Judgement
 from factory_assets.stages.models import Model
-from factory_assets.stages.values import Influence, Parts, Variant
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from factory_assets.results.model import Epoch
 from factory_assets.spec.train import ModelSpec, Task
 from factory_assets.spec.trainer import Trainer
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.models.budget import Share
-from factory_assets.stages.values import Epoch
 
 if TYPE_CHECKING:
     import numpy as np

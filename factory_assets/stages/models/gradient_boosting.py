@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
+from factory_assets.results.model import Epoch
 from factory_assets.spec.boosting import GradientBoosting
 from factory_assets.stages.models.base import APART, Fit, Rows, Setting
 from factory_assets.stages.models.estimator import EstimatorModel
-from factory_assets.stages.values import Epoch
 
 
 class BoostingModel(EstimatorModel):

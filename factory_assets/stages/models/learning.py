@@ -14,10 +14,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from factory_assets.results.model import Epoch
 from factory_assets.spec.network import Network
 from factory_assets.spec.train import Task
 from factory_assets.stages.models.base import Progress, Watch
-from factory_assets.stages.values import Epoch
 from factory_resources.errors import ModelError
 
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from factory_assets.results.model import Epoch
 from factory_assets.spec.boosting import LightGbm
 from factory_assets.spec.train import ModelSpec
 from factory_assets.stages.features import Arrays
 from factory_assets.stages.models.base import Fit, Model, Rows, Setting, Shape
-from factory_assets.stages.values import Epoch
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
+from factory_assets.results.model import Epoch
 from factory_assets.stages.models.base import Rows, Setting
 from factory_assets.stages.models.learning import KeepBest
-from factory_assets.stages.values import Epoch
 from factory_resources.errors import FactoryError, ModelError
 
 Train = Callable[[Setting, Rows, Rows], KeepBest]

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from factory_assets.commands.run import run
 from factory_assets.definitions import build_defs
+from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
-from factory_assets.stages.values import STAGES
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples

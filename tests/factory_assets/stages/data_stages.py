@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from factory_assets.results.data import Cleaned
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.values import Cleaned
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from factory_assets.results.data import Parts
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.fitting import fit
 from factory_assets.stages.judgement import Judgement, open_judgement
 from factory_assets.stages.train import _candidate
-from factory_assets.stages.values import Parts
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.stages.learning_cases import pipeline

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import GateResult, Verdict
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.artifact import load_trained
-from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
 

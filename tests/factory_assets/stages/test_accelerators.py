@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.stages import Stage
 from factory_assets.stages.artifact import save_trained
 from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.models.learning import Shuffled
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Candidate, Champion, Stage
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, pipeline, rows, series

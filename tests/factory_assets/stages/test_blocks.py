@@ -8,10 +8,10 @@ from deltalake import DeltaTable
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from factory_assets.results.data import Cleaned, Findings, Ingested
 from factory_assets.spec import Pipeline
 from factory_assets.stages import blocks
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Cleaned, Findings, Ingested
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import pipeline, rows
 

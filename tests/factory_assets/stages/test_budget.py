@@ -11,6 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.components.metadata import check_specs, describe
+from factory_assets.results.model import Candidate, Stopped
+from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
 from factory_assets.spec.budget import Budget
 from factory_assets.stages.artifact import save_trained
@@ -18,7 +20,6 @@ from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.models.budget import Metered, Replayed, Share
 from factory_assets.stages.reproduce import recorded, reproduce
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Candidate, Stage, Stopped
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

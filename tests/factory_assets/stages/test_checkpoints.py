@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from factory_assets.results.model import Candidate
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import save_trained
 from factory_assets.stages.fitting import Fitted, fit
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Candidate, Stage
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.learning_cases import SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples

@@ -11,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Verdict
+from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.export import export
 from factory_assets.stages.served import FILE, FOLDER, load_champion
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate, Champion, Parts, Verdict
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
@@ -205,14 +207,14 @@ def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from factory_assets.stages.values import Verdict
+from factory_assets.results.evaluation import Verdict
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.export import export
 from tests.factory_assets.stages.learning_cases import KINDS, pipeline
-from factory_assets.stages.values import Parts
+from factory_assets.results.data import Parts
 
 folder = Path(sys.argv[1])
 said = Verdict.model_validate_json((folder / "verdict.json").read_bytes())

@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import GateResult, Verdict
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
@@ -21,7 +24,6 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.metrics import classification_metrics, regression_metrics
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate, GateResult, Parts, Verdict
 from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.base import digest
+from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.explain import Explained, explain
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import STAGES, Stage
-from factory_assets.stages.values.base import digest
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.results.data import Cleaned
+from factory_assets.results.latest import latest
 from factory_assets.stages import fetch_objects
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.latest import latest
 from factory_assets.stages.predict import _source
 from factory_assets.stages.refresh import refresh, wanted
 from factory_assets.stages.runner import Call
-from factory_assets.stages.values import Cleaned
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import column, pipeline, rows

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory_assets.components.verdict_words import folds as in_words
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Folds
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule
 from factory_assets.stages.dealing import deal, drawn
 from factory_assets.stages.folds import cross_validate, fold_figures
 from factory_assets.stages.gates import judge
 from factory_assets.stages.keys import declared
-from factory_assets.stages.values import Folds, Parts
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec

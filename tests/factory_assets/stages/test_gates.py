@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.evaluation import GateResult
 from factory_assets.spec import Gate
 from factory_assets.stages.gates import Unscored, judge
-from factory_assets.stages.values import GateResult
 
 BASELINES = {
     "trivial": {"roc_auc": 0.5, "rmse": 10.0},

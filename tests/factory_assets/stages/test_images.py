@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from factory_assets.results.stages import STAGES
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.export import export
@@ -18,7 +19,6 @@ from factory_assets.stages.models.base import Shape
 from factory_assets.stages.predict import predict
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.served import ServedModel
-from factory_assets.stages.values import STAGES
 from factory_resources.errors import DataError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.components.verdict_words import importances as in_words
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Importance, Importances
 from factory_assets.spec import SplitRule
 from factory_assets.stages import plots_inputs
 from factory_assets.stages.artifact import TrainedModel
@@ -17,7 +19,6 @@ from factory_assets.stages.features import Category, Features, Number
 from factory_assets.stages.importances import FEWEST, KEPT, ROWS, _columns, _rows, importances
 from factory_assets.stages.metrics import HEADLINE
 from factory_assets.stages.pictures import Picture
-from factory_assets.stages.values import Importance, Importances, Parts
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
 from tests.factory_assets.stages.learning_cases import (

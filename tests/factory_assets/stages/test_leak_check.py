@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from factory_assets.results.data import Leaks
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.explain import explain
 from factory_assets.stages.leak_check import REASONS, LeakError, leak_check, leaks_of
 from factory_assets.stages.leaks_meaning import meanings
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Candidate, Leaks
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from factory_assets.components.declaration import DEFS, load_pipeline
+from factory_assets.results.data import Leaks
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.leak_check import leaks_of
 from factory_assets.stages.split import split
-from factory_assets.stages.values import Leaks
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.stages.data_stages import pipeline
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.results.data import Leaks
 from factory_assets.stages.leak_check import Leak, leaks_of
 from factory_assets.stages.split import split
-from factory_assets.stages.values import Leaks
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import cleaned
 

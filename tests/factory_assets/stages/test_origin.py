@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages import code
 from factory_assets.stages.origin import FOLDER, environment, read_origin
 from factory_assets.stages.runner import Call, Outcome, run_stage
-from factory_assets.stages.values import Candidate, Parts, Stage
 from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare

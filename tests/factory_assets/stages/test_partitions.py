@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.results.data import Cleaned, Ingested, Parts
+from factory_assets.results.latest import latest
 from factory_assets.spec import Partition, Pipeline, partition_of
-from factory_assets.stages.latest import latest
 from factory_assets.stages.runner import Call, Outcome, run_stage
-from factory_assets.stages.values import Cleaned, Ingested, Parts
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factory_assets.results.evaluation import Slice
+from factory_assets.results.model import Candidate, Epoch, Trial, Tuned
 from factory_assets.stages import plots, plots_search
 from factory_assets.stages.metrics import Scored
-from factory_assets.stages.values import Candidate, Epoch, Slice, Trial, Tuned
 
 LIMIT = 40_000
 ODD = "$x_1$ <b>\n名 " + "n" * 80

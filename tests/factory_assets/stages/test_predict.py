@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.clean import clean
@@ -16,7 +17,6 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.predict import predict
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate
 from factory_resources.errors import ContractError, ModelError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.results.model import Candidate
+from factory_assets.results.stages import Stage
 from factory_assets.stages.reproduce import recorded, reproduce
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import Candidate, Stage
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples

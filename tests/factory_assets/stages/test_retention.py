@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.stages import Stage
 from factory_assets.stages.retention import find_waste, seconds_of
 from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.trace import trace
-from factory_assets.stages.values import Stage
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Waste, remove
 from factory_resources.home.home import Home

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from factory_assets.components.verdict_words import robustness as in_words
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Disturbed
 from factory_assets.spec import SplitRule
 from factory_assets.stages import plots_inputs
 from factory_assets.stages.robustness import robustness, with_gaps, with_noise
-from factory_assets.stages.values import Disturbed, Parts
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.judged_cases import evaluating, judging, with_spec
 from tests.factory_assets.stages.learning_cases import KINDS, SEQUENCES, keep, parts, series

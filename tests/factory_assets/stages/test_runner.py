@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.stages import STAGES
 from factory_assets.stages import code
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.values import STAGES
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pytest
 
+from factory_assets.results.evaluation import Verdict
+from factory_assets.results.model import Champion
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
@@ -16,7 +18,6 @@ from factory_assets.stages.ingest import ingest
 from factory_assets.stages.predict import predict
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Champion, Verdict
 from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.results.data import Cleaned, Parts
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import PARTS, split
-from factory_assets.stages.values import Cleaned, Parts
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.data import Findings, Ingested
 from factory_assets.spec import Contract
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.runner import Call, run_stage
-from factory_assets.stages.table_checks import TableCheck, TableError, table_checks
-from factory_assets.stages.values import Findings, Ingested
+from factory_assets.stages.table_checks import TableError, table_checks
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.data_stages import files_of, pipeline
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.results.data import Cleaned, Ingested
 from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import Fate, Place, Trace
-from factory_assets.stages.values import Cleaned, Ingested
 from factory_resources.errors import DataError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.artifact import MANIFEST, load_trained
 from factory_assets.stages.fitting import best_threshold
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate, Parts
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

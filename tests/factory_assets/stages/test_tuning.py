@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from factory_assets.components.metadata import describe
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate, Epoch
+from factory_assets.results.stages import STAGES
 from factory_assets.spec import OwnModule, Pipeline
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.models import GivenUp
 from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.train import train
 from factory_assets.stages.trials import EpochWatch
-from factory_assets.stages.values import STAGES, Candidate, Epoch, Parts
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry

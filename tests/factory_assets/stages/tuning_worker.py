@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from factory_assets.results.model import Candidate
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Candidate
 from factory_resources.home.home import Home
 from tests.factory_assets.stages.learning_cases import parts, pipeline
 

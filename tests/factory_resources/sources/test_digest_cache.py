@@ -114,7 +114,7 @@ def test_a_file_that_changes_while_it_is_hashed(
         path.write_text("longer than before\n")
         return "0"
 
-    monkeypatch.setattr("factory_resources.sources.files.discovery.sha256_of", meanwhile)
+    monkeypatch.setattr("factory_resources.sources.digest_cache.sha256_of", meanwhile)
     with pytest.raises(SourceError, match="changed while it was read"):
         _of(file, home)
 

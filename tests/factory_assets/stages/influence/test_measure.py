@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from factory_assets.components.verdict_words import influence as in_words
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import Influence, Verdict
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.evaluate import evaluate
@@ -14,7 +16,6 @@ from factory_assets.stages.influence.again import again
 from factory_assets.stages.influence.kept import load_seeds
 from factory_assets.stages.keys import declared
 from factory_assets.stages.train import train
-from factory_assets.stages.values import Influence, Parts, Verdict
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

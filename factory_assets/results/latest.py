@@ -5,8 +5,10 @@ Of a pipeline in partitions, the stages after `clean` work on the partitions' va
 
 from collections.abc import Sequence
 
+from factory_assets.results.base import Value
+from factory_assets.results.data import Cleaned, Ingested, summed
+from factory_assets.results.stages import STAGES, VALUES, Stage
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
-from factory_assets.stages.values import STAGES, VALUES, Cleaned, Ingested, Stage, Value, summed
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import union, union_or_none

@@ -3,8 +3,8 @@
 from statistics import fmean, stdev
 from typing import Literal
 
-from factory_assets.stages.values.base import Value
-from factory_assets.stages.values.model import Candidate
+from factory_assets.results.base import Value
+from factory_assets.results.model import Candidate
 from factory_resources.tables.snapshot import Snapshot
 
 

@@ -1,9 +1,10 @@
 """What ingest, clean and split hand on: snapshots, and what was found out about their rows."""
 
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Literal
 
-from factory_assets.stages.values.base import Value
+from factory_assets.results.base import Value
 from factory_resources.tables.snapshot import Snapshot
 
 
@@ -165,3 +166,17 @@ class Parts(Value):
     def data_version(self) -> str:
         """Of the rows: what is known about them changes nothing that is learned from them."""
         return sha256(self.model_dump_json(exclude={"leaks"}).encode()).hexdigest()
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Rule to rows, over several tables."""
+    total: dict[str, int] = {}
+    for count in counts:
+        for rule, rows in count.items():
+            total[rule] = total.get(rule, 0) + rows
+    return total
+
+
+def most(counts: Mapping[str, int]) -> str:
+    """The rule that most rows broke."""
+    return max(counts, key=lambda name: counts[name])

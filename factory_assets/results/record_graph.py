@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from factory_assets.stages.latest import stage_of
-from factory_assets.stages.values import VALUES, Ingested, Value
-from factory_assets.stages.values.base import digest
+from factory_assets.results.base import Value, digest
+from factory_assets.results.data import Ingested
+from factory_assets.results.latest import stage_of
+from factory_assets.results.stages import VALUES
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
 """How a source is named that is a snapshot."""
+
 Identity = tuple[str, str, str]
 """Pipeline, stage and key of a record."""
 

@@ -3,8 +3,8 @@
 from itertools import accumulate
 from typing import Literal
 
+from factory_assets.results.base import Value
 from factory_assets.spec.train import Task
-from factory_assets.stages.values.base import Value
 
 
 class Epoch(Value):
