@@ -9,11 +9,11 @@ from factory_assets.components.declaration import pipeline_folders
 from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake
 from factory_assets.components.upstream import require_no_circle
+from factory_assets.data.sources.partition_listing import listing
+from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline, SnapshotSource
 from factory_assets.spec.source import Source
 from factory_assets.spec.suggest import suggest
-from factory_assets.stages.binding import bind
-from factory_assets.stages.listing import listing
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from factory_assets.commands.profile import FEW, ColumnProfile, Profile
+from factory_assets.data.privacy.pii_scan import suspects
 from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Task
-from factory_assets.stages.personal import suspects
 from factory_resources.errors import DataError
 
 _IDENTIFIER = re.compile(

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from factory_assets.commands.select import select
+from factory_assets.data.contract.sql_types import native_type
 from factory_assets.results.data import Ingested
 from factory_assets.spec import IDENTITY, Column, Contract, Pipeline, odcs_write
-from factory_assets.stages.contract import native_type
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records

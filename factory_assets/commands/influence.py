@@ -31,8 +31,8 @@ def run_influence(
     [pipeline] = select([name.pipeline])
     if pipeline.spec.train is None:
         raise ModelError(f"{name.pipeline!r} has no model", remedy="name a pipeline that trains")
+    from factory_assets.data.privacy.sensitive_columns import discreet
     from factory_assets.stages.influence import listed
-    from factory_assets.stages.sensitive import discreet
 
     folders = {folder.name: folder for folder in pipeline_folders()}
     home = Home.from_env()

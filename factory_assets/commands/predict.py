@@ -21,8 +21,8 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     [pipeline] = select([name])
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or read its table")
+    from factory_assets.data.privacy.sensitive_columns import discreet
     from factory_assets.stages.predict import predict
-    from factory_assets.stages.sensitive import discreet
 
     with discreet(pipeline):
         scored = predict(pipeline, file, Home.from_env())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from factory_assets.data.contract.sql_types import INFERRED, could_be, native_type, present, typed
 from factory_assets.spec.contract import ColumnType
-from factory_assets.stages.contract import INFERRED, could_be, native_type, present, typed
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, format_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from factory_assets.components.partitions import PARTITIONS, dynamic_name
+from factory_assets.data.sources.partition_listing import files_of, listing, patterns_of
 from factory_assets.spec import Pipeline
-from factory_assets.stages.listing import files_of, listing, patterns_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from schedules.sensors import Seen, arrivals_sensor

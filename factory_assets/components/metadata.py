@@ -11,6 +11,8 @@ import dagster as dg
 
 from factory_assets.components import verdict_words, words
 from factory_assets.components.column_lineage import column_lineage
+from factory_assets.data.contract.table_checks import TableError, declared_checks, table_checks
+from factory_assets.data.leakage.policy import LeakError, leak_check
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
@@ -19,9 +21,7 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.stages.costs import Total
-from factory_assets.stages.leak_check import LeakError, leak_check
 from factory_assets.stages.runner import Call, Outcome
-from factory_assets.stages.table_checks import TableError, declared_checks, table_checks
 from factory_resources.errors import FactoryError
 from factory_resources.tables.snapshot import Snapshot
 

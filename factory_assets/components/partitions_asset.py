@@ -15,11 +15,11 @@ from factory_assets.components.partitions import PARTITIONS, dynamic_name, known
 from factory_assets.components.progress import Counted, Progress
 from factory_assets.components.told import materialization, totals
 from factory_assets.components.upstream import upstream_keys
+from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.results.data import Cleaned
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.spec import Pipeline
 from factory_assets.stages.costs import Total
-from factory_assets.stages.listing import patterns_of
 from factory_assets.stages.refresh import Refreshed, Wanted, refresh, wanted
 from factory_assets.stages.runner import Outcome
 from factory_resources.errors import FactoryError, SourceError

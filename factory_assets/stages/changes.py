@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from factory_assets.data.sources.base import Found
 from factory_assets.results.base import KeyComponents
 from factory_assets.results.data import Ingested
 from factory_assets.results.stages import Stage
-from factory_assets.stages.found import Found
 from factory_resources.tracking.records import Record
 
 Path = tuple[str, ...]

@@ -12,11 +12,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.data.blocks import Made, is_whole, published
+from factory_assets.data.transforms.cleaning import Plan
 from factory_assets.results.base import KeyComponents, digest
 from factory_assets.results.data import Block, Cleaned, Ingested, most, summed
 from factory_assets.spec import Pipeline
-from factory_assets.stages.cleaning import Plan
-from factory_assets.stages.kept import Made, is_whole, published
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered

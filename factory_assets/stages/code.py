@@ -16,7 +16,10 @@ from pathlib import Path
 from factory_resources.errors import DeclarationError
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_OURS = ("factory_assets.stages", "factory_assets.results", "factory_resources")
+_OURS = (
+    *(f"factory_assets.{room}" for room in ("stages", "results", "data", "ml")),
+    "factory_resources",
+)
 # What these hold is covered otherwise, or cannot change a result.
 _APART = frozenset(
     f"factory_resources.{name}"

@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from factory_assets.data.blocks import Made, published
+from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.contract.validation import Checked
+from factory_assets.data.profiling import profile
+from factory_assets.data.profiling.inspection import find_out, sensitive_names
+from factory_assets.data.profiling.profile import Written
+from factory_assets.data.sources.base import Found
+from factory_assets.data.sources.blocks import Plan, plans
+from factory_assets.data.sources.discovery import find, told_where
+from factory_assets.data.transforms.joins import with_joins
 from factory_assets.results.base import KeyComponents
 from factory_assets.results.data import Block, Ingested, SourceFile, most, summed
 from factory_assets.spec import Pipeline
-from factory_assets.stages import profiles
-from factory_assets.stages.blocks import Plan, plans
-from factory_assets.stages.checked import Checked
-from factory_assets.stages.fetch import Found, find, told_where
-from factory_assets.stages.findings import find_out, sensitive_names
-from factory_assets.stages.joined import with_joins
-from factory_assets.stages.kept import Made, published
-from factory_assets.stages.sample import Written
-from factory_assets.stages.table_checks import require_table
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import Raw, blamed_on_files
@@ -82,7 +83,7 @@ def ingest_found(
         kept = {key: block.kept(home, table) for key, block in made.items()}
         blocks = [plan.known or kept[plan.key] for plan in planned]
         snapshot, quarantine = published(blocks, home, partition)
-        profiles.keep(made_profile, snapshot.data_version, home, hidden)
+        profile.keep(made_profile, snapshot.data_version, home, hidden)
         return Ingested(
             snapshot=snapshot,
             quarantine=quarantine,

@@ -14,6 +14,10 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, TypeVar
 
+from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.leakage.policy import REASONS, keep_reasons, reasons, require_no_leaks
+from factory_assets.data.privacy.sensitive_columns import discreet, require_kept_out
+from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.results.base import KeyComponents, Value, digest
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
@@ -21,12 +25,8 @@ from factory_assets.results.latest import PARTITIONED, there, value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import STAGES, UPSTREAM, VALUES, Stage
 from factory_assets.spec import Partition, Pipeline
-from factory_assets.stages.binding import bind
 from factory_assets.stages.costs import Total, keep_costs
 from factory_assets.stages.keys import code_version, key_parts
-from factory_assets.stages.leak_check import REASONS, keep_reasons, reasons, require_no_leaks
-from factory_assets.stages.sensitive import discreet, require_kept_out
-from factory_assets.stages.table_checks import require_table
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish
@@ -34,7 +34,7 @@ from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
 if TYPE_CHECKING:
-    from factory_assets.stages.found import Found
+    from factory_assets.data.sources.base import Found
     from factory_resources.tracking.registry import Registry
 
 Inputs = Mapping[Stage, Value]
@@ -177,7 +177,7 @@ def asked(call: Call) -> Iterator[Asked]:
         kept = _checkpoints(call, digest(parts))
         yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs, kept), keys)
         return
-    from factory_assets.stages.fetch import find, sources_key
+    from factory_assets.data.sources.discovery import find, sources_key
 
     with call.home.perhaps_scratch() as scratch:
         found = find(bind(call.pipeline, call.partition), call.home, scratch)

@@ -3,10 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from factory_assets.data.transforms.column_lineage import (
+    Origins,
+    clean_of,
+    clean_origins,
+    makers,
+    source_origins,
+)
 from factory_assets.results.data import Ingested
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, value_in
-from factory_assets.stages.lineage import Origins, clean_of, clean_origins, makers, source_origins
 from factory_assets.stages.trace_values import Column
 from factory_resources.tracking.records import Record
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
@@ -22,7 +23,6 @@ from factory_assets.stages.artifact import (
 from factory_assets.stages.fitting import Fitted, Progress, fit_ready, silent
 from factory_assets.stages.models import kind_of
 from factory_assets.stages.ready import read_ready
-from factory_assets.stages.sensitive import sensitive_columns
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Influence, Verdict
 from factory_assets.results.model import Candidate
@@ -26,7 +27,6 @@ from factory_assets.stages.influence.listed_values import Listing, TrainingRow
 from factory_assets.stages.influence.measure import attributed, said_classes
 from factory_assets.stages.named import Held, find_model
 from factory_assets.stages.names import ModelName
-from factory_assets.stages.sensitive import sensitive_columns
 from factory_assets.stages.trace_rows import origin
 from factory_assets.stages.trace_sources import Folders
 from factory_resources.errors import ModelError

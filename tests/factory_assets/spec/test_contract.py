@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from factory_assets.data.contract.table_checks import age_limit
 from factory_assets.spec import Column, Contract, Ingest
-from factory_assets.stages.table_checks import age_limit
-from tests.factory_assets.stages.data_stages import pipeline
+from tests.data_stages import pipeline
 
 _T = {"name": "t", "type": "timestamp"}
 _X = {"name": "x", "type": "float64"}

@@ -12,7 +12,7 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.data_stages import files_of, pipeline
+from tests.data_stages import files_of, pipeline
 
 MANY = b"".join(b"%d,%d\n" % (i, i * i) for i in range(100_000))
 

@@ -10,7 +10,7 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, ExpressionError, FactoryError
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.data_stages import cleaned, column, files_of, pipeline, rows
+from tests.data_stages import cleaned, column, files_of, pipeline, rows
 
 
 def test_rules_keep_what_is_not_false(tmp_path: Path, home: Home) -> None:

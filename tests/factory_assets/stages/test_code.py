@@ -35,10 +35,10 @@ def test_training_is_no_part_of_cleaning() -> None:
 
 
 def test_reading_sources_is_no_part_of_cleaning() -> None:
-    assert "factory_assets/stages/fetch.py" in _closure("ingest")
+    assert "factory_assets/data/sources/discovery.py" in _closure("ingest")
     assert "factory_resources/sources/databases/reader.py" in _closure("ingest")
     assert not {
-        "factory_assets/stages/fetch.py",
+        "factory_assets/data/sources/discovery.py",
         "factory_resources/sources/databases/reader.py",
         "factory_resources/sources/object_storage.py",
     } & _closure("clean")

@@ -13,7 +13,7 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, DataError
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.data_stages import pipeline, rows
+from tests.data_stages import pipeline, rows
 
 QUICK = settings(max_examples=40, deadline=None)
 CELLS = st.sampled_from(["", "1", "2", "2.0", "2.5", "-7", "x", "NA", " 3 ", "inf", "a,b", 'q"q'])

@@ -16,7 +16,7 @@ from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
-from tests.factory_assets.stages.data_stages import files_of
+from tests.data_stages import files_of
 from tests.factory_assets.stages.test_partitions import declared, partition, write
 from tests.pipelines import APPLES, declare, write_apples
 

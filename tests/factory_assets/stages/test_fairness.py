@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.components.verdict_words import fairness, slices
+from factory_assets.data.privacy.sensitive_columns import misused
 from factory_assets.results.evaluation import Group, Slice, Verdict
 from factory_assets.spec import Evaluate
 from factory_assets.stages.fairness import RATES, Grouping, group_rates, members, ratio, wilson
@@ -16,10 +17,9 @@ from factory_assets.stages.gates import judge
 from factory_assets.stages.intervals import bootstrap_intervals
 from factory_assets.stages.judged import group_rows
 from factory_assets.stages.metrics import Scored
-from factory_assets.stages.sensitive import misused
 from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.data_stages import pipeline as declared
+from tests.data_stages import pipeline as declared
 from tests.factory_assets.stages.judged_cases import evaluating, judging
 from tests.factory_assets.stages.learning_cases import KINDS, parts
 

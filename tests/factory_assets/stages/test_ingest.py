@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.data.sources.discovery import find, sources_key
 from factory_assets.spec import Pipeline
-from factory_assets.stages.fetch import find, sources_key
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.data_stages import column, pipeline, rows
+from tests.data_stages import column, pipeline, rows
 
 RECORDS: list[dict[str, Any]] = [
     {"name": "a b", "size": 1.5, "y": 0},

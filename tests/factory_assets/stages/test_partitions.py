@@ -17,7 +17,7 @@ from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
-from tests.factory_assets.stages.data_stages import pipeline, rows
+from tests.data_stages import pipeline, rows
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
 CONTRACT = [{"name": "x", "type": "int64", "range": [0, None]}, {"name": "y", "type": "string"}]

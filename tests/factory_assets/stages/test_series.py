@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.data.privacy.sensitive_columns import misused
 from factory_assets.spec import Gru, Linear, Pipeline, PipelineSpec
-from factory_assets.stages.sensitive import misused
 from factory_assets.stages.series import Series, lay_out, series_of
 from factory_resources.errors import DataError
 

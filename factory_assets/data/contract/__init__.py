@@ -1,0 +1,1 @@
+"""The contract of a table: types, rules, checks of the whole."""

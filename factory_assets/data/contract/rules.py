@@ -1,0 +1,106 @@
+"""A contract's row-level rules as SQL: what breaks which promise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from factory_assets.data.contract.sql_types import SQL_TYPES, is_number
+from factory_assets.spec.column import NUMBERS, TIMES, Bound, Column, ColumnType
+from factory_resources.errors import ContractError
+from factory_resources.sql.engine import essence, literal
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One promise of one column, or of several together."""
+
+    name: str
+    """`kind:column`, or `unique:a,b`, as it is written into the quarantine."""
+    column: str
+    broken: str
+    """SQL that is true for a row that breaks it; null where it does not apply."""
+
+
+def rules_of(column: Column, kind: ColumnType, value: str, mistyped: str) -> list[Rule]:
+    """The row-level rules of one column, uniqueness apart.
+
+    Args:
+        column: the promise.
+        kind: the declared or found type.
+        value: SQL of the typed value.
+        mistyped: SQL that is true where there is a value, but not of the type.
+
+    Raises:
+        ContractError: where a promise does not fit the type.
+    """
+    broken: dict[str, str] = {}
+    if kind != "string":
+        broken["type"] = mistyped
+    if not column.nullable:
+        broken["null"] = f"{value} IS NULL AND NOT {mistyped}"
+    if column.range:
+        broken["range"] = _outside(value, [_bound(column, b, kind) for b in column.range])
+    if column.length:
+        _require_text(column, "length", kind)
+        sides = [None if bound is None else str(bound) for bound in column.length]
+        broken["length"] = _outside(f"length({value})", sides)
+    if column.pattern:
+        _require_text(column, "pattern", kind)
+        broken["pattern"] = f"NOT regexp_full_match({value}, {literal(column.pattern)})"
+    if column.values is not None:
+        allowed = ", ".join(_allowed(column, v, kind) for v in column.values)
+        broken["values"] = f"{value} NOT IN ({allowed})" if allowed else f"{value} IS NOT NULL"
+    return [Rule(f"{name}:{column.name}", column.name, sql) for name, sql in broken.items() if sql]
+
+
+def _outside(value: str, bounds: Sequence[str | None]) -> str:
+    low, high = bounds
+    sides = [] if low is None else [f"{value} < {low}"]
+    return " OR ".join([*sides, *([] if high is None else [f"{value} > {high}"])])
+
+
+def _bound(column: Column, bound: Bound, kind: ColumnType) -> str | None:
+    if bound is None:
+        return None
+    if kind not in (TIMES if isinstance(bound, str) else NUMBERS):
+        what = "dates" if isinstance(bound, str) else "numbers"
+        raise ContractError(
+            f"range of column {column.name!r} is one of {what}, but the column is {kind}",
+            remedy="correct the range, or declare the column's type",
+        )
+    return f"TIMESTAMP {literal(bound)}" if isinstance(bound, str) else repr(bound)
+
+
+def _require_text(column: Column, key: str, kind: ColumnType) -> None:
+    if kind != "string":
+        raise ContractError(
+            f"{key} of column {column.name!r} needs text, but the column is {kind}",
+            remedy=f"remove the {key}, or declare the column's type as string",
+        )
+
+
+def wrong_pattern(pattern: str) -> str | None:
+    """What the engine says against a regular expression; None where it takes it."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        try:
+            connection.execute("SELECT regexp_full_match('', ?)", [pattern])
+        except duckdb.Error as error:
+            return essence(error)
+    return None
+
+
+def _allowed(column: Column, given: int | float | str | bool, kind: ColumnType) -> str:
+    text = str(given).lower() if isinstance(given, bool) else str(given)
+    fits = {
+        "string": True,
+        "bool": text.lower() in {"true", "false", "0", "1"},
+        "int64": is_number(text) and float(text).is_integer(),
+        "float64": is_number(text),
+    }.get(kind, not isinstance(given, bool))
+    if not fits:
+        raise ContractError(
+            f"allowed value {given!r} of column {column.name!r} is no {kind}",
+            remedy="correct the column's values or its type",
+        )
+    return f"CAST({literal(text)} AS {SQL_TYPES[kind]})"

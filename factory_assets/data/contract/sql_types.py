@@ -1,0 +1,219 @@
+"""A contract's types as SQL: what the value of a cell is. Runs nothing."""
+
+from collections.abc import Iterable
+from math import isfinite
+
+from factory_assets.spec.contract import ColumnType
+from factory_resources.sql.engine import literal
+
+SQL_TYPES: dict[ColumnType, str] = {
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+}
+
+_INTEGERS = frozenset(
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+)
+
+
+def present(cell: str, kind: str, missing: Iterable[str]) -> str:
+    """SQL of the cell's value with every missing-value token as null; text loses outer blanks.
+
+    Args:
+        cell: SQL of the cell.
+        kind: its DuckDB type.
+        missing: the tokens; a token that is a number also means that number written otherwise.
+    """
+    tokens = sorted({token.strip() for token in missing})
+    text = kind == "VARCHAR"
+    value = f"trim({cell}, E' \\t\\r\\n')" if text else cell
+    listed = ", ".join(literal(token) for token in tokens)
+    numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
+    tests = [f"{value} IN ({listed})"] if listed and text else []
+    if numbers and (text or is_numeric(kind)):
+        tests.append(f"coalesce(TRY_CAST({value} AS DOUBLE) IN ({numbers}), false)")
+    if not tests:
+        return value
+    return f"CASE WHEN {' OR '.join(tests)} THEN NULL ELSE {value} END"
+
+
+def is_number(token: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return isfinite(float(token))
+    except ValueError:
+        return False
+
+
+def is_numeric(kind: str) -> bool:
+    return kind in _INTEGERS or kind in {"FLOAT", "DOUBLE"} or kind.startswith("DECIMAL")
+
+
+def typed(value: str, kind: str, wanted: ColumnType) -> str:
+    """SQL of the value as the wanted type, null where it is not one, or would not be kept whole.
+
+    An int64 must be whole ("3.0" is, "3.7" is not); a float64 finite, and a whole number exact; a
+    bool one of true, false, 0 and 1; a date without a time other than midnight; times with a zone
+    become UTC. Years have four digits, and times no more than microseconds.
+    """
+    text = value if is_numeric(kind) else _text(value, kind)
+    match wanted:
+        case "string":
+            return f"CAST({value} AS VARCHAR)"
+        case "int64" if is_numeric(kind):
+            number = f"TRY_CAST({value} AS BIGINT)"
+            return f"CASE WHEN {number} = {value} THEN {number} END"
+        case "int64":
+            return f"CASE WHEN {_is_whole(text)} THEN TRY_CAST({text} AS BIGINT) END"
+        case "float64":
+            number = f"TRY_CAST({text} AS DOUBLE)"
+            exact = _is_exact(value, kind) if is_numeric(kind) else _is_exact_text(text)
+            return f"CASE WHEN isfinite({number}) AND {exact} THEN {number} END"
+        case "bool":
+            lower = f"lower(CAST({value} AS VARCHAR))"
+            return (
+                f"CASE WHEN {lower} IN ('true', '1', '1.0') THEN true "
+                f"WHEN {lower} IN ('false', '0', '0.0') THEN false END"
+            )
+        case "timestamp":
+            # Text without a zone is taken for UTC, which the engine's own zone is.
+            time = f"TRY_CAST({value} AS TIMESTAMP)"
+            if not _is_time(kind):
+                text = _text(value, kind)
+                plain = f"length({text}) = 19 AND substr({text}, 17, 1) = ':'"
+                zoned = f"CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
+                # No room for a zone: four times cheaper.
+                time = f"CASE WHEN {plain} THEN {time} ELSE {zoned} END"
+            return f"CASE WHEN {_is_kept(value, kind, time)} THEN {time} END"
+        case "date":
+            time = value if _is_time(kind) else _text(value, kind)
+            date = f"TRY_CAST({time} AS DATE)"
+            midnight = f"TRY_CAST({time} AS TIMESTAMP) = {date}"
+            return f"CASE WHEN {midnight} AND {_is_kept(value, kind, date)} THEN {date} END"
+
+
+def _is_whole(text: str) -> str:
+    """Told from the digits, because the engine rounds; what most numbers look like comes first."""
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    return (
+        f"CAST(TRY_CAST({text} AS BIGINT) AS VARCHAR) = {text} "
+        rf"OR regexp_full_match({text}, '[+-]?[0-9]+(\.0*)?') "
+        rf"OR (length({text}) <= 15 AND {number} = floor({number}) "
+        rf"AND regexp_full_match({text}, '[+-]?[0-9]*\.?[0-9]*[eE]\+?[0-9]+'))"
+    )
+
+
+def _is_exact(value: str, kind: str) -> str:
+    whole = kind in _INTEGERS or kind == "HUGEINT"
+    return f"CAST(CAST({value} AS DOUBLE) AS HUGEINT) = {value}" if whole else "true"
+
+
+def _is_exact_text(text: str) -> str:
+    """Whether no digit of a whole number, such as an identifier, is rounded away."""
+    number = f"TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT)"
+    same = f"coalesce({number} = TRY_CAST({text} AS HUGEINT), false)"
+    # The engine reads 1_000 as a number; in a table it is a code.
+    return (
+        f"NOT contains({text}, '_') AND "
+        f"(length({text}) <= 15 OR NOT regexp_full_match({text}, '[+-]?[0-9]+') OR {same})"
+    )
+
+
+def _is_kept(value: str, kind: str, time: str) -> str:
+    """Whether a date or time is one that Python holds, and text says the year in four digits."""
+    first = "0001" if _is_time(kind) else "1000"
+    years = f"{time} BETWEEN '{first}-01-01' AND '9999-12-31 23:59:59.999999'"
+    if kind == "TIMESTAMP_NS":
+        return f"{years} AND CAST({time} AS TIMESTAMP_NS) = {value}"
+    if _is_time(kind):
+        return years
+    text = _text(value, kind)
+    finer = rf"length({text}) > 26 AND regexp_matches({text}, '\.[0-9]{{6}}[0-9]*[1-9]')"
+    # The engine knows the words epoch and infinity.
+    return f"{text} BETWEEN '1' AND ':' AND {years} AND NOT ({finer})"
+
+
+def _is_time(kind: str) -> bool:
+    return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
+def _text(value: str, kind: str) -> str:
+    return value if kind == "VARCHAR" else f"CAST({value} AS VARCHAR)"
+
+
+def plainly(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
+    """SQL of the value where a text cell plainly is one, as most are; null elsewhere.
+
+    Never another value than `typed` of `present`, which tell any cell, at ten times the cost.
+    """
+    tokens = sorted({token.strip() for token in missing} - {""})
+    numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
+    listed = f" AND {cell} NOT IN ({', '.join(map(literal, tokens))})" if tokens else ""
+    value = f"TRY_CAST({cell} AS {SQL_TYPES[wanted]})"
+    other = f" AND CAST({value} AS DOUBLE) NOT IN ({numbers})" if numbers else ""
+    years = f"{value} BETWEEN '1000-01-01' AND '9999-12-31'"
+    match wanted:
+        case "int64":
+            test = f"CAST({value} AS VARCHAR) = {cell}{other}"
+        case "float64":
+            short = f"strlen({cell}) <= 15 AND NOT contains({cell}, '_')"
+            test = f"isfinite({value}) AND {short}{other}"
+        case "date":
+            test = f"CAST({value} AS VARCHAR) = {cell} AND {years}{listed}"
+        case "timestamp":
+            test = (
+                f"strlen({cell}) = 19 AND substr({cell}, 17, 1) = ':' AND {cell} < ':' "
+                f"AND {years}{listed}"
+            )
+        case "string" if not numbers:
+            value, test = cell, f"{cell} >= '!' AND {cell}[-1] > ' '{listed}"
+        case "bool" if not numbers:
+            test = f"{cell} IN ('true', 'false', '0', '1'){listed}"
+        case _:
+            return f"CAST(NULL AS {SQL_TYPES[wanted]})"
+    return f"CASE WHEN {test} THEN {value} END"
+
+
+INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timestamp")
+"""The types that text is tried for, in this order; what is none of them stays text."""
+
+
+def could_be(value: str, wanted: ColumnType) -> str:
+    """SQL that tells whether a present text could be of the type, as a person would see it.
+
+    Stricter than `typed`: numbers with leading zeros are codes, and 0 and 1 are numbers; but NaN is
+    a number here, so that the rows with it are quarantined and the column stays one of numbers.
+    """
+    match wanted:
+        case "int64":
+            code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
+            return f"({typed(value, 'VARCHAR', 'int64')}) IS NOT NULL AND NOT {code}"
+        case "float64":
+            code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
+            number = f"TRY_CAST({value} AS DOUBLE) IS NOT NULL"
+            return f"{number} AND NOT {code} AND {_is_exact_text(value)}"
+        case "bool":
+            return f"lower({value}) IN ('true', 'false')"
+        case "date":
+            return f"length({value}) <= 10 AND ({typed(value, 'VARCHAR', 'date')}) IS NOT NULL"
+        case _:
+            return f"({typed(value, 'VARCHAR', wanted)}) IS NOT NULL"
+
+
+def native_type(kind: str) -> ColumnType | None:
+    """The contract's type of a typed source's column; None for text, which may hold anything."""
+    if kind in _INTEGERS or kind == "HUGEINT" or _is_whole_decimal(kind):
+        return "int64"
+    if is_numeric(kind):
+        return "float64"
+    if kind.startswith("TIMESTAMP"):
+        return "timestamp"
+    return {"BOOLEAN": "bool", "DATE": "date"}.get(kind)  # type: ignore[return-value]
+
+
+def _is_whole_decimal(kind: str) -> bool:
+    return kind.startswith("DECIMAL") and kind.endswith(",0)")

@@ -1,0 +1,86 @@
+"""TODO factory_assets.data.contract.type_inference"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from factory_assets.data.contract.sql_types import (
+    INFERRED,
+    could_be,
+    native_type,
+    present,
+)
+from factory_assets.spec import Column, Ingest
+from factory_assets.spec.contract import ColumnType
+from factory_resources.sources.files.reader import Raw, parquet
+from factory_resources.sql.engine import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+CHUNK = 200
+"""Columns looked at in one query: planning time grows faster than their number."""
+
+
+def missing_tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
+    """Return the texts that stand for a missing value in the column."""
+    return (*ingest.missing, *column.missing)
+
+
+def column_types(
+    connection: duckdb.DuckDBPyConnection,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    raws: Sequence[Raw],
+) -> list[ColumnType]:
+    """The declared type, else the source's own, else the narrowest that every value fits."""
+    found: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
+    unknown = [i for i, kind in enumerate(found) if kind is None]
+    for start in range(0, len(unknown), CHUNK):
+        chunk = unknown[start : start + CHUNK]
+        for i, kind in zip(chunk, _inferred(connection, ingest, columns, raws, chunk), strict=True):
+            found[i] = kind
+    return [kind or "string" for kind in found]
+
+
+def _own_type(column: Column, raws: Sequence[Raw]) -> ColumnType | None:
+    kinds = {raw.columns[column.source_name][1] for raw in raws}
+    types = {native_type(kind) for kind in kinds}
+    if types == {"int64", "float64"}:
+        return "float64"
+    if types == {None} and not any(raw.format in {"csv", "jsonl"} for raw in raws):
+        return "string"
+    return types.pop() if len(types) == 1 else None
+
+
+def _inferred(
+    connection: duckdb.DuckDBPyConnection,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    raws: Sequence[Raw],
+    chunk: Sequence[int],
+) -> list[ColumnType]:
+    # One row a cell: the plan stays small however many columns there are.
+    selects = []
+    for raw in raws:
+        cells = []
+        for i in chunk:
+            name, kind = raw.columns[columns[i].source_name]
+            text = present(identifier(name), kind, missing_tokens(ingest, columns[i]))
+            cells.append(f"CAST({text} AS VARCHAR)")
+        selects.append(
+            f"SELECT unnest([{', '.join(cells)}]) AS cell, unnest(range({len(chunk)})) AS i "
+            f"FROM {parquet(raw.path)}"
+        )
+    tests = ", ".join(f"bool_and({could_be('cell', kind)})" for kind in INFERRED)
+    rows = connection.execute(
+        f"SELECT i, {tests} FROM ({' UNION ALL '.join(selects)}) WHERE cell IS NOT NULL GROUP BY i"
+    ).fetchall()
+    answers = {i: fits for i, *fits in rows}
+    return [_first(INFERRED, answers.get(i, ())) for i in range(len(chunk))]
+
+
+def _first(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> ColumnType:
+    return next((kind for kind, fits in zip(kinds, answers, strict=False) if fits), "string")

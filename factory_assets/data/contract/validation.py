@@ -1,0 +1,242 @@
+"""The source rows beside their contract: which kept it, which did not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from factory_assets.data.contract.rules import Rule, rules_of, wrong_pattern
+from factory_assets.data.contract.sql_types import (
+    plainly,
+    present,
+    typed,
+)
+from factory_assets.data.contract.type_inference import CHUNK, column_types, missing_tokens
+from factory_assets.spec import Column, Ingest
+from factory_assets.spec.contract import ColumnType
+from factory_resources.errors import ContractError
+from factory_resources.sources.files.reader import Raw, parquet
+from factory_resources.sql.engine import identifier, literal
+from factory_resources.sql.expressions import suggestion
+from factory_resources.sql.row_marks import mark, marked
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Queries over the view of all source rows; `columns` in the snapshot's order."""
+
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    labels: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, connection: duckdb.DuckDBPyConnection, ingest: Ingest, raws: Sequence[Raw]
+    ) -> Checked:
+        """Create the view `checked`: value `v<i>`, text `x<i>`, whether mistyped `m<i>`.
+
+        Raises:
+            ContractError: a missing column, or a rule that does not fit its column's type.
+        """
+        _require_patterns(ingest.contract.columns)
+        labels = tuple(raws[0].labels)
+        columns = ingest.contract.columns or _all_columns(raws)
+        _require_columns(columns, raws)
+        _require_distinct([c.name for c in columns] + list(labels))
+        types = column_types(connection, ingest, columns, raws)
+        starts = accumulate((raw.rows for raw in raws), initial=0)
+        union = " UNION ALL ".join(
+            _source_query(start, raw, ingest, columns, types)
+            for start, raw in zip(starts, raws, strict=False)
+        )
+        connection.execute(f"CREATE TEMP VIEW checked AS {union}")
+        rules = tuple(
+            rule
+            for i, (column, kind) in enumerate(zip(columns, types, strict=True))
+            for rule in rules_of(column, kind, f"v{i}", f"m{i}")
+        )
+        rules += tuple(
+            _partner(ingest, columns, k, rule) for k, rule in enumerate(raws[0].partners)
+        )
+        read = {column.source_name for column in columns}
+        ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
+        plain = cls(columns, rules, labels, tuple(ignored))
+        rows = sum(raw.rows for raw in raws)
+        keys = [(c.name,) for c in columns if c.unique] + list(ingest.contract.unique)
+        for names in dict.fromkeys(keys) if rows else ():
+            plain = replace(plain, rules=(*plain.rules, _unique(connection, plain, names, rows)))
+        return plain
+
+    @property
+    def any_broken(self) -> str:
+        """SQL that is true for a row that breaks some rule."""
+        # A list, because the engine plans a long chain of ORs in quadratic time.
+        return f"list_contains([{', '.join(rule.broken for rule in self.rules)}]::BOOLEAN[], true)"
+
+    def cell(self, name: str) -> str:
+        """SQL of the typed value of a column, or of a label.
+
+        Raises:
+            ContractError: where there is no such column.
+        """
+        names = [column.name for column in self.columns]
+        if name in names:
+            return f"v{names.index(name)}"
+        if name not in self.labels:
+            remedy = suggestion(name, [*names, *self.labels])
+            raise ContractError(f"there is no column {name!r} to be unique", remedy=remedy)
+        return identifier(name)
+
+    def _query(self, prefix: str, where: str, extra: str = "") -> str:
+        cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
+        labels = [identifier(name) for name in self.labels]
+        selected = ", ".join([*cells, *labels, "_file", "_row"])
+        return f"SELECT {selected}{extra} FROM checked WHERE {where}"
+
+    @property
+    def good(self) -> str:
+        """The rows that keep every rule, typed."""
+        return self._query("v", f"NOT ({self.any_broken})")
+
+    @property
+    def broken(self) -> str:
+        """The rows that break some rule, as the source has them, with the rules' names."""
+        names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
+        return self._query("x", self.any_broken, f", concat_ws(',', {names}) AS _rules")
+
+    def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        """How many rows break each rule; only rules that are broken."""
+        found: dict[str, int] = {}
+        for start in range(0, len(self.rules), CHUNK):
+            chunk = self.rules[start : start + CHUNK]
+            sums = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in chunk)
+            row = connection.execute(f"SELECT {sums} FROM checked").fetchone() or ()
+            found |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
+        return found
+
+    def example(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+        """One value that broke the rule, for the message; nothing of a sensitive column."""
+        rule = next(rule for rule in self.rules if rule.name == name)
+        names = [column.name for column in self.columns]
+        if rule.column not in names:
+            return ""
+        i = names.index(rule.column)
+        if self.columns[i].sensitive or name.startswith("null:"):
+            return ""
+        row = connection.execute(f"SELECT x{i} FROM checked WHERE {rule.broken} LIMIT 1").fetchone()
+        return f", such as {str(row[0])[:60]!r}" if row else ""
+
+
+def _partner(ingest: Ingest, columns: Sequence[Column], number: int, rule: str) -> Rule:
+    """Of a required join: the row must have its like. Told by the column that names it."""
+    on = ingest.joins[rule.removeprefix("join:")].on[0]
+    return Rule(rule, next((c.name for c in columns if c.source_name == on), ""), f"NOT q{number}")
+
+
+def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
+    # Not validated: a source may name its columns as it likes.
+    names = dict.fromkeys(name for raw in raws for name in raw.columns)
+    return tuple(Column.model_construct(name=name) for name in names)
+
+
+def _require_patterns(columns: Sequence[Column]) -> None:
+    for column in columns:
+        if column.pattern and (reason := wrong_pattern(column.pattern)):
+            raise ContractError(
+                f"pattern {column.pattern!r} of column {column.name!r} is no regular expression "
+                f"({reason})",
+                remedy="write one of RE2's: without look-around and back-references",
+            )
+
+
+def _require_columns(columns: Sequence[Column], raws: Sequence[Raw]) -> None:
+    for raw in raws:
+        for column in columns:
+            if column.source_name not in raw.columns:
+                raise _missing_column(column.source_name, raw)
+
+
+def _missing_column(name: str, raw: Raw) -> ContractError:
+    remedy = suggestion(name, list(raw.columns))
+    if len(raw.columns) == 1 and raw.format == "csv":
+        remedy += "; only one column was found: set source.delimiter"
+    return ContractError(f"there is no column {name!r}", where=raw.name, remedy=remedy)
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        # One letter may be written in two ways that nobody can tell apart.
+        other = seen.setdefault(normalize("NFC", name).lower(), name)
+        if name.lower() == "file_row_number" or name.startswith("_"):
+            raise ContractError(
+                f"column name {name!r} is the factory's own, as all that begin with an underscore",
+                remedy="rename it in the source, or with `from` in a contract",
+            )
+        if other is not name:
+            raise ContractError(
+                f"columns {other!r} and {name!r} differ only in case, or not at all",
+                remedy="rename one of them with `from` in the contract",
+            )
+
+
+def _source_query(
+    start: int,
+    raw: Raw,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    types: Sequence[ColumnType],
+) -> str:
+    plain, texts, values, cells = [], [], [], []
+    for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
+        name, kind = raw.columns[column.source_name]
+        tokens = missing_tokens(ingest, column)
+        text, value = present(f"r{i}", kind, tokens), typed(f"p{i}", kind, wanted)
+        plain.append(f"{identifier(name)} AS r{i}")
+        if kind == "VARCHAR":
+            # Only the cells that are not plain are looked at closely.
+            plain.append(f"{plainly(identifier(name), wanted, tokens)} AS t{i}")
+            text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
+        texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
+        values.append(f"{value} AS v{i}")
+        cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
+    for k, place in enumerate(raw.partners.values()):
+        plain.append(f"{identifier(place)} AS q{k}")
+        cells.append(f"q{k}")
+    labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
+    identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{start - 1} + _row AS _order"]
+    outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
+    inner = f"SELECT *, {', '.join(texts)} FROM ({outer})"
+    middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
+    return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"
+
+
+def _unique(
+    connection: duckdb.DuckDBPyConnection, checked: Checked, names: tuple[str, ...], rows: int
+) -> Rule:
+    """Later occurrences of a key; a row that is broken anyway comes after those that are not.
+
+    First the keys that occur again are found, by a hash of eight bytes; only their rows are sorted.
+    """
+    cells = [checked.cell(name) for name in names]
+    keys, whole = ", ".join(cells), " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE again AS SELECT hash({keys}) AS key FROM checked "
+        f"WHERE {whole} GROUP BY key HAVING count(*) > 1"
+    )
+    repeated = (
+        f"SELECT _order FROM checked WHERE {whole} AND hash({keys}) IN (FROM again) "
+        f"QUALIFY row_number() OVER "
+        f"(PARTITION BY {keys} ORDER BY ({checked.any_broken}), _order) > 1"
+    )
+    variable = f"repeated_{len(checked.rules)}"
+    mark(connection, variable, repeated, rows)
+    column = names[0] if len(names) == 1 else ""
+    return Rule(f"unique:{','.join(names)}", column, marked(variable, rows))

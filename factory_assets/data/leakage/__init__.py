@@ -1,0 +1,1 @@
+"""Inputs that tell the answer, and rows that cross the split."""

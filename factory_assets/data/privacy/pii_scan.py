@@ -1,0 +1,117 @@
+"""A scan for personal data that nobody declared: told by a column's name, or by its values.
+
+It names columns and says why; it never repeats a value. A hint for a person, not a proof.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from unicodedata import normalize
+
+_LOOKED_AT = 2_000
+
+_LETTERS = 300
+"""Of a long text only the beginning is looked at: searching takes the square of its length."""
+
+_NAMES = {
+    "a person's name": """
+        name fullname firstname lastname middlename givenname forename surname maidenname
+        patientname customername clientname employeename username contactname
+        vorname nachname familienname geburtsname nom prenom nomdefamille nombre apellido apellidos
+        cognome nome sobrenome achternaam voornaam fornavn etternavn efternamn fornamn imie nazwisko
+        """,
+    "an address": """
+        address streetaddress homeaddress street adresse anschrift strasse hausnummer rue direccion
+        calle indirizzo endereco adres straat ulica
+        """,
+    "a date of birth": """
+        birthdate dateofbirth dob birthday geburtsdatum geburtstag datedenaissance fechadenacimiento
+        fechanacimiento datadinascita datanascimento geboortedatum
+        """,
+    "a number of a person": """
+        ssn socialsecuritynumber nationalid passport passportnumber passportno personalnummer
+        sozialversicherungsnummer steuerid svnr versichertennummer ahvnr nir numerosecu nif dni
+        codicefiscale cpf bsn cpr personnummer pesel patientid patientnbr patientnr insurancenumber
+        taxid driverslicense medicalrecordnumber mrn
+        """,
+    "an e-mail address": "email emailaddress mail emailadresse courriel correo correoelectronico",
+    "a phone number": """
+        phone phonenumber telephone mobile cellphone fax telefon telefonnummer handynummer mobil
+        telefono telephonenumber numerodetelephone telefone telefoon
+        """,
+    "a bank account": """
+        iban accountnumber bankaccount kontonummer bankverbindung creditcard cardnumber
+        """,
+    "a network address": "ip ipaddress ipadresse macaddress",
+}
+
+_BY_NAME = {word: what for what, words in _NAMES.items() for word in words.split()}
+
+_TEXT_ONLY = frozenset({"a person's name", "an address"})
+
+_EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}\.[^\W\d_]{2,}")
+
+_PHONE = re.compile(
+    r"(\+|00)[1-9][0-9 ()/.-]{6,}|0[1-9][0-9]{1,4}[ /-][0-9 -]{4,}"
+    r"|\(?[2-9][0-9]{2}\)?[ .-][0-9]{3}[ .-][0-9]{4}"
+)
+
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+
+_TITLED = re.compile(r"(^|[,;] )(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Mlle|Sra|Sr|Sig)\.? [A-ZÀ-Þ]")
+
+
+def is_iban(text: str) -> bool:
+    """Whether it is an International Bank Account Number, check digits included."""
+    bare = text.replace(" ", "").upper()
+    if not _IBAN.fullmatch(bare):
+        return False
+    return int("".join(str(int(c, 36)) for c in bare[4:] + bare[:4])) % 97 == 1
+
+
+def _is_phone(text: str) -> bool:
+    return bool(_PHONE.fullmatch(text)) and 7 <= sum(c.isdigit() for c in text) <= 15
+
+
+_BY_VALUE: tuple[tuple[str, float, Callable[[str], object]], ...] = (
+    ("e-mail addresses", 0.01, _EMAIL.search),
+    ("bank accounts (IBAN)", 0.01, is_iban),
+    ("phone numbers", 0.3, _is_phone),
+    ("names with a title", 0.3, _TITLED.search),
+)
+"""What values may be, from which share of them on it is told, and how one is known."""
+
+
+def suspects(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that look like personal data, each with why.
+
+    Args:
+        columns: column to DuckDB type.
+        sampled: present values of some of the columns.
+    """
+    found = {}
+    for name, kind in columns.items():
+        why = _by_name(name, kind) or _by_value(sampled.get(name) if kind == "VARCHAR" else None)
+        if why:
+            found[name] = why
+    return found
+
+
+def _by_name(name: str, kind: str) -> str | None:
+    letters = normalize("NFKD", name.casefold().replace("ß", "ss"))
+    what = _BY_NAME.get("".join(c for c in letters if c.isascii() and c.isalnum()))
+    if what is None or (what in _TEXT_ONLY and kind != "VARCHAR") or kind == "BOOLEAN":
+        return None
+    return f"named like {what}"
+
+
+def _by_value(values: Iterable[Any] | None) -> str | None:
+    if values is None:
+        return None
+    every = list(values)
+    some = [str(value)[:_LETTERS].strip() for value in every[:: len(every) // _LOOKED_AT + 1]]
+    for what, least, test in _BY_VALUE:
+        share = sum(bool(test(text)) for text in some) / max(1, len(some))
+        if share >= least:
+            return f"{what} in {share:.0%} of a sample"
+    return None

@@ -1,0 +1,1 @@
+"""What a table looks like, and how that moved since the last version."""

@@ -1,0 +1,124 @@
+"""What changed from one snapshot to the next: columns, types, missing values, distributions.
+
+The measure is the population stability index (PSI) over the bins of the earlier snapshot: 0 where
+all is as it was, 0.1 a slight and 0.2 a clear change. What chance alone may give in samples of this
+size is taken off, so that small tables do not cry wolf.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import log, sqrt
+from typing import Any
+
+from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
+from factory_assets.results.data import Drift, Moved
+
+CLEAR = 0.2
+
+_LISTED = 200
+
+
+def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, Any]) -> Drift:
+    """Compare a snapshot with the one before it.
+
+    Args:
+        against: the data version of the earlier one.
+        before: its profile.
+        after: that of the later one.
+        sampled: the later one's sampled values by column.
+    """
+    came = [name for name in after.columns if name not in before.columns]
+    went = [name for name in before.columns if name not in after.columns]
+    both = [name for name in after.columns if name in before.columns]
+    moved = [found for name in both for found in _moved(name, before, after, sampled.get(name))]
+    return Drift(
+        against=against,
+        rows_before=before.rows,
+        schema_changes=tuple(
+            [f"column {name!r} is new" for name in came]
+            + [f"column {name!r} is gone" for name in went]
+            + [
+                f"column {name!r} was {before.columns[name].type} and is {after.columns[name].type}"
+                for name in both
+                if before.columns[name].type != after.columns[name].type
+            ]
+        ),
+        moved=tuple(sorted(moved, key=lambda one: -one.index)[:_LISTED]),
+    )
+
+
+def _moved(name: str, before: Profile, after: Profile, values: Any) -> list[Moved]:
+    old, new = before.columns[name], after.columns[name]
+    there = [
+        [p.missing * n, (1 - p.missing) * n] for p, n in ((old, before.rows), (new, after.rows))
+    ]
+    found = []
+    if index := psi(*there):
+        what = f"missing {old.missing:.1%} → {new.missing:.1%}"
+        found.append(Moved(column=name, index=index, what=what))
+    if values is None or not old.count or not new.count or old.type != new.type:
+        return found
+    now = _counts(old, values)
+    past = [share * old.count for share in _shares(old)]
+    if index := psi(past, now):
+        found.append(Moved(column=name, index=index, what=_told(old, new, now)))
+    return found
+
+
+def _shares(old: ColumnProfile) -> Sequence[float]:
+    if not old.categories:
+        return old.shares
+    return [*old.categories.values(), max(0.0, 1 - sum(old.categories.values()))]
+
+
+def _counts(old: ColumnProfile, values: Any) -> list[int]:
+    """How many of the values are in each bin of the earlier snapshot."""
+    if not old.categories:
+        return binned(values, old.edges)
+    counted = Counter(str(value) for value in values.tolist())
+    known = [counted[name] for name in old.categories]
+    return [*known, len(values) - sum(known)]
+
+
+def psi(past: Sequence[float], now: Sequence[float]) -> float:
+    """The index less what chance may give, never below 0.
+
+    Args:
+        past: how many values were in each bin.
+        now: how many are.
+    """
+    bins = [(p, n) for p, n in zip(past, now, strict=True) if p or n]
+    k, all_past, all_now = len(bins), sum(past), sum(now)
+    if k < 2 or not all_past or not all_now:
+        return 0.0
+    index = 0.0
+    for p, n in bins:
+        # Half a value more in each bin: an empty one is no infinite change.
+        was, is_ = (p + 0.5) / (all_past + k / 2), (n + 0.5) / (all_now + k / 2)
+        index += (is_ - was) * log(is_ / was)
+    chance = (k - 1 + 2 * sqrt(2 * (k - 1))) * (1 / all_past + 1 / all_now)
+    return round(max(0.0, index - chance), 4)
+
+
+def _told(old: ColumnProfile, new: ColumnProfile, now: Sequence[int]) -> str:
+    if not old.categories:
+        return f"{_spread(old)} → {_spread(new)}"
+    total = sum(now)
+    names = [*(repr(name[:40]) for name in old.categories), "other values"]
+    changes = [
+        (abs(count / total - share), f"{name} {share:.1%} → {count / total:.1%} of the values")
+        for name, share, count in zip(names, _shares(old), now, strict=True)
+    ]
+    return max(changes, key=lambda change: change[0])[1]
+
+
+def _spread(column: ColumnProfile) -> str:
+    """The median, and between which values eight of ten lie."""
+    low, high = column.edges[0], column.edges[-1]
+    reached, median = 0.0, high
+    for edge, share in zip(column.edges, column.shares, strict=False):
+        reached += share
+        if reached >= 0.5:
+            median = edge
+            break
+    return f"median {median:.6g} (mostly {low:.6g} to {high:.6g})"

@@ -1,0 +1,1 @@
+"""Each kind of declared source, found and ready to be read."""

@@ -1,0 +1,111 @@
+"""Fetch: which sources a pipeline reads at this moment, each with a version that tells its content.
+
+Nothing is held against a contract here; that is `ingest`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from factory_assets.data.sources.base import Found, Place
+from factory_assets.spec import (
+    AssetSource,
+    DatabaseSource,
+    DeltaSource,
+    FileSource,
+    ImageSource,
+    Pipeline,
+    PythonSource,
+    SnapshotSource,
+)
+from factory_assets.spec.source import Source
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+
+
+def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
+    """The sources in the order of their rows, and then the tables that are joined to them.
+
+    Args:
+        scratch: where a source that must be read to be known is kept until it is asked for.
+
+    Raises:
+        SourceError: a source is missing or unreadable.
+    """
+    ingest = pipeline.spec.ingest
+    with told_where(pipeline):
+        found: list[Found] = []
+        for name, source in ingest.tables.items():
+            added = {ingest.label: name} if ingest.label and name else {}
+            found += (
+                replace(one, labels={**one.labels, **added})
+                for one in _found(source, _place(pipeline, home, scratch, f"rows_{name}"))
+            )
+        for name, join in sorted(ingest.joins.items()):
+            place = _place(pipeline, home, scratch, f"join_{name}")
+            found += (replace(one, join=name) for one in _found(join.source, place))
+        return tuple(found)
+
+
+def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> Place:
+    return Place(pipeline.folder, home, scratch / name)
+
+
+def sources_key(found: tuple[Found, ...]) -> str:
+    """Digest of what reading would yield; the code of a Python source is not part of it."""
+    content = [[dict(source.labels), source.version, source.join] for source in found]
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def told_where(pipeline: Pipeline) -> Iterator[None]:
+    """Name the pipeline in what went wrong."""
+    try:
+        yield
+    except FactoryError as error:
+        place = f"{pipeline.name}/ingest"
+        if not error.where.startswith(place):
+            error.where = f"{place}: {error.where}" if error.where else place
+        raise
+
+
+def _found(source: Source, place: Place) -> Iterable[Found]:
+    match source:
+        case FileSource(remote=True):
+            from factory_assets.data.sources.files import found_objects
+
+            return found_objects(source, place)
+        case FileSource():
+            from factory_assets.data.sources.files import found_files
+
+            return found_files(source, place)
+        case ImageSource():
+            from factory_assets.data.sources.files import found_images
+
+            return [found_images(source, place)]
+        case PythonSource():
+            from factory_assets.data.sources.python import found_python
+
+            return [found_python(source, place)]
+        case DatabaseSource():
+            from factory_assets.data.sources.tables import found_database
+
+            return [found_database(source, place)]
+        case DeltaSource():
+            from factory_assets.data.sources.tables import found_delta
+
+            return found_delta(source, place)
+        case SnapshotSource():
+            from factory_assets.data.sources.tables import found_snapshot
+
+            return found_snapshot(source, place)
+        case AssetSource():
+            from factory_assets.data.sources.tables import found_asset
+
+            return [found_asset(source, place)]
+
+
+__all__ = ["Found", "find", "sources_key", "told_where"]

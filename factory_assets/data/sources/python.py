@@ -1,0 +1,76 @@
+"""What a function of the user's returns, as a source."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.data.sources.base import Found, Place
+from factory_assets.spec import PythonSource
+from factory_resources.errors import FactoryError, SourceError
+from factory_resources.sources.digest_cache import Digests
+from factory_resources.sources.files.discovery import expand_all, find_files
+from factory_resources.sources.files.reader import Raw, read_table
+from factory_resources.user_code import load_object
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def found_python(source: PythonSource, place: Place) -> Found:
+    """Known by the files that it reads and its arguments, else by what it returns.
+
+    Raises:
+        SourceError: a file is missing, or the function fails.
+    """
+    if source.reads is None:
+        raw = _call(source, place.folder, place.scratch)
+        return Found(raw.sha256, {}, lambda own: raw)
+    files = tuple(Digests(place.home).of_files(find_files(source.reads, place.folder)))
+    content = [[there.sha256 for there in files], expand_all(source.args)]
+    version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+    def read(own: Path) -> Raw:
+        return _call(source, place.folder, own)
+
+    def require_unchanged() -> None:
+        for there in files:
+            there.require_unchanged()
+
+    return Found(version, {}, read, require_unchanged=require_unchanged)
+
+
+def _call(source: PythonSource, folder: Path, scratch: Path) -> Raw:
+    function = load_object(source.python, folder)
+    try:
+        result = function(**expand_all(source.args))
+    except FactoryError:
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"failed with {type(error).__name__}: {error}",
+            where=source.python,
+            remedy="correct the function or source.args",
+        ) from error
+    return read_table(_as_table(result, source.python), source.python, scratch)
+
+
+def _as_table(result: object, name: str) -> "pyarrow.Table":
+    import pyarrow
+
+    if isinstance(result, pyarrow.Table):
+        return result
+    if type(result).__module__.startswith("pandas") and hasattr(result, "columns"):
+        try:
+            return pyarrow.Table.from_pandas(result, preserve_index=False)
+        except (pyarrow.ArrowException, ValueError, TypeError) as error:
+            raise SourceError(
+                f"returned a frame with a column of mixed types ({error})",
+                where=name,
+                remedy="give each column one type",
+            ) from error
+    raise SourceError(
+        f"returned {type(result).__name__}",
+        where=name,
+        remedy="return a pandas DataFrame or a pyarrow Table",
+    )

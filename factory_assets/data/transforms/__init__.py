@@ -1,0 +1,1 @@
+"""Joins, cleaning queries, and the lineage of columns through them."""

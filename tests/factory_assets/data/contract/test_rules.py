@@ -1,0 +1,137 @@
+"""The row-level rules of a contract: what goes to quarantine, and under which name."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from factory_assets.data.contract.rules import wrong_pattern
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import ContractError
+from factory_resources.home.home import Home
+from tests.data_stages import column, pipeline, rows
+
+
+def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, list[Any]]:
+    """The result, and (row number, rules) of each row in quarantine."""
+    (folder / "data.csv").write_text(text, encoding="utf-8")
+    ingest_part = {
+        "source": {"files": "data.csv"},
+        "contract": contract,
+        "max_quarantine": 1.0,
+    }
+    target = text.partition("\n")[0].rpartition(",")[2]
+    result = ingest(pipeline(folder, target, ingest=ingest_part), home)
+    kept = rows(result.quarantine, home, "_row", "_rules")
+    return result, [(row["_row"], row["_rules"]) for row in kept]
+
+
+@pytest.mark.parametrize(
+    ("promise", "cells", "broken"),
+    [
+        (
+            {"type": "string", "pattern": "[A-Z]{2}[0-9]+"},
+            ["AB1", "xAB1", "AB1x", "ÄB1", ""],
+            [2, 3, 4],
+        ),
+        ({"type": "string", "pattern": "(?i)é+|'"}, ["É", "éé", "'", "e"], [4]),
+        ({"pattern": "a.c"}, ["abc", "abbc"], [2]),
+        ({"type": "string", "length": [2, 3]}, ["a", "ab", "äöü", "abcd", ""], [1, 4]),
+        ({"type": "string", "length": [None, 1]}, ["a", "ab"], [2]),
+        (
+            {"type": "date", "range": ["2024-01-31", None]},
+            ["2024-01-30", "2024-01-31", "2025-01-01", ""],
+            [1],
+        ),
+        (
+            {"type": "timestamp", "range": [None, "2024-01-31 12:00"]},
+            ["2024-01-31T11:59:59", "2024-01-31T12:00:01"],
+            [2],
+        ),
+    ],
+)
+def test_a_rule_quarantines_what_breaks_it(
+    promise: dict[str, Any], cells: list[str], broken: list[int], tmp_path: Path, home: Home
+) -> None:
+    text = "\n".join(["x,y", *(f"{cell},1" for cell in cells)]) + "\n"
+    contract = [{"name": "x", **promise}, {"name": "y", "type": "int64"}]
+    result, kept = _ingested(text, tmp_path, home, contract)
+    rule = next(key for key in ("pattern", "length", "range") if key in promise)
+    assert kept == [(row, f"{rule}:x") for row in broken]
+    assert result.quarantined == {f"{rule}:x": len(broken)}
+
+
+def test_a_bad_pattern_is_told_with_its_column(tmp_path: Path, home: Home) -> None:
+    assert wrong_pattern("a{1,3}") is None
+    contract = [{"name": "x", "type": "string", "pattern": r"(a)\1"}]
+    with pytest.raises(ContractError, match=r"pattern .* of column 'x' is no regular expression"):
+        _ingested("x\na\n", tmp_path, home, contract)
+
+
+def test_a_pattern_on_a_column_that_turns_out_to_be_numbers_is_told(
+    tmp_path: Path, home: Home
+) -> None:
+    with pytest.raises(ContractError, match="pattern of column 'x' needs text, but the column is"):
+        _ingested("x\n1\n2\n", tmp_path, home, [{"name": "x", "pattern": "[0-9]"}])
+
+
+def test_several_columns_are_unique_together(tmp_path: Path, home: Home) -> None:
+    text = "site,machine,x\na,1,5\na,2,5\nb,1,5\na,1,6\n,1,5\n,1,5\na,2,-1\n"
+    contract = {
+        "columns": [
+            {"name": "site", "type": "string"},
+            {"name": "machine", "type": "int64"},
+            {"name": "x", "type": "int64", "range": [0, None]},
+        ],
+        "unique": [["site", "machine"]],
+    }
+    result, kept = _ingested(text, tmp_path, home, contract)
+    # A missing part makes no key; a row that is broken anyway is the one that goes.
+    assert kept == [(4, "unique:site,machine"), (7, "range:x,unique:site,machine")]
+    assert column(result.snapshot, home, "_row") == [1, 2, 3, 5, 6]
+
+
+def test_the_label_of_a_file_may_be_part_of_a_key(tmp_path: Path, home: Home) -> None:
+    for name in ("north", "south"):
+        (tmp_path / f"{name}.csv").write_text("machine\n1\n2\n1\n")
+    files = {"north": "north.csv", "south": "south.csv"}
+    contract = {
+        "columns": [{"name": "machine", "type": "int64"}],
+        "unique": [["site", "machine"]],
+    }
+    source = {"files": files, "label": "site"}
+    parts = {"source": source, "contract": contract}
+    result = ingest(pipeline(tmp_path, "machine", ingest=parts), home)
+    assert result.quarantined == {"unique:site,machine": 2}
+    assert column(result.snapshot, home, "site") == ["north", "north", "south", "south"]
+
+
+def test_a_key_of_an_unknown_column_is_told(tmp_path: Path, home: Home) -> None:
+    with pytest.raises(ContractError, match="no column 'zz' to be unique"):
+        _ingested("x,y\n1,2\n", tmp_path, home, {"unique": [["x", "zz"]]})
+
+
+_CELL = st.sampled_from(["", "a", "b", "A"])
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=12))
+def test_each_key_is_kept_once_and_every_row_is_accounted_for(
+    tmp_path: Path, home: Home, table: list[tuple[str, str]]
+) -> None:
+    text = "a,b,y\n" + "".join(f"{a},{b},1\n" for a, b in table)
+    contract = {
+        "columns": [{"name": n, "type": "string"} for n in ("a", "b", "y")],
+        "unique": [["a", "b"]],
+    }
+    result, kept = _ingested(text, tmp_path, home, contract)
+    good = [(row["a"], row["b"]) for row in rows(result.snapshot, home)]
+    whole = Counter((a, b) for a, b in table if a and b)
+    assert Counter(key for key in good if None not in key) == Counter(set(whole))
+    assert len(good) + len(kept) == len(table) == result.rows_read
+    assert len(kept) == sum(count - 1 for count in whole.values())

@@ -1,0 +1,65 @@
+"""The two ways to the value of a cell: the quick one never tells another than the thorough one."""
+
+import duckdb
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from factory_assets.data.contract.sql_types import SQL_TYPES, plainly, present, typed
+from factory_assets.spec.contract import ColumnType
+
+NUMBERS = st.from_regex(r"[ +-]?[0-9_]{0,20}(\.[0-9]{0,8})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+TIMES = st.from_regex(
+    r"\s?[0-9]{1,5}-[01]?[0-9]-[0-3]?[0-9]([ T][0-9:]{2,8}(\.[0-9]{1,9})?(Z|[+-][0-9]{2})?)?",
+    fullmatch=True,
+)
+
+WORDS = st.sampled_from(["true", "False", "inf", "nan", "epoch", "infinity", "NA", "-99", "", "é "])
+
+CELLS = st.one_of(
+    NUMBERS, TIMES, WORDS, st.text(st.characters(exclude_characters="\0"), max_size=6)
+)
+
+TOKENS = st.lists(st.sampled_from(["NA", "-99", "1", "0.0", "2020-01-01", "true"]), max_size=3)
+
+
+@pytest.mark.parametrize("wanted", SQL_TYPES)
+@settings(max_examples=60, deadline=None)
+@given(cells=st.lists(CELLS, min_size=1, max_size=60), tokens=TOKENS)
+@example(cells=["2020-01-01 00:00:00", "2020-01-01 00:00:60", "1_0", "-0", "0"], tokens=["-0.0"])
+@example(cells=["2020-01-01 1:2:3:04", "2020-01-01 00:00+01", "0999-12-31 23:59:59"], tokens=[])
+def test_a_plain_cell_has_the_value_of_any_cell(
+    wanted: ColumnType, cells: list[str], tokens: list[str]
+) -> None:
+    missing = ["", *tokens]
+    quick = plainly("cell", wanted, missing)
+    thorough = typed("p", "VARCHAR", wanted)
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        odd = connection.execute(
+            f"SELECT cell, t, v FROM (SELECT *, {thorough} AS v FROM (SELECT cell, {quick} AS t, "
+            f"{present('cell', 'VARCHAR', missing)} AS p FROM (SELECT unnest(?) AS cell))) "
+            "WHERE t IS NOT NULL AND t IS DISTINCT FROM v",
+            [cells],
+        ).fetchall()
+    assert odd == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cell"),
+    [
+        ("int64", "-120"),
+        ("float64", "-3.25e4"),
+        ("string", "a b"),
+        ("bool", "true"),
+        ("date", "2024-02-29"),
+        ("timestamp", "2024-02-29 23:59:59"),
+    ],
+)
+def test_what_most_cells_look_like_is_plain(wanted: ColumnType, cell: str) -> None:
+    with duckdb.connect(":memory:") as connection:
+        sql = plainly("cell", wanted, [""])
+        found = connection.execute(f"SELECT {sql} FROM (SELECT ? AS cell)", [cell]).fetchone()
+    assert found is not None
+    assert found[0] is not None

@@ -1,0 +1,157 @@
+"""A table held against its contract as a whole: what stops, what only warns, what is told."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.data.contract.table_checks import TableError, table_checks
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.data import Findings, Ingested
+from factory_assets.spec import Contract
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.runner import Call, run_stage
+from factory_resources.home.home import Home
+from tests.data_stages import files_of, pipeline
+
+NOW = datetime(2024, 5, 10, 12, tzinfo=UTC)
+
+
+def _check(name: str, contract: Any, rows: int = 10, **findings: Any) -> TableCheck:
+    checks = table_checks(Contract.model_validate(contract), rows, Findings(**findings), NOW)
+    return next(check for check in checks if check.name == name)
+
+
+def _pipeline(folder: Path, text: str, contract: Any) -> Any:
+    (folder / "data.csv").write_text(text)
+    return pipeline(folder, ingest={"source": {"files": "data.csv"}, "contract": contract})
+
+
+def _run(made: Any, home: Home, run_id: str) -> Ingested:
+    value = run_stage(Call(made, "ingest", home, run_id)).value
+    assert isinstance(value, Ingested)
+    return value
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(9, False), (10, True), (20, True), (21, False)])
+def test_row_count(rows: int, passed: bool) -> None:
+    check = _check("row_count", {"rows": {"at_least": 10, "at_most": 20}}, rows)
+    assert (check.passed, check.blocking) == (passed, True)
+    assert check.numbers == {"rows": rows, "at least": 10, "at most": 20}
+
+
+@pytest.mark.parametrize(
+    ("newest", "within", "passed"),
+    [
+        ("2024-05-08T12:00:00", "2d", True),
+        ("2024-05-08T11:59:59", "2d", False),
+        ("2024-05-10T11:30:00", "30min", True),
+        ("2024-05-10T11:29:00", "30min", False),
+        ("2024-05-03T12:00:00", "1w", True),
+        ("2024-05-11T00:00:00", "1h", True),
+        (None, "9w", False),
+    ],
+)
+def test_freshness(newest: str | None, within: str, passed: bool) -> None:
+    contract = {"freshness": {"column": "t", "within": within}}
+    check = _check("freshness", contract, newest=newest)
+    assert (check.passed, check.blocking) == (passed, True)
+    assert newest is None or newest in check.says
+
+
+def test_too_few_rows_stop_and_nothing_changes(tmp_path: Path, home: Home) -> None:
+    made = _pipeline(tmp_path, "x,y\n1,1\n2,1\n", {"rows": {"at_least": 3}})
+    with pytest.raises(TableError, match="there are 2 rows, and the contract wants at least 3"):
+        ingest(made, home)
+    # The digests of files that were read are no result.
+    assert files_of(home) <= {"digests.db"}
+
+
+def test_stale_data_stops_also_where_nothing_changed(tmp_path: Path, home: Home) -> None:
+    newest = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=30)
+    text = f"t,y\n2020-01-01,1\n{newest.isoformat(timespec='seconds')},2\n"
+    columns = [{"name": "t", "type": "timestamp"}, {"name": "y", "type": "int64"}]
+
+    def declared(within: str) -> Any:
+        fresh = {"column": "t", "within": within}
+        return _pipeline(tmp_path, text, {"columns": columns, "freshness": fresh})
+
+    first = run_stage(Call(declared("2d"), "ingest", home, "one"))
+    assert first.value.findings.newest == newest.isoformat(timespec="seconds")  # type: ignore[union-attr]
+    # The limit is no part of what is computed: it is only asked again.
+    with pytest.raises(TableError, match=r"the newest 't' is .*, 30\.0 hours old; .* wants 1d"):
+        run_stage(Call(declared("1d"), "ingest", home, "two"))
+    assert run_stage(Call(declared("3d"), "ingest", home, "three")).reused
+
+
+def _table(rows: int, colour: str = "red", shift: float = 0.0, gap: int = 0) -> str:
+    lines = [
+        f"{i},{'' if gap and i % gap == 0 else (i * 37 % 101) / 10 + shift},"
+        f"{colour if i % 2 else 'blue'},{i % 2}"
+        for i in range(rows)
+    ]
+    return "\n".join(["id,size,colour,y", *lines]) + "\n"
+
+
+CONTRACT = [
+    {"name": "id", "type": "int64"},
+    {"name": "size", "type": "float64"},
+    {"name": "colour", "type": "string"},
+    {"name": "y", "type": "int64"},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_table(900), None),
+        (_table(900, shift=5), "'size' median 5 (mostly 1 to 9) → median 10 (mostly 6 to 14)"),
+        (_table(900, colour="green"), "'colour' 'red' 50.0% → 0.0% of the values"),
+        (_table(900, gap=3), "'size' missing 0.0% → 33.3%"),
+    ],
+)
+def test_a_distribution_that_moved_is_named_with_before_and_after(
+    text: str, told: str | None, tmp_path: Path, home: Home
+) -> None:
+    _run(_pipeline(tmp_path, _table(1000), CONTRACT), home, "one")
+    value = _run(_pipeline(tmp_path, text, CONTRACT), home, "two")
+    check = _check("drift", {"columns": CONTRACT}, drift=value.findings.drift)
+    assert (check.passed, check.blocking) == (told is None, False)
+    assert check.numbers["rows before"] == 1000
+    assert told is None or told in check.says, check.says
+    # Running numbers never repeat: they are no distribution.
+    assert "'id'" not in check.says
+
+
+def test_a_limit_stops_what_moved_and_leaves_the_old_snapshot(tmp_path: Path, home: Home) -> None:
+    limited = {"columns": CONTRACT, "distribution": {"limit": 0.5, "columns": ["size"]}}
+    _run(_pipeline(tmp_path, _table(1000), limited), home, "one")
+    before = files_of(home)
+    with pytest.raises(TableError, match=r"'size' median .* \(index [0-9.]+\)"):
+        _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "two")
+    tables = {name for name in files_of(home) if name.startswith("tables")}
+    assert tables == {name for name in before if name.startswith("tables")}
+    # A column that is not named may move.
+    _run(_pipeline(tmp_path, _table(1000, colour="green"), limited), home, "three")
+    # And what was refused is accepted when the limit says so.
+    limited["distribution"] = {"limit": 99.0}
+    _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "four")
+
+
+def test_columns_that_came_went_or_changed_are_named(tmp_path: Path, home: Home) -> None:
+    _run(_pipeline(tmp_path, "a,b,y\n1,x,1\n2,y,1\n", []), home, "one")
+    value = _run(_pipeline(tmp_path, "a,c,y\nq,x,1\nw,y,1\n", []), home, "two")
+    check = _check("drift", {}, drift=value.findings.drift)
+    assert not check.passed
+    for change in ("column 'c' is new", "'b' is gone", "'a' was BIGINT and is VARCHAR"):
+        assert change in check.says
+    # Where a contract says which columns there are, they changed because a person wrote so.
+    assert _check("drift", {"columns": CONTRACT}, drift=value.findings.drift).passed
+
+
+def test_small_tables_do_not_cry_wolf(tmp_path: Path, home: Home) -> None:
+    for number in range(5):
+        text = "\n".join(["id,size,colour,y", *_table(400).splitlines()[1 + 60 * number :][:60]])
+        value = _run(_pipeline(tmp_path, text + "\n", CONTRACT), home, str(number))
+        assert _check("drift", {"columns": CONTRACT}, drift=value.findings.drift).passed

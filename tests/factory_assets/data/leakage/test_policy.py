@@ -1,0 +1,184 @@
+"""What stops, what only warns, what is accepted; and that accepting computes nothing again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
+from factory_assets.data.leakage.semantics import meanings
+from factory_assets.results.data import Leaks
+from factory_assets.results.model import Candidate
+from factory_assets.spec import Pipeline
+from factory_assets.stages.explain import explain
+from factory_assets.stages.runner import Call, run_stage
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from factory_resources.tracking.registry import Registry
+from tests.data_stages import pipeline
+
+
+def declared(folder: Path, *, target: str = "y", **parts: Any) -> Pipeline:
+    train = {"target": target, "model": {"kind": "linear"}, **parts.pop("train", {})}
+    return pipeline(folder, files="data.csv", train=train, **parts)
+
+
+def failing(folder: Path) -> None:
+    """Machines that fail when hot, mostly, and a column that says of some why they failed."""
+    chance = np.random.default_rng(1)
+    heat = chance.normal(size=900).round(3)
+    y = (heat + chance.normal(0, 0.5, 900) > 1.3).astype(int)
+    mode = y * (chance.random(900) < 0.5)
+    rows = [f"{h},{m},{t}" for h, m, t in zip(heat, mode, y, strict=True)]
+    (folder / "data.csv").write_text("\n".join(["heat,mode,y", *rows]) + "\n")
+
+
+def run(made: Pipeline, home: Home, run_id: str = "r") -> Any:
+    for stage in ("ingest", "clean", "split", "train"):
+        outcome = run_stage(Call(made, stage, home, run_id))  # type: ignore[arg-type]
+    return outcome
+
+
+@pytest.mark.slow
+def test_a_sure_leak_stops_before_training_and_names_column_and_remedy(
+    tmp_path: Path, home: Home
+) -> None:
+    prepare(home)
+    failing(tmp_path)
+    with pytest.raises(LeakError) as told:
+        run(declared(tmp_path), home)
+    line = str(told.value)
+    assert "p/train: where 'mode' is 1, 'y' is 1 (" in line
+    assert "add to train.exclude: [mode], or write why it is known beforehand: " in line
+    assert "train.leaks.allow: {mode: …}" in line
+    assert told.value.exit_code == 2
+    assert Registry(home).versions() == {}
+    [planned] = explain(Call(declared(tmp_path), "train", home, "r"), ["train"], [])
+    assert (planned.what, "'mode' is 1" in planned.why) == ("fails", True)
+
+
+@pytest.mark.slow
+def test_what_is_accepted_is_kept_with_the_model_and_computes_nothing_again(
+    tmp_path: Path, home: Home
+) -> None:
+    prepare(home)
+    failing(tmp_path)
+
+    def allowing(reason: str | None, action: str = "block") -> Any:
+        allow = {"mode": reason} if reason else {}
+        rule = {"leaks": {"action": action, "allow": allow}}
+        return run(declared(tmp_path, train=rule), home)
+
+    def kept() -> Any:
+        return json.loads(Registry(home).version_tags("p", 1).get(REASONS) or "{}")
+
+    assert not allowing("a guard says it at once").reused
+    assert kept() == {"mode": "a guard says it at once"}
+    for reason, action in (("it is measured", "block"), (None, "warn"), (None, "off")):
+        assert allowing(reason, action).reused
+        assert kept() == ({"mode": reason} if reason else {})
+    with pytest.raises(LeakError):
+        allowing(None)
+    assert Registry(home).versions() == {"p": (1,)}
+
+
+@pytest.mark.slow
+def test_a_warning_stops_nothing_and_exclusion_ends_it(tmp_path: Path, home: Home) -> None:
+    prepare(home)
+    failing(tmp_path)
+    warned = declared(tmp_path, train={"leaks": {"action": "warn"}})
+    candidate = run(warned, home).value
+    assert isinstance(candidate, Candidate)
+    assert candidate.numeric == ("heat", "mode")
+    found = run_stage(Call(warned, "split", home, "r")).value.leaks  # type: ignore[union-attr]
+    check = leak_check(warned, found)
+    assert check
+    assert (check.passed, check.blocking) == (False, False)
+    excluded = declared(tmp_path, train={"exclude": ["mode"]})
+    assert run(excluded, home).value.numeric == ("heat",)
+    found = run_stage(Call(excluded, "split", home, "r")).value.leaks  # type: ignore[union-attr]
+    check = leak_check(excluded, found)
+    assert check
+    assert (check.passed, check.says) == (True, "none found")
+
+
+def test_a_sensitive_column_shows_none_of_its_values(tmp_path: Path) -> None:
+    contract = [{"name": "mode", "sensitive": "personal"}, {"name": "y"}]
+    made = pipeline(
+        tmp_path, ingest={"source": {"files": "data.csv"}, "contract": contract}, target="y"
+    )
+    implied = {"value": "is Zaphod", "target": "1", "hits": 50, "rows": 50, "share": 0.1}
+    found = Leaks.model_validate({"inputs": ["mode"], "implied": {"mode": implied}})
+    [leak] = leaks_of(made, found)
+    assert "Zaphod" not in leak.says
+    assert leak.says.startswith("where 'mode' has one of its values, 'y' is 1 (50 of 50")
+
+
+@pytest.mark.parametrize(
+    ("power", "limit", "sure"), [(0.6, 0.99, False), (0.93, 0.99, True), (0.93, None, True)]
+)
+def test_a_name_warns_and_with_power_stops(
+    power: float, limit: float | None, sure: bool, tmp_path: Path
+) -> None:
+    found = Leaks(inputs=("repair_outcome",), power={"repair_outcome": power}, limit=limit)
+    [leak] = leaks_of(declared(tmp_path), found)
+    assert leak.sure == sure
+    assert leak.says.startswith("'repair_outcome' may be an outcome: 'outcome' is in its name")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "suspect"),
+    [
+        ("machine_failure", "failure_mode", True),
+        ("machine_failure", "machine_id", False),
+        ("machine_failure", "tool_wear", False),
+        ("price", "pricePerSquareMetre", True),
+        ("loan_status", "marital_status", False),
+        ("churn", "churned_on", True),
+        ("y", "yield", False),
+        ("class", "first_class", False),
+        ("readmitted", "discharge_disposition_id", True),
+        ("readmitted", "A1Cresult", False),
+        ("diagnosis", "worst_concave_points", False),
+    ],
+)
+def test_names_that_say_outcome(target: str, name: str, suspect: bool, tmp_path: Path) -> None:
+    assert (name in meanings(declared(tmp_path, target=target), [name])) == suspect
+
+
+def test_descriptions_and_formulas_say_it_too(tmp_path: Path) -> None:
+    contract = [
+        {"name": "twf", "description": "tool wear failure"},
+        {"name": "thal", "description": "normal, fixed, reversible defect"},
+        {"name": "num"},
+        {"name": "failure"},
+    ]
+    made = pipeline(
+        tmp_path,
+        ingest={"source": {"files": "data.csv"}, "contract": contract},
+        clean={"derive": {"half": "num / 2", "ill": "half > 0", "doubled": "2 * ill::int"}},
+        target="ill",
+    )
+    inputs = ("twf", "thal", "num", "half", "doubled", "failure")
+    assert meanings(made, inputs) == {
+        "num": "the target is made of it",
+        "half": "the target is made of it",
+        "failure": "'failure' is in its name",
+    }
+    sure = {leak.column for leak in leaks_of(made, Leaks(inputs=inputs)) if leak.sure}
+    assert sure == {"doubled"}
+    other = pipeline(
+        tmp_path,
+        ingest={"source": {"files": "data.csv"}, "contract": contract},
+        target="failure",
+    )
+    assert meanings(other, ["twf", "thal"]) == {"twf": "its description holds the target's name"}
+
+
+def test_a_reason_is_needed(tmp_path: Path) -> None:
+    for allow in ({"mode": ""}, {"mode": "  "}, {"mode": None}):
+        with pytest.raises(ValidationError):
+            declared(tmp_path, train={"leaks": {"allow": allow}})

@@ -1,0 +1,166 @@
+"""What an input alone tells: copies and failure modes are found, noise and honest strength not."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_assets.data.leakage.predictive_power import Power, auc_limit, gives_away, powers
+
+
+def found(power: Power) -> set[str]:
+    """The inputs that alone tell the target."""
+    return {n for n, value in power.of.items() if power.limit is not None and value >= power.limit}
+
+
+def table(chance: np.random.Generator, rows: int, **columns: Any) -> pa.Table:
+    noise = {f"noise_{i}": chance.normal(size=rows) for i in range(3)}
+    return pa.table({**noise, **columns})
+
+
+@pytest.mark.parametrize("kind", ["copy", "scaled", "scrambled", "named", "boolean", "gaps"])
+def test_a_copy_of_two_classes_is_found_however_it_is_written(kind: str) -> None:
+    chance = np.random.default_rng(1)
+    y = chance.integers(0, 2, 400)
+    leak: Any = {
+        "copy": y,
+        "scaled": y * 3.5 + chance.normal(0, 0.1, 400),
+        # Neither rising nor falling: the middle is one class, both ends are the other.
+        "scrambled": np.where(y == 1, chance.normal(0, 0.1, 400), chance.choice([-2, 2], 400)),
+        "named": np.array(["fine", "broken"])[y],
+        "boolean": y == 1,
+        "gaps": pa.array(chance.normal(size=400), mask=y == 1),
+    }[kind]
+    power = powers(table(chance, 400, leak=leak, y=y), "y", None)
+    assert (power.measure, found(power)) == ("AUC", {"leak"})
+    assert power.of["leak"] > 0.99
+
+
+@pytest.mark.parametrize("shape", ["copy", "cubed", "wave", "exponential"])
+def test_a_function_of_a_number_is_found(shape: str) -> None:
+    chance = np.random.default_rng(2)
+    x = chance.normal(size=2000)
+    y = {"copy": x, "cubed": x**3, "wave": np.sin(2 * x), "exponential": np.exp(3 * x)}[shape]
+    power = powers(table(chance, 2000, leak=x, y=y), "y", None)
+    assert (power.measure, found(power)) == ("R²", {"leak"})
+
+
+def test_what_is_honest_is_not_found() -> None:
+    chance = np.random.default_rng(3)
+    y = chance.integers(0, 2, 4000)
+    # Two normal distributions this far apart have an AUC of .975.
+    strong = y * 2.772 + chance.normal(size=4000)
+    power = powers(table(chance, 4000, strong=strong, y=y), "y", None)
+    assert 0.96 < power.of["strong"] < 0.98
+    assert found(power) == set()
+    number = chance.normal(size=4000)
+    measured = number + chance.normal(0, 0.3, 4000)
+    power = powers(table(chance, 4000, measured=measured, y=number), "y", None)
+    assert 0.85 < power.of["measured"] < 0.95
+    assert found(power) == set()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 400),
+    classes=st.integers(2, 5),
+    task=st.sampled_from(["classes", "rare", "regression"]),
+)
+def test_independent_noise_is_never_found(seed: int, rows: int, classes: int, task: str) -> None:
+    chance = np.random.default_rng(seed)
+    y: Any = {
+        "classes": lambda: chance.integers(0, classes, rows),
+        "rare": lambda: (chance.random(rows) < 0.05).astype(int),
+        "regression": lambda: chance.normal(size=rows),
+    }[task]()
+    columns = {
+        "flag": chance.integers(0, 2, rows),
+        "seldom": (chance.random(rows) < 0.03).astype(float),
+        "name": chance.choice(list("abcdefgh"), rows),
+        "identity": [f"row {i}" for i in range(rows)],
+        "gaps": pa.array(chance.normal(size=rows), mask=chance.random(rows) < 0.3),
+        "endless": np.where(chance.random(rows) < 0.1, np.inf, chance.normal(size=rows)),
+    }
+    power = powers(table(chance, rows, **columns, y=y), "y", None)
+    assert found(power) == set()
+    assert power.implied == {}
+
+
+def test_a_failure_mode_is_found_though_it_tells_few_of_the_failures() -> None:
+    chance = np.random.default_rng(4)
+    modes = {name: chance.random(5000) < 0.008 for name in ("wear", "heat", "power")}
+    y = np.any(list(modes.values()), axis=0) | (chance.random(5000) < 0.01)
+    columns: dict[str, Any] = {
+        "wear": modes["wear"].astype(int),
+        "heat": pa.array(np.where(modes["heat"], "hot", "cold")),
+        # What was found out of the failure, and nothing where there was none.
+        "power": pa.array(chance.normal(size=5000), mask=~modes["power"]),
+        "hours": np.where(modes["wear"], chance.exponential(5, 5000), 0.0),
+    }
+    power = powers(table(chance, 5000, **columns, y=y.astype(int)), "y", None)
+    assert found(power) == set()
+    said = {name: (one.value, one.target) for name, one in power.implied.items()}
+    assert said == {
+        "wear": ("is 1", "1"),
+        "heat": ("is hot", "1"),
+        "power": ("is there", "1"),
+        "hours": ("is not 0", "1"),
+    }
+    assert all(one.hits == one.rows > 20 for one in power.implied.values())
+
+
+def test_a_threshold_of_a_measured_quantity_is_physics() -> None:
+    """Above 9,000 W and below 3,500 W every machine fails; that is no leak."""
+    chance = np.random.default_rng(5)
+    power = chance.normal(6250, 1300, 5000)
+    wear = chance.integers(0, 250, 5000)
+    level = np.digitize(wear, [50, 100, 150, 200, 240])
+    y = (power > 9000) | (power < 3500) | (wear > 240)
+    given_ = powers(table(chance, 5000, power=power, wear=wear, level=level, y=y), "y", None)
+    assert y[power > 9000].all()
+    assert y[level == 5].mean() > 0.8
+    assert found(given_) == set()
+    assert given_.implied == {}
+
+
+def test_every_class_must_be_told() -> None:
+    chance = np.random.default_rng(6)
+    y = chance.integers(0, 3, 900)
+    columns = {"all": np.array(["x", "y", "z"])[y], "one": (y == 2).astype(float)}
+    power = powers(table(chance, 900, **columns, y=np.array(["a", "b", "c"])[y]), "y", None)
+    assert found(power) == {"all"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "said"),
+    [(99, (50, 49), False), (120, (60, 60), True), (500, (20, 480), False)],
+)
+def test_with_few_rows_nothing_is_said(rows: int, classes: tuple[int, int], said: bool) -> None:
+    assert (auc_limit(classes[0], rows) is not None) == said
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "gives"),
+    [
+        (0, 0, False),
+        (5, 5, False),
+        (15, 15, False),
+        (16, 16, True),
+        (99, 100, True),
+        (97, 100, False),
+    ],
+)
+def test_a_value_needs_enough_rows_to_give_away_a_class(hits: int, rows: int, gives: bool) -> None:
+    assert gives_away(hits, rows) == gives
+
+
+def test_a_declared_task_decides() -> None:
+    chance = np.random.default_rng(7)
+    y = chance.integers(0, 5, 300)
+    rows = table(chance, 300, leak=y * 2, y=y)
+    assert powers(rows, "y", None).measure == "AUC"
+    power = powers(rows, "y", "regression")
+    assert (power.measure, found(power)) == ("R²", {"leak"})

@@ -1,0 +1,79 @@
+"""The scan for personal data: what it knows by name and by value, and what it leaves alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory_assets.data.privacy.pii_scan import is_iban, suspects
+
+VALUES = {
+    "e-mail addresses": ["ann@example.org", "write to bob.b+x@mail.example.co.uk please"],
+    "bank accounts (IBAN)": ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"],
+    "phone numbers": ["+49 171 1234567", "0171 123-4567", "(212) 555-0123", "0049-30-1234567"],
+    "names with a title": ["Mr. Owen Harris", "Braund, Mrs. Owen", "Frau Müller"],
+}
+
+HARMLESS = [
+    "2024-01-31 10:15",
+    "12.5",
+    "a-17/b",
+    "DE89370400440532013001",
+    "1234567",
+    "M14860",
+    "drop @ 5",
+    "192.168 mm",
+    "Miss rate",
+]
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_values_are_known(what: str) -> None:
+    found = suspects({"x": "VARCHAR"}, {"x": np.array(VALUES[what], dtype=object)})
+    assert found["x"].startswith(what)
+    assert not any(value in found["x"] for value in VALUES[what])
+
+
+@pytest.mark.parametrize("value", HARMLESS)
+def test_other_values_are_left_alone(value: str) -> None:
+    assert suspects({"x": "VARCHAR"}, {"x": np.array([value], dtype=object)}) == {}
+
+
+def test_a_few_addresses_among_much_text_are_found() -> None:
+    texts = ["nothing to see"] * 97 + ["ann@example.org"] * 3
+    assert "x" in suspects({"x": "VARCHAR"}, {"x": np.array(texts, dtype=object)})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Vorname", "VARCHAR"),
+        ("patient_name", "VARCHAR"),
+        ("Straße", "VARCHAR"),
+        ("Prénom", "VARCHAR"),
+        ("SSN", "BIGINT"),
+        ("date-of-birth", "DATE"),
+        ("IP Address", "VARCHAR"),
+    ],
+)
+def test_names_are_known(name: str, kind: str) -> None:
+    assert suspects({name: kind}, {})[name].startswith("named like")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("name", "BIGINT"), ("mail", "BOOLEAN"), ("tip", "DOUBLE"), ("surnames_total", "BIGINT")],
+)
+def test_other_names_are_left_alone(name: str, kind: str) -> None:
+    assert suspects({name: kind}, {}) == {}
+
+
+@settings(deadline=None)
+@given(st.from_regex(r"[A-Z]{2}[A-Z0-9]{11,30}", fullmatch=True))
+def test_check_digits_tell_an_iban_from_a_code(text: str) -> None:
+    rest = f"{text[2:]}{text[:2]}00"
+    check = 98 - int("".join(str(int(c, 36)) for c in rest)) % 97
+    made = f"{text[:2]}{check:02}{text[2:]}"
+    assert is_iban(made) == (15 <= len(made) <= 34)
+    wrong = f"{text[:2]}{(check + 1) % 97:02}{text[2:]}"
+    assert not is_iban(wrong) or (check + 1) % 97 == check % 97

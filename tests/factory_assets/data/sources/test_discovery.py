@@ -1,0 +1,116 @@
+"""Every kind of source through ingest: same rows, same identity, noticed when it changes."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.data.sources.discovery import find, sources_key
+from factory_assets.spec import Pipeline
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
+from tests.data_stages import pipeline, rows
+from tests.postgres import Postgres
+
+PLAIN = [{"name": "id", "type": "int64"}, {"name": "y", "type": "float64", "range": [0, None]}]
+
+
+def made(folder: Path, source: dict[str, Any], **ingest_: Any) -> Pipeline:
+    return pipeline(folder, ingest={"source": source, "contract": PLAIN, **ingest_})
+
+
+def key(declared: Pipeline, home: Home) -> str:
+    with home.scratch() as scratch:
+        return sources_key(find(declared, home, scratch))
+
+
+def sqlite(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(";".join(statements))
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    path = tmp_path / "plant.db"
+    sqlite(path, "CREATE TABLE t (id, y)", "INSERT INTO t VALUES (3, -1), (2, 0.5), (1, 7)")
+    return path
+
+
+def test_a_table_of_a_database(plant: Path, tmp_path: Path, home: Home) -> None:
+    declared = made(tmp_path, {"database": "sqlite:plant.db", "table": "t", "key": "id"})
+    result = ingest(declared, home)
+    [source] = result.sources
+    assert (source.name, source.rows) == ("sqlite:plant.db/t", 3)
+    assert rows(result.snapshot, home) == [
+        {"id": 1, "y": 7.0, "_file": source.sha256, "_row": 1},
+        {"id": 2, "y": 0.5, "_file": source.sha256, "_row": 2},
+    ]
+    assert rows(result.quarantine, home, "id", "_row", "_rules") == [
+        {"id": "3", "_row": 3, "_rules": "range:y"}
+    ]
+
+
+def test_a_changed_row_is_noticed_and_a_moved_one_is_not(
+    plant: Path, tmp_path: Path, home: Home
+) -> None:
+    declared = made(tmp_path, {"database": "sqlite:plant.db", "table": "t"})
+    first = key(declared, home)
+    sqlite(plant, "DELETE FROM t WHERE id = 3", "INSERT INTO t VALUES (3, -1)", "VACUUM")
+    assert key(declared, home) == first
+    sqlite(plant, "UPDATE t SET y = -2 WHERE id = 3")
+    assert key(declared, home) != first
+
+
+def test_postgres_through_ingest(
+    postgres: Postgres, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANT_DB", postgres.url)
+    source = {
+        "database": "PLANT_DB",
+        "query": "SELECT i AS id, (i / 2.0)::numeric(5, 1) AS y FROM generate_series(1, :n) i",
+        "parameters": {"n": 3},
+    }
+    result = ingest(made(tmp_path, source), home)
+    assert [row["y"] for row in rows(result.snapshot, home)] == [0.5, 1.0, 1.5]
+    monkeypatch.delenv("PLANT_DB")
+    with pytest.raises(SourceError, match=r"^p/ingest: secret PLANT_DB is not set; "):
+        ingest(made(tmp_path, source), home)
+
+
+def test_several_sources_come_in_the_order_of_their_names(
+    plant: Path, tmp_path: Path, home: Home
+) -> None:
+    (tmp_path / "a.csv").write_text("id,y\n10,1\n11,2\n")
+    sources: dict[str, Any] = {
+        "ulm": {"files": "a.csv"},
+        "berlin": {"database": "sqlite:plant.db", "table": "t"},
+    }
+    results, keys = [], set()
+    for names in (["ulm", "berlin"], ["berlin", "ulm"]):
+        part = {"sources": {n: sources[n] for n in names}, "label": "site", "contract": PLAIN}
+        declared = pipeline(tmp_path, ingest=part)
+        results.append(ingest(declared, home))
+        keys.add(key(declared, home))
+    assert results[0] == results[1]
+    assert len(keys) == 1
+    assert rows(results[0].snapshot, home, "id", "site", "_row") == [
+        {"id": 1, "site": "berlin", "_row": 1},
+        {"id": 2, "site": "berlin", "_row": 2},
+        {"id": 10, "site": "ulm", "_row": 1},
+        {"id": 11, "site": "ulm", "_row": 2},
+    ]
+    assert [source.labels for source in results[0].sources] == [{"site": "berlin"}, {"site": "ulm"}]
+
+
+def test_the_order_of_labels_in_the_declaration_means_nothing(tmp_path: Path, home: Home) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"id,y\n1,{ord(name)}\n")
+    results = [
+        ingest(made(tmp_path, {"files": files, "label": "site"}), home)
+        for files in ({"x": "b.csv", "w": "a.csv"}, {"w": "a.csv", "x": "b.csv"})
+    ]
+    assert results[0] == results[1]
+    assert [row["site"] for row in rows(results[0].snapshot, home)] == ["w", "x"]

@@ -1,0 +1,201 @@
+"""Objects of a real S3 API server: every packing, globs, labels, what is fetched again, and when
+not.
+"""
+
+import gzip
+import io
+import zipfile
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory_assets.data.sources import files
+from factory_assets.results.data import Cleaned
+from factory_assets.results.latest import latest
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.predict import _source
+from factory_assets.stages.refresh import refresh, wanted
+from factory_assets.stages.runner import Call
+from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
+from tests.data_stages import column, pipeline, rows
+from tests.factory_assets.data.sources.test_discovery import key
+from tests.storage import S3
+
+SECRET = "hush/4711+x"
+
+CSV = b"id,y\n1,2\n2,3\n"
+
+
+@pytest.fixture
+def plant(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The address of a folder of the test's own."""
+    monkeypatch.setenv("FACTORY_S3_ENDPOINT", s3.endpoint)
+    monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "reader")
+    monkeypatch.setenv("FACTORY_S3_SECRET_KEY", SECRET)
+    return request.node.name.replace("[", "-").replace("]", "")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The objects that were really fetched."""
+    names: list[str] = []
+    real = files.fetch
+
+    def counted(one: Any, storage: Any, target: Path) -> str:
+        names.append(one.name.rpartition("/")[2])
+        return real(one, storage, target)
+
+    monkeypatch.setattr(files, "fetch", counted)
+    return names
+
+
+def _packed() -> dict[str, bytes]:
+    zipped, parquet = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("inner.csv", CSV)
+    pq.write_table(pa.table({"id": [1, 2], "y": [2, 3]}), parquet)
+    return {
+        "a.csv": CSV,
+        "a.csv.gz": gzip.compress(CSV),
+        "a.zip": zipped.getvalue(),
+        "a.parquet": parquet.getvalue(),
+        "a b+ü?#%.jsonl": b'{"id": 1, "y": 2}\n{"id": 2, "y": 3}\n',
+    }
+
+
+@pytest.mark.parametrize("name", _packed())
+def test_every_packing(name: str, s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+    content = _packed()[name]
+    s3.put(f"packed/{name}", content)
+    escaped = name.replace("?", "[?]")
+    result = ingest(pipeline(tmp_path, files=f"s3://plant/packed/{escaped}"), home)
+    digest = sha256(content).hexdigest()
+    assert rows(result.snapshot, home) == [
+        {"id": 1, "y": 2, "_file": digest, "_row": 1},
+        {"id": 2, "y": 3, "_file": digest, "_row": 2},
+    ]
+    assert result.sources[0].name.startswith(f"s3://plant/packed/{name}")
+
+
+def test_globs_and_labels(s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+    for name in ("b/1.csv", "a/2.csv", "a/1.csv", "a/deep/3.csv", "a/other.txt"):
+        s3.put(f"{plant}/{name}", f"y,x\n{name[-5]},{name}\n".encode())
+
+    def found(pattern: str) -> list[str]:
+        files = f"s3://plant/{plant}/{pattern}"
+        return column(ingest(pipeline(tmp_path, files=files), home).snapshot, home, "x")
+
+    assert found("a/*.csv") == ["a/1.csv", "a/2.csv"]
+    assert found("*/1.csv") == ["a/1.csv", "b/1.csv"]
+    assert found("**/[13].csv") == ["a/1.csv", "a/deep/3.csv", "b/1.csv"]
+    files = {"z": f"s3://plant/{plant}/a/1.csv", "n": f"s3://plant/{plant}/b/*.csv"}
+    part = {"source": {"files": files, "label": "site"}}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(result.snapshot, home, "site") == ["n", "z"]
+
+
+def test_an_unchanged_object_is_not_fetched_again(
+    s3: S3, plant: str, tmp_path: Path, home: Home, fetched: list[str]
+) -> None:
+    for name in ("1", "2"):
+        s3.put(f"{plant}/{name}.csv", f"y\n{name}\n".encode())
+    declared = pipeline(tmp_path, files=f"s3://plant/{plant}/*.csv")
+    first = key(declared, home)
+    assert key(declared, home) == first
+    assert fetched == ["1.csv", "2.csv"]
+    # The same size within the same second.
+    s3.put(f"{plant}/2.csv", b"y\n9\n")
+    assert key(declared, home) != first
+    assert fetched == ["1.csv", "2.csv", "2.csv"]
+    # Known, but now its rows are wanted.
+    assert column(ingest(declared, home).snapshot, home, "y") == [1, 9]
+    assert fetched == ["1.csv", "2.csv", "2.csv", "1.csv", "2.csv"]
+
+
+def test_what_the_storage_refuses(
+    s3: S3, plant: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put(f"{plant}/a.csv", CSV)
+    s3.put(f"{plant}/deep/b.csv", CSV)
+
+    monkeypatch.setenv("FACTORY_NOTHING", "")
+
+    def refused(files: str, says: str, **storage: str) -> None:
+        source = {"files": files, **({"storage": storage} if storage else {})}
+        with pytest.raises(SourceError, match=says) as caught:
+            ingest(pipeline(tmp_path, ingest={"source": source}), home)
+        error: BaseException | None = caught.value
+        assert "\n" not in str(error)
+        while error:
+            assert SECRET not in str(error)
+            error = error.__cause__
+
+    refused("s3://nowhere/*.csv", "s3://nowhere/.*: there is no such bucket")
+    refused("s3://nowhere/a.csv", "s3://nowhere/.*: ")
+    refused(f"s3://plant/{plant}/b*.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
+    refused(f"s3://plant/{plant}/b.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
+    refused(f"s3://plant/{plant}", "no object matches")
+    for name in ("s3://*/a.csv", "s3://", "s3:///x", "s3://plant"):
+        refused(name, "names no bucket and object")
+    for address in ("${FACTORY_NOTHING}", "ftp://x", "storage:9000"):
+        refused("s3://plant/a.csv", "is no address of a storage", endpoint=address)
+    refused("s3://plant/a.csv", "cannot be reached", endpoint="http://127.0.0.1:1")
+    refused("s3://plant/a.csv", "secret OTHER is not set", access_key="OTHER")
+    with s3.strict():
+        refused(f"s3://plant/{plant}/*.csv", "does not know this access key|refuses these keys")
+        refused(f"s3://plant/{plant}/a.csv", "does not know this access key|refuses these keys")
+    monkeypatch.delenv("FACTORY_S3_ENDPOINT")
+    refused("s3://plant/a.csv", r"FACTORY_S3_ENDPOINT\} is not set")
+
+
+def test_an_object_that_changes_meanwhile(
+    s3: S3, plant: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put(f"{plant}/a.csv", CSV)
+    declared = pipeline(tmp_path, files=f"s3://plant/{plant}/a.csv")
+    real = files.fetch
+
+    def late(one: Any, storage: Any, target: Path) -> str:
+        s3.put(f"{plant}/a.csv", CSV.replace(b"3", b"4"))
+        return real(one, storage, target)
+
+    monkeypatch.setattr(files, "fetch", late)
+    with pytest.raises(SourceError, match=r"a\.csv: changed while it was read; run again"):
+        ingest(declared, home)
+
+
+def test_a_local_file_is_scored_in_place_of_objects(plant: str, tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, files=f"s3://plant/{plant}/a.csv")
+    source = _source(declared.spec.ingest.source, tmp_path / "x.csv")
+    assert not source.remote
+
+
+def test_partitions_are_told_by_objects(s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+    for name in ("m1/2024-01-01.csv", "m1/2024-01-02.csv", "m2/2024-01-02.csv", "m2/x.csv"):
+        s3.put(f"{plant}/{name}", b"id,y\n1,2\n")
+    made = pipeline(
+        tmp_path,
+        ingest={
+            "source": {"files": f"s3://plant/{plant}/{{machine}}/{{day}}.csv"},
+            "contract": [{"name": "id", "type": "int64"}, {"name": "y", "type": "int64"}],
+        },
+        partitions={
+            "day": {"every": "day", "start": "2024-01-01", "end": "2024-01-04"},
+            "machine": {"dynamic": True},
+        },
+    )
+    found = wanted(made, datetime(2024, 2, 1, tzinfo=UTC), {}, home)
+    keys = ["2024-01-01|m1", "2024-01-02|m1", "2024-01-02|m2"]
+    assert [partition.key for partition in found.partitions] == keys
+    assert found.absent == 3
+    done = list(refresh(Call(made, "ingest", home, "run"), found.partitions))
+    assert [one.error for one in done] == [None] * 6
+    value = latest(made, "clean", home)
+    assert isinstance(value, Cleaned)
+    assert column(value.snapshot, home, "machine") == ["m1", "m1", "m2"]

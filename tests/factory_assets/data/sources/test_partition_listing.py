@@ -1,0 +1,148 @@
+"""Which files are there and whose partition each is, from their names alone."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_assets.data.sources.partition_listing import files_of, listing, patterns_of
+from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.refresh import wanted
+from factory_resources.errors import DataError
+from factory_resources.home.home import Home
+from factory_resources.sources.files.discovery import find_files
+
+NOW = datetime(2024, 1, 11, tzinfo=UTC)
+
+HOME = Home(Path("nowhere"))
+
+DAY = {"every": "day", "start": "2024-01-01"}
+
+
+def declared(folder: Path, files: Any, **partitions: dict[str, Any]) -> Pipeline:
+    source = files if isinstance(files, dict) else {"files": files}
+    ingest = {"source": source, "contract": [{"name": "x", "type": "int64"}]}
+    attributes = {"purpose": "test", "partitions": partitions, "ingest": ingest}
+    return Pipeline("p", PipelineSpec.model_validate(attributes), folder)
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x\n1\n")
+
+
+def there(pipeline: Pipeline, **known: list[str]) -> list[str]:
+    return [partition.key for partition in listing(pipeline, NOW, known, HOME).partitions]
+
+
+def test_days_that_are_over_and_have_a_file(tmp_path: Path) -> None:
+    put(tmp_path, "2024-01-02.csv", "2024-01-04.csv", "2024-01-11.csv", "2023-12-31.csv", "x.csv")
+    found = listing(declared(tmp_path, "{day}.csv", day=DAY), NOW, {}, HOME)
+    assert [partition.key for partition in found.partitions] == ["2024-01-02", "2024-01-04"]
+    assert found.absent == 8
+    assert found.files["2024-01-02"] == (str(tmp_path / "2024-01-02.csv"),)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{day:%Y}/{day:%m}/{day}.csv", ["2024/01/2024-01-02.csv", "2023/01/2024-01-03.csv"]),
+        ("d{day:%d%m%y}*.csv", ["d020124.csv", "d030224.csv"]),
+        ("**/{day}.csv", ["2024-01-02.csv"]),
+        ("*/{day}-[ab].csv", ["q/2024-01-02-a.csv", "q/2024-01-03-c.csv"]),
+        ("{day}/?.csv", ["2024-01-02/1.csv", "2024-01-03/12.csv"]),
+        ("(x+{day}).csv", ["(x+2024-01-02).csv"]),
+    ],
+)
+def test_a_pattern_read_backwards(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    put(tmp_path, *names)
+    assert there(declared(tmp_path, pattern, day=DAY)) == ["2024-01-02"]
+
+
+def test_dynamic_keys_are_told_by_names(tmp_path: Path) -> None:
+    put(tmp_path, "m1/2024-01-01.csv", "m-2/2024-01-01.csv", "m-2/2024-01-02.csv")
+    pipeline = declared(tmp_path, "{machine}/{day}.csv", day=DAY, machine={"dynamic": True})
+    assert there(pipeline) == ["2024-01-01|m-2", "2024-01-01|m1", "2024-01-02|m-2"]
+    assert listing(pipeline, NOW, {"machine": ["old"]}, HOME).dynamic == {
+        "machine": ["m-2", "m1", "old"]
+    }
+
+
+def test_places_side_by_side(tmp_path: Path) -> None:
+    put(tmp_path, "north-2024-01-01.csv", "north-east-2024-01-02.csv", "a-b-2024-01-03.csv")
+    sites = {"values": ["north", "north-east"]}
+    assert there(declared(tmp_path, "{site}-{day}.csv", day=DAY, site=sites)) == [
+        *("2024-01-01|north", "2024-01-02|north-east")
+    ]
+    machines = declared(tmp_path, "{machine}-{day}.csv", day=DAY, machine={"dynamic": True})
+    assert there(machines)[-1] == "2024-01-03|a-b"
+
+
+def test_a_key_that_stands_twice_is_one(tmp_path: Path) -> None:
+    put(tmp_path, "m1/m1.csv", "m1/m2.csv", "m2/m2.csv")
+    assert there(declared(tmp_path, "{m}/{m}.csv", m={"dynamic": True})) == ["m1", "m2"]
+
+
+def test_a_partition_needs_all_its_files(tmp_path: Path) -> None:
+    put(tmp_path, "a-2024-01-01.csv", "b-2024-01-01.csv", "a-2024-01-02.csv")
+    source = {"files": {"a": "a-{day}.csv", "b": "b-{day}.csv"}, "label": "site"}
+    assert there(declared(tmp_path, source, day=DAY)) == ["2024-01-01"]
+
+
+def test_files_that_serve_several_partitions(tmp_path: Path) -> None:
+    put(tmp_path, "2024-01.csv")
+    assert len(there(declared(tmp_path, "{day:%Y-%m}.csv", day=DAY))) == 10
+
+
+def test_without_files_every_period_is_there(tmp_path: Path) -> None:
+    source = {"python": "source:load", "args": {"day": "{day}"}}
+    assert len(there(declared(tmp_path, source, day=DAY))) == 10
+    reading = {**source, "reads": "{day}.csv"}
+    put(tmp_path, "2024-01-05.csv")
+    assert there(declared(tmp_path, reading, day=DAY)) == ["2024-01-05"]
+
+
+def test_folders_and_names_that_are_no_key_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "a,b.csv", "...csv")
+    (tmp_path / "folder.csv").mkdir()
+    assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["a"]
+
+
+_name = st.text("ab1-_.", min_size=1, max_size=5).filter(lambda s: s.strip(".") and "..." not in s)
+
+
+@given(
+    keys=st.sets(_name, min_size=1, max_size=5),
+    pattern=st.sampled_from(["{m}.csv", "x/{m}/data.csv", "{m}/{m}.csv", "pre{m}-post.csv"]),
+)
+def test_what_is_found_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, keys: set[str], pattern: str
+) -> None:
+    folder = tmp_path_factory.mktemp("data")
+    put(folder, *(pattern.replace("{m}", key) for key in keys))
+    pipeline = declared(folder, pattern, m={"dynamic": True})
+    found = listing(pipeline, NOW, {}, HOME)
+    assert {partition.key for partition in found.partitions} == keys
+    (source,) = pipeline.spec.ingest.every_source
+    listed = set(files_of(source, pattern, folder, HOME))
+    assert listed >= {name for names in found.files.values() for name in names}
+    for partition in found.partitions:
+        bound = tuple(text for _, text in patterns_of(bind(pipeline, partition)))
+        read = [str(file.path) for file in find_files(bound, folder)]
+        assert read == list(found.files[partition.key])
+
+
+def test_asking_by_key(tmp_path: Path) -> None:
+    put(tmp_path, "2024-01-02.csv")
+    pipeline = declared(tmp_path, "{day}.csv", day=DAY)
+    asked = wanted(pipeline, NOW, {}, HOME, ["2024-01-03", "2024-01-03"])
+    assert [partition.key for partition in asked.partitions] == ["2024-01-03"]
+    with pytest.raises(DataError, match=r"no partition '2024-1-2'; did you mean '2024-01-02'"):
+        wanted(pipeline, NOW, {}, HOME, ["2024-1-2"])
+    with pytest.raises(DataError, match=r"'2024-01-11' is not over; it ends at 2024-01-12 00:00"):
+        wanted(pipeline, NOW, {}, HOME, ["2024-01-11"])

@@ -1,0 +1,132 @@
+"""Delta tables of other systems: partitions, versions, columns that came later, what is refused."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
+from tests.data_stages import column, pipeline, rows
+from tests.factory_assets.data.sources.test_discovery import key
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A table in three versions: two rows, two more in partitions with odd names, a new column."""
+    path = tmp_path / "lake"
+    days = [date(2024, 1, 1), date(2024, 1, 1)]
+    first = pa.table({"y": [1, 2], "site": ["a b", "a b"], "day": days})
+    write_deltalake(path, first, partition_by=["site", "day"])
+    odd = pa.table({"y": [3, 4], "site": ["c/d=%é'", None], "day": [date(2024, 1, 2), None]})
+    write_deltalake(path, odd, mode="append")
+    new = pa.table({"y": [5], "site": ["z"], "day": [date(2024, 1, 3)], "z": [0.5]})
+    write_deltalake(path, new, mode="append", schema_mode="merge")
+    return path
+
+
+def test_partition_columns_are_columns(lake: Path, tmp_path: Path, home: Home) -> None:
+    result = ingest(pipeline(tmp_path, ingest={"source": {"delta": "lake"}}), home)
+    found = sorted(
+        (r["y"], r["site"], r["day"], r["z"], r["_row"]) for r in rows(result.snapshot, home)
+    )
+    assert found == [
+        (1, "a b", date(2024, 1, 1), None, 1),
+        (2, "a b", date(2024, 1, 1), None, 2),
+        (3, "c/d=%é'", date(2024, 1, 2), None, 1),
+        (4, None, None, None, 1),
+        (5, "z", date(2024, 1, 3), 0.5, 1),
+    ]
+    assert len(result.sources) == 4
+    assert all(source.name.startswith("lake/site=") for source in result.sources)
+
+
+def test_a_version_of_before(lake: Path, tmp_path: Path, home: Home) -> None:
+    def ys(version: int) -> list[int]:
+        part = {"source": {"delta": str(lake), "version": version}}
+        result = ingest(pipeline(tmp_path, ingest=part), home)
+        return sorted(column(result.snapshot, home, "y"))
+
+    assert [ys(0), ys(1), ys(2)] == [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
+
+
+def test_a_table_that_grew_begins_with_what_it_had(tmp_path: Path, home: Home) -> None:
+    for i in range(3):
+        write_deltalake(tmp_path / "t", pa.table({"y": [i]}), mode="append")
+    declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
+    first = key(declared, home)
+    assert column(ingest(declared, home).snapshot, home, "y") == [0, 1, 2]
+    shutil.copytree(tmp_path / "t", tmp_path / "u")
+    assert key(pipeline(tmp_path, ingest={"source": {"delta": "u"}}), home) == first
+    write_deltalake(tmp_path / "t", pa.table({"y": [3]}), mode="append")
+    assert key(declared, home) != first
+    assert column(ingest(declared, home).snapshot, home, "y") == [0, 1, 2, 3]
+    DeltaTable(tmp_path / "t").delete("y < 2")
+    assert column(ingest(declared, home).snapshot, home, "y") == [2, 3]
+
+
+def test_a_partition_may_move_though_no_byte_changes(tmp_path: Path, home: Home) -> None:
+    write_deltalake(tmp_path / "t", pa.table({"y": [1], "p": ["a"]}), partition_by=["p"])
+    declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
+    first = key(declared, home)
+    log = tmp_path / "t" / "_delta_log" / f"{0:020}.json"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["partitionValues"]["p"] = "b"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert key(declared, home) != first
+    assert column(ingest(declared, home).snapshot, home, "p") == ["b"]
+
+
+def _refused(source: dict[str, Any], says: str, folder: Path, home: Home) -> None:
+    with pytest.raises(SourceError, match=says) as caught:
+        ingest(pipeline(folder, ingest={"source": source}), home)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_refused(lake: Path, tmp_path: Path, home: Home) -> None:
+    _refused({"delta": "sea"}, "'sea' is no Delta table, but no folder", tmp_path, home)
+    _refused({"delta": "."}, "a folder without a Delta log", tmp_path, home)
+    _refused({"delta": "lake", "version": 9}, "no version 9; the newest is 2", tmp_path, home)
+    mapped = {"delta.columnMapping.mode": "name"}
+    write_deltalake(tmp_path / "m", pa.table({"y": [1]}), configuration=mapped)
+    _refused({"delta": "m"}, r"column mapping \(name\)", tmp_path, home)
+    gone = next((tmp_path / "lake").rglob("*.parquet"))
+    gone.unlink()
+    _refused({"delta": "lake"}, r"lake/site=.*cannot be read \(No such file", tmp_path, home)
+    (tmp_path / "lake" / "_delta_log" / f"{1:020}.json").write_text("{nonsense")
+    _refused({"delta": "lake"}, "lake: the Delta log cannot be read", tmp_path, home)
+
+
+def test_deletion_vectors_and_files_elsewhere_are_refused(tmp_path: Path, home: Home) -> None:
+    features = {"delta.enableDeletionVectors": "true"}
+    write_deltalake(tmp_path / "v", pa.table({"y": range(30)}), configuration=features)
+    log = tmp_path / "v" / "_delta_log" / f"{0:020}.json"
+    whole = log.read_text()
+    # The example of the format's own specification: six rows are deleted.
+    vector = {
+        "storageType": "i",
+        "pathOrInlineDv": "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L",
+        "sizeInBytes": 44,
+        "cardinality": 6,
+    }
+    lines = [json.loads(line) for line in whole.splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["deletionVector"] = vector
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _refused({"delta": "v"}, "deletion vectors", tmp_path, home)
+    for path in ("../secret.parquet", "file:///etc/passwd", "/etc/passwd"):
+        lines = [json.loads(line) for line in whole.splitlines()]
+        for line in lines:
+            if "add" in line:
+                line["add"]["path"] = path
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        _refused({"delta": "v"}, "outside of the table", tmp_path, home)

@@ -1,0 +1,155 @@
+"""Joins: columns come in, rows stay what and where they are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory_assets.spec import Pipeline
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import ContractError, SourceError
+from factory_resources.home.home import Home
+from tests.data_stages import column, pipeline, rows
+from tests.factory_assets.data.sources.test_discovery import key, sqlite
+
+READINGS = "id,machine,y\n1,M2,5\n2,M1,6\n3,M9,7\n4, M2 ,8\n5,,9\n"
+
+MACHINES = "machine,age,model\nM1,10,a\nM2,20,b\nM3,30,c\n"
+
+
+def _declared(folder: Path, join: dict[str, Any], **ingest_: Any) -> Pipeline:
+    (folder / "d.csv").write_text(READINGS)
+    (folder / "m.csv").write_text(MACHINES)
+    machines = {"source": {"files": "m.csv"}, "on": "machine", **join}
+    part = {"source": {"files": "d.csv"}, "joins": {"machines": machines}, **ingest_}
+    return pipeline(folder, ingest={"max_quarantine": 0.9, **part})
+
+
+def test_columns_come_in_and_rows_stay(tmp_path: Path, home: Home) -> None:
+    result = ingest(_declared(tmp_path, {}), home)
+    found = rows(result.snapshot, home, "id", "age", "model", "_row")
+    assert [tuple(row.values()) for row in found] == [
+        (1, 20, "b", 1),
+        (2, 10, "a", 2),
+        (3, None, None, 3),
+        (4, 20, "b", 4),
+        (5, None, None, 5),
+    ]
+    main, joined = result.sources
+    assert (main.join, joined.join, joined.name, joined.rows) == ("", "machines", "m.csv", 3)
+    assert set(column(result.snapshot, home, "_file")) == {main.sha256}
+    assert result.rows_read == 5
+
+
+def test_a_required_partner_is_the_referential_check(tmp_path: Path, home: Home) -> None:
+    result = ingest(_declared(tmp_path, {"required": True, "columns": []}), home)
+    assert result.quarantined == {"join:machines": 2}
+    assert column(result.quarantine, home, "_row") == [3, 5]
+    assert "age" not in result.snapshot.columns
+    with pytest.raises(ContractError, match=r"most of them 'join:machines' \(2 rows, such as 'M9'"):
+        ingest(_declared(tmp_path, {"required": True}, max_quarantine=0.1), home)
+
+
+def test_the_contract_names_joined_columns(tmp_path: Path, home: Home) -> None:
+    contract = [
+        {"name": "years", "from": "age", "type": "float64", "range": [None, 15]},
+        {"name": "machine", "missing": ["M1"]},
+        {"name": "y"},
+    ]
+    result = ingest(_declared(tmp_path, {}, contract=contract), home)
+    assert result.quarantined == {"range:years": 2}
+    assert column(result.snapshot, home, "years") == [10.0, None, None]
+
+
+def test_a_join_of_a_database_by_several_columns(tmp_path: Path, home: Home) -> None:
+    sqlite(
+        tmp_path / "p.db",
+        "CREATE TABLE t (unit TEXT, number INTEGER, age INTEGER)",
+        "INSERT INTO t VALUES ('M2', 1, 7), ('M2', 4, 8), ('M1', 1, 9)",
+    )
+    source = {"database": "sqlite:p.db", "table": "t"}
+    join = {"source": source, "on": ["machine", "id"], "key": ["unit", "number"]}
+    result = ingest(_declared(tmp_path, join), home)
+    assert column(result.snapshot, home, "age") == [7, None, None, 8, None]
+
+
+def test_two_joins_and_the_labels_of_files(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "n.csv").write_text("machine,colour\nM1,red\n")
+    (tmp_path / "o.csv").write_text("machine,colour\nM2,blue\n")
+    declared = _declared(tmp_path, {"columns": "age", "required": True})
+    colours = {"source": {"files": {"x": "n.csv", "y": "o.csv"}, "label": "plant"}, "on": "machine"}
+    joins = {**declared.spec.ingest.model_dump(by_alias=True)["joins"], "colours": colours}
+    part = {"source": {"files": "d.csv"}, "joins": joins, "max_quarantine": 0.9}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert rows(result.snapshot, home, "machine", "age", "colour", "plant") == [
+        {"machine": "M2", "age": 20, "colour": "blue", "plant": "y"},
+        {"machine": "M1", "age": 10, "colour": "red", "plant": "x"},
+        {"machine": "M2", "age": 20, "colour": "blue", "plant": "y"},
+    ]
+
+
+def test_another_joined_table_is_noticed(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    first = key(declared, home)
+    (tmp_path / "m.csv").write_text(MACHINES.replace("30", "31"))
+    assert key(declared, home) != first
+
+
+@pytest.mark.parametrize(
+    ("join", "says"),
+    [
+        ({"on": "machin"}, r"joins\.machines\.on: d\.csv has no column 'machin'; did you mean"),
+        ({"key": "maschine"}, r"joins\.machines\.key: m\.csv has no column 'maschine'"),
+        ({"columns": ["agee"]}, r"joins\.machines\.columns: m\.csv has no column 'agee'.*'age'"),
+    ],
+)
+def test_columns_that_are_not_there(
+    join: dict[str, Any], says: str, tmp_path: Path, home: Home
+) -> None:
+    with pytest.raises(SourceError, match=says):
+        ingest(_declared(tmp_path, join), home)
+
+
+def test_a_key_that_occurs_twice_stops_the_table(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    (tmp_path / "m.csv").write_text(MACHINES + " M2 ,1,x\n,2,y\n,3,z\n")
+    with pytest.raises(ContractError, match=r"key machine 'M2' occurs 2 times in m\.csv"):
+        ingest(declared, home)
+    (tmp_path / "m.csv").write_text("machine,id\nM1,7\n")
+    with pytest.raises(ContractError, match=r"column 'id' of m\.csv is in the source"):
+        ingest(declared, home)
+
+
+cells = st.lists(st.sampled_from(["a", "b", " b", "c", "", "d'"]), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(mine=cells, theirs=st.sets(st.sampled_from(["a", "b", "c", "d'"])), required=st.booleans())
+def test_no_row_is_lost_or_made(
+    tmp_path_factory: pytest.TempPathFactory, mine: list[str], theirs: set[str], required: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("join")
+    home = Home(folder / "home")
+
+    def lines(records: list[dict[str, Any]]) -> str:
+        return "".join(json.dumps(record) + "\n" for record in records)
+
+    (folder / "d.jsonl").write_text(lines([{"y": i, "k": k} for i, k in enumerate(mine)]))
+    others = [{"k": k, "v": f"v{k}"} for k in sorted(theirs)] or [{"k": "zz", "v": "zz"}]
+    (folder / "o.jsonl").write_text(lines(others))
+    join = {"source": {"files": "o.jsonl"}, "on": "k", "required": required}
+    part = {"source": {"files": "d.jsonl"}, "joins": {"o": join}, "max_quarantine": 1}
+    there = [k.strip() in theirs for k in mine]
+    if required and not any(there):
+        with pytest.raises(ContractError, match="break the contract"):
+            ingest(pipeline(folder, ingest=part), home)
+        return
+    result = ingest(pipeline(folder, ingest=part), home)
+    good = rows(result.snapshot, home)
+    kept = [i for i, known in enumerate(there) if known or not required]
+    assert [row["_row"] - 1 for row in good] == [row["y"] for row in good] == kept
+    assert [row["v"] for row in good] == [f"v{mine[i].strip()}" if there[i] else None for i in kept]
+    assert result.rows_read == len(mine) == len(good) + result.quarantined_rows
