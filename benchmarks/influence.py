@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Result
+from factory_assets.ml.attribution.lds import ceiling, halves, lds, said
+from factory_assets.ml.attribution.methods import Attribution, attribution
+from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.models.base import Model, Setting, Shape
+from factory_assets.ml.models.kinds import fit_model
 from factory_assets.results.evaluation import Variant
 from factory_assets.spec.network import Mlp
-from factory_assets.stages.features import Arrays
-from factory_assets.stages.influence.attribution import Attribution, attribution
-from factory_assets.stages.influence.lds import ceiling, halves, lds, said
-from factory_assets.stages.models import Model, Rows, Setting, Shape, fit_model
 
 NETWORK = Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0)
 """Decay so strong that training ends where it balances the loss, and not where patience does."""

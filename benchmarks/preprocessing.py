@@ -67,8 +67,8 @@ def prepare(folder: Path) -> None:
 def factory(folder: Path) -> dict[str, float]:
     import pyarrow.parquet
 
+    from factory_assets.ml.features.features import fit_features
     from factory_assets.spec import Pipeline, PipelineSpec
-    from factory_assets.stages.features import fit_features
 
     spec = {
         "purpose": "measure",

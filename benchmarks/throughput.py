@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure import Result, measure, sided
 
 if TYPE_CHECKING:
-    from factory_assets.stages.models import Setting
+    from factory_assets.ml.models.base import Setting
 
 ROWS, WIDTH = 400_000, 16
 BATCH, EPOCHS, RATE, DROPOUT = 1024, 20, 0.01, 0.1
@@ -51,8 +51,8 @@ def factory(folder: Path) -> int:
     """Rows that the factory learns from in a second of CPU."""
     import lightning.pytorch  # noqa: F401 - what importing takes is not measured
 
-    from factory_assets.stages.features import Arrays
-    from factory_assets.stages.models import Rows, fit_model
+    from factory_assets.ml.features.arrays import Arrays, Rows
+    from factory_assets.ml.models.kinds import fit_model
     from factory_resources.home.home import Home
     from factory_resources.metering.meter import Meter, Rates
     from factory_resources.tracking.registry import Registry
@@ -102,9 +102,9 @@ def plain(folder: Path) -> int:
 
 
 def _setting(folder: Path, progress: Any) -> "Setting":
+    from factory_assets.ml.models.base import Setting, Shape
     from factory_assets.spec.network import Mlp
     from factory_assets.spec.trainer import Checkpoint, Trainer
-    from factory_assets.stages.models import Setting, Shape
 
     sizes: Any = {"hidden": (64, 64), "dropout": DROPOUT, "batch_size": BATCH}
     return Setting(

@@ -26,11 +26,11 @@ from factory_assets.components.document import At
 from factory_assets.components.mistakes import Mistake, of_section
 from factory_assets.data.contract.rules import rules_of, wrong_pattern
 from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.ml.metrics.metrics import metric_names
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.network import OwnModule
 from factory_assets.spec.suggest import suggest
-from factory_assets.stages.metrics import metric_names
 from factory_resources.errors import ContractError, DeclarationError
 from factory_resources.user_code import load_object
 

@@ -122,9 +122,9 @@ def loss_curve(candidate: Candidate, home: Home) -> str:
     """Drawn once and kept: a reused candidate must not cost the import of a plotting library."""
     path = home.pictures / candidate.model / str(candidate.version) / "loss.png"
     if not path.is_file():
-        from factory_assets.stages import plots
+        from factory_assets.ml.plots.training import plot_loss
 
-        home.write_atomic(path, plots.loss_curve(candidate))
+        home.write_atomic(path, plot_loss(candidate))
     return picture("loss curve", path.read_bytes())
 
 
@@ -132,9 +132,9 @@ def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
     """What was tried and chosen, and the picture of it, drawn once as the loss curve is."""
     path = home.pictures / candidate.model / str(candidate.version) / "search.png"
     if not path.is_file():
-        from factory_assets.stages import plots_search
+        from factory_assets.ml.plots.training import plot_search
 
-        home.write_atomic(path, plots_search.search(candidate, tuned))
+        home.write_atomic(path, plot_search(candidate, tuned))
     figures = table(("search", ""), tuned.figures().items())
     settings = table(("setting", "chosen"), tuned.settings.items())
     return f"{picture('search', path.read_bytes())}\n\n{figures}\n\n{settings}"

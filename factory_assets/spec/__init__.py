@@ -8,7 +8,7 @@ from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRo
 from factory_assets.spec.network import Cnn, Mlp, OwnModule
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
-from factory_assets.spec.sequence import Gru, Sequence, Tcn, Transformer
+from factory_assets.spec.sequence import Gru, SequenceNetwork, Tcn, Transformer
 from factory_assets.spec.source import FileSource, Ingest, Join, PythonSource
 from factory_assets.spec.source_database import DatabaseSource
 from factory_assets.spec.source_delta import DeltaSource
@@ -59,7 +59,7 @@ __all__ = [
     "RandomForest",
     "Risk",
     "Schedule",
-    "Sequence",
+    "SequenceNetwork",
     "SnapshotSource",
     "Span",
     "Spec",

@@ -14,7 +14,7 @@ from factory_assets.spec.evaluate import Deploy, Evaluate
 from factory_assets.spec.network import Cnn
 from factory_assets.spec.partition_places import require_places
 from factory_assets.spec.partitions import Partitions, TimePartitions
-from factory_assets.spec.sequence import Sequence
+from factory_assets.spec.sequence import SequenceNetwork
 from factory_assets.spec.source import FileSource, ImageSource, Ingest
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.suggest import suggest
@@ -155,7 +155,7 @@ class PipelineSpec(Spec):
         """A row drawn by itself is torn out of its series, and its window straddles the parts."""
         split = self.split
         whole = split.group or split.time or (split.given and split.given.validation)
-        if isinstance(model := self.train and self.train.model, Sequence) and not whole:
+        if isinstance(model := self.train and self.train.model, SequenceNetwork) and not whole:
             raise ValueError(
                 f"the windows of train.model need whole series in each part; add split.group: "
                 f"{model.by}, or split.time: {model.order}"
@@ -207,7 +207,7 @@ class PipelineSpec(Spec):
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
         train = self.train
-        series = train.model if train and isinstance(train.model, Sequence) else None
+        series = train.model if train and isinstance(train.model, SequenceNetwork) else None
         picture = train.model.image if train and isinstance(train.model, Cnn) else None
         uses = [
             ("train.target", [train.target] if train else []),

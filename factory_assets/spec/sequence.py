@@ -8,7 +8,7 @@ from factory_assets.spec.base import ColumnName
 from factory_assets.spec.network import Network, Positive, Width
 
 
-class Sequence(Network):
+class SequenceNetwork(Network):
     """What every network over sliding windows has."""
 
     by: ColumnName
@@ -33,7 +33,7 @@ class Sequence(Network):
     """How strongly large weights are drawn to zero."""
 
 
-class Gru(Sequence):
+class Gru(SequenceNetwork):
     """Gated recurrent units."""
 
     kind: Literal["gru"]
@@ -42,7 +42,7 @@ class Gru(Sequence):
     """How many layers stand on each other."""
 
 
-class Tcn(Sequence):
+class Tcn(SequenceNetwork):
     """Temporal convolutions: each layer reaches twice as far back as the one before."""
 
     kind: Literal["tcn"]
@@ -51,7 +51,7 @@ class Tcn(Sequence):
     """How many layers stand on each other; left out, as many as reach over the window."""
 
 
-class Transformer(Sequence):
+class Transformer(SequenceNetwork):
     """A transformer encoder: every row of the window attends to every other."""
 
     kind: Literal["transformer"]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
+from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.base import Value
-from factory_assets.stages.artifact import MANIFEST
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,13 +9,13 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER, ServedModel
+from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import IDENTITY, Pipeline
-from factory_assets.stages.artifact import load_trained
-from factory_assets.stages.export import export
-from factory_assets.stages.served import DIGEST_TAG, FILE, FOLDER, ServedModel
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, read_arrow

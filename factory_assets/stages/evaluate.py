@@ -6,25 +6,34 @@ import json
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
+from factory_assets.ml.attribution.measurement import measure_influence
+from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
+from factory_assets.ml.evaluation.champion import score_rival
+from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
+from factory_assets.ml.evaluation.gates import Unscored, judge
+from factory_assets.ml.evaluation.permutation_importance import importances
+from factory_assets.ml.evaluation.robustness import robustness
+from factory_assets.ml.evaluation.test_set import (
+    Judgement,
+    keep_predictions,
+    open_judgement,
+    slice_rows,
+)
+from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
+from factory_assets.ml.metrics.fairness import group_rates
+from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.plots.evaluation import (
+    evaluation_plots,
+    plot_importances,
+    plot_robustness,
+    plot_slices,
+)
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import GateResult, Group, Slice, Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
-from factory_assets.stages import plots, plots_inputs
-from factory_assets.stages.artifact import TrainedModel, load_trained
-from factory_assets.stages.baselines import linear_baseline, trivial_outputs
-from factory_assets.stages.fairness import group_rates
-from factory_assets.stages.folds import cross_validate, fold_figures
-from factory_assets.stages.gates import Unscored, judge
-from factory_assets.stages.importances import importances
-from factory_assets.stages.influence.measure import measure_influence
-from factory_assets.stages.intervals import bootstrap_intervals
-from factory_assets.stages.judged import keep_predictions, slice_rows
-from factory_assets.stages.judgement import Judgement, open_judgement
-from factory_assets.stages.metrics import Scored
-from factory_assets.stages.rival import score_rival
-from factory_assets.stages.robustness import robustness
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 
@@ -63,14 +72,14 @@ def evaluate(
     folds = cross_validate(judgement, parts, trained, home, progress)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
     mattering, disturbed = importances(judgement, trained), robustness(judgement, trained)
-    drawn = plots.pictures(scored, candidate.classes, candidate.target)
+    drawn = evaluation_plots(scored, candidate.classes, candidate.target)
     if mattering:
-        drawn["importances"] = plots_inputs.importances(mattering)
+        drawn["importances"] = plot_importances(mattering)
     if disturbed:
         plain = metrics[judgement.headline]
-        drawn["robustness"] = plots_inputs.robustness(disturbed, judgement.headline, plain)
+        drawn["robustness"] = plot_robustness(disturbed, judgement.headline, plain)
     if any(judgement.headline in one.metrics for one in slices):
-        drawn["slices"] = plots.slices(slices, judgement.headline, metrics)
+        drawn["slices"] = plot_slices(slices, judgement.headline, metrics)
     verdict = Verdict(
         candidate=candidate,
         headline=judgement.headline,

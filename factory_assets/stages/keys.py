@@ -16,7 +16,7 @@ from factory_assets.spec import (
     Pipeline,
     PipelineSpec,
     PythonSource,
-    Sequence,
+    SequenceNetwork,
 )
 from factory_assets.stages import code
 from factory_resources.errors import FactoryError
@@ -92,7 +92,7 @@ def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:
     """What says which columns are looked through for leaks, and as what."""
     train = pipeline.spec.training
-    by = train.model.by if isinstance(train.model, Sequence) else None
+    by = train.model.by if isinstance(train.model, SequenceNetwork) else None
     return {"exclude": [*train.exclude], "by": by, "task": train.task}
 
 

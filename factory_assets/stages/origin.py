@@ -14,13 +14,13 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from factory_assets.ml.artifacts.trained_model import MANIFEST, copy_checked, manifest_of
 from factory_assets.results.base import Value
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.network import Network
 from factory_assets.stages import code
-from factory_assets.stages.artifact import MANIFEST, copy_checked, manifest_of
 from factory_assets.stages.keys import user_code
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home

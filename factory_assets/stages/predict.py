@@ -12,10 +12,10 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from factory_assets.ml.artifacts.onnx_model import ServedModel, load_champion
 from factory_assets.spec import Clean, Column, Contract, FileSource, ImageSource, Ingest, Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.served import ServedModel, load_champion
 from factory_resources.home.home import Home
 from factory_resources.sources.files.images import SUFFIXES
 from factory_resources.sql.expressions import parse

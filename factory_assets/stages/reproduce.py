@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from factory_assets.data.privacy.sensitive_columns import discreet
-from factory_assets.results.base import Value
-from factory_assets.spec import Pipeline
-from factory_assets.spec.network import OwnModule
-from factory_assets.stages.artifact import (
+from factory_assets.ml.artifacts.trained_model import (
     DESCRIPTION,
     MODEL_TAG,
     Description,
     copy_checked,
     save_trained,
 )
+from factory_assets.results.base import Value
+from factory_assets.spec import Pipeline
+from factory_assets.spec.network import OwnModule
 from factory_assets.stages.compare import FileApart, compare
 from factory_assets.stages.named import find_model
 from factory_assets.stages.names import ModelName, parse
@@ -123,8 +123,8 @@ def reproduce(found: Recorded, home: Home, progress: Progress) -> Reproduction:
         ModelError: the recorded model's own files were changed.
         FactoryError: whatever training says, as it did then.
     """
-    from factory_assets.stages.fitting import fit_ready
-    from factory_assets.stages.ready import read_ready
+    from factory_assets.ml.training.fitting import fit_ready
+    from factory_assets.ml.training.preparation import read_ready
 
     digest = found.version.tags.get(MODEL_TAG, "")
     started = time.perf_counter()

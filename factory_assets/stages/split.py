@@ -7,9 +7,9 @@ which the engine meets the rows nor the number of its threads can change it.
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
+from factory_assets.ml.features.columns import inputs_of
 from factory_assets.results.data import Cleaned, Parts
 from factory_assets.spec import Pipeline, SplitRule
-from factory_assets.stages.inputs import inputs_of
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from factory_assets.ml.artifacts.trained_model import MODEL_TAG
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, identity, tables_of, value_in
-from factory_assets.stages.artifact import MODEL_TAG
 from factory_assets.stages.names import snapshot_name
 from factory_assets.stages.trace_check import Checker, digest_of_json, worst
 from factory_assets.stages.trace_sources import Folders, source_fact

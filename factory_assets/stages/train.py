@@ -12,17 +12,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
+from factory_assets.ml.models.kinds import kind_of
+from factory_assets.ml.training.fitting import Fitted, Progress, fit_ready, silent
+from factory_assets.ml.training.preparation import read_ready
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
-from factory_assets.stages.artifact import (
-    MODEL_TAG,
-    TrainedModel,
-    save_trained,
-)
-from factory_assets.stages.fitting import Fitted, Progress, fit_ready, silent
-from factory_assets.stages.models import kind_of
-from factory_assets.stages.ready import read_ready
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -69,7 +65,7 @@ def train(
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
     ):
         if fitted is None:
-            from factory_assets.stages.tuning import search
+            from factory_assets.ml.training.search import search
 
             fitted, tuned = search(pipeline, tables, ready, home, run, tell, checkpoints)
         digest = save_trained(fitted.trained, files)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.semantics import BIRTHS, NAMES, words_of
 from factory_assets.results.data import Duplicates
-from factory_assets.spec import Pipeline
-from factory_assets.spec import Sequence as SequenceModel
+from factory_assets.spec import Pipeline, SequenceNetwork
 from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _declared(pipeline: Pipeline) -> list[str]:
     model = spec.training.model
     by = [
         spec.split.group,
-        model.by if isinstance(model, SequenceModel) else None,
+        model.by if isinstance(model, SequenceNetwork) else None,
         spec.clean.windows.by if spec.clean.windows else None,
         spec.evaluate.last.by if spec.evaluate.last else None,
     ]

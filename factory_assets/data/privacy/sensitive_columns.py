@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from factory_assets.spec import Pipeline, Sequence
+from factory_assets.spec import Pipeline, SequenceNetwork
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.sql.engine import essence
 from factory_resources.sql.expressions import parse
@@ -62,7 +62,7 @@ def misused(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     times = {c.name for c in spec.ingest.contract.columns if c.type in {"date", "timestamp"}}
     unread = {*spec.train.exclude, *times, spec.split.group, spec.train.target}
     unread.add(spec.split.given.column if spec.split.given else None)
-    unread.add(spec.train.model.by if isinstance(spec.train.model, Sequence) else None)
+    unread.add(spec.train.model.by if isinstance(spec.train.model, SequenceNetwork) else None)
     for name, level in found.items():
         if level == "secret" and name not in unread:
             yield "train.exclude", f"{name!r} is secret and would be an input; exclude it"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.record_graph import History
 from factory_assets.spec import Clean, Ingest, Pipeline
-from factory_assets.stages.artifact import TrainedModel
-from factory_assets.stages.features import Arrays
 from factory_assets.stages.names import SHORT
 from factory_assets.stages.predict import rows_to_score
 from factory_assets.stages.trace_rows import identity_at, parse_row

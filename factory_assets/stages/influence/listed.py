@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
+from factory_assets.ml.attribution.measurement import attributed, said_classes
+from factory_assets.ml.attribution.methods import Attribution
+from factory_assets.ml.attribution.retraining import Again, again, load_seeds
+from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Influence, Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, value_in
 from factory_assets.spec import Pipeline
-from factory_assets.stages.artifact import TrainedModel, load_trained
-from factory_assets.stages.features import Arrays
-from factory_assets.stages.influence.again import Again, again
 from factory_assets.stages.influence.asked import Asked, file_row, judged_row
-from factory_assets.stages.influence.attribution import Attribution
-from factory_assets.stages.influence.kept import load_seeds
 from factory_assets.stages.influence.listed_values import Listing, TrainingRow
-from factory_assets.stages.influence.measure import attributed, said_classes
 from factory_assets.stages.named import Held, find_model
 from factory_assets.stages.names import ModelName
 from factory_assets.stages.trace_rows import origin

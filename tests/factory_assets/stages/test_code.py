@@ -24,7 +24,7 @@ def test_the_stage_and_what_it_imports() -> None:
     } <= _closure("clean")
     assert {
         "factory_assets/stages/train.py",
-        "factory_assets/stages/features.py",
+        "factory_assets/ml/features/features.py",
         "factory_resources/tracking/registry.py",
     } <= _closure("train")
 

@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER, load_champion
+from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline
-from factory_assets.stages.artifact import TrainedModel
 from factory_assets.stages.deploy import deploy
-from factory_assets.stages.export import export
-from factory_assets.stages.served import FILE, FOLDER, load_champion
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
-from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, verdict
+from tests.factory_assets.ml.models.cases import KINDS, keep, parts, pipeline, verdict
 
 pytestmark = pytest.mark.slow
 
@@ -210,10 +210,10 @@ from pathlib import Path
 from factory_assets.results.evaluation import Verdict
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
-from factory_assets.stages.artifact import TrainedModel
+from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.stages.deploy import deploy
-from factory_assets.stages.export import export
-from tests.factory_assets.stages.learning_cases import KINDS, pipeline
+from factory_assets.ml.artifacts.onnx_export import export
+from tests.factory_assets.ml.models.cases import KINDS, pipeline
 from factory_assets.results.data import Parts
 
 folder = Path(sys.argv[1])

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from factory_resources.home.home import PROJECT
-from tests.factory_assets.stages.learning_cases import KINDS
+from tests.factory_assets.ml.models.cases import KINDS
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from factory_assets.stages.artifact import save_trained
-from factory_assets.stages.export import export
-from factory_assets.stages.fitting import fit
+from factory_assets.ml.artifacts.trained_model import save_trained
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.training.fitting import fit
 from factory_resources.home.home import Home
 from hashlib import sha256
-from tests.factory_assets.stages.learning_cases import KINDS, pipeline, rows
+from tests.factory_assets.ml.models.cases import KINDS, pipeline, rows
 
 home, found = Home(Path(sys.argv[1])), {}
 for kind in KINDS:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import GateResult, Verdict
 from factory_assets.results.model import Candidate
@@ -21,7 +22,6 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.metrics import classification_metrics, regression_metrics
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError

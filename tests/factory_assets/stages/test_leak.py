@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factory_assets.stages.fitting import fit
+from factory_assets.ml.training.fitting import fit
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
-from tests.factory_assets.stages.learning_cases import KINDS, parts, pipeline, rows
+from tests.factory_assets.ml.models.cases import KINDS, parts, pipeline, rows
 
 pytestmark = pytest.mark.slow
 

@@ -35,7 +35,10 @@ def test_a_declaration_comes_back_as_it_was(folder: Path) -> None:
 
 def test_every_file_that_trains_is_named() -> None:
     files = code.stage_files("train")
-    assert {"factory_assets/stages/train.py", "factory_assets/stages/models/mlp.py"} <= set(files)
+    assert {
+        "factory_assets/stages/train.py",
+        "factory_assets/ml/models/networks/modules/mlp.py",
+    } <= set(files)
     assert not any("/evaluate" in name for name in files)
     assert all(len(digest) == 64 for digest in files.values())
 

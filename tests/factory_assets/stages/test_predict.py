@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages.artifact import load_trained
 from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.ingest import ingest
@@ -20,7 +20,7 @@ from factory_assets.stages.train import train
 from factory_resources.errors import ContractError, ModelError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
-from tests.factory_assets.stages.learning_cases import verdict
+from tests.factory_assets.ml.models.cases import verdict
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ def verdict_of(pipeline: Pipeline, parts: Any, candidate: Candidate, home: Home)
 
 
 def kept(home: Home, table: pa.Table) -> Any:
-    from tests.factory_assets.stages.learning_cases import keep
+    from tests.factory_assets.ml.models.cases import keep
 
     return keep(home, "with_y", table)
 

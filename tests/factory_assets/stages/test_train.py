@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.ml.artifacts.trained_model import MANIFEST, load_trained
+from factory_assets.ml.training.fitting import best_threshold
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
-from factory_assets.stages.artifact import MANIFEST, load_trained
-from factory_assets.stages.fitting import best_threshold
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
-from tests.factory_assets.stages.learning_cases import KINDS, keep, parts, pipeline, rows
+from tests.factory_assets.ml.models.cases import KINDS, keep, parts, pipeline, rows
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin"}
 
@@ -173,8 +173,8 @@ def test_an_estimator_of_another_kind_is_refused(kind: str, home: Home, tmp_path
     import skops.io
     from sklearn.svm import LinearSVC
 
-    from factory_assets.stages.fitting import fit
-    from factory_assets.stages.models import model_class
+    from factory_assets.ml.models.kinds import model_class
+    from factory_assets.ml.training.fitting import fit
 
     spec = fit(pipeline(tmp_path, KINDS[kind]), rows(300, 1), rows(90, 2), home).trained.description
     skops.io.dump(LinearSVC(), tmp_path / "estimator.skops")

@@ -1,0 +1,221 @@
+"""A trained model as one ONNX graph, preprocessing included: a named input a column, outputs out.
+
+Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing; a text
+as what its encoder makes of it, float [N, width], for the graph does not hold the encoder; a
+picture as uint8 [N, pixels]. Out come
+`probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
+
+A model of series has one input more, `_windows` int64 [M, window]: for each prediction the rows
+that it is made from, counted from 0, the oldest first, -1 after the last. M predictions come out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.features.features import Category, Features
+from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, merge
+
+if TYPE_CHECKING:
+    import onnx
+
+
+CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
+"""Keys of the graph's metadata: the classes as JSON, the probability of a positive, and
+the parts of the declaration that make rows, as JSON."""
+
+SERIES = "series"
+"""The key of how rows make series, as JSON, where the model reads windows of them."""
+
+TEXTS = "texts"
+"""The key of the columns of text and their encoders, as JSON, where the model reads any."""
+
+PICTURE = "picture"
+"""The key of the column of pictures and their size, as JSON, where the model reads one."""
+
+WINDOWS = "_windows"
+"""The input that says which rows make each window."""
+
+
+def export(trained: TrainedModel) -> bytes:
+    """The serialised graph, checked by ONNX; the same bytes for the same model.
+
+    Raises:
+        ModelError: when a user's own network does what ONNX cannot express.
+    """
+    import onnx
+
+    shape = trained.description.shape
+    names = [value.name for value in array_inputs(shape)]
+    before = _preprocessing(trained.features, scaled=trained.model.scaled)
+    whole = merge(before, trained.model.graph(), {name: name for name in names})
+    served = _with_outside_names(whole, trained)
+    onnx.checker.check_model(served, full_check=True)
+    found: bytes = served.SerializeToString(deterministic=True)
+    return found
+
+
+def output_name(trained: TrainedModel) -> str:
+    return "probabilities" if trained.target.classes else "prediction"
+
+
+def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
+    """Columns, called `in_0` and on, to `numbers` and `codes`, step by step as in `Features`."""
+    from onnx import TensorProto, helper
+
+    nodes: list[Any] = []
+    constants: list[Any] = []
+    kinds = [TensorProto.FLOAT] * len(features.numeric)
+    kinds += [TensorProto.STRING] * len(features.categorical)
+    describe = helper.make_tensor_value_info
+    inputs = [describe(f"in_{i}", kind, ["N", 1]) for i, kind in enumerate(kinds)]
+    outputs = []
+    blocks = _number_nodes(features, scaled, nodes, constants) if features.numeric else []
+    for text in features.texts:
+        name = f"in_{len(inputs)}"
+        inputs.append(describe(name, TensorProto.FLOAT, ["N", text.width]))
+        blocks.append(name)
+    if features.picture:
+        name = f"in_{len(inputs)}"
+        inputs.append(describe(name, TensorProto.UINT8, ["N", features.picture.numbers]))
+        blocks.append(_pixel_nodes(name, nodes, constants))
+    if blocks:
+        nodes.append(helper.make_node("Concat", blocks, ["numbers"], axis=1))
+        outputs.append(describe("numbers", TensorProto.FLOAT, ["N", features.width]))
+    if features.categorical:
+        _code_nodes(features.categorical, len(features.numeric), nodes)
+        outputs.append(describe("codes", TensorProto.INT64, ["N", len(features.categorical)]))
+    return make_model(nodes, inputs, outputs, constants)
+
+
+def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.ModelProto:
+    """Call inputs by their columns and the output by what it is.
+
+    A column may be called anything but begin with an underscore, hence all that is inside does.
+    """
+    from onnx import compose, helper
+
+    served = compose.add_prefix(model, "_")
+    columns = {f"_in_{i}": name for i, name in enumerate(trained.features.columns)}
+    for value in served.graph.input:
+        value.name = columns.get(value.name, value.name)
+    for node in served.graph.node:
+        node.input[:] = [columns.get(name, name) for name in node.input]
+    _add_output(served.graph, trained)
+    series = trained.features.series
+    facts = {
+        CLASSES: json.dumps(trained.target.classes),
+        INGEST: trained.description.ingest.model_dump_json(by_alias=True),
+        CLEAN: trained.description.clean.model_dump_json(by_alias=True),
+    }
+    if trained.features.picture:
+        facts[PICTURE] = trained.features.picture.model_dump_json()
+    if trained.features.texts:
+        facts[TEXTS] = json.dumps([text.model_dump() for text in trained.features.texts])
+    if series:
+        facts[SERIES] = series.model_dump_json()
+    if trained.description.threshold is not None:
+        facts[THRESHOLD] = repr(trained.description.threshold)
+    helper.set_model_props(served, facts)
+    served.producer_name, served.producer_version, served.domain = "factory", "", ""
+    return served
+
+
+def _add_output(graph: onnx.GraphProto, trained: TrainedModel) -> None:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    del graph.output[:]
+    name, target = output_name(trained), trained.target
+    if target.classes:
+        if calibration := trained.description.calibration:
+            nodes, constants = calibration.nodes("_outputs", name, target.outputs)
+            graph.node.extend(nodes)
+            graph.initializer.extend(constants)
+        else:
+            graph.node.append(helper.make_node("Identity", ["_outputs"], [name]))
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", target.outputs])
+        graph.output.append(info)
+        return
+    # In double, since a large mean would swallow a small deviation.
+    for constant, value in (("_sd", target.sd), ("_mean", target.mean)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value), constant))
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), "_flat"))
+    graph.node.extend(
+        [
+            helper.make_node("Cast", ["_outputs"], ["_wide"], to=TensorProto.DOUBLE),
+            helper.make_node("Reshape", ["_wide", "_flat"], ["_vector"]),
+            helper.make_node("Mul", ["_vector", "_sd"], ["_spread"]),
+            helper.make_node("Add", ["_spread", "_mean"], [name]),
+        ]
+    )
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["N"]))
+
+
+def _pixel_nodes(name: str, nodes: list[Any], constants: list[Any]) -> str:
+    """From a byte a number to 0 … 1; what the result is called."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants.append(numpy_helper.from_array(np.array(255, dtype=np.float32), "brightest"))
+    nodes.append(helper.make_node("Cast", [name], ["bytes"], to=TensorProto.FLOAT))
+    nodes.append(helper.make_node("Div", ["bytes", "brightest"], ["pixels"]))
+    return "pixels"
+
+
+def _number_nodes(
+    features: Features, scaled: bool, nodes: list[Any], constants: list[Any]
+) -> list[str]:
+    """The names of what stands side by side in `numbers`."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name: str, values: list[float] | list[int], kind: str) -> str:
+        constants.append(numpy_helper.from_array(np.array(values, dtype=kind), name))
+        return name
+
+    numeric = features.numeric
+    node = helper.make_node
+    medians = constant("medians", [n.median for n in numeric], "f4")
+    nodes += [
+        node("Concat", [f"in_{i}" for i in range(len(numeric))], ["raw"], axis=1),
+        node("IsNaN", ["raw"], ["nan"]),
+        node("IsInf", ["raw"], ["inf"]),
+        node("Or", ["nan", "inf"], ["absent"]),
+        node("Where", ["absent", medians, "raw"], ["filled"]),
+    ]
+    last = "filled"
+    if scaled:
+        nodes += [
+            node("Sub", [last, constant("means", [n.mean for n in numeric], "f4")], ["centred"]),
+            node("Div", ["centred", constant("sds", [n.sd for n in numeric], "f4")], ["scaled"]),
+        ]
+        last = "scaled"
+    indicators = [i for i, n in enumerate(numeric) if n.indicator]
+    if indicators:
+        nodes += [
+            node("Gather", ["absent", constant("which", indicators, "i8")], ["some"], axis=1),
+            node("Cast", ["some"], ["indicators"], to=TensorProto.FLOAT),
+        ]
+    return [last, *(["indicators"] if indicators else [])]
+
+
+def _code_nodes(categories: tuple[Category, ...], first: int, nodes: list[Any]) -> None:
+    from onnx import helper
+
+    for i, category in enumerate(categories):
+        nodes.append(
+            helper.make_node(
+                "LabelEncoder",
+                [f"in_{first + i}"],
+                [f"code_{i}"],
+                domain="ai.onnx.ml",
+                keys_strings=list(category.vocabulary),
+                values_int64s=list(range(1, len(category.vocabulary) + 1)),
+                default_int64=0,
+            )
+        )
+    codes = [f"code_{i}" for i in range(len(categories))]
+    nodes.append(helper.make_node("Concat", codes, ["codes"], axis=1))

@@ -1,0 +1,1 @@
+"""Which training rows moved a prediction."""

@@ -1,0 +1,1 @@
+"""How good a candidate is: test set, gates, folds, baselines, robustness."""

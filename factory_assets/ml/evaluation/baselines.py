@@ -1,0 +1,51 @@
+"""What a candidate is measured against: a constant guess and a linear model, learned as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.features.target import Target
+from factory_assets.ml.training.fitting import fit
+from factory_assets.ml.training.out_of_core import thinned
+from factory_assets.results.data import Parts
+from factory_assets.spec import Linear, Pipeline
+from factory_resources.home.home import Home
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+LINEAR = Linear(kind="linear")
+
+
+def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The same for every row: the classes' shares of the training rows, or the mean of the target.
+
+    Args:
+        training_truth: class codes or numbers of the training rows, as `Target.values` gives them.
+        rows: how many rows to guess.
+
+    Returns:
+        Probabilities [rows, classes], or predictions [rows].
+    """
+    import numpy as np
+
+    if target.task == "regression":
+        return np.full(rows, training_truth.mean())
+    counts = np.bincount(training_truth, minlength=len(target.classes))
+    return np.tile(counts / counts.sum(), (rows, 1))
+
+
+def linear_baseline(
+    pipeline: Pipeline, parts: Parts, candidate: TrainedModel, home: Home
+) -> TrainedModel:
+    """Logistic or ridge regression on the candidate's inputs, fitted on training rows.
+
+    Of a large table, on a part of its rows. A candidate that is this very model is its own
+    baseline.
+    """
+    if candidate.description.spec == LINEAR:
+        return candidate
+    training, validation = thinned(parts.train, home), thinned(parts.validation, home)
+    return fit(pipeline, training, validation, home, model=LINEAR).trained

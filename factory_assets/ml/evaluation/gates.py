@@ -1,0 +1,120 @@
+"""Whether a candidate's metrics pass the declared gates, and why. Nothing is scored here."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from factory_assets.ml.metrics.metrics import higher_is_better
+from factory_assets.results.evaluation import Folds, GateResult
+from factory_assets.spec.evaluate import Gate
+
+Metrics = Mapping[str, float]
+
+Comparison = tuple[bool, float | None, str]
+"""Whether the gate passes, the number that decided, and why."""
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """A champion that exists but cannot be judged on these rows."""
+
+    reason: str
+
+
+def judge(
+    gates: Sequence[Gate],
+    metrics: Metrics,
+    baselines: Mapping[str, Metrics],
+    champion: Metrics | Unscored | None,
+    folds: Folds | None = None,
+) -> tuple[GateResult, ...]:
+    """One result a gate, in order. All metrics but those of the folds are of the same rows.
+
+    A metric that is missing or NaN, on either side, fails its gate. `better_than` must be better by
+    more than the margin; `no_worse_than` may be worse by as much as the margin.
+
+    Args:
+        champion: None where no model serves yet; `no_worse_than` then passes.
+        folds: of cross-validation, for the gates that ask for them.
+    """
+    means = folds.means if folds else {}
+    return tuple(
+        _judge(gate, means if gate.of == "folds" else metrics, baselines, champion)
+        for gate in gates
+    )
+
+
+def _judge(
+    gate: Gate,
+    metrics: Metrics,
+    baselines: Mapping[str, Metrics],
+    champion: Metrics | Unscored | None,
+) -> GateResult:
+    value = metrics.get(gate.metric, math.nan)
+    if math.isnan(value):
+        rows = "in every fold" if gate.of == "folds" else "on these test rows"
+        passed, bound, why = False, None, f"{gate.metric} is undefined {rows}"
+    elif gate.no_worse_than:
+        passed, bound, why = _no_worse(gate, value, champion)
+    elif gate.better_than:
+        passed, bound, why = _better(gate, value, baselines.get(gate.better_than, {}))
+    else:
+        passed, bound, why = _constant(gate, value)
+    return GateResult(
+        name=gate.name,
+        metric=gate.metric,
+        value=value,
+        bound=bound,
+        passed=passed,
+        explanation=why,
+    )
+
+
+def _constant(gate: Gate, value: float) -> Comparison:
+    if gate.at_least is not None:
+        bound = float(gate.at_least)
+        passed = value >= bound
+        return passed, bound, _line(gate, value, "reaches" if passed else "is below", bound)
+    bound = float(gate.at_most or 0)
+    passed = value <= bound
+    return passed, bound, _line(gate, value, "stays within" if passed else "is above", bound)
+
+
+def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
+    other = baseline.get(gate.metric, math.nan)
+    if math.isnan(other):
+        return (
+            False,
+            None,
+            f"{gate.metric} of the {gate.better_than} baseline is undefined on these test rows",
+        )
+    bound = other + gate.margin * _sign(gate)
+    passed = (value - bound) * _sign(gate) > 0
+    verb = "beats" if passed else "does not beat"
+    return passed, bound, _line(gate, value, f"{verb} the {gate.better_than} baseline's", other)
+
+
+def _no_worse(gate: Gate, value: float, champion: Metrics | Unscored | None) -> Comparison:
+    if champion is None:
+        return True, None, f"{gate.metric} {value:.3g}: there is no champion to compare with yet"
+    if isinstance(champion, Unscored):
+        return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
+    other = champion.get(gate.metric, math.nan)
+    if math.isnan(other):
+        return False, None, f"{gate.metric} of the champion is undefined on these test rows"
+    bound = other - gate.margin * _sign(gate)
+    passed = (value - bound) * _sign(gate) >= 0
+    verb = "is no worse than" if passed else "is worse than"
+    return passed, bound, _line(gate, value, f"{verb} the champion's", other)
+
+
+def _sign(gate: Gate) -> int:
+    return 1 if higher_is_better(gate.metric) else -1
+
+
+def _line(gate: Gate, value: float, relation: str, other: float) -> str:
+    """Both numbers in as few digits as still tell them apart."""
+    digits = next((d for d in range(3, 9) if f"{value:.{d}g}" != f"{other:.{d}g}"), 3)
+    margin = f" (margin {gate.margin:g})" if gate.margin else ""
+    what = f"{gate.metric} (mean of the folds)" if gate.of == "folds" else gate.metric
+    return f"{what} {value:.{digits}g} {relation} {other:.{digits}g}{margin}"

@@ -1,0 +1,252 @@
+"""What a verdict rests on: the judged rows with their truth, and how outputs become metrics.
+
+The rows that are judged: which of the test rows, in which slices, and what was said of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.features.columns import read_names
+from factory_assets.ml.metrics.fairness import Grouping, Members, members
+from factory_assets.ml.metrics.metrics import HEADLINE, Scored, metric_names, unit_rows
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate
+from factory_assets.spec import IDENTITY, LastRow, Pipeline
+from factory_assets.spec.evaluate import FAIRNESS
+from factory_resources.errors import DataError, DeclarationError
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import sealed
+from factory_resources.sql.expressions import suggestion
+from factory_resources.tables.snapshot import Snapshot, read_arrow
+from factory_resources.tables.writer import write
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The rows that are judged, and how outputs on them become metrics."""
+
+    pipeline: Pipeline
+    candidate: Candidate
+    test: pa.Table
+    """All test rows: a row of a series is judged by those before it."""
+    places: NDArray[np.int64]
+    """Which of them are judged."""
+    truth: NDArray[Any]
+    """Of the judged rows."""
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """The judged rows."""
+        return self.test.take(self.places)
+
+    @cached_property
+    def groupings(self) -> tuple[Grouping, ...]:
+        """The judged rows by each protected column."""
+        protected = self.pipeline.spec.evaluate.protected
+        return tuple(group_rows(self.rows, column) for column in protected)
+
+    @cached_property
+    def members(self) -> Members:
+        """Which of them count for a rate."""
+        return members(self.groupings, self.truth, self.pipeline.spec.evaluate.min_rows)
+
+    @property
+    def headline(self) -> str:
+        return self.pipeline.spec.evaluate.metric or HEADLINE[self.candidate.task]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The metrics of the test rows that decide something: the headline, those of the gates."""
+        gates = self.pipeline.spec.evaluate.gates
+        asked = (gate.metric for gate in gates if gate.of == "test")
+        return tuple(dict.fromkeys((self.headline, *asked)))
+
+    def score(self, outputs: NDArray[Any], threshold: float | None) -> Scored:
+        evaluate = self.pipeline.spec.evaluate
+        return Scored(
+            self.candidate.task,
+            self.truth,
+            outputs if self.candidate.task == "regression" else unit_rows(outputs),
+            threshold=0.5 if threshold is None else threshold,
+            clip=None if evaluate.clip is None else float(evaluate.clip),
+            asymmetry=evaluate.asymmetry,
+            groups=self.members if evaluate.protected else {},
+        )
+
+    def score_model(self, model: TrainedModel) -> Scored:
+        return self.score(self.outputs(model), model.description.threshold)
+
+    def outputs(self, model: TrainedModel | ServedModel) -> NDArray[np.float64]:
+        """What a model says of the judged rows."""
+        return model.outputs(self.test, self.places)
+
+    def require_known(self) -> None:
+        """Raises DeclarationError when what decides does not fit the task."""
+        known = metric_names(self.candidate.task)
+        gates = self.pipeline.spec.evaluate.gates
+        if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
+            raise DeclarationError(
+                f"evaluate.protected compares decisions between two classes; this target is "
+                f"{self.candidate.task}",
+                where=f"{self.pipeline.name}/evaluate",
+                remedy="leave it out; evaluate.slices judges groups apart for every target",
+            )
+        for name in (self.headline, *(gate.metric for gate in gates)):
+            if name not in known:
+                raise DeclarationError(
+                    f"metric {name!r} does not fit a {self.candidate.task} target",
+                    where=f"{self.pipeline.name}/evaluate",
+                    remedy=f"choose one of {', '.join(known)}",
+                )
+
+    def require_defined(self, metrics: Mapping[str, float]) -> None:
+        """Raises DataError when a metric that decides is undefined on the judged rows."""
+        for name in self.asked:
+            if name not in metrics:
+                raise DataError(
+                    f"{name} is undefined on the {self.rows.num_rows} judged test rows",
+                    where=f"{self.pipeline.name}/evaluate",
+                    remedy=self._needs(name),
+                )
+
+    def _needs(self, metric: str) -> str:
+        if metric in FAIRNESS:
+            fewest = self.pipeline.spec.evaluate.min_rows
+            return (
+                f"it needs two groups with {fewest} such rows each; give more test rows, or lower "
+                "evaluate.min_rows"
+            )
+        return (
+            "it needs rows of every class (precision: one predicted positive); "
+            "give more test rows or choose another metric"
+        )
+
+
+def open_judgement(
+    pipeline: Pipeline, parts: Parts, trained: TrainedModel, candidate: Candidate, home: Home
+) -> Judgement:
+    """Open the test rows.
+
+    Raises:
+        DataError: a class that no training row has, or a column of `evaluate.last` is missing.
+        DeclarationError: a metric is not one of the task's.
+    """
+    test = read_arrow(parts.test, home)
+    places = judged_rows(test, pipeline.spec.evaluate.last)
+    truth = trained.target.values(test)[places]
+    judgement = Judgement(pipeline, candidate, test, places, truth)
+    if candidate.classes and (truth < 0).any():
+        raise _unseen(judgement.rows, truth, candidate)
+    judgement.require_known()
+    return judgement
+
+
+def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataError:
+    rows = truth < 0
+    names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
+    return DataError(
+        f"no training row has the class of {int(rows.sum())} test rows: {candidate.target} is "
+        f"{', '.join(names[:5])}",
+        where=f"{candidate.model}/evaluate",
+        remedy=f"set split.stratify to {candidate.target}, or send rare classes to quarantine",
+    )
+
+
+MOST_SLICES = 50
+"""Values of one column that are judged apart, the most frequent first."""
+
+
+def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
+    """The places of all test rows; or of the last of each unit, in the order in which they stand.
+
+    Of rows with an equal order the later one is the last; a missing order comes first.
+
+    Raises:
+        DataError: when there is no such column.
+    """
+    import numpy as np
+
+    if last is None:
+        return np.arange(test.num_rows)
+    for place, name in (("by", last.by), ("order", last.order)):
+        _require(test, name, f"evaluate.last.{place}")
+    frame = test.select([last.by, last.order]).to_pandas().reset_index(names="place")
+    ordered = frame.sort_values(last.order, kind="stable", na_position="first")
+    places = ordered.groupby(last.by, dropna=False, sort=False)["place"].last()
+    return np.sort(places.to_numpy())
+
+
+def group_rows(table: pa.Table, column: str) -> Grouping:
+    """The rows by the values of a protected column.
+
+    Raises:
+        DataError: when there is no such column.
+    """
+    import numpy as np
+
+    found = list(slice_rows(table, column, "evaluate.protected"))
+    codes = np.full(table.num_rows, -1)
+    for code, (_, rows) in enumerate(found):
+        codes[rows] = code
+    return Grouping(column, tuple(name for name, _ in found), codes)
+
+
+def slice_rows(
+    table: pa.Table, column: str, where: str = "evaluate.slices"
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Each value of the column, most frequent first, with the places of its rows.
+
+    Raises:
+        DataError: when there is no such column.
+    """
+    import numpy as np
+
+    _require(table, column, where)
+    encoded = read_names(table, column)
+    names = [*encoded.dictionary.to_pylist(), "(missing)"]
+    codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes, minlength=len(names))
+    ranked = sorted(range(len(names)), key=lambda code: (-counts[code], names[code]))
+    for code in ranked[:MOST_SLICES]:
+        if counts[code]:
+            yield names[code], np.flatnonzero(codes == code)
+
+
+def keep_predictions(
+    rows: pa.Table, candidate: Candidate, outputs: NDArray[Any], home: Home, table: str
+) -> Snapshot:
+    """Store `_file, _row, truth` and `p_0 … p_k` (in the order of the classes) or `prediction`.
+
+    Args:
+        rows: the judged rows; the snapshot keeps their order.
+        outputs: [rows, classes] or [rows].
+    """
+    import pyarrow as pa
+
+    columns = {**{name: rows[name] for name in IDENTITY}, "truth": rows[candidate.target]}
+    if candidate.classes:
+        columns |= {f"p_{code}": outputs[:, code] for code in range(len(candidate.classes))}
+    else:
+        columns["prediction"] = outputs
+    with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
+        connection.register("predictions", pa.table(columns))
+        return write(
+            connection, "SELECT * FROM predictions", home=home, table=table, folder=scratch
+        )
+
+
+def _require(table: pa.Table, name: str, where: str) -> None:
+    if name not in table.column_names:
+        shown = [column for column in table.column_names if not column.startswith("_")]
+        raise DataError(f"there is no column {name!r}", where=where, remedy=suggestion(name, shown))

@@ -1,0 +1,86 @@
+"""TODO factory_assets.ml.features.arrays"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.features.series import Windows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a model reads."""
+
+    numbers: NDArray[np.float32]
+    """[rows, width], without a missing value."""
+    codes: NDArray[np.int64]
+    """[rows, categories], from 0 to each cardinality - 1."""
+    windows: Windows | None = None
+    """Of series: the rows that each asked row is judged by, as places in the two above."""
+
+    def __len__(self) -> int:
+        return len(self.numbers if self.windows is None else self.windows)
+
+    def take(self, rows: Any) -> Arrays:
+        """The same for some rows: indices [rows]; of a series its layout stays whole."""
+        if self.windows is not None:
+            return Arrays(self.numbers, self.codes, self.windows.take(rows))
+        return Arrays(self.numbers[rows], self.codes[rows])
+
+    def one_hot(self, cardinalities: Sequence[int]) -> NDArray[np.float32]:
+        """[rows, width + sum of cardinalities]: the numbers, then each category's codes."""
+        import numpy as np
+
+        blocks = [
+            np.eye(n, dtype=np.float32)[self.codes[:, i]] for i, n in enumerate(cardinalities)
+        ]
+        return np.concatenate([self.numbers, *blocks], axis=1) if blocks else self.numbers
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs with their truth."""
+
+    inputs: Arrays
+    target: NDArray[Any]
+    """int64 class codes [rows], or the standardised number, float32 [rows]."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Any) -> Rows:
+        """The same for some rows: indices [rows]."""
+        return Rows(self.inputs.take(rows), self.target[rows])
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Files that are mapped into memory, so that what was read can be let go of."""
+
+    maps: list[mmap.mmap] = field(default_factory=list)
+
+    def array(self, path: Path, kind: str, *shape: int) -> NDArray[Any]:
+        """What the file holds; writing changes only the memory."""
+        import numpy as np
+
+        if not path.stat().st_size:
+            return np.empty(shape, dtype=kind)
+        with path.open("rb") as file:
+            found = mmap.mmap(
+                file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+            )
+        self.maps.append(found)
+        return np.frombuffer(found, dtype=kind).reshape(shape)
+
+    def let_go(self) -> None:
+        """Forget what was read of the files; it is read again where it is asked for."""
+        for found in self.maps:
+            found.madvise(mmap.MADV_DONTNEED)

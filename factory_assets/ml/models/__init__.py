@@ -1,0 +1,1 @@
+"""The kinds of model, each behind `base.Model`."""

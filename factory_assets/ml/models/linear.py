@@ -1,0 +1,117 @@
+"""Logistic regression for classes and ridge regression for numbers, fitted by scikit-learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.models.base import Fit, Model, Setting, Shape
+from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
+from factory_assets.spec.train import Linear, ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+class LinearModel(Model):
+    """`softmax(x W + b)`, or `x W + b`; kept as the two arrays that it is."""
+
+    scaled: ClassVar[bool] = True
+    vocabulary: ClassVar[int] = 50
+
+    def __init__(
+        self, shape: Shape, weights: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> None:
+        self._shape, self._weights, self._bias = shape, weights, bias
+
+    @classmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        import warnings
+
+        import numpy as np
+        from sklearn.exceptions import ConvergenceWarning
+
+        estimator = _estimator(cast(Linear, setting.spec), setting)
+        matrix = train.inputs.one_hot(setting.shape.cardinalities)
+        with warnings.catch_warnings():
+            # Separable classes never converge to the last digit; the penalty keeps weights sane.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            estimator.fit(matrix, train.target, sample_weight=setting.sample_weights(train.target))
+        weights = np.atleast_2d(estimator.coef_).T.astype(np.float32)
+        bias = np.atleast_1d(estimator.intercept_).astype(np.float32)
+        if setting.shape.task == "binary":
+            # softmax of (0, z) is the logistic function of z.
+            weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
+        return Fit(cls(setting.shape, np.ascontiguousarray(weights), bias))
+
+    def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
+        import numpy as np
+
+        matrix = inputs.one_hot(self._shape.cardinalities)
+        scores = (matrix @ self._weights + self._bias).astype(np.float64)
+        if self._shape.task == "regression":
+            return scores[:, 0]
+        exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
+        return probabilities
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        return self._shape.cardinalities
+
+    def layer(self) -> nn.Linear:
+        """The same as a layer of a network: logits or numbers of the one-hot matrix."""
+        import torch
+
+        layer = torch.nn.Linear(*self._weights.shape)
+        state = {"weight": self._weights.T.copy(), "bias": self._bias.copy()}
+        layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+        return layer
+
+    def save(self, folder: Path) -> None:
+        from safetensors.numpy import save_file
+
+        save_file({"weights": self._weights, "bias": self._bias}, folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        from safetensors.numpy import load_file
+
+        arrays = load_file(files / "weights.safetensors")
+        return cls(shape, arrays["weights"], arrays["bias"])
+
+    def graph(self) -> onnx.ModelProto:
+        from onnx import TensorProto, helper, numpy_helper
+
+        classes = self._shape.task != "regression"
+        raw = "raw" if classes else "outputs"
+        nodes = [helper.make_node("Gemm", ["matrix", "weights", "bias"], [raw])]
+        if classes:
+            nodes.append(helper.make_node("Softmax", [raw], ["outputs"], axis=1))
+        describe = helper.make_tensor_value_info
+        body = make_model(
+            nodes,
+            [describe("matrix", TensorProto.FLOAT, ["N", len(self._weights)])],
+            [describe("outputs", TensorProto.FLOAT, ["N", self._shape.outputs])],
+            [
+                numpy_helper.from_array(self._weights, "weights"),
+                numpy_helper.from_array(self._bias, "bias"),
+            ],
+        )
+        return merge(one_hot(self._shape), body, {"matrix": "matrix"})
+
+    @property
+    def parameters(self) -> int:
+        return int(self._weights.size + self._bias.size)
+
+
+def _estimator(spec: Linear, setting: Setting) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if setting.shape.task == "regression":
+        return Ridge(alpha=spec.regularisation)
+    return LogisticRegression(C=1 / spec.regularisation, max_iter=500)

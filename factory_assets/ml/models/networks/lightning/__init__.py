@@ -1,0 +1,1 @@
+"""How Lightning trains a network: batches, callbacks, checkpoints, devices."""

@@ -1,0 +1,107 @@
+"""How a network learns: loss, optimiser, slices of tensors, the best epoch.
+
+Imports torch and Lightning, hence is itself imported only inside functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from factory_assets.ml.models.networks.lightning.batches import Batch, sliced
+from factory_assets.spec.network import Network
+from factory_assets.spec.train import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a network is trained with."""
+
+    task: Task
+    spec: Network
+    batch_size: int
+    steps: int
+    """Optimiser steps if every epoch is run."""
+    class_weights: Tensor | None
+
+
+class Learning(pl.LightningModule):
+    """The training of every network; a user's module overrides what it wants to do itself."""
+
+    plan: Plan
+
+    def loss(self, batch: Batch) -> Tensor:
+        target = batch[2]
+        outputs = self.outputs_of(batch)
+        if self.plan.task == "regression":
+            return torch.nn.functional.mse_loss(outputs.reshape(-1), target)
+        weights = self.plan.class_weights
+        weights = None if weights is None else weights.to(outputs.device)
+        return torch.nn.functional.cross_entropy(outputs, target, weight=weights)
+
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """[rows, outputs]: what the network says of a batch."""
+        outputs: Tensor = self(batch[0], batch[1])
+        return outputs
+
+    def before_update(self) -> None:
+        """Called when the gradients of a step are known."""
+
+    def after_update(self) -> None:
+        """Called when a step is done."""
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """The weights to keep, on the CPU, apart from those that learn on."""
+        return {name: w.detach().cpu().clone() for name, w in self.state_dict().items()}
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if self.automatic_optimization:
+            return self.loss(batch)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        total = torch.zeros((), device=self.device)
+        for part in sliced(batch, self.plan.batch_size):
+            optimizer.zero_grad()
+            loss: Any = self.loss(part)
+            loss.backward()
+            self.before_update()
+            optimizer.step()
+            self.after_update()
+            schedule.step()
+            total += loss.detach() * len(part[2])
+        return total / len(batch[2])
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        self.before_update()
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.after_update()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self.log("validation_loss", self.loss(batch), batch_size=len(batch[2]))
+
+    def configure_optimizers(self) -> Any:
+        spec = self.plan.spec
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=spec.learning_rate, total_steps=self.plan.steps
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def learns_in_blocks(self) -> bool:
+        """Whether steps and optimiser are ours, so that many slices can be learned in one call."""
+        own = type(self)
+        return (
+            own.training_step is Learning.training_step
+            and own.configure_optimizers is Learning.configure_optimizers
+        )

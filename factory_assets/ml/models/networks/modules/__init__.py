@@ -1,0 +1,1 @@
+"""The PyTorch modules of the networks."""

@@ -1,0 +1,68 @@
+"""The network over pictures. Imports torch and Lightning, hence only inside functions."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.networks.lightning.batches import Batch
+from factory_assets.ml.models.networks.lightning.module import Learning
+from factory_assets.spec.network import Cnn
+
+SMALLEST = 4
+"""Pixels of a side below which it is halved no more."""
+
+
+class CnnModule(Learning):
+    """Convolutions, each halving the picture; the mean over what is left meets the other inputs."""
+
+    def __init__(self, shape: Shape, spec: Cnn) -> None:
+        super().__init__()
+        height, width, colours = cast(tuple[int, int, int], shape.picture)
+        self._picture = (height, width, colours)
+        self._others = shape.numbers - height * width * colours
+        self._flip = spec.flip
+        layers, before, side = list[nn.Module](), colours, min(height, width)
+        for units in spec.hidden:
+            layers += [
+                nn.Conv2d(before, units, 3, padding=1, bias=False),
+                nn.BatchNorm2d(units),
+                nn.GELU(),
+            ]
+            if side >= SMALLEST:
+                layers.append(nn.MaxPool2d(2))
+                side //= 2
+            before = units
+        self.convolutions = nn.Sequential(*layers)
+        sizes = [min(32, (cardinality + 1) // 2) for cardinality in shape.cardinalities]
+        self.embeddings = nn.ModuleList(map(nn.Embedding, shape.cardinalities, sizes))
+        self.dropout = nn.Dropout(spec.dropout)
+        self.head = nn.Linear(before + self._others + sum(sizes), shape.outputs)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """[rows, outputs]: logits, or the standardised number."""
+        pictures = numbers[:, self._others :].reshape(-1, *self._picture).permute(0, 3, 1, 2)
+        seen = self.convolutions(pictures - 0.5).mean(dim=(2, 3))
+        embedded = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
+        result: Tensor = self.head(
+            torch.cat([self.dropout(seen), numbers[:, : self._others], *embedded], dim=1)
+        )
+        return result
+
+    def outputs_of(self, batch: Batch) -> Tensor:
+        numbers, codes = batch[0], batch[1]
+        if self._flip and self.training:
+            numbers = self._flipped(numbers)
+        outputs: Tensor = self(numbers, codes)
+        return outputs
+
+    def _flipped(self, numbers: Tensor) -> Tensor:
+        """Half of the pictures as in a mirror."""
+        others, pixels = numbers[:, : self._others], numbers[:, self._others :]
+        pictures = pixels.reshape(-1, *self._picture)
+        mirrored = torch.rand(len(pictures), device=numbers.device) < 0.5
+        pictures = torch.where(mirrored[:, None, None, None], pictures.flip(2), pictures)
+        return torch.cat([others, pictures.reshape(len(pictures), -1)], dim=1)

@@ -1,0 +1,131 @@
+"""A network as ONNX, by torch's own exporter. Imports torch, hence only inside functions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from factory_assets.ml.models.onnx_nodes import IR, OPSET
+from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from factory_assets.ml.models.base import Shape
+
+
+class _Served(nn.Module):
+    """The network with its last step, over those of its inputs that hold columns."""
+
+    def __init__(self, network: nn.Module, shape: Shape) -> None:
+        super().__init__()
+        self._network, self._shape = network, shape
+
+    def forward(self, first: Tensor, second: Tensor | None = None) -> Tensor:
+        return self._ready(self._network(*self._both(first, second)))
+
+    def _both(self, first: Tensor, second: Tensor | None) -> tuple[Tensor, Tensor]:
+        rows = first.shape[0]
+        if not self._shape.cardinalities:
+            return first, torch.zeros((rows, 0), dtype=torch.int64)
+        if not self._shape.numbers:
+            return torch.zeros((rows, 0)), first
+        return first, cast(Tensor, second)
+
+    def _ready(self, raw: Tensor) -> Tensor:
+        if self._shape.task == "regression":
+            return raw.reshape(-1, 1)
+        return raw.softmax(dim=1)
+
+
+class _ServedWindows(_Served):
+    """The same over windows of such rows."""
+
+    def forward(  # type: ignore[override]
+        self, windows: Tensor, first: Tensor, second: Tensor | None = None
+    ) -> Tensor:
+        return self._ready(self._network(*self._both(first, second), windows))
+
+
+def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
+    """The graph that `Model.graph` promises.
+
+    Raises:
+        ModelError: when a user's module does what ONNX cannot express.
+    """
+    inputs = {
+        "numbers": torch.zeros((3, shape.numbers)),
+        "codes": torch.zeros((3, len(shape.cardinalities)), dtype=torch.int64),
+    }
+    present = {name: tensor for name, tensor in inputs.items() if tensor.shape[1]}
+    rows = torch.export.Dim("N", min=1)
+    dims: list[Any] = [{0: rows} for _ in present]
+    served = _Served
+    if shape.window:
+        served = _ServedWindows
+        present = {"windows": torch.zeros((2, shape.window), dtype=torch.int64), **present}
+        dims = [{0: torch.export.Dim("M", min=1)}, *dims]
+    try:
+        with warnings.catch_warnings(), _silence():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                served(network, shape).eval(),
+                tuple(present.values()),
+                input_names=list(present),
+                output_names=["outputs"],
+                opset_version=OPSET,
+                dynamic_shapes=tuple(dims),
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ModelError(
+            f"the network cannot be exported to ONNX: {error}",
+            remedy="use operations that torch.onnx can export, on a batch of any size",
+        ) from error
+    model: onnx.ModelProto = cast(Any, program).model_proto
+    model.ir_version = IR
+    return _plain(model)
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same bytes for the same network: names in order of appearance, and nothing of the export
+    itself, which would also tell where on the machine the code lies."""
+    graph = model.graph
+    outside = {"", *(value.name for value in (*graph.input, *graph.output))}
+    names: dict[str, str] = {}
+
+    def renamed(values: Iterable[str]) -> list[str]:
+        return [v if v in outside else names.setdefault(v, f"v{len(names)}") for v in values]
+
+    for node in graph.node:
+        node.name = node.doc_string = ""
+        del node.metadata_props[:]
+        node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
+    used = [weight for weight in graph.initializer if weight.name in names]
+    weights = sorted(used, key=lambda weight: int(names[weight.name][1:]))
+    for weight in weights:
+        weight.name = names[weight.name]
+    del graph.initializer[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    graph.initializer.extend(weights)
+    return model
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The exporter prints its progress and warns of operators that no one uses."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,84 @@
+"""ONNX pieces that the models share: one-hot matrices, merging, one opset for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+    from factory_assets.ml.models.base import Shape
+
+
+OPSET = 18
+
+ML_OPSET = 3
+
+IR = 9
+
+
+def make_model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    constants: Sequence[onnx.TensorProto] = (),
+) -> onnx.ModelProto:
+    """A model of the opset that every part shares, so that parts can be merged."""
+    from onnx import helper
+
+    graph = helper.make_graph(nodes, "factory", inputs, outputs, initializer=constants)
+    return helper.make_model(
+        graph,
+        ir_version=IR,
+        opset_imports=make_opsets(),
+    )
+
+
+def make_opsets() -> list[onnx.OperatorSetIdProto]:
+    from onnx import helper
+
+    return [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+
+
+def array_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
+    """`numbers` and `codes`, each where the model has one."""
+    from onnx import TensorProto, helper
+
+    numbers = helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["N", shape.numbers])
+    codes = helper.make_tensor_value_info(
+        "codes", TensorProto.INT64, ["N", len(shape.cardinalities)]
+    )
+    return [*([numbers] if shape.numbers else []), *([codes] if shape.cardinalities else [])]
+
+
+def one_hot(shape: Shape) -> onnx.ModelProto:
+    """As `Arrays.one_hot`: to `matrix`, float [N, width + sum of cardinalities]."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants, nodes, blocks = [], [], ["numbers"] if shape.numbers else []
+    for i, cardinality in enumerate(shape.cardinalities):
+        constants.append(numpy_helper.from_array(np.array([i], dtype=np.int64), f"index_{i}"))
+        constants.append(
+            numpy_helper.from_array(np.arange(cardinality, dtype=np.int64), f"range_{i}")
+        )
+        nodes.append(helper.make_node("Gather", ["codes", f"index_{i}"], [f"code_{i}"], axis=1))
+        nodes.append(helper.make_node("Equal", [f"code_{i}", f"range_{i}"], [f"is_{i}"]))
+        nodes.append(helper.make_node("Cast", [f"is_{i}"], [f"hot_{i}"], to=TensorProto.FLOAT))
+        blocks.append(f"hot_{i}")
+    nodes.append(helper.make_node("Concat", blocks, ["matrix"], axis=1))
+    width = shape.numbers + sum(shape.cardinalities)
+    matrix = helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["N", width])
+    return make_model(nodes, array_inputs(shape), [matrix], constants)
+
+
+def merge(
+    first: onnx.ModelProto, second: onnx.ModelProto, names: dict[str, str]
+) -> onnx.ModelProto:
+    """Feed outputs of `first` to inputs of `second`: output name to input name."""
+    from onnx import compose
+
+    prefixed = compose.add_prefix(second, "model_", rename_inputs=False, rename_outputs=False)
+    prefixed.ir_version = first.ir_version
+    return compose.merge_models(first, prefixed, io_map=list(names.items()))

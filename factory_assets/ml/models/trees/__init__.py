@@ -1,0 +1,1 @@
+"""Tree ensembles, by scikit-learn and LightGBM."""

@@ -1,0 +1,117 @@
+"""Histogram gradient boosting, by scikit-learn, stopped by our own validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+from factory_assets.ml.features.arrays import Rows
+from factory_assets.ml.models.base import APART, Fit, Setting
+from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
+from factory_assets.results.model import Epoch
+from factory_assets.spec.boosting import GradientBoosting
+
+
+class BoostingModel(EstimatorModel):
+    """The trees up to the best validation loss; an epoch is one round of trees."""
+
+    trusted: ClassVar[tuple[str, ...]] = (
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    )
+    estimators: ClassVar[tuple[str, ...]] = (
+        "HistGradientBoostingClassifier",
+        "HistGradientBoostingRegressor",
+    )
+
+    @classmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        count = cast(GradientBoosting, setting.spec).ensemble
+        members = [
+            cls._fit_one(replace(setting, seed=setting.seed + APART * member), train, validation)
+            for member in range(count)
+        ]
+        estimator = _mean([estimator for estimator, _ in members])
+        history = tuple(
+            epoch.model_copy(update={"epoch": i})
+            for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
+        )
+        best = min(history, key=lambda epoch: epoch.validation_loss)
+        return Fit(cls(setting.shape, estimator), history, max(best.epoch, 1))
+
+    @classmethod
+    def _fit_one(
+        cls, setting: Setting, train: Rows, validation: Rows
+    ) -> tuple[Any, tuple[Epoch, ...]]:
+        estimator = _estimator(cast(GradientBoosting, setting.spec), setting)
+        estimator.fit(
+            train.inputs.one_hot(setting.shape.cardinalities),
+            train.target,
+            sample_weight=setting.sample_weights(train.target),
+            X_val=validation.inputs.one_hot(setting.shape.cardinalities),
+            y_val=validation.target,
+            sample_weight_val=setting.sample_weights(validation.target),
+        )
+        losses = [-float(score) for score in estimator.validation_score_]
+        best = losses.index(min(losses))
+        # Score 0 is the constant guess before the first round; a model keeps at least one round.
+        best = max(best, 1)
+        del estimator._predictors[best:]
+        narrow_thresholds(estimator)
+        pairs = zip(estimator.train_score_, losses, strict=True)
+        history = tuple(
+            Epoch(epoch=i, train_loss=-float(train_score), validation_loss=loss)
+            for i, (train_score, loss) in enumerate(pairs)
+        )
+        return estimator, history
+
+    @property
+    def parameters(self) -> int:
+        return sum(len(t.nodes) for round_ in self._estimator._predictors for t in round_)
+
+
+def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    regression = setting.shape.task == "regression"
+    return (HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier)(
+        max_iter=spec.iterations,
+        n_iter_no_change=spec.patience,
+        learning_rate=spec.learning_rate,
+        max_leaf_nodes=spec.max_leaf_nodes,
+        min_samples_leaf=spec.min_samples_leaf,
+        l2_regularization=spec.regularisation,
+        max_features=spec.max_features,
+        early_stopping=True,
+        scoring="loss",
+        tol=0.0,
+        random_state=setting.seed,
+    )
+
+
+def _mean(estimators: Sequence[Any]) -> Any:
+    """One estimator that says the mean of what they say: all their trees, each with its share.
+
+    They learned from the same rows, so that they begin at the same constant.
+    """
+    if len(estimators) == 1:
+        return estimators[0]
+    whole = estimators[0]
+    rounds = [round_ for estimator in estimators for round_ in estimator._predictors]
+    for round_ in rounds:
+        for tree in round_:
+            tree.nodes["value"] /= len(estimators)
+    whole._predictors = rounds
+    return whole
+
+
+def narrow_thresholds(estimator: Any) -> None:
+    """Round thresholds down to float32: for float32 inputs the same comparison, also in ONNX."""
+    import numpy as np
+
+    for round_ in estimator._predictors:
+        for tree in round_:
+            exact = tree.nodes["num_threshold"]
+            narrow = exact.astype(np.float32)
+            below = np.nextafter(narrow, np.float32(-np.inf))
+            tree.nodes["num_threshold"] = np.where(narrow > exact, below, narrow)

@@ -1,0 +1,255 @@
+"""Gradient boosting by LightGBM, an optional extra: kept as its text, served as ONNX trees.
+
+The matrix is that of the other tree models: numbers unscaled and never missing, names one-hot.
+
+LightGBM's trees as one ONNX node, and the step from scores to probabilities.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.models.base import Fit, Model, Setting, Shape
+from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
+from factory_assets.results.model import Epoch
+from factory_assets.spec.boosting import LightGbm
+from factory_assets.spec.train import ModelSpec
+from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+    from factory_assets.ml.models.base import Shape
+
+
+FILE = "trees.txt"
+
+OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+
+
+class LightGbmModel(Model):
+    """The trees up to the best validation loss; an epoch is one round of trees."""
+
+    scaled: ClassVar[bool] = False
+    vocabulary: ClassVar[int] = 50
+    stops: ClassVar[bool] = True
+
+    def __init__(self, shape: Shape, booster: Any) -> None:
+        self._shape, self._booster = shape, booster
+
+    @classmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        lightgbm = _installed()
+        spec = cast(LightGbm, setting.spec)
+        parameters = _parameters(spec, setting)
+        seen: dict[str, dict[str, list[float]]] = {}
+        learned = _data(lightgbm, setting, train, parameters)
+        booster = lightgbm.train(
+            parameters,
+            learned,
+            num_boost_round=spec.iterations,
+            valid_sets=[learned, _data(lightgbm, setting, validation, parameters, learned)],
+            valid_names=["training", "validation"],
+            callbacks=[
+                lightgbm.early_stopping(spec.patience, verbose=False),
+                lightgbm.record_evaluation(seen),
+                *_at_budget(lightgbm, setting),
+            ],
+        )
+        losses = [next(iter(seen[part].values())) for part in ("training", "validation")]
+        history = tuple(
+            Epoch(epoch=i, train_loss=train_loss, validation_loss=loss)
+            for i, (train_loss, loss) in enumerate(zip(*losses, strict=True), start=1)
+        )
+        # Not LightGBM's own word: where the budget ended it, that is the last round.
+        best = losses[1].index(min(losses[1])) + 1
+        # Only the best rounds, and nothing else than what is kept.
+        kept = _read(booster.model_to_string(num_iteration=best))
+        return Fit(cls(setting.shape, kept), history, best)
+
+    def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
+        import numpy as np
+
+        classes = self._shape.outputs
+        if not len(inputs):
+            return np.empty((0, classes) if self._shape.task != "regression" else 0)
+        found: NDArray[np.float64] = self._booster.predict(
+            inputs.one_hot(self._shape.cardinalities)
+        )
+        return np.stack([1 - found, found], axis=1) if self._shape.task == "binary" else found
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_bytes(self._booster.model_to_string().encode())
+
+    @classmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        booster = _read((files / FILE).read_text(encoding="utf-8"))
+        width = shape.numbers + sum(shape.cardinalities)
+        trees = shape.outputs if shape.task == "multiclass" else 1
+        if (booster.num_feature(), booster.num_model_per_iteration()) != (width, trees):
+            raise ModelError(f"{FILE} does not fit the inputs", remedy="train it again")
+        return cls(shape, booster)
+
+    def graph(self) -> onnx.ModelProto:
+
+        return trees_graph(self._booster.dump_model()["tree_info"], self._shape)
+
+    @property
+    def parameters(self) -> int:
+        """The nodes of all trees."""
+        trees = self._booster.dump_model()["tree_info"]
+        return sum(2 * tree["num_leaves"] - 1 for tree in trees)
+
+
+def _at_budget(lightgbm: Any, setting: Setting) -> list[Any]:
+    """What ends the training when its budget is spent, after the round has been recorded."""
+
+    def stop(now: Any) -> None:
+        if setting.budget and setting.budget.over(now.iteration + 1):
+            setting.progress("the budget is spent: the best rounds so far are kept")
+            raise lightgbm.callback.EarlyStopException(now.iteration, now.evaluation_result_list)
+
+    # Behind LightGBM's own, whose order is up to 30.
+    stop.order = 40  # type: ignore[attr-defined]
+    return [stop] if setting.budget else []
+
+
+def _installed() -> Any:
+    """The package.
+
+    Raises:
+        ModelError: when it is not there.
+    """
+    try:
+        import lightgbm
+    except (ImportError, OSError) as error:
+        raise ModelError(
+            f"kind lightgbm needs the package lightgbm: {error}",
+            where="train.model.kind",
+            remedy="pip install '.[lightgbm]', or choose gradient_boosting",
+        ) from error
+    return lightgbm
+
+
+def _parameters(spec: LightGbm, setting: Setting) -> dict[str, Any]:
+    classes = {"num_class": setting.shape.outputs} if setting.shape.task == "multiclass" else {}
+    return {
+        "objective": OBJECTIVES[setting.shape.task],
+        **classes,
+        "learning_rate": spec.learning_rate,
+        "num_leaves": spec.max_leaf_nodes,
+        "min_data_in_leaf": spec.min_samples_leaf,
+        "lambda_l2": spec.regularisation,
+        "feature_fraction_bynode": spec.max_features,
+        "seed": setting.seed % 2**31,
+        # The same trees on any number of cores.
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def _data(
+    lightgbm: Any, setting: Setting, rows: Rows, parameters: dict[str, Any], reference: Any = None
+) -> Any:
+    return lightgbm.Dataset(
+        rows.inputs.one_hot(setting.shape.cardinalities),
+        rows.target,
+        weight=setting.sample_weights(rows.target),
+        reference=reference,
+        params=parameters,
+    )
+
+
+def _read(text: str) -> Any:
+    lightgbm = _installed()
+    try:
+        return lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ModelError(f"{FILE} holds no trees: {error}", remedy="train it again") from error
+
+
+def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProto:
+    """What `Model.graph` promises.
+
+    Args:
+        trees: `tree_info` of LightGBM's JSON; one after another for each class.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    node: Any = helper.make_node
+    targets = shape.outputs if shape.task == "multiclass" else 1
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for place, tree in enumerate(trees):
+        _add_tree(tree["tree_structure"], place, place % targets, columns)
+    ensemble = node(
+        "TreeEnsembleRegressor",
+        ["matrix"],
+        ["outputs" if shape.task == "regression" else "scores"],
+        domain="ai.onnx.ml",
+        n_targets=targets,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        **columns,
+    )
+    after = {
+        "regression": [],
+        "multiclass": [node("Softmax", ["scores"], ["outputs"], axis=1)],
+        "binary": [
+            node("Sigmoid", ["scores"], ["positive"]),
+            node("Sub", ["one", "positive"], ["negative"]),
+            node("Concat", ["negative", "positive"], ["outputs"], axis=1),
+        ],
+    }[shape.task]
+    ones = [numpy_helper.from_array(np.array([1], dtype=np.float32), "one")]
+    describe = helper.make_tensor_value_info
+    width = shape.numbers + sum(shape.cardinalities)
+    body = make_model(
+        [ensemble, *after],
+        [describe("matrix", TensorProto.FLOAT, ["N", width])],
+        [describe("outputs", TensorProto.FLOAT, ["N", shape.outputs])],
+        ones if shape.task == "binary" else [],
+    )
+    return merge(one_hot(shape), body, {"matrix": "matrix"})
+
+
+def _add_tree(root: dict[str, Any], tree: int, target: int, columns: dict[str, list[Any]]) -> None:
+    """Append a tree to the attributes of the node; its nodes are numbered as they are met."""
+    waiting = [root]
+    number = 0
+    while waiting:
+        found = waiting.pop(0)
+        leaf = "leaf_value" in found
+        children = (0, 0)
+        if not leaf:
+            first = number + len(waiting) + 1
+            children = (first, first + 1)
+            waiting += [found["left_child"], found["right_child"]]
+        else:
+            columns["target_treeids"].append(tree)
+            columns["target_nodeids"].append(number)
+            columns["target_ids"].append(target)
+            columns["target_weights"].append(float(found["leaf_value"]))
+        columns["nodes_treeids"].append(tree)
+        columns["nodes_nodeids"].append(number)
+        columns["nodes_modes"].append("LEAF" if leaf else "BRANCH_LEQ")
+        columns["nodes_featureids"].append(0 if leaf else found["split_feature"])
+        columns["nodes_values"].append(0.0 if leaf else _narrow(found["threshold"]))
+        columns["nodes_truenodeids"].append(children[0])
+        columns["nodes_falsenodeids"].append(children[1])
+        number += 1
+
+
+def _narrow(threshold: float) -> float:
+    """Rounded down to float32: for float32 inputs the same comparison."""
+    import numpy as np
+
+    narrow = np.float32(threshold)
+    return float(np.nextafter(narrow, np.float32(-np.inf)) if narrow > threshold else narrow)

@@ -1,0 +1,39 @@
+"""Random forests, by scikit-learn."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from factory_assets.ml.features.arrays import Rows
+from factory_assets.ml.models.base import Fit, Setting
+from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
+from factory_assets.spec.train import RandomForest
+
+
+class ForestModel(EstimatorModel):
+    """Grown by all cores, evaluated by one: threads add the trees up in another order each time."""
+
+    trusted: ClassVar[tuple[str, ...]] = ("sklearn.tree._tree.Tree",)
+    estimators: ClassVar[tuple[str, ...]] = ("RandomForestClassifier", "RandomForestRegressor")
+
+    @classmethod
+    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        spec = cast(RandomForest, setting.spec)
+        regression = setting.shape.task == "regression"
+        estimator = (RandomForestRegressor if regression else RandomForestClassifier)(
+            n_estimators=spec.trees,
+            max_depth=spec.max_depth,
+            min_samples_leaf=spec.min_samples_leaf,
+            random_state=setting.seed,
+            n_jobs=-1,
+        )
+        matrix = train.inputs.one_hot(setting.shape.cardinalities)
+        estimator.fit(matrix, train.target, sample_weight=setting.sample_weights(train.target))
+        estimator.n_jobs = 1
+        return Fit(cls(setting.shape, estimator))
+
+    @property
+    def parameters(self) -> int:
+        return sum(tree.tree_.node_count for tree in self._estimator.estimators_)

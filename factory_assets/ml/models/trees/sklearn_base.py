@@ -1,0 +1,165 @@
+"""What the tree models share: estimators kept without pickle, in the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from factory_assets.ml.features.arrays import Arrays
+from factory_assets.ml.models.base import Model, Shape
+from factory_assets.ml.models.onnx_nodes import ML_OPSET, OPSET, make_opsets, merge, one_hot
+from factory_assets.spec.train import ModelSpec
+from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+
+FILE = "estimator.skops"
+
+
+class EstimatorModel(Model):
+    """A scikit-learn estimator over unscaled numbers and one-hot names.
+
+    Unscaled, because then a float32 comparison in ONNX is the comparison that was learned.
+    """
+
+    scaled: ClassVar[bool] = False
+    vocabulary: ClassVar[int] = 50
+    trusted: ClassVar[tuple[str, ...]]
+    """The only types beyond skops' own defaults that a file of this kind may hold."""
+    estimators: ClassVar[tuple[str, ...]]
+    """The class names that a file of this kind may hold at its root: for classes, for numbers."""
+
+    def __init__(self, shape: Shape, estimator: Any) -> None:
+        self._shape, self._estimator = shape, estimator
+
+    def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
+        matrix = self.matrix(inputs)
+        regression = self._shape.task == "regression"
+        found: NDArray[np.float64] = (
+            self._estimator.predict(matrix) if regression else self._estimator.predict_proba(matrix)
+        )
+        return found
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted one."""
+        return self._estimator
+
+    def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
+        """What the estimator reads."""
+        return inputs.one_hot(self._shape.cardinalities)
+
+    def save(self, folder: Path) -> None:
+        import skops.io
+
+        (folder / FILE).write_bytes(canonical(skops.io.dumps(self._estimator)))
+
+    @classmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        import skops.io
+        from skops.io.exceptions import UntrustedTypesFoundException
+
+        try:
+            estimator = skops.io.load(files / FILE, trusted=list(cls.trusted))
+        except (UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
+            raise not_trusted(f"{FILE} holds what this kind of model does not: {error}") from error
+        if type(estimator).__name__ != cls.estimators[shape.task == "regression"]:
+            raise not_trusted(f"{FILE} holds a {type(estimator).__name__}")
+        return cls(shape, estimator)
+
+    def graph(self) -> onnx.ModelProto:
+        return estimator_graph(self._estimator, self._shape)
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int: ...
+
+
+def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
+    """What `Model.graph` promises, of an estimator over `Arrays.one_hot`."""
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    width = shape.numbers + sum(shape.cardinalities)
+    body = skl2onnx.to_onnx(
+        estimator,
+        initial_types=[("matrix", FloatTensorType([None, width]))],
+        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        options=None if shape.task == "regression" else {"zipmap": False},
+    )
+    scores = body.graph.output[-1].name
+    for output in [o for o in body.graph.output if o.name != scores]:
+        body.graph.output.remove(output)
+    # Its operators are the same in ours; merging wants the same declaration.
+    del body.opset_import[:]
+    body.opset_import.extend(make_opsets())
+    return _rename_output(merge(one_hot(shape), body, {"matrix": "matrix"}), scores)
+
+
+def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Call the only output `outputs`."""
+    for node in model.graph.node:
+        node.output[:] = ["outputs" if output == name else output for output in node.output]
+        node.input[:] = ["outputs" if value == name else value for value in node.input]
+    model.graph.output[0].name = "outputs"
+    return model
+
+
+def canonical(dumped: bytes) -> bytes:
+    """The same bytes for the same estimator: skops names things by address and stamps the time."""
+    with ZipFile(io.BytesIO(dumped)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        files: dict[str, str] = {}
+        _renumber(schema, {}, files)
+        contents = {new: _without_padding(archive.read(old)) for old, new in files.items()}
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        archive.writestr(ZipInfo("schema.json"), json.dumps(schema, sort_keys=True))
+        for name in sorted(contents):
+            archive.writestr(ZipInfo(name), contents[name])
+    return buffer.getvalue()
+
+
+def _renumber(node: Any, ids: dict[int, int], files: dict[str, str]) -> None:
+    """Replace addresses and file names, in place, by their order of appearance."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict):
+        if "__id__" in node:
+            node["__id__"] = ids.setdefault(node["__id__"], len(ids))
+        if isinstance(node.get("file"), str):
+            suffix = Path(node["file"]).suffix
+            node["file"] = files.setdefault(node["file"], f"{len(files)}{suffix}")
+    for child in children:
+        _renumber(child, ids, files)
+
+
+def _without_padding(content: bytes) -> bytes:
+    """Records of trees have gaps between their fields that hold whatever was in memory."""
+    import numpy as np
+
+    if not content.startswith(b"\x93NUMPY"):
+        return content
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, dtype=array.dtype)
+    for field in array.dtype.names:
+        clean[field] = array[field]
+    if "left_child" in array.dtype.names:
+        # Nothing reads a leaf's direction for missing values, and nothing sets it.
+        clean["missing_go_to_left"][clean["left_child"] == -1] = 0
+    buffer = io.BytesIO()
+    np.save(buffer, clean, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def not_trusted(what: str) -> ModelError:
+    return ModelError(what, remedy="train again; do not use this artefact")

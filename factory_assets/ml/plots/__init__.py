@@ -1,0 +1,1 @@
+"""Plots for the UI and MLflow, drawn without a display."""

@@ -1,0 +1,126 @@
+"""Training rows that do not fit in memory: fitted column by column, encoded batch by batch.
+
+What they are encoded to lies in files of a scratch folder, mapped into memory. Nothing here knows
+how a network learns from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.features.arrays import Arrays, Mapped, Rows
+from factory_assets.ml.features.features import Features
+from factory_assets.ml.features.target import Target
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.tables.snapshot import Snapshot, read_arrow, read_batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+CELLS = 100_000_000
+"""Rows times columns from which a table is large: 800 MB of numbers, and as much again to encode
+them. A constant, so that what is learned does not depend on the machine."""
+
+BATCH = 65_536
+"""Rows that are encoded at once."""
+
+THIN = 10
+"""How many times smaller than a large table what stands for it is."""
+
+
+def is_large(snapshot: Snapshot) -> bool:
+    return snapshot.rows * len(snapshot.columns) > CELLS
+
+
+def thinned(snapshot: Snapshot, home: Home) -> pa.Table:
+    """All rows of a table; of a large one every so-manieth."""
+    import pyarrow as pa
+
+    if not is_large(snapshot):
+        return read_arrow(snapshot, home)
+    step, start, kept = ceil(THIN * snapshot.rows * len(snapshot.columns) / max(CELLS, 1)), 0, []
+    for batch in read_batches(snapshot, home, snapshot.columns, rows=BATCH):
+        kept.append(batch.take(pa.array(range(start, batch.num_rows, step), pa.int64())))
+        start = (start - batch.num_rows) % step
+    return pa.Table.from_batches(kept)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A snapshot as a table, of which a column is read when it is asked for, and not kept."""
+
+    snapshot: Snapshot
+    home: Home
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(self.snapshot.columns)
+
+    @property
+    def num_rows(self) -> int:
+        return self.snapshot.rows
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        return next(read_batches(self.snapshot, self.home, self.column_names, rows=1)).schema
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return read_arrow(self.snapshot, self.home, [name])[name]
+
+
+def encoded(
+    snapshot: Snapshot,
+    home: Home,
+    features: Features,
+    target: Target,
+    mapped: Mapped,
+    *,
+    scaled: bool,
+) -> tuple[Rows, NDArray[Any]]:
+    """The rows of known classes as a network reads them, and their truth as metrics take it.
+
+    Args:
+        mapped: holds the files from now on; the disk has them back when it is gone.
+
+    Raises:
+        DataError: a value of the target is missing or infinite.
+        StorageError: the disk says no.
+    """
+    import numpy as np
+
+    truths = []
+    with home.scratch() as folder, storage_errors(folder), ExitStack() as stack:
+        files = {n: stack.enter_context((folder / n).open("wb")) for n in ("numbers", "codes", "y")}
+        for arrays, truth in _batches(snapshot, home, features, target, scaled=scaled):
+            known = np.flatnonzero(truth >= 0) if target.classes else np.arange(len(truth))
+            arrays.numbers[known].tofile(files["numbers"])
+            arrays.codes[known].tofile(files["codes"])
+            learned = truth[known] if target.classes else target.scaled(truth[known])
+            learned.tofile(files["y"])
+            truths.append(truth[known])
+        stack.close()
+        whole = np.concatenate(truths)
+        arrays = Arrays(
+            mapped.array(folder / "numbers", "float32", len(whole), features.width),
+            mapped.array(folder / "codes", "int64", len(whole), len(features.categorical)),
+        )
+        kind = "int64" if target.classes else "float32"
+        return Rows(arrays, mapped.array(folder / "y", kind, len(whole))), whole
+
+
+def _batches(
+    snapshot: Snapshot, home: Home, features: Features, target: Target, *, scaled: bool
+) -> Iterator[tuple[Arrays, NDArray[Any]]]:
+    import pyarrow as pa
+
+    columns = dict.fromkeys((*features.columns, target.column))
+    for batch in read_batches(snapshot, home, columns, rows=BATCH):
+        table = pa.Table.from_batches([batch])
+        yield features.arrays(table, scaled=scaled), target.values(table)

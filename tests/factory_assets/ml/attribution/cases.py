@@ -1,0 +1,60 @@
+"""Small tables and models for the tests of influence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+
+from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.models.base import Model, Setting, Shape
+from factory_assets.ml.models.kinds import fit_model
+from factory_assets.spec.network import Mlp
+from factory_assets.spec.train import Linear, ModelSpec
+
+LINEAR = Linear(kind="linear")
+
+# Decay so strong that training ends where loss and decay balance, as the theory supposes.
+NETWORK = Mlp(kind="mlp", hidden=(8,), dropout=0.0, weight_decay=1.0, epochs=25)
+
+
+def rows_of(numbers: Any, target: Any, codes: Any = None) -> Rows:
+    numbers, target = np.asarray(numbers, np.float32), np.asarray(target)
+    if codes is None:
+        codes = np.empty((len(numbers), 0), np.int64)
+    kind = np.float32 if target.dtype.kind == "f" else np.int64
+    return Rows(Arrays(numbers, codes, None), target.astype(kind))
+
+
+def drawn(count: int, classes: int, seed: int = 0) -> Rows:
+    """Points whose class, or number where there are no classes, three columns tell with noise."""
+    chance = np.random.default_rng(seed)
+    points = chance.normal(size=(count, 3))
+    score = points @ [1.0, -1.0, 0.5] + chance.normal(size=count) * 0.5
+    if not classes:
+        return rows_of(points, score)
+    edges = np.quantile(score, np.arange(1, classes) / classes)
+    return rows_of(points, np.digitize(score, edges))
+
+
+def tumours() -> tuple[Rows, Rows, Rows]:
+    """Breast cancer: training, validation and test rows."""
+    points, target = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(points))
+    points, target = points[order], target[order]
+    points = (points - points[170:].mean(axis=0)) / points[170:].std(axis=0)
+    whole = rows_of(points, target)
+    return (
+        whole.take(np.arange(170, 569)),
+        whole.take(np.arange(170)[:57]),
+        whole.take(np.arange(57, 170)),
+    )
+
+
+def fitted(spec: ModelSpec, rows: Rows, validation: Rows, seed: int = 0) -> Model:
+    classes = rows.target.dtype.kind == "i"
+    outputs = int(rows.target.max()) + 1 if classes else 1
+    task: Any = "regression" if not classes else "binary" if outputs == 2 else "multiclass"
+    shape = Shape(task, rows.inputs.numbers.shape[1], (), outputs)
+    setting = Setting(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    return fit_model(setting, rows, validation).model

@@ -1,0 +1,70 @@
+"""Gradients row by row, against autograd one row at a time."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from factory_assets.ml.attribution.gradients import View, linearise, reach_of
+from factory_assets.ml.models.networks.modules.mlp import MlpModule
+from factory_assets.ml.models.networks.modules.sequence import SequenceModule
+from factory_assets.spec.sequence import Gru
+from factory_resources.errors import ModelError
+
+
+def mlp(outputs: int) -> View:
+    torch.manual_seed(0)
+    module = MlpModule(3, [4], outputs, hidden=(5, 4), dropout=0.5).eval()
+    return View(module, (), (torch.randn(6, 3), torch.randint(0, 4, (6, 1))))
+
+
+def gru() -> View:
+    torch.manual_seed(0)
+    spec = Gru(kind="gru", by="unit", order="cycle", window=4, hidden=8)
+    module = SequenceModule(2, [], 3, spec).eval()
+    windows = torch.tensor([[0, 1, 2, -1], [1, 2, 3, 4], [5, -1, -1, -1]])
+    return View(module, (torch.randn(6, 2), torch.empty((6, 0), dtype=torch.int64)), (windows,))
+
+
+def by_autograd(view: View, row: int, parameters: list[Any]) -> torch.Tensor:
+    """[free, parameters] of one row."""
+    said = view.module(*view.shared, *(part[row : row + 1] for part in view.each))[0]
+    free = said if len(said) == 1 else said[:-1] - said[-1]
+    rows = [torch.autograd.grad(one, parameters, retain_graph=True) for one in free]
+    return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_all_parameters(outputs: int) -> None:
+    view = mlp(outputs)
+    found = linearise(view, "all parameters")
+    for row in range(6):
+        expected = by_autograd(view, row, list(view.module.parameters()))
+        torch.testing.assert_close(found.jacobian[row], expected)
+    torch.testing.assert_close(found.outputs, view.module(*view.each))
+
+
+@pytest.mark.parametrize("view", [mlp(1), mlp(3), gru()])
+def test_the_last_layer_in_closed_form(view: View) -> None:
+    found = linearise(view, "last layer")
+    last = [layer for layer in view.module.modules() if isinstance(layer, nn.Linear)][-1]
+    for row in range(len(found.outputs)):
+        # Autograd has all weights and then the biases; ours has each output's beside its own.
+        weight, bias = by_autograd(view, row, [last.weight, last.bias]).split(
+            [last.weight.numel(), last.bias.numel()], dim=1
+        )
+        beside = torch.cat([weight.unflatten(1, last.weight.shape), bias[:, :, None]], dim=2)
+        torch.testing.assert_close(found.jacobian[row], beside.flatten(1))
+
+
+def test_all_parameters_are_within_reach_of_a_small_network_alone() -> None:
+    assert reach_of(mlp(2), 6, 2) == "all parameters"
+    assert reach_of(mlp(2), 10_000_000, 2) == "last layer"
+    assert reach_of(gru(), 3, 3) == "last layer"
+
+
+def test_a_network_without_a_linear_end_is_refused() -> None:
+    ends = nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=1))
+    with pytest.raises(ModelError, match="does not end in a linear layer"):
+        linearise(View(ends, (), (torch.randn(4, 3),)), "last layer")

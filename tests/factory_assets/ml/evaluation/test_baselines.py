@@ -1,0 +1,32 @@
+"""Baselines: what they say follows from training rows alone."""
+
+import numpy as np
+import pytest
+
+from factory_assets.ml.evaluation.baselines import trivial_outputs
+from factory_assets.ml.features.target import Target
+from factory_assets.ml.metrics.metrics import Scored
+
+
+def target(*classes: str) -> Target:
+    task = "binary" if len(classes) == 2 else "multiclass" if classes else "regression"
+    return Target(column="y", task=task, classes=classes, mean=0.0, sd=1.0)
+
+
+def test_trivial_classes_are_the_shares_of_the_training_rows() -> None:
+    outputs = trivial_outputs(target("a", "b", "c"), np.array([0, 0, 1, 0]), 2)
+    assert outputs.tolist() == [[0.75, 0.25, 0.0], [0.75, 0.25, 0.0]]
+
+
+def test_trivial_number_is_the_mean_of_the_training_rows() -> None:
+    outputs = trivial_outputs(target(), np.array([1.0, 2.0, 6.0]), 3)
+    assert outputs.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_trivial_scores_at_chance() -> None:
+    truth = np.array([0, 1, 1, 0, 0])
+    scored = Scored("binary", truth, trivial_outputs(target("a", "b"), truth, 5))
+    metrics = scored.metrics()
+    assert metrics["roc_auc"] == 0.5
+    assert metrics["balanced_accuracy"] == 0.5
+    assert metrics["average_precision"] == pytest.approx(truth.mean())

@@ -1,0 +1,136 @@
+"""Gates: every comparison, in both directions of better, at and around the bound."""
+
+import math
+from typing import Any
+
+import pytest
+
+from factory_assets.ml.evaluation.gates import Unscored, judge
+from factory_assets.results.evaluation import GateResult
+from factory_assets.spec import Gate
+
+BASELINES = {
+    "trivial": {"roc_auc": 0.5, "rmse": 10.0},
+    "linear": {"roc_auc": 0.7, "rmse": 6.0},
+}
+
+CHAMPION = {"roc_auc": 0.8, "rmse": 5.0}
+
+
+def one(gate: dict[str, Any], value: float | None, champion: Any = None) -> GateResult:
+    declared = Gate(**gate)
+    metrics = {} if value is None else {declared.metric: value}
+    (result,) = judge([declared], metrics, BASELINES, champion)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "passed"),
+    [
+        ({"metric": "roc_auc", "at_least": 0.8}, 0.8, True),
+        ({"metric": "roc_auc", "at_least": 0.8}, 0.7999, False),
+        ({"metric": "rmse", "at_most": 5}, 5.0, True),
+        ({"metric": "rmse", "at_most": 5}, 5.01, False),
+        ({"metric": "rmse", "at_most": 0}, 0.0, True),
+        ({"metric": "rmse", "at_most": 0}, 0.1, False),
+        # A sanity bound against the metric's own direction is allowed.
+        ({"metric": "roc_auc", "at_most": 0.99}, 0.995, False),
+        ({"metric": "rmse", "at_least": 0.1}, 0.05, False),
+        ({"metric": "roc_auc", "better_than": "linear"}, 0.71, True),
+        ({"metric": "roc_auc", "better_than": "linear"}, 0.7, False),
+        ({"metric": "roc_auc", "better_than": "trivial", "margin": 0.25}, 0.75, False),
+        ({"metric": "roc_auc", "better_than": "trivial", "margin": 0.25}, 0.76, True),
+        ({"metric": "rmse", "better_than": "linear"}, 5.9, True),
+        ({"metric": "rmse", "better_than": "linear"}, 6.0, False),
+        ({"metric": "rmse", "better_than": "linear", "margin": 1.0}, 5.0, False),
+        ({"metric": "rmse", "better_than": "linear", "margin": 1.0}, 4.9, True),
+        ({"metric": "roc_auc", "no_worse_than": "champion"}, 0.8, True),
+        ({"metric": "roc_auc", "no_worse_than": "champion"}, 0.79, False),
+        ({"metric": "roc_auc", "no_worse_than": "champion", "margin": 0.02}, 0.79, True),
+        ({"metric": "rmse", "no_worse_than": "champion"}, 5.0, True),
+        ({"metric": "rmse", "no_worse_than": "champion"}, 5.1, False),
+        ({"metric": "rmse", "no_worse_than": "champion", "margin": 0.5}, 5.5, True),
+        ({"metric": "rmse", "no_worse_than": "champion", "margin": 0.5}, 5.6, False),
+    ],
+)
+def test_comparison(gate: dict[str, Any], value: float, passed: bool) -> None:
+    result = one(gate, value, CHAMPION)
+    assert result.passed is passed
+    assert result.value == value
+    assert result.bound is not None
+    assert result.metric == gate["metric"]
+    assert "\n" not in result.explanation
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "rmse"])
+def test_without_a_champion_the_gate_passes_and_says_why(metric: str) -> None:
+    result = one({"metric": metric, "no_worse_than": "champion"}, 0.1)
+    assert result.passed
+    assert result.bound is None
+    assert "no champion" in result.explanation
+
+
+def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
+    gate = {"metric": "rmse", "no_worse_than": "champion"}
+    result = one(gate, 0.1, Unscored("v3: input column 'a' is missing"))
+    assert not result.passed
+    assert result.explanation.endswith("v3: input column 'a' is missing")
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        {"at_least": -1.0},
+        {"at_most": 9.0},
+        {"better_than": "trivial"},
+        {"no_worse_than": "champion"},
+    ],
+)
+def test_an_undefined_metric_passes_nothing(
+    comparison: dict[str, Any], value: float | None
+) -> None:
+    result = one({"metric": "roc_auc", **comparison}, value)
+    assert not result.passed
+    assert "undefined" in result.explanation
+
+
+@pytest.mark.parametrize("other", [{}, {"roc_auc": math.nan}])
+def test_an_undefined_rival_is_not_beaten(other: dict[str, float]) -> None:
+    gates = [
+        Gate(metric="roc_auc", better_than="linear"),
+        Gate(metric="roc_auc", no_worse_than="champion"),
+    ]
+    results = judge(gates, {"roc_auc": 1.0}, {"linear": other}, other)
+    assert [result.passed for result in results] == [False, False]
+    assert all("undefined" in result.explanation for result in results)
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "words"),
+    [
+        ({"metric": "roc_auc", "at_least": 0.8}, 0.7312, "roc_auc 0.731 is below 0.8"),
+        ({"metric": "roc_auc", "at_least": 0.8}, 0.79999, "roc_auc 0.79999 is below 0.8"),
+        ({"metric": "rmse", "at_most": 5}, 4.2, "rmse 4.2 stays within 5"),
+        (
+            {"metric": "rmse", "better_than": "linear", "margin": 2.0},
+            5.0,
+            "rmse 5 does not beat the linear baseline's 6 (margin 2)",
+        ),
+        (
+            {"metric": "roc_auc", "no_worse_than": "champion"},
+            0.85,
+            "roc_auc 0.85 is no worse than the champion's 0.8",
+        ),
+    ],
+)
+def test_explanation_is_one_line_with_both_numbers(
+    gate: dict[str, Any], value: float, words: str
+) -> None:
+    assert one(gate, value, CHAMPION).explanation == words
+
+
+def test_results_keep_the_order_and_names_of_the_gates() -> None:
+    gates = [Gate(metric="rmse", at_most=5), Gate(metric="rmse", better_than="linear")]
+    results = judge(gates, {"rmse": 1.0}, BASELINES, None)
+    assert [result.name for result in results] == [gate.name for gate in gates]

@@ -1,0 +1,226 @@
+"""Images from a folder: read within bounds, learned by a small network, served and traced alike."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.trained_model import load_trained
+from factory_assets.ml.models.base import Shape
+from factory_assets.ml.training.fitting import fit
+from factory_assets.results.stages import STAGES
+from factory_assets.spec import Cnn, Pipeline
+from factory_assets.stages.ingest import ingest
+from factory_assets.stages.predict import predict
+from factory_assets.stages.runner import Call, Outcome, run_stage
+from factory_resources.errors import DataError, SourceError
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from factory_resources.sources.files import images
+from factory_resources.tables.snapshot import read_arrow
+from tests.factory_assets.ml.models.cases import hostile, pipeline, rows
+from tests.factory_assets.ml.models.test_kinds import same_everywhere
+from tests.pipelines import declare
+
+DIGITS: dict[str, Any] = {
+    "purpose": "Tell digits apart",
+    "ingest": {
+        "source": {"images": "scans/*/*.png", "size": 8, "colours": "grey", "label": "digit"},
+        "contract": [
+            {"name": "path", "type": "string"},
+            {"name": "sha256", "type": "string"},
+            {"name": "digit", "type": "string"},
+            {"name": "pixels", "type": "string", "nullable": False},
+        ],
+    },
+    "split": {"test": 0.25, "validation": 0.15, "stratify": "digit"},
+    "train": {
+        "target": "digit",
+        "exclude": ["path", "sha256"],
+        "model": {"kind": "cnn", "image": "pixels", "epochs": 20},
+        "seed": 1,
+    },
+    "evaluate": {"gates": [{"metric": "accuracy", "at_least": 0.9}]},
+}
+
+
+def write_digits(folder: Path, count: int) -> None:
+    """scikit-learn's digits as PNG files, each in the folder of what it is."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for i in range(count):
+        place = folder / "scans" / str(digits.target[i])
+        place.mkdir(parents=True, exist_ok=True)
+        grey = (digits.images[i] * 255 / 16).astype(np.uint8)
+        Image.fromarray(grey).save(place / f"{i:04}.png")
+
+
+def small(folder: Path, **source: Any) -> Pipeline:
+    ingesting = {**DIGITS["ingest"], "source": {**DIGITS["ingest"]["source"], **source}}
+    return declare(folder, {**DIGITS, "ingest": ingesting})
+
+
+def png(image: Image.Image, kind: str = "PNG", **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def run(made: Pipeline, home: Home) -> dict[str, Outcome]:
+    prepare(home)
+    return {stage: run_stage(Call(made, stage, home, "run")) for stage in STAGES}
+
+
+@pytest.mark.slow
+def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
+    folder = tmp_path / "digits"
+    write_digits(folder, 700)
+    made = declare(folder, DIGITS)
+    values: Any = {stage: found.value for stage, found in run(made, home).items()}
+    candidate, verdict = values["train"], values["evaluate"]
+    assert verdict.metrics["accuracy"] > 0.9
+    assert verdict.metrics["accuracy"] > verdict.baselines["trivial"]["accuracy"] + 0.5
+    assert "pixels" in candidate.categorical
+    test = read_arrow(values["split"].test, home)
+    trained = load_trained(candidate, home, folder)
+    served = ServedModel.of(export(trained))
+    difference = np.abs(served.outputs(test) - trained.outputs(test))
+    assert difference.max() <= 1e-5
+    row = test.slice(0, 1).to_pylist()[0]
+    scored = predict(made, folder / "scans" / row["digit"] / Path(row["path"]).name, home)
+    assert scored["prediction"].to_pylist()[0] == served.classes[served.outputs(test)[0].argmax()]
+    assert all(found.reused for found in run(made, home).values())
+    (folder / "scans" / row["digit"] / Path(row["path"]).name).write_bytes(
+        png(Image.new("L", (8, 8), 7))
+    )
+    after = run_stage(Call(made, "ingest", home, "run"))
+    assert not after.reused
+    assert after.value.data_version != values["ingest"].data_version
+
+
+def test_a_row_is_a_file(tmp_path: Path, home: Home) -> None:
+    write_digits(tmp_path / "digits", 12)
+    found = read_arrow(ingest(small(tmp_path / "digits"), home).snapshot, home)
+    assert found.num_rows == 12
+    paths, digits = found["path"].to_pylist(), found["digit"].to_pylist()
+    assert paths == sorted(paths)
+    assert [Path(path).parent.name for path in paths] == digits
+    assert len(set(found["sha256"].to_pylist())) == 12
+
+
+def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
+    folder = tmp_path / "digits"
+    write_digits(folder, 12)
+    (folder / "scans" / "0" / "broken.png").write_bytes(b"no image")
+    whole = png(Image.new("RGB", (300, 200), (1, 2, 3)))
+    (folder / "scans" / "0" / "torn.png").write_bytes(whole[: len(whole) // 2])
+    found = ingest(small(folder), home)
+    assert found.snapshot.rows == 12
+    assert found.quarantined_rows == 2
+    assert [rule for rule in found.quarantined if "pixels" in rule]
+
+
+def test_pixels_are_those_of_the_file() -> None:
+    image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    text = images.written(png(image), 4, grey=False)
+    from factory_assets.ml.features.images import fit_picture
+
+    table = pa.table({"seen": [text]})
+    picture = fit_picture(table, "seen")
+    assert (picture.height, picture.width, picture.colours) == (4, 4, 3)
+    assert picture.read(table)[0].tolist() == list(range(48))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x89PNG\r\n\x1a\n",
+        png(Image.new("RGB", (9, 9)))[:-30],
+        png(Image.new("RGB", (9, 9)), "GIF"),
+        png(Image.new("RGB", (9, 9)), "TIFF"),
+        png(Image.new("1", (20_000, 20_000))),
+    ],
+    ids=["empty", "header", "torn", "gif", "tiff", "bomb"],
+)
+def test_what_is_no_picture(content: bytes) -> None:
+    assert images.written(content, 8, grey=True) is None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_every_mode_is_read(mode: str) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    text = images.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
+    assert text is not None
+    assert text.startswith("4x4x3:")
+
+
+def test_other_files_are_one_line(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(SourceError, match=r"notes.txt is no image; name files that end in .png"):
+        ingest(small(tmp_path, images="*.txt"), home)
+
+
+def test_a_picture_of_another_size_is_one_line() -> None:
+    from factory_assets.ml.features.images import fit_picture
+
+    texts = [images.written(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
+    table = pa.table({"seen": [texts[0], texts[1], None]})
+    picture = fit_picture(table, "seen")
+    for row, says in ((1, "holds one of 5x5x1, not a picture of 4x4x1"), (2, "a row without one")):
+        with pytest.raises(DataError, match=says):
+            picture.read(table.slice(row, 1))
+    with pytest.raises(DataError, match="not a picture"):
+        fit_picture(pa.table({"seen": ["a", "b"]}), "seen")
+
+
+@pytest.mark.slow
+def test_flips_only_while_training() -> None:
+    import torch
+
+    from factory_assets.ml.models.networks.modules.cnn import CnnModule
+
+    shape = Shape("binary", 2 + 5 * 6 * 3, (4,), 2, picture=(5, 6, 3))
+    module = CnnModule(shape, Cnn(kind="cnn", image="seen", flip=True, hidden=(4,)))
+    numbers = torch.rand(50, shape.numbers)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flipped = module._flipped(numbers)
+    assert torch.equal(flipped[:, :2], numbers[:, :2])
+    before, after = (n[:, 2:].reshape(50, 5, 6, 3) for n in (numbers, flipped))
+    same = (after == before).flatten(1).all(dim=1)
+    mirrored = (after == before.flip(2)).flatten(1).all(dim=1)
+    assert (same ^ mirrored).all()
+    assert 10 < int(mirrored.sum()) < 40
+
+
+def seen(count: int, seed: int, task: str) -> pa.Table:
+    """Rows with a picture each, which is brighter where the target is larger."""
+    table = rows(count, seed, task)
+    chance = np.random.default_rng(seed)
+    score = table["heat"].fill_null(50).to_numpy() / 100
+    noise = chance.integers(0, 100, (count, 6, 6, 3))
+    pixels = np.clip(noise + (score * 150)[:, None, None, None], 0, 255).astype(np.uint8)
+    texts = [images.written(png(Image.fromarray(one)), 6, grey=False) for one in pixels]
+    return table.append_column("seen", pa.array(texts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_pictures_beside_columns_are_served_alike(task: str, tmp_path: Path) -> None:
+    model = {"kind": "cnn", "image": "seen", "epochs": 4, "hidden": [4, 8], "flip": True}
+    made = pipeline(tmp_path, {**model, "ensemble": 2 if task == "binary" else 1})
+    one, other = (
+        fit(made, seen(300, 1, task), seen(100, 2, task), Home(tmp_path / "home")).trained
+        for _ in range(2)
+    )
+    test = hostile(seen(60, 3, task))
+    np.testing.assert_array_equal(one.outputs(test), other.outputs(test))
+    same_everywhere(one, tmp_path, task, 1e-5, test)

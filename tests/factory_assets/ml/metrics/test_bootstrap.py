@@ -1,0 +1,74 @@
+"""Bootstrap intervals: repeatable, as wide as they must be, bounded in work."""
+
+import numpy as np
+import pytest
+
+from factory_assets.ml.metrics.bootstrap import FEWEST, bootstrap_intervals, resample_count
+from factory_assets.ml.metrics.metrics import Scored
+
+
+def scored(rows: int, seed: int) -> Scored:
+    generator = np.random.default_rng(seed)
+    truth = (generator.random(rows) < 0.3).astype(np.int64)
+    chance = np.clip(0.3 + 0.2 * truth + generator.normal(0, 0.2, rows), 0, 1)
+    return Scored("binary", truth, np.stack([1 - chance, chance], axis=1))
+
+
+def test_same_seed_same_interval_other_seed_another() -> None:
+    rows = scored(300, 0)
+    first = bootstrap_intervals(rows, ["roc_auc", "f1"], resamples=60, seed=1)
+    assert first == bootstrap_intervals(rows, ["f1", "roc_auc"], resamples=60, seed=1)
+    assert first != bootstrap_intervals(rows, ["roc_auc", "f1"], resamples=60, seed=2)
+    assert list(first) == ["f1", "roc_auc"]
+
+
+def test_interval_covers_the_true_value_about_as_often_as_it_says() -> None:
+    true = (2 / np.pi) ** 0.5
+    hits = 0
+    for seed in range(100):
+        truth = np.random.default_rng(seed).normal(size=200)
+        rows = Scored("regression", truth, np.zeros(200))
+        low, high = bootstrap_intervals(rows, ["mae"], resamples=100, seed=seed)["mae"]
+        hits += low <= true <= high
+    assert 88 <= hits <= 99
+
+
+def test_interval_is_that_of_the_standard_error() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=1000)
+    rows = Scored("regression", truth, np.zeros(1000))
+    low, high = bootstrap_intervals(rows, ["mae"], resamples=400, seed=0)["mae"]
+    assert high - low == pytest.approx(2 * 1.96 * np.abs(truth).std() / 1000**0.5, rel=0.15)
+    assert low < np.abs(truth).mean() < high
+
+
+def test_nothing_asked_nothing_drawn() -> None:
+    assert bootstrap_intervals(scored(50, 0), ["roc_auc"], resamples=0, seed=0) == {}
+    assert bootstrap_intervals(scored(50, 0), [], resamples=10, seed=0) == {}
+
+
+def test_a_metric_that_is_mostly_undefined_gets_no_interval() -> None:
+    truth = np.zeros(40, int)
+    truth[0] = 1
+    chance = np.linspace(0, 1, 40)
+    rows = Scored("binary", truth, np.stack([1 - chance, chance], axis=1))
+    found = bootstrap_intervals(rows, ["roc_auc", "accuracy"], resamples=100, seed=0)
+    assert "accuracy" in found
+    one_class = Scored("binary", np.zeros(40, int), rows.outputs)
+    assert set(bootstrap_intervals(one_class, ["roc_auc", "accuracy"], resamples=60, seed=0)) == {
+        "accuracy"
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "metrics", "asked", "expected"),
+    [
+        (20_000, 2, 200, 200),
+        (200_000, 2, 200, 100),
+        (10_000_000, 3, 200, FEWEST),
+        (10_000_000, 3, 20, 20),
+        (100, 1, 10_000, 10_000),
+    ],
+)
+def test_work_is_bounded(rows: int, metrics: int, asked: int, expected: int) -> None:
+    assert resample_count(rows, metrics, asked) == expected

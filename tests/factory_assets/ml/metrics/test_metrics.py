@@ -1,0 +1,151 @@
+"""Metrics against scikit-learn and against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from factory_assets.ml.metrics.metrics import (
+    HEADLINE,
+    Scored,
+    classification_metrics,
+    higher_is_better,
+    metric_names,
+    regression_metrics,
+    unit_rows,
+)
+from factory_assets.spec.evaluate import LOWER_IS_BETTER, METRICS, Asymmetry
+
+TRUTH = np.array([0, 0, 1, 1, 0, 1, 0, 0])
+
+CHANCE = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9, 0.6, 0.35])
+
+BINARY = np.stack([1 - CHANCE, CHANCE], axis=1)
+
+
+def test_binary_metrics_are_those_of_scikit_learn() -> None:
+    found = classification_metrics(TRUTH, BINARY, 0.5, ("no", "yes"))
+    predicted = (CHANCE >= 0.5).astype(int)
+    assert found == pytest.approx(
+        {
+            "average_precision": sk.average_precision_score(TRUTH, CHANCE),
+            "roc_auc": sk.roc_auc_score(TRUTH, CHANCE),
+            "log_loss": sk.log_loss(TRUTH, BINARY),
+            "brier": ((CHANCE - TRUTH) ** 2).mean(),
+            # The bins of width .1 hold one row each, but for that of the two at .35.
+            "ece": (0.1 + 0.4 + 0.2 + 0.2 + 0.1 + 0.6 + 2 * abs(0.35 - 0.5)) / 8,
+            "accuracy": 6 / 8,
+            "balanced_accuracy": (4 / 5 + 2 / 3) / 2,
+            "f1": sk.f1_score(TRUTH, predicted),
+            "precision": 2 / 3,
+            "recall": 2 / 3,
+        }
+    )
+
+
+def test_threshold_decides_from_its_own_value_on() -> None:
+    at = classification_metrics(TRUTH, BINARY, 0.35, ("no", "yes"))
+    above = classification_metrics(TRUTH, BINARY, 0.35001, ("no", "yes"))
+    assert at["recall"] == 1.0
+    assert above["recall"] == pytest.approx(2 / 3)
+    assert at["roc_auc"] == above["roc_auc"]
+
+
+def test_ties_get_half_the_credit() -> None:
+    same = np.full((4, 2), 0.5)
+    found = classification_metrics(np.array([0, 1, 0, 1]), same, 0.5, ("no", "yes"))
+    assert found["roc_auc"] == 0.5
+    assert found["average_precision"] == 0.5
+    assert found["recall"] == 1.0
+
+
+def test_multiclass_metrics_are_means_over_the_classes() -> None:
+    generator = np.random.default_rng(1)
+    truth = generator.integers(0, 3, 200)
+    outputs = generator.dirichlet([1, 1, 1], 200)
+    found = classification_metrics(truth, outputs, None, ("a", "b", "c"))
+    predicted = outputs.argmax(axis=1)
+    areas = [sk.roc_auc_score(truth == c, outputs[:, c]) for c in range(3)]
+    averages = [sk.average_precision_score(truth == c, outputs[:, c]) for c in range(3)]
+    assert found["roc_auc"] == pytest.approx(
+        sk.roc_auc_score(truth, outputs, multi_class="ovr", average="macro")
+    )
+    assert found["roc_auc"] == pytest.approx(np.mean(areas))
+    assert found["average_precision"] == pytest.approx(np.mean(averages))
+    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, predicted))
+    assert found["f1"] == pytest.approx(sk.f1_score(truth, predicted, average="macro"))
+    assert "brier" not in found
+
+
+def test_one_class_defines_no_ranking() -> None:
+    found = classification_metrics(np.zeros(8, int), BINARY, 0.5, ("no", "yes"))
+    assert not {"roc_auc", "average_precision", "balanced_accuracy", "recall"} & set(found)
+    assert found["accuracy"] == pytest.approx(5 / 8)
+    assert found["precision"] == 0.0
+
+
+def test_precision_is_undefined_where_nothing_is_predicted_positive() -> None:
+    found = classification_metrics(TRUTH, BINARY, 0.99, ("no", "yes"))
+    assert "precision" not in found
+    assert found["recall"] == 0.0
+    assert found["f1"] == 0.0
+
+
+def test_multiclass_ranking_needs_every_class() -> None:
+    outputs = np.full((6, 3), 1 / 3)
+    found = classification_metrics(np.array([0, 0, 1, 1, 0, 1]), outputs, None, ("a", "b", "c"))
+    assert not {"roc_auc", "average_precision"} & set(found)
+    assert found["balanced_accuracy"] == 0.5
+
+
+@pytest.mark.filterwarnings("error")
+def test_float32_probabilities_and_absent_classes_raise_no_warning() -> None:
+    generator = np.random.default_rng(2)
+    outputs = generator.dirichlet(np.ones(7), 500).astype(np.float32)
+    found = classification_metrics(generator.integers(0, 6, 500), outputs, None, tuple("abcdefg"))
+    assert np.isfinite(list(found.values())).all()
+    assert np.allclose(unit_rows(outputs).sum(axis=1), 1, rtol=1e-15)
+
+
+def test_regression_metrics() -> None:
+    found = regression_metrics(np.array([0.0, 100.0, 200.0]), np.array([10.0, 100.0, 140.0]), 125)
+    assert found == pytest.approx(
+        {
+            "rmse": (3700 / 3) ** 0.5,
+            "mae": 70 / 3,
+            "r2": 1 - 3700 / 20000,
+            "rmse_clipped": ((100 + 225) / 3) ** 0.5,
+        }
+    )
+
+
+def test_late_costs_more_than_early() -> None:
+    scales = Asymmetry(early=13, late=10)
+    truth, said = np.array([50.0, 50.0, 50.0]), np.array([63.0, 37.0, 50.0])
+    scored = Scored("regression", truth, said, asymmetry=scales)
+    expected = np.exp(13 / 10) - 1 + np.exp(13 / 13) - 1
+    assert scored.metrics({"asymmetric_score"}) == pytest.approx({"asymmetric_score": expected})
+    assert not higher_is_better("asymmetric_score")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_asymmetric_score_beyond_all_numbers_is_undefined() -> None:
+    scored = Scored("regression", np.zeros(2), np.full(2, 1e6), asymmetry=Asymmetry())
+    assert "asymmetric_score" not in scored.metrics()
+
+
+def test_regression_of_equal_values_has_no_r2_and_no_clipped_rmse_unasked() -> None:
+    assert set(regression_metrics(np.ones(3), np.zeros(3), None)) == {"rmse", "mae"}
+
+
+def test_only_what_is_asked_is_computed() -> None:
+    scored = Scored("binary", TRUTH, BINARY)
+    assert set(scored.metrics({"f1", "rmse"})) == {"f1"}
+    assert scored.take(np.array([], int)).metrics() == {}
+    assert scored.take(TRUTH == 1).metrics({"accuracy"})["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_every_declarable_metric_belongs_to_a_task_and_has_a_direction() -> None:
+    computed = {name for task in HEADLINE for name in metric_names(task)}
+    assert computed == set(METRICS)
+    assert {name for name in METRICS if not higher_is_better(name)} == LOWER_IS_BETTER
+    assert all(headline in metric_names(task) for task, headline in HEADLINE.items())

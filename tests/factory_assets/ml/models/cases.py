@@ -1,0 +1,170 @@
+"""What the tests from split to served model share: rows with everything that is hard."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from factory_assets.ml.artifacts.trained_model import load_trained
+from factory_assets.results.data import Parts
+from factory_assets.results.evaluation import GateResult, Verdict
+from factory_assets.results.model import Candidate
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
+
+TASKS = ("binary", "multiclass", "regression")
+
+KINDS: dict[str, dict[str, Any]] = {
+    "linear": {"kind": "linear"},
+    "random_forest": {"kind": "random_forest", "trees": 20},
+    "gradient_boosting": {"kind": "gradient_boosting", "iterations": 20},
+    "lightgbm": {"kind": "lightgbm", "iterations": 20},
+    "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
+}
+
+SEQUENCES: dict[str, dict[str, Any]] = {
+    kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}
+    | {"batch_size": 64, "learning_rate": 0.02, "dropout": 0.0}
+    for kind in ("gru", "tcn", "transformer")
+}
+
+
+def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
+    spec = {
+        "purpose": "test",
+        "ingest": {"source": {"files": "rows.csv"}},
+        "split": {"group": "unit"} if "by" in model else {},
+        "train": {"target": "y", "seed": 3, "model": model, **train},
+    }
+    return Pipeline("p", PipelineSpec.model_validate(spec), folder)
+
+
+def rows(count: int, seed: int, task: str = "binary") -> pa.Table:
+    """Numbers with gaps, names with gaps, a truth value, and a target that they tell mostly."""
+    chance = np.random.default_rng(seed)
+    heat, wear = chance.normal(50, 10, count), chance.exponential(2, count)
+    colour = chance.choice(["red", "green", "blue"], count)
+    open_ = chance.integers(0, 2, count)
+    score = (heat - 50) / 10 + wear * (colour == "red") - 1 + open_ + chance.normal(0, 0.3, count)
+    target: Any = score * 100 + 1000
+    if task == "binary":
+        target = (score > 0.7).astype(int)
+    if task == "multiclass":
+        target = np.array(["low", "mid", "top"])[np.digitize(score, [0, 1])]
+    gaps = chance.random((2, count)) < 0.1
+    return pa.table(
+        {
+            "_file": ["f"] * count,
+            "_row": np.arange(1, count + 1),
+            "heat": pa.array(heat, mask=gaps[0]),
+            "wear": wear,
+            "colour": pa.array(colour.tolist(), mask=gaps[1]),
+            "open": open_.astype(bool),
+            "y": target,
+        }
+    )
+
+
+def series(units: int, seed: int, task: str = "binary") -> pa.Table:
+    """Series of 1 to 40 rows, shuffled, with a target that only the last rows together tell."""
+    chance = np.random.default_rng(seed)
+    lengths = chance.integers(1, 41, units)
+    count = int(lengths.sum())
+    step = np.concatenate([np.arange(n) for n in lengths])
+    heat = chance.normal(50, 10, count)
+    colour = chance.choice(["red", "green"], count)
+    now = (heat - 50) / 10 + (colour == "red") - 0.5
+    score = now.copy()
+    for back in (1, 2):
+        score[back:] += np.where(step[back:] >= back, now[:-back], 0)
+    target: Any = score * 100 + 1000
+    if task == "binary":
+        target = (score > 0.7).astype(int)
+    if task == "multiclass":
+        target = np.array(["low", "mid", "top"])[np.digitize(score, [-1, 1])]
+    rows = pa.table(
+        {
+            "_file": ["f"] * count,
+            "_row": np.arange(1, count + 1),
+            "unit": np.repeat([f"u{i}" for i in range(units)], lengths).tolist(),
+            "cycle": step,
+            "heat": pa.array(heat, mask=chance.random(count) < 0.03),
+            "wear": chance.exponential(2, count),
+            "colour": colour.tolist(),
+            "y": target,
+        }
+    )
+    return rows.take(chance.permutation(count))
+
+
+def hostile(table: pa.Table) -> pa.Table:
+    """The same rows with what training never saw: gaps elsewhere, new names, infinite numbers."""
+    count = table.num_rows
+    wear = table["wear"].to_numpy().copy()
+    wear[::5], wear[1::5], wear[2::5] = np.nan, np.inf, -1e30
+    colour = [None if i % 3 else "never seen" for i in range(count)]
+    place = table.column_names.index
+    return table.set_column(place("wear"), "wear", pa.array(wear)).set_column(
+        place("colour"), "colour", pa.array(colour)
+    )
+
+
+def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
+    folder = home.tables / "p" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / "new.parquet")
+    digest = sha256((folder / "new.parquet").read_bytes()).hexdigest()
+    (folder / "new.parquet").rename(folder / f"{digest}.parquet")
+    return Snapshot(
+        table=f"p/{name}",
+        files=(
+            TableFile(
+                sha256=digest,
+                rows=table.num_rows,
+                bytes=(folder / f"{digest}.parquet").stat().st_size,
+            ),
+        ),
+        columns={field.name: str(field.type) for field in table.schema},
+    )
+
+
+def parts(home: Home, task: str = "binary", count: int = 600) -> Parts:
+    return Parts(
+        train=keep(home, "train", rows(count, 1, task)),
+        validation=keep(home, "validation", rows(count // 3, 2, task)),
+        test=keep(home, "test", rows(count // 3, 3, task)),
+    )
+
+
+def verdict(
+    made: Pipeline, given: Parts, candidate: Candidate, home: Home, *, passed: bool = True
+) -> Verdict:
+    """What `evaluate` would say: the trained model's outputs on the test rows, and one gate."""
+    test = read_arrow(given.test, home)
+    outputs = load_trained(candidate, home, made.folder).outputs(test)
+    columns = (
+        {f"p_{i}": outputs[:, i] for i in range(len(candidate.classes))}
+        if candidate.classes
+        else {"prediction": outputs}
+    )
+    said = pa.table({"_file": test["_file"], "_row": test["_row"], "truth": test["y"], **columns})
+    gate = GateResult(
+        name="gate", metric="f1", value=0.5, bound=0.4, passed=passed, explanation="f1 0.5, bound"
+    )
+    return Verdict(
+        candidate=candidate,
+        headline="f1",
+        metrics={"f1": 0.5},
+        intervals={},
+        baselines={},
+        champion=None,
+        champion_version=None,
+        gates=(gate,),
+        slices=(),
+        predictions=keep(home, f"predictions_{candidate.version}", said),
+        pictures={},
+    )

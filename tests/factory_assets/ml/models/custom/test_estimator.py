@@ -1,0 +1,195 @@
+"""Estimators by dotted path: kept without pickle, exported alike, refused in one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+from factory_assets.ml.artifacts.trained_model import save_trained
+from factory_assets.ml.models.custom import construction
+from factory_assets.ml.models.custom.serialization import loaded
+from factory_assets.ml.training.fitting import fit
+from factory_assets.stages import keys
+from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
+from tests.factory_assets.ml.models.cases import pipeline, rows
+from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
+
+pytestmark = pytest.mark.slow
+
+OWN = """
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
+
+class Bushes(ExtraTreesClassifier):
+    def __init__(self, n_estimators=10, max_depth=4, random_state=None):
+        super().__init__(n_estimators=n_estimators, max_depth=max_depth, random_state=random_state)
+
+class Bent(Bushes):
+    def predict_proba(self, X):
+        return super().predict_proba(X) ** 2
+
+class Alone(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = [0, 1]
+        return self
+    def predict_proba(self, X):
+        return X[:, :2]
+
+class Holding(LogisticRegression):
+    def fit(self, X, y):
+        self.opened = open(__file__)
+        return super().fit(X, y)
+
+class Thing:
+    pass
+
+def curved(degree=2):
+    return make_pipeline(
+        SelectKBest(k=4), PolynomialFeatures(degree), Bushes(n_estimators=5, max_depth=None)
+    )
+"""
+
+
+def mine(folder: Path, name: str, **more: Any) -> dict[str, Any]:
+    (folder / "mine.py").write_text(OWN)
+    return {"python": f"mine:{name}", **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "task"),
+    [
+        ("ensemble:ExtraTreesClassifier", {"n_estimators": 10, "n_jobs": 2}, "multiclass"),
+        ("ensemble:ExtraTreesRegressor", {"n_estimators": 10}, "regression"),
+        ("ensemble:HistGradientBoostingClassifier", {"max_iter": 10}, "binary"),
+        ("ensemble:GradientBoostingRegressor", {"n_estimators": 10}, "regression"),
+        ("neural_network:MLPClassifier", {"max_iter": 20}, "binary"),
+        ("linear_model:LogisticRegressionCV", {"cv": 3}, "multiclass"),
+        ("svm:SVR", {}, "regression"),
+        ("calibration:CalibratedClassifierCV", {"cv": 3}, "binary"),
+    ],
+)
+def test_of_scikit_learn(name: str, args: dict[str, Any], task: str, tmp_path: Path) -> None:
+    model = {"python": f"sklearn.{name}", "args": args}
+    found = fitted(tmp_path, model, task)
+    same_everywhere(found.trained, tmp_path, task, 1e-5)
+    assert found.validation.get("roc_auc", found.validation.get("r2", 0.0)) > 0.6
+    again = fitted(tmp_path, model, task)
+    digests = []
+    for at, one in enumerate((found, again)):
+        (tmp_path / f"{at}").mkdir()
+        digests.append(save_trained(one.trained, tmp_path / f"{at}"))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["Bushes", "curved"])
+def test_of_the_users_own(name: str, tmp_path: Path) -> None:
+    found = fitted(tmp_path, mine(tmp_path, name))
+    same_everywhere(found.trained, tmp_path, "binary", 1e-5)
+    assert found.trained.model.parameters > 100
+
+
+def test_the_same_bytes_in_another_folder(tmp_path: Path) -> None:
+    contents = []
+    for name in ("here", "there"):
+        folder = tmp_path / name
+        folder.mkdir()
+        found = fitted(folder, mine(folder, "Bushes"))
+        (folder / "files").mkdir()
+        save_trained(found.trained, folder / "files")
+        contents.append((folder / "files" / "estimator.skops").read_bytes())
+    assert contents[0] == contents[1]
+    assert b"mine" in contents[0]
+
+
+def test_class_weights(tmp_path: Path) -> None:
+    model = mine(tmp_path, "curved")
+    plain = fitted(tmp_path, model).trained.outputs(rows(300, 3))
+    weighted = fitted(tmp_path, model, class_weights="balanced").trained.outputs(rows(300, 3))
+    assert weighted[:, 1].mean() > plain[:, 1].mean()
+    unable = {"python": "sklearn.neighbors:KNeighborsClassifier"}
+    with pytest.raises(ModelError, match=r"train.class_weights: .*takes no sample_weight"):
+        fitted(tmp_path, unable, class_weights="balanced")
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (
+            {"python": "mine:Bent"},
+            "cannot be exported to ONNX: Bent has a predict_proba of its own",
+        ),
+        ({"python": "mine:Alone"}, "mine:Alone cannot be exported to ONNX"),
+        ({"python": "mine:Holding"}, "mine:Holding cannot be kept without pickle"),
+        ({"python": "mine:Thing"}, "is no LightningModule and no scikit-learn estimator"),
+        ({"python": "mine:Bushes", "args": {"depth": 3}}, "unexpected keyword argument 'depth'"),
+        ({"python": "mine:Bushes", "args": {"max_depth": -3}}, "'max_depth' parameter"),
+        ({"python": "mine:Bushes", "epochs": 3}, "epochs says how networks are trained"),
+        ({"python": "sklearn.svm:LinearSVC"}, "has no predict_proba"),
+        ({"python": "sklearn.linear_model:Ridge"}, "has no predict_proba"),
+        ({"python": "sklearn.semi_supervised:LabelPropagation"}, "cannot be exported to ONNX"),
+    ],
+)
+def test_what_cannot_be_is_one_line(model: dict[str, Any], says: str, tmp_path: Path) -> None:
+    mine(tmp_path, "Bushes")
+    with pytest.raises(ModelError, match=says) as caught:
+        fitted(tmp_path, model)
+    assert "\n" not in str(caught.value)
+
+
+def test_rehearsed_on_few_rows_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        OWN.replace("return self\n", "open('seen', 'a').write(f'{len(X)} ')\n        return self\n")
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(construction, "FEW", 100)
+    made = pipeline(tmp_path, {"python": "mine:Alone"})
+    with pytest.raises(ModelError, match="cannot be exported"):
+        fit(made, rows(600, 1), rows(200, 2), Home(tmp_path / "home"))
+    assert (tmp_path / "seen").read_text() == "100 "
+
+
+def test_a_classifier_is_no_regressor(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="mine:Bushes is no regressor"):
+        fitted(tmp_path, mine(tmp_path, "Bushes"), "regression")
+
+
+def test_other_types_are_not_read(tmp_path: Path) -> None:
+    found = fitted(tmp_path, mine(tmp_path, "Bushes"))
+    files = tmp_path / "files"
+    files.mkdir()
+    save_trained(found.trained, files)
+    spec: Any = found.trained.description.spec
+    with ZipFile(files / "estimator.skops") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(contents["schema.json"])
+    schema["__module__"], schema["__class__"] = "subprocess", "Popen"
+    with ZipFile(files / "estimator.skops", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, json.dumps(schema) if name == "schema.json" else content)
+    with pytest.raises(ModelError, match=r"holds subprocess.Popen, which is not trusted"):
+        loaded((files / "estimator.skops").read_bytes(), spec, tmp_path)
+    with pytest.raises(ModelError, match="do not use this artefact"):
+        loaded(b"nothing", spec, tmp_path)
+
+
+def test_an_edited_class_is_noticed(tmp_path: Path) -> None:
+    made = pipeline(tmp_path, mine(tmp_path, "Bushes"))
+    before = keys.key_parts(made, "train", {})["user code"]
+    assert keys.key_parts(made, "train", {})["user code"] == before
+    (tmp_path / "mine.py").write_text(OWN.replace("max_depth=4", "max_depth=5"))
+    assert keys.key_parts(made, "train", {})["user code"] != before
+
+
+def test_infinite_answers_are_none(tmp_path: Path) -> None:
+    found = fitted(tmp_path, mine(tmp_path, "curved"))
+    assert np.isfinite(found.trained.outputs(rows(50, 4))).all()

@@ -1,0 +1,237 @@
+"""Every kind of model for every task: fitted, stored, loaded, exported, the same numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, save_trained
+from factory_assets.ml.models.base import APART
+from factory_assets.ml.models.kinds import model_class
+from factory_assets.ml.training.fitting import Fitted, fit
+from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.home.home import Home
+from tests.factory_assets.ml.models.cases import KINDS, TASKS, hostile, pipeline, rows
+
+pytestmark = pytest.mark.slow
+
+OWN = """
+import torch
+from lightning.pytorch import LightningModule
+
+class Plain(LightningModule):
+    def __init__(self, numeric, categories, outputs, width=8):
+        super().__init__()
+        self.embed = torch.nn.ModuleList(torch.nn.Embedding(n, 2) for n in categories)
+        self.body = torch.nn.Sequential(
+            torch.nn.Linear(numeric + 2 * len(categories), width),
+            torch.nn.Tanh(),
+            torch.nn.Linear(width, outputs),
+        )
+
+    def forward(self, numbers, codes):
+        names = [embed(codes[:, i]) for i, embed in enumerate(self.embed)]
+        return self.body(torch.cat([numbers, *names], dim=1))
+
+class OwnSteps(Plain):
+    def training_step(self, batch, index):
+        numbers, codes, target = batch
+        return torch.nn.functional.cross_entropy(self(numbers, codes), target) * 2
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+class Silent(Plain):
+    def validation_step(self, batch, index):
+        pass
+
+class Broken(Plain):
+    def forward(self, numbers, codes):
+        raise ValueError("no such thing")
+
+class NotANumber(Plain):
+    def training_step(self, batch, index):
+        return super().training_step(batch, index) * float("nan")
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+class Other:
+    pass
+"""
+
+
+def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> Fitted:
+    made = pipeline(folder, model, **train)
+    home = Home(folder / "home")
+    return fit(made, rows(600, 1, task), rows(200, 2, task), home)
+
+
+def own(folder: Path, name: str, **more: Any) -> dict[str, Any]:
+    (folder / "net.py").write_text(OWN)
+    return {"python": f"net:{name}", "epochs": 3, **more}
+
+
+def same_everywhere(
+    trained: TrainedModel,
+    folder: Path,
+    task: str,
+    tolerance: float,
+    test: pa.Table | None = None,
+) -> None:
+    """Stored and loaded, the model is the same to the bit; exported, within the tolerance."""
+    test = hostile(rows(300, 3, task)) if test is None else test
+    expected = trained.outputs(test)
+    assert np.isfinite(expected).all()
+    files = folder / "files"
+    files.mkdir()
+    save_trained(trained, files)
+    description = Description.model_validate_json((files / "model.json").read_bytes())
+    cls = model_class(description.spec, folder)
+    model = cls.load(description.spec, description.shape, files, folder)
+    np.testing.assert_array_equal(TrainedModel(description, model).outputs(test), expected)
+    exported = export(trained)
+    served = ServedModel.of(exported)
+    # Absurd numbers make absurd predictions, which have no digits behind the point.
+    scale = np.maximum(trained.target.sd, np.abs(expected - trained.target.mean))
+    difference = np.abs(served.outputs(test) - expected) / scale
+    assert difference.max() <= tolerance
+    assert served.classes == trained.target.classes
+    assert served.threshold == description.threshold
+    assert export(TrainedModel(description, model)) == exported
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_stored_and_exported_alike(kind: str, task: str, tmp_path: Path) -> None:
+    found = fitted(tmp_path, KINDS[kind], task)
+    same_everywhere(found.trained, tmp_path, task, 1e-4 if kind == "gradient_boosting" else 1e-5)
+    skill = found.validation.get("roc_auc", found.validation.get("r2", 0.0))
+    assert skill > 0.6
+
+
+@pytest.mark.parametrize("columns", [["heat", "wear"], ["colour", "open"]])
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_numbers_or_only_names(kind: str, columns: list[str], tmp_path: Path) -> None:
+    others = {"heat", "wear", "colour", "open"} - set(columns)
+    # As a name, `open` leaves no number.
+    found = fitted(tmp_path, KINDS[kind], exclude=tuple(others), categorical=("open",))
+    same_everywhere(found.trained, tmp_path, "binary", 1e-4)
+
+
+@pytest.mark.parametrize("name", ["Plain", "OwnSteps"])
+def test_own_module(name: str, tmp_path: Path) -> None:
+    found = fitted(tmp_path, own(tmp_path, name, args={"width": 4}))
+    same_everywhere(found.trained, tmp_path, "binary", 1e-5)
+    assert len(found.history) == 3
+    assert list(tmp_path.glob("lightning_logs")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Silent", "logs no validation_loss"),
+        ("Broken", "net:Broken failed: ValueError: no such thing"),
+        ("NotANumber", "no longer a number in epoch 0"),
+        ("Other", "is no LightningModule"),
+    ],
+)
+def test_mistakes_in_own_module_are_one_line(name: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=says) as caught:
+        fitted(tmp_path, own(tmp_path, name))
+    assert "\n" not in str(caught.value)
+
+
+def test_own_module_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="cannot import 'nothing'"):
+        fitted(tmp_path, {"python": "nothing:Here"})
+
+
+def test_diverging_network_is_told(tmp_path: Path) -> None:
+    model = {"kind": "mlp", "epochs": 30, "learning_rate": 1e30}
+    with pytest.raises(ModelError, match=r"no longer a number.*lower train.model.learning_rate"):
+        fitted(tmp_path, model, "regression")
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
+    found = fitted(tmp_path, {"kind": "mlp", "epochs": 200, "patience": 3, "learning_rate": 0.05})
+    losses = [epoch.validation_loss for epoch in found.history]
+    assert found.best_epoch == int(np.argmin(losses))
+    assert len(losses) == found.best_epoch + 4
+    assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_boosting_stops_by_validation_rows(tmp_path: Path) -> None:
+    model = {"kind": "gradient_boosting", "iterations": 500, "patience": 5, "learning_rate": 0.3}
+    found = fitted(tmp_path, model)
+    losses = [epoch.validation_loss for epoch in found.history]
+    assert found.best_epoch == int(np.argmin(losses)) < 500
+    assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_boosting_looks_among_some_of_the_inputs(tmp_path: Path) -> None:
+    model = {**KINDS["gradient_boosting"], "max_features": 0.3}
+    found = fitted(tmp_path, model, "regression")
+    test = hostile(rows(300, 3, "regression"))
+    same_everywhere(found.trained, tmp_path, "regression", 1e-4, test)
+    again, other, whole = (
+        fitted(tmp_path, {**model, **more}, "regression", seed=seed).trained.outputs(test)
+        for more, seed in (({}, 3), ({}, 4), ({"max_features": 1.0}, 3))
+    )
+    np.testing.assert_array_equal(found.trained.outputs(test), again)
+    assert not np.array_equal(again, other)
+    assert not np.array_equal(again, whole)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_ensemble_of_boosting_is_one_of_all_trees(task: str, tmp_path: Path) -> None:
+    model = {**KINDS["gradient_boosting"], "max_features": 0.3}
+    two = fitted(tmp_path, {**model, "ensemble": 2}, task)
+    test = hostile(rows(300, 3, task))
+    same_everywhere(two.trained, tmp_path, task, 1e-4, test)
+    alone = [fitted(tmp_path, model, task, seed=seed) for seed in (3, 3 + APART)]
+    said = [one.trained.outputs(test) for one in alone]
+    assert not np.array_equal(*said)
+    if task == "regression":
+        mean = np.mean(said, axis=0)
+    else:  # of scores, before they become probabilities
+        mean = np.exp(np.mean(np.log(said), axis=0))
+        mean /= mean.sum(axis=1, keepdims=True)
+    sd = two.trained.target.sd
+    np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)
+    assert two.trained.model.parameters == sum(one.trained.model.parameters for one in alone)
+    losses = [epoch.validation_loss for one in alone for epoch in one.history]
+    assert [epoch.validation_loss for epoch in two.history] == losses
+    assert two.best_epoch == int(np.argmin(losses))
+
+
+def test_an_ensemble_of_the_same_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs max_features below 1"):
+        pipeline(tmp_path, {"kind": "gradient_boosting", "ensemble": 3})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_ensemble_is_the_mean_of_its_networks(task: str, tmp_path: Path) -> None:
+    two = fitted(tmp_path, {**KINDS["mlp"], "ensemble": 2}, task)
+    same_everywhere(two.trained, tmp_path, task, 1e-5)
+    test = hostile(rows(300, 3, task))
+    alone = [fitted(tmp_path, KINDS["mlp"], task, seed=seed) for seed in (3, 3 + APART)]
+    mean = np.mean([one.trained.outputs(test) for one in alone], axis=0)
+    sd = two.trained.target.sd
+    np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)
+    losses = [epoch.validation_loss for one in alone for epoch in one.history]
+    assert [epoch.validation_loss for epoch in two.history] == losses
+    assert [epoch.epoch for epoch in two.history] == list(range(len(losses)))
+    assert two.best_epoch == int(np.argmin(losses))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_class_weights_raise_the_rare_class(kind: str, tmp_path: Path) -> None:
+    plain = fitted(tmp_path, KINDS[kind]).trained
+    weighted = fitted(tmp_path, KINDS[kind], class_weights="balanced").trained
+    test = rows(300, 3)
+    assert weighted.outputs(test)[:, 1].mean() > plain.outputs(test)[:, 1].mean()

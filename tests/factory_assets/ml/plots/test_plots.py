@@ -1,0 +1,150 @@
+"""Pictures: valid, of one size, small, the same every time, whatever names the data has."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.plots.evaluation import evaluation_plots, plot_slices
+from factory_assets.ml.plots.training import plot_loss, plot_search
+from factory_assets.results.evaluation import Slice
+from factory_assets.results.model import Candidate, Epoch, Trial, Tuned
+
+LIMIT = 40_000
+
+ODD = "$x_1$ <b>\n名 " + "n" * 80
+
+
+def require_picture(content: bytes) -> None:
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.load()
+        assert (picture.format, picture.size) == ("PNG", (480, 360))
+        colours = picture.convert("RGB").getcolors(maxcolors=1 << 18)
+        assert colours is not None
+        assert len(colours) > 10, "an empty picture"
+    assert len(content) <= LIMIT
+
+
+def classes(task: str, rows: int, count: int, noise: float = 1.0) -> Scored:
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, count, rows)
+    scores = np.exp(2 * np.eye(count)[truth] + noise * generator.normal(size=(rows, count)))
+    outputs = scores / scores.sum(axis=1, keepdims=True)
+    return Scored(task, truth, outputs, 0.5)  # type: ignore[arg-type]
+
+
+def numbers(rows: int) -> Scored:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(50, 20, rows)
+    return Scored("regression", truth, truth + generator.normal(0, 5, rows))
+
+
+def candidate(epochs: int, model: str = "pipeline") -> Candidate:
+    return Candidate(
+        model=model,
+        version=1,
+        run_id="r",
+        kind="mlp",
+        task="binary",
+        target="y",
+        classes=("a", "b"),
+        numeric=("x",),
+        categorical=(),
+        digest="d",
+        history=tuple(
+            Epoch(epoch=i, train_loss=1 / (i + 1), validation_loss=1 / (i + 1) + i / 200)
+            for i in range(epochs)
+        ),
+        best_epoch=epochs // 2,
+        threshold=0.5,
+        validation={},
+        rows=10,
+        parameters=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("scored", "names"),
+    [
+        (classes("binary", 50, 2), ("no", "yes")),
+        (classes("binary", 20_000, 2, noise=3.0), ("no", ODD)),
+        (classes("multiclass", 300, 3), ("a", "b", "c")),
+        (classes("multiclass", 20_000, 40, noise=3.0), tuple(f"{ODD}{i}" for i in range(40))),
+        (numbers(40), ()),
+        (numbers(20_000), ()),
+    ],
+    ids=["binary", "odd names", "three classes", "forty classes", "few numbers", "many numbers"],
+)
+def test_pictures_are_small_and_repeatable(scored: Scored, names: tuple[str, ...]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = evaluation_plots(scored, names, ODD)
+    for content in drawn.values():
+        require_picture(content)
+    assert drawn == evaluation_plots(scored, names, ODD)
+
+
+def test_titles_of_each_task() -> None:
+    binary = evaluation_plots(classes("binary", 50, 2), ("no", "yes"), "y")
+    assert set(binary) == {
+        "ROC curve",
+        "precision and recall",
+        "confusion matrix",
+        "calibration",
+    }
+    several = evaluation_plots(classes("multiclass", 50, 3), ("a", "b", "c"), "y")
+    assert set(several) == set(binary)
+    assert set(evaluation_plots(numbers(50), (), "y")) == {
+        "predicted against actual",
+        "residuals",
+    }
+
+
+def test_one_class_and_certain_scores_are_still_drawn() -> None:
+    certain = Scored("binary", np.zeros(9, int), np.tile([1.0, 0.0], (9, 1)))
+    drawn = evaluation_plots(certain, ("no", "yes"), "y")
+    assert "ROC curve" not in drawn
+    for content in drawn.values():
+        require_picture(content)
+    constant = Scored("regression", np.ones(9), np.ones(9))
+    for content in evaluation_plots(constant, (), "y").values():
+        require_picture(content)
+
+
+@pytest.mark.parametrize("epochs", [1, 40, 5000])
+def test_loss_curve(epochs: int) -> None:
+    require_picture(plot_loss(candidate(epochs, model="m" * 64)))
+
+
+def test_slices() -> None:
+    many = [
+        Slice(column="site", value=f"{ODD}{i}", rows=i + 1, metrics={"f1": i / 50})
+        for i in range(50)
+    ]
+    undefined = Slice(column="site", value="lone", rows=1, metrics={"accuracy": 1.0})
+    require_picture(plot_slices([*many, undefined], "f1", {"f1": 0.4}))
+    require_picture(plot_slices([undefined], "f1", {}))
+
+
+def test_pictures_leave_no_figure_behind() -> None:
+    import matplotlib.pyplot as plt
+
+    evaluation_plots(numbers(20), (), "y")
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, None, 0.25, 0.75, None]])
+def test_of_a_search(values: list[float | None]) -> None:
+    trials = [Trial(state="pruned" if v is None else "complete", value=v) for v in values]
+    tuned = Tuned(
+        metric="f1",
+        higher_is_better=True,
+        trials=tuple(trials),
+        chosen=len(values) // 2 + (len(values) > 1),
+        settings={},
+    )
+    assert tuned.best_so_far() == ([0.5] if len(values) == 1 else [0.5, 0.5, 0.75])
+    require_picture(plot_search(candidate(1, ODD), tuned))

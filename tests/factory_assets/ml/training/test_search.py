@@ -1,0 +1,310 @@
+"""A search: what it tries and keeps, what MLflow shows of it, and that a kill loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.components.metadata import describe
+from factory_assets.ml.artifacts.trained_model import load_trained
+from factory_assets.ml.models.base import GivenUp
+from factory_assets.ml.training.trials import EpochWatch
+from factory_assets.results.data import Parts
+from factory_assets.results.model import Candidate, Epoch
+from factory_assets.results.stages import STAGES
+from factory_assets.spec import OwnModule, Pipeline
+from factory_assets.stages.runner import Call, Outcome, run_stage
+from factory_assets.stages.train import train
+from factory_resources.errors import DataError, DeclarationError, ModelError
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.ml.models.cases import SEQUENCES, keep, parts, pipeline, rows, series
+from tests.factory_assets.ml.training.search_worker import MODEL, work
+from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres
+
+pytestmark = pytest.mark.slow
+
+BOOSTING: dict[str, Any] = {"kind": "gradient_boosting", "iterations": 15}
+
+
+def trials(home: Home, parent: str) -> list[Any]:
+    """The MLflow runs below a run, in the order of their trials."""
+    return _below(home, "p", parent)
+
+
+def _below(home: Home, name: str, parent: str) -> list[Any]:
+    client = Registry(home).client
+    found = client.search_runs(
+        [client.get_experiment_by_name(name).experiment_id],
+        f"tags.`mlflow.parentRunId` = '{parent}'",
+    )
+    return sorted(found, key=lambda run: int(run.info.run_name.split()[1]))
+
+
+def searched(
+    home: Home, folder: Path, model: dict[str, Any], task: str = "binary", **tune: Any
+) -> Candidate:
+    return train(pipeline(folder, model, tune=tune), parts(home, task), home)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One for all: making MLflow's tables takes longer than a search."""
+    return Home(tmp_path_factory.mktemp("tuning") / "home")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Candidate]:
+    folder = tmp_path_factory.mktemp("whole")
+    return Home(folder / "home"), work(folder)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_best_on_validation_rows_is_kept(task: str, home: Home, tmp_path: Path) -> None:
+    made = searched(home, tmp_path, BOOSTING, task, trials=5)
+    plain = train(pipeline(tmp_path, BOOSTING), parts(home, task), home)
+    tuned = made.tuned
+    assert tuned
+    assert len(tuned.trials) == 5
+    metric = {"binary": "average_precision", "multiclass": "balanced_accuracy"}.get(task, "rmse")
+    assert tuned.metric == metric
+    assert tuned.trials[0].value == plain.validation[metric]
+    assert tuned.trials[tuned.chosen].value == made.validation[metric]
+    values = [t.value for t in tuned.trials if t.value is not None]
+    best = max(values) if tuned.higher_is_better else min(values)
+    assert made.validation[metric] == best
+    assert tuned.chosen == values.index(best)
+
+
+def test_the_chosen_settings_are_those_of_the_model(whole: tuple[Home, Candidate]) -> None:
+    home, candidate = whole
+    tuned = candidate.tuned
+    assert tuned
+    spec = load_trained(candidate, home, home.path).description.spec
+    assert tuned.settings["learning_rate"] == str(spec.model_dump()["learning_rate"])
+    assert tuned.settings["hidden"] == str(list(spec.model_dump()["hidden"]))
+    params = Registry(home).client.get_run(candidate.run_id).data.params
+    assert params["model.hidden"] == tuned.settings["hidden"]
+    assert params["tune.trials"] == "7"
+
+
+def test_every_trial_is_a_run_below_the_candidates(whole: tuple[Home, Candidate]) -> None:
+    home, candidate = whole
+    tuned = candidate.tuned
+    assert tuned
+    runs = trials(home, candidate.run_id)
+    assert [run.data.tags["state"] for run in runs] == [trial.state for trial in tuned.trials]
+    for run, trial in zip(runs, tuned.trials, strict=True):
+        assert set(run.data.params) == {"learning_rate", "hidden", "dropout"}
+        assert run.data.metrics["epochs"] > 0
+        assert run.data.metrics.get("validation_average_precision") == trial.value
+    assert runs[0].data.params == {"learning_rate": "0.01", "hidden": "[8]", "dropout": "0.1"}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        monkeypatch.setenv("FACTORY_DATABASE_URL", server.url)
+
+
+@pytest.mark.usefixtures("database")
+def test_killed_it_goes_on_and_finds_the_same(
+    whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "home")
+    if "FACTORY_DATABASE_URL" in os.environ:
+        Registry(home).initialise()
+    _killed(tmp_path, "trial 4, epoch 4")
+    [running] = [run for run in _runs(home) if run.info.status == "RUNNING" and _is_child(run)]
+    assert running.info.run_name == "trial 4"
+    done = {run.info.run_id for run in _runs(home) if "state" in run.data.tags}
+    assert len(done) == 3
+    made = work(tmp_path)
+    said = capsys.readouterr().out
+    assert said.startswith("trial 4, goes on in epoch 3, from its checkpoint")
+    assert made.tuned == whole[1].tuned
+    assert made.digest == whole[1].digest
+    runs = trials(home, made.run_id)
+    assert [run.info.run_name for run in runs] == [f"trial {i}" for i in range(1, 8)]
+    assert {run.info.run_id for run in runs[:3]} == done
+    assert [run for run in _runs(home) if run.info.status == "RUNNING"] == []
+
+
+def _killed(folder: Path, stop: str) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.factory_assets.ml.training.search_worker", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout
+    for line in worker.stdout:
+        if line.startswith(stop):
+            break
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    worker.stdout.close()
+
+
+def _runs(home: Home) -> list[Any]:
+    client = Registry(home).client
+    return list(client.search_runs([client.get_experiment_by_name("p").experiment_id]))
+
+
+def _is_child(run: Any) -> bool:
+    return "mlflow.parentRunId" in run.data.tags
+
+
+def test_hopeless_networks_are_given_up(home: Home, tmp_path: Path) -> None:
+    wide = {"learning_rate": {"range": [1e-6, 0.05], "log": True}}
+    made = searched(home, tmp_path, {**MODEL, "epochs": 5}, trials=8, search=wide)
+    assert made.tuned
+    assert made.tuned.figures()["pruned"] > 0
+    for run, trial in zip(trials(home, made.run_id), made.tuned.trials, strict=True):
+        assert (run.info.status == "KILLED") == (trial.state == "pruned")
+        assert (run.data.metrics["epochs"] < 5) == (trial.state == "pruned")
+    patient = searched(home, tmp_path, {**MODEL, "epochs": 5}, trials=8, search=wide, prune=False)
+    assert patient.tuned
+    assert patient.tuned.figures()["pruned"] == 0
+    # What is given up was not the best.
+    assert patient.validation == made.validation
+
+
+def test_a_trial_may_fail_and_the_declared_settings_may_not(home: Home, tmp_path: Path) -> None:
+    wild = {"learning_rate": {"values": [0.01, 1e30]}}
+    made = searched(home, tmp_path, MODEL, "regression", trials=6, search=wild)
+    assert made.tuned
+    assert 0 < made.tuned.figures()["failed"] < 5
+    failed = [r for r in trials(home, made.run_id) if r.info.status == "FAILED"]
+    assert all("no longer a number" in run.data.tags["why"] for run in failed)
+    with pytest.raises(ModelError, match="no longer a number"):
+        searched(home, tmp_path, {**MODEL, "learning_rate": 1e30}, "regression", trials=2)
+
+
+@pytest.mark.parametrize("budget", [{"minutes": 1e-6}, {"wh": 1e-12}])
+def test_a_budget_ends_it_after_the_declared_settings(
+    budget: dict[str, float], home: Home, tmp_path: Path
+) -> None:
+    made = searched(home, tmp_path, BOOSTING, **budget)
+    assert made.tuned
+    assert len(made.tuned.trials) == 1
+
+
+def test_a_network_is_given_up_when_it_is_late_or_hopeless() -> None:
+    epoch = Epoch(epoch=0, train_loss=1.0, validation_loss=1.0)
+    now = time.monotonic()
+    for deadline in (None, now + 3600):
+        EpochWatch(lambda *_: False, prune=True, deadline=deadline)(epoch)
+    with pytest.raises(GivenUp, match="time was over"):
+        EpochWatch(lambda *_: False, prune=True, deadline=now - 1)(epoch)
+    with pytest.raises(GivenUp, match="after 1 epochs half of the others"):
+        EpochWatch(lambda *_: True, prune=True, deadline=None)(epoch)
+    EpochWatch(lambda *_: True, prune=False, deadline=None)(epoch)
+
+
+def series_parts(home: Home) -> Parts:
+    return parts(home).model_copy(
+        update={
+            "train": keep(home, "train", series(30, 1)),
+            "validation": keep(home, "validation", series(10, 2)),
+        }
+    )
+
+
+def test_another_window_is_made_ready_anew(home: Home, tmp_path: Path) -> None:
+    model = {**SEQUENCES["gru"], "epochs": 1}
+    windows = {"window": {"values": [2, 3]}}
+    made = pipeline(tmp_path, model, tune={"trials": 3, "search": windows})
+    candidate = train(made, series_parts(home), home)
+    tried = [run.data.params["window"] for run in trials(home, candidate.run_id)]
+    assert tried[0] == "6"
+    assert set(tried[1:]) <= {"2", "3"}
+    assert candidate.tuned
+    found = load_trained(candidate, home, tmp_path).features.series
+    assert found
+    assert str(found.window) == tried[candidate.tuned.chosen]
+
+
+def test_settings_that_do_not_go_together_fail_alone(home: Home, tmp_path: Path) -> None:
+    both = {"hidden": {"values": [12, 8]}, "heads": {"values": [4, 3]}}
+    model = {**SEQUENCES["transformer"], "epochs": 1, "hidden": 12}
+    made = pipeline(tmp_path, model, tune={"trials": 8, "search": both})
+    candidate = train(made, series_parts(home), home)
+    for run in trials(home, candidate.run_id):
+        impossible = run.data.params == {"hidden": "8", "heads": "3"}
+        assert (run.info.status == "FAILED") == impossible
+        assert not impossible or "no multiple of heads" in run.data.tags["why"]
+    assert candidate.tuned
+    assert candidate.tuned.figures()["failed"] > 0
+
+
+def test_a_metric_of_another_task_is_one_line(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="'rmse' does not fit a binary target"):
+        searched(home, tmp_path, BOOSTING, trials=2, metric="rmse")
+
+
+def test_a_metric_that_the_rows_do_not_define_is_one_line(home: Home, tmp_path: Path) -> None:
+    table = rows(50, 2)
+    ones = table.filter([value == 1 for value in table["y"].to_pylist()])
+    given = parts(home).model_copy(update={"validation": keep(home, "ones", ones)})
+    made = pipeline(tmp_path, BOOSTING, tune={"trials": 2})
+    with pytest.raises(DataError, match="do not define average_precision"):
+        train(made, given, home)
+
+
+def test_of_an_estimator_of_ones_own_its_arguments_are_searched(home: Home, tmp_path: Path) -> None:
+    own = {"python": "sklearn.tree:DecisionTreeClassifier", "args": {"max_depth": 1}}
+    made = searched(home, tmp_path, own, trials=4, search={"args.max_depth": [2, 6]})
+    assert made.tuned
+    assert made.tuned.figures()["failed"] == 0
+    assert made.tuned.settings == {"args.max_depth": str(_depth(made, home, tmp_path))}
+    assert made.tuned.chosen > 0
+    with pytest.raises(DeclarationError, match="learning_rate says how networks are trained"):
+        searched(home, tmp_path, own, trials=4)
+
+
+def _depth(candidate: Candidate, home: Home, folder: Path) -> int:
+    spec = load_trained(candidate, home, folder).description.spec
+    assert isinstance(spec, OwnModule)
+    return int(spec.args["max_depth"])
+
+
+def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "apples"
+    train = {**APPLES["train"], "tune": {"trials": 3}}
+    made = declare(folder, {**APPLES, "train": train})
+    write_apples(folder)
+    first = _through(made, home)
+    assert not any(outcome.reused for outcome in first.values())
+    assert all(outcome.reused for outcome in _through(made, home).values())
+    call = Call(made, "train", home, "run", reuse=False)
+    again = run_stage(call)
+    value, before = again.value, first["train"].value
+    assert isinstance(value, Candidate)
+    assert isinstance(before, Candidate)
+    assert (value.digest, value.tuned) == (before.digest, before.tuned)
+    assert len(_below(home, "apples", value.run_id)) == 3
+    assert [*home.checkpoints.glob("*/*")] == []
+    metadata, _ = describe(call, again)
+    assert "| trials | 3 |" in metadata["search"].value
+    assert "| regularisation |" in metadata["search"].value
+    more = declare(folder, {**APPLES, "train": {**train, "tune": {"trials": 4}}})
+    outcomes = _through(more, home)
+    assert next(stage for stage, outcome in outcomes.items() if not outcome.reused) == "train"
+
+
+def _through(made: Pipeline, home: Home) -> dict[str, Outcome]:
+    return {stage: run_stage(Call(made, stage, home, "run")) for stage in STAGES[:4]}
+
+
+def test_nothing_of_it_looks_at_test_rows(home: Home, tmp_path: Path) -> None:
+    made, given = pipeline(tmp_path, BOOSTING, tune={"trials": 3}), parts(home)
+    for path in given.test.paths(home):
+        path.unlink()
+    assert train(made, given, home).tuned
