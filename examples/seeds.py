@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 import click
 
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.security.offline import go_offline

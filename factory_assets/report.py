@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.execution.costs import Total
 from factory_assets.results.base import Value
 from factory_assets.results.data import Cleaned, Ingested
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
-from factory_assets.stages.costs import Total
 
 if TYPE_CHECKING:
     from rich.table import Table

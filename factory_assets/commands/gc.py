@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from itertools import groupby
 
-from factory_assets.stages.retention import DEFAULT, find_waste, seconds_of
+from factory_assets.execution.retention import DEFAULT, find_waste, seconds_of
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Waste, remove
 from factory_resources.home.home import Home

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.console import Console
 
-from factory_assets.components.progress import Counted, Progress
+from factory_assets.execution.costs import Total
+from factory_assets.execution.progress import Counted, Progress
+from factory_assets.execution.requests import Outcome
 from factory_assets.results.stages import Stage
-from factory_assets.stages.costs import Total
-from factory_assets.stages.runner import Outcome
 from factory_resources.errors import FactoryError
 
 

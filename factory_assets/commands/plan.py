@@ -9,9 +9,9 @@ from rich.console import Console
 
 from factory_assets.commands.run import Asked, ask
 from factory_assets.components.partitions import known_keys
-from factory_assets.stages.explain import Explained, explain
-from factory_assets.stages.refresh import Wanted, wanted
-from factory_assets.stages.runner import Call
+from factory_assets.execution.backfill import Wanted, wanted
+from factory_assets.execution.explain import Explained, explain
+from factory_assets.execution.requests import Call
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 

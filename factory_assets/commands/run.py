@@ -20,13 +20,13 @@ from factory_assets.commands.select import select
 from factory_assets.components.calls import REUSE_TAG
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.definitions import build_defs
+from factory_assets.execution.requests import stages_of
 from factory_assets.report import Summary, summary_table
 from factory_assets.results.base import Value
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.latest import PARTITIONED, records_of, value_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import stages_of
 from factory_resources.errors import DeclarationError, FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from factory_assets.components.progress import Progress
+from factory_assets.execution.progress import Progress
+from factory_assets.execution.requests import Call
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call
 from factory_resources.home.home import Home
 
 REUSE_TAG = "factory/reuse"

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.data.transforms.column_lineage import Origins, clean_origins, source_origins
+from factory_assets.execution.cache_key import declared
+from factory_assets.execution.requests import Call
 from factory_assets.spec import IDENTITY, AssetSource, SnapshotSource
-from factory_assets.stages.keys import declared
-from factory_assets.stages.runner import Call
 from factory_resources.tables.snapshot import Snapshot
 
 KEY = "dagster/column_lineage"

@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.network import Network
-from factory_assets.stages.keys import code_version
 
 POOL = "gpu"
 _KINDS: dict[Stage, set[str]] = {
@@ -47,7 +47,7 @@ def looks(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
     return {
         **looks_of(pipeline, _DESCRIPTIONS[stage]),
         "kinds": _KINDS[stage] | _model_kinds(pipeline, stage),
-        "code_version": code_version(pipeline, stage),
+        "code_version": asset_code_version(pipeline, stage),
     }
 
 

@@ -13,6 +13,8 @@ from factory_assets.components import verdict_words, words
 from factory_assets.components.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import TableError, declared_checks, table_checks
 from factory_assets.data.leakage.policy import LeakError, leak_check
+from factory_assets.execution.costs import Total
+from factory_assets.execution.requests import Call, Outcome
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
@@ -20,8 +22,6 @@ from factory_assets.results.latest import latest
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.costs import Total
-from factory_assets.stages.runner import Call, Outcome
 from factory_resources.errors import FactoryError
 from factory_resources.tables.snapshot import Snapshot
 

@@ -13,14 +13,15 @@ from factory_assets.components.metadata import broken_checks, check_specs, descr
 from factory_assets.components.partition_assets import partitioned_asset
 from factory_assets.components.partitions import upstream_of
 from factory_assets.components.partitions_asset import partitions_asset
-from factory_assets.components.progress import Progress
 from factory_assets.components.run_costs import tag_run
 from factory_assets.components.scaffold import PipelineScaffolder
 from factory_assets.components.upstream import upstream_keys
+from factory_assets.execution.progress import Progress
+from factory_assets.execution.requests import stages_of
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages.runner import run_stage, stages_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from schedules.automation import on_new_data, schedule_for

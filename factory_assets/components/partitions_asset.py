@@ -12,16 +12,16 @@ from factory_assets.components.calls import call_of
 from factory_assets.components.looks import asset, looks_of
 from factory_assets.components.partition_assets import failed, together
 from factory_assets.components.partitions import PARTITIONS, dynamic_name, known_keys
-from factory_assets.components.progress import Counted, Progress
 from factory_assets.components.told import materialization, totals
 from factory_assets.components.upstream import upstream_keys
 from factory_assets.data.sources.partition_listing import patterns_of
+from factory_assets.execution.backfill import Refreshed, Wanted, refresh, wanted
+from factory_assets.execution.costs import Total
+from factory_assets.execution.progress import Counted, Progress
+from factory_assets.execution.requests import Outcome
 from factory_assets.results.data import Cleaned
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.spec import Pipeline
-from factory_assets.stages.costs import Total
-from factory_assets.stages.refresh import Refreshed, Wanted, refresh, wanted
-from factory_assets.stages.runner import Outcome
 from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
+from factory_assets.execution.costs import Total
+from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.costs import Total
-from factory_assets.stages.runner import stages_of
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.metadata import costs, describe
+from factory_assets.execution.cache_key import asset_code_version
+from factory_assets.execution.costs import Total
+from factory_assets.execution.requests import Call, Outcome
 from factory_assets.spec import Partition
-from factory_assets.stages.costs import Total
-from factory_assets.stages.keys import code_version
-from factory_assets.stages.runner import Call, Outcome
 from factory_resources.errors import FactoryError
 
 
@@ -30,7 +30,7 @@ def materialization(call: Call, outcome: Outcome) -> dg.AssetMaterialization:
         metadata=metadata,
         tags={
             # As Dagster itself would write them.
-            "dagster/code_version": code_version(call.pipeline, call.stage),
+            "dagster/code_version": asset_code_version(call.pipeline, call.stage),
             "dagster/data_version": outcome.record.data_version,
             "dagster/data_version_is_user_provided": "true",
             **({f"dagster/partition/{n}": key for n, key in keys.items()} if len(keys) > 1 else {}),

@@ -8,11 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.execution.requests import Call
 from factory_assets.results.data import Cleaned, SourceFile
 from factory_assets.results.latest import latest
 from factory_assets.results.model import Candidate, Champion, Tuned
 from factory_assets.spec import IDENTITY, Pipeline
-from factory_assets.stages.runner import Call
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from factory_assets.data.privacy.sensitive_columns import discreet
+from factory_assets.execution.provenance import Environment, Origin, environment, read_origin
 from factory_assets.ml.artifacts.trained_model import (
     DESCRIPTION,
     MODEL_TAG,
@@ -25,7 +26,6 @@ from factory_assets.spec.network import OwnModule
 from factory_assets.stages.compare import FileApart, compare
 from factory_assets.stages.named import find_model
 from factory_assets.stages.names import ModelName, parse
-from factory_assets.stages.origin import Environment, Origin, environment, read_origin
 from factory_assets.stages.trace_check import Checker
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home

@@ -87,8 +87,9 @@ def _serve(pipe: Connection) -> None:
 
 def _ingest(folder: Path) -> Seen:
     from factory_assets.components.declaration import load_pipeline
+    from factory_assets.execution.requests import Call
+    from factory_assets.execution.runner import run_stage
     from factory_assets.results.data import Ingested
-    from factory_assets.stages.runner import Call, run_stage
     from factory_resources.errors import FactoryError
     from factory_resources.home.home import Home
     from factory_resources.tables.snapshot import read_arrow

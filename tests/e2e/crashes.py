@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import History, tables_of, value_in
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_resources.home.home import Home
 from tests.pipelines import declare
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from factory_assets.stages.retention import find_waste
+from factory_assets.execution.retention import find_waste
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove
 from factory_resources.home.home import Home

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from tests.e2e.test_partitions import Up

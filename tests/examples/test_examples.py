@@ -15,6 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from factory_assets.commands.check import check_folder
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.data import Cleaned, Ingested, Parts
@@ -23,7 +25,6 @@ from factory_assets.results.model import Champion
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
 from factory_assets.stages.predict import predict
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.tables.snapshot import Snapshot, read_arrow

@@ -14,8 +14,9 @@ from factory_assets.commands.select import select
 from factory_assets.components.declaration import load_pipeline
 from factory_assets.data.sources.discovery import find, sources_key
 from factory_assets.definitions import build_defs, defs
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.errors import DataError, DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.asset_tables import load_table, path_of, save_table

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from factory_assets.execution.costs import Total
 from factory_assets.report import Summary, summary_table
 from factory_assets.results.base import Value
 from factory_assets.results.data import Cleaned, Ingested
 from factory_assets.results.evaluation import FoldMetric, Folds, GateResult, Verdict
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
-from factory_assets.stages.costs import Total
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
 

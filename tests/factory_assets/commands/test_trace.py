@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from factory_assets.cli import main
 from factory_assets.commands.trace import WIDTH, trace_schema_text
-from factory_assets.stages.runner import Call, run_stage
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import declare
 

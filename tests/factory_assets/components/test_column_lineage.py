@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.metadata import describe
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from tests.pipelines import declare, write_apples
 

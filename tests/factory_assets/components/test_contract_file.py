@@ -12,8 +12,8 @@ from factory_assets.cli import main
 from factory_assets.commands.check import check_folder, unchecked
 from factory_assets.components.declaration import load_pipeline, problems
 from factory_assets.components.model_pipeline import ModelPipeline
+from factory_assets.execution.cache_key import declared
 from factory_assets.spec import Contract, odcs
-from factory_assets.stages.keys import declared
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare, write_apples
@@ -160,7 +160,8 @@ def test_the_command_writes_what_the_factory_reads(
 def test_without_a_contract_it_is_that_of_the_ingested_table(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from factory_assets.stages.runner import Call, run_stage
+    from factory_assets.execution.requests import Call
+    from factory_assets.execution.runner import run_stage
 
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
     monkeypatch.setenv("FACTORY_HOME", str(home.path))

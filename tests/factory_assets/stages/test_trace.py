@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Cleaned, Ingested
-from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import Fate, Place, Trace
 from factory_resources.errors import DataError, FactoryError, UnknownNameError

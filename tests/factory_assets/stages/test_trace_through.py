@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
-from factory_assets.stages.runner import Call, run_stage
 from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import Trace
 from factory_resources.home.home import Home

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from factory_assets.data.contract.table_checks import TableError, table_checks
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Findings, Ingested
 from factory_assets.spec import Contract
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from tests.data_stages import files_of, pipeline
 

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
 from factory_assets.data.leakage.semantics import meanings
+from factory_assets.execution.explain import explain
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Leaks
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
-from factory_assets.stages.explain import explain
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry

@@ -9,9 +9,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from factory_assets.data.sources import blocks
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Cleaned, Findings, Ingested
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 

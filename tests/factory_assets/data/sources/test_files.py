@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.data.sources import files
+from factory_assets.execution.backfill import refresh, wanted
+from factory_assets.execution.requests import Call
 from factory_assets.results.data import Cleaned
 from factory_assets.results.latest import latest
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.predict import _source
-from factory_assets.stages.refresh import refresh, wanted
-from factory_assets.stages.runner import Call
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows

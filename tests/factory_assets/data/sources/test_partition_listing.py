@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from factory_assets.data.sources.partition_listing import files_of, listing, patterns_of
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.execution.backfill import wanted
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages.refresh import wanted
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import find_files

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from factory_assets.components.verdict_words import influence as in_words
+from factory_assets.execution.cache_key import declared
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import again, load_seeds
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Influence, Verdict
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.evaluate import evaluate
-from factory_assets.stages.keys import declared
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home

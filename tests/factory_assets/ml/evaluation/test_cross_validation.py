@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory_assets.components.verdict_words import folds as in_words
+from factory_assets.execution.cache_key import declared
 from factory_assets.ml.evaluation.cross_validation import cross_validate, deal, drawn, fold_figures
 from factory_assets.ml.evaluation.gates import judge
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Folds
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule
-from factory_assets.stages.keys import declared
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.evaluation.cases import evaluating, judging, with_spec

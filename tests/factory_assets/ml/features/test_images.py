@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import ServedModel
 from factory_assets.ml.artifacts.trained_model import load_trained
@@ -18,7 +20,6 @@ from factory_assets.results.stages import STAGES
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.predict import predict
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import DataError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.execution import cache_key
 from factory_assets.ml.training.fitting import fit
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages import keys
 from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
 from factory_resources.encoders.wordpiece import WordPieces
 from factory_resources.errors import ModelError
@@ -174,13 +174,13 @@ def test_stored_and_served_alike(kind: str, task: str, tmp_path: Path) -> None:
 def test_another_encoder_does_not_stand_in(tmp_path: Path) -> None:
     made = reading(tmp_path, {"kind": "linear"})
     found = fit(made, noted(200, 1), noted(100, 2), Home(tmp_path / "home"))
-    before = keys.key_parts(made, "train", {})
+    before = cache_key.key_parts(made, "train", {})
     assert len(before["libraries"][str(tmp_path / "tiny")]) == 64
     tiny(tmp_path / "tiny", seed=1)
     os.utime(tmp_path / "tiny" / "config.json", ns=(1, 1))
     with pytest.raises(ModelError, match="is not the one that the model was trained with"):
         found.trained.outputs(noted(10, 3))
-    assert keys.key_parts(made, "train", {}) != before
+    assert cache_key.key_parts(made, "train", {}) != before
 
 
 @pytest.mark.parametrize(

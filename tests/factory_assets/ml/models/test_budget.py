@@ -11,6 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.components.metadata import check_specs, describe
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import Metered, Replayed, Share
 from factory_assets.ml.training.fitting import Fitted, fit
@@ -19,7 +21,6 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
 from factory_assets.spec.budget import Budget
 from factory_assets.stages.reproduce import recorded, reproduce
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from factory_assets.components.metadata import describe
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.models.base import GivenUp
 from factory_assets.ml.training.trials import EpochWatch
@@ -18,7 +20,6 @@ from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Epoch
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import OwnModule, Pipeline
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home

@@ -8,11 +8,11 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.custom import construction
 from factory_assets.ml.models.custom.serialization import loaded
 from factory_assets.ml.training.fitting import fit
-from factory_assets.stages import keys
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
@@ -184,10 +184,10 @@ def test_other_types_are_not_read(tmp_path: Path) -> None:
 
 def test_an_edited_class_is_noticed(tmp_path: Path) -> None:
     made = pipeline(tmp_path, mine(tmp_path, "Bushes"))
-    before = keys.key_parts(made, "train", {})["user code"]
-    assert keys.key_parts(made, "train", {})["user code"] == before
+    before = cache_key.key_parts(made, "train", {})["user code"]
+    assert cache_key.key_parts(made, "train", {})["user code"] == before
     (tmp_path / "mine.py").write_text(OWN.replace("max_depth=4", "max_depth=5"))
-    assert keys.key_parts(made, "train", {})["user code"] != before
+    assert cache_key.key_parts(made, "train", {})["user code"] != before
 
 
 def test_infinite_answers_are_none(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel
-from factory_assets.stages import keys
 from factory_resources.errors import ModelError
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
@@ -64,7 +64,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_its_version_is_in_the_key_where_it_trains(tmp_path: Path) -> None:
-    with_it = keys.key_parts(pipeline(tmp_path, {"kind": "lightgbm"}), "train", {})
-    without = keys.key_parts(pipeline(tmp_path, {"kind": "linear"}), "train", {})
+    with_it = cache_key.key_parts(pipeline(tmp_path, {"kind": "lightgbm"}), "train", {})
+    without = cache_key.key_parts(pipeline(tmp_path, {"kind": "linear"}), "train", {})
     assert with_it["libraries"]["lightgbm"]
     assert "lightgbm" not in without["libraries"]

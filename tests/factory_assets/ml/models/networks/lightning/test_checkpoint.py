@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.training.fitting import Fitted, fit
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples
@@ -161,7 +162,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from factory_assets.components.declaration import load_pipeline
-from factory_assets.stages.runner import Call, run_stage
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import Home
 
 def say(text):

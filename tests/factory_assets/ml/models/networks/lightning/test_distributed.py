@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.networks.lightning.batches import Shuffled
 from factory_assets.ml.training.fitting import Fitted, fit
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, pipeline, rows, series

@@ -16,10 +16,12 @@ from pathlib import Path
 from factory_resources.errors import DeclarationError
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
+
 _OURS = (
     *(f"factory_assets.{room}" for room in ("stages", "results", "data", "ml")),
     "factory_resources",
 )
+
 # What these hold is covered otherwise, or cannot change a result.
 _APART = frozenset(
     f"factory_resources.{name}"
@@ -28,6 +30,7 @@ _APART = frozenset(
         *("metering.meter", "metering.energy", "security.offline", "security.secrets"),
     )
 )
+
 _LIBRARIES = {
     "ingest": ("duckdb", "pyarrow"),
     "clean": ("duckdb",),
@@ -41,6 +44,7 @@ _LIBRARIES = {
 _OUR_IMPORT = re.compile(r"^ *from ([\w.]+) import (\([^)]*\)|[^\n]+)", re.MULTILINE)
 
 Resolve = Callable[[str], Path | None]
+
 Imports = Callable[[Path], Iterable[str]]
 
 
@@ -72,7 +76,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def user_code(reference: str, folder: Path) -> str:
+def module_code(reference: str, folder: Path) -> str:
     """Digest of a user's module `pkg.module:name` and all it imports of its own package; the
     version of scikit-learn, where that is the package.
 

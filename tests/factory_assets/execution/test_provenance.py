@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from factory_assets.components.declaration import load_pipeline
+from factory_assets.execution import code_version
+from factory_assets.execution.provenance import FOLDER, environment, read_origin
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.stages import code
-from factory_assets.stages.origin import FOLDER, environment, read_origin
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
@@ -24,6 +25,7 @@ DECLARED = sorted(
     for folder in ("examples", "factory_assets/defs")
     for path in (PROJECT / folder).glob("*/defs.yaml")
 )
+
 STAGES: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
 
 
@@ -34,7 +36,7 @@ def test_a_declaration_comes_back_as_it_was(folder: Path) -> None:
 
 
 def test_every_file_that_trains_is_named() -> None:
-    files = code.stage_files("train")
+    files = code_version.stage_files("train")
     assert {
         "factory_assets/stages/train.py",
         "factory_assets/ml/models/networks/modules/mlp.py",

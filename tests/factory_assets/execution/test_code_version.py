@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.execution import code_version
 from factory_assets.results.stages import STAGES
-from factory_assets.stages import code
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import PROJECT
 
-_STAGES = Path(code.__file__).parent
+_STAGES = PROJECT / "factory_assets" / "stages"
 
 
 def _closure(stage: str) -> set[str]:
-    return set(code.stage_files(stage))
+    return set(code_version.stage_files(stage))
 
 
 def test_the_stage_and_what_it_imports() -> None:
@@ -47,11 +47,11 @@ def test_reading_sources_is_no_part_of_cleaning() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_files_of_a_stage_are_as_reviewed(stage: str, snapshot) -> None:  # type: ignore[no-untyped-def]
     """A file that leaves the list no longer computes anything anew when it is edited."""
-    assert sorted(code.stage_files(stage)) == snapshot
+    assert sorted(code_version.stage_files(stage)) == snapshot
 
 
 def test_what_is_apart_is_there() -> None:
-    assert all(_module_file(name) for name in code._APART)
+    assert all(_module_file(name) for name in code_version._APART)
 
 
 def _module_file(name: str) -> bool:
@@ -72,26 +72,28 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_edit_of_an_imported_module_is_noticed(package: Path, tmp_path: Path) -> None:
-    before = code.user_code("lab_for_code_test.model:Net", tmp_path)
+    before = code_version.module_code("lab_for_code_test.model:Net", tmp_path)
     (package / "unrelated.py").write_text("x = 2\n")
-    assert code.user_code("lab_for_code_test.model:Net", tmp_path) == before
+    assert code_version.module_code("lab_for_code_test.model:Net", tmp_path) == before
     (package / "layers.py").write_text("class Layer: size = 3\n")
-    assert code.user_code("lab_for_code_test.model:Net", tmp_path) != before
+    assert code_version.module_code("lab_for_code_test.model:Net", tmp_path) != before
 
 
 def test_a_module_beside_the_declaration(tmp_path: Path) -> None:
     (tmp_path / "source.py").write_text("def load(): ...\n")
-    before = code.user_code("source:load", tmp_path)
+    before = code_version.module_code("source:load", tmp_path)
     (tmp_path / "source.py").write_text("def load(): return 1\n")
-    assert code.user_code("source:load", tmp_path) != before
+    assert code_version.module_code("source:load", tmp_path) != before
 
 
 def test_a_missing_module_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="there is no module 'nowhere_at_all'"):
-        code.user_code("nowhere_at_all:load", tmp_path)
+        code_version.module_code("nowhere_at_all:load", tmp_path)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_pattern_finds_what_the_parser_finds(stage: str) -> None:
     start = _STAGES / f"{stage}.py"
-    assert code.closure(start, code._ours, code.our_imports) == code.closure(start, code._ours)
+    assert code_version.closure(
+        start, code_version._ours, code_version.our_imports
+    ) == code_version.closure(start, code_version._ours)

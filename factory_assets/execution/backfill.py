@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from factory_assets.data.sources.partition_listing import Keys, listing
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
 from factory_assets.spec.partitions import DynamicPartitions
 from factory_assets.spec.suggest import suggest
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.execution.costs import Total
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
-from factory_assets.stages.costs import Total
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import SettingError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -6,6 +6,7 @@ The parts are kept with each record, so that a later run can say why it computes
 from collections.abc import Mapping
 from typing import Any
 
+from factory_assets.execution.code_version import libraries, module_code, stage_code
 from factory_assets.results.base import KeyComponents, Value, digest
 from factory_assets.results.stages import Stage
 from factory_assets.spec import (
@@ -18,7 +19,6 @@ from factory_assets.spec import (
     PythonSource,
     SequenceNetwork,
 )
-from factory_assets.stages import code
 from factory_resources.errors import FactoryError
 
 
@@ -41,9 +41,9 @@ def key_parts(
     return {
         "pipeline": pipeline.name,
         "partition": partition.key if partition else None,
-        "code": code.stage_code(stage),
+        "code": stage_code(stage),
         "libraries": {
-            **code.libraries(stage, *_optional(pipeline, stage)),
+            **libraries(stage, *_optional(pipeline, stage)),
             **_encoders(pipeline, stage),
         },
         "declaration": declared(pipeline, stage),
@@ -54,7 +54,7 @@ def key_parts(
     }
 
 
-def code_version(pipeline: Pipeline, stage: Stage) -> str:
+def asset_code_version(pipeline: Pipeline, stage: Stage) -> str:
     """The part of the key that is known without data, short.
 
     Dagster's code version of the asset.
@@ -137,8 +137,8 @@ def user_code(pipeline: Pipeline, stage: Stage) -> str | None:
     spec = pipeline.spec
     if stage == "ingest":
         own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
-        codes = [code.user_code(reference, pipeline.folder) for reference in own]
+        codes = [module_code(reference, pipeline.folder) for reference in own]
         return "\n".join(codes) or None
     if stage == "train" and isinstance(spec.training.model, OwnModule):
-        return code.user_code(spec.training.model.python, pipeline.folder)
+        return module_code(spec.training.model.python, pipeline.folder)
     return None

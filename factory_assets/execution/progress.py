@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from factory_assets.execution.costs import Total
+from factory_assets.execution.requests import Outcome
 from factory_assets.results.stages import Stage
-from factory_assets.stages.costs import Total
-from factory_assets.stages.runner import Outcome
 from factory_resources.errors import FactoryError
 
 

@@ -14,14 +14,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from factory_assets.execution.cache_key import user_code
+from factory_assets.execution.code_version import libraries, stage_files
 from factory_assets.ml.artifacts.trained_model import MANIFEST, copy_checked, manifest_of
 from factory_assets.results.base import Value
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.network import Network
-from factory_assets.stages import code
-from factory_assets.stages.keys import user_code
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
@@ -29,8 +29,10 @@ from factory_resources.tracking.registry import Registry, Version
 
 FOLDER = "origin"
 """Among the artefacts of the run."""
+
 TAG = "factory.origin_sha256"
 """The tag of a model version that holds the digest of these files."""
+
 _BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
 """Libraries that a training may use, beside those in its key; not every one is installed."""
 
@@ -132,10 +134,10 @@ def read_origin(version: Version, home: Home) -> Origin:
 def environment(pipeline: Pipeline) -> Environment:
     """Of this process, as far as it bears on a training of the pipeline."""
     return Environment(
-        code=code.stage_files("train"),
+        code=stage_files("train"),
         user_code=user_code(pipeline, "train"),
         python=platform.python_version(),
-        libraries={**code.libraries("train"), **_installed(_BESIDE)},
+        libraries={**libraries("train"), **_installed(_BESIDE)},
         system=f"{platform.system()} {platform.machine()}",
         processor=_line_of("model name") or platform.processor(),
         device=_device(pipeline),

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.latest import latest
 from factory_assets.spec import Partition, Pipeline, partition_of
-from factory_assets.stages.runner import Call, Outcome, run_stage
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from tests.data_stages import pipeline, rows
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
+
 CONTRACT = [{"name": "x", "type": "int64", "range": [0, None]}, {"name": "y", "type": "string"}]
 
 
@@ -324,6 +326,7 @@ def test_a_function_is_told_its_partition(tmp_path: Path, home: Home) -> None:
 
 
 Data = dict[str, list[int]]
+
 _data = st.dictionaries(
     st.integers(0, 40).map(lambda n: (date(2024, 1, 1) + timedelta(n)).isoformat()),
     st.lists(st.integers(-5, 100), min_size=1, max_size=6).filter(

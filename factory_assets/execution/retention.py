@@ -19,7 +19,9 @@ from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
 
 DEFAULT = "30d"
+
 _UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
 _LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
 
 

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution import code_version
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
-from factory_assets.stages import code
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
+
 Change = Callable[[dict[str, Any], Path], None]
 
 
@@ -143,12 +145,12 @@ def test_another_version_of_a_library(
     real = importlib.metadata.version
     changed = lambda name: "99.0" if name == "duckdb" else real(name)  # noqa: E731
     monkeypatch.setattr(importlib.metadata, "version", changed)
-    code.libraries.cache_clear()
+    code_version.libraries.cache_clear()
     try:
         # They compute again, find the same, and so nothing is learned anew.
         assert _run(root, APPLES) == ["ingest", "clean", "split"]
     finally:
-        code.libraries.cache_clear()
+        code_version.libraries.cache_clear()
 
 
 def test_an_edit_of_a_stage_of_ours(made: Path, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.retention import find_waste, seconds_of
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
-from factory_assets.stages.retention import find_waste, seconds_of
-from factory_assets.stages.runner import Call, run_stage, stages_of
 from factory_assets.stages.trace import trace
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Waste, remove
@@ -21,6 +22,7 @@ from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 
 MONTH = 30 * 86_400
+
 PLAIN: dict[str, Any] = {
     "ingest": {"source": {"files": "data.csv"}},
     "clean": {"where": {"positive": "size > 0"}},

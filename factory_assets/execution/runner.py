@@ -5,9 +5,9 @@ gone.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,73 +18,25 @@ from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import REASONS, keep_reasons, reasons, require_no_leaks
 from factory_assets.data.privacy.sensitive_columns import discreet, require_kept_out
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.execution.cache_key import asset_code_version, key_parts
+from factory_assets.execution.costs import keep_costs
+from factory_assets.execution.requests import Asked, Call, Inputs, Outcome
 from factory_assets.results.base import KeyComponents, Value, digest
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.latest import PARTITIONED, there, value_of
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.stages import STAGES, UPSTREAM, VALUES, Stage
-from factory_assets.spec import Partition, Pipeline
-from factory_assets.stages.costs import Total, keep_costs
-from factory_assets.stages.keys import code_version, key_parts
-from factory_resources.home.home import Home
+from factory_assets.results.stages import UPSTREAM, VALUES, Stage
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
 if TYPE_CHECKING:
-    from factory_assets.data.sources.base import Found
     from factory_resources.tracking.registry import Registry
 
-Inputs = Mapping[Stage, Value]
+
 V = TypeVar("V", bound=Value)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request to have a stage's value."""
-
-    pipeline: Pipeline
-    stage: Stage
-    home: Home
-    run_id: str
-    partition: Partition | None = None
-    reuse: bool = True
-    tags: Mapping[str, str] = field(default_factory=dict)
-    progress: Callable[[str], None] | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A stage's value and where it came from."""
-
-    value: Value
-    record: Record
-    reused: bool
-    changed: bool
-    """Whether the latest result was another before."""
-    version: Total | None = None
-    """What the model version has cost by now, where it was computed about one."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is known of a call before anything is computed."""
-
-    parts: KeyComponents
-    record: Record | None
-    """The record of exactly this computation, if all that it speaks of is still there."""
-    compute: Callable[[], Value]
-    inputs: Mapping[str, tuple[str, ...]]
-    """Stage to the keys of the records that go in."""
-    found: "tuple[Found, ...]" = ()
-    """Of ingest, its sources."""
-
-
-def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
-    """The stages that the pipeline has: all, or those up to `clean`."""
-    return STAGES if pipeline.spec.train else ("ingest", "clean")
 
 
 def run_stage(call: Call) -> Outcome:
@@ -277,7 +229,7 @@ def _compute(call: Call, inputs: Inputs, checkpoints: Path) -> Value:
 
             return split(pipeline, _as(Cleaned, inputs["clean"]), home)
         case "train":
-            from factory_assets.stages.origin import keep_origin
+            from factory_assets.execution.provenance import keep_origin
             from factory_assets.stages.train import train
 
             parts, tags = _as(Parts, inputs["split"]), _lineage(call, inputs)
@@ -315,7 +267,7 @@ def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
         **({REASONS: why} if why else {}),
         "factory.pipeline": call.pipeline.name,
         "factory.run_id": call.run_id,
-        "factory.code_version": code_version(call.pipeline, "train"),
+        "factory.code_version": asset_code_version(call.pipeline, "train"),
         "factory.spec_sha256": sha256(call.pipeline.spec.model_dump_json().encode()).hexdigest(),
         **{f"factory.data_version.{stage}": version for stage, version in versions.items()},
     }

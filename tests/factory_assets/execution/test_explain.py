@@ -8,19 +8,21 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution.explain import Explained, explain
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.base import digest
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
-from factory_assets.stages.explain import Explained, explain
-from factory_assets.stages.runner import Call, run_stage
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
 from tests.data_stages import files_of
-from tests.factory_assets.stages.test_partitions import declared, partition, write
+from tests.factory_assets.execution.test_partitions import declared, partition, write
 from tests.pipelines import APPLES, declare, write_apples
 
 Change = Callable[[dict[str, Any], Path], None]
+
 DATA: tuple[Stage, ...] = ("ingest", "clean", "split")
 
 
