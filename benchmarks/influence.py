@@ -25,7 +25,7 @@ from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.models.base import Model, Setting, Shape
 from factory_assets.ml.models.kinds import fit_model
 from factory_assets.results.evaluation import Variant
-from factory_assets.spec.network import Mlp
+from factory_assets.spec.models import Mlp
 
 NETWORK = Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0)
 """Decay so strong that training ends where it balances the loss, and not where patience does."""

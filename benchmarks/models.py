@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.seeds import FOLDER, verdicts
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.evaluation import Verdict
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import LOWER_IS_BETTER

@@ -69,7 +69,7 @@ def declare(folder: Path, partitions: int) -> None:
 
 def _seconds_to_plan(root: Path) -> float:
     """Which partitions there are, in a process that has loaded what it needs."""
-    from factory_assets.components.declaration import load_pipeline
+    from factory_assets.declarations.loader import load_pipeline
     from factory_assets.execution.backfill import wanted
     from factory_resources.home.home import Home
 

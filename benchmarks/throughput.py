@@ -103,8 +103,8 @@ def plain(folder: Path) -> int:
 
 def _setting(folder: Path, progress: Any) -> "Setting":
     from factory_assets.ml.models.base import Setting, Shape
-    from factory_assets.spec.network import Mlp
-    from factory_assets.spec.trainer import Checkpoint, Trainer
+    from factory_assets.spec.models import Mlp
+    from factory_assets.spec.train import Checkpoint, Trainer
 
     sizes: Any = {"hidden": (64, 64), "dropout": DROPOUT, "batch_size": BATCH}
     return Setting(

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.evaluation import Verdict

@@ -87,7 +87,7 @@ def run_command(
 def check_command(pipelines: tuple[str, ...]) -> None:
     """Find every mistake in the declarations, with file and line."""
     from factory_assets.commands.check import check, unchecked
-    from factory_assets.components.declaration import pipeline_folders
+    from factory_assets.declarations.loader import pipeline_folders
 
     problems = check(pipelines)
     for problem in problems:
@@ -110,7 +110,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 def new_command(name: str, source: Path, target: str, folder: Path | None) -> None:
     """Profile a data file and declare a pipeline for it."""
     from factory_assets.commands.new import new
-    from factory_assets.components.declaration import new_pipelines_folder
+    from factory_assets.declarations.loader import new_pipelines_folder
 
     declared = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
     click.echo(f"declared {declared}\nnext: factory check {name} && factory run {name}")

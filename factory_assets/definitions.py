@@ -12,10 +12,10 @@ import dagster as dg
 
 from factory_assets.components.arrow_io import TableIOManager
 from factory_assets.components.broken import broken_pipeline
-from factory_assets.components.declaration import load_pipeline, pipeline_folders
 from factory_assets.components.model_pipeline import build_pipeline
-from factory_assets.components.upstream import require_no_circle
 from factory_assets.components.user_assets import asset_folders, keys_of, user_assets
+from factory_assets.declarations.dependencies import require_no_circle
+from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.execution.progress import Progress
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home

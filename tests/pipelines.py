@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.spec import Pipeline
 
 APPLES: dict[str, Any] = {

@@ -13,8 +13,10 @@ from factory_assets.commands.check_sources import (
     wrong_upstream,
 )
 from factory_assets.commands.expressions import Known, wrong_expressions
-from factory_assets.components.contract_file import unchecked as not_checked
-from factory_assets.components.declaration import (
+from factory_assets.data.contract.rules import rules_of, wrong_pattern
+from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.declarations.contract_file import unchecked as not_checked
+from factory_assets.declarations.loader import (
     FILE,
     Problem,
     at_line,
@@ -22,15 +24,13 @@ from factory_assets.components.declaration import (
     every_pipeline_folder,
     read,
 )
-from factory_assets.components.document import At
-from factory_assets.components.mistakes import Mistake, of_section
-from factory_assets.data.contract.rules import rules_of, wrong_pattern
-from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.declarations.messages import Mistake, of_section
+from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.metrics.metrics import metric_names
 from factory_assets.spec import Pipeline, PythonSource
+from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
-from factory_assets.spec.network import OwnModule
-from factory_assets.spec.suggest import suggest
+from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ContractError, DeclarationError
 from factory_resources.user_code import load_object
 

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from factory_assets.commands.headers import source_columns
-from factory_assets.components.declaration import pipeline_folders
-from factory_assets.components.document import At
-from factory_assets.components.mistakes import Mistake
-from factory_assets.components.upstream import require_no_circle
 from factory_assets.data.sources.partition_listing import listing
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.declarations.dependencies import require_no_circle
+from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.declarations.messages import Mistake
+from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline, SnapshotSource
-from factory_assets.spec.source import Source
-from factory_assets.spec.suggest import suggest
+from factory_assets.spec.base import suggest
+from factory_assets.spec.ingest import Source
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 

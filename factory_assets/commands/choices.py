@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from factory_assets.commands.profile import FEW, ColumnProfile, Profile
 from factory_assets.data.privacy.pii_scan import suspects
+from factory_assets.spec.base import suggest
 from factory_assets.spec.evaluate import Metric
-from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
 

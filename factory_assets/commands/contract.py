@@ -6,8 +6,9 @@ import yaml
 
 from factory_assets.commands.select import select
 from factory_assets.data.contract.sql_types import native_type
+from factory_assets.odcs import writer
 from factory_assets.results.data import Ingested
-from factory_assets.spec import IDENTITY, Column, Contract, Pipeline, odcs_write
+from factory_assets.spec import IDENTITY, Column, Contract, Pipeline
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
@@ -21,9 +22,7 @@ def contract_text(name: str, home: Home) -> str:
     """
     [pipeline] = select([name])
     spec = pipeline.spec
-    data = odcs_write.write(
-        _whole(pipeline, home), name=name, purpose=spec.purpose, owners=spec.owners
-    )
+    data = writer.write(_whole(pipeline, home), name=name, purpose=spec.purpose, owners=spec.owners)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 

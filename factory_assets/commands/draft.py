@@ -8,8 +8,8 @@ import yaml
 
 from factory_assets.commands.choices import Choices, personal
 from factory_assets.commands.profile import SURE, ColumnProfile, Profile
-from factory_assets.components.declaration import TYPES
-from factory_assets.components.document import scalar
+from factory_assets.declarations.loader import TYPES
+from factory_assets.declarations.yaml_document import scalar
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "mlp")
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.components.document import At
-from factory_assets.components.mistakes import Mistake
 from factory_assets.data.contract.sql_types import SQL_TYPES
+from factory_assets.declarations.messages import Mistake
+from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import Clean
+from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
-from factory_assets.spec.suggest import suggest
 from factory_resources.errors import ExpressionError
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.sql.expressions import columns_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from factory_assets.commands.select import select
 from factory_assets.commands.trace import fit_width
-from factory_assets.components.declaration import pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.stages.influence.listed_values import Listing, TrainingRow
 from factory_assets.stages.names import SHORT, ModelName, parse
 from factory_resources.errors import ModelError, UnknownNameError

@@ -7,7 +7,7 @@ from factory_assets.commands.choices import choose
 from factory_assets.commands.draft import draft
 from factory_assets.commands.profile import profile
 from factory_assets.commands.schema import schema_line
-from factory_assets.components.declaration import FILE, NAME, NAME_RULE, every_pipeline_folder
+from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, every_pipeline_folder
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from factory_assets.components.declaration import TYPES
+from factory_assets.declarations.loader import TYPES
 from factory_assets.spec import PipelineSpec, Spec
-from factory_assets.spec.descriptions import descriptions
+from factory_assets.spec.base import descriptions
 from factory_resources.home.home import PROJECT
 
 PUBLISHED = PROJECT / "docs" / "defs.schema.json"

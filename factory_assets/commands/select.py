@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from factory_assets.components.declaration import load_pipeline, pipeline_folders
-from factory_assets.components.upstream import in_order, require_no_circle
+from factory_assets.declarations.dependencies import in_order, require_no_circle
+from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.spec import Pipeline
-from factory_assets.spec.suggest import suggest
+from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from factory_assets.components.declaration import pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.stages.names import SHORT
 from factory_assets.stages.trace import trace
 from factory_assets.stages.trace_values import (

@@ -11,7 +11,7 @@ import dagster as dg
 from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.spec.network import Network
+from factory_assets.spec.models import Network
 
 POOL = "gpu"
 _KINDS: dict[Stage, set[str]] = {

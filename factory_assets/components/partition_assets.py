@@ -14,7 +14,7 @@ from factory_assets.components.looks import asset, looks
 from factory_assets.components.metadata import broken_checks, check_specs, describe
 from factory_assets.components.partitions import AT_ONCE, partitions_def, upstream_of
 from factory_assets.components.told import checks_of_all, failure, materialization
-from factory_assets.components.upstream import upstream_keys
+from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import refresh
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import Call

@@ -6,13 +6,13 @@ import dagster as dg
 
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Pipeline
+from factory_assets.spec.calendar import CRON, FORMATS, floor
 from factory_assets.spec.partitions import (
     Dimension,
     DynamicPartitions,
     ListedPartitions,
     TimePartitions,
 )
-from factory_assets.spec.periods import CRON, FORMATS, floor
 
 AT_ONCE = 100
 """Partitions in one run of a backfill: a process for each would take longer to start than to run,

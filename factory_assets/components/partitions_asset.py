@@ -13,8 +13,8 @@ from factory_assets.components.looks import asset, looks_of
 from factory_assets.components.partition_assets import failed, together
 from factory_assets.components.partitions import PARTITIONS, dynamic_name, known_keys
 from factory_assets.components.told import materialization, totals
-from factory_assets.components.upstream import upstream_keys
 from factory_assets.data.sources.partition_listing import patterns_of
+from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import Refreshed, Wanted, refresh, wanted
 from factory_assets.execution.costs import Total
 from factory_assets.execution.progress import Counted, Progress

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import dagster as dg
 
-from factory_assets.components.declaration import FILE, NAME, NAME_RULE, TYPES
+from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, TYPES
 
 TEMPLATE = f"""\
 type: {TYPES[0]}

@@ -10,8 +10,8 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
+from factory_assets.spec.base import suggest
 from factory_assets.spec.partitions import DynamicPartitions
-from factory_assets.spec.suggest import suggest
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
 

@@ -21,7 +21,7 @@ from factory_assets.results.base import Value
 from factory_assets.results.data import Parts
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.spec.network import Network
+from factory_assets.spec.models import Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot

@@ -1,19 +1,31 @@
 """The vocabulary of `defs.yaml`: strict frozen models, pure data; no Dagster, nothing of ours."""
 
 from factory_assets.spec.base import IDENTITY, Spec
-from factory_assets.spec.boosting import GradientBoosting, LightGbm
 from factory_assets.spec.clean import Clean, Windows
 from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
-from factory_assets.spec.network import Cnn, Mlp, OwnModule
+from factory_assets.spec.ingest import Ingest, Join, PythonSource
+from factory_assets.spec.models import (
+    Cnn,
+    GradientBoosting,
+    Gru,
+    LightGbm,
+    Mlp,
+    OwnModule,
+    SequenceNetwork,
+    Tcn,
+    Transformer,
+)
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
-from factory_assets.spec.sequence import Gru, SequenceNetwork, Tcn, Transformer
-from factory_assets.spec.source import FileSource, Ingest, Join, PythonSource
-from factory_assets.spec.source_database import DatabaseSource
-from factory_assets.spec.source_delta import DeltaSource
-from factory_assets.spec.source_images import ImageSource
-from factory_assets.spec.source_made import AssetSource, SnapshotSource
+from factory_assets.spec.sources import (
+    AssetSource,
+    DatabaseSource,
+    DeltaSource,
+    FileSource,
+    ImageSource,
+    SnapshotSource,
+)
 from factory_assets.spec.split import Given, SplitRule
 from factory_assets.spec.train import (
     Linear,

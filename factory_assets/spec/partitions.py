@@ -1,6 +1,10 @@
-"""How a pipeline's data is cut into partitions that are ingested and cleaned one by one."""
+"""How a pipeline's data is cut into partitions that are ingested and cleaned one by one.
 
-from collections.abc import Iterator, Mapping, Sequence
+Where sources name the dimensions of partitions: `{day}`, or `{day:%Y/%m}`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
@@ -10,9 +14,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import Name, Spec, Strings
-from factory_assets.spec.cron import check_timezone
-from factory_assets.spec.periods import Period, begin_of, end_of, first_begin, key_of, periods
+from factory_assets.spec.base import Name, Spec, Strings, suggest
+from factory_assets.spec.calendar import (
+    Period,
+    begin_of,
+    check_timezone,
+    end_of,
+    first_begin,
+    key_of,
+    periods,
+)
 
 _LONGEST = 80
 """Bytes of a key in the name of a file; two of them must fit."""
@@ -123,6 +134,7 @@ Dimension = Annotated[
     | Annotated[DynamicPartitions, Tag("dynamic")],
     Discriminator(_kind),
 ]
+
 Partitions = Annotated[dict[Name, Dimension], Field(max_length=2)]
 """One or two dimensions by name, at most one of them of time; each is a column of the data."""
 
@@ -196,15 +208,45 @@ def time_dimension(dimensions: Mapping[str, Dimension]) -> str | None:
     return next((n for n, d in dimensions.items() if isinstance(d, TimePartitions)), None)
 
 
-__all__ = [
-    "Dimension",
-    "DynamicPartitions",
-    "ListedPartitions",
-    "Partition",
-    "Partitions",
-    "TimePartitions",
-    "partition_of",
-    "partitions_until",
-    "time_dimension",
-    "wrong_key",
-]
+PLACE = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}]*))?\}")
+"""`{day}` is the partition's key, `{day:%Y/%m}` the beginning of its period in that form."""
+
+NEVER_BOUND = frozenset({"query", "contract", "python"})
+"""Keys of a source in which nothing is named: whoever names a partition would write SQL."""
+
+_FREE = frozenset({"args", "parameters"})
+"""Keys below which braces may also be just text."""
+
+
+def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any]) -> None:
+    """Every dimension must tell the sources apart, or each partition would hold all rows.
+
+    Raises:
+        ValueError: a dimension is not named, or what is named is none.
+    """
+    for place in _places(source, without=NEVER_BOUND | _FREE):
+        name, form = place[1], place[2]
+        if name not in dimensions:
+            raise ValueError(f"ingest: no partition {name!r}; {suggest(name, dimensions)}")
+        if form and not isinstance(dimensions[name], TimePartitions):
+            raise ValueError(f"ingest: partition {name!r} is not of time; write {{{name}}} alone")
+    named = {place[1] for place in _places(source, without=NEVER_BOUND)}
+    if missing := next((name for name in dimensions if name not in named), None):
+        text = f"{{{missing}}}"
+        raise ValueError(
+            f"ingest: the source does not name partition {missing!r}; put {text} where sources "
+            f"differ, as in `files: data/{text}.csv`"
+        )
+
+
+def _places(value: Any, without: Set[str]) -> Iterator[re.Match[str]]:
+    match value:
+        case str():
+            yield from PLACE.finditer(value)
+        case dict():
+            for key, part in value.items():
+                if key not in without:
+                    yield from _places(part, without)
+        case tuple() | list():
+            for part in value:
+                yield from _places(part, without)

@@ -7,17 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from factory_assets.spec.base import Name, Spec, listed
+from factory_assets.spec.base import Name, Spec, listed, suggest
+from factory_assets.spec.calendar import check_cron, check_timezone
 from factory_assets.spec.clean import Clean
-from factory_assets.spec.cron import check_cron, check_timezone
 from factory_assets.spec.evaluate import Deploy, Evaluate
-from factory_assets.spec.network import Cnn
-from factory_assets.spec.partition_places import require_places
-from factory_assets.spec.partitions import Partitions, TimePartitions
-from factory_assets.spec.sequence import SequenceNetwork
-from factory_assets.spec.source import FileSource, ImageSource, Ingest
+from factory_assets.spec.ingest import Ingest
+from factory_assets.spec.models import Cnn, SequenceNetwork
+from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
+from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
-from factory_assets.spec.suggest import suggest
 from factory_assets.spec.train import Train
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")

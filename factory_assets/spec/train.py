@@ -1,22 +1,113 @@
-"""What is learned, from which columns, by which model."""
+"""What to do about inputs that give the answer away, and about parts that know each other.
+
+How a network's training is carried out: nothing here says what it learns.
+
+What a training may spend.
+
+What is learned, from which columns, by which model.
+"""
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec
-from factory_assets.spec.boosting import GradientBoosting, LightGbm
-from factory_assets.spec.budget import Budget
-from factory_assets.spec.leaks import LeakRule
-from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule, Positive
-from factory_assets.spec.sequence import Gru, Tcn, Transformer
-from factory_assets.spec.space import search_mistakes
-from factory_assets.spec.trainer import Trainer
-from factory_assets.spec.tune import Tune
+from factory_assets.spec.base import ColumnName, Columns, Spec, listed
+from factory_assets.spec.models import (
+    Cnn,
+    GradientBoosting,
+    Gru,
+    LightGbm,
+    Mlp,
+    Network,
+    OwnModule,
+    Positive,
+    Tcn,
+    Transformer,
+)
+from factory_assets.spec.tune import Tune, search_mistakes
+
+
+def _worded(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError("a reason needs words")
+    return reason
+
+
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_worded)]
+
+
+class LeakRule(Spec):
+    """Leaks are looked for in every pipeline with a model; what is accepted needs a reason."""
+
+    action: Literal["block", "warn", "off"] = "block"
+    """What follows from a leak that is sure: `block` trains nothing, `warn` only says so."""
+    allow: dict[ColumnName, Reason] = {}
+    """Columns that are right as they are, each with the reason why, which is kept with the model:
+    why its value is known when the model is asked."""
+    duplicates: Reason | None = None
+    """Why rows may be in the training part and in the test part alike."""
+
+
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+
+Count = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Checkpoint(Spec):
+    """How often the state of a training is kept, so that a killed one can go on from there."""
+
+    seconds: Annotated[float, Field(ge=0)] = 30.0
+    """It is kept when so long has passed since it was kept last: after an epoch, or amid one."""
+    epochs: Annotated[int | None, Field(ge=1)] = None
+    """And after so many epochs, however short."""
+
+
+class Trainer(Spec):
+    """How the training of a network is carried out."""
+
+    accelerator: Accelerator = "auto"
+    """What computes: `auto` takes a GPU where there is one."""
+    devices: Literal["auto"] | Count | Annotated[tuple[int, ...], Field(min_length=1), listed] = 1
+    """How many devices share each batch, each in a process of its own; `auto` for all, or a list of
+    the numbers of some GPUs. Another number gives other weights."""
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
+    """How several devices work together."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """The numbers that are computed with; the weights are kept in 32 bits."""
+    nodes: Count = 1
+    """On how many machines; each runs the same stage, with MASTER_ADDR, MASTER_PORT and NODE_RANK
+    in its environment."""
+    checkpoint: Checkpoint = Checkpoint()
+    """How often its state is kept, so that it goes on from there after a crash."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether one process trains, as far as the declaration tells."""
+        one = self.devices == 1 or (isinstance(self.devices, tuple) and len(self.devices) == 1)
+        return self.nodes == 1 and one
+
+
+class Budget(Spec):
+    """What a training may spend, all networks of an ensemble together; then it stops, and the best
+    epoch so far is kept."""
+
+    wh: Positive | None = None
+    """Energy in Wh, as the factory meters it."""
+    minutes: Positive | None = None
+    """Wall time."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.wh is None and self.minutes is None:
+            raise ValueError("a budget needs `wh` or `minutes`")
+        return self
+
 
 Task = Literal["binary", "multiclass", "regression"]
+
 Encoder = Annotated[str, Field(pattern=r"^(/|\$\{FACTORY_\w+\}/|[A-Za-z][\w.-]*$)")]
 """An installed package, or a folder: absolute, or beginning with `${FACTORY_…}/`."""
+
 Calibrate = Literal["none", "auto", "temperature", "platt"]
 
 

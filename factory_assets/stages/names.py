@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from factory_assets.results.stages import STAGES, Stage
-from factory_assets.spec.suggest import suggest
+from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 
 FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"

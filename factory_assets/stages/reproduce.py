@@ -22,7 +22,7 @@ from factory_assets.ml.artifacts.trained_model import (
 )
 from factory_assets.results.base import Value
 from factory_assets.spec import Pipeline
-from factory_assets.spec.network import OwnModule
+from factory_assets.spec.models import OwnModule
 from factory_assets.stages.compare import FileApart, compare
 from factory_assets.stages.named import find_model
 from factory_assets.stages.names import ModelName, parse

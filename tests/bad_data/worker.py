@@ -86,7 +86,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _ingest(folder: Path) -> Seen:
-    from factory_assets.components.declaration import load_pipeline
+    from factory_assets.declarations.loader import load_pipeline
     from factory_assets.execution.requests import Call
     from factory_assets.execution.runner import run_stage
     from factory_assets.results.data import Ingested

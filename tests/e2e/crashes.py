@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import Call, stages_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import History, tables_of, value_in

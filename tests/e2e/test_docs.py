@@ -49,7 +49,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 
 def test_the_ten_line_pipeline_of_the_readme_is_valid(tmp_path: Path) -> None:
-    from factory_assets.components.declaration import load_pipeline
+    from factory_assets.declarations.loader import load_pipeline
 
     block = re.search(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
     assert block

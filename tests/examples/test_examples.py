@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from factory_assets.commands.check import check_folder
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_model import load_champion

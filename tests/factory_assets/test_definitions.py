@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from factory_assets.components.declaration import pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.definitions import build_defs, defs
 from factory_assets.results.stages import STAGES
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from factory_assets.commands.check import check_folder
 from factory_assets.commands.run import run
 from factory_assets.commands.select import select
-from factory_assets.components.declaration import load_pipeline
 from factory_assets.data.sources.discovery import find, sources_key
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.definitions import build_defs, defs
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory_assets.data.contract.sql_types import SQL_TYPES, is_number
-from factory_assets.spec.column import NUMBERS, TIMES, Bound, Column, ColumnType
+from factory_assets.spec.contract import NUMBERS, TIMES, Bound, Column, ColumnType
 from factory_resources.errors import ContractError
 from factory_resources.sql.engine import essence, literal
 

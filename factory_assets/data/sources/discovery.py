@@ -21,7 +21,7 @@ from factory_assets.spec import (
     PythonSource,
     SnapshotSource,
 )
-from factory_assets.spec.source import Source
+from factory_assets.spec.ingest import Source
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 

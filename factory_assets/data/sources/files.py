@@ -12,8 +12,8 @@ from pathlib import Path
 
 from factory_assets.data.sources.base import Found, Place
 from factory_assets.spec import FileSource
-from factory_assets.spec.source_files import Storage as StorageSpec
-from factory_assets.spec.source_images import ImageSource
+from factory_assets.spec.sources import ImageSource
+from factory_assets.spec.sources import Storage as StorageSpec
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from factory_assets.data.sources.partition_patterns import Pattern
 from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
-from factory_assets.spec.partition_places import PLACE
-from factory_assets.spec.partitions import DynamicPartitions, partitions_until
-from factory_assets.spec.source import Source
+from factory_assets.spec.ingest import Source
+from factory_assets.spec.partitions import PLACE, DynamicPartitions, partitions_until
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import expand, split_glob
 from factory_resources.sources.object_storage import PREFIX

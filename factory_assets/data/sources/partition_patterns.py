@@ -15,15 +15,16 @@ from itertools import product
 from typing import Any
 
 from factory_assets.spec import Partition, Pipeline, Spec
-from factory_assets.spec.partition_places import NEVER_BOUND, PLACE
+from factory_assets.spec.calendar import FORMATS
 from factory_assets.spec.partitions import (
+    NEVER_BOUND,
+    PLACE,
     Dimension,
     ListedPartitions,
     TimePartitions,
     partitions_until,
     wrong_key,
 )
-from factory_assets.spec.periods import FORMATS
 from factory_resources.errors import SourceError
 
 _FILES = frozenset({"files", "reads", "delta", "member", "database"})

@@ -29,7 +29,7 @@ from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.results.evaluation import Influence
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Linear, ModelSpec, Pipeline
-from factory_assets.spec.network import Network
+from factory_assets.spec.models import Network
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.model import Epoch
-from factory_assets.spec.train import ModelSpec, Task
-from factory_assets.spec.trainer import Trainer
+from factory_assets.spec.train import ModelSpec, Task, Trainer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from factory_assets.results.base import Value
 from factory_assets.results.model import Stopped
-from factory_assets.spec.budget import Budget
+from factory_assets.spec.train import Budget
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Meter, Rates
 

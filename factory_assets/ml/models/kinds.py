@@ -9,9 +9,7 @@ from pathlib import Path
 
 from factory_assets.ml.features.arrays import Rows
 from factory_assets.ml.models.base import Fit, GivenUp, Model, Setting, Shape, Watch
-from factory_assets.spec.boosting import GradientBoosting, LightGbm
-from factory_assets.spec.network import Cnn, OwnModule
-from factory_assets.spec.sequence import SequenceNetwork
+from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object

@@ -16,7 +16,7 @@ from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.ml.training.preparation import Ready, make_ready
 from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.network import Network
+from factory_assets.spec.models import Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 

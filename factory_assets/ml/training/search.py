@@ -22,8 +22,8 @@ from factory_assets.ml.training.preparation import Ready
 from factory_assets.ml.training.trials import Outcome, Trials, declared_settings
 from factory_assets.results.model import Trial, Tuned
 from factory_assets.spec import Pipeline
-from factory_assets.spec.network import Network, OwnModule
-from factory_assets.spec.space import ARGS
+from factory_assets.spec.models import Network, OwnModule
+from factory_assets.spec.tune import ARGS
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.metering.meter import Meter, Rates

@@ -22,8 +22,7 @@ from factory_assets.ml.training.fitting import Fitted, Progress, fit_ready
 from factory_assets.ml.training.preparation import Ready, make_ready
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
-from factory_assets.spec.space import declared_value, is_whole, space_of, with_settings
-from factory_assets.spec.tune import Tune
+from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words

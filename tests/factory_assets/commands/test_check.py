@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from factory_assets.commands.check import check, check_folder
-from factory_assets.components.declaration import pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import DeclarationError
-from tests.factory_assets.components.declared import FULL, SHORT, declare, line_of
+from tests.factory_assets.declarations.cases import FULL, SHORT, declare, line_of
 
 HEADER = "Torque [Nm];speed;kind;failed\n1.5;2;L;0\n"
 

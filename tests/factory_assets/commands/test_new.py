@@ -11,8 +11,8 @@ import pytest
 from factory_assets.commands.check import check_folder
 from factory_assets.commands.draft import text
 from factory_assets.commands.new import new
-from factory_assets.components.declaration import load_pipeline
-from factory_assets.components.document import parse
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.errors import DataError, DeclarationError, FactoryError, SourceError
 

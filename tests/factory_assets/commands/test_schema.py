@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 
 from factory_assets.commands.schema import PUBLISHED, schema, schema_line, schema_text
-from factory_assets.components.declaration import DEFS
-from factory_assets.components.document import parse
+from factory_assets.declarations.loader import DEFS
+from factory_assets.declarations.yaml_document import parse
 from factory_resources.home.home import PROJECT
-from tests.factory_assets.components.declared import FULL, SHORT
+from tests.factory_assets.declarations.cases import FULL, SHORT
 
 _VALIDATOR = jsonschema.Draft202012Validator(schema())
 _DECLARED = sorted(DEFS.glob("*/defs.yaml")) + sorted(PROJECT.glob("examples/*/defs.yaml"))

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from factory_assets.components.partitions import partitions_def
 from factory_assets.spec import Pipeline, PipelineSpec, partition_of
+from factory_assets.spec.calendar import FORMATS, Period
 from factory_assets.spec.partitions import partitions_until
-from factory_assets.spec.periods import FORMATS, Period
 
 _ZONES = (
     *("UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "Asia/Kolkata"),

@@ -7,9 +7,9 @@ import click
 import dagster as dg
 import pytest
 
-from factory_assets.components.declaration import load_pipeline, problems
 from factory_assets.components.scaffold import TEMPLATE, PipelineScaffolder
-from tests.factory_assets.components.declared import declare
+from factory_assets.declarations.loader import load_pipeline, problems
+from tests.factory_assets.declarations.cases import declare
 
 
 def _scaffold(folder: Path, **changed: Any) -> None:

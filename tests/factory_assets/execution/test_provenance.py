@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution import code_version
 from factory_assets.execution.provenance import FOLDER, environment, read_origin
 from factory_assets.execution.requests import Call, Outcome

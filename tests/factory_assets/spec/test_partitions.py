@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from factory_assets.spec import PipelineSpec
+from factory_assets.spec.calendar import Period
 from factory_assets.spec.partitions import (
     Partitions,
     TimePartitions,
@@ -17,7 +18,6 @@ from factory_assets.spec.partitions import (
     partitions_until,
     wrong_key,
 )
-from factory_assets.spec.periods import Period
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -6,11 +6,11 @@ from typing import Any, get_args
 import pytest
 
 from factory_assets.commands.check import check_folder
-from factory_assets.components.declaration import problems
+from factory_assets.declarations.loader import problems
 from factory_assets.execution.cache_key import declared, key_parts
 from factory_assets.results.base import digest
 from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
-from factory_assets.spec.space import default_space, space_of, with_settings
+from factory_assets.spec.tune import default_space, space_of, with_settings
 from factory_resources.errors import DeclarationError
 from tests.pipelines import APPLES, declare, write_apples
 

@@ -23,7 +23,7 @@ from factory_assets.ml.models.custom.construction import (
 from factory_assets.ml.models.custom.onnx_export import own_graph, require_same
 from factory_assets.ml.models.trees.gradient_boosting import narrow_thresholds
 from factory_assets.ml.models.trees.sklearn_base import FILE, EstimatorModel
-from factory_assets.spec.network import Network, OwnModule
+from factory_assets.spec.models import Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
 

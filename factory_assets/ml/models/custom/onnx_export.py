@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.models.trees.sklearn_base import estimator_graph
-from factory_assets.spec.network import OwnModule
+from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:

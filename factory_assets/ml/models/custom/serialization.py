@@ -9,7 +9,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from factory_assets.ml.models.trees.sklearn_base import FILE, canonical, not_trusted
-from factory_assets.spec.network import OwnModule
+from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object, module_beside
 

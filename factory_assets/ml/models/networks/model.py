@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.models.base import APART, Fit, Model, Progress, Setting, Shape
-from factory_assets.spec.network import Cnn, Mlp, Network, OwnModule
+from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object

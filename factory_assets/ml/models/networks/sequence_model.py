@@ -10,7 +10,7 @@ from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.features.series import Windows
 from factory_assets.ml.models.base import Setting, Shape
 from factory_assets.ml.models.networks.model import NetworkModel, target_of, tensors
-from factory_assets.spec.sequence import SequenceNetwork
+from factory_assets.spec.models import SequenceNetwork
 from factory_assets.spec.train import ModelSpec
 
 if TYPE_CHECKING:

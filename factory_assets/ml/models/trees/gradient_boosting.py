@@ -10,7 +10,7 @@ from factory_assets.ml.features.arrays import Rows
 from factory_assets.ml.models.base import APART, Fit, Setting
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.results.model import Epoch
-from factory_assets.spec.boosting import GradientBoosting
+from factory_assets.spec.models import GradientBoosting
 
 
 class BoostingModel(EstimatorModel):

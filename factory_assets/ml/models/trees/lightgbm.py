@@ -16,7 +16,7 @@ from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.models.base import Fit, Model, Setting, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
 from factory_assets.results.model import Epoch
-from factory_assets.spec.boosting import LightGbm
+from factory_assets.spec.models import LightGbm
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
 

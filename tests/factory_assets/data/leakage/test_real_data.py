@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.components.declaration import DEFS, load_pipeline
 from factory_assets.data.leakage.policy import leaks_of
+from factory_assets.declarations.loader import DEFS, load_pipeline
 from factory_assets.results.data import Leaks
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean

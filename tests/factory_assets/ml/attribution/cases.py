@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer
 from factory_assets.ml.features.arrays import Arrays, Rows
 from factory_assets.ml.models.base import Model, Setting, Shape
 from factory_assets.ml.models.kinds import fit_model
-from factory_assets.spec.network import Mlp
+from factory_assets.spec.models import Mlp
 from factory_assets.spec.train import Linear, ModelSpec
 
 LINEAR = Linear(kind="linear")

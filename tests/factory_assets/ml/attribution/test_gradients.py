@@ -9,7 +9,7 @@ from torch import nn
 from factory_assets.ml.attribution.gradients import View, linearise, reach_of
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
 from factory_assets.ml.models.networks.modules.sequence import SequenceModule
-from factory_assets.spec.sequence import Gru
+from factory_assets.spec.models import Gru
 from factory_resources.errors import ModelError
 
 

@@ -19,7 +19,7 @@ from factory_assets.ml.training.fitting import Fitted, fit
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
-from factory_assets.spec.budget import Budget
+from factory_assets.spec.train import Budget
 from factory_assets.stages.reproduce import recorded, reproduce
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home

@@ -18,7 +18,7 @@ import torch
 
 from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.networks.lightning.batches import Shuffled
-from factory_assets.spec.trainer import Checkpoint
+from factory_assets.spec.train import Checkpoint
 from factory_resources.home.home import storage_errors
 
 DONE = "factory_done"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from factory_assets.ml.models.networks.lightning.batches import Batch, sliced
-from factory_assets.spec.network import Network
+from factory_assets.spec.models import Network
 from factory_assets.spec.train import Task
 
 

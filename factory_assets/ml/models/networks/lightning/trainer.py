@@ -21,7 +21,7 @@ from factory_assets.ml.models.networks.lightning.batches import BLOCK, Batch, Sh
 from factory_assets.ml.models.networks.lightning.callbacks import KeepBest, at_budget
 from factory_assets.ml.models.networks.lightning.checkpoint import DONE, Checkpoints, kept
 from factory_assets.ml.models.networks.lightning.module import Learning, Plan
-from factory_assets.spec.network import Network, OwnModule
+from factory_assets.spec.models import Network, OwnModule
 from factory_resources.errors import ModelError
 
 STEPS = 8

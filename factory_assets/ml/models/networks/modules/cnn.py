@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.models.networks.lightning.batches import Batch
 from factory_assets.ml.models.networks.lightning.module import Learning
-from factory_assets.spec.network import Cnn
+from factory_assets.spec.models import Cnn
 
 SMALLEST = 4
 """Pixels of a side below which it is halved no more."""

@@ -18,7 +18,7 @@ from torch.nn import functional
 from factory_assets.ml.models.base import FARTHEST
 from factory_assets.ml.models.networks.lightning.averaging import Averaging
 from factory_assets.ml.models.networks.lightning.batches import Batch
-from factory_assets.spec.sequence import Gru, SequenceNetwork, Tcn, Transformer
+from factory_assets.spec.models import Gru, SequenceNetwork, Tcn, Transformer
 
 
 class SequenceModule(Averaging):

@@ -161,7 +161,7 @@ def test_a_checkpoint_that_cannot_be_read_is_left(how: str, tmp_path: Path, home
 SCRIPT = """
 import sys
 from pathlib import Path
-from factory_assets.components.declaration import load_pipeline
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import Home

@@ -1,0 +1,196 @@
+"""From a folder's `defs.yaml` to a pipeline, or to everything that is wrong with it."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from factory_assets.declarations.contract_file import AT as CONTRACT
+from factory_assets.declarations.contract_file import with_contract
+from factory_assets.declarations.messages import Mistake, mistakes, shown
+from factory_assets.declarations.yaml_document import At, Document, NotYaml, Place, parse
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.spec.base import suggest
+from factory_resources.errors import DeclarationError
+
+DEFS = Path(__file__).resolve().parent.parent / "defs"
+"""The shipped pipelines."""
+
+FILE = "defs.yaml"
+
+TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipeline")
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+
+NAME_RULE = (
+    "a pipeline's name is lower case letters, digits and underscores, beginning with a letter, "
+    "at most 64"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake: `file:line: path: message`."""
+
+    file: Path
+    line: int
+    path: str
+    message: str
+
+    @property
+    def where(self) -> str:
+        """The file, relative to the working directory when it is below it, and the line."""
+        here = Path.cwd()
+        file = self.file.relative_to(here) if self.file.is_relative_to(here) else self.file
+        return f"{file}:{self.line}"
+
+    @property
+    def what(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def load_pipeline(folder: Path) -> Pipeline:
+    """The pipeline that `folder/defs.yaml` declares.
+
+    Raises:
+        DeclarationError: with the first problem, and the number of the others.
+    """
+    pipeline, _, found = read(folder)
+    if pipeline:
+        return pipeline
+    first, others = found[0], len(found) - 1
+    more = f" and shows {others} more" if others else ""
+    raise DeclarationError(
+        first.what,
+        where=first.where,
+        remedy=f"`factory check {folder.name}` tells this again{more}",
+    )
+
+
+def problems(folder: Path) -> list[Problem]:
+    """Everything that is wrong with `folder/defs.yaml` by itself, in the order of its lines."""
+    return read(folder)[2]
+
+
+def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
+    """The pipeline, its document with lines, and the problems; a pipeline only without problems."""
+    folder = folder.resolve()
+    file = folder / FILE
+    try:
+        document = parse(file.read_bytes())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return None, Document(), [Problem(file, 1, "", f"cannot be read ({reason})")]
+    except NotYaml as error:
+        return None, Document(), [Problem(file, error.line, "", error.message)]
+    spec, wrong = _validated(document, folder)
+    if not NAME.match(folder.name):
+        wrong.insert(0, (Place(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
+    if spec and not wrong:
+        return Pipeline(folder.name, spec, folder), document, []
+    return None, document, sorted(_problem(folder, place, message) for place, message in wrong)
+
+
+_Wrong = tuple[Place, str]
+
+
+def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, list[_Wrong]]:
+    data, start = document.data, Place(None, 1, ())
+    if data is None:
+        return None, [(start, f"is empty; begin with `type: {TYPES[0]}` and `attributes:`")]
+    if not isinstance(data, dict):
+        message = f"must be a mapping with `type` and `attributes`, not {shown(data)}"
+        return None, [(start, message)]
+    wrong = [
+        (Place(None, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
+        for at, first, again in document.repeated
+    ]
+    wrong += [(Place(None, line, at), message) for line, at, message in _envelope(document)]
+    if not isinstance(data.get("attributes"), dict):
+        return None, wrong
+    attributes, of_contract = with_contract(data["attributes"], document, folder)
+    wrong += of_contract
+    try:
+        return PipelineSpec.model_validate(attributes), wrong
+    except ValidationError as error:
+        return None, wrong + [
+            (_place(document, mistake), mistake.message) for mistake in mistakes(error, attributes)
+        ]
+
+
+def _place(document: Document, mistake: Mistake) -> Place:
+    at: At = ("attributes", *mistake.at)
+    short = (*CONTRACT, "columns")
+    if at[: len(short)] == short and isinstance(
+        document.data["attributes"]["ingest"]["contract"], list
+    ):
+        # A list of columns is short for a mapping with that key alone.
+        at = (*CONTRACT, *at[len(short) :])
+    return document.place(at, mistake.at_key)
+
+
+def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
+    """A mistake in the attributes of `folder/defs.yaml`, or in a file that it names."""
+    return _problem(folder.resolve(), _place(document, mistake), mistake.message)
+
+
+def _problem(folder: Path, place: Place, message: str) -> Problem:
+    return Problem(place.file or folder / FILE, place.line, dotted(place.at), message)
+
+
+def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
+    data: dict[str, Any] = document.data
+    for key in data:
+        if key not in ("type", "attributes"):
+            message = f"unknown key {key!r}; {suggest(key, ('type', 'attributes'))}"
+            yield document.key_line((key,)), (key,), message
+    if "type" not in data:
+        yield 1, (), f"'type' is missing; write `type: {TYPES[0]}`"
+    elif data["type"] not in TYPES:
+        message = f"{shown(data['type'])} is not valid; write {TYPES[0]}"
+        yield document.value_line(("type",)), ("type",), message
+    if "attributes" not in data:
+        yield 1, (), "'attributes' is missing; everything about the pipeline stands below it"
+    elif not isinstance(data["attributes"], dict):
+        message = f"{shown(data['attributes'])} is not valid; must be a mapping"
+        yield document.value_line(("attributes",)), ("attributes",), message
+
+
+def dotted(at: At) -> str:
+    """Such as `attributes.evaluate.gates.0.metric`."""
+    return ".".join(str(part) for part in at)
+
+
+def defs_folders() -> list[Path]:
+    """Where pipelines are declared: the shipped ones, then each folder in FACTORY_DEFS."""
+    extra = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
+    return [DEFS, *(Path(folder).expanduser().resolve() for folder in extra if folder.strip())]
+
+
+def every_pipeline_folder() -> list[Path]:
+    """Each folder with a `defs.yaml`, by place and name; a name may occur in several places."""
+    return [
+        file.parent
+        for folder in dict.fromkeys(defs_folders())
+        for file in sorted(folder.glob(f"*/{FILE}"))
+    ]
+
+
+def pipeline_folders() -> list[Path]:
+    """The folders of the pipelines. Of two with one name the first is it, and `check` tells."""
+    by_name: dict[str, Path] = {}
+    for folder in every_pipeline_folder():
+        by_name.setdefault(folder.name, folder)
+    return list(by_name.values())
+
+
+def new_pipelines_folder() -> Path:
+    """Where a new pipeline goes: the first folder in FACTORY_DEFS, else beside the shipped ones."""
+    return defs_folders()[:2][-1]

@@ -1,0 +1,187 @@
+"""What Pydantic finds wrong with a declaration, in a person's words. Knows no file."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from factory_assets.declarations.locations import Place, fields, locate, sections_with
+from factory_assets.declarations.yaml_document import At
+from factory_assets.spec.base import ColumnName, Name, Reference, nearest, suggest
+from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
+
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "none_required": "nothing",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing wrong at one place; `at_key` where the key or the whole section is wrong."""
+
+    at: At
+    message: str
+    at_key: bool = False
+
+
+def mistakes(error: ValidationError, data: Any) -> list[Mistake]:
+    """Every mistake once, although Pydantic reports one for each type that a value may have."""
+    places = [locate(details, data) for details in error.errors(include_url=False)]
+    slips = {(p.at[:-1], _meant(p)) for p in places if p.kind == "extra_forbidden"}
+    groups: dict[tuple[At, Any], list[Place]] = {}
+    for place in places:
+        beneath = any(_is_below(other.at, place.at) for other in places)
+        misspelt = place.missing is not None and (place.at, place.missing) in slips
+        if not misspelt and not (place.kind in _TYPES and beneath):
+            groups.setdefault((place.at, place.missing), []).append(place)
+    return [mistake for group in groups.values() for mistake in _say(group)]
+
+
+def _is_below(inner: At, outer: At) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _meant(place: Place) -> str | None:
+    return nearest(place.at[-1], fields(place.enclosing))
+
+
+def _say(group: list[Place]) -> list[Mistake]:
+    place = group[0]
+    match place.kind:
+        case "value_error":
+            lines = str(place.context["error"]).splitlines()
+            return [of_section(place.at, place.value, line) for line in lines]
+        case "missing":
+            return [Mistake(place.at, _missing(place), at_key=True)]
+        case "extra_forbidden":
+            return [Mistake(place.at, _unknown(place), at_key=True)]
+        case "union_tag_invalid" | "union_tag_not_found":
+            return [_wrong_kind(place)]
+    if place.is_key:
+        message = f"{shown(place.at[-1])} is not valid as a name; {_must(place)}"
+        return [Mistake(place.at, message, at_key=True)]
+    return [Mistake(place.at, _wrong_value(group))]
+
+
+def of_section(at: At, data: Any, message: str) -> Mistake:
+    """A broken rule: at the section that the message begins with, else at all that it is over.
+
+    Args:
+        at: where the rule holds.
+        data: what is declared there.
+        message: such as `train.target: no column 'y'`.
+    """
+    section, colon, rest = message.partition(": ")
+    way = tuple(section.split("."))
+    if colon and (value := _value_at(data, way)) is not None:
+        word = re.search(r"'([^']*)'", rest)
+        if word and isinstance(value, list | tuple) and word[1] in value:
+            return Mistake((*at, *way, value.index(word[1])), rest)
+        return Mistake((*at, *way), rest, at_key=not isinstance(value, str))
+    first = message.partition(" ")[0]
+    inside = isinstance(data, dict) and first in data
+    return Mistake((*at, first) if inside else at, message, at_key=True)
+
+
+def _value_at(value: Any, way: tuple[str, ...]) -> Any:
+    for key in way:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _missing(place: Place) -> str:
+    if isinstance(place.missing, int):
+        return f"{shown(place.value)} is too short"
+    says = " ".join(fields(place.models).get(str(place.missing), "").split())
+    return f"{place.missing!r} is missing" + (
+        f": {says.partition('. ')[0].rstrip('.')}" * bool(says)
+    )
+
+
+def _unknown(place: Place) -> str:
+    key = str(place.at[-1])
+    sections = "" if _meant(place) else " or ".join(sections_with(key))
+    belongs = f"; it belongs in {sections}" if sections else ""
+    return f"unknown key {key!r}{belongs}; {suggest(key, fields(place.enclosing))}"
+
+
+def _wrong_kind(place: Place) -> Mistake:
+    """Models are told apart by `kind`, sources by `files` or `python`."""
+    if "files" in place.models:
+        return Mistake(place.at, f"{shown(place.value)} is not valid; write {{files: data.csv}}")
+    kinds = [str(tag) for tag in place.models if tag != "python"]
+    if not isinstance(place.value, dict):
+        near = nearest(place.value, kinds) or kinds[0]
+        return Mistake(place.at, f"{shown(place.value)} is not valid; write {{kind: {near}}}")
+    own = ", or `python: pkg.module:name` without a kind"
+    if "kind" not in place.value:
+        message = f"'kind' is missing; valid: {', '.join(kinds)}{own}"
+        return Mistake(place.at, message, at_key=True)
+    kind = place.value["kind"]
+    return Mistake((*place.at, "kind"), f"{shown(kind)} is not valid; {suggest(kind, kinds)}{own}")
+
+
+def _wrong_value(group: list[Place]) -> str:
+    value = group[0].value
+    other = next((place for place in group if place.kind not in _TYPES), None)
+    if other:
+        return f"{shown(value)} is not valid; {_must(other)}"
+    wanted = list(dict.fromkeys(_TYPES[place.kind] for place in group))
+    if "a number" in wanted and "a whole number" in wanted:
+        wanted.remove("a whole number")
+    return f"{shown(value)} is not valid; must be {' or '.join(wanted)}{_hint(value, wanted)}"
+
+
+def _hint(value: Any, wanted: list[str]) -> str:
+    if "text" in wanted and isinstance(value, int | float):
+        return "; put it in quotes"
+    if wanted == ["a list"] and not isinstance(value, dict | None):
+        return f", such as [{value}]"
+    return ""
+
+
+def _must(place: Place) -> str:
+    if place.kind == "literal_error":
+        return suggest(place.value, re.findall(r"'([^']*)'", place.context["expected"]))
+    if place.kind == "string_pattern_mismatch":
+        pattern = place.context["pattern"]
+        return f"must be {_PATTERNS.get(pattern, f'text like {pattern}')}"
+    if place.kind == "finite_number":
+        return "must be a finite number"
+    return re.sub(r"^\w+ should", "must", place.text).replace(" after validation", "")
+
+
+def _pattern(annotation: Any) -> str:
+    metadata = annotation.__metadata__[0].metadata
+    return str(next(part.pattern for part in metadata if hasattr(part, "pattern")))
+
+
+_PATTERNS = {
+    _pattern(Name): "lower case letters, digits and underscores, beginning with a letter",
+    _pattern(ColumnName): "a name without a leading underscore, which marks the factory's own",
+    _pattern(Reference): "a Python object written pkg.module:name",
+    _pattern(AssetPath): "the key of an asset, its parts joined by slashes, such as raw/orders",
+    _pattern(SecretName): "the name of a secret: letters, digits and underscores",
+    _pattern(DatabaseName): "the name of a secret that holds a URL, or sqlite:path",
+}
+
+
+def shown(value: object) -> str:
+    """The value as a person wrote it, cut where it is long."""
+    if value is None:
+        return "an empty value"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    text = repr(value) if isinstance(value, str | list) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,240 @@
+"""One YAML file as plain data that knows its lines. Knows YAML's oddities, not what is declared.
+
+Scalars are read as YAML 1.2 does: `on`, `yes` and dates are text, `1e-3` is a number.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+At = tuple[str | int, ...]
+"""The way from the top of the document to a value: keys and positions."""
+
+MAX_BYTES = 1_000_000
+
+MAX_DEPTH = 50
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+
+_BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+
+_NAMED: Mapping[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+
+
+class NotYaml(Exception):  # noqa: N818 - it says what the text is
+    """The text is not one YAML document of plain data; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.line, self.message = max(line, 1), message
+        super().__init__(message)
+
+
+@dataclass
+class Document:
+    """Plain data and, for everything in it, the line of its key and of its value."""
+
+    data: Any = None
+    keys: dict[At, int] = field(default_factory=dict)
+    values: dict[At, int] = field(default_factory=dict)
+    repeated: list[tuple[At, int, int]] = field(default_factory=list)
+    """Keys that occur again: (the way, the first line, the later line)."""
+    elsewhere: dict[At, "Elsewhere"] = field(default_factory=dict)
+    """What stands in another file, by the place that names the file."""
+
+    def place(self, at: At, at_key: bool) -> "Place":
+        """Where a value, or its key, is written."""
+        for root, other in self.elsewhere.items():
+            if at[: len(root)] == root:
+                return other.place(at[len(root) :], at_key)
+        return Place(None, self.key_line(at) if at_key else self.value_line(at), at)
+
+    def key_line(self, at: At) -> int:
+        """The line of the key or list item; of what encloses it where it has none itself."""
+        while at and at not in self.keys:
+            at = at[:-1]
+        return self.keys.get(at, 1)
+
+    def value_line(self, at: At) -> int:
+        """The line where the value begins; of what encloses it where it has none itself."""
+        return self.values.get(at) or self.key_line(at)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line, and the way to it; of this file where `file` is None."""
+
+    file: Path | None
+    line: int
+    at: At
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another file that stands for a part of this one."""
+
+    file: Path
+    document: Document
+    way: Callable[[At], At]
+    """From a place in the part to the place in the file that it came from."""
+
+    def place(self, at: At, at_key: bool) -> Place:
+        inner = self.document.place(self.way(at), at_key)
+        return Place(self.file, inner.line, inner.at)
+
+
+def parse(content: bytes) -> Document:
+    """Read one document.
+
+    Raises:
+        NotYaml: with the line, and what to do where that is known.
+    """
+    text = _decoded(content)
+    document = Document()
+    try:
+        events = iter(yaml.parse(text, Loader=_LOADER))
+        _Builder(events, document).build()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise NotYaml(
+            line, f"a character that YAML does not allow (#x{error.character:04x})"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        raise _explained(error, text) from error
+    return document
+
+
+def _decoded(content: bytes) -> str:
+    if len(content) > MAX_BYTES:
+        raise NotYaml(1, f"more than {MAX_BYTES} bytes; a declaration is a page or two")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise NotYaml(
+            line, f"byte 0x{content[error.start]:02x} is not UTF-8; save it as UTF-8"
+        ) from error
+
+
+class _Builder:
+    """Data from parser events, not nodes: bounded in depth, one walk for data and lines."""
+
+    def __init__(self, events: Iterator[Any], document: Document) -> None:
+        self.events, self.document = events, document
+        self.anchors: dict[str, Any] = {}
+
+    def build(self) -> None:
+        documents = 0
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise NotYaml(
+                        _line(event), "a second document (`---`); a file declares one pipeline"
+                    )
+            elif isinstance(event, yaml.NodeEvent):
+                self.document.data = self._value(event, ())
+
+    def _value(self, event: Any, at: At) -> Any:
+        self.document.values[at] = _line(event)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise NotYaml(
+                    _line(event), f"*{event.anchor} refers to no &{event.anchor} before it"
+                )
+            return self.anchors[event.anchor]
+        if event.tag and event.tag != "!":
+            raise NotYaml(_line(event), f"tag {event.tag} is not understood; write plain YAML")
+        if len(at) > MAX_DEPTH:
+            raise NotYaml(_line(event), f"nested more than {MAX_DEPTH} deep")
+        if isinstance(event, yaml.ScalarEvent):
+            value = scalar(event.value) if event.implicit[0] else event.value
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._list(at)
+        else:
+            value = self._mapping(at)
+        if event.anchor:
+            self.anchors[event.anchor] = value
+        return value
+
+    def _list(self, at: At) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            here = (*at, len(items))
+            self.document.keys[here] = _line(event)
+            items.append(self._value(event, here))
+        return items
+
+    def _mapping(self, at: At) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise NotYaml(
+                    _line(event), "a key must be plain text; quote a value that has braces"
+                )
+            here, line = (*at, event.value), _line(event)
+            value_event = next(self.events)
+            if event.value in entries:
+                self.document.repeated.append((here, self.document.keys[here], line))
+            self.document.keys[here] = line
+            entries[event.value] = self._value(value_event, here)
+            if entries[event.value] is None:
+                # The parser puts an empty value where the next token is.
+                self.document.values[here] = line
+        return entries
+
+
+def scalar(text: str) -> Any:
+    """An unquoted scalar by the core rules of YAML 1.2."""
+    if text in _NAMED:
+        return _NAMED[text]
+    if _INT.match(text):
+        # Python refuses to read more digits, and no number of ours has as many.
+        return int(text) if len(text) < 4000 else text
+    if _BASED.match(text):
+        return int(text, 0)
+    return float(text) if _FLOAT.match(text) else text
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
+    problem, begun = error.problem or "", error.context_mark
+    mark = begun if begun and "end of stream" in problem else error.problem_mark or begun
+    lines = text.split("\n")
+    line = min(mark.line, len(lines) - 1) if mark else 0
+    message = _remedy(problem, lines[line], mark.column if mark else 0)
+    if begun and begun.line != line:
+        message += f" ({error.context}, line {begun.line + 1})"
+    return NotYaml(line + 1, message)
+
+
+def _remedy(problem: str, line: str, column: int) -> str:
+    at = line[column : column + 1]
+    if "\t" in line[: len(line) - len(line.lstrip())] or at == "\t":
+        return "a tab; YAML indents with blanks"
+    if "alphabetic or numeric" in problem:
+        return "an unquoted * or & has a meaning of its own in YAML; put the value in quotes"
+    if "cannot start any token" in problem and at:
+        return f"a value cannot begin with {at}; put it in quotes"
+    if "mapping values are not allowed" in problem:
+        return (
+            "a colon where none can be: quote text that has `: ` in it, or correct the indentation"
+        )
+    return f"not YAML: {problem}"

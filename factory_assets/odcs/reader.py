@@ -1,0 +1,188 @@
+"""A contract in the Open Data Contract Standard as one of ours: plain data in, plain data out.
+
+What the factory cannot hold is told: a mistake where the file is wrong, else a promise that nothing
+checks. Words about the data's owners, servers and prices are left alone.
+"""
+
+from typing import Any
+
+from factory_assets.odcs import vocabulary as words
+from factory_assets.odcs.parsing import At, Reader, Reading
+from factory_assets.odcs.rules import read_rule
+from factory_assets.spec.base import suggest
+
+
+def read(data: Any, table: str | None = None) -> Reading:
+    """Read a whole file.
+
+    Args:
+        data: its content.
+        table: the schema to hold to, where it has several.
+    """
+    reading = Reading()
+    reader = _Reader(reading)
+    if not reader.is_mapping((), data, words.CONTRACT_KEYS):
+        return reading
+    for key in ("apiVersion", "kind", "id", "version", "status"):
+        if key not in data:
+            reading.wrong.append(((), f"{key!r} is missing, which the standard wants"))
+    version = data.get("apiVersion", words.API_VERSION)
+    if not str(version).startswith("v3."):
+        reading.wrong.append((("apiVersion",), f"{version!r} is not understood; write v3.1.0"))
+    if data.get("kind", "DataContract") != "DataContract":
+        reading.wrong.append((("kind",), "must be DataContract"))
+    number = reader.chosen(data.get("schema"), table)
+    if number is not None:
+        reader.schema(("schema", number), data["schema"][number])
+        reader.service_levels(data)
+    if reading.unchecked:
+        reading.contract["unchecked"] = [what for _, what in reading.unchecked]
+    return reading
+
+
+class _Reader(Reader):
+    table = ""
+    """The schema's name."""
+
+    def chosen(self, schemas: Any, table: str | None) -> int | None:
+        """The number of the schema to hold to."""
+        if not isinstance(schemas, list) or not schemas:
+            self.reading.wrong.append((("schema",), "there is no schema: nothing is promised"))
+            return None
+        names = [
+            {str(s.get("name")), str(s.get("physicalName"))} if isinstance(s, dict) else set()
+            for s in schemas
+        ]
+        known = [str(s.get("name")) for s in schemas if isinstance(s, dict)]
+        if table is None and len(schemas) > 1:
+            message = f"has several; choose one with `table`: {', '.join(known)}"
+            self.reading.wrong.append((("schema",), message))
+            return None
+        if table is None:
+            return 0
+        fits = [i for i, both in enumerate(names) if table in both]
+        if not fits:
+            self.reading.wrong.append(
+                (("schema",), f"no schema {table!r}; {suggest(table, known)}")
+            )
+        return fits[0] if fits else None
+
+    def schema(self, at: At, data: Any) -> None:
+        if not self.is_mapping(at, data, words.SCHEMA_KEYS):
+            return
+        self.table = str(data.get("name"))
+        self.reading.ways[()] = at
+        self.reading.ways["columns",] = (*at, "properties")
+        columns: list[dict[str, Any]] = []
+        keys: list[tuple[int, str]] = []
+        for place, item in self.items(at, data, "properties"):
+            if not self.is_mapping(place, item, words.PROPERTY_KEYS):
+                continue
+            self.reading.ways["columns", len(columns)] = place
+            columns.append(_Property(self, place, item, len(columns)).column())
+            if self.typed(place, item, "primaryKey", bool):
+                position = self.typed(place, item, "primaryKeyPosition", int) or 0
+                keys.append((position, str(columns[-1].get("name"))))
+        if columns:
+            self.contract["columns"] = columns
+        self.primary(columns, [name for _, name in sorted(keys, key=lambda key: key[0])])
+        for place, item in self.items(at, data, "quality"):
+            read_rule(self, place, item, None)
+        for _, custom in self.items(at, data, "customProperties"):
+            if isinstance(custom, dict) and custom.get("property") == "distribution":
+                self.contract["distribution"] = custom.get("value")
+        if data.get("relationships"):
+            self.unchecked((*at, "relationships"), "relationships; see ingest.joins")
+
+    def primary(self, columns: list[dict[str, Any]], names: list[str]) -> None:
+        """A primary key is there in every row, and never again."""
+        for column in columns:
+            if column.get("name") in names:
+                column["nullable"] = False
+                if len(names) == 1:
+                    column["unique"] = True
+        if len(names) > 1:
+            self.contract.setdefault("unique", []).append(names)
+
+    def service_levels(self, data: dict[str, Any]) -> None:
+        for at, item in self.items((), data, "slaProperties"):
+            if not self.is_mapping(at, item, words.SLA_KEYS):
+                continue
+            name = str(item.get("property", "")).lower()
+            elements = str(item.get("element", data.get("slaDefaultElement", "")))
+            column = elements.removeprefix(f"{self.table}.")
+            latency = name in words.LATENCY and column and "," not in elements
+            if not latency or "freshness" in self.contract:
+                self.unchecked(at, f"the service level {item.get('property')!r}")
+                continue
+            unit = words.UNITS.get(str(item.get("unit", "")).lower())
+            value = item.get("value")
+            if unit is None or isinstance(value, bool) or not isinstance(value, int):
+                units = ", ".join(dict.fromkeys(words.UNITS.values()))
+                message = f"{name} needs a whole number as `value` and a `unit`: {units}"
+                self.reading.wrong.append((at, message))
+                continue
+            self.reading.ways["freshness",] = at
+            self.contract["freshness"] = {"column": column, "within": f"{value}{unit}"}
+
+
+class _Property:
+    """One column."""
+
+    def __init__(self, reader: _Reader, at: At, data: dict[str, Any], number: int) -> None:
+        self.reader, self.at, self.data, self.number = reader, at, data, number
+        self.made: dict[str, Any] = {}
+
+    def column(self) -> dict[str, Any]:
+        data, made = self.data, self.made
+        for ours, theirs in words.PLAIN.items():
+            if theirs in data:
+                self.put(ours, data[theirs], theirs)
+        if self.reader.typed(self.at, data, "required", bool):
+            self.put("nullable", False, "required")
+        self.type()
+        self.options(self.reader.typed(self.at, data, "logicalTypeOptions", dict) or {})
+        level = words.SENSITIVE.get(str(data.get("classification", "")).lower())
+        if level:
+            self.put("sensitive", level, "classification")
+        for _, custom in self.reader.items(self.at, data, "customProperties"):
+            known = (*words.CUSTOM, *words.UNTYPED)
+            if isinstance(custom, dict) and custom.get("property") in known:
+                self.put(custom["property"], custom.get("value"), "customProperties")
+        for place, rule in self.reader.items(self.at, data, "quality"):
+            read_rule(self.reader, place, rule, made)
+        if data.get("relationships"):
+            what = f"relationships of column {data.get('name')!r}; see ingest.joins"
+            self.reader.unchecked((*self.at, "relationships"), what)
+        return made
+
+    def put(self, ours: str, value: Any, *theirs: str) -> None:
+        self.made[ours] = value
+        self.reader.reading.ways["columns", self.number, ours] = (*self.at, *theirs)
+
+    def type(self) -> None:
+        if self.data.get("logicalType") is None:
+            return
+        given = str(self.data["logicalType"])
+        if given in words.TYPES:
+            self.put("type", words.TYPES[given], "logicalType")
+            return
+        flat = given in {"object", "array", "time"}
+        message = f"{given!r} is not held: tables are flat" if flat else f"{given!r} is no type"
+        self.reader.reading.wrong.append(
+            ((*self.at, "logicalType"), f"{message}; {suggest(given, tuple(words.TYPES))}")
+        )
+
+    def options(self, options: dict[str, Any]) -> None:
+        at = (*self.at, "logicalTypeOptions")
+        if not self.reader.is_mapping(at, options, words.OPTION_KEYS):
+            return
+        for ours, pair in words.BOUNDS.items():
+            if any(key in options for key in pair):
+                self.put(ours, [options.get(key) for key in pair], "logicalTypeOptions")
+        if "pattern" in options:
+            self.put("pattern", options["pattern"], "logicalTypeOptions", "pattern")
+        for key in ("format", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"):
+            if key in options:
+                what = f"{key} {options[key]!r} of column {self.data.get('name')!r}"
+                self.reader.unchecked((*at, key), what)

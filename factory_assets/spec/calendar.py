@@ -1,0 +1,178 @@
+"""Periods of time as partitions: where each begins and ends in its time zone, and its key.
+
+The same periods and keys as Dagster's own, on days when clocks change too.
+
+Words about time: whether a cron expression can ever fire, whether a time zone exists.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Period = Literal["hour", "day", "week", "month"]
+
+FORMATS: Mapping[Period, str] = {
+    "hour": "%Y-%m-%d-%H:%M",
+    "day": "%Y-%m-%d",
+    "week": "%Y-%m-%d",
+    "month": "%Y-%m-%d",
+}
+"""How the beginning of a period is written as a key; the second of two hours that a clock shows
+alike carries its offset as well."""
+
+CRON: Mapping[Period, str] = {
+    "hour": "0 * * * *",
+    "day": "0 0 * * *",
+    "week": "0 0 * * 0",
+    "month": "0 0 1 * *",
+}
+"""When a period begins."""
+
+
+def key_of(begin: datetime, every: Period) -> str:
+    """The key of the period that begins then."""
+    form = FORMATS[every]
+    repeated = begin.fold and begin.utcoffset() != begin.replace(fold=0).utcoffset()
+    return begin.strftime(f"{form}%z" if every == "hour" and repeated else form)
+
+
+def begin_of(key: str, every: Period, zone: ZoneInfo) -> datetime | None:
+    """When the period of the key begins; None where it is no period's key."""
+    form = FORMATS[every]
+    for one in (form, f"{form}%z"):
+        try:
+            parsed = datetime.strptime(key, one)
+        except ValueError:
+            continue
+        begin = parsed.astimezone(zone) if parsed.tzinfo else _local(parsed, zone)
+        if key_of(begin, every) == key and _local(floor(begin, every), zone) == begin:
+            return begin
+    return None
+
+
+def end_of(begin: datetime, every: Period) -> datetime:
+    """When the period that begins then ends."""
+    zone = begin.tzinfo
+    assert isinstance(zone, ZoneInfo)
+    day = datetime(begin.year, begin.month, begin.day)
+    match every:
+        case "hour":
+            return (begin.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
+        case "day":
+            return _local(day + timedelta(days=1), zone)
+        case "week":
+            return _local(day + timedelta(weeks=1), zone)
+        case "month":
+            return _local((day.replace(day=1) + timedelta(days=32)).replace(day=1), zone)
+
+
+def floor(moment: datetime, every: Period) -> datetime:
+    """The beginning, by the clock, of the period that holds the moment."""
+    hour = datetime(moment.year, moment.month, moment.day, moment.hour)
+    day = hour.replace(hour=0)
+    match every:
+        case "hour":
+            return hour
+        case "day":
+            return day
+        case "week":
+            return day - timedelta(days=(day.weekday() + 1) % 7)
+        case "month":
+            return day.replace(day=1)
+
+
+def first_begin(start: datetime, every: Period, zone: ZoneInfo) -> datetime:
+    """When the first period begins that does so at `start` (a local time) or later."""
+    begin = _local(floor(start, every), zone)
+    return begin if _utc(begin) >= _utc(_local(start, zone)) else end_of(begin, every)
+
+
+def periods(
+    start: datetime, end: datetime | None, every: Period, zone: ZoneInfo, now: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Beginning and end of every period that is over by `now`, and by `end` (a local time)."""
+    limit = _utc(now) if end is None else min(_utc(now), _utc(_local(end, zone)))
+    begin = first_begin(start, every, zone)
+    while _utc(until := end_of(begin, every)) <= limit:
+        yield begin, until
+        begin = until
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """A time by the clock as a moment: the first of two, the next one where clocks jump over it."""
+    return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+
+
+def _utc(moment: datetime) -> datetime:
+    """For comparisons: those within one time zone go by the clock."""
+    return moment.astimezone(UTC)
+
+
+_NAMES = {
+    name: str(number)
+    for names, first in (
+        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
+        ("sun mon tue wed thu fri sat", 0),
+    )
+    for number, name in enumerate(names.split(), first)
+}
+
+_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of month", 1, 31),
+    ("month", 1, 12),
+    ("day of week", 0, 7),
+)
+
+_AT = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+
+_PART = re.compile(r"^(\*|\d+(?:-\d+)?)(?:/(\d+))?$")
+
+
+def check_cron(value: str) -> str:
+    """Return `value` unchanged.
+
+    Raises:
+        ValueError: naming the field that is wrong and what it may hold.
+    """
+    if value in _AT:
+        return value
+    fields = value.lower().split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(
+            f"cron {value!r} has {len(fields)} fields, not 5 (minute hour day month weekday), "
+            f"and is none of {', '.join(_AT)}"
+        )
+    for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
+        for part in field.split(","):
+            _check_part(part, f"cron {value!r}: {name} {field!r}", low, high)
+    return value
+
+
+def _check_part(part: str, where: str, low: int, high: int) -> None:
+    match = _PART.match(re.sub(r"[a-z]{3}", lambda m: _NAMES.get(m[0], m[0]), part))
+    if not match:
+        raise ValueError(f"{where} is not `*`, a number, a range or a list, with an optional /step")
+    numbers = [int(n) for n in match[1].split("-")] if match[1] != "*" else []
+    if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
+        raise ValueError(f"{where} must lie between {low} and {high}")
+    if match[2] == "0":
+        raise ValueError(f"{where}: a step of 0 never fires")
+
+
+def check_timezone(value: str) -> str:
+    """Return `value` unchanged.
+
+    Raises:
+        ValueError: for a name that no time zone has.
+    """
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"unknown time zone {value!r}; use a name such as Europe/Berlin"
+        ) from error
+    return value

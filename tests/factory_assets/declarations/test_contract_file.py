@@ -1,0 +1,183 @@
+"""A contract in a file of its own: loaded both ways, its mistakes with its own lines."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from factory_assets.cli import main
+from factory_assets.commands.check import check_folder, unchecked
+from factory_assets.components.model_pipeline import ModelPipeline
+from factory_assets.declarations.loader import load_pipeline, problems
+from factory_assets.execution.cache_key import declared
+from factory_assets.odcs import reader
+from factory_assets.spec import Contract
+from factory_resources.errors import DeclarationError
+from factory_resources.home.home import Home
+from tests.pipelines import APPLES, declare, write_apples
+
+ODCS = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: apples
+version: 1.0.0
+status: active
+schema:
+  - name: apples
+    properties:
+      - name: size
+        logicalType: number
+        required: true
+        logicalTypeOptions: {minimum: 0, maximum: 100}
+      - name: colour
+        logicalType: string
+        description: As the camera sees it
+      - name: label
+        logicalType: string
+        quality:
+          - {metric: invalidValues, arguments: {validValues: [good, bad]}, mustBe: 0}
+          - {type: sql, query: SELECT 1, mustBe: 1, name: tasted}
+    quality:
+      - {metric: rowCount, mustBeGreaterThan: 10}
+"""
+
+
+def _apples(folder: Path, text: str = ODCS, contract: Any = "contract.odcs.yaml") -> Path:
+    own = folder / "apples"
+    own.mkdir(exist_ok=True)
+    write_apples(own)
+    (own / "contract.odcs.yaml").write_text(text)
+    ingest = {**APPLES["ingest"], "contract": contract}
+    document = {
+        "type": "factory_assets.ModelPipeline",
+        "attributes": {**APPLES, "ingest": ingest},
+    }
+    (own / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return own
+
+
+@pytest.mark.parametrize(
+    "contract", ["contract.odcs.yaml", {"file": "contract.odcs.yaml", "table": "apples"}]
+)
+def test_it_is_read_by_the_factory_and_by_dagster(contract: Any, tmp_path: Path) -> None:
+    folder = _apples(tmp_path, contract=contract)
+    pipeline = load_pipeline(folder)
+    promised = pipeline.spec.ingest.contract
+    assert promised.names == ("size", "colour", "label")
+    assert promised.columns[0].range == (0, 100)
+    assert promised.rows
+    assert promised.rows.at_least == 11
+    assert promised.unchecked == ("a rule of type sql: tasted",)
+    context = dg.ComponentTree.for_test().load_context.for_path(folder)
+    attributes = yaml.safe_load((folder / "defs.yaml").read_text())["attributes"]
+    model = ModelPipeline.get_model_cls().model_validate(attributes)
+    assert ModelPipeline.load(model, context).spec == pipeline.spec
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "on_line", "message"),
+    [
+        ("required: true", "requird: true", "requird", "unknown key 'requird'; did you mean"),
+        ("logicalType: number", "logicalType: nmber", "nmber", "did you mean 'number'?"),
+        ("maximum: 100", "maximum: -1", "logicalTypeOptions", "upside down"),
+        ("name: colour", "name: _colour", "_colour", "leading underscore"),
+        ("- name: colour", "- nme: colour", "nme", "unknown key 'nme'"),
+        ("rowCount", "rowCont", "rowCont", "did you mean 'rowCount'?"),
+        ("status: active\n", "status: active\nstatus: draft\n", "draft", "repeats line 5"),
+        ("kind: DataContract", "kind: [", "version", "not YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_the_line_of_that_file(
+    old: str, new: str, on_line: str, message: str, tmp_path: Path
+) -> None:
+    assert old in ODCS
+    text = ODCS.replace(old, new, 1)
+    folder = _apples(tmp_path, text)
+    told = [problem for problem in problems(folder) if message in problem.what]
+    assert told, problems(folder)
+    assert told[0].file == folder / "contract.odcs.yaml"
+    assert on_line in text.splitlines()[told[0].line - 1]
+
+
+def test_what_the_source_does_not_have_is_told_there_too(tmp_path: Path) -> None:
+    folder = _apples(tmp_path, ODCS.replace("name: colour", "name: color"))
+    [problem] = [p for p in check_folder(folder) if "no column" in p.what]
+    assert problem.file.name == "contract.odcs.yaml"
+    assert (
+        "name: color" in (folder / "contract.odcs.yaml").read_text().splitlines()[problem.line - 1]
+    )
+
+
+def test_a_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> None:
+    folder = _apples(tmp_path, contract="contrakt.odcs.yaml")
+    [problem] = problems(folder)
+    assert problem.file == folder / "defs.yaml"
+    assert "contrakt.odcs.yaml cannot be read" in problem.what
+    with pytest.raises(DeclarationError):
+        load_pipeline(folder)
+
+
+def test_what_nothing_checks_is_a_warning_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _apples(tmp_path)
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    [promise] = unchecked(["apples"])
+    assert promise.line == ODCS[: ODCS.index("type: sql")].count("\n") + 1
+    done = CliRunner().invoke(main, ["check", "apples"])
+    assert done.exit_code == 0
+    assert f"warning: {promise}" in done.stderr
+    assert folder.name in str(promise)
+
+
+def test_words_do_not_change_what_is_computed_but_promises_do(tmp_path: Path) -> None:
+    before = declared(load_pipeline(_apples(tmp_path)), "ingest")
+    words = ODCS.replace("As the camera", "As a person").replace("id: apples", "id: pears")
+    assert declared(load_pipeline(_apples(tmp_path, words)), "ingest") == before
+    limit = ODCS.replace("mustBeGreaterThan: 10", "mustBeGreaterThan: 20")
+    assert declared(load_pipeline(_apples(tmp_path, limit)), "ingest") == before
+    rule = ODCS.replace("maximum: 100", "maximum: 99")
+    assert declared(load_pipeline(_apples(tmp_path, rule)), "ingest") != before
+
+
+def test_the_command_writes_what_the_factory_reads(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    pipeline = load_pipeline(_apples(tmp_path))
+    done = CliRunner().invoke(main, ["contract", "apples"])
+    assert done.exit_code == 0, done.stderr
+    written = Contract.model_validate(reader.read(yaml.safe_load(done.stdout)).contract)
+    assert written == pipeline.spec.ingest.contract
+    out = tmp_path / "out.odcs.yaml"
+    assert CliRunner().invoke(main, ["contract", "apples", "--out", str(out)]).exit_code == 0
+    assert out.read_text() == done.stdout
+
+
+def test_without_a_contract_it_is_that_of_the_ingested_table(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from factory_assets.execution.requests import Call
+    from factory_assets.execution.runner import run_stage
+
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    folder = tmp_path / "apples"
+    source = {"source": {"files": "data.csv"}}
+    pipeline = declare(folder, {**APPLES, "ingest": source})
+    done = CliRunner().invoke(main, ["contract", "apples"])
+    assert done.exit_code == 2
+    assert "factory run apples --stages ingest" in done.stderr
+    write_apples(folder)
+    run_stage(Call(pipeline, "ingest", home, "one"))
+    done = CliRunner().invoke(main, ["contract", "apples"])
+    written = Contract.model_validate(reader.read(yaml.safe_load(done.stdout)).contract)
+    assert [(c.name, c.type) for c in written.columns] == [
+        ("size", "float64"),
+        ("colour", "string"),
+        ("label", "string"),
+    ]

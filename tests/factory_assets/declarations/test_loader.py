@@ -1,0 +1,334 @@
+"""Each mistake in a declaration has its line, its value and what was meant; good ones load."""
+
+import copy
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from factory_assets.declarations import loader
+from factory_assets.declarations.loader import load_pipeline, pipeline_folders, problems
+from factory_assets.spec import PipelineSpec
+from factory_resources.errors import DeclarationError
+from tests.factory_assets.declarations.cases import FULL, SHORT, declare, line_of
+
+
+def test_short_declaration_loads_with_defaults(tmp_path: Path) -> None:
+    pipeline = load_pipeline(declare(tmp_path, SHORT, "apples"))
+    assert pipeline.name == "apples"
+    assert pipeline.folder == tmp_path / "apples"
+    spec = pipeline.spec
+    assert spec.ingest.source.files == ("apples.csv",)  # type: ignore[union-attr]
+    assert (spec.split.test, spec.split.validation) == (0.2, 0.1)
+    assert spec.schedule is None
+    assert spec.risk.tier == "minimal"
+
+
+def test_full_declaration_loads(tmp_path: Path) -> None:
+    spec = load_pipeline(declare(tmp_path, FULL)).spec
+    assert spec.clean.deduplicate == ("speed",)
+    assert spec.training.model.learning_rate == 0.001  # type: ignore[union-attr]
+    assert spec.ingest.contract.columns[0].source_name == "Torque [Nm]"
+
+
+# Where FULL is changed, what is on the line of the problem, and what the problem says.
+MISTAKES = [
+    ("  purpose: Tell which machines will fail\n", "", "attributes:", "'purpose' is missing"),
+    ("purpose:", "purpos:", "purpos:", "unknown key 'purpos'; did you mean 'purpose'?"),
+    ("purpose: Tell which", "purpose: 5 #", "purpose", "5 is not valid; must be text; put it in"),
+    ("team:maintenance", "maintenance", "owners", "'maintenance' is neither an e-mail"),
+    ("[team:maintenance, jane@example.org]", "jane@example.org", "owners", "must be a list"),
+    ("tier: high", "tier: hihg", "tier", "did you mean 'high'? valid: minimal, limited, high"),
+    ("tier: high", "tier: prohibited", "risk:", "prohibited practice"),
+    (", area: safety of machinery", "", "risk:", "needs `area`"),
+    ('{files: machines.csv, delimiter: ";"}', "machines.csv", "source:", "{files: data.csv}"),
+    ("files: machines.csv", "file: machines.csv", "file:", "did you mean 'files'?"),
+    ("files: machines.csv", "files: [machines.csv, 3]", "files:", "source.files.1: 3 is not valid"),
+    ("files: machines.csv", "files: {a: machines.csv}", "files:", "need `label`"),
+    ("name: torque", "name: _torque", "_torque", "leading underscore"),
+    ("name: torque", "nam: torque", "nam:", "unknown key 'nam'; did you mean 'name'?"),
+    ("type: float64", "type: float", "float,", "did you mean 'float64'?"),
+    ("range: [0, null]", "range: [9, 1]", "[9, 1]", "upside down"),
+    ("range: [0, null]", "range: [0]", "[0]", "too short"),
+    ("range: [0, null]", "range: [0, 1, 2]", "[0, 1, 2]", "at most 2"),
+    (
+        "range: [0, null]",
+        "range: [0, high]",
+        "range: [0, high]",
+        "range of column 'torque' needs numbers, not 'high'",
+    ),
+    ("nullable: false", "nullable: no", "nullable", "'no' is not valid; must be true or false"),
+    ("        type: string\n", "        type: text\n", "type: text", "contract.2.type: 'text'"),
+    ("values: [L, M, H]", "values: [L, [M]]", "[M]", "values.1: ['M'] is not valid"),
+    ("name: failed", "name: speed", "contract:", "twice"),
+    ("turning: speed", "Turning-on: speed", "Turning-on", "lower case letters"),
+    ("{turning: speed > 0}", "speed > 0", "where:", "must be a mapping"),
+    ("deduplicate: speed", "deduplicate: sped", "sped", "no column 'sped'; did you mean 'speed'?"),
+    ("test: 0.25", "test: 0.95", "split:", "leave no row"),
+    ("test: 0.25", "test: 25", "split:", "25 is not valid; must be less than 1"),
+    ("test: 0.25", "test: 25%", "split:", "'25%' is not valid; must be a number"),
+    ("stratify: failed", "stratify: failed, time: speed", "split:", "cannot be combined"),
+    ("seed: 3", "seed: 3.5", "split:", "3.5 is not valid; must be a whole number"),
+    ("target: failed", "target: faild", "faild", "train.target: no column 'faild'; did you mean"),
+    ("exclude: [kind]", "exclude: [speed,\n     knd]", "knd", "exclude.1: no column 'knd'"),
+    ("target: failed", "target: failed\n    stratify: x", "stratify: x", "it belongs in split"),
+    ("kind: mlp", "kind: mpl", "kind: mpl", "model.kind: 'mpl' is not valid; did you mean 'mlp'?"),
+    ("{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}", "mlp", "model:", "write {kind: mlp}"),
+    ("{kind: mlp, hidden", "{hidden", "model:", "'kind' is missing; valid: mlp, cnn, gru"),
+    ("hidden: [8, 4]", "hiden: [8, 4]", "hiden", "did you mean 'hidden'?"),
+    ("hidden: [8, 4]", "hidden: 8", "hidden", "8 is not valid; must be a list, such as [8]"),
+    ("hidden: [8, 4]", "hidden: [8, 0]", "hidden", "hidden.1: 0 is not valid"),
+    ("learning_rate: 1e-3", "learning_rate: .nan", "rate", "must be a finite number"),
+    ("metric: roc_auc\n", "metric: auc\n", "metric: auc", "did you mean 'roc_auc'?"),
+    ("at_least: 0.6", "at_lest: 0.6", "at_lest", "did you mean 'at_least'?"),
+    ("at_least: 0.6", "at_least: 0.6, at_most: 1", "at_most", "exactly one of"),
+    (
+        "at_least: 0.6",
+        "at_least: much",
+        "much",
+        "gates.0.at_least: 'much' is not valid; must be a n",
+    ),
+    ("no_worse_than: champion", "no_worse_than: champ", "champ,", "did you mean 'champion'?"),
+    ("slices: kind", "slices: [[kind]]", "slices", "slices.0: ['kind'] is not valid; must be text"),
+    ("max_difference: 1e-5", "max_difference: 0", "max_diff", "must be greater than 0"),
+    ("{max_difference: 1e-5}", "", "deploy:", "an empty value is not valid; must be a mapping"),
+    ('"0 2 * * *"', '"0 25 * * *"', "cron", "hour '25' must lie between 0 and 23"),
+    ('"0 2 * * *"', "* * * * *", "cron", "put the value in quotes"),
+    ("Europe/Berlin", "Europe/Berln", "Berln", "unknown time zone 'Europe/Berln'"),
+    ("  evaluate:\n", "  train: {}\n  evaluate:\n", "  train: {}", "'train' repeats line 22"),
+    (
+        "speed, type: int64",
+        "speed, type: int64, type: bool",
+        "type: bool",
+        "'type' repeats line 11",
+    ),
+    (
+        "type: factory_assets.ModelPipeline",
+        "type: ModelPipeline",
+        "type:",
+        "write factory_assets.M",
+    ),
+    ("type: factory_assets.ModelPipeline\n", "", "attributes:", "'type' is missing"),
+    ("attributes:", "attribute:", "attribute:", "did you mean 'attributes'?"),
+    ("type: factory", "requirements: {}\ntype: factory", "requirements", "valid: type, attributes"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "on_line", "message"), MISTAKES)
+def test_mistake(tmp_path: Path, old: str, new: str, on_line: str, message: str) -> None:
+    assert old in FULL
+    text = FULL.replace(old, new, 1)
+    found = problems(declare(tmp_path, text))
+    told = [problem for problem in found if message in problem.what]
+    assert told, [str(problem) for problem in found]
+    assert told[0].line == line_of(text, on_line)
+    assert told[0].file == tmp_path / "machines" / "defs.yaml"
+
+
+def test_one_slip_is_one_problem(tmp_path: Path) -> None:
+    """Neither the missing `purpose` beside `purpos`, nor each type that a number might have had."""
+    text = FULL.replace("purpose:", "purpos:").replace("at_least: 0.6", "at_least: much")
+    text = text.replace("files: machines.csv", "files: [3]")
+    assert len(problems(declare(tmp_path, text))) == 3
+
+
+def test_all_problems_come_in_the_order_of_lines(tmp_path: Path) -> None:
+    text = FULL.replace("tier: high", "tier: hi").replace("mlp", "mpl").replace("Berlin", "Bern")
+    found = problems(declare(tmp_path, text))
+    assert [p.line for p in found] == sorted(
+        line_of(text, w) for w in ("tier", "kind: mpl", "Bern")
+    )
+    with pytest.raises(DeclarationError) as caught:
+        load_pipeline(tmp_path / "machines")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/machines/defs.yaml:5: attributes.risk.tier: 'hi'"
+    )
+    assert "2 more" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_unknown_column_is_told(tmp_path: Path) -> None:
+    text = FULL.replace("target: failed", "target: fail").replace("exclude: [kind]", "exclude: [k]")
+    assert len(problems(declare(tmp_path, text))) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"# only a comment\n", "is empty"),
+        (b"- a\n", "must be a mapping"),
+        (b"just text\n", "must be a mapping"),
+        (b"type: factory_assets.ModelPipeline\nattributes:\n", "must be a mapping"),
+    ],
+)
+def test_whole_file_of_another_shape(tmp_path: Path, content: bytes, message: str) -> None:
+    found = problems(declare(tmp_path, content))
+    assert len(found) == 1
+    assert message in found[0].message
+
+
+def test_missing_file_is_a_problem(tmp_path: Path) -> None:
+    assert "cannot be read" in problems(tmp_path / "nowhere")[0].message
+
+
+@pytest.mark.parametrize("name", ["My-Model", "2nd", "größe", "a" * 65, "with blank"])
+def test_folder_that_is_no_name(tmp_path: Path, name: str) -> None:
+    found = problems(declare(tmp_path, FULL, name))
+    assert len(found) == 1
+    assert "lower case letters" in found[0].message
+
+
+def _literals(model: type[BaseModel], seen: set[type]) -> set[str]:
+    """Every word that the vocabulary allows somewhere."""
+    words: set[str] = set()
+
+    def visit(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            if annotation not in seen:
+                seen.add(annotation)
+                for field in annotation.model_fields.values():
+                    visit(field.annotation)
+        elif str(get_origin(annotation)) == "typing.Literal":
+            words.update(word for word in get_args(annotation) if isinstance(word, str))
+        else:
+            for argument in get_args(annotation):
+                visit(argument)
+
+    visit(model)
+    return words
+
+
+@pytest.mark.parametrize("word", sorted(_literals(PipelineSpec, set())))
+def test_a_typo_in_any_word_of_the_vocabulary_has_a_suggestion(word: str) -> None:
+    from factory_assets.spec.base import nearest
+
+    words = _literals(PipelineSpec, set())
+    if len(word) > 3:
+        assert nearest(word[:-1], words) in {word, word[:-1]}
+    assert nearest(word.upper(), words) == word
+
+
+_PIECES = [
+    "",
+    " ",
+    "\t",
+    "\n",
+    ":",
+    "-",
+    "[",
+    "]",
+    "{",
+    "}",
+    '"',
+    "'",
+    "#",
+    "*",
+    "&x",
+    "!",
+    "?",
+    "|",
+]
+
+_WORDS = ["null", "true", "1e9", "-5", "[]", "{}", "~", "speed", "name: x", "\x00", "\ufeff", "é"]
+
+
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    start=st.integers(0, len(FULL)),
+    length=st.integers(0, 30),
+    put=st.sampled_from(_PIECES + _WORDS) | st.text(max_size=5),
+)
+def test_any_change_loads_or_is_told(tmp_path: Path, start: int, length: int, put: str) -> None:
+    text = FULL[:start] + put + FULL[start + length :]
+    folder = declare(tmp_path, text.encode("utf-8", "surrogatepass"))
+    found = problems(folder)
+    lines = len(re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text))
+    for problem in found:
+        assert 1 <= problem.line <= lines, problem
+        assert problem.message
+        assert "\n" not in str(problem)
+    if not found:
+        assert load_pipeline(folder).name == "machines"
+
+
+def test_pipeline_folders_are_the_shipped_ones_and_those_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = [folder.name for folder in pipeline_folders()]
+    assert {"machine_failure", "tumour_diagnosis"} <= set(shipped)
+    first = declare(tmp_path / "one", SHORT, "apples")
+    declare(tmp_path / "two", SHORT, "apples")
+    pears = declare(tmp_path / "two", SHORT, "pears")
+    folders = [tmp_path / "one", tmp_path / "two", tmp_path / "not_there"]
+    monkeypatch.setenv("FACTORY_DEFS", os.pathsep.join(map(str, folders)))
+    assert pipeline_folders()[len(shipped) :] == [first, pears]
+    assert loader.new_pipelines_folder() == tmp_path / "one"
+    monkeypatch.delenv("FACTORY_DEFS")
+    assert loader.new_pipelines_folder() == loader.DEFS
+
+
+def test_paths_are_shown_from_where_the_person_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(tmp_path, b"")
+    monkeypatch.chdir(tmp_path)
+    assert str(problems(Path("machines"))[0]).startswith("machines/defs.yaml:1: is empty")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def _ways(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value below."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = [(*at, key) for key, _ in items]
+    nested = [w for w in inner if isinstance(_get(value, w[-1]), dict | list)]
+    return inner + [way for w in nested for way in _ways(_get(value, w[-1]), w)]
+
+
+def _get(value: Any, key: Any) -> Any:
+    return value[key]
+
+
+_DATA = yaml.safe_load(FULL)
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(way=st.sampled_from(_ways(_DATA)), value=_JSON)
+def test_any_value_in_any_place_loads_or_is_told(
+    tmp_path: Path, way: tuple[Any, ...], value: Any
+) -> None:
+    data = copy.deepcopy(_DATA)
+    inner = data
+    for key in way[:-1]:
+        inner = inner[key]
+    inner[way[-1]] = value
+    text = json.dumps(data, indent=1)
+    folder = declare(tmp_path, text)
+    for problem in problems(folder):
+        assert 1 <= problem.line <= len(text.split("\n"))
+        assert "\n" not in str(problem)
+        assert "pydantic" not in problem.message.lower()
+        assert "Input should" not in problem.message

@@ -1,0 +1,91 @@
+"""YAML as a person writes it, with its oddities."""
+
+import math
+
+import pytest
+
+from factory_assets.declarations.yaml_document import MAX_BYTES, NotYaml, parse, scalar
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("-.5", -0.5),
+        ("1.", 1.0),
+        (".inf", math.inf),
+        ("0x1f", 31),
+        ("0o17", 15),
+        ("017", 17),
+        ("+1", 1),
+        ("true", True),
+        ("False", False),
+        ("~", None),
+        ("", None),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("NO", "NO"),
+        ("1_000", "1_000"),
+        ("12:30:00", "12:30:00"),
+        ("2024-01-31", "2024-01-31"),
+        ("1e", "1e"),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_unquoted_scalars_are_read_by_yaml_1_2(text: str, value: object) -> None:
+    assert scalar(text) == value
+    assert type(scalar(text)) is type(value)
+
+
+def test_lines_of_keys_and_values() -> None:
+    document = parse(b'a:\n  b: 1\n  c:\n    - x\n    - {d: 2,\n       e: "3"}\nf:\ng: |\n  t\n')
+    assert document.data == {"a": {"b": 1, "c": ["x", {"d": 2, "e": "3"}]}, "f": None, "g": "t\n"}
+    assert document.key_line(("a", "c")) == 3
+    assert document.value_line(("a", "c", 1)) == 5
+    assert document.key_line(("a", "c", 1, "e")) == 6
+    assert document.value_line(("f",)) == 7
+    assert document.value_line(("a", "c", 1, "missing", "deeper")) == 5
+    assert document.value_line(("nowhere",)) == 1
+
+
+def test_byte_order_mark_and_windows_lines() -> None:
+    document = parse("a: 1\r\nb:\r\n  - ü\r\n".encode("utf-8-sig"))
+    assert document.data == {"a": 1, "b": ["ü"]}
+    assert document.value_line(("b", 0)) == 3
+
+
+def test_repeated_keys_are_told_at_any_depth() -> None:
+    document = parse(b"a: 1\nb:\n  - c: 1\n    c: 2\na: 2\n")
+    assert document.repeated == [(("b", 0, "c"), 3, 4), (("a",), 1, 5)]
+
+
+def test_anchors_may_be_used_but_not_within_themselves() -> None:
+    assert parse(b"a: &x [1, 2]\nb: *x\n").data == {"a": [1, 2], "b": [1, 2]}
+    with pytest.raises(NotYaml, match=r"\*x refers to no &x"):
+        parse(b"a: &x [*x]\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        (b"a:\n\tb: 1\n", 2, "a tab"),
+        (b"a: 1\nb:\n  c: 2\n\td: 3\n", 4, "a tab"),
+        (b"a: 1\ncron: * * * * *\n", 2, "in quotes"),
+        (b"cron: @daily\n", 1, "cannot begin with @"),
+        (b"a: 1\npurpose: Tell this: that\n", 2, "`: `"),
+        (b"a: 1\nb: {{ env.X }}\n", 2, "quote"),
+        (b"a: [1,\n  2\nb: 3\n", 3, "line 1"),
+        (b"a: 1\nb: 'never\nends\n", 2, "end of stream"),
+        (b"a: 1\n---\nb: 2\n", 2, "second document"),
+        (b"a: !!python/name:os.system\n", 1, "plain YAML"),
+        (b"a: 1\nb: \xe9\n", 2, "not UTF-8"),
+        ("a: 1\n".encode("utf-16"), 1, "not UTF-8"),
+        (b"a: 1\nb: \x00\n", 2, "does not allow"),
+        (b"[" * 60, 1, "nested"),
+        (b"a" * (MAX_BYTES + 1), 1, "bytes"),
+    ],
+)
+def test_what_is_not_yaml_is_told_with_its_line(content: bytes, line: int, message: str) -> None:
+    with pytest.raises(NotYaml) as caught:
+        parse(content)
+    assert (caught.value.line, message in caught.value.message) == (line, True), caught.value

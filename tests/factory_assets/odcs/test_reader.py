@@ -1,0 +1,277 @@
+"""Contracts in the Open Data Contract Standard: there and back the same, and nothing dropped."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from factory_assets.odcs import reader
+from factory_assets.odcs.writer import write
+from factory_assets.spec import Column, Contract
+
+_NAME = st.text("abcXYZ äß.[]'\"", min_size=1, max_size=6)
+
+_TEXT = st.text(min_size=1, max_size=12)
+
+_NUMBER = st.integers(-9, 9) | st.floats(-9, 9)
+
+
+def _bounds(one: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    def ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+        return pair if None in pair else tuple(sorted(pair))  # type: ignore[return-value]
+
+    pairs = st.tuples(st.none() | one, st.none() | one).filter(lambda pair: pair != (None, None))
+    return st.none() | pairs.map(ordered)
+
+
+@st.composite
+def _columns(draw: st.DrawFn, name: str) -> Column:
+    kind = draw(st.sampled_from([None, "int64", "float64", "string", "bool", "date", "timestamp"]))
+    made: dict[str, Any] = {
+        "name": name,
+        "from": draw(st.none() | _NAME),
+        "type": kind,
+        "nullable": draw(st.booleans()),
+        "unique": draw(st.booleans()),
+        "values": draw(st.none() | st.lists(_TEXT | _NUMBER | st.booleans(), max_size=3)),
+        "missing": draw(st.lists(_TEXT, max_size=2)),
+        "sensitive": draw(st.sampled_from([None, "personal", "secret"])),
+        "unit": draw(st.none() | _TEXT),
+        "description": draw(st.none() | _TEXT),
+    }
+    if kind in {None, "int64", "float64"}:
+        made["range"] = draw(_bounds(_NUMBER))
+    if kind in {"date", "timestamp"}:
+        made["range"] = draw(_bounds(st.dates().map(str)))
+    if kind in {None, "string"}:
+        made["length"] = draw(_bounds(st.integers(0, 9)))
+        made["pattern"] = draw(st.none() | _TEXT)
+    return Column.model_validate(made)
+
+
+@st.composite
+def _contracts(draw: st.DrawFn) -> Contract:
+    names = draw(st.lists(_NAME, min_size=1, max_size=4, unique=True))
+    columns = [draw(_columns(name)) for name in names]
+    key = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
+    least, most = draw(st.none() | st.integers(1, 9)), draw(st.none() | st.integers(9, 99))
+    dated = [c.name for c in columns if c.type in {None, "date", "timestamp"} and not c.sensitive]
+    made: dict[str, Any] = {
+        "columns": columns,
+        "unique": draw(st.lists(key, max_size=2)),
+        "unchecked": draw(st.lists(_TEXT, max_size=2)),
+    }
+    if least or most:
+        made["rows"] = {"at_least": least, "at_most": most}
+    if dated and draw(st.booleans()):
+        within = f"{draw(st.integers(1, 99))}{draw(st.sampled_from(['min', 'h', 'd', 'w']))}"
+        made["freshness"] = {"column": draw(st.sampled_from(dated)), "within": within}
+    if draw(st.booleans()):
+        limit = draw(st.none() | st.floats(0.01, 9))
+        made["distribution"] = {"limit": limit, "columns": draw(st.just([]) | key)}
+    return Contract.model_validate(made)
+
+
+@settings(deadline=None)
+@given(_contracts())
+def test_there_and_back_is_the_same(contract: Contract) -> None:
+    written = write(contract, name="machines", purpose="Sizes", owners=["team:a"])
+    reading = reader.read(written)
+    assert reading.wrong == []
+    assert Contract.model_validate(reading.contract) == contract
+    again = write(Contract.model_validate(reading.contract), name="machines", purpose="Sizes")
+    assert again == {key: value for key, value in written.items() if key != "team"}
+
+
+def _file(**schema: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": "x",
+        "version": "1.0.0",
+        "status": "active",
+        "schema": [{"name": "orders", **schema}],
+    }
+
+
+def _column(**parts: Any) -> Any:
+    reading = reader.read(_file(properties=[{"name": "a", **parts}]))
+    assert reading.wrong == []
+    [column] = Contract.model_validate(reading.contract).columns
+    return column, [what for _, what in reading.unchecked]
+
+
+@pytest.mark.parametrize(
+    ("parts", "ours"),
+    [
+        ({"logicalType": "integer", "required": True}, {"type": "int64", "nullable": False}),
+        ({"physicalName": "A [mm]"}, {"source": "A [mm]"}),
+        ({"primaryKey": True, "primaryKeyPosition": 1}, {"unique": True, "nullable": False}),
+        ({"classification": "Confidential"}, {"sensitive": "personal"}),
+        ({"classification": "public"}, {"sensitive": None}),
+        (
+            {"logicalType": "number", "logicalTypeOptions": {"maximum": 5}},
+            {"type": "float64", "range": (None, 5)},
+        ),
+        ({"quality": [{"metric": "nullValues", "mustBe": 0}]}, {"nullable": False}),
+        ({"quality": [{"metric": "duplicateValues", "mustBeLessThan": 1}]}, {"unique": True}),
+        (
+            {
+                "quality": [
+                    {
+                        "type": "library",
+                        "metric": "invalidValues",
+                        "arguments": {"validValues": ["a", "b"]},
+                        "mustBe": 0,
+                        "unit": "percent",
+                    }
+                ]
+            },
+            {"values": ("a", "b")},
+        ),
+        (
+            {
+                "quality": [
+                    {
+                        "metric": "missingValues",
+                        "arguments": {"missingValues": [None, "", "N/A"]},
+                        "mustBe": 0,
+                    }
+                ]
+            },
+            {"missing": ("N/A",), "nullable": False},
+        ),
+    ],
+)
+def test_what_a_property_means(parts: dict[str, Any], ours: dict[str, Any]) -> None:
+    column, unchecked = _column(**parts)
+    assert unchecked == []
+    assert {key: getattr(column, key) for key in ours} == ours
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"quality": [{"metric": "nullValues", "mustBeLessThan": 5, "unit": "percent"}]},
+        {"quality": [{"metric": "duplicateValues", "mustBeLessThan": 10}]},
+        {"quality": [{"type": "sql", "query": "SELECT 1", "mustBe": 1}]},
+        {"quality": [{"type": "custom", "engine": "soda", "implementation": "x"}]},
+        {"quality": [{"type": "text", "description": "Verified by the lab"}]},
+        {"logicalType": "string", "logicalTypeOptions": {"format": "email"}},
+        {"logicalType": "number", "logicalTypeOptions": {"exclusiveMinimum": 0}},
+        {"relationships": [{"to": "other.id"}]},
+    ],
+)
+def test_what_cannot_be_held_is_told(parts: dict[str, Any]) -> None:
+    _, unchecked = _column(**parts)
+    assert len(unchecked) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ({"mustBeBetween": [5, 9]}, (5, 9)),
+        ({"mustBeGreaterThan": 5}, (6, None)),
+        ({"mustBeLessThan": 5}, (None, 4)),
+        ({"mustBe": 7}, (7, 7)),
+        ({"mustNotBe": 0}, (1, None)),
+    ],
+)
+def test_row_counts(rule: dict[str, Any], rows: tuple[int | None, int | None]) -> None:
+    reading = reader.read(_file(quality=[{"metric": "rowCount", **rule}]))
+    found = Contract.model_validate(reading.contract).rows
+    assert found is not None
+    assert (found.at_least, found.at_most) == rows
+
+
+def test_a_primary_key_of_several_columns() -> None:
+    properties = [
+        {"name": "b", "primaryKey": True, "primaryKeyPosition": 2},
+        {"name": "a", "primaryKey": True, "primaryKeyPosition": 1},
+        {"name": "c"},
+    ]
+    contract = Contract.model_validate(reader.read(_file(properties=properties)).contract)
+    assert contract.unique == (("a", "b"),)
+    assert [column.nullable for column in contract.columns] == [False, False, True]
+
+
+def test_latency_is_freshness_and_other_levels_are_told() -> None:
+    data = _file(properties=[{"name": "t", "logicalType": "timestamp"}])
+    data["slaProperties"] = [
+        {"property": "latency", "value": 4, "unit": "days", "element": "orders.t"},
+        {"property": "retention", "value": 3, "unit": "y"},
+    ]
+    reading = reader.read(data)
+    fresh = Contract.model_validate(reading.contract).freshness
+    assert fresh is not None
+    assert (fresh.column, fresh.within) == ("t", "4d")
+    assert [what for _, what in reading.unchecked] == ["the service level 'retention'"]
+
+
+def test_of_several_schemas_one_is_chosen() -> None:
+    data = _file(properties=[{"name": "a"}])
+    data["schema"].append({"name": "lines", "properties": [{"name": "b"}]})
+    assert reader.read(data).wrong == [
+        (("schema",), "has several; choose one with `table`: orders, lines")
+    ]
+    assert reader.read(data, "lines").contract["columns"] == [{"name": "b"}]
+    [(_, message)] = reader.read(data, "order").wrong
+    assert "did you mean 'orders'?" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "at", "message"),
+    [
+        (
+            {"properties": [{"name": "a", "requird": True}]},
+            "requird",
+            "unknown key 'requird'; did you",
+        ),
+        ({"properties": [{"name": "a", "logicalType": "int"}]}, "logicalType", "is no type"),
+        (
+            {"properties": [{"name": "a", "logicalType": "object"}]},
+            "logicalType",
+            "tables are flat",
+        ),
+        ({"properties": [{"name": "a", "required": "yes"}]}, "required", "must be true or false"),
+        ({"quality": [{"metric": "rowCont", "mustBe": 1}]}, "metric", "did you mean 'rowCount'?"),
+        ({"quality": [{"metric": "rowCount"}]}, 0, "says no bound"),
+        ({"properties": {"a": {}}}, "properties", "must be a list"),
+        ({"propertys": []}, "propertys", "did you mean 'properties'?"),
+    ],
+)
+def test_mistakes_have_their_place(change: dict[str, Any], at: Any, message: str) -> None:
+    [(place, what)] = reader.read(_file(**change)).wrong
+    assert place[-1] == at
+    assert message in what
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "properties", "quality", "metric", "mustBe", "arguments", "type"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(_JSON, _JSON)
+def test_whatever_it_holds_is_read_or_told(schema: Any, levels: Any) -> None:
+    data = {**_file(), "schema": [schema], "slaProperties": levels}
+    reading = reader.read(data)
+    try:
+        Contract.model_validate(reading.contract)
+    except ValidationError:
+        return
+    assert reading.wrong or isinstance(schema, dict)

@@ -1,0 +1,48 @@
+"""What is suggested for a wrong word.
+
+What each key means is read from the source of the models.
+"""
+
+from factory_assets.spec import Gate
+from factory_assets.spec.base import SHOWN, Spec, descriptions, nearest, suggest
+
+
+def test_near_word_comes_first_and_all_are_listed() -> None:
+    assert suggest("mpl", ["linear", "mlp"]) == "did you mean 'mlp'? valid: linear, mlp"
+    assert suggest("forest", ["linear", "mlp"]) == "valid: linear, mlp"
+
+
+def test_case_does_not_matter() -> None:
+    assert nearest("TORQUE", ["speed", "Torque"]) == "Torque"
+
+
+def test_anything_may_be_asked() -> None:
+    assert nearest(None, ["a"]) is None
+    assert nearest(["x"], []) is None
+    assert suggest(5, []) == "nothing is valid here"
+
+
+def test_long_lists_are_cut() -> None:
+    words = [f"column_{i}" for i in range(SHOWN + 7)]
+    assert suggest("x", words).endswith(f"column_{SHOWN - 1} and 7 more")
+
+
+class Above(Spec):
+    first: int
+    """Of the
+    class above."""
+    bare: int = 0
+
+
+class Below(Above):
+    second: str = ""
+    """Its own."""
+    first: int = 1
+
+
+def test_inherited_and_own_fields() -> None:
+    assert dict(descriptions(Below)) == {"first": "Of the\nclass above.", "second": "Its own."}
+
+
+def test_a_key_of_the_vocabulary() -> None:
+    assert descriptions(Gate)["metric"] == "What is compared."
