@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from factory_assets.audit.influence import Listing, TrainingRow
+from factory_assets.audit.references import SHORT, ModelName, parse
 from factory_assets.commands.select import select
 from factory_assets.commands.trace import fit_width
 from factory_assets.declarations.loader import pipeline_folders
-from factory_assets.stages.influence.listed_values import Listing, TrainingRow
-from factory_assets.stages.names import SHORT, ModelName, parse
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
 
@@ -31,15 +31,15 @@ def run_influence(
     [pipeline] = select([name.pipeline])
     if pipeline.spec.train is None:
         raise ModelError(f"{name.pipeline!r} has no model", remedy="name a pipeline that trains")
+    from factory_assets.audit import influence
     from factory_assets.data.privacy.sensitive_columns import discreet
-    from factory_assets.stages.influence import listed
 
     folders = {folder.name: folder for folder in pipeline_folders()}
     home = Home.from_env()
     with discreet(pipeline):
         if row is None:
-            return listed.suspicious(pipeline, name, home, top=top, folders=folders)
-        return listed.influential(pipeline, name, row, home, file=file, top=top, folders=folders)
+            return influence.suspicious(pipeline, name, home, top=top, folders=folders)
+        return influence.influential(pipeline, name, row, home, file=file, top=top, folders=folders)
 
 
 def influence_json(found: Listing) -> str:

@@ -22,7 +22,7 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or read its table")
     from factory_assets.data.privacy.sensitive_columns import discreet
-    from factory_assets.stages.predict import predict
+    from factory_assets.serving.batch import predict
 
     with discreet(pipeline):
         scored = predict(pipeline, file, Home.from_env())

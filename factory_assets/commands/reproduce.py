@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from factory_assets.audit.model_diff import Apart, FileApart
+from factory_assets.audit.reproduce import Changed, Recorded, Reproduction, recorded, reproduce
 from factory_assets.commands.trace import fit_width
 from factory_assets.declarations.loader import pipeline_folders
-from factory_assets.stages.compare import Apart, FileApart
-from factory_assets.stages.reproduce import Changed, Recorded, Reproduction, recorded, reproduce
 from factory_resources.home.home import Home
 
 SHOWN = 20

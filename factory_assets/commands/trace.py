@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from factory_assets.declarations.loader import pipeline_folders
-from factory_assets.stages.names import SHORT
-from factory_assets.stages.trace import trace
-from factory_assets.stages.trace_values import (
+from factory_assets.audit.references import SHORT
+from factory_assets.audit.trace.report import (
     Column,
     Fate,
     Model,
@@ -17,6 +15,8 @@ from factory_assets.stages.trace_values import (
     Step,
     Trace,
 )
+from factory_assets.audit.trace.trace import trace
+from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 
 WIDTH = 100

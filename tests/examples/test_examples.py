@@ -23,8 +23,8 @@ from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Champion
 from factory_assets.results.stages import STAGES
+from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline
-from factory_assets.stages.predict import predict
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.tables.snapshot import Snapshot, read_arrow

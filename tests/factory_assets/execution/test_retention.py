@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import Call, stages_of
 from factory_assets.execution.retention import find_waste, seconds_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
-from factory_assets.stages.trace import trace
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Waste, remove
 from factory_resources.home.home import Home

@@ -19,8 +19,8 @@ from factory_assets.execution.backfill import refresh, wanted
 from factory_assets.execution.requests import Call
 from factory_assets.results.data import Cleaned
 from factory_assets.results.latest import latest
+from factory_assets.serving.batch import _source
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.predict import _source
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows

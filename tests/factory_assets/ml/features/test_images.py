@@ -17,9 +17,9 @@ from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
+from factory_assets.serving.batch import predict
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.predict import predict
 from factory_resources.errors import DataError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

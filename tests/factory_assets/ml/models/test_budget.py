@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
+from factory_assets.audit.reproduce import recorded, reproduce
 from factory_assets.components.metadata import check_specs, describe
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
@@ -20,7 +21,6 @@ from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
 from factory_assets.spec.train import Budget
-from factory_assets.stages.reproduce import recorded, reproduce
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

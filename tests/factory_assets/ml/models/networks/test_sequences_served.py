@@ -10,12 +10,12 @@ import pytest
 
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Champion
+from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.predict import predict
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import ContractError

@@ -10,11 +10,11 @@ import pytest
 
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.model import Candidate
+from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.deploy import deploy
 from factory_assets.stages.ingest import ingest
-from factory_assets.stages.predict import predict
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import ContractError, ModelError, SourceError

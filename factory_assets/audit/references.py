@@ -21,8 +21,10 @@ from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 
 FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"
+
 SHORT = 12
 """Characters of a digest that are shown."""
+
 PARTS: Mapping[Stage, tuple[str, ...]] = {
     "ingest": ("snapshot", "quarantine"),
     "clean": ("snapshot", "quarantine"),
@@ -32,7 +34,9 @@ PARTS: Mapping[Stage, tuple[str, ...]] = {
 """The tables that a stage stores; a part named `snapshot` need not be written."""
 
 _MODEL = re.compile(r"([a-z][a-z0-9_]{0,63})@([1-9][0-9]{0,8}|champion)")
+
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]{0,63})/([a-z]+)(?:\.([a-z]+))?(?:@([0-9a-f]{6,64}))?")
+
 _DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
 
 

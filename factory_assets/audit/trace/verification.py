@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
 
+from factory_assets.audit.trace.report import File, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import damages
-from factory_assets.stages.trace_values import File, State
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record

@@ -6,9 +6,9 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from factory_assets.audit.trace.report import Source, State
+from factory_assets.audit.trace.verification import state_of
 from factory_assets.results.data import SourceFile
-from factory_assets.stages.trace_check import state_of
-from factory_assets.stages.trace_values import Source, State
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import expand

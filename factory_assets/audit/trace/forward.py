@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.trace.backward import step_name
+from factory_assets.audit.trace.report import Fate, Fed, Passage, Place
+from factory_assets.audit.trace.rows import opened
+from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, tables_of, value_in
-from factory_assets.stages.trace_back import step_name
-from factory_assets.stages.trace_check import Checker, worst
-from factory_assets.stages.trace_rows import opened
-from factory_assets.stages.trace_values import Fate, Fed, Passage, Place
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from factory_assets.audit.model_diff import FileApart, compare
+from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.resolver import find_model
+from factory_assets.audit.trace.verification import Checker
 from factory_assets.data.privacy.sensitive_columns import discreet
 from factory_assets.execution.provenance import Environment, Origin, environment, read_origin
 from factory_assets.ml.artifacts.trained_model import (
@@ -23,10 +27,6 @@ from factory_assets.ml.artifacts.trained_model import (
 from factory_assets.results.base import Value
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import OwnModule
-from factory_assets.stages.compare import FileApart, compare
-from factory_assets.stages.named import find_model
-from factory_assets.stages.names import ModelName, parse
-from factory_assets.stages.trace_check import Checker
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import exists

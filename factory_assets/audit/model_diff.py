@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+
 Arrays = Mapping[str, "NDArray[np.generic]"]
 
 

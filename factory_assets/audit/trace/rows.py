@@ -7,13 +7,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.references import SnapshotName, SourceName, parse, snapshot_name
+from factory_assets.audit.resolver import Held, find_snapshot, find_source
+from factory_assets.audit.trace.report import Hop, RowOrigin
+from factory_assets.audit.trace.sources import Folders, source_fact, source_lines
 from factory_assets.results.data import Ingested, SourceFile
 from factory_assets.results.record_graph import History, tables_of, value_in
 from factory_assets.spec import IDENTITY
-from factory_assets.stages.named import Held, find_snapshot, find_source
-from factory_assets.stages.names import SnapshotName, SourceName, parse, snapshot_name
-from factory_assets.stages.trace_sources import Folders, source_fact, source_lines
-from factory_assets.stages.trace_values import Hop, RowOrigin
 from factory_resources.errors import DataError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
@@ -23,6 +23,7 @@ from factory_resources.tracking.records import Record
 
 if TYPE_CHECKING:
     import duckdb
+
 
 Row = tuple[str, int]
 """The digest of a source, and which of its records."""

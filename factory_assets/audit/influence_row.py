@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.references import SHORT
+from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.record_graph import History
+from factory_assets.serving.batch import rows_to_score
 from factory_assets.spec import Clean, Ingest, Pipeline
-from factory_assets.stages.names import SHORT
-from factory_assets.stages.predict import rows_to_score
-from factory_assets.stages.trace_rows import identity_at, parse_row
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow

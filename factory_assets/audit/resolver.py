@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from factory_assets.audit.references import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
 from factory_assets.results.data import Ingested
 from factory_assets.results.record_graph import History, tables_of, value_in
 from factory_assets.results.stages import Stage
 from factory_assets.spec.base import suggest
-from factory_assets.stages.names import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
 from factory_resources.errors import UnknownNameError
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tables.delta_log import past_versions

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.audit.trace.report import Fate, Place, Trace
+from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import Call, stages_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Cleaned, Ingested
-from factory_assets.stages.trace import trace
-from factory_assets.stages.trace_values import Fate, Place, Trace
 from factory_resources.errors import DataError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -27,8 +27,11 @@ from tests.pipelines import APPLES, declare
 
 # Three things happen to rows: a cell that is no number, a rule that is broken, a row that repeats.
 CELLS = st.sampled_from(["1", "2", "3", "x", "-1"])
+
 TEXTS = st.sampled_from(["red", 'a "quoted"\nname', "with, comma", ""])
+
 ROWS = st.lists(st.tuples(CELLS, TEXTS), min_size=1, max_size=6)
+
 FRUIT: dict[str, Any] = {
     "purpose": "Rows to follow",
     "ingest": {

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.audit.reproduce import recorded, reproduce
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
-from factory_assets.stages.reproduce import recorded, reproduce
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples

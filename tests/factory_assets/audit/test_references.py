@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_assets.stages.names import (
+from factory_assets.audit.references import (
     ModelName,
     SnapshotName,
     SourceName,

@@ -1,16 +1,27 @@
-"""Back: from a model version or a snapshot, step by step, to the sources it rests on."""
+"""Back: from a model version or a snapshot, step by step, to the sources it rests on.
 
-from collections.abc import Iterable
+Which columns of the sources made each feature of a model, or each column of a table.
+"""
 
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from factory_assets.audit.references import snapshot_name
+from factory_assets.audit.trace.report import Column, Gate, Model, Source, Step, Table
+from factory_assets.audit.trace.sources import Folders, source_fact
+from factory_assets.audit.trace.verification import Checker, digest_of_json, worst
+from factory_assets.data.transforms.column_lineage import (
+    Origins,
+    clean_of,
+    clean_origins,
+    makers,
+    source_origins,
+)
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, identity, tables_of, value_in
-from factory_assets.stages.names import snapshot_name
-from factory_assets.stages.trace_check import Checker, digest_of_json, worst
-from factory_assets.stages.trace_sources import Folders, source_fact
-from factory_assets.stages.trace_values import Gate, Model, Source, Step, Table
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry, Version
 
@@ -184,3 +195,75 @@ def _before(record: Record, history: History, rows: int) -> bool:
     if len(inputs) < sum(map(len, record.inputs.values())):
         return True
     return rows == sum(tables_of(value_in(before))["snapshot"].rows for before in inputs)
+
+
+def column_facts(
+    record: Record, history: History, candidate: Candidate | None = None
+) -> tuple[Column, ...]:
+    """The columns of a stage's table; of a model its features and its target alone.
+
+    Args:
+        record: of ingest, clean or split: the table that the model learned from.
+        candidate: the model.
+    """
+    ingest, clean = (
+        _columns_before(record, history, "ingest"),
+        _columns_before(record, history, "clean"),
+    )
+    if ingest is None:
+        return ()
+    sources = _sources(ingest, history)
+    spec = clean_of(clean.parts.get("declaration")) if clean else None
+    cleaned: Origins = clean_origins(spec, tuple(sources)) if spec else {n: (n,) for n in sources}
+    how = makers(spec) if spec else {}
+    names: Sequence[str] = tuple(cleaned)
+    if candidate:
+        names = (*candidate.numeric, *candidate.categorical, candidate.target)
+    return tuple(
+        Column(
+            name=name,
+            role=_role(name, candidate),
+            ingested=cleaned.get(name, ()),
+            sources=_flat(sources.get(column, ()) for column in cleaned.get(name, ())),
+            by=how.get(name),
+        )
+        for name in names
+    )
+
+
+def _sources(ingest: Record, history: History) -> Origins:
+    """Of each ingested column the columns of the sources, through other pipelines to the first."""
+    value = value_in(ingest)
+    assert isinstance(value, Ingested)
+    labels = {label for source in value.sources for label in source.labels}
+    found = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
+    # Partitions are many, and made alike.
+    read = {(r.pipeline, r.stage): r for r in history.inputs(ingest)}
+    further = {
+        f"{there.pipeline}/{there.stage}.{column.name}": column.sources
+        for there in read.values()
+        for column in column_facts(there, history)
+    }
+    return {name: _flat(further.get(o, (o,)) for o in origins) for name, origins in found.items()}
+
+
+def _flat(origins: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in origins for name in names))
+
+
+def _role(name: str, candidate: Candidate | None) -> Literal["feature", "target", "column"]:
+    if candidate is None:
+        return "column"
+    return "target" if name == candidate.target else "feature"
+
+
+def _columns_before(record: Record, history: History, stage: str) -> Record | None:
+    """The first record of a stage of the same pipeline that a record rests on, or is."""
+    if record.stage == stage:
+        return record
+    for before in history.inputs(record):
+        if before.pipeline == record.pipeline and (
+            found := _columns_before(before, history, stage)
+        ):
+            return found
+    return None

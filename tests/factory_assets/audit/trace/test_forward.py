@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from factory_assets.audit.trace.report import Trace
+from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
-from factory_assets.stages.trace import trace
-from factory_assets.stages.trace_values import Trace
 from factory_resources.home.home import Home
 from tests.pipelines import declare
 

@@ -8,10 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import History, value_in
-from factory_assets.stages.named import Held, find_model, find_snapshot, find_source
-from factory_assets.stages.names import (
+from factory_assets.audit.references import (
     PARTS,
     SHORT,
     ModelName,
@@ -20,19 +17,22 @@ from factory_assets.stages.names import (
     parse,
     snapshot_name,
 )
-from factory_assets.stages.trace_back import (
+from factory_assets.audit.resolver import Held, find_model, find_snapshot, find_source
+from factory_assets.audit.trace.backward import (
     back,
+    column_facts,
     model_fact,
     model_records,
     source_facts,
     step_fact,
 )
-from factory_assets.stages.trace_check import Checker
-from factory_assets.stages.trace_columns import column_facts
-from factory_assets.stages.trace_forward import Followed, Follower
-from factory_assets.stages.trace_rows import Row, origin, parse_row
-from factory_assets.stages.trace_sources import Folders
-from factory_assets.stages.trace_values import Column, Model, RowOrigin, Source, Trace
+from factory_assets.audit.trace.forward import Followed, Follower
+from factory_assets.audit.trace.report import Column, Model, RowOrigin, Source, Trace
+from factory_assets.audit.trace.rows import Row, origin, parse_row
+from factory_assets.audit.trace.sources import Folders
+from factory_assets.audit.trace.verification import Checker
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import History, value_in
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record

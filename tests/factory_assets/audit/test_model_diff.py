@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from factory_assets.stages.compare import Apart, FileApart, compare
+from factory_assets.audit.model_diff import Apart, FileApart, compare
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 Nothing is trained: the candidate, the networks kept with it and the training rows tell. A list is
 refused where the measured score is too low for it.
+
+What a list of training rows says: the shape of `factory influence --json`.
 """
 
 from __future__ import annotations
@@ -9,8 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from pydantic import BaseModel, ConfigDict
+
+from factory_assets.audit.influence_row import Asked, file_row, judged_row
+from factory_assets.audit.references import ModelName
+from factory_assets.audit.resolver import Held, find_model
+from factory_assets.audit.trace.rows import origin
+from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import attributed, said_classes
@@ -22,12 +31,6 @@ from factory_assets.results.evaluation import Influence, Verdict
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import History, value_in
 from factory_assets.spec import Pipeline
-from factory_assets.stages.influence.asked import Asked, file_row, judged_row
-from factory_assets.stages.influence.listed_values import Listing, TrainingRow
-from factory_assets.stages.named import Held, find_model
-from factory_assets.stages.names import ModelName
-from factory_assets.stages.trace_rows import origin
-from factory_assets.stages.trace_sources import Folders
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+
 CLAIM = (
     "together, rows like these moved the prediction so; what one row alone caused is not claimed"
 )
+
 SUSPICION = "rows that the others would not foretell: labels to look at, not labels proven wrong"
 
 
@@ -220,3 +225,50 @@ def _unit(known: Known, of_row: bool) -> str:
     if not known.trained.target.classes:
         return f"of {known.trained.target.column}"
     return "of log-odds" if by_gradients else "of the neighbours' vote"
+
+
+class Part(BaseModel):
+    """A part of a list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingRow(Part):
+    """A training row, by its place in its source."""
+
+    sha256: str
+    """Of the source."""
+    source: str | None
+    """Its name as declared; None where no record tells it."""
+    record: int
+    """Which of its records, from 1."""
+    lines: tuple[int, int] | None
+    """First and last line of the record; None where they cannot be told."""
+    label: str | None
+    """What it says of the target; None where that is sensitive."""
+    score: float
+    """Of a prediction, how much the row's presence raised what was said; else how suspicious it
+    is."""
+
+
+class Listing(Part):
+    """Training rows in the order of their weight."""
+
+    format: Literal["factory.influence"] = "factory.influence"
+    version: Literal[1] = 1
+    model: str
+    about: str
+    """The row in question; or the training rows themselves."""
+    said: str | None
+    """The class that the model finds likeliest for it, or the number."""
+    unit: str
+    """Of the scores."""
+    lds: float
+    ceiling: float
+    at_least: float
+    """The LDS below which nothing is listed."""
+    reach: str
+    training_rows: int
+    claim: str
+    """What is claimed, and what is not."""
+    rows: tuple[TrainingRow, ...]

@@ -1,0 +1,1 @@
+"""The past, read only: trace, reproduce, influence."""

@@ -1,0 +1,1 @@
+"""Scores from a deployed model."""
