@@ -6,7 +6,7 @@ Their vocabulary, their stages and their wiring to Dagster.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from factory_assets.components import ModelPipeline
+    from factory_assets.components.model_pipeline import ModelPipeline
 
 __all__ = ["ModelPipeline"]
 
@@ -19,7 +19,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     # Lazy, so that importing the spec or a stage does not import Dagster.
     if name == "ModelPipeline":
-        from factory_assets.components import ModelPipeline
+        from factory_assets.components.model_pipeline import ModelPipeline
 
         return ModelPipeline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.arrow_io import TableIOManager
-from factory_assets.components.broken import broken_pipeline
+from factory_assets.components.attributes import broken_pipeline
+from factory_assets.components.io_manager import TableIOManager
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.user_assets import asset_folders, keys_of, user_assets
 from factory_assets.declarations.dependencies import require_no_circle

@@ -25,11 +25,11 @@ def source_columns(source: FileSource, folder: Path) -> dict[str, tuple[str, ...
         files = find_files(source.files, folder)
     except SourceError:
         return {}
-    found = ((file.name, _columns(file, source)) for file in files[:20])
+    found = ((file.name, _first_columns(file, source)) for file in files[:20])
     return {name: columns for name, columns in found if columns}
 
 
-def _columns(file: File, source: FileSource) -> tuple[str, ...]:
+def _first_columns(file: File, source: FileSource) -> tuple[str, ...]:
     path, name = file.path, file.name
     kind, packing = format_of(str(path), source.format)
     if path.stat().st_size > MOST_ZIPPED and packing == "zip":

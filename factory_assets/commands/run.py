@@ -17,8 +17,8 @@ from rich.console import Console
 from factory_assets.commands.dead_runs import PROCESS_TAG, end_dead_runs
 from factory_assets.commands.listener import Listener
 from factory_assets.commands.select import select
-from factory_assets.components.calls import REUSE_TAG
 from factory_assets.components.partitions import PARTITIONS
+from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.definitions import build_defs
 from factory_assets.execution.requests import stages_of
 from factory_assets.report import Summary, summary_table

@@ -1,5 +1,15 @@
-"""Spec to assets, checks, job and schedule; only wiring."""
+"""Dagster: a spec becomes assets, checks, a job, a schedule; a file a Dagster concept.
 
-from factory_assets.components.model_pipeline import ModelPipeline
+What a stage computes belongs in `stages`; whether it runs, in `execution`.
+"""
 
-__all__ = ["ModelPipeline"]
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # A `defs.yaml` may name its type `factory_assets.components.ModelPipeline`.
+    if name == "ModelPipeline":
+        from factory_assets.components.model_pipeline import ModelPipeline
+
+        return ModelPipeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

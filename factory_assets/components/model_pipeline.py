@@ -5,15 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.arrivals import sensors_of
-from factory_assets.components.calls import call_of
-from factory_assets.components.looks import asset, looks, pool_of
-from factory_assets.components.metadata import broken_checks, check_specs, describe
-from factory_assets.components.partition_assets import partitioned_asset
+from factory_assets.components.attributes import asset, looks, pool_of
+from factory_assets.components.metadata.checks import broken_checks, check_specs
+from factory_assets.components.metadata.stages import describe
+from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
 from factory_assets.components.partitions import upstream_of
-from factory_assets.components.partitions_asset import partitions_asset
-from factory_assets.components.run_costs import tag_run
-from factory_assets.components.scaffold import PipelineScaffolder
+from factory_assets.components.run_context import call_of, tag_run
+from factory_assets.components.scaffolder import PipelineScaffolder
+from factory_assets.components.sensors import sensors_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.progress import Progress

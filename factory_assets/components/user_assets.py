@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.broken import broken_pipeline
+from factory_assets.components.attributes import broken_pipeline
 from factory_assets.declarations.loader import defs_folders
 from factory_resources.errors import DeclarationError
 from factory_resources.user_code import module_beside

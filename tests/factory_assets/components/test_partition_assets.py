@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factory_assets.components.calls import REUSE_TAG
+from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home

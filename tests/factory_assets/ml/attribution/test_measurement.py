@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.components.verdict_words import influence as in_words
+from factory_assets.components.metadata.evaluation import influence as in_words
 from factory_assets.execution.cache_key import declared
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import again, load_seeds

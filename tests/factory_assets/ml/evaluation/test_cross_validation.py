@@ -10,7 +10,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from factory_assets.components.verdict_words import folds as in_words
+from factory_assets.components.metadata.evaluation import folds as in_words
 from factory_assets.execution.cache_key import declared
 from factory_assets.ml.evaluation.cross_validation import cross_validate, deal, drawn, fold_figures
 from factory_assets.ml.evaluation.gates import judge

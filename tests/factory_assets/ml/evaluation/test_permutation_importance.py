@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from factory_assets.components.verdict_words import importances as in_words
+from factory_assets.components.metadata.evaluation import importances as in_words
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.permutation_importance import (
     FEWEST,

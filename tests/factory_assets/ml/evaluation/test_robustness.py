@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factory_assets.components.verdict_words import robustness as in_words
+from factory_assets.components.metadata.evaluation import robustness as in_words
 from factory_assets.ml.evaluation.robustness import robustness, with_gaps, with_noise
 from factory_assets.ml.plots.evaluation import plot_robustness
 from factory_assets.results.data import Parts

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.components.verdict_words import fairness, slices
+from factory_assets.components.metadata.evaluation import fairness, slices
 from factory_assets.data.privacy.sensitive_columns import misused
 from factory_assets.ml.evaluation.gates import judge
 from factory_assets.ml.evaluation.test_set import group_rows

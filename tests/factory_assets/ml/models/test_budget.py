@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.audit.reproduce import recorded, reproduce
-from factory_assets.components.metadata import check_specs, describe
+from factory_assets.components.metadata.checks import check_specs
+from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained

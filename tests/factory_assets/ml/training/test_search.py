@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.components.metadata import describe
+from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import Call, Outcome
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import load_trained

@@ -3,61 +3,26 @@
 Metadata and checks, from the stage's value.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from factory_assets.components import verdict_words, words
-from factory_assets.components.column_lineage import column_lineage
-from factory_assets.data.contract.table_checks import TableError, declared_checks, table_checks
-from factory_assets.data.leakage.policy import LeakError, leak_check
+from factory_assets.components.metadata import evaluation, markdown
+from factory_assets.components.metadata.checks import check_result, table_results
+from factory_assets.components.metadata.column_lineage import column_lineage
+from factory_assets.data.contract.table_checks import table_checks
+from factory_assets.data.leakage.policy import leak_check
 from factory_assets.execution.costs import Total
 from factory_assets.execution.requests import Call, Outcome
-from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Cleaned, Ingested, Parts
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.latest import latest
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.stages import Stage
-from factory_assets.spec import Pipeline
-from factory_resources.errors import FactoryError
 from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
-
-
-def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
-    """The checks of a stage; all but warnings block what follows in the same run."""
-    names: Mapping[str, str] = _CHECKS.get(stage, {})
-    if stage == "evaluate":
-        names = {
-            f"gate_{g.name}": f"{g.metric} of the {'folds' if g.of == 'folds' else 'test rows'}"
-            for g in pipeline.spec.evaluate.gates
-        }
-    specs = {name: (what, True) for name, what in names.items()}
-    if stage == "train" and pipeline.spec.training.budget:
-        specs["budget"] = ("Training came to its own end before its budget was spent.", False)
-    if stage == "ingest":
-        specs |= declared_checks(pipeline.spec.ingest.contract)
-    if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
-        specs["leaks"] = (
-            "No input gives the target away, and test rows are no acquaintances.",
-            action == "block",
-        )
-    return [
-        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=blocking)
-        for name, (what, blocking) in specs.items()
-    ]
-
-
-_CHECKS: dict[Stage, dict[str, str]] = {
-    "ingest": {"contract": "Few enough rows break the contract."},
-    "clean": {"conservation": "Every row is clean, in quarantine, or a counted duplicate."},
-    "split": {"no_overlap": "The parts add up to the clean rows; none is empty."},
-    "deploy": {"parity": "The exported model computes what the trained one does."},
-}
 
 
 def describe(call: Call, outcome: Outcome) -> Description:
@@ -104,14 +69,9 @@ def costs(of: str, total: Total) -> dict[str, Any]:
     return found
 
 
-def _check(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:
-    key = [call.pipeline.name, call.stage]
-    return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
-
-
 def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
     columns = [
-        dg.TableColumn(name, kind, description=words.column(call.pipeline, name))
+        dg.TableColumn(name, kind, description=markdown.column(call.pipeline, name))
         for name, kind in snapshot.columns.items()
     ]
     return {
@@ -120,7 +80,7 @@ def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[s
         "dagster/uri": str(call.home.tables / snapshot.table),
         "data version": snapshot.data_version,
         "size [MB]": snapshot.bytes / 1e6,
-        "preview": dg.MetadataValue.md(words.preview(call.pipeline, snapshot, call.home)),
+        "preview": dg.MetadataValue.md(markdown.preview(call.pipeline, snapshot, call.home)),
         **column_lineage(call, snapshot, labels),
     }
 
@@ -128,7 +88,7 @@ def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[s
 def _quarantine(
     call: Call, quarantined: dict[str, int], snapshot: Snapshot | None
 ) -> dict[str, Any]:
-    text = words.quarantine(call.pipeline, quarantined, snapshot, call.home)
+    text = markdown.quarantine(call.pipeline, quarantined, snapshot, call.home)
     return {
         "quarantine": dg.MetadataValue.md(text),
         "rows quarantined": snapshot.rows if snapshot else 0,
@@ -146,36 +106,16 @@ def _ingested(call: Call, value: Ingested) -> Description:
         **_table(call, value.snapshot, tuple(dict.fromkeys(_labels(value)))),
         **_quarantine(call, value.quarantined, value.quarantine),
         "rows read": value.rows_read,
-        "sources": dg.MetadataValue.md(words.sources(value.sources)),
+        "sources": dg.MetadataValue.md(markdown.sources(value.sources)),
         "columns not read": ", ".join(value.ignored_columns) or "none",
     }
     contract = call.pipeline.spec.ingest.contract
     if contract.unchecked:
-        metadata["promised, not checked"] = dg.MetadataValue.md(words.points(contract.unchecked))
+        metadata["promised, not checked"] = dg.MetadataValue.md(markdown.points(contract.unchecked))
     rules = {f"broke {rule}": rows for rule, rows in value.quarantined.items()}
-    check = _check(call, "contract", share <= limit, share=share, limit=limit, **rules)
+    check = check_result(call, "contract", share <= limit, share=share, limit=limit, **rules)
     of_table = table_checks(contract, value.snapshot.rows, value.findings, datetime.now(UTC))
-    return metadata, [check, *_table_results(call, of_table)]
-
-
-def broken_checks(call: Call, error: FactoryError) -> list[dg.AssetCheckResult]:
-    """The checks that an error tells of: what the data was found to be before it was refused."""
-    if isinstance(error, TableError | LeakError):
-        return list(_table_results(call, error.checks))
-    return []
-
-
-def _table_results(call: Call, checks: Iterable[TableCheck]) -> Iterator[dg.AssetCheckResult]:
-    for check in checks:
-        severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
-        yield dg.AssetCheckResult(
-            check_name=check.name,
-            asset_key=[call.pipeline.name, call.stage],
-            passed=check.passed,
-            severity=severity,
-            description=check.says if check.passed else f"{check.says}; {check.remedy}",
-            metadata=check.numbers,
-        )
+    return metadata, [check, *table_results(call, of_table)]
 
 
 def _cleaned(call: Call, value: Cleaned) -> Description:
@@ -192,7 +132,7 @@ def _cleaned(call: Call, value: Cleaned) -> Description:
         "duplicates": value.duplicates,
     }
     whole = value.rows_in == value.snapshot.rows + value.quarantined_rows + value.duplicates
-    return metadata, [_check(call, "conservation", whole, **counts)]
+    return metadata, [check_result(call, "conservation", whole, **counts)]
 
 
 def _parts(call: Call, value: Parts) -> Description:
@@ -202,18 +142,18 @@ def _parts(call: Call, value: Parts) -> Description:
         **{f"{name} rows": count for name, count in rows.items()},
         "dagster/row_count": sum(rows.values()),
         "preview": dg.MetadataValue.md(
-            "Training rows:\n\n" + words.preview(call.pipeline, value.train, call.home)
+            "Training rows:\n\n" + markdown.preview(call.pipeline, value.train, call.home)
         ),
     }
-    clean = words.rows_before_split(call)
+    clean = markdown.rows_before_split(call)
     whole = sum(rows.values()) == clean and all(rows.values())
-    return metadata, [_check(call, "no_overlap", whole, clean=clean, **rows)]
+    return metadata, [check_result(call, "no_overlap", whole, clean=clean, **rows)]
 
 
 def _candidate(call: Call, value: Candidate) -> Description:
     metadata: dict[str, Any] = {
         "model version": f"{value.model} v{value.version}",
-        "mlflow": dg.MetadataValue.md(words.mlflow_links(value)),
+        "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value)),
         "model": value.kind,
         "task": value.task,
         "training rows": value.rows,
@@ -235,33 +175,35 @@ def _candidate(call: Call, value: Candidate) -> Description:
             )
         )
     if value.history:
-        metadata["loss curve"] = dg.MetadataValue.md(words.loss_curve(value, call.home))
+        metadata["loss curve"] = dg.MetadataValue.md(markdown.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
     if value.halved:
         metadata["batches"] = "half as large as declared, because memory was short"
     if value.tuned:
-        metadata["search"] = dg.MetadataValue.md(words.search(value, value.tuned, call.home))
+        metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
     parts = latest(call.pipeline, "split", call.home, call.run_id)
     check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, Parts) else None
-    return metadata, [*checks, *_table_results(call, [check] if check else [])]
+    return metadata, [*checks, *table_results(call, [check] if check else [])]
 
 
 def _verdict(call: Call, value: Verdict) -> Description:
     pictures = {
-        title: dg.MetadataValue.md(words.picture(title, (call.home.pictures / path).read_bytes()))
+        title: dg.MetadataValue.md(
+            markdown.picture(title, (call.home.pictures / path).read_bytes())
+        )
         for title, path in value.pictures.items()
     }
     metadata = {
         **dict(value.metrics.items()),
-        "result": dg.MetadataValue.md(verdict_words.verdict(value)),
+        "result": dg.MetadataValue.md(evaluation.verdict(value)),
         **pictures,
-        "slices": dg.MetadataValue.md(verdict_words.slices(value)),
+        "slices": dg.MetadataValue.md(evaluation.slices(value)),
         **_sceptic(value),
-        "mlflow": dg.MetadataValue.md(words.mlflow_links(value.candidate)),
+        "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value.candidate)),
         "test rows": value.predictions.rows,
     }
     checks = [
-        _check(
+        check_result(
             call,
             f"gate_{gate.name}",
             gate.passed,
@@ -278,12 +220,12 @@ def _sceptic(value: Verdict) -> dict[str, Any]:
     """What was looked at more closely, where it was asked for."""
     headline = value.metrics.get(value.headline, 0.0)
     told = {
-        "inputs that matter": value.importances and verdict_words.importances(value.importances),
+        "inputs that matter": value.importances and evaluation.importances(value.importances),
         "disturbed inputs": value.robustness
-        and verdict_words.robustness(value.robustness, value.headline, headline),
-        "fairness": value.groups and verdict_words.fairness(value),
-        "folds": value.folds and verdict_words.folds(value.folds),
-        "influence": value.influence and verdict_words.influence(value.influence),
+        and evaluation.robustness(value.robustness, value.headline, headline),
+        "fairness": value.groups and evaluation.fairness(value),
+        "folds": value.folds and evaluation.folds(value.folds),
+        "influence": value.influence and evaluation.influence(value.influence),
     }
     return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
 
@@ -293,11 +235,11 @@ def _champion(call: Call, value: Champion) -> Description:
         "champion": f"{value.model} v{value.version}",
         "replaced": f"v{value.replaced}" if value.replaced else "none",
         "onnx sha256": value.onnx_sha256,
-        "mlflow": dg.MetadataValue.md(words.mlflow_links(value)),
+        "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value)),
         "largest difference": value.max_difference,
     }
     limit = call.pipeline.spec.deploy.max_difference
-    check = _check(
+    check = check_result(
         call,
         "parity",
         value.max_difference <= limit,

@@ -7,7 +7,7 @@ import click
 import dagster as dg
 import pytest
 
-from factory_assets.components.scaffold import TEMPLATE, PipelineScaffolder
+from factory_assets.components.scaffolder import TEMPLATE, PipelineScaffolder
 from factory_assets.declarations.loader import load_pipeline, problems
 from tests.factory_assets.declarations.cases import declare
 

@@ -17,6 +17,7 @@ from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 
 _ROWS = 8
+
 _COLUMNS = 24
 
 

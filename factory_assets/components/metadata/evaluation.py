@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from factory_assets.components.words import table
+from factory_assets.components.metadata.markdown import table
 from factory_assets.results.evaluation import (
     Disturbed,
     Folds,

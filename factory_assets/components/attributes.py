@@ -1,5 +1,9 @@
-"""How the assets of a pipeline look in the UI: words, kinds, owners, where they are declared."""
+"""How the assets of a pipeline look in the UI: words, kinds, owners, where they are declared.
 
+The red asset that stands for what did not load.
+"""
+
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,6 +18,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network
 
 POOL = "gpu"
+
 _KINDS: dict[Stage, set[str]] = {
     "ingest": {"duckdb", "deltalake"},
     "clean": {"duckdb", "deltalake"},
@@ -22,6 +27,7 @@ _KINDS: dict[Stage, set[str]] = {
     "evaluate": {"scikitlearn", "mlflow"},
     "deploy": {"onnx", "mlflow"},
 }
+
 _DESCRIPTIONS: dict[Stage, str] = {
     "ingest": "The source as it came, held to its contract; rows that break it are in quarantine.",
     "clean": "Trusted rows: rules applied, duplicates dropped, columns derived.",
@@ -85,3 +91,20 @@ def _code_reference(pipeline: Pipeline) -> dict[str, Any]:
         reference = dg.LocalFileCodeReference(file_path=file, line_number=1)
         value = dg.CodeReferencesMetadataValue(code_references=[reference])
     return {"dagster/code_references": value}
+
+
+def broken_pipeline(name: str, error: Exception, what: str = "pipeline") -> dg.AssetsDefinition:
+    """`<name>/broken`, carrying the error; materialising it fails with the same words."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    message = str(error) or type(error).__name__
+
+    @dg.asset(
+        key=[name, "broken"],
+        group_name=name,
+        description=f"This {what} did not load:\n\n```\n{message}\n```",
+        kinds={"error"},
+    )
+    def _broken() -> None:
+        raise dg.Failure(f"{what} {name!r} did not load: {message}", allow_retries=False)
+
+    return _broken

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_assets.components.words import table
+from factory_assets.components.metadata.markdown import table
 
 HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"), max_size=45)
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factory_assets.components.looks import POOL
+from factory_assets.components.attributes import POOL
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

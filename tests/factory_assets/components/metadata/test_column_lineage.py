@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.metadata import describe
+from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage

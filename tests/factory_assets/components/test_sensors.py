@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factory_assets.components.arrivals import asked_for, see
+from factory_assets.components.sensors import asked_for, see
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError

@@ -17,6 +17,7 @@ from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
+
 Start = Callable[[Pipeline, dg.DagsterInstance], None]
 
 

@@ -1,0 +1,1 @@
+"""What Dagster shows of a stage: metadata, checks, plots, lineage."""

@@ -1,0 +1,71 @@
+"""TODO factory_assets.components.metadata.stages.checks"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.data.contract.table_checks import TableError, declared_checks
+from factory_assets.data.leakage.policy import LeakError
+from factory_assets.execution.requests import Call
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.stages import Stage
+from factory_assets.spec import Pipeline
+from factory_resources.errors import FactoryError
+
+
+def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
+    """The checks of a stage; all but warnings block what follows in the same run."""
+    names: Mapping[str, str] = _CHECKS.get(stage, {})
+    if stage == "evaluate":
+        names = {
+            f"gate_{g.name}": f"{g.metric} of the {'folds' if g.of == 'folds' else 'test rows'}"
+            for g in pipeline.spec.evaluate.gates
+        }
+    specs = {name: (what, True) for name, what in names.items()}
+    if stage == "train" and pipeline.spec.training.budget:
+        specs["budget"] = ("Training came to its own end before its budget was spent.", False)
+    if stage == "ingest":
+        specs |= declared_checks(pipeline.spec.ingest.contract)
+    if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
+        specs["leaks"] = (
+            "No input gives the target away, and test rows are no acquaintances.",
+            action == "block",
+        )
+    return [
+        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=blocking)
+        for name, (what, blocking) in specs.items()
+    ]
+
+
+_CHECKS: dict[Stage, dict[str, str]] = {
+    "ingest": {"contract": "Few enough rows break the contract."},
+    "clean": {"conservation": "Every row is clean, in quarantine, or a counted duplicate."},
+    "split": {"no_overlap": "The parts add up to the clean rows; none is empty."},
+    "deploy": {"parity": "The exported model computes what the trained one does."},
+}
+
+
+def check_result(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:
+    key = [call.pipeline.name, call.stage]
+    return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
+
+
+def broken_checks(call: Call, error: FactoryError) -> list[dg.AssetCheckResult]:
+    """The checks that an error tells of: what the data was found to be before it was refused."""
+    if isinstance(error, TableError | LeakError):
+        return list(table_results(call, error.checks))
+    return []
+
+
+def table_results(call: Call, checks: Iterable[TableCheck]) -> Iterator[dg.AssetCheckResult]:
+    for check in checks:
+        severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+        yield dg.AssetCheckResult(
+            check_name=check.name,
+            asset_key=[call.pipeline.name, call.stage],
+            passed=check.passed,
+            severity=severity,
+            description=check.says if check.passed else f"{check.says}; {check.remedy}",
+            metadata=check.numbers,
+        )
