@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from factory_assets.data.block_plan import Plan, plans
 from factory_assets.data.blocks import Made, published
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.contract.validation import Checked
@@ -16,7 +17,6 @@ from factory_assets.data.profiling import profile
 from factory_assets.data.profiling.inspection import find_out, sensitive_names
 from factory_assets.data.profiling.profile import Written
 from factory_assets.data.sources.base import Found
-from factory_assets.data.sources.blocks import Plan, plans
 from factory_assets.data.sources.discovery import find, told_where
 from factory_assets.data.transforms.joins import with_joins
 from factory_assets.results.base import KeyComponents

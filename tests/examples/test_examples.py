@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from factory_assets.commands.check import check_folder
+from factory_assets.cli.check.check import check_folder
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import Call
 from factory_assets.execution.runner import run_stage

@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from factory_assets.commands.check import check_folder
-from factory_assets.commands.run import run
-from factory_assets.commands.select import select
+from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.run import run
+from factory_assets.cli.shared import select
 from factory_assets.data.sources.discovery import find, sources_key
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.definitions import build_defs, defs

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from factory_assets.commands.run import run
+from factory_assets.cli.run import run
 from factory_assets.definitions import build_defs
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline

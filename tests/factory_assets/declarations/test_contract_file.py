@@ -8,8 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from factory_assets.cli import main
-from factory_assets.commands.check import check_folder, unchecked
+from factory_assets.cli.check.check import check_folder, unchecked
+from factory_assets.cli.main import main
 from factory_assets.components.model_pipeline import ModelPipeline
 from factory_assets.declarations.loader import load_pipeline, problems
 from factory_assets.execution.cache_key import declared

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from factory_assets.commands.check import check_folder
+from factory_assets.cli.check.check import check_folder
 from factory_assets.declarations.loader import problems
 from factory_assets.execution.cache_key import declared, key_parts
 from factory_assets.results.base import digest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from factory_assets.commands.run import run
+from factory_assets.cli.run import run
 from factory_assets.definitions import build_defs
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare

@@ -1,0 +1,1 @@
+"""The `factory` command, a module a sub-command."""

@@ -1,0 +1,1 @@
+"""`factory check`: mistakes in declarations, found before a run."""

@@ -1,0 +1,200 @@
+"""`factory check`: every mistake of every declaration, found before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from factory_assets.cli.check.expressions import Known, wrong_expressions
+from factory_assets.cli.check.sources import (
+    Headers,
+    headers,
+    of_a_partition,
+    placed_sources,
+    wrong_joins,
+    wrong_sources,
+    wrong_upstream,
+)
+from factory_assets.data.contract.rules import rules_of, wrong_pattern
+from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.declarations.contract_file import unchecked as not_checked
+from factory_assets.declarations.loader import (
+    FILE,
+    Problem,
+    at_line,
+    defs_folders,
+    every_pipeline_folder,
+    read,
+)
+from factory_assets.declarations.messages import Mistake, of_section
+from factory_assets.declarations.yaml_document import At
+from factory_assets.ml.metrics.metrics import metric_names
+from factory_assets.spec import Pipeline, PythonSource
+from factory_assets.spec.base import suggest
+from factory_assets.spec.contract import ColumnType
+from factory_assets.spec.models import OwnModule
+from factory_resources.errors import ContractError, DeclarationError
+from factory_resources.user_code import load_object
+
+
+def check(pipelines: Sequence[str] = ()) -> list[Problem]:
+    """Every problem of the named pipelines, or of all; in the order of files and lines.
+
+    Raises:
+        DeclarationError: for a name that no folder has.
+    """
+    folders = every_pipeline_folder()
+    names = [folder.name for folder in folders]
+    for name in pipelines:
+        if name not in names:
+            raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
+    asked = [folder for folder in folders if not pipelines or folder.name in pipelines]
+    found = [problem for folder in asked for problem in check_folder(folder)]
+    return sorted([*found, *_clashes(asked), *([] if pipelines else _missing_folders())])
+
+
+def unchecked(pipelines: Sequence[str] = ()) -> list[Problem]:
+    """What the contracts' files promise and nothing checks, of the pipelines that are whole."""
+    found = []
+    for folder in every_pipeline_folder():
+        if pipelines and folder.name not in pipelines:
+            continue
+        pipeline, document, _ = read(folder)
+        if pipeline is not None:
+            for file, line, what in not_checked(document.data["attributes"], folder):
+                found.append(Problem(file, line, "", f"is not checked: {what}"))
+    return sorted(found)
+
+
+def check_folder(folder: Path) -> list[Problem]:
+    """Every problem of one declaration; those that need a whole declaration come only with one."""
+    pipeline, document, found = read(folder)
+    if pipeline is None:
+        return found
+    return sorted(at_line(folder, document, mistake) for mistake in _deep_mistakes(pipeline))
+
+
+def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
+    yield from _references(pipeline)
+    yield from _contract(pipeline)
+    yield from _metrics(pipeline)
+    pipeline = of_a_partition(pipeline)
+    wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
+    yield from wrong
+    if wrong:
+        return
+    found = headers(pipeline)
+    yield from _promised(pipeline, found or {})
+    known = _known(pipeline, found or {})
+    clean = pipeline.spec.clean
+    wrong = list(wrong_expressions(clean, known))
+    yield from wrong
+    declared = pipeline.spec.model_dump(by_alias=True)
+    for where, what in () if wrong else misused(pipeline):
+        yield of_section((), declared, f"{where}: {what}")
+    if known is not None:
+        if not pipeline.spec.ingest.contract.columns:
+            for line in pipeline.spec.ingest.contract.unknown_columns(tuple(known)):
+                yield of_section(("ingest",), declared["ingest"], line)
+        for line in pipeline.spec.unknown_columns((*known, *clean.columns)):
+            yield of_section((), declared, line)
+
+
+def _references(pipeline: Pipeline) -> Iterator[Mistake]:
+    train = pipeline.spec.train
+    references: list[tuple[At, str]] = [
+        ((*at, "python"), source.python)
+        for at, source in placed_sources(pipeline.spec.ingest)
+        if isinstance(source, PythonSource)
+    ]
+    if train and isinstance(train.model, OwnModule):
+        references.append((("train", "model", "python"), train.model.python))
+    for at, reference in references:
+        try:
+            found = load_object(reference, pipeline.folder)
+        except DeclarationError as error:
+            yield Mistake(at, f"{error.what}; {error.remedy}")
+        else:
+            if not callable(found):
+                yield Mistake(
+                    at, f"{reference!r} is {type(found).__name__}, not a function or class"
+                )
+
+
+def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Promises that no value can keep, and names that SQL cannot tell apart."""
+    seen: dict[str, str] = {}
+    for i, column in enumerate(pipeline.spec.ingest.contract.columns):
+        at = ("ingest", "contract", "columns", i)
+        other = seen.setdefault(column.name.lower(), column.name)
+        if other != column.name:
+            message = f"columns {other!r} and {column.name!r} differ only in case; rename one"
+            yield Mistake((*at, "name"), message)
+        try:
+            if column.type:
+                rules_of(column, column.type, "v", "m")
+        except ContractError as error:
+            yield Mistake(at, str(error))
+        if column.pattern and (reason := wrong_pattern(column.pattern)):
+            message = f"{column.pattern!r} is no regular expression: {reason}"
+            yield Mistake((*at, "pattern"), message)
+
+
+def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Metrics that the declared task does not have; an undeclared task is found from the data."""
+    train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
+    if train is None or train.task is None:
+        return
+    task, valid = train.task, metric_names(train.task)
+    if evaluate.protected and task != "binary":
+        yield Mistake(
+            ("evaluate", "protected"),
+            f"protected groups are compared by decisions between two classes; the task is {task}",
+        )
+    asked: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
+    asked += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
+    asked.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
+    for at, metric in asked:
+        if metric is not None and metric not in valid:
+            yield Mistake(at, f"{metric!r} is no metric of {task}; {suggest(metric, valid)}")
+
+
+def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
+    """Contract columns that the source does not have."""
+    for i, column in enumerate(pipeline.spec.ingest.contract.columns):
+        for file, columns in found.items():
+            if column.source_name not in columns:
+                key = "name" if column.source is None else "from"
+                message = f"no column {column.source_name!r} in {file}"
+                yield Mistake(
+                    ("ingest", "contract", "columns", i, key),
+                    f"{message}; {suggest(column.source_name, columns)}",
+                )
+                break
+
+
+def _known(pipeline: Pipeline, found: Headers) -> Known | None:
+    """The columns before cleaning, with the types that the contract gives; None where unknown."""
+    ingest = pipeline.spec.ingest
+    made = (*ingest.labels, *pipeline.spec.partitions)
+    labelled: dict[str, ColumnType | None] = dict.fromkeys(made, "string")
+    if ingest.contract.columns:
+        return {column.name: column.type for column in ingest.contract.columns} | labelled
+    if not found:
+        return None
+    return {name: None for columns in found.values() for name in columns} | labelled
+
+
+def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
+    first: dict[str, Path] = {}
+    for folder in folders:
+        other = first.setdefault(folder.name, folder)
+        if other != folder:
+            message = (
+                f"pipeline {folder.name!r} is declared in {other} too; rename one of the folders"
+            )
+            yield Problem(folder / FILE, 1, "", message)
+
+
+def _missing_folders() -> Iterator[Problem]:
+    for folder in defs_folders():
+        if not folder.is_dir():
+            yield Problem(folder, 1, "", "FACTORY_DEFS names this folder, but it is not there")

@@ -1,0 +1,100 @@
+"""Whether the SQL of a declaration can be computed: parsed, its columns known, its types fitting.
+
+Needs no data. The same is checked again, on the data, when the stage runs.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.data.contract.sql_types import SQL_TYPES
+from factory_assets.declarations.messages import Mistake
+from factory_assets.declarations.yaml_document import At
+from factory_assets.spec import Clean
+from factory_assets.spec.base import suggest
+from factory_assets.spec.contract import ColumnType
+from factory_resources.errors import ExpressionError
+from factory_resources.sql.engine import engine_errors, identifier, sealed
+from factory_resources.sql.expressions import columns_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+Known = Mapping[str, ColumnType | None]
+"""The ingested columns and their declared types."""
+
+_CLEAN: At = ("clean",)
+
+
+def wrong_expressions(clean: Clean, known: Known | None) -> list[Mistake]:
+    """Every mistake in the expressions of `clean`.
+
+    Args:
+        clean: the section.
+        known: the columns before cleaning; None where nobody knows them yet.
+    """
+    found: list[Mistake] = []
+    columns = None if known is None else list(known)
+    for rule, sql in clean.where.items():
+        found += _check(sql, columns, (*_CLEAN, "where", rule))
+    for name, sql in clean.derive.items():
+        at = (*_CLEAN, "derive", name)
+        found += _check(sql, columns, at)
+        if columns is not None:
+            if name.lower() in {column.lower() for column in columns}:
+                message = f"column {name!r} exists already; give it a name of its own"
+                found.append(Mistake(at, message, at_key=True))
+            columns.append(name)
+    # SQL cannot tell names apart that differ only in case; `check` says so elsewhere.
+    distinct = len({name.lower() for name in known or ()}) == len(known or ())
+    if not found and known is not None and distinct and all(known.values()):
+        found = _wrong_types(clean, known)
+    return found
+
+
+def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:
+    try:
+        used = columns_of(sql, "")
+    except ExpressionError as error:
+        yield Mistake(at, str(error))
+        return
+    folded = {name.lower() for name in known or ()}
+    for name in used:
+        if known is not None and name.lower() not in folded:
+            yield Mistake(at, f"no column {name!r}; {suggest(name, known)}")
+
+
+def _wrong_types(clean: Clean, known: Known) -> list[Mistake]:
+    """What DuckDB says of each expression over an empty table of the declared types."""
+    columns = ", ".join(f"{identifier(n)} {SQL_TYPES[t]}" for n, t in known.items() if t)
+    found = []
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        sealed(read=[], write=Path(scratch)) as connection,
+    ):
+        connection.execute(f"CREATE TEMP TABLE rows ({columns})")
+        for rule, sql in clean.where.items():
+            kind, message = _bind(connection, sql)
+            if kind and kind != "BOOLEAN":
+                message = f"yields {kind}, not true or false; compare it, as in `torque > 0`"
+            if message:
+                found.append(Mistake((*_CLEAN, "where", rule), message))
+        for name, sql in clean.derive.items():
+            kind, message = _bind(connection, sql)
+            if message:
+                found.append(Mistake((*_CLEAN, "derive", name), message))
+                break
+            connection.execute(f"ALTER TABLE rows ADD COLUMN {identifier(name)} {kind}")
+    return found
+
+
+def _bind(connection: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, str]:
+    """The type that the expression yields, or what is wrong with it."""
+    try:
+        with engine_errors(""):
+            row = connection.execute(f"DESCRIBE SELECT ({sql}\n) AS r FROM rows").fetchone()
+    except ExpressionError as error:
+        return "", str(error)
+    return (str(row[1]) if row else ""), ""

@@ -1,0 +1,1 @@
+"""`factory new`: a declaration drafted from a data file."""

@@ -1,0 +1,1 @@
+"""Pages: the door in front of every UI."""

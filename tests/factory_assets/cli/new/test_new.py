@@ -1,0 +1,319 @@
+"""`factory new` on files as people have them: what it declares passes the check and runs."""
+
+import gzip
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.new.new import new
+from factory_assets.cli.new.render import text
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.yaml_document import parse
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_resources.errors import DataError, DeclarationError, FactoryError, SourceError
+
+
+def _apples(rows: int = 120) -> str:
+    chance = random.Random(5)
+    lines = ["Apple ID,Size [cm],Weight,Bought,Farm,Ripe?,Kind code,Same,Grade"]
+    for i in range(rows):
+        good = chance.random() < 0.4
+        size = chance.gauss(7 if good else 6, 0.5)
+        weight = "NA" if i % 10 == 0 else f"{size * 20:.1f}"
+        farm = chance.choice(["north", "south", "?"])
+        day = f"2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}"
+        ripe = str(good or i % 3 == 0).lower()
+        cells = [f"A{i:05d}", f"{size:.2f}", weight, day, farm, ripe, str(i % 4 + 1), "x"]
+        lines.append(",".join([*cells, "good" if good else "bad"]))
+    return "\n".join(lines) + "\n"
+
+
+def _declared(
+    tmp_path: Path, data: str | bytes, *, name: str = "apples.csv", target: str = "Grade"
+) -> PipelineSpec:
+    file = tmp_path / name
+    file.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return _pipeline(tmp_path, file, target).spec
+
+
+def _pipeline(tmp_path: Path, file: Path, target: str) -> Pipeline:
+    written = new("apples", source=file, target=target, folder=tmp_path / "defs")
+    assert [str(problem) for problem in check_folder(written.parent)] == []
+    return load_pipeline(written.parent)
+
+
+def test_apples(tmp_path: Path) -> None:
+    spec = _declared(tmp_path, _apples())
+    assert spec.ingest.source.files == ("../../apples.csv",)  # type: ignore[union-attr]
+    assert [(c.name, c.source_name, c.type) for c in spec.ingest.contract.columns] == [
+        ("apple_id", "Apple ID", "string"),
+        ("size", "Size [cm]", "float64"),
+        ("Weight", "Weight", "float64"),
+        ("Bought", "Bought", "date"),
+        ("Farm", "Farm", "string"),
+        ("ripe", "Ripe?", "bool"),
+        ("kind_code", "Kind code", "int64"),
+        ("Same", "Same", "string"),
+        ("Grade", "Grade", "string"),
+    ]
+    assert spec.ingest.contract.columns[1].unit == "cm"
+    assert spec.ingest.missing == ("", "?", "NA")
+    assert all(
+        column.range is None and column.values is None for column in spec.ingest.contract.columns
+    )
+    assert spec.training.exclude == ("apple_id", "Bought", "Same")
+    assert spec.training.categorical == ("kind_code",)
+    assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
+    assert [gate.name for gate in spec.evaluate.gates] == [
+        "average_precision_better_than_trivial",
+        "average_precision_no_worse_than_champion",
+    ]
+    assert spec.evaluate.slices == ("Farm",)
+
+
+def test_it_can_be_read(tmp_path: Path) -> None:
+    _declared(tmp_path, _apples())
+    written = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
+    assert len(written.splitlines()) < 45
+    assert "- Bought  # is a time" in written
+    assert "10.0% missing" in written
+
+
+@pytest.mark.parametrize("packing", ["gz", "zip", "tsv", "semicolon", "crlf", "bom", "latin-1"])
+def test_ways_to_store_the_same_table(tmp_path: Path, packing: str) -> None:
+    data = _apples()
+    match packing:
+        case "gz":
+            spec = _declared(tmp_path, gzip.compress(data.encode()), name="apples.csv.gz")
+        case "zip":
+            with zipfile.ZipFile(tmp_path / "apples.zip", "w") as archive:
+                archive.writestr("data/apples.csv", data)
+                archive.writestr("data/codes.csv", "a,b\n1,2\n")
+                archive.writestr("readme.md", "about apples")
+            spec = _pipeline(tmp_path, tmp_path / "apples.zip", "Grade").spec
+            assert spec.ingest.source.member == "data/apples.csv"  # type: ignore[union-attr]
+        case "tsv":
+            spec = _declared(tmp_path, data.replace(",", "\t"), name="apples.tsv")
+        case "semicolon":
+            spec = _declared(tmp_path, data.replace(",", ";"))
+        case "crlf":
+            spec = _declared(tmp_path, data.replace("\n", "\r\n"))
+        case "bom":
+            spec = _declared(tmp_path, data.encode("utf-8-sig"))
+        case _:
+            spec = _declared(tmp_path, data.replace("north", "süd").encode("latin-1"))
+            assert spec.ingest.source.encoding == "latin-1"  # type: ignore[union-attr]
+    assert len(spec.ingest.contract.columns) == 9
+
+
+def test_text_without_names(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{i % 50},{i % 7}.5,{'?' if i % 9 == 0 else i % 5},{i % 2}\n" for i in range(99)
+    )
+    with pytest.raises(DataError, match="no column 'y'") as caught:
+        _declared(tmp_path, rows, target="y")
+    assert "no line of names" in str(caught.value)
+    spec = _declared(tmp_path, rows, target="column_4")
+    assert spec.ingest.source.header is False  # type: ignore[union-attr]
+    assert spec.ingest.missing == ("", "?")
+
+
+def test_numbers_are_regressed(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 13},{i * 1.5}\n" for i in range(400))
+    spec = _declared(tmp_path, "x,y\n" + rows, target="y")
+    assert (spec.training.task, spec.split.stratify, spec.evaluate.metric) == (
+        "regression",
+        None,
+        "rmse",
+    )
+    assert spec.training.model.kind == "gradient_boosting"  # type: ignore[union-attr]
+
+
+def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{i},{1000 + i // 2},{i % 7},{'sick' if i % 3 else 'well'}\n" for i in range(600)
+    )
+    spec = _declared(tmp_path, "visit_id,patient_nbr,x,y\n" + rows, target="y")
+    assert spec.split.group == "patient_nbr"
+    assert spec.split.stratify is None
+    assert spec.training.exclude == ("visit_id", "patient_nbr")
+
+
+def test_target_that_is_often_missing(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7},{'' if i % 5 else ('a' if i % 10 else 'b')}\n" for i in range(500))
+    spec = _declared(tmp_path, "x,y\n" + rows, target="y")
+    assert spec.ingest.max_quarantine == 0.85
+    assert spec.ingest.contract.columns[1].nullable is False
+
+
+def test_names_of_all_kinds(tmp_path: Path) -> None:
+    names = [
+        "a b",
+        "A_b",
+        'quo"te',
+        "select",
+        "größe",
+        "日本",
+        "2nd",
+        "_x",
+        "on",
+        "x: y",
+        "# c",
+        "y",
+    ]
+    header = ",".join(f'"{name}"'.replace('"quo"te"', '"quo""te"') for name in names)
+    rows = "".join(
+        ",".join([str((i * k) % 11) for k in range(1, 12)] + [f"{i % 2}"]) + "\n" for i in range(60)
+    )
+    spec = _declared(tmp_path, f"{header}\n{rows}", target="y")
+    assert [column.source_name for column in spec.ingest.contract.columns] == names
+    made = [column.name for column in spec.ingest.contract.columns]
+    assert len({name.lower() for name in made}) == len(names)
+    assert made[:8] == ["a_b", "A_b_2", "quo_te", "select", "grosse", "column_6", "column_2nd", "x"]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("Grad", "did you mean 'Grade'?"),
+        ("Same", "is 'x' in every row"),
+        ("Apple ID", "120 texts in 120 rows"),
+        ("Bought", "is a date"),
+    ],
+)
+def test_wrong_target(tmp_path: Path, target: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _declared(tmp_path, _apples(), target=target)
+    assert message in str(caught.value)
+    assert not (tmp_path / "defs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "empty"),
+        ("a.csv", b"x,y\n", "no rows"),
+        ("a.csv", b"x,y\n1,2\n3\n", "column"),
+        ("a.csv", b"x,x\n1,2\n3,4\n", "2 columns named 'x'"),
+        ("a.parquet", b"PAR1 not really", "a.parquet"),
+        ("a.csv.gz", b"\x1f\x8b not really", "a.csv.gz"),
+        ("a.zip", b"PK not really", "a.zip"),
+        ("a.xlsx", b"PK", "rename it"),
+        ("a.csv", b"y\n0\n1\n", "no column is left"),
+    ],
+)
+def test_wrong_file(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(FactoryError) as caught:
+        _declared(tmp_path, content, name=name, target="y")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "defs").exists()
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="not a file"):
+        new("apples", source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
+
+
+@pytest.mark.parametrize("name", ["Apples", "a-b", "../x", "", "1a", "a" * 65])
+def test_wrong_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DeclarationError, match="no name"):
+        new(name, source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    _declared(tmp_path, _apples())
+    file = tmp_path / "defs" / "apples" / "defs.yaml"
+    file.write_text("mine")
+    with pytest.raises(DeclarationError, match="exists already"):
+        new("apples", source=tmp_path / "apples.csv", target="Grade", folder=tmp_path / "defs")
+    with pytest.raises(DeclarationError, match="exists already"):
+        new("machine_failure", source=tmp_path / "x.csv", target="y", folder=tmp_path / "defs")
+    assert file.read_text() == "mine"
+
+
+def test_file_far_away_is_named_in_full(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "apples.csv").write_text(_apples())
+    folder = tmp_path / "near" / "factory" / "defs"
+    new("apples", source=tmp_path / "far" / "apples.csv", target="Grade", folder=folder)
+    files = load_pipeline(folder / "apples").spec.ingest.source.files  # type: ignore[union-attr]
+    assert files == (str(tmp_path / "far" / "apples.csv"),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        "two words",
+        "yes",
+        "null",
+        "1.5",
+        "a: b",
+        "a #b",
+        "- a",
+        "ü",
+        "[x]",
+        '"',
+        "'",
+        "\t",
+        "*",
+        "",
+    ],
+)
+def test_text_is_read_back_as_it_was(value: str) -> None:
+    assert parse(f"a: {text(value)}\nb: {{c: {text(value)}, d: 1}}\n".encode()).data == {
+        "a": value,
+        "b": {"c": value, "d": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "target", "excluded"),
+    [
+        ("ai4i2020/ai4i2020.csv", "Machine failure", ("UDI", "product_id")),
+        ("heart_disease/processed.cleveland.data", "column_14", ()),
+        ("cmapss/train_FD001.txt", "column_2", None),
+    ],
+)
+def test_real_files(
+    tmp_path: Path, real_data: Path, file: str, target: str, excluded: tuple[str, ...] | None
+) -> None:
+    spec = _pipeline(tmp_path, real_data / file, target).spec
+    assert excluded is None or spec.training.exclude == excluded
+
+
+@pytest.mark.slow
+def test_real_zip(tmp_path: Path, real_data: Path) -> None:
+    file = real_data / "diabetes130" / "dataset_diabetes.zip"
+    spec = _pipeline(tmp_path, file, "readmitted").spec
+    assert spec.split.group == "patient_nbr"
+    assert "?" in spec.ingest.missing
+
+
+@pytest.mark.slow
+def test_what_it_declares_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from factory_assets.cli.run import run
+
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    _declared(tmp_path, _apples(400))
+    console: Any = Console(record=True, width=120)
+    run(["apples"], stages=[], reuse=True, console=console)
+    assert "champion" in console.export_text()
+
+
+def test_what_looks_personal_is_declared_so_and_not_shown(tmp_path: Path) -> None:
+    rows = [f"{i},Ann{i % 3},ann{i}@example.org,{i % 7},{i % 2}" for i in range(60)]
+    (tmp_path / "people.csv").write_text("\n".join(["id,vorname,mail,age,back", *rows]) + "\n")
+    file = new("people", source=tmp_path / "people.csv", target="back", folder=tmp_path / "defs")
+    levels = {c.name: c.sensitive for c in load_pipeline(file.parent).spec.ingest.contract.columns}
+    assert [name for name, level in levels.items() if level == "personal"] == ["vorname", "mail"]
+    assert "Ann" not in file.read_text()
+    assert check_folder(file.parent) == []

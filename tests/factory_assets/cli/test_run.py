@@ -1,0 +1,75 @@
+"""`factory run` of pipelines without a model, and what it says of what it cannot do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from factory_assets.cli.check.check import check
+from factory_assets.cli.explain import plan
+from factory_assets.cli.predict import predict_file
+from factory_assets.cli.run import run
+from factory_assets.definitions import build_defs
+from factory_assets.spec import Pipeline
+from factory_resources.errors import DeclarationError, ModelError
+from tests.pipelines import APPLES, declare, write_apples
+
+
+@pytest.fixture
+def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """A data product: it ends after `clean`."""
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    attributes = {key: APPLES[key] for key in ("purpose", "ingest", "clean")}
+    (tmp_path / "apples").mkdir()
+    write_apples(tmp_path / "apples")
+    return declare(tmp_path / "apples", {**attributes, "schedule": {"cron": "0 2 * * *"}})
+
+
+def shown(command: Any, **how: Any) -> str:
+    console = Console(record=True, width=120)
+    command(["apples"], console=console, **how)
+    return console.export_text()
+
+
+def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
+    assert check(["apples"]) == []
+    text = shown(run)
+    assert "apples · clean" in text
+    assert "split" not in text
+    assert "200 clean" in text
+    assert "champion" not in text
+    again = shown(run)
+    assert again.count("reused") == 3
+    assert shown(plan).count("reuse (computed") == 2
+
+
+def test_its_job_and_schedule_end_there_too(product: Pipeline) -> None:
+    definitions = build_defs([product.folder])
+    job = definitions.resolve_job_def("apples")
+    assert {node.name for node in job.nodes} == {"apples__ingest", "apples__clean"}
+    assert definitions.resolve_schedule_def("apples_schedule").job_name == "apples"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"stages": ["train"]}, "a pipeline without `train` has no stage 'train'; its stages are"),
+        ({"stages": ["clena"]}, "no stage 'clena'; the stages are ingest, clean"),
+        ({"partitions": ["2024-01-01"]}, "this pipeline has no partitions; leave out --partition"),
+    ],
+)
+@pytest.mark.parametrize("command", [run, plan])
+def test_what_makes_no_sense_is_said_before_anything_runs(
+    product: Pipeline, tmp_path: Path, command: Any, how: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        shown(command, **how)
+    assert not (tmp_path / "home").exists()
+
+
+def test_it_predicts_nothing(product: Pipeline) -> None:
+    with pytest.raises(ModelError, match="'apples' has no model; declare `train`"):
+        predict_file("apples", product.folder / "data.csv", None)

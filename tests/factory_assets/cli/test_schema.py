@@ -1,0 +1,109 @@
+"""The JSON Schema that editors use agrees with the loader, and the published copy is current."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from factory_assets.cli.schema import PUBLISHED, schema, schema_line, schema_text
+from factory_assets.declarations.loader import DEFS
+from factory_assets.declarations.yaml_document import parse
+from factory_resources.home.home import PROJECT
+from tests.factory_assets.declarations.cases import FULL, SHORT
+
+_VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+_DECLARED = sorted(DEFS.glob("*/defs.yaml")) + sorted(PROJECT.glob("examples/*/defs.yaml"))
+
+
+def test_published_copy_is_current() -> None:
+    assert PUBLISHED.read_text() == schema_text(), "run: factory schema > docs/defs.schema.json"
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("file", _DECLARED, ids=lambda file: file.parent.name)
+def test_shipped_declarations_are_valid(file: Path) -> None:
+    assert [e.message for e in _VALIDATOR.iter_errors(parse(file.read_bytes()).data)] == []
+
+
+@pytest.mark.parametrize("text", [FULL, SHORT])
+def test_one_and_many_columns_are_valid(text: str) -> None:
+    assert [e.message for e in _VALIDATOR.iter_errors(parse(text.encode()).data)] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tier: high", "tier: hihg"),
+        ("kind: mlp", "kind: mpl"),
+        ("target: failed", "targt: failed"),
+        ("type: float64", "type: 5"),
+        ("test: 0.25", "test: 2"),
+        ("deduplicate: speed", "deduplicate: [1]"),
+        ("type: factory_assets.ModelPipeline", "type: other"),
+    ],
+)
+def test_mistakes_are_not_valid(old: str, new: str) -> None:
+    text = FULL.replace(old, new, 1)
+    assert text != FULL
+    assert not _VALIDATOR.is_valid(parse(text.encode()).data)
+
+
+def test_every_key_is_described() -> None:
+    parts = json.loads(schema_text())["$defs"]
+    bare = [
+        f"{part}.{key}"
+        for part, content in parts.items()
+        for key, value in content["properties"].items()
+        if "description" not in value
+    ]
+    assert bare == []
+
+
+def test_only_a_file_inside_the_project_names_the_schema(tmp_path: Path) -> None:
+    assert schema_line(tmp_path) == ""
+    line = schema_line(DEFS / "new_one")
+    assert line == "# yaml-language-server: $schema=../../../docs/defs.schema.json\n"
+
+
+def test_the_page_about_declaring_names_every_key_and_word() -> None:
+    page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "declare.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    parts = schema()["$defs"].values()
+    keys = {key for part in parts for key in part["properties"]}
+    assert keys - {"attributes"} <= words
+    assert {word for part in parts for word in _literals(part)} <= words
+
+
+def test_the_page_about_declaring_tells_the_defaults_of_models() -> None:
+    page = (PROJECT / "docs" / "declare.md").read_text()
+    for model in (
+        "Mlp",
+        "RandomForest",
+        "GradientBoosting",
+        "LightGbm",
+        "Linear",
+        "Gru",
+        "Tcn",
+        "Transformer",
+    ):
+        for key, value in schema()["$defs"][model]["properties"].items():
+            default = value.get("default")
+            if default is not None:
+                assert f"`{key}: {default}`" in page, (model, key, default)
+
+
+def _literals(value: Any) -> set[str]:
+    """Every word that an enumeration anywhere in a schema allows."""
+    if isinstance(value, list):
+        return {word for item in value for word in _literals(item)}
+    if not isinstance(value, dict):
+        return set()
+    own = {word for word in value.get("enum", ()) if isinstance(word, str)}
+    return own.union(*(_literals(item) for key, item in value.items() if key != "enum"))

@@ -1,0 +1,245 @@
+"""The table at the end: right numbers, legible in 100 columns and without colour."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from factory_assets.cli.summary import Summary, summary_table
+from factory_assets.execution.costs import Total
+from factory_assets.results.base import Value
+from factory_assets.results.data import Cleaned, Ingested
+from factory_assets.results.evaluation import FoldMetric, Folds, GateResult, Verdict
+from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.stages import Stage
+from factory_resources.tables.snapshot import Snapshot, TableFile
+
+
+def snapshot(rows: int) -> Snapshot:
+    return Snapshot(
+        table="p/t",
+        files=(TableFile(sha256="d", rows=rows, bytes=1),),
+        columns={"a": "BIGINT"},
+    )
+
+
+INGESTED = Ingested(
+    snapshot=snapshot(99_990),
+    quarantine=snapshot(10),
+    sources=(),
+    rows_read=100_000,
+    quarantined={"range": 10},
+)
+
+CLEANED = Cleaned(
+    snapshot=snapshot(99_980),
+    quarantine=snapshot(2),
+    rows_in=99_990,
+    quarantined={"positive": 2},
+    duplicates=8,
+)
+
+CANDIDATE = Candidate(
+    model="p",
+    version=4,
+    run_id="r",
+    kind="mlp",
+    task="binary",
+    target="y",
+    classes=("a", "b"),
+    numeric=("x",),
+    categorical=(),
+    digest="d",
+    history=(),
+    best_epoch=None,
+    threshold=0.5,
+    validation={},
+    rows=10,
+    parameters=3,
+)
+
+
+def gate(name: str, passed: bool) -> GateResult:
+    return GateResult(
+        name=f"roc_auc_{name}",
+        metric="roc_auc",
+        value=0.9,
+        bound=0.8,
+        passed=passed,
+        explanation="why",
+    )
+
+
+def verdict(*gates: GateResult) -> Verdict:
+    return Verdict(
+        candidate=CANDIDATE,
+        headline="roc_auc",
+        metrics={"roc_auc": 0.91234},
+        intervals={"roc_auc": (0.88, 0.94)},
+        baselines={"trivial": {"roc_auc": 0.5}, "linear": {"roc_auc": 0.7}},
+        champion=None,
+        champion_version=None,
+        gates=gates,
+        slices=(),
+        predictions=snapshot(10),
+        pictures={},
+    )
+
+
+def champion(version: int) -> Champion:
+    return Champion(
+        model="p",
+        version=version,
+        run_id="r",
+        replaced=None,
+        onnx_sha256="s",
+        max_difference=0.0,
+        compared_rows=1,
+    )
+
+
+def summary(values: dict[Stage, Value], **more: Any) -> Summary:
+    given = {"seconds": 12.34, "megabytes": 812.6, "reused": 0, **more}
+    return Summary.from_values("machine_failure", values, **given)
+
+
+WHOLE: dict[Stage, Value] = {
+    "ingest": INGESTED,
+    "clean": CLEANED,
+    "train": CANDIDATE,
+    "evaluate": verdict(gate("at_least", True), gate("no_worse_than_champion", True)),
+    "deploy": champion(4),
+}
+
+
+def drawn(*rows: Summary, width: int = 100) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(summary_table(rows))
+    return stream.getvalue()
+
+
+def test_rows_are_conserved_in_the_summary() -> None:
+    found = summary(WHOLE)
+    assert (found.rows_in, found.rows_clean) == (100_000, 99_980)
+    assert (found.rows_quarantined, found.duplicates) == (12, 8)
+    assert found.rows_clean is not None
+    assert found.rows_in == found.rows_clean + 12 + 8
+
+
+def test_headline_with_interval_and_baseline() -> None:
+    found = summary(WHOLE)
+    assert (found.metric, found.value, found.interval, found.linear) == (
+        "roc_auc",
+        0.91234,
+        (0.88, 0.94),
+        0.7,
+    )
+
+
+def test_folds_stand_below_the_test() -> None:
+    metrics = {"roc_auc": FoldMetric(values=(0.8, 0.9), pooled=0.84)}
+    folds = Folds(count=2, rows=90, metrics=metrics)
+    judged = verdict().model_copy(update={"folds": folds})
+    found = summary({"train": CANDIDATE, "evaluate": judged})
+    assert found.folds == pytest.approx((2, 0.85, 0.005**0.5))
+    assert "2 folds: 0.850 ± 0.071" in drawn(found)
+    assert "folds" not in drawn(summary(WHOLE))
+    undefined = judged.model_copy(update={"headline": "f1"})
+    assert summary({"train": CANDIDATE, "evaluate": undefined}).folds is None
+
+
+@pytest.mark.parametrize(
+    ("gates", "deployed", "words", "model"),
+    [
+        ((), 4, "none", "v4 champion"),
+        ((gate("at_least", True),), 4, "1/1 passed", "v4 champion"),
+        ((gate("at_least", True),), None, "1/1 passed", "v4 candidate"),
+        ((gate("at_least", True),), 3, "1/1 passed", "v4 candidate"),
+        # The champion of before serves on.
+        (
+            (gate("at_least", True), gate("no_worse_than_champion", False)),
+            3,
+            "failed:\nroc_auc no worse than champion",
+            "v4 refused",
+        ),
+    ],
+)
+def test_gates_and_model(
+    gates: tuple[GateResult, ...], deployed: int | None, words: str, model: str
+) -> None:
+    values: dict[Stage, Value] = {"train": CANDIDATE, "evaluate": verdict(*gates)}
+    if deployed:
+        values["deploy"] = champion(deployed)
+    found = summary(values)
+    assert (found.gates, found.model) == (words, model)
+
+
+def test_a_run_that_stopped_early() -> None:
+    found = summary({"ingest": INGESTED})
+    assert (found.rows_in, found.rows_clean, found.rows_quarantined) == (100_000, None, 10)
+    assert (found.gates, found.model, found.metric) == ("-", "-", None)
+    assert summary({"train": CANDIDATE}).model == "v4 candidate"
+    assert "12.3 s" in drawn(summary({}))
+
+
+def test_table_says_all_without_colour() -> None:
+    text = drawn(summary(WHOLE, reused=5))
+    for part in (
+        "machine_failure",
+        "100,000 in",
+        "99,980 clean",
+        "12 quarantined",
+        "8 duplicates",
+        "0.912, linear 0.700",
+        "95%: 0.880 to 0.940",
+        "2/2 passed",
+        "v4",
+        "champion",
+        "12.3 s",
+        "813 MB",
+        "5 reused",
+    ):
+        assert part in text
+    assert "\x1b" not in text
+
+
+def test_energy_carbon_and_what_reuse_saved() -> None:
+    text = drawn(
+        summary(WHOLE, reused=2, made=Total(1.0, 0.01234, 0.0059), saved=Total(9.0, 1234.5, None))
+    )
+    for part in ("12.3 mWh", "5.9 mg CO2e", "2 reused", "saved 1.23 kWh"):
+        assert part in text
+    unknown = drawn(summary(WHOLE, made=Total(1.0, 0.5, None)))
+    assert "500 mWh" in unknown
+    assert "CO2e" not in unknown
+    assert "saved" not in unknown
+
+
+def test_table_fits_100_columns_whatever_the_names() -> None:
+    cost = Total(1.0, 123.4, 56.7)
+    long = replace(
+        summary(WHOLE, reused=1, made=cost, saved=cost),
+        pipeline="p" * 64,
+        rows_in=20_000_000,
+        rows_quarantined=10_000_000,
+        metric="average_precision",
+        gates="failed:\naverage_precision no worse than champion",
+    )
+    text = drawn(summary(WHOLE), long)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert text.count("p") >= 64
+    for part in ("10,000,000 quarantined", "average_precision", "0.912, linear 0.700", "813 MB"):
+        assert part in text
+
+
+def test_names_are_no_markup() -> None:
+    assert "[red]x[/red]" in drawn(replace(summary(WHOLE), pipeline="[red]x[/red]"))
+
+
+def test_nothing_is_cut_off_in_80_columns() -> None:
+    text = drawn(summary(WHOLE, reused=5), width=80)
+    assert "…" not in text
+    for part in ("99,980 clean", "0.912, linear 0.700", "2/2 passed", "champion", "813 MB"):
+        assert part in text

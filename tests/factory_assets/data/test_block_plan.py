@@ -1,0 +1,158 @@
+"""A table that grew is, byte for byte, the table that is made at once; only new files are read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from factory_assets.data import block_plan
+from factory_assets.execution.requests import Call
+from factory_assets.execution.runner import run_stage
+from factory_assets.results.data import Cleaned, Findings, Ingested
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+from tests.data_stages import pipeline, rows
+
+_INGEST: dict[str, Any] = {
+    "source": {"files": "part*.csv"},
+    "contract": [
+        {"name": "key", "type": "int64"},
+        {"name": "size", "type": "float64", "range": [0, 100]},
+    ],
+    "max_quarantine": 1.0,
+}
+
+_CLEAN = {
+    "where": {"small": "size < 90"},
+    "deduplicate": ["key"],
+    "derive": {"double": "size * 2"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_plan, "FULL", 60)
+
+
+def _write(folder: Path, number: int, table: list[tuple[int, float]]) -> None:
+    lines = ["key,size", *(f"{key},{size}" for key, size in table)]
+    (folder / f"part{number:03}.csv").write_text("\n".join(lines) + "\n")
+
+
+def _pipeline(folder: Path, **clean: Any) -> Pipeline:
+    return pipeline(folder, ingest=_INGEST, clean=clean or _CLEAN, train=None)
+
+
+def _run(made: Pipeline, home: Home) -> tuple[Ingested, Cleaned]:
+    values = [run_stage(Call(made, stage, home, "run")).value for stage in ("ingest", "clean")]
+    ingested, cleaned = values
+    assert isinstance(ingested, Ingested)
+    assert isinstance(cleaned, Cleaned)
+    return ingested, cleaned
+
+
+_TABLE = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from([-1.0, 5.0, 50.0, 95.0])), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(first=st.lists(_TABLE, min_size=1, max_size=4), later=st.lists(_TABLE, max_size=4))
+def test_grown_is_made_at_once(
+    first: list[list[tuple[int, float]]],
+    later: list[list[tuple[int, float]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("grown")
+    made = _pipeline(folder, **{**_CLEAN, "where": {"any": "size < 90 or size is null"}})
+    if not any(0 <= size < 90 for table in first for _, size in table):
+        first = [[(1, 5.0)], *first]
+    for number, table in enumerate(first):
+        _write(folder, number, table)
+    _run(made, Home(folder / "home"))
+    for number, table in enumerate(later, len(first)):
+        _write(folder, number, table)
+    grown, at_once = _run(made, Home(folder / "home")), _run(made, Home(folder / "other"))
+    # Only one of the two had a table before.
+    found = {"findings": Findings()}
+    assert grown[0].model_copy(update=found) == at_once[0].model_copy(update=found)
+    assert grown[1] == at_once[1]
+    ingested, cleaned = grown
+    whole = ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows
+    assert whole
+    assert cleaned.rows_in == cleaned.snapshot.rows + cleaned.quarantined_rows + cleaned.duplicates
+    named = DeltaTable(str(Home(folder / "home").tables / "p" / "clean")).file_uris()
+    assert {Path(uri).name for uri in named} == {file.name for file in cleaned.snapshot.files}
+
+
+def test_only_new_files_are_read(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from factory_resources.sources.files import reader
+
+    for number in range(6):
+        _write(tmp_path, number, [(number * 10 + i, float(i)) for i in range(20)])
+    made = _pipeline(tmp_path)
+    before, cleaned_before = _run(made, home)
+    assert len(before.blocks) == 6
+    read: list[str] = []
+    original = reader.read_file
+
+    def listening(file: Any, *args: Any, **kwargs: Any) -> Any:
+        read.append(file.name)
+        return original(file, *args, **kwargs)
+
+    monkeypatch.setattr("factory_assets.data.sources.files.read_file", listening)
+    _write(tmp_path, 6, [(3, 4.0), (1000, 5.0)])
+    after, cleaned = _run(made, home)
+    assert read == ["part006.csv"]
+    assert after.blocks[:6] == before.blocks
+    assert cleaned.blocks[:6] == cleaned_before.blocks
+    assert cleaned.duplicates == cleaned_before.duplicates + 1
+    assert [row["key"] for row in rows(cleaned.snapshot, home)][-1] == 1000
+
+
+def test_what_sees_other_rows_is_made_as_one(tmp_path: Path, home: Home) -> None:
+    for number in range(3):
+        _write(tmp_path, number, [(number * 10 + i, float(i)) for i in range(20)])
+    _, cleaned = _run(_pipeline(tmp_path, derive={"total": "sum(size) OVER ()"}), home)
+    assert len(cleaned.blocks) == 1
+    assert {row["total"] for row in rows(cleaned.snapshot, home)} == {570.0}
+
+
+@pytest.mark.parametrize("change", ["taken away", "changed"])
+def test_an_earlier_file_decides_what_is_a_duplicate_later(
+    change: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_plan, "FULL", 1)
+    for number in range(3):
+        _write(tmp_path, number, [(key, 5.0) for key in (number, 7, 8, 9, number + 100)])
+    made = _pipeline(tmp_path)
+    _, before = _run(made, home)
+    assert before.duplicates == 6
+    if change == "taken away":
+        (tmp_path / "part000.csv").unlink()
+    else:
+        _write(tmp_path, 0, [(key, 5.0) for key in (0, 50, 51, 52, 53, 54)])
+    ingested, cleaned = _run(made, home)
+    # What was found out differs, because the one home has an earlier table to compare with.
+    other, at_once = _run(made, Home(tmp_path / "other"))
+    assert (ingested.snapshot, cleaned) == (other.snapshot, at_once)
+    assert cleaned.duplicates == 3
+
+
+def test_a_lost_file_in_the_middle_is_made_again_from_the_rows_before_it(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_plan, "FULL", 1)
+    for number in range(3):
+        _write(tmp_path, number, [(key, 5.0) for key in (number, 7 + number, 8 + number)])
+    made = _pipeline(tmp_path)
+    _, before = _run(made, home)
+    before.snapshot.paths(home)[1].unlink()
+    _, after = _run(made, home)
+    assert after == before
+    assert [row["key"] for row in rows(after.snapshot, home)] == [0, 7, 8, 1, 9, 2, 10]
