@@ -7,7 +7,7 @@ from itertools import groupby
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.run import Asked, ask
+from factory_assets.cli.shared import Asked, ask
 from factory_assets.components.partitions import known_keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain

@@ -10,43 +10,30 @@ import os
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
-import factory_assets
 from factory_assets.cli.progress import Listener
-from factory_assets.cli.shared import PROCESS_TAG, end_dead_runs, select
+from factory_assets.cli.shared import PROCESS_TAG, Asked, ask, end_dead_runs
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.components.run_context import REUSE_TAG
+from factory_assets.declarations.loader import DEFS
 from factory_assets.definitions import build_defs
 from factory_assets.execution.requests import stages_of
 from factory_assets.results.base import Value
 from factory_assets.results.evaluation import Verdict
 from factory_assets.results.latest import PARTITIONED, records_of, value_of
-from factory_assets.results.stages import STAGES, Stage
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DeclarationError, FactoryError, RefusedError
+from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.instance import prepare
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What of a pipeline is to run, and how."""
-
-    pipeline: Pipeline
-    stages: tuple[Stage, ...]
-    partitions: tuple[str, ...]
-    """Keys; all partitions that have data where there is none."""
-    reuse: bool
 
 
 def run(
@@ -81,40 +68,6 @@ def run(
         for error in errors[1:]:
             console.print(str(error), style="red", markup=False)
         raise errors[0]
-
-
-def ask(
-    names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> list[Asked]:
-    """What `run` is to do; raises where that makes no sense.
-
-    Raises:
-        DeclarationError: an unknown pipeline or stage, or partitions of one that has none.
-    """
-    return [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
-
-
-def _asked(
-    pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> Asked:
-    own = stages_of(pipeline)
-    for name in stages:
-        if name not in STAGES:
-            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {', '.join(own)}")
-        if name not in own:
-            raise DeclarationError(
-                f"a pipeline without `train` has no stage {name!r}",
-                where=pipeline.name,
-                remedy=f"its stages are {', '.join(own)}",
-            )
-    if partitions and not pipeline.spec.partitions:
-        raise DeclarationError(
-            "this pipeline has no partitions",
-            where=pipeline.name,
-            remedy="leave out --partition, or declare `partitions`",
-        )
-    chosen = tuple(stage for stage in own if not stages or stage in stages)
-    return Asked(pipeline, chosen, tuple(partitions), reuse)
 
 
 def _run_one(
@@ -220,6 +173,5 @@ Next:
 
 def demo(console: Console) -> None:
     """Run the pipelines that ship with the factory."""
-    shipped = Path(factory_assets.__file__).parent / "defs"
-    run(sorted(file.parent.name for file in shipped.glob("*/defs.yaml")), console=console)
+    run(sorted(file.parent.name for file in DEFS.glob("*/defs.yaml")), console=console)
     console.print(_NEXT, highlight=False)

@@ -1,11 +1,16 @@
 """What several sub-commands share: choosing pipelines, ending dead runs, fitting lines."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
 from factory_assets.declarations.dependencies import in_order, require_no_circle
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.execution.requests import stages_of
+from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
@@ -14,8 +19,10 @@ from factory_resources.home.processes import process_identity
 if TYPE_CHECKING:
     import dagster as dg
 
+
 PROCESS_TAG = "factory/process"
 """Which process a run lives in: number, start and boot."""
+
 WIDTH = 100
 """Characters of a line on the terminal."""
 
@@ -57,3 +64,48 @@ def fit_width(line: str) -> list[str]:
     indent = len(clean) - len(clean.lstrip())
     more = " " * (indent + 4)
     return wrap(clean, WIDTH, subsequent_indent=more, break_on_hyphens=False) or [""]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a pipeline is to run, and how."""
+
+    pipeline: Pipeline
+    stages: tuple[Stage, ...]
+    partitions: tuple[str, ...]
+    """Keys; all partitions that have data where there is none."""
+    reuse: bool
+
+
+def ask(
+    names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
+) -> list[Asked]:
+    """What `run` is to do; raises where that makes no sense.
+
+    Raises:
+        DeclarationError: an unknown pipeline or stage, or partitions of one that has none.
+    """
+    return [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
+
+
+def _asked(
+    pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
+) -> Asked:
+    own = stages_of(pipeline)
+    for name in stages:
+        if name not in STAGES:
+            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {', '.join(own)}")
+        if name not in own:
+            raise DeclarationError(
+                f"a pipeline without `train` has no stage {name!r}",
+                where=pipeline.name,
+                remedy=f"its stages are {', '.join(own)}",
+            )
+    if partitions and not pipeline.spec.partitions:
+        raise DeclarationError(
+            "this pipeline has no partitions",
+            where=pipeline.name,
+            remedy="leave out --partition, or declare `partitions`",
+        )
+    chosen = tuple(stage for stage in own if not stages or stage in stages)
+    return Asked(pipeline, chosen, tuple(partitions), reuse)

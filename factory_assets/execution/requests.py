@@ -1,4 +1,7 @@
-"""TODO factory_assets.execution.requests"""
+"""What is asked of the runner, what it plans, and what comes of it.
+
+The work itself belongs in `runner`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

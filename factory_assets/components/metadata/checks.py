@@ -1,4 +1,4 @@
-"""TODO factory_assets.components.metadata.stages.checks"""
+"""The asset checks of each stage: which there are, and their results."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

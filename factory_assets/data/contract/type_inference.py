@@ -1,4 +1,4 @@
-"""TODO factory_assets.data.contract.type_inference"""
+"""The type of each column: declared, the source's own, or the narrowest that fits all values."""
 
 from __future__ import annotations
 

@@ -14,29 +14,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.ml.artifacts.onnx_metadata import (
+    CLASSES,
+    CLEAN,
+    INGEST,
+    PICTURE,
+    SERIES,
+    TEXTS,
+    THRESHOLD,
+)
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.features import Category, Features
 from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, merge
 
 if TYPE_CHECKING:
     import onnx
-
-
-CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
-"""Keys of the graph's metadata: the classes as JSON, the probability of a positive, and
-the parts of the declaration that make rows, as JSON."""
-
-SERIES = "series"
-"""The key of how rows make series, as JSON, where the model reads windows of them."""
-
-TEXTS = "texts"
-"""The key of the columns of text and their encoders, as JSON, where the model reads any."""
-
-PICTURE = "picture"
-"""The key of the column of pictures and their size, as JSON, where the model reads one."""
-
-WINDOWS = "_windows"
-"""The input that says which rows make each window."""
 
 
 def export(trained: TrainedModel) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.artifacts.onnx_export import (
+from factory_assets.ml.artifacts.onnx_metadata import (
     CLASSES,
     CLEAN,
     INGEST,

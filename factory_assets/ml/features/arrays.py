@@ -1,4 +1,7 @@
-"""TODO factory_assets.ml.features.arrays"""
+"""The arrays that a model reads, in memory or mapped from files, with or without their labels.
+
+How columns become arrays belongs in `features`, how series are laid out in `series`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from factory_assets.ml.features.series import Windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,3 +85,29 @@ class Mapped:
         """Forget what was read of the files; it is read again where it is asked for."""
         for found in self.maps:
             found.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One window a row, in the order of the rows that were asked for."""
+
+    ends: NDArray[np.int64]
+    """[rows]: the row's own place in the layout, the last of its window."""
+    lengths: NDArray[np.int64]
+    """[rows]: from 1 to `size`; fewer than that at the beginning of a series."""
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def take(self, rows: Any) -> Windows:
+        """The same for some rows: indices [rows], or a slice."""
+        return Windows(self.ends[rows], self.lengths[rows], self.size)
+
+    def places(self) -> NDArray[np.int64]:
+        """[rows, size]: the places of each window, the oldest first; -1 after its last row."""
+        import numpy as np
+
+        step = np.arange(self.size)
+        found: NDArray[np.int64] = (self.ends - self.lengths + 1)[:, None] + step
+        return np.where(step < self.lengths[:, None], found, -1)

@@ -6,9 +6,9 @@ many rows it holds, so that no window is ever copied until a batch of them is re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from factory_assets.ml.features.arrays import Windows
 from factory_assets.results.base import Value
 from factory_assets.spec import ModelSpec, SequenceNetwork
 from factory_resources.errors import DataError
@@ -25,32 +25,6 @@ class Series(Value):
     by: str
     order: str
     window: int
-
-
-@dataclass(frozen=True)
-class Windows:
-    """One window a row, in the order of the rows that were asked for."""
-
-    ends: NDArray[np.int64]
-    """[rows]: the row's own place in the layout, the last of its window."""
-    lengths: NDArray[np.int64]
-    """[rows]: from 1 to `size`; fewer than that at the beginning of a series."""
-    size: int
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def take(self, rows: Any) -> Windows:
-        """The same for some rows: indices [rows], or a slice."""
-        return Windows(self.ends[rows], self.lengths[rows], self.size)
-
-    def places(self) -> NDArray[np.int64]:
-        """[rows, size]: the places of each window, the oldest first; -1 after its last row."""
-        import numpy as np
-
-        step = np.arange(self.size)
-        found: NDArray[np.int64] = (self.ends - self.lengths + 1)[:, None] + step
-        return np.where(step < self.lengths[:, None], found, -1)
 
 
 def series_of(spec: ModelSpec) -> Series | None:

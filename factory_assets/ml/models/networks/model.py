@@ -87,7 +87,7 @@ class NetworkModel(Model):
             devices_of,
             train_together,
         )
-        from factory_assets.ml.models.networks.lightning.trainer import quiet
+        from factory_assets.ml.models.networks.lightning.logs import quiet
 
         several = devices_of(setting) * setting.trainer.nodes > 1
         with torch.random.fork_rng(), quiet():

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.features.series import Windows
+from factory_assets.ml.features.arrays import Arrays, Rows, Windows
 from factory_assets.ml.models.base import Setting, Shape
 from factory_assets.ml.models.networks.model import NetworkModel, target_of, tensors
 from factory_assets.spec.models import SequenceNetwork

@@ -1,9 +1,12 @@
-"""A network stops when its budget is spent. Imports Lightning, hence only inside functions."""
+"""Callbacks of a training: keep the best epoch, stop at the budget.
+
+Imports Lightning, hence imported only inside functions.
+"""
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -11,9 +14,11 @@ from torch import Tensor
 
 from factory_assets.ml.models.base import Progress, Setting, Watch
 from factory_assets.ml.models.budget import Share
-from factory_assets.ml.models.networks.lightning.module import Learning
 from factory_assets.results.model import Epoch
 from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    from factory_assets.ml.models.networks.lightning.module import Learning
 
 
 class KeepBest(pl.Callback):
@@ -72,7 +77,7 @@ class KeepBest(pl.Callback):
         self.history.append(epoch)
         if epoch.validation_loss < self._best:
             self._best, self.best_epoch = epoch.validation_loss, epoch.epoch
-            self.weights = cast(Learning, module).kept_weights()
+            self.weights = cast("Learning", module).kept_weights()
         self._progress(
             f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
             f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"

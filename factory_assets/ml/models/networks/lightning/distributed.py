@@ -83,7 +83,7 @@ def _one(
     told: Any,
 ) -> None:
     """What each process does."""
-    from factory_assets.ml.models.networks.lightning.trainer import quiet
+    from factory_assets.ml.models.networks.lightning.logs import quiet
 
     rank = int(surroundings["GROUP_RANK"]) * int(surroundings["LOCAL_WORLD_SIZE"]) + index
     os.environ |= {**surroundings, "LOCAL_RANK": str(index), "RANK": str(rank)}

@@ -5,13 +5,11 @@ When memory is short. Imports torch, hence is imported only inside functions.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -172,24 +170,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No chatter of Lightning, and torch's determinism as it was before."""
-    loggers: list[Any] = [logging.getLogger(f"lightning.{n}") for n in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 SIGNS = ("DefaultCPUAllocator", "not enough memory", "MPS backend out of memory")

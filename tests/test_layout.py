@@ -1,0 +1,89 @@
+"""The import graph of the packages: no circle, short chains, short files, one class a name.
+
+Which package may import which is the business of import-linter (`pyproject.toml`).
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from factory_resources.home.home import PROJECT
+
+_ROOTS = ("factory_assets", "factory_resources", "schedules")
+_LONGEST_CHAIN = 25
+"""Modules, from one that nothing imports to one that imports nothing of ours."""
+_LONGEST_FILE = 350
+"""Lines."""
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """Dotted name to file; the declared pipelines are data, not code."""
+    found = {}
+    for root in _ROOTS:
+        for path in (PROJECT / root).rglob("*.py"):
+            names = path.relative_to(PROJECT).with_suffix("").parts
+            if "defs" not in names:
+                found[".".join(names).removesuffix(".__init__")] = path
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every import of ours, inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in _modules() else node.module
+
+
+def _graph() -> dict[str, set[str]]:
+    modules = _modules()
+    return {name: set(_imports(path)) & modules.keys() - {name} for name, path in modules.items()}
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    try:
+        order = [*TopologicalSorter(_graph()).static_order()]
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+    assert len(order) == len(_modules()) > 200
+
+
+def test_the_longest_chain_of_imports_is_short() -> None:
+    graph = _graph()
+    chains: dict[str, list[str]] = {}
+    for name in TopologicalSorter(graph).static_order():
+        longest = max((chains[other] for other in graph[name]), key=len, default=[])
+        chains[name] = [name, *longest]
+    chain = max(chains.values(), key=len)
+    assert len(chain) <= _LONGEST_CHAIN, "\n".join(chain)
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in _modules().items()}
+    assert not {name: lines for name, lines in lengths.items() if lines > _LONGEST_FILE}
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in _modules().items():
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert not {cls: where for cls, where in places.items() if len(where) > 1}
+
+
+def test_a_package_says_what_belongs_in_it_and_does_nothing_else() -> None:
+    """Only the spec re-exports; the two lazy ones serve names that a `defs.yaml` may use."""
+    apart = {"factory_assets", "factory_assets.components", "factory_assets.spec"}
+    for name, path in _modules().items():
+        if path.name == "__init__.py":
+            body = ast.parse(path.read_bytes()).body
+            assert body, name
+            assert isinstance(body[0], ast.Expr), name
+            assert name in apart or len(body) == 1, name
