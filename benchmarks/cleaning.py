@@ -55,7 +55,7 @@ _COMMAND = [sys.executable, "-m", "benchmarks.cleaning"]
 
 def prepare(folder: Path) -> None:
     """Store the rows as ingest does."""
-    from factory_assets.results.data import Ingested
+    from factory_assets.results.data import IngestResult
     from factory_resources.home.home import Home
     from factory_resources.sql.engine import sealed
     from factory_resources.tables.writer import write
@@ -66,7 +66,7 @@ def prepare(folder: Path) -> None:
     query = f"SELECT * EXCLUDE (i), {identity} FROM ({generated(rows)})"
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
         snapshot = write(connection, query, home=home, table="benchmark/ingest", folder=scratch)
-    ingested = Ingested(
+    ingested = IngestResult(
         snapshot=snapshot,
         quarantine=None,
         sources=(),
@@ -79,11 +79,11 @@ def prepare(folder: Path) -> None:
 
 
 def factory(folder: Path) -> int:
-    from factory_assets.results.data import Ingested
+    from factory_assets.results.data import IngestResult
     from factory_assets.stages.clean import clean
     from factory_resources.home.home import Home
 
-    ingested = Ingested.model_validate_json((folder / "ingested.json").read_bytes())
+    ingested = IngestResult.model_validate_json((folder / "ingested.json").read_bytes())
     return clean(pipeline("readings.csv"), ingested, Home(folder / "home")).snapshot.rows
 
 

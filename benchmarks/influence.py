@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.measure import Result
 from factory_assets.ml.attribution.lds import ceiling, halves, lds, said
 from factory_assets.ml.attribution.methods import Attribution, attribution
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import Model, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import FitContext, Model, Shape
 from factory_assets.ml.models.kinds import fit_model
 from factory_assets.results.evaluation import Variant
 from factory_assets.spec.models import Mlp
@@ -40,9 +40,9 @@ MUST = {"breast cancer": (0.6, 0.95), "digits": (0.7, 0.98)}
 
 @dataclass(frozen=True)
 class Table:
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: LabelledArrays
+    validation: LabelledArrays
+    test: LabelledArrays
     classes: int
 
 
@@ -107,7 +107,7 @@ def _choose(ours: Attribution, table: Table, seed: int) -> Variant:
     return max(ours.variants, key=score)
 
 
-def _retrained(table: Table, held: Any, judged: Rows, seeds: int, first: int) -> Any:
+def _retrained(table: Table, held: Any, judged: LabelledArrays, seeds: int, first: int) -> Any:
     """[halves, seeds, judged]: the log-odds of each judged row's class."""
     return np.array(
         [
@@ -133,12 +133,12 @@ def _flipped(table: Table, seed: int, variant: Variant) -> float:
     flipped = chance.random(len(table.train)) < 0.1
     other = chance.integers(1, table.classes, len(table.train))
     wrong = np.where(flipped, (table.train.target + other) % table.classes, table.train.target)
-    noisy = Rows(table.train.inputs, wrong)
+    noisy = LabelledArrays(table.train.inputs, wrong)
     models = [_fit(table, noisy, seed + 1000 * i) for i in range(SEEDS)]
     return float(roc_auc_score(flipped, attribution(models, noisy).suspicion(variant)))
 
 
-def _dattri(models: list[Model], table: Table, judged: Rows) -> Mapping[str, list[Any]]:
+def _dattri(models: list[Model], table: Table, judged: LabelledArrays) -> Mapping[str, list[Any]]:
     """Method to its effects [judged, training rows], one entry a damping; means over networks."""
     from dattri.algorithm import influence_function as theirs
     from dattri.algorithm.tracin import TracInAttributor
@@ -170,7 +170,9 @@ def _dattri(models: list[Model], table: Table, judged: Rows) -> Mapping[str, lis
     }
 
 
-def _theirs(model: Any, make: Callable[[Any, Any], Any], table: Table, judged: Rows) -> Any:
+def _theirs(
+    model: Any, make: Callable[[Any, Any], Any], table: Table, judged: LabelledArrays
+) -> Any:
     import torch
     from dattri.task import AttributionTask
     from torch.func import functional_call
@@ -204,14 +206,14 @@ def _theirs(model: Any, make: Callable[[Any, Any], Any], table: Table, judged: R
         return attributor.attribute(*loaders).detach().numpy().T
 
 
-def _fit(table: Table, rows: Rows, seed: int) -> Model:
+def _fit(table: Table, rows: LabelledArrays, seed: int) -> Model:
     shape = Shape(
         "binary" if table.classes == 2 else "multiclass",
         rows.inputs.numbers.shape[1],
         (),
         table.classes,
     )
-    setting = Setting(NETWORK, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    setting = FitContext(NETWORK, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
     return fit_model(setting, rows, table.validation).model
 
 
@@ -226,7 +228,7 @@ def _table(name: str, seed: int) -> Table:
     spread = points[validation:].std(axis=0)
     spread[spread == 0] = 1
     numbers = ((points - points[validation:].mean(axis=0)) / spread).astype(np.float32)
-    whole = Rows(Arrays(numbers, np.empty((len(numbers), 0), np.int64)), classes)
+    whole = LabelledArrays(Arrays(numbers, np.empty((len(numbers), 0), np.int64)), classes)
     edges = (0, test, validation, len(points))
     parts = [whole.take(np.arange(a, b)) for a, b in pairwise(edges)]
     return Table(parts[2], parts[1], parts[0], int(classes.max()) + 1)

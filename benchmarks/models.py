@@ -21,7 +21,7 @@ from rich.table import Table
 
 from examples.seeds import FOLDER, verdicts
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import LOWER_IS_BETTER
 from factory_resources.home.home import PROJECT, Home
@@ -39,7 +39,7 @@ class Figure:
     of: Literal["test", "folds"] = "test"
     """Of the test rows, or the mean over the folds."""
 
-    def value(self, verdict: Verdict) -> float:
+    def value(self, verdict: EvaluationResult) -> float:
         if self.of == "test":
             return verdict.metrics[self.metric]
         assert verdict.folds is not None
@@ -95,7 +95,7 @@ BY_NAME = {case.folder.name: case for case in CASES}
 class Seed:
     """What one seed gave, and what it took."""
 
-    verdict: Verdict
+    verdict: EvaluationResult
     wall: float
     cpu: float
 

@@ -42,7 +42,7 @@ def run(rows: int = ROWS) -> list[Result]:
 
 def prepare(folder: Path) -> None:
     """Store the rows as split does."""
-    from factory_assets.results.data import Parts
+    from factory_assets.results.data import SplitResult
     from factory_resources.home.home import Home
     from factory_resources.instance import prepare as prepare_home
     from factory_resources.sql.engine import sealed
@@ -57,7 +57,7 @@ def prepare(folder: Path) -> None:
         with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
             table, query = f"benchmark/split_{part}", _generated(first, last)
             made[part] = write(connection, query, home=home, table=table, folder=scratch)
-    (folder / "parts.json").write_text(Parts(**made).model_dump_json())
+    (folder / "parts.json").write_text(SplitResult(**made).model_dump_json())
 
 
 def _generated(first: int, last: int) -> str:
@@ -69,11 +69,11 @@ def _generated(first: int, last: int) -> str:
 
 
 def factory(folder: Path) -> float:
-    from factory_assets.results.data import Parts
+    from factory_assets.results.data import SplitResult
     from factory_assets.stages.train import train
     from factory_resources.home.home import Home
 
-    parts = Parts.model_validate_json((folder / "parts.json").read_bytes())
+    parts = SplitResult.model_validate_json((folder / "parts.json").read_bytes())
     candidate = train(_pipeline(folder), parts, Home(folder / "home"))
     return round(candidate.validation["roc_auc"], 3)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure import Result, measure, sided
 
 if TYPE_CHECKING:
-    from factory_assets.ml.models.base import Setting
+    from factory_assets.ml.models.base import FitContext
 
 ROWS, WIDTH = 400_000, 16
 BATCH, EPOCHS, RATE, DROPOUT = 1024, 20, 0.01, 0.1
@@ -51,7 +51,7 @@ def factory(folder: Path) -> int:
     """Rows that the factory learns from in a second of CPU."""
     import lightning.pytorch  # noqa: F401 - what importing takes is not measured
 
-    from factory_assets.ml.features.arrays import Arrays, Rows
+    from factory_assets.ml.features.arrays import Arrays, LabelledArrays
     from factory_assets.ml.models.kinds import fit_model
     from factory_resources.home.home import Home
     from factory_resources.metering.meter import Meter, Rates
@@ -60,7 +60,7 @@ def factory(folder: Path) -> int:
 
     numbers, codes, target, rows = _read(folder)
     train, held = (
-        Rows(Arrays(numbers[part], codes[part]), target[part])
+        LabelledArrays(Arrays(numbers[part], codes[part]), target[part])
         for part in (slice(rows), slice(rows, None))
     )
     with tempfile.TemporaryDirectory(dir=folder) as name:
@@ -101,13 +101,13 @@ def plain(folder: Path) -> int:
     return int(rows * EPOCHS / (time.process_time() - began))
 
 
-def _setting(folder: Path, progress: Any) -> "Setting":
-    from factory_assets.ml.models.base import Setting, Shape
+def _setting(folder: Path, progress: Any) -> "FitContext":
+    from factory_assets.ml.models.base import FitContext, Shape
     from factory_assets.spec.models import Mlp
     from factory_assets.spec.train import Checkpoint, Trainer
 
     sizes: Any = {"hidden": (64, 64), "dropout": DROPOUT, "batch_size": BATCH}
-    return Setting(
+    return FitContext(
         spec=Mlp(kind="mlp", epochs=EPOCHS, patience=10, learning_rate=RATE, **sizes),
         shape=Shape("binary", WIDTH, (), 2),
         seed=0,

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 import click
 
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -36,13 +36,13 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
     return replace(pipeline, spec=spec.model_copy(update=changed))
 
 
-def verdicts(pipeline: Pipeline, seeds: int, home: Home) -> Iterator[Verdict]:
+def verdicts(pipeline: Pipeline, seeds: int, home: Home) -> Iterator[EvaluationResult]:
     """What the test rows say, for seeds 0, 1, …; what a seed cannot change is computed once."""
     for seed in range(seeds):
         seeded = with_seed(pipeline, seed)
         for stage in STAGES[: STAGES.index("evaluate") + 1]:
-            outcome = run_stage(Call(seeded, stage, home, run_id=f"seed-{seed}"))
-        assert isinstance(outcome.value, Verdict)
+            outcome = run_stage(StageRequest(seeded, stage, home, run_id=f"seed-{seed}"))
+        assert isinstance(outcome.value, EvaluationResult)
         yield outcome.value
 
 

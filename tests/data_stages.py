@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from factory_assets.results.data import Cleaned
+from factory_assets.results.data import CleanResult
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
@@ -30,7 +30,7 @@ def column(snapshot: Snapshot | None, home: Home, name: str) -> list[Any]:
     return [row[name] for row in rows(snapshot, home, name)]
 
 
-def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline, Cleaned]:
+def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline, CleanResult]:
     """Write a CSV file, ingest and clean it."""
     (folder / "data.csv").write_text(text)
     made = pipeline(folder, files="data.csv", **parts)

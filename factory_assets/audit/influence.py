@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from factory_assets.audit.influence_row import Asked, file_row, judged_row
+from factory_assets.audit.influence_row import QueryRow, file_row, judged_row
 from factory_assets.audit.references import ModelName
-from factory_assets.audit.resolver import Held, find_model
+from factory_assets.audit.resolver import ResolvedTable, find_model
 from factory_assets.audit.trace.rows import origin
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import attributed, said_classes
 from factory_assets.ml.attribution.methods import Attribution
-from factory_assets.ml.attribution.retraining import Again, again, load_seeds
+from factory_assets.ml.attribution.retraining import Retrainer, load_seeds, make_retrainer
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Influence, Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import History, value_in
+from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -51,15 +51,15 @@ SUSPICION = "rows that the others would not foretell: labels to look at, not lab
 
 
 @dataclass(frozen=True)
-class Known:
+class AttributionContext:
     """A model version with all that its influence is told from."""
 
     name: str
     candidate: Candidate
-    influence: Influence
+    influence: InfluenceQuality
     split: Record
-    verdict: Verdict
-    learner: Again
+    verdict: EvaluationResult
+    learner: Retrainer
     training: pa.Table
     effects: Attribution
 
@@ -77,7 +77,7 @@ def influential(
     file: Path | None,
     top: int,
     folders: Folders,
-) -> Listing:
+) -> InfluenceReport:
     """The training rows that moved a prediction most, either way.
 
     Args:
@@ -90,7 +90,7 @@ def influential(
         UnknownNameError, DataError: there is no such version or row.
         ModelError: influence was not measured, or foretells too little; a file was changed.
     """
-    history = History.of(home)
+    history = RecordGraph.of(home)
     known = _known(pipeline, name, history)
     asked = (
         file_row(pipeline, known.trained, file, row, home)
@@ -107,20 +107,20 @@ def influential(
 
 def suspicious(
     pipeline: Pipeline, name: ModelName, home: Home, *, top: int, folders: Folders
-) -> Listing:
+) -> InfluenceReport:
     """The training rows that stand alone, whose labels may be wrong; raises as `influential`."""
-    history = History.of(home)
+    history = RecordGraph.of(home)
     known = _known(pipeline, name, history)
     found = known.effects.suspicion(known.influence.variant)
     return _listing(known, None, None, found, _largest(found, top), history, folders)
 
 
-def _known(pipeline: Pipeline, name: ModelName, history: History) -> Known:
+def _known(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> AttributionContext:
     version = find_model(name, Registry(history.home))
     title = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
     verdicts = [
-        cast(Verdict, value_in(told))
+        cast(EvaluationResult, value_in(told))
         for told in history.about(version.model, version.version, "evaluate")
     ]
     measured = [verdict for verdict in verdicts if verdict.influence]
@@ -130,7 +130,7 @@ def _known(pipeline: Pipeline, name: ModelName, history: History) -> Known:
             where=title,
             remedy="declare `evaluate: {influence: {}}` and run the pipeline",
         )
-    influence = cast(Influence, measured[-1].influence)
+    influence = cast(InfluenceQuality, measured[-1].influence)
     if not influence.believed:
         raise ModelError(
             f"influence foretells too little of it: its LDS is {influence.score:.2f}, below "
@@ -145,9 +145,11 @@ def _known(pipeline: Pipeline, name: ModelName, history: History) -> Known:
     training = read_arrow(parts.train, history.home)
     validation = read_arrow(parts.validation, history.home)
     then = _as_trained(pipeline, record)
-    learner = again(then, trained, training, validation, history.home)
+    learner = make_retrainer(then, trained, training, validation, history.home)
     effects = attributed(learner, load_seeds(learner, candidate, influence))
-    return Known(title, candidate, influence, split, measured[-1], learner, training, effects)
+    return AttributionContext(
+        title, candidate, influence, split, measured[-1], learner, training, effects
+    )
 
 
 def _as_trained(pipeline: Pipeline, record: Record) -> Pipeline:
@@ -158,8 +160,8 @@ def _as_trained(pipeline: Pipeline, record: Record) -> Pipeline:
     return replace(pipeline, spec=pipeline.spec.model_copy(update={"train": train}))
 
 
-def _parts(split: Record) -> Parts:
-    return cast(Parts, value_in(split))
+def _parts(split: Record) -> SplitResult:
+    return cast(SplitResult, value_in(split))
 
 
 def _largest(values: NDArray[np.float64], top: int) -> list[int]:
@@ -169,16 +171,16 @@ def _largest(values: NDArray[np.float64], top: int) -> list[int]:
 
 
 def _listing(
-    known: Known,
-    asked: Asked | None,
+    known: AttributionContext,
+    asked: QueryRow | None,
     classes: NDArray[np.int64] | None,
     scores: NDArray[np.float64],
     order: list[int],
-    history: History,
+    history: RecordGraph,
     folders: Folders,
-) -> Listing:
+) -> InfluenceReport:
     influence = known.influence
-    return Listing(
+    return InfluenceReport(
         model=known.name,
         about=asked.name if asked else "training rows",
         said=_said(known.trained, asked.inputs, classes) if asked else None,
@@ -193,10 +195,12 @@ def _listing(
     )
 
 
-def _row(known: Known, place: int, score: float, history: History, folders: Folders) -> TrainingRow:
+def _row(
+    known: AttributionContext, place: int, score: float, history: RecordGraph, folders: Folders
+) -> TrainingRow:
     taken = known.training.slice(place, 1)
     [sha256], [record] = taken["_file"].to_pylist(), taken["_row"].to_pylist()
-    held = Held((known.split,), "train")
+    held = ResolvedTable((known.split,), "train")
     found = origin(held, (sha256, record), history, folders, verify=True)
     column = known.trained.target.column
     hidden = column in sensitive_columns(known.learner.pipeline) or any(
@@ -218,7 +222,7 @@ def _said(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64] | No
     return f"{trained.target.unscaled(trained.model.outputs(inputs))[0]:.6g}"
 
 
-def _unit(known: Known, of_row: bool) -> str:
+def _unit(known: AttributionContext, of_row: bool) -> str:
     by_gradients = known.influence.variant.by == "gradients"
     if not of_row:
         return "self-influence" if by_gradients else "difference from the nearest rows"
@@ -251,7 +255,7 @@ class TrainingRow(Part):
     is."""
 
 
-class Listing(Part):
+class InfluenceReport(Part):
     """Training rows in the order of their weight."""
 
     format: Literal["factory.influence"] = "factory.influence"

@@ -11,9 +11,9 @@ from factory_assets.audit.references import SHORT
 from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Verdict
-from factory_assets.results.record_graph import History
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.serving.batch import rows_to_score
 from factory_assets.spec import Clean, Ingest, Pipeline
 from factory_resources.errors import DataError, UnknownNameError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryRow:
     """One row."""
 
     name: str
@@ -36,8 +36,12 @@ class Asked:
 
 
 def judged_row(
-    verdict: Verdict, parts: Parts, trained: TrainedModel, row: str, history: History
-) -> Asked:
+    verdict: EvaluationResult,
+    parts: SplitResult,
+    trained: TrainedModel,
+    row: str,
+    history: RecordGraph,
+) -> QueryRow:
     """A row of the stored predictions, by its number or as SOURCE:N.
 
     Raises:
@@ -58,10 +62,12 @@ def judged_row(
             remedy=f"name one of {predictions.rows} by its number, or a row of a file with --file",
         )
     name = f"record {identity[1]} of sha256:{identity[0][:SHORT]}"
-    return Asked(name, _inputs(trained, test, places[:1]))
+    return QueryRow(name, _inputs(trained, test, places[:1]))
 
 
-def file_row(pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, home: Home) -> Asked:
+def file_row(
+    pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, home: Home
+) -> QueryRow:
     """A row of a file that looks like the source.
 
     Raises:
@@ -84,7 +90,7 @@ def file_row(pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, ho
         raise DataError(
             f"there is no row {row}", where=file.name, remedy="count its records, from 1"
         )
-    return Asked(f"row {row} of {file.name}", _inputs(trained, rows, places))
+    return QueryRow(f"row {row} of {file.name}", _inputs(trained, rows, places))
 
 
 def _inputs(trained: TrainedModel, table: pa.Table, places: NDArray[np.int64]) -> Arrays:

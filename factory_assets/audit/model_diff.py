@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from factory_assets.ml.artifacts.trained_model import MANIFEST
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, "NDArray[np.generic]"]
 
 
-class Apart(Value):
+class Apart(StageResult):
     """One place of a file that is not as it was."""
 
     at: str
@@ -36,7 +36,7 @@ class Apart(Value):
     """Why not."""
 
 
-class FileApart(Value):
+class FileApart(StageResult):
     """One file that is not as it was."""
 
     name: str

@@ -15,8 +15,8 @@ from factory_assets.audit.model_diff import FileApart, compare
 from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.trace.verification import Checker
-from factory_assets.data.privacy.sensitive_columns import discreet
-from factory_assets.execution.provenance import Environment, Origin, environment, read_origin
+from factory_assets.data.privacy.sensitive_columns import redact_errors
+from factory_assets.execution.provenance import Environment, Provenance, environment, read_origin
 from factory_assets.ml.artifacts.trained_model import (
     DESCRIPTION,
     MODEL_TAG,
@@ -24,7 +24,7 @@ from factory_assets.ml.artifacts.trained_model import (
     copy_checked,
     save_trained,
 )
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
@@ -35,7 +35,7 @@ from factory_resources.tracking.registry import Registry, Version
 Progress = Callable[[str], None]
 
 
-class Changed(Value):
+class EnvironmentChange(StageResult):
     """One thing that is not as it was."""
 
     what: str
@@ -43,7 +43,7 @@ class Changed(Value):
     now: str
 
 
-class Moved(Value):
+class MetricChange(StageResult):
     """A metric on the validation rows."""
 
     metric: str
@@ -51,7 +51,7 @@ class Moved(Value):
     now: float
 
 
-class Reproduction(Value):
+class Reproduction(StageResult):
     """What came of training again."""
 
     format: Literal["factory.reproduce"] = "factory.reproduce"
@@ -61,10 +61,10 @@ class Reproduction(Value):
     """Whether every byte of the model is the same."""
     digest_recorded: str
     digest_now: str
-    environment: tuple[Changed, ...]
+    environment: tuple[EnvironmentChange, ...]
     """What beside declaration and rows is not as it was; it may explain a difference."""
     files: tuple[FileApart, ...]
-    metrics: tuple[Moved, ...]
+    metrics: tuple[MetricChange, ...]
     seconds: float
 
 
@@ -73,10 +73,10 @@ class Recorded:
     """A model version, ready to be trained again."""
 
     version: Version
-    origin: Origin
+    origin: Provenance
     pipeline: Pipeline
     """As it was declared then; the folder is today's."""
-    environment: tuple[Changed, ...]
+    environment: tuple[EnvironmentChange, ...]
     """What is not as it was."""
 
     @property
@@ -130,7 +130,7 @@ def reproduce(found: Recorded, home: Home, progress: Progress) -> Reproduction:
     started = time.perf_counter()
     with (
         home.working(),
-        discreet(found.pipeline),
+        redact_errors(found.pipeline),
         home.scratch() as before,
         home.scratch() as now,
     ):
@@ -172,12 +172,12 @@ def _require_rows(found: Recorded, home: Home) -> None:
             )
 
 
-def _changes(origin: Origin, now: Environment) -> Iterator[Changed]:
+def _changes(origin: Provenance, now: Environment) -> Iterator[EnvironmentChange]:
     """What of the environment is not as it was, code first."""
     before = origin.environment
     yield from _differing("", before.code, now.code)
     if before.user_code != now.user_code:
-        yield Changed(
+        yield EnvironmentChange(
             what=getattr(origin.declaration.training.model, "python", "your own code"),
             recorded=_digest(before.user_code),
             now=_digest(now.user_code),
@@ -186,27 +186,27 @@ def _changes(origin: Origin, now: Environment) -> Iterator[Changed]:
     for what in ("python", "system", "processor", "device", "threads"):
         old, new = str(getattr(before, what)), str(getattr(now, what))
         if old != new:
-            yield Changed(what=what, recorded=old, now=new)
+            yield EnvironmentChange(what=what, recorded=old, now=new)
 
 
 def _differing(
     kind: str, before: Mapping[str, str], now: Mapping[str, str], *, short: bool = True
-) -> Iterator[Changed]:
+) -> Iterator[EnvironmentChange]:
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
         if old != new:
             told = [_digest(text) if short else text or "none" for text in (old, new)]
-            yield Changed(what=f"{kind}{name}", recorded=told[0], now=told[1])
+            yield EnvironmentChange(what=f"{kind}{name}", recorded=told[0], now=told[1])
 
 
 def _digest(text: str | None) -> str:
     return text[:12] if text else "none"
 
 
-def _moved(version: Version, now: Mapping[str, float], home: Home) -> Iterator[Moved]:
+def _moved(version: Version, now: Mapping[str, float], home: Home) -> Iterator[MetricChange]:
     """The validation metrics that are not those that MLflow has."""
     kept = Registry(home).client.get_run(version.run_id).data.metrics
     for metric, value in sorted(now.items()):
         before = kept.get(f"validation_{metric}")
         if before is not None and before != value:
-            yield Moved(metric=metric, recorded=before, now=value)
+            yield MetricChange(metric=metric, recorded=before, now=value)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import cast
 
 from factory_assets.audit.references import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
-from factory_assets.results.data import Ingested
-from factory_assets.results.record_graph import History, tables_of, value_in
+from factory_assets.results.data import IngestResult
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.results.stages import Stage
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
@@ -22,7 +22,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Held:
+class ResolvedTable:
     """A table, or all that a stage stored, and the records that tell of it: one a partition."""
 
     records: tuple[Record, ...]
@@ -73,7 +73,7 @@ def find_model(name: ModelName, registry: Registry) -> Version:
     return registry.version(name.pipeline, version)
 
 
-def find_snapshot(name: SnapshotName, history: History) -> Held:
+def find_snapshot(name: SnapshotName, history: RecordGraph) -> ResolvedTable:
     """The records of the snapshot.
 
     Raises:
@@ -85,7 +85,7 @@ def find_snapshot(name: SnapshotName, history: History) -> Held:
         raise _no_such_stage(name, history)
     part = name.part or ("snapshot" if "snapshot" in PARTS.get(name.stage, ()) else None)
     if name.version is None:
-        return Held(tuple(history.latest(name.pipeline, name.stage)), part)
+        return ResolvedTable(tuple(history.latest(name.pipeline, name.stage)), part)
     found = {
         version: held
         for record in records
@@ -102,7 +102,7 @@ def find_snapshot(name: SnapshotName, history: History) -> Held:
     return next(iter(found.values()))
 
 
-def find_source(name: SourceName, history: History) -> str:
+def find_source(name: SourceName, history: RecordGraph) -> str:
     """The digest of a source that some pipeline has read.
 
     Raises:
@@ -158,35 +158,35 @@ def _named(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _sources(history: History) -> dict[str, tuple[str, ...]]:
+def _sources(history: RecordGraph) -> dict[str, tuple[str, ...]]:
     """The digest of every source with the names it had, in the order of their last use."""
     found: dict[str, tuple[str, ...]] = {}
     for record in history.records:
         value = value_in(record) if record.stage == "ingest" else None
-        for source in value.sources if isinstance(value, Ingested) else ():
+        for source in value.sources if isinstance(value, IngestResult) else ():
             found[source.sha256] = (*found.pop(source.sha256, ()), source.name)
     return found
 
 
 def _versions_of(
-    record: Record, asked: str | None, part: str | None, history: History
-) -> Iterable[tuple[str, Held]]:
+    record: Record, asked: str | None, part: str | None, history: RecordGraph
+) -> Iterable[tuple[str, ResolvedTable]]:
     """Every data version by which the record's tables may be named."""
     if asked is None:
-        yield record.data_version, Held((record,), part)
+        yield record.data_version, ResolvedTable((record,), part)
     for name, snapshot in tables_of(value_in(record)).items():
         if asked in {None, name}:
-            yield snapshot.data_version, Held((record,), name)
+            yield snapshot.data_version, ResolvedTable((record,), name)
     if asked in {None, "snapshot"}:
         # Partitions that were read as one have a version together.
         for user in history.users(record):
             version = user.parts.get("inputs", {}).get(record.stage)
             parts = [r for r in history.inputs(user) if r.stage == record.stage]
             if version and len(parts) > 1:
-                yield version, Held(tuple(parts), part)
+                yield version, ResolvedTable(tuple(parts), part)
 
 
-def _no_such_stage(name: SnapshotName, history: History) -> UnknownNameError:
+def _no_such_stage(name: SnapshotName, history: RecordGraph) -> UnknownNameError:
     pipelines = history.pipelines
     if name.pipeline not in pipelines:
         return UnknownNameError(
@@ -201,7 +201,7 @@ def _no_such_stage(name: SnapshotName, history: History) -> UnknownNameError:
 
 
 def _no_such_version(
-    name: SnapshotName, where: str, records: list[Record], history: History
+    name: SnapshotName, where: str, records: list[Record], history: RecordGraph
 ) -> UnknownNameError:
     there = ", ".join(
         f"{where}@{r.data_version[:SHORT]} ({r.finished[:10]})" for r in records[::-1][:SHOWN]

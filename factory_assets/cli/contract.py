@@ -7,7 +7,7 @@ import yaml
 from factory_assets.cli.shared import select
 from factory_assets.data.contract.sql_types import native_type
 from factory_assets.odcs import writer
-from factory_assets.results.data import Ingested
+from factory_assets.results.data import IngestResult
 from factory_assets.spec import IDENTITY, Column, Contract, Pipeline
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
@@ -64,6 +64,6 @@ def _ingested(pipeline: Pipeline, home: Home) -> dict[str, str]:
         record = records.latest(pipeline.name, "ingest", known[-1])
     if record is None:
         return {}
-    value = Ingested.model_validate(record.value)
+    value = IngestResult.model_validate(record.value)
     apart = {*IDENTITY, *(label for source in value.sources for label in source.labels)}
     return {name: kind for name, kind in value.snapshot.columns.items() if name not in apart}

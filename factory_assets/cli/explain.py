@@ -7,11 +7,11 @@ from itertools import groupby
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.shared import Asked, ask
+from factory_assets.cli.shared import RunRequest, ask
 from factory_assets.components.partitions import known_keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 
@@ -41,14 +41,14 @@ def plan(
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def explained(asked: Asked, home: Home, instance: dg.DagsterInstance) -> Iterator[str]:
+def explained(asked: RunRequest, home: Home, instance: dg.DagsterInstance) -> Iterator[str]:
     """The lines of one pipeline."""
     pipeline = asked.pipeline
     there = Wanted((), 0, {})
     if pipeline.spec.partitions:
         keys = known_keys(pipeline, instance)
         there = wanted(pipeline, datetime.now(UTC), keys, home, asked.partitions)
-    call = Call(pipeline, "ingest", home, run_id="", reuse=asked.reuse)
+    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=asked.reuse)
     for stage, told in groupby(
         explain(call, asked.stages, there.partitions), key=lambda one: one.stage
     ):

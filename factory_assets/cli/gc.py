@@ -6,7 +6,7 @@ from itertools import groupby
 
 from factory_assets.execution.retention import DEFAULT, find_waste, seconds_of
 from factory_resources.errors import StorageError
-from factory_resources.home.garbage import Waste, remove
+from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 
@@ -14,7 +14,7 @@ VARIABLE = "FACTORY_KEEP"
 """Its value is how long what nothing else needs is kept."""
 
 
-def collect(older_than: str | None, apply: bool) -> list[Waste]:
+def collect(older_than: str | None, apply: bool) -> list[Garbage]:
     """What can go; it is gone already with `apply`.
 
     Raises:
@@ -33,10 +33,10 @@ def collect(older_than: str | None, apply: bool) -> list[Waste]:
     return found
 
 
-def listing(found: list[Waste], *, every: bool) -> Iterator[str]:
+def listing(found: list[Garbage], *, every: bool) -> Iterator[str]:
     """A line for each kind of waste and reason, or for each file."""
 
-    def reason(item: Waste) -> tuple[str, str]:
+    def reason(item: Garbage) -> tuple[str, str]:
         return item.kind, item.why
 
     for (kind, why), group in groupby(sorted(found, key=reason), key=reason):
@@ -47,7 +47,7 @@ def listing(found: list[Waste], *, every: bool) -> Iterator[str]:
             yield from (f"          {item.path}" for item in items)
 
 
-def total(found: list[Waste]) -> str:
+def total(found: list[Garbage]) -> str:
     return f"{len(found):,} in all, {_size(sum(item.bytes for item in found))}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from factory_assets.audit.influence import Listing, TrainingRow
+from factory_assets.audit.influence import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHORT, ModelName, parse
 from factory_assets.cli.shared import fit_width, select
 from factory_assets.declarations.loader import pipeline_folders
@@ -13,7 +13,7 @@ from factory_resources.home.home import Home
 
 def run_influence(
     text: str, row: str | None, file: Path | None, *, suspicious: bool, top: int
-) -> Listing:
+) -> InfluenceReport:
     """The list of a model version.
 
     Raises:
@@ -31,26 +31,26 @@ def run_influence(
     if pipeline.spec.train is None:
         raise ModelError(f"{name.pipeline!r} has no model", remedy="name a pipeline that trains")
     from factory_assets.audit import influence
-    from factory_assets.data.privacy.sensitive_columns import discreet
+    from factory_assets.data.privacy.sensitive_columns import redact_errors
 
     folders = {folder.name: folder for folder in pipeline_folders()}
     home = Home.from_env()
-    with discreet(pipeline):
+    with redact_errors(pipeline):
         if row is None:
             return influence.suspicious(pipeline, name, home, top=top, folders=folders)
         return influence.influential(pipeline, name, row, home, file=file, top=top, folders=folders)
 
 
-def influence_json(found: Listing) -> str:
+def influence_json(found: InfluenceReport) -> str:
     return found.model_dump_json(indent=1) + "\n"
 
 
-def influence_text(found: Listing) -> str:
+def influence_text(found: InfluenceReport) -> str:
     """The list for a person."""
     return "\n".join(line for told in _lines(found) for line in fit_width(told)) + "\n"
 
 
-def _lines(found: Listing) -> Iterator[str]:
+def _lines(found: InfluenceReport) -> Iterator[str]:
     said = f": {found.said}" if found.said is not None else ""
     yield f"{found.model}, {found.about}{said}"
     yield f"  LDS {found.lds:.2f} of at most {found.ceiling:.2f}, told from {found.reach}"

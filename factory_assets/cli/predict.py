@@ -21,10 +21,10 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     [pipeline] = select([name])
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or read its table")
-    from factory_assets.data.privacy.sensitive_columns import discreet
+    from factory_assets.data.privacy.sensitive_columns import redact_errors
     from factory_assets.serving.batch import predict
 
-    with discreet(pipeline):
+    with redact_errors(pipeline):
         scored = predict(pipeline, file, Home.from_env())
     if out is None:
         from pyarrow import csv

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
-from factory_assets.execution.costs import Total
+from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
-from factory_assets.execution.requests import Outcome
+from factory_assets.execution.requests import StageRun
 from factory_assets.results.stages import Stage
 from factory_resources.errors import FactoryError
 
@@ -18,7 +18,7 @@ class Listener(Progress):
 
     console: Console
     status: Any
-    outcomes: dict[Stage, Outcome] = field(default_factory=dict)
+    outcomes: dict[Stage, StageRun] = field(default_factory=dict)
     counts: dict[Stage, Counted] = field(default_factory=dict)
     error: FactoryError | None = None
 
@@ -28,7 +28,7 @@ class Listener(Progress):
     def step(self, message: str) -> None:
         self.status.update(message)
 
-    def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
+    def finished(self, pipeline: str, stage: Stage, outcome: StageRun) -> None:
         self.outcomes[stage] = outcome
         how = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
         self._say(pipeline, stage, how)
@@ -56,16 +56,16 @@ class Listener(Progress):
         return whole + sum(not count.computed for count in self.counts.values())
 
     @property
-    def made(self) -> Total:
+    def made(self) -> CostTotal:
         """What the computed stages have cost."""
         own = [o.record for o in self.outcomes.values() if not o.reused]
-        return Total.of(own).plus(*(count.made for count in self.counts.values()))
+        return CostTotal.of(own).plus(*(count.made for count in self.counts.values()))
 
     @property
-    def saved(self) -> Total:
+    def saved(self) -> CostTotal:
         """What the reused stages had cost."""
         own = [o.record for o in self.outcomes.values() if o.reused]
-        return Total.of(own).plus(*(count.saved for count in self.counts.values()))
+        return CostTotal.of(own).plus(*(count.saved for count in self.counts.values()))
 
     def _say(self, pipeline: str, stage: str, how: str) -> None:
         self.console.print(f"{pipeline} · {stage:<8}  {how}", highlight=False, markup=False)

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from factory_assets.audit.model_diff import Apart, FileApart
-from factory_assets.audit.reproduce import Changed, Recorded, Reproduction, recorded, reproduce
+from factory_assets.audit.reproduce import (
+    EnvironmentChange,
+    Recorded,
+    Reproduction,
+    recorded,
+    reproduce,
+)
 from factory_assets.cli.shared import fit_width
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
@@ -78,5 +84,5 @@ def _place(place: Apart) -> str:
     return f"{place.at}: largest difference {place.difference:.3g}"
 
 
-def _changed(changed: Changed) -> str:
+def _changed(changed: EnvironmentChange) -> str:
     return f"  {changed.what}: {changed.recorded}, now {changed.now}"

@@ -16,15 +16,15 @@ import dagster as dg
 from rich.console import Console
 
 from factory_assets.cli.progress import Listener
-from factory_assets.cli.shared import PROCESS_TAG, Asked, ask, end_dead_runs
+from factory_assets.cli.shared import PROCESS_TAG, RunRequest, ask, end_dead_runs
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.declarations.loader import DEFS
 from factory_assets.definitions import build_defs
 from factory_assets.execution.requests import stages_of
-from factory_assets.results.base import Value
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.base import StageResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, records_of, value_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
@@ -71,7 +71,7 @@ def run(
 
 
 def _run_one(
-    asked: Asked, home: Home, instance: dg.DagsterInstance, console: Console
+    asked: RunRequest, home: Home, instance: dg.DagsterInstance, console: Console
 ) -> tuple[Summary, FactoryError | None]:
     started = time.perf_counter()
     with console.status(asked.pipeline.name) as status:
@@ -84,7 +84,7 @@ def _run_one(
 
 
 def _execute(
-    asked: Asked, home: Home, instance: dg.DagsterInstance, listener: Listener
+    asked: RunRequest, home: Home, instance: dg.DagsterInstance, listener: Listener
 ) -> dg.ExecuteInProcessResult:
     name = asked.pipeline.name
     overrides = {"home": home, "progress": listener}
@@ -106,7 +106,7 @@ def _execute(
     )
 
 
-def _assets(asked: Asked) -> list[str]:
+def _assets(asked: RunRequest) -> list[str]:
     """The last parts of the keys of the assets that run."""
     if not asked.pipeline.spec.partitions:
         return [*asked.stages]
@@ -114,7 +114,7 @@ def _assets(asked: Asked) -> list[str]:
     return [*by_partition, *(stage for stage in asked.stages if stage not in PARTITIONED)]
 
 
-def _chosen(asked: Asked) -> dict[str, Any]:
+def _chosen(asked: RunRequest) -> dict[str, Any]:
     """Run configuration: which partitions, and how far."""
     stages = [stage for stage in asked.stages if stage in PARTITIONED]
     if not asked.pipeline.spec.partitions or not stages:
@@ -127,7 +127,7 @@ def _refusal(
     pipeline: Pipeline, listener: Listener, result: dg.ExecuteInProcessResult
 ) -> RefusedError:
     judged = listener.outcomes.get("evaluate")
-    if judged and isinstance(judged.value, Verdict) and not judged.value.passed:
+    if judged and isinstance(judged.value, EvaluationResult) and not judged.value.passed:
         failed = [gate.explanation for gate in judged.value.gates if not gate.passed]
         return RefusedError(
             f"the candidate v{judged.value.candidate.version} is not deployed: {'; '.join(failed)}",
@@ -146,7 +146,7 @@ def _refusal(
 
 
 def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float) -> Summary:
-    values: dict[Stage, Value] = {}
+    values: dict[Stage, StageResult] = {}
     for stage in stages_of(pipeline):
         if outcome := listener.outcomes.get(stage):
             values[stage] = outcome.value

@@ -67,7 +67,7 @@ def fit_width(line: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What of a pipeline is to run, and how."""
 
     pipeline: Pipeline
@@ -79,7 +79,7 @@ class Asked:
 
 def ask(
     names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> list[Asked]:
+) -> list[RunRequest]:
     """What `run` is to do; raises where that makes no sense.
 
     Raises:
@@ -90,7 +90,7 @@ def ask(
 
 def _asked(
     pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> Asked:
+) -> RunRequest:
     own = stages_of(pipeline)
     for name in stages:
         if name not in STAGES:
@@ -108,4 +108,4 @@ def _asked(
             remedy="leave out --partition, or declare `partitions`",
         )
     chosen = tuple(stage for stage in own if not stages or stage in stages)
-    return Asked(pipeline, chosen, tuple(partitions), reuse)
+    return RunRequest(pipeline, chosen, tuple(partitions), reuse)

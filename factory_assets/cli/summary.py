@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.execution.costs import Total
-from factory_assets.results.base import Value
-from factory_assets.results.data import Cleaned, Ingested
-from factory_assets.results.evaluation import Verdict
+from factory_assets.execution.costs import CostTotal
+from factory_assets.results.base import StageResult
+from factory_assets.results.data import CleanResult, IngestResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 
-NO_COST = Total()
+NO_COST = CostTotal()
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,29 @@ class Summary:
     """Peak resident memory of the process."""
     reused: int
     """How many stages were not computed again."""
-    made: Total
+    made: CostTotal
     """What the computed stages have cost."""
-    saved: Total
+    saved: CostTotal
     """What the reused stages had cost."""
 
     @classmethod
     def from_values(
         cls,
         pipeline: str,
-        values: Mapping[Stage, Value],
+        values: Mapping[Stage, StageResult],
         *,
         seconds: float,
         megabytes: float,
         reused: int,
-        made: Total = NO_COST,
-        saved: Total = NO_COST,
+        made: CostTotal = NO_COST,
+        saved: CostTotal = NO_COST,
     ) -> Summary:
         """Sum up the values of the stages that there are."""
         ingested, cleaned = values.get("ingest"), values.get("clean")
-        read = ingested if isinstance(ingested, Ingested) else None
-        clean = cleaned if isinstance(cleaned, Cleaned) else None
+        read = ingested if isinstance(ingested, IngestResult) else None
+        clean = cleaned if isinstance(cleaned, CleanResult) else None
         judged = values.get("evaluate")
-        verdict = judged if isinstance(judged, Verdict) else None
+        verdict = judged if isinstance(judged, EvaluationResult) else None
         refused = (read.quarantined_rows if read else 0) + (clean.quarantined_rows if clean else 0)
         return cls(
             pipeline=pipeline,
@@ -114,7 +114,7 @@ def summary_table(rows: Sequence[Summary]) -> Table:
         table.add_row(
             Text(row.pipeline, style="bold"),
             Text(_rows(row)),
-            Text(_headline(row)),
+            Text(_primary_metric(row)),
             Text(row.gates, style="red" if row.gates.startswith("failed") else ""),
             Text("\n".join(row.model.split())),
             Text(_cost(row)),
@@ -122,11 +122,11 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     return table
 
 
-def _linear(verdict: Verdict | None) -> float | None:
+def _linear(verdict: EvaluationResult | None) -> float | None:
     return verdict.baselines.get("linear", {}).get(verdict.headline) if verdict else None
 
 
-def _folds(verdict: Verdict | None) -> tuple[int, float, float] | None:
+def _folds(verdict: EvaluationResult | None) -> tuple[int, float, float] | None:
     folds = verdict.folds if verdict else None
     found = folds.metrics.get(verdict.headline) if verdict and folds else None
     if folds is None or found is None or found.mean is None or found.sd is None:
@@ -134,7 +134,7 @@ def _folds(verdict: Verdict | None) -> tuple[int, float, float] | None:
     return folds.count, found.mean, found.sd
 
 
-def _gates(verdict: Verdict | None) -> str:
+def _gates(verdict: EvaluationResult | None) -> str:
     if verdict is None:
         return NOTHING
     if not verdict.gates:
@@ -147,7 +147,9 @@ def _gates(verdict: Verdict | None) -> str:
     return "\n".join(("failed:", *words))
 
 
-def _model(trained: Value | None, verdict: Verdict | None, deployed: Value | None) -> str:
+def _model(
+    trained: StageResult | None, verdict: EvaluationResult | None, deployed: StageResult | None
+) -> str:
     candidate = verdict.candidate if verdict else trained
     if not isinstance(candidate, Candidate):
         return NOTHING
@@ -170,7 +172,7 @@ def _rows(row: Summary) -> str:
     return "\n".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
 
 
-def _headline(row: Summary) -> str:
+def _primary_metric(row: Summary) -> str:
     if row.metric is None or row.value is None:
         return NOTHING
     baseline = f", linear {row.linear:.3f}" if row.linear is not None else ""

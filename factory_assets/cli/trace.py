@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.references import SHORT
 from factory_assets.audit.trace.report import (
-    Column,
-    Fate,
-    Model,
+    ColumnOrigin,
+    ModelFact,
     Passage,
     RowOrigin,
+    RowRoute,
     Source,
     Step,
     Trace,
@@ -61,7 +61,7 @@ def _lines(found: Trace) -> Iterator[str]:
     yield from ("", *_problems(found))
 
 
-def _model(model: Model) -> Iterator[str]:
+def _model(model: ModelFact) -> Iterator[str]:
     serves = "champion" if model.champion else "not the champion"
     yield f"  {serves}; {model.kind}, {model.task}, target {model.target}"
     yield f"  files: {_state(model.state)}, sha256:{model.digest[:SHORT]}"
@@ -142,14 +142,14 @@ def _source_state(source: Source) -> str:
     return words[source.state]
 
 
-def _column(column: Column) -> str:
+def _column(column: ColumnOrigin) -> str:
     made = f" = {' '.join(column.by.split())}" if column.by else ""
     role = "" if column.role == "column" else f"{column.role} "
     origins = ", ".join(column.sources) or "no column"
     return f"  {role}{column.name}{made} <- {origins}"
 
 
-def _fate(fate: Fate, indent: int) -> Iterator[str]:
+def _fate(fate: RowRoute, indent: int) -> Iterator[str]:
     blank = " " * indent
     for passage in fate.passages:
         yield from _passage(passage, blank)

@@ -48,7 +48,7 @@ def asset(function: Callable[..., Any], **arguments: Any) -> dg.AssetsDefinition
     return made
 
 
-def looks(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
+def asset_attributes(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
     """Arguments of `dg.asset` that say nothing of what it does."""
     return {
         **looks_of(pipeline, _DESCRIPTIONS[stage]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.attributes import asset, looks, pool_of
+from factory_assets.components.attributes import asset, asset_attributes, pool_of
 from factory_assets.components.metadata.checks import broken_checks, check_specs
 from factory_assets.components.metadata.stages import describe
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
@@ -116,5 +116,5 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         automation_condition=on_new_data() if read else None,
         check_specs=check_specs(pipeline, stage),
         pool=pool_of(pipeline, stage),
-        **looks(pipeline, stage),
+        **asset_attributes(pipeline, stage),
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.attributes import asset, looks, looks_of
+from factory_assets.components.attributes import asset, asset_attributes, looks_of
 from factory_assets.components.metadata.checks import broken_checks, check_specs
 from factory_assets.components.metadata.stages import costs, describe
 from factory_assets.components.partitions import (
@@ -30,12 +30,12 @@ from factory_assets.components.partitions import (
 from factory_assets.components.run_context import call_of
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
-from factory_assets.execution.backfill import Refreshed, Wanted, refresh, wanted
+from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, wanted
 from factory_assets.execution.cache_key import asset_code_version
-from factory_assets.execution.costs import Total
+from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
-from factory_assets.execution.requests import Call, Outcome
-from factory_assets.results.data import Cleaned
+from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
@@ -56,7 +56,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         call = call_of(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = [_partition(pipeline, key) for key in context.partition_keys]
-        done = list(refresh(call, chosen, (stage,)))
+        done = list(backfill(call, chosen, (stage,)))
         errors = {one.partition.key: one.error for one in done if one.error}
         good = [(one.call, one.outcome) for one in done if one.outcome]
         if errors:
@@ -85,7 +85,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         partitions_def=partitions_def(pipeline),
         backfill_policy=dg.BackfillPolicy.multi_run(AT_ONCE),
         check_specs=check_specs(pipeline, stage),
-        **looks(pipeline, stage),
+        **asset_attributes(pipeline, stage),
     )
 
 
@@ -101,7 +101,9 @@ def together(versions: Sequence[str]) -> str:
     return versions[0] if len(versions) == 1 else sha256("\n".join(versions).encode()).hexdigest()
 
 
-def failed(call: Call, errors: Mapping[str, FactoryError], progress: Progress) -> dg.Failure:
+def failed(
+    call: StageRequest, errors: Mapping[str, FactoryError], progress: Progress
+) -> dg.Failure:
     """How Dagster is told of errors, by the key of their partition."""
     error = failure(errors)
     progress.failed(call.pipeline.name, call.stage, error)
@@ -139,7 +141,7 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             raise failed(call, {"": error}, progress) from error
         for name, keys in asked.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
-        done = _done(context, refresh(call, asked.partitions, stages))
+        done = _done(context, backfill(call, asked.partitions, stages))
         if errors := {one.partition.key: one.error for one in done if one.error}:
             raise failed(call, errors, progress)
         for stage in stages:
@@ -166,7 +168,7 @@ def _require_some(pipeline: Pipeline, asked: Wanted, home: Home) -> None:
         )
 
 
-def _done(context: dg.AssetExecutionContext, results: Iterable[Refreshed]) -> list[Refreshed]:
+def _done(context: dg.AssetExecutionContext, results: Iterable[PartitionRun]) -> list[PartitionRun]:
     """The results, of which Dagster is told as they come, where it does not know them already."""
     known: dict[str, Set[str]] = {}
     done = []
@@ -181,15 +183,15 @@ def _done(context: dg.AssetExecutionContext, results: Iterable[Refreshed]) -> li
     return done
 
 
-def _counted(outcomes: Sequence[Outcome], absent: int) -> Counted:
+def _counted(outcomes: Sequence[StageRun], absent: int) -> Counted:
     made = [outcome.record for outcome in outcomes if not outcome.reused]
     kept = [outcome.record for outcome in outcomes if outcome.reused]
-    return Counted(len(made), len(kept), absent, Total.of(made), Total.of(kept))
+    return Counted(len(made), len(kept), absent, CostTotal.of(made), CostTotal.of(kept))
 
 
-def _result(asked: Wanted, done: Sequence[Refreshed]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _result(asked: Wanted, done: Sequence[PartitionRun]) -> dg.MaterializeResult:  # type: ignore[type-arg]
     outcomes = [one.outcome for one in done if one.outcome]
-    tables = [one.value.snapshot for one in outcomes if isinstance(one.value, Cleaned)]
+    tables = [one.value.snapshot for one in outcomes if isinstance(one.value, CleanResult)]
     return dg.MaterializeResult(
         metadata={
             "partitions": len(asked.partitions),
@@ -208,7 +210,7 @@ def key_of(partition: Partition) -> str:
     return dg.MultiPartitionKey(keys) if len(keys) > 1 else partition.key
 
 
-def materialization(call: Call, outcome: Outcome) -> dg.AssetMaterialization:
+def materialization(call: StageRequest, outcome: StageRun) -> dg.AssetMaterialization:
     """The event of one stage of one partition, with its own data version."""
     metadata, _ = describe(call, outcome)
     assert call.partition is not None
@@ -257,7 +259,7 @@ def failure(errors: Mapping[str, FactoryError]) -> FactoryError:
     return first
 
 
-def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def totals(outcomes: Sequence[StageRun]) -> dict[str, Any]:
     """Metadata of what a run computed and what it reused."""
     made = [outcome.record for outcome in outcomes if not outcome.reused]
     kept = [outcome.record for outcome in outcomes if outcome.reused]
@@ -265,6 +267,6 @@ def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "reused": not made,
         "computed": len(made),
         "kept": len(kept),
-        **costs("", Total.of(made)),
-        **costs("saved ", Total.of(kept)),
+        **costs("", CostTotal.of(made)),
+        **costs("saved ", CostTotal.of(kept)),
     }

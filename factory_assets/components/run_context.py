@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from factory_assets.execution.costs import Total
+from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
-from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -29,9 +29,9 @@ def call_of(
     context: dg.AssetExecutionContext,
     home: Home,
     progress: Progress,
-) -> Call:
+) -> StageRequest:
     """What the run asks of the stage."""
-    return Call(
+    return StageRequest(
         pipeline=pipeline,
         stage=stage,
         home=home,
@@ -69,8 +69,8 @@ def tag_run(
         return
     run_id = context.run.run_id
     used = Records(home).used(pipeline.name, run_id)
-    made = Total.of(record for record in used if record.run_id == run_id)
-    kept = Total.of(record for record in used if record.run_id != run_id)
+    made = CostTotal.of(record for record in used if record.run_id == run_id)
+    kept = CostTotal.of(record for record in used if record.run_id != run_id)
     carbon = {CARBON: f"{made.co2e:.6f}"} if made.co2e is not None else {}
     tags = {ENERGY: f"{made.wh:.6f}", SAVED: f"{kept.wh:.6f}", **carbon}
     context.instance.add_run_tags(run_id, tags)

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from factory_assets.components.partitions import PARTITIONS, dynamic_name
-from factory_assets.data.sources.partition_listing import files_of, listing, patterns_of
+from factory_assets.data.sources.partition_listing import files_of, list_partitions, patterns_of
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -36,7 +36,7 @@ def see(pipeline: Pipeline, home: Home) -> Seen:
         if not pipeline.spec.partitions:
             found = (files_of(*one, pipeline.folder, home) for one in patterns_of(pipeline))
             return Seen({"": tuple(Path(name) for names in found for name in names)})
-        there = listing(pipeline, datetime.now(UTC), {}, home)
+        there = list_partitions(pipeline, datetime.now(UTC), {}, home)
     except (FactoryError, OSError) as error:
         return Seen({}, problem=str(error))
     dynamic = {

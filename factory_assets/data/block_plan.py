@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from factory_assets.data.blocks import is_whole
-from factory_assets.data.sources.base import Found
+from factory_assets.data.blocks import is_complete
+from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import sources_key
 from factory_assets.results.base import KeyComponents, digest
-from factory_assets.results.data import Block, Ingested, SourceFile
+from factory_assets.results.data import Block, IngestResult, SourceFile
 from factory_assets.spec import Ingest, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
@@ -24,23 +24,23 @@ FULL = 32_000_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedBlock:
     """One block to be: what it holds, and what was kept of it."""
 
     key: str
-    found: tuple[Found, ...]
+    found: tuple[SourceHandle, ...]
     known: Block | None
     sources: tuple[SourceFile, ...] = ()
     """Of a known block: what its sources were."""
 
 
-def plans(
+def plan_blocks(
     pipeline: Pipeline,
-    found: Sequence[Found],
+    found: Sequence[SourceHandle],
     home: Home,
     partition: str | None,
     key: KeyComponents,
-) -> list[Plan]:
+) -> list[PlannedBlock]:
     """The sources block by block, each with what the last run kept of it.
 
     Args:
@@ -49,25 +49,25 @@ def plans(
     record = Records(home).latest(pipeline.name, "ingest", partition)
     known: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
     if record:
-        value = Ingested.model_validate(record.value)
+        value = IngestResult.model_validate(record.value)
         ends = accumulate(block.sources for block in value.blocks)
         known = {
             block.key: (block, value.sources[end - block.sources : end])
             for block, end in zip(value.blocks, ends, strict=True)
-            if is_whole(block, home)
+            if is_complete(block, home)
         }
     made = []
     for group in _groups(found, pipeline.spec.ingest):
         of_block = digest({**key, "source": sources_key(group)})
         block, sources = known.get(of_block, (None, ()))
-        made.append(Plan(of_block, group, block, sources))
+        made.append(PlannedBlock(of_block, group, block, sources))
     return made
 
 
-def _groups(found: Sequence[Found], ingest: Ingest) -> list[tuple[Found, ...]]:
+def _groups(found: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[SourceHandle, ...]]:
     if not _separable(ingest):
         return [tuple(found)]
-    groups: list[list[Found]] = [[]]
+    groups: list[list[SourceHandle]] = [[]]
     size = 0
     for source in found:
         if size >= FULL:

@@ -10,16 +10,16 @@ from factory_assets.results.data import Block, SourceFile
 from factory_resources.home.home import Home
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists, union, union_or_none
-from factory_resources.tables.writer import Prepared, keep
+from factory_resources.tables.writer import StagedTable, keep
 
 
 @dataclass(frozen=True)
-class Made:
+class StagedBlock:
     """A block whose rows are in scratch."""
 
     key: str
-    good: Prepared
-    broken: Prepared | None
+    good: StagedTable
+    broken: StagedTable | None
     rows_in: int
     quarantined: dict[str, int]
     sources: tuple[SourceFile, ...] = ()
@@ -46,12 +46,12 @@ class Made:
         )
 
 
-def is_whole(block: Block, home: Home) -> bool:
+def is_complete(block: Block, home: Home) -> bool:
     """Whether the block's files are there in their full length."""
     return exists(block.good, home) and (block.broken is None or exists(block.broken, home))
 
 
-def published(
+def publish_blocks(
     blocks: Sequence[Block], home: Home, partition: str | None
 ) -> tuple[Snapshot, Snapshot | None]:
     """Make the blocks the newest version of their table: its snapshot and its quarantine."""

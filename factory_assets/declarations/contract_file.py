@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from factory_assets.declarations.yaml_document import At, Document, Elsewhere, NotYaml, Place, parse
+from factory_assets.declarations.yaml_document import (
+    At,
+    Document,
+    Elsewhere,
+    NotYaml,
+    YamlLocation,
+    parse,
+)
 from factory_assets.odcs import reader
 from factory_assets.odcs.parsing import Reading
 
 AT: At = ("attributes", "ingest", "contract")
 
-Wrong = tuple[Place, str]
+Wrong = tuple[YamlLocation, str]
 
 
 def with_contract(
@@ -33,13 +40,13 @@ def with_contract(
     except OSError as error:
         return attributes, [(here, f"{name} cannot be read ({error.strerror or error})")]
     except NotYaml as error:
-        return attributes, [(Place(file, error.line, ()), error.message)]
+        return attributes, [(YamlLocation(file, error.line, ()), error.message)]
     reading = reader.read(inner.data, table)
     other = Elsewhere(file, inner, reading.place)
     document.elsewhere[AT] = other
     wrong = [(_in(other, at), message) for at, message in reading.wrong]
     wrong += [
-        (Place(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
+        (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in inner.repeated
     ]
     ingest = {**attributes["ingest"], "contract": {} if wrong else reading.contract}
@@ -70,6 +77,6 @@ def _named(attributes: Any) -> tuple[str, str | None] | None:
     return (name, table) if right and isinstance(name, str) else None
 
 
-def _in(other: Elsewhere, at: At) -> Place:
+def _in(other: Elsewhere, at: At) -> YamlLocation:
     """The line of a place in the file, whose value where it is written beside its key."""
-    return Place(other.file, other.document.key_line(at), at)
+    return YamlLocation(other.file, other.document.key_line(at), at)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from factory_assets.declarations.contract_file import AT as CONTRACT
 from factory_assets.declarations.contract_file import with_contract
 from factory_assets.declarations.messages import Mistake, mistakes, shown
-from factory_assets.declarations.yaml_document import At, Document, NotYaml, Place, parse
+from factory_assets.declarations.yaml_document import At, Document, NotYaml, YamlLocation, parse
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
@@ -92,27 +92,27 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
         return None, Document(), [Problem(file, error.line, "", error.message)]
     spec, wrong = _validated(document, folder)
     if not NAME.match(folder.name):
-        wrong.insert(0, (Place(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
+        wrong.insert(0, (YamlLocation(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
     if spec and not wrong:
         return Pipeline(folder.name, spec, folder), document, []
     return None, document, sorted(_problem(folder, place, message) for place, message in wrong)
 
 
-_Wrong = tuple[Place, str]
+_Wrong = tuple[YamlLocation, str]
 
 
 def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, list[_Wrong]]:
-    data, start = document.data, Place(None, 1, ())
+    data, start = document.data, YamlLocation(None, 1, ())
     if data is None:
         return None, [(start, f"is empty; begin with `type: {TYPES[0]}` and `attributes:`")]
     if not isinstance(data, dict):
         message = f"must be a mapping with `type` and `attributes`, not {shown(data)}"
         return None, [(start, message)]
     wrong = [
-        (Place(None, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
+        (YamlLocation(None, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in document.repeated
     ]
-    wrong += [(Place(None, line, at), message) for line, at, message in _envelope(document)]
+    wrong += [(YamlLocation(None, line, at), message) for line, at, message in _envelope(document)]
     if not isinstance(data.get("attributes"), dict):
         return None, wrong
     attributes, of_contract = with_contract(data["attributes"], document, folder)
@@ -125,7 +125,7 @@ def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, l
         ]
 
 
-def _place(document: Document, mistake: Mistake) -> Place:
+def _place(document: Document, mistake: Mistake) -> YamlLocation:
     at: At = ("attributes", *mistake.at)
     short = (*CONTRACT, "columns")
     if at[: len(short)] == short and isinstance(
@@ -141,7 +141,7 @@ def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
     return _problem(folder.resolve(), _place(document, mistake), mistake.message)
 
 
-def _problem(folder: Path, place: Place, message: str) -> Problem:
+def _problem(folder: Path, place: YamlLocation, message: str) -> Problem:
     return Problem(place.file or folder / FILE, place.line, dotted(place.at), message)
 
 

@@ -15,7 +15,7 @@ Models = Mapping[str | None, type[Spec]]
 
 
 @dataclass(frozen=True)
-class Place:
+class ErrorLocation:
     """One Pydantic error with what the declaration holds there."""
 
     kind: str
@@ -35,7 +35,7 @@ class Place:
     """What the mapping or list that holds it may be."""
 
 
-def locate(error: Mapping[str, Any], data: Any) -> Place:
+def locate(error: Mapping[str, Any], data: Any) -> ErrorLocation:
     """Follow Pydantic's location, in which tags and names of types stand between keys."""
     at: At = ()
     value = data
@@ -53,7 +53,7 @@ def locate(error: Mapping[str, Any], data: Any) -> Place:
             # Of a list, or of a mapping from names of the user's, the elements are such models.
             models = _below(models, part) if part in fields(models) else models
     absent = error["type"] == "missing"
-    return Place(
+    return ErrorLocation(
         kind=error["type"],
         text=error["msg"],
         context=error.get("ctx", {}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from factory_assets.declarations.locations import Place, fields, locate, sections_with
+from factory_assets.declarations.locations import ErrorLocation, fields, locate, sections_with
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec.base import ColumnName, Name, Reference, nearest, suggest
 from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
@@ -37,7 +37,7 @@ def mistakes(error: ValidationError, data: Any) -> list[Mistake]:
     """Every mistake once, although Pydantic reports one for each type that a value may have."""
     places = [locate(details, data) for details in error.errors(include_url=False)]
     slips = {(p.at[:-1], _meant(p)) for p in places if p.kind == "extra_forbidden"}
-    groups: dict[tuple[At, Any], list[Place]] = {}
+    groups: dict[tuple[At, Any], list[ErrorLocation]] = {}
     for place in places:
         beneath = any(_is_below(other.at, place.at) for other in places)
         misspelt = place.missing is not None and (place.at, place.missing) in slips
@@ -50,11 +50,11 @@ def _is_below(inner: At, outer: At) -> bool:
     return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
-def _meant(place: Place) -> str | None:
+def _meant(place: ErrorLocation) -> str | None:
     return nearest(place.at[-1], fields(place.enclosing))
 
 
-def _say(group: list[Place]) -> list[Mistake]:
+def _say(group: list[ErrorLocation]) -> list[Mistake]:
     place = group[0]
     match place.kind:
         case "value_error":
@@ -98,7 +98,7 @@ def _value_at(value: Any, way: tuple[str, ...]) -> Any:
     return value
 
 
-def _missing(place: Place) -> str:
+def _missing(place: ErrorLocation) -> str:
     if isinstance(place.missing, int):
         return f"{shown(place.value)} is too short"
     says = " ".join(fields(place.models).get(str(place.missing), "").split())
@@ -107,14 +107,14 @@ def _missing(place: Place) -> str:
     )
 
 
-def _unknown(place: Place) -> str:
+def _unknown(place: ErrorLocation) -> str:
     key = str(place.at[-1])
     sections = "" if _meant(place) else " or ".join(sections_with(key))
     belongs = f"; it belongs in {sections}" if sections else ""
     return f"unknown key {key!r}{belongs}; {suggest(key, fields(place.enclosing))}"
 
 
-def _wrong_kind(place: Place) -> Mistake:
+def _wrong_kind(place: ErrorLocation) -> Mistake:
     """Models are told apart by `kind`, sources by `files` or `python`."""
     if "files" in place.models:
         return Mistake(place.at, f"{shown(place.value)} is not valid; write {{files: data.csv}}")
@@ -130,7 +130,7 @@ def _wrong_kind(place: Place) -> Mistake:
     return Mistake((*place.at, "kind"), f"{shown(kind)} is not valid; {suggest(kind, kinds)}{own}")
 
 
-def _wrong_value(group: list[Place]) -> str:
+def _wrong_value(group: list[ErrorLocation]) -> str:
     value = group[0].value
     other = next((place for place in group if place.kind not in _TYPES), None)
     if other:
@@ -149,7 +149,7 @@ def _hint(value: Any, wanted: list[str]) -> str:
     return ""
 
 
-def _must(place: Place) -> str:
+def _must(place: ErrorLocation) -> str:
     if place.kind == "literal_error":
         return suggest(place.value, re.findall(r"'([^']*)'", place.context["expected"]))
     if place.kind == "string_pattern_mismatch":

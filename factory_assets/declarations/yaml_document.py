@@ -56,12 +56,12 @@ class Document:
     elsewhere: dict[At, "Elsewhere"] = field(default_factory=dict)
     """What stands in another file, by the place that names the file."""
 
-    def place(self, at: At, at_key: bool) -> "Place":
+    def place(self, at: At, at_key: bool) -> "YamlLocation":
         """Where a value, or its key, is written."""
         for root, other in self.elsewhere.items():
             if at[: len(root)] == root:
                 return other.place(at[len(root) :], at_key)
-        return Place(None, self.key_line(at) if at_key else self.value_line(at), at)
+        return YamlLocation(None, self.key_line(at) if at_key else self.value_line(at), at)
 
     def key_line(self, at: At) -> int:
         """The line of the key or list item; of what encloses it where it has none itself."""
@@ -75,7 +75,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Place:
+class YamlLocation:
     """A line, and the way to it; of this file where `file` is None."""
 
     file: Path | None
@@ -92,9 +92,9 @@ class Elsewhere:
     way: Callable[[At], At]
     """From a place in the part to the place in the file that it came from."""
 
-    def place(self, at: At, at_key: bool) -> Place:
+    def place(self, at: At, at_key: bool) -> YamlLocation:
         inner = self.document.place(self.way(at), at_key)
-        return Place(self.file, inner.line, inner.at)
+        return YamlLocation(self.file, inner.line, inner.at)
 
 
 def parse(content: bytes) -> Document:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from factory_assets.data.sources.partition_listing import Keys, listing
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.data.sources.partition_listing import Keys, list_partitions
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -40,7 +40,7 @@ def wanted(
         SourceError: a variable that is not set, or a storage of objects that says no.
     """
     if not keys:
-        there = listing(pipeline, now, known, home)
+        there = list_partitions(pipeline, now, known, home)
         return Wanted(there.partitions, there.absent, there.dynamic)
     asked = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
     dynamic = {
@@ -54,7 +54,7 @@ def wanted(
 def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
     partition = partition_of(pipeline.spec.partitions, key)
     if partition is None:
-        there = listing(pipeline, now, {}, home).partitions
+        there = list_partitions(pipeline, now, {}, home).partitions
         raise DataError(
             f"there is no partition {key!r}",
             where=pipeline.name,
@@ -71,18 +71,18 @@ def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Parti
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class PartitionRun:
     """What became of one stage of one partition: an outcome, or the error that kept it from one."""
 
-    call: Call
+    call: StageRequest
     partition: Partition
-    outcome: Outcome | None = None
+    outcome: StageRun | None = None
     error: FactoryError | None = None
 
 
-def refresh(
-    call: Call, partitions: Sequence[Partition], stages: Sequence[Stage] = PARTITIONED
-) -> Iterator[Refreshed]:
+def backfill(
+    call: StageRequest, partitions: Sequence[Partition], stages: Sequence[Stage] = PARTITIONED
+) -> Iterator[PartitionRun]:
     """Run the stages partition by partition; one that fails does not keep the others from running.
 
     Args:
@@ -96,6 +96,6 @@ def refresh(
             try:
                 outcome = run_stage(own)
             except FactoryError as error:
-                yield Refreshed(own, partition, error=error)
+                yield PartitionRun(own, partition, error=error)
                 break
-            yield Refreshed(own, partition, outcome)
+            yield PartitionRun(own, partition, outcome)

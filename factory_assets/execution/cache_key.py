@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from factory_assets.execution.code_version import libraries, module_code, stage_code
-from factory_assets.results.base import KeyComponents, Value, digest
+from factory_assets.results.base import KeyComponents, StageResult, digest
 from factory_assets.results.stages import Stage
 from factory_assets.spec import (
     ImageSource,
@@ -22,10 +22,10 @@ from factory_assets.spec import (
 from factory_resources.errors import FactoryError
 
 
-def key_parts(
+def cache_key_components(
     pipeline: Pipeline,
     stage: Stage,
-    inputs: Mapping[Stage, Value],
+    inputs: Mapping[Stage, StageResult],
     *,
     partition: Partition | None = None,
     source: str | None = None,
@@ -46,7 +46,7 @@ def key_parts(
             **libraries(stage, *_optional(pipeline, stage)),
             **_encoders(pipeline, stage),
         },
-        "declaration": declared(pipeline, stage),
+        "declaration": relevant_spec(pipeline, stage),
         "user code": user_code(pipeline, stage),
         "inputs": {name: value.data_version for name, value in inputs.items()},
         "source": source,
@@ -59,11 +59,11 @@ def asset_code_version(pipeline: Pipeline, stage: Stage) -> str:
 
     Dagster's code version of the asset.
     """
-    parts = key_parts(pipeline, stage, {})
+    parts = cache_key_components(pipeline, stage, {})
     return digest({name: parts[name] for name in ("code", "declaration", "user code")})[:12]
 
 
-def declared(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
+def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
     """The parts of the declaration that the stage reads, without words about the data."""
     spec = pipeline.spec
     match stage:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from factory_assets.results.base import Value
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.base import StageResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record, Records
@@ -19,7 +19,7 @@ ENERGY_TAG, CARBON_TAG, METHOD_TAG = "factory.energy_wh", "factory.co2e_g", "fac
 
 
 @dataclass(frozen=True)
-class Total:
+class CostTotal:
     """The costs of several computations."""
 
     seconds: float = 0.0
@@ -29,14 +29,14 @@ class Total:
     methods: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> Total:
+    def of(cls, records: Iterable[Record]) -> CostTotal:
         return cls().plus(*(cls(r.seconds, r.wh, r.co2e, (r.method,)) for r in records))
 
-    def plus(self, *others: Total) -> Total:
+    def plus(self, *others: CostTotal) -> CostTotal:
         """This and others."""
         every = (self, *others)
         grams = [one.co2e for one in every]
-        return Total(
+        return CostTotal(
             seconds=sum(one.seconds for one in every),
             wh=sum(one.wh for one in every),
             co2e=None if None in grams else sum(g for g in grams if g is not None),
@@ -44,7 +44,7 @@ class Total:
         )
 
 
-def behind(record: Record, records: Records) -> list[Record]:
+def upstream_records(record: Record, records: Records) -> list[Record]:
     """The record and all of its own pipeline that it rests on, each once."""
     found = {(record.stage, record.key): record}
     waiting = [record]
@@ -58,20 +58,20 @@ def behind(record: Record, records: Records) -> list[Record]:
     return list(found.values())
 
 
-def keep_costs(value: Value, record: Record, home: Home) -> Total | None:
+def keep_costs(value: StageResult, record: Record, home: Home) -> CostTotal | None:
     """Write into MLflow what a computation about a model version has cost, and the version by now.
 
     Returns:
         The latter; None where the value is about no model version.
     """
-    about = value.candidate if isinstance(value, Verdict) else value
+    about = value.candidate if isinstance(value, EvaluationResult) else value
     if not isinstance(about, Candidate | Champion):
         return None
     from factory_resources.tracking.registry import Registry
 
-    made = behind(record, Records(home))
+    made = upstream_records(record, Records(home))
     earlier = _about(about.model, about.version, Records(home))
-    total = Total.of({(r.stage, r.key): r for r in (*earlier, *made)}.values())
+    total = CostTotal.of({(r.stage, r.key): r for r in (*earlier, *made)}.values())
     stage = record.stage
     own = {f"{stage}_seconds": record.seconds, f"{stage}_energy_wh": record.wh}
     if record.co2e is not None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from factory_assets.data.sources.base import Found
-from factory_assets.execution.requests import Asked, Call
-from factory_assets.execution.runner import asked
+from factory_assets.data.sources.base import SourceHandle
+from factory_assets.execution.requests import StagePlan, StageRequest
+from factory_assets.execution.runner import plan_stage
 from factory_assets.results.base import KeyComponents, digest
-from factory_assets.results.data import Ingested
+from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
@@ -41,7 +41,7 @@ class Explained:
 
 
 def explain(
-    call: Call, stages: Sequence[Stage], partitions: Sequence[Partition]
+    call: StageRequest, stages: Sequence[Stage], partitions: Sequence[Partition]
 ) -> Iterator[Explained]:
     """The stages in order, each partition by partition where it runs so.
 
@@ -67,11 +67,11 @@ def explain(
             yield told
 
 
-def _is_latest(told: Explained, call: Call) -> bool:
+def _is_latest(told: Explained, call: StageRequest) -> bool:
     return told.record is not None and Records(call.home).is_latest(told.record)
 
 
-def _waiting(call: Call, before: Sequence[Stage]) -> Explained:
+def _waiting(call: StageRequest, before: Sequence[Stage]) -> Explained:
     first = " and ".join(before)
     runs = "run" if len(before) > 1 else "runs"
     if not call.reuse:
@@ -79,15 +79,15 @@ def _waiting(call: Call, before: Sequence[Stage]) -> Explained:
     return _told(call, "waits", f"{first} {runs} first; reused if the result is the same")
 
 
-def _explained(call: Call) -> Explained:
+def _explained(call: StageRequest) -> Explained:
     try:
-        with asked(call) as known:
+        with plan_stage(call) as known:
             return _of_known(call, known)
     except FactoryError as error:
         return _told(call, "fails", str(error))
 
 
-def _of_known(call: Call, known: Asked) -> Explained:
+def _of_known(call: StageRequest, known: StagePlan) -> Explained:
     if not call.reuse:
         return _told(call, "compute", "nothing is to be reused")
     record = known.record
@@ -101,15 +101,15 @@ def _of_known(call: Call, known: Asked) -> Explained:
     latest = records.latest(call.pipeline.name, call.stage, _key(call))
     if latest is None:
         return _told(call, "compute", "never computed")
-    told = changes(call.stage, latest, known.parts, known.found)
+    told = diff_keys(call.stage, latest, known.parts, known.found)
     return _told(call, "compute", ", ".join(told))
 
 
-def _told(call: Call, what: What, why: str) -> Explained:
+def _told(call: StageRequest, what: What, why: str) -> Explained:
     return Explained(call.stage, _key(call), what, why)
 
 
-def _key(call: Call) -> str | None:
+def _key(call: StageRequest) -> str | None:
     return call.partition.key if call.partition else None
 
 
@@ -128,8 +128,8 @@ _NAMED: Mapping[Path, str] = {
 _SHORT = 40
 
 
-def changes(
-    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[Found]
+def diff_keys(
+    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[SourceHandle]
 ) -> list[str]:
     """The differences, each in a few words; none where the record was made of exactly this.
 
@@ -169,8 +169,8 @@ def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
             yield f"library {name} {old} → {new}"
 
 
-def _sources(record: Record, found: Sequence[Found]) -> str:
-    old = Counter(source.sha256 for source in Ingested.model_validate(record.value).sources)
+def _sources(record: Record, found: Sequence[SourceHandle]) -> str:
+    old = Counter(source.sha256 for source in IngestResult.model_validate(record.value).sources)
     now = Counter(one.version for one in found)
     count, fresh, gone = len(found), (now - old).total(), (old - now).total()
     names = [one.name for one in found if one.name and one.version not in old]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from factory_assets.execution.costs import Total
-from factory_assets.execution.requests import Outcome
+from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.requests import StageRun
 from factory_assets.results.stages import Stage
 from factory_resources.errors import FactoryError
 
@@ -16,9 +16,9 @@ class Counted:
     reused: int
     absent: int
     """How many have no data yet."""
-    made: Total
+    made: CostTotal
     """What was computed has cost."""
-    saved: Total
+    saved: CostTotal
     """What was reused had cost."""
 
 
@@ -37,7 +37,7 @@ class Progress:
     def warned(self, pipeline: str, stage: Stage, message: str) -> None:
         """A stage has its value, and there is something that a person should know."""
 
-    def finished(self, pipeline: str, stage: Stage, outcome: Outcome) -> None:
+    def finished(self, pipeline: str, stage: Stage, outcome: StageRun) -> None:
         """A stage has its value, computed or reused."""
 
     def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from factory_assets.execution.cache_key import user_code
 from factory_assets.execution.code_version import libraries, stage_files
 from factory_assets.ml.artifacts.trained_model import MANIFEST, copy_checked, manifest_of
-from factory_assets.results.base import Value
-from factory_assets.results.data import Parts
+from factory_assets.results.base import StageResult
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.models import Network
@@ -37,14 +37,14 @@ _BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
 """Libraries that a training may use, beside those in its key; not every one is installed."""
 
 
-class Rows(Value):
+class TrainingSnapshots(StageResult):
     """The snapshots that were learned from."""
 
     train: Snapshot
     validation: Snapshot
 
 
-class Environment(Value):
+class Environment(StageResult):
     """What beside declaration and rows could make other weights of them."""
 
     code: dict[str, str]
@@ -60,18 +60,18 @@ class Environment(Value):
     threads: int
 
 
-class Ended(Value):
+class Ended(StageResult):
     """How the training ended."""
 
     stopped: Stopped | None
     """Where its budget stopped it."""
 
 
-class Origin(Value):
+class Provenance(StageResult):
     """All of it."""
 
     declaration: PipelineSpec
-    rows: Rows
+    rows: TrainingSnapshots
     environment: Environment
     end: Ended
 
@@ -79,11 +79,11 @@ class Origin(Value):
 Part = Literal["declaration", "rows", "environment", "end"]
 
 
-def keep_origin(pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Home) -> None:
+def keep_origin(pipeline: Pipeline, parts: SplitResult, candidate: Candidate, home: Home) -> None:
     """Write one file a part, and their manifest, beside the candidate's run."""
-    origin = Origin(
+    origin = Provenance(
         declaration=pipeline.spec,
-        rows=Rows(train=parts.train, validation=parts.validation),
+        rows=TrainingSnapshots(train=parts.train, validation=parts.validation),
         environment=environment(pipeline),
         end=Ended(stopped=candidate.stopped),
     )
@@ -99,7 +99,7 @@ def keep_origin(pipeline: Pipeline, parts: Parts, candidate: Candidate, home: Ho
     registry.tag_version(candidate.model, candidate.version, tags)
 
 
-def read_origin(version: Version, home: Home) -> Origin:
+def read_origin(version: Version, home: Home) -> Provenance:
     """What `keep_origin` wrote of a model version.
 
     Raises:
@@ -116,9 +116,9 @@ def read_origin(version: Version, home: Home) -> Origin:
     with home.scratch() as scratch:
         copy_checked(files, scratch, version.tags[TAG], name)
         try:
-            return Origin(
+            return Provenance(
                 declaration=PipelineSpec.model_validate_json(_read(scratch, "declaration")),
-                rows=Rows.model_validate_json(_read(scratch, "rows")),
+                rows=TrainingSnapshots.model_validate_json(_read(scratch, "rows")),
                 environment=Environment.model_validate_json(_read(scratch, "environment")),
                 end=Ended.model_validate_json(_read(scratch, "end")),
             )

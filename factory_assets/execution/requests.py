@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from factory_assets.execution.costs import Total
-from factory_assets.results.base import KeyComponents, Value
+from factory_assets.execution.costs import CostTotal
+from factory_assets.results.base import KeyComponents, StageResult
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Partition, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record
 
 if TYPE_CHECKING:
-    from factory_assets.data.sources.base import Found
+    from factory_assets.data.sources.base import SourceHandle
 
 
-Inputs = Mapping[Stage, Value]
+Inputs = Mapping[Stage, StageResult]
 
 
 @dataclass(frozen=True)
-class Call:
+class StageRequest:
     """One request to have a stage's value."""
 
     pipeline: Pipeline
@@ -36,29 +36,29 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageRun:
     """A stage's value and where it came from."""
 
-    value: Value
+    value: StageResult
     record: Record
     reused: bool
     changed: bool
     """Whether the latest result was another before."""
-    version: Total | None = None
+    version: CostTotal | None = None
     """What the model version has cost by now, where it was computed about one."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class StagePlan:
     """What is known of a call before anything is computed."""
 
     parts: KeyComponents
     record: Record | None
     """The record of exactly this computation, if all that it speaks of is still there."""
-    compute: Callable[[], Value]
+    compute: Callable[[], StageResult]
     inputs: Mapping[str, tuple[str, ...]]
     """Stage to the keys of the records that go in."""
-    found: "tuple[Found, ...]" = ()
+    found: "tuple[SourceHandle, ...]" = ()
     """Of ingest, its sources."""
 
 

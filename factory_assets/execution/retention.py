@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from factory_assets.results.record_graph import History, Identity, identity
+from factory_assets.results.record_graph import Identity, RecordGraph, identity
 from factory_resources.errors import StorageError, UnknownNameError
-from factory_resources.home.garbage import Waste, left_behind, unneeded_files, waste
+from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
@@ -41,7 +41,7 @@ def seconds_of(text: str) -> int:
 
 def find_waste(
     home: Home, models: Mapping[str, Iterable[int]], seconds: int, now: float | None = None
-) -> list[Waste]:
+) -> list[Garbage]:
     """What can go, in the order in which it must: what tells of a file before the file itself.
 
     Args:
@@ -53,7 +53,7 @@ def find_waste(
         StorageError: a record is damaged, or the registry knows none of the models.
     """
     since = (time.time() if now is None else now) - seconds
-    history = History.of(home)
+    history = RecordGraph.of(home)
     versions = {(model, version) for model, all_of in models.items() for version in all_of}
     if not versions and any(record.stage == "train" for record in history.records):
         raise StorageError(
@@ -74,7 +74,9 @@ def find_waste(
     ]
 
 
-def needed_records(history: History, versions: set[tuple[str, int]], since: float) -> set[Identity]:
+def needed_records(
+    history: RecordGraph, versions: set[tuple[str, int]], since: float
+) -> set[Identity]:
     """The records that something needs, and all that those rest on."""
     needed: set[Identity] = set()
 
@@ -89,7 +91,7 @@ def needed_records(history: History, versions: set[tuple[str, int]], since: floa
     return needed
 
 
-def _roots(history: History, versions: set[tuple[str, int]], since: float) -> Iterator[Record]:
+def _roots(history: RecordGraph, versions: set[tuple[str, int]], since: float) -> Iterator[Record]:
     folder = history.home.records
     for pipeline in history.pipelines:
         for stage in {record.stage for record in history.records if record.pipeline == pipeline}:
@@ -106,14 +108,14 @@ def _roots(history: History, versions: set[tuple[str, int]], since: float) -> It
             yield record
 
 
-def _records(home: Home, history: History, needed: set[Identity]) -> Iterator[Waste]:
+def _records(home: Home, history: RecordGraph, needed: set[Identity]) -> Iterator[Garbage]:
     for record in history.records:
         if identity(record) not in needed:
             why = "no model version, latest or young result rests on it"
             yield waste(_path(home, record), "record", why)
 
 
-def _runs(home: Home, since: float) -> Iterator[Waste]:
+def _runs(home: Home, since: float) -> Iterator[Garbage]:
     for run in sorted(home.records.glob("*/runs/*")):
         if _changed(run) < since:
             yield waste(run, "run", "older than what is kept")
@@ -121,7 +123,7 @@ def _runs(home: Home, since: float) -> Iterator[Waste]:
 
 def _pictures(
     home: Home, kept: Iterable[Record], versions: set[tuple[str, int]]
-) -> Iterator[Waste]:
+) -> Iterator[Garbage]:
     named = {p for record in kept for p in record.value.get("pictures", {}).values()}
     for folder in sorted(home.pictures.glob("*/*")):
         if not folder.is_dir() or not folder.name.isdecimal():
@@ -134,7 +136,7 @@ def _pictures(
                 yield waste(path, "picture", "no verdict has it")
 
 
-def _caches(home: Home, since: float) -> Iterator[Waste]:
+def _caches(home: Home, since: float) -> Iterator[Garbage]:
     """Previews and profiles: made again where they are asked for."""
     for folder in (home.pictures / "previews", home.path / "profiles"):
         for path in sorted(folder.glob("[!.]*")):
@@ -142,7 +144,7 @@ def _caches(home: Home, since: float) -> Iterator[Waste]:
                 yield waste(path, "cache", "older than what is kept; made again when needed")
 
 
-def _checkpoints(home: Home, since: float) -> Iterator[Waste]:
+def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
     """Trainings that were killed and that nobody has taken up again, or that ended all the same."""
     for folder in sorted(home.checkpoints.glob("*/*")):
         pipeline, key = folder.parent.name, folder.name

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import REASONS, keep_reasons, reasons, require_no_leaks
-from factory_assets.data.privacy.sensitive_columns import discreet, require_kept_out
+from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.data.sources.partition_patterns import bind
-from factory_assets.execution.cache_key import asset_code_version, key_parts
+from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import keep_costs
-from factory_assets.execution.requests import Asked, Call, Inputs, Outcome
-from factory_assets.results.base import KeyComponents, Value, digest
-from factory_assets.results.data import Cleaned, Ingested, Parts
-from factory_assets.results.evaluation import Verdict
-from factory_assets.results.latest import PARTITIONED, there, value_of
+from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, StageRun
+from factory_assets.results.base import KeyComponents, StageResult, digest
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.latest import PARTITIONED, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import UPSTREAM, VALUES, Stage
 from factory_resources.metering.meter import Meter, Rates
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from factory_resources.tracking.registry import Registry
 
 
-V = TypeVar("V", bound=Value)
+V = TypeVar("V", bound=StageResult)
 
 
-def run_stage(call: Call) -> Outcome:
+def run_stage(call: StageRequest) -> StageRun:
     """Compute the stage from its inputs' latest values, or find that nothing changed.
 
     Raises:
@@ -54,11 +54,16 @@ def run_stage(call: Call) -> Outcome:
     require_kept_out(call.pipeline)
     rates = Rates.from_env()
     # A second run of the same pipeline waits, and then finds what the first has computed.
-    with discreet(call.pipeline), call.home.working(), call.home.lock(name), asked(call) as known:
+    with (
+        redact_errors(call.pipeline),
+        call.home.working(),
+        call.home.lock(name),
+        plan_stage(call) as known,
+    ):
         records = Records(call.home)
         if call.reuse and known.record:
             value = VALUES[call.stage].model_validate(known.record.value)
-            if isinstance(value, Ingested):
+            if isinstance(value, IngestResult):
                 # What was young enough then may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
             if isinstance(value, Candidate):
@@ -71,7 +76,7 @@ def run_stage(call: Call) -> Outcome:
             if back or not call.partition:
                 # Of partitions there are many, and nearly all stay as they were.
                 records.point(known.record, call.run_id)
-            return Outcome(value, known.record, reused=True, changed=back)
+            return StageRun(value, known.record, reused=True, changed=back)
         gc.enable()
         checkpoints = _checkpoints(call, digest(known.parts))
         if not call.reuse:
@@ -101,11 +106,11 @@ def run_stage(call: Call) -> Outcome:
         records.save(record)
         records.point(record, call.run_id)
         rmtree(checkpoints, ignore_errors=True)
-        return Outcome(value, record, reused=False, changed=True, version=version)
+        return StageRun(value, record, reused=False, changed=True, version=version)
 
 
 @contextmanager
-def asked(call: Call) -> Iterator[Asked]:
+def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
     """Find out whether the call must compute; what was fetched to know it lives as long as this.
 
     Raises:
@@ -117,9 +122,9 @@ def asked(call: Call) -> Iterator[Asked]:
         stage: tuple(record.key for record in records) for stage, records in before.items()
     }
     if call.stage == "train":
-        require_no_leaks(call.pipeline, _as(Parts, inputs["split"]).leaks)
+        require_no_leaks(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
     if call.stage != "ingest":
-        parts = key_parts(
+        parts = cache_key_components(
             call.pipeline,
             call.stage,
             inputs,
@@ -127,16 +132,16 @@ def asked(call: Call) -> Iterator[Asked]:
             champion=_rival(call, inputs) if call.stage == "evaluate" else None,
         )
         kept = _checkpoints(call, digest(parts))
-        yield Asked(parts, _reusable(call, parts), lambda: _compute(call, inputs, kept), keys)
+        yield StagePlan(parts, _reusable(call, parts), lambda: _compute(call, inputs, kept), keys)
         return
-    from factory_assets.data.sources.discovery import find, sources_key
+    from factory_assets.data.sources.discovery import discover_sources, sources_key
 
     with call.home.perhaps_scratch() as scratch:
-        found = find(bind(call.pipeline, call.partition), call.home, scratch)
+        found = discover_sources(bind(call.pipeline, call.partition), call.home, scratch)
         if call.partition:
             labels = call.partition.keys
             found = tuple(replace(one, labels={**one.labels, **labels}) for one in found)
-        parts = key_parts(
+        parts = cache_key_components(
             call.pipeline,
             "ingest",
             inputs,
@@ -144,27 +149,27 @@ def asked(call: Call) -> Iterator[Asked]:
             source=sources_key(found),
         )
 
-        def compute() -> Value:
+        def compute() -> StageResult:
             from factory_assets.stages.ingest import ingest_found
 
             call.home.require_writable()
             scratch.mkdir(exist_ok=True)
-            blocks = key_parts(call.pipeline, "ingest", {})
+            blocks = cache_key_components(call.pipeline, "ingest", {})
             return ingest_found(call.pipeline, found, call.home, scratch, _key(call), key=blocks)
 
-        yield Asked(parts, _reusable(call, parts), compute, keys, found)
+        yield StagePlan(parts, _reusable(call, parts), compute, keys, found)
 
 
-def _key(call: Call) -> str | None:
+def _key(call: StageRequest) -> str | None:
     return call.partition.key if call.partition else None
 
 
-def _records(call: Call, stage: Stage) -> list[Record]:
+def _records(call: StageRequest, stage: Stage) -> list[Record]:
     partition = call.partition if stage in PARTITIONED else None
-    return there(call.pipeline, stage, call.home, call.run_id, partition)
+    return require_records(call.pipeline, stage, call.home, call.run_id, partition)
 
 
-def _reusable(call: Call, parts: KeyComponents) -> Record | None:
+def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     """The record of the key, if what it speaks of is still there."""
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
@@ -175,16 +180,16 @@ def _reusable(call: Call, parts: KeyComponents) -> Record | None:
         whole = _registry(call).champion(value.model) == value.version
     elif isinstance(value, Candidate):
         whole = _registry(call).has_version(value.model, value.version)
-    elif isinstance(value, Verdict):
+    elif isinstance(value, EvaluationResult):
         whole = whole and all((call.home.pictures / p).is_file() for p in value.pictures.values())
     return record if whole else None
 
 
-def _tables(value: Value) -> list[Snapshot]:
+def _tables(value: StageResult) -> list[Snapshot]:
     return [part for part in dict(value).values() if isinstance(part, Snapshot)]
 
 
-def _rival(call: Call, inputs: Inputs) -> int | None:
+def _rival(call: StageRequest, inputs: Inputs) -> int | None:
     """The champion to compare the candidate with: its predecessor, once it is champion itself."""
     candidate = _as(Candidate, inputs["train"])
     champion = _registry(call).champion(candidate.model)
@@ -195,44 +200,46 @@ def _rival(call: Call, inputs: Inputs) -> int | None:
     return value.replaced if value and value.version == champion else None
 
 
-def _registry(call: Call) -> "Registry":
+def _registry(call: StageRequest) -> "Registry":
     from factory_resources.tracking.registry import Registry
 
     return Registry(call.home)
 
 
-def _split(call: Call) -> Parts:
-    return _as(Parts, value_of(_records(call, "split")))
+def _split(call: StageRequest) -> SplitResult:
+    return _as(SplitResult, value_of(_records(call, "split")))
 
 
-def _as(kind: type[V], value: Value) -> V:
+def _as(kind: type[V], value: StageResult) -> V:
     if not isinstance(value, kind):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
     return value
 
 
-def _checkpoints(call: Call, key: str) -> Path:
+def _checkpoints(call: StageRequest, key: str) -> Path:
     """Where it is kept how far a computation came: of this very one, as its key says."""
     return call.home.checkpoints / call.pipeline.name / key
 
 
-def _compute(call: Call, inputs: Inputs, checkpoints: Path) -> Value:
+def _compute(call: StageRequest, inputs: Inputs, checkpoints: Path) -> StageResult:
     pipeline, home = call.pipeline, call.home
     match call.stage:
         case "clean":
             from factory_assets.stages.clean import clean
 
-            blocks = key_parts(pipeline, "clean", {})
-            return clean(pipeline, _as(Ingested, inputs["ingest"]), home, _key(call), key=blocks)
+            blocks = cache_key_components(pipeline, "clean", {})
+            return clean(
+                pipeline, _as(IngestResult, inputs["ingest"]), home, _key(call), key=blocks
+            )
         case "split":
             from factory_assets.stages.split import split
 
-            return split(pipeline, _as(Cleaned, inputs["clean"]), home)
+            return split(pipeline, _as(CleanResult, inputs["clean"]), home)
         case "train":
             from factory_assets.execution.provenance import keep_origin
             from factory_assets.stages.train import train
 
-            parts, tags = _as(Parts, inputs["split"]), _lineage(call, inputs)
+            parts, tags = _as(SplitResult, inputs["split"]), _lineage(call, inputs)
             made = train(
                 pipeline, parts, home, tags=tags, progress=call.progress, checkpoints=checkpoints
             )
@@ -242,26 +249,26 @@ def _compute(call: Call, inputs: Inputs, checkpoints: Path) -> Value:
             from factory_assets.stages.evaluate import evaluate
 
             candidate, rival = _as(Candidate, inputs["train"]), _rival(call, inputs)
-            parts = _as(Parts, inputs["split"])
+            parts = _as(SplitResult, inputs["split"])
             return evaluate(
                 pipeline, parts, candidate, home, champion=rival, progress=call.progress
             )
         case "deploy":
             from factory_assets.stages.deploy import deploy
 
-            verdict = _as(Verdict, inputs["evaluate"])
+            verdict = _as(EvaluationResult, inputs["evaluate"])
             candidate = _as(Candidate, inputs["train"])
-            return deploy(pipeline, _as(Parts, inputs["split"]), candidate, verdict, home)
+            return deploy(pipeline, _as(SplitResult, inputs["split"]), candidate, verdict, home)
         case _:
             raise TypeError(f"{call.stage} is not computed from inputs alone")
 
 
-def _lineage(call: Call, inputs: Inputs) -> dict[str, str]:
+def _lineage(call: StageRequest, inputs: Inputs) -> dict[str, str]:
     """The tags that lead from a model version back to its run, its data and its code."""
     before: tuple[Stage, ...] = ("ingest", "clean")
     versions = {stage: value_of(_records(call, stage)).data_version for stage in before}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
-    why = reasons(call.pipeline, _as(Parts, inputs["split"]).leaks)
+    why = reasons(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
     return {
         **call.tags,
         **({REASONS: why} if why else {}),

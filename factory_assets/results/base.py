@@ -16,7 +16,7 @@ def digest(components: Mapping[str, Any]) -> str:
     return sha256(json.dumps(components, sort_keys=True).encode()).hexdigest()
 
 
-class Value(BaseModel):
+class StageResult(BaseModel):
     """The result of a stage. `data_version` is a digest of all a later stage could read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Literal
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_resources.tables.snapshot import Snapshot
 
 
-class SourceFile(Value):
+class SourceFile(StageResult):
     """One source: a file, or what a Python source returned."""
 
     name: str
@@ -21,7 +21,7 @@ class SourceFile(Value):
     """The join whose table it is; empty for a source of rows."""
 
 
-class Block(Value):
+class Block(StageResult):
     """A part of a table that is made by itself, and kept as long as nothing in it changes."""
 
     key: str
@@ -35,7 +35,7 @@ class Block(Value):
     ignored: tuple[str, ...] = ()
 
 
-class Moved(Value):
+class ColumnDrift(StageResult):
     """A column whose values, or whose missing ones, are not as they were."""
 
     column: str
@@ -45,7 +45,7 @@ class Moved(Value):
     """Before and after, in words."""
 
 
-class Drift(Value):
+class Drift(StageResult):
     """What changed since another snapshot."""
 
     against: str
@@ -53,11 +53,11 @@ class Drift(Value):
     rows_before: int
     schema_changes: tuple[str, ...]
     """Columns that came, went or changed their type, in words."""
-    moved: tuple[Moved, ...]
+    moved: tuple[ColumnDrift, ...]
     """Those that changed most come first."""
 
 
-class Findings(Value):
+class Findings(StageResult):
     """What was found out about the whole table, to be held against the contract in every run."""
 
     newest: str | None = None
@@ -68,7 +68,7 @@ class Findings(Value):
     """Columns that look like personal data, each with why."""
 
 
-class Ingested(Value):
+class IngestResult(StageResult):
     """rows_read = snapshot.rows + quarantined_rows"""
 
     snapshot: Snapshot
@@ -92,7 +92,7 @@ class Ingested(Value):
         return self.quarantine.rows if self.quarantine else 0
 
 
-class Cleaned(Value):
+class CleanResult(StageResult):
     """rows_in = snapshot.rows + quarantined_rows + duplicates"""
 
     snapshot: Snapshot
@@ -113,7 +113,7 @@ class Cleaned(Value):
         return self.quarantine.rows if self.quarantine else 0
 
 
-class Implied(Value):
+class Implied(StageResult):
     """A value of an input that comes with one class only."""
 
     value: str
@@ -127,7 +127,7 @@ class Implied(Value):
     """Of the class among all training rows."""
 
 
-class Duplicates(Value):
+class Duplicates(StageResult):
     """Test rows whose inputs are, every one of them, those of a training row."""
 
     rows: int
@@ -136,7 +136,7 @@ class Duplicates(Value):
     """Whether so many rows are alike in half of their inputs that some must be alike in all."""
 
 
-class Leaks(Value):
+class Leaks(StageResult):
     """What was found out about inputs and parts, to be judged in every run; see `leak_check`."""
 
     inputs: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Leaks(Value):
     """Column of time to the share of training rows that are later than half of the test rows."""
 
 
-class Parts(Value):
+class SplitResult(StageResult):
     """The clean rows, each in exactly one part."""
 
     train: Snapshot

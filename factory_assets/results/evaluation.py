@@ -3,12 +3,12 @@
 from statistics import fmean, stdev
 from typing import Literal
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
 from factory_resources.tables.snapshot import Snapshot
 
 
-class GateResult(Value):
+class GateResult(StageResult):
     name: str
     metric: str
     value: float
@@ -17,7 +17,7 @@ class GateResult(Value):
     explanation: str
 
 
-class Slice(Value):
+class Slice(StageResult):
     column: str
     value: str
     rows: int
@@ -25,7 +25,7 @@ class Slice(Value):
     """None where the rows are too few."""
 
 
-class GroupRate(Value):
+class GroupRate(StageResult):
     """The share of some rows that was decided positive."""
 
     value: float
@@ -36,7 +36,7 @@ class GroupRate(Value):
     """Of which it is the share."""
 
 
-class Group(Value):
+class Group(StageResult):
     """How decisions fell on one group of a protected column."""
 
     column: str
@@ -46,7 +46,7 @@ class Group(Value):
     """Those that rest on rows enough."""
 
 
-class Importance(Value):
+class Importance(StageResult):
     """How much of the headline is lost where one input is shuffled."""
 
     column: str
@@ -55,7 +55,7 @@ class Importance(Value):
     """Over the repeats."""
 
 
-class Importances(Value):
+class Importances(StageResult):
     """Which inputs the model rests on."""
 
     metric: str
@@ -68,7 +68,7 @@ class Importances(Value):
     """Those that matter most, in order."""
 
 
-class Disturbed(Value):
+class Disturbed(StageResult):
     """The headline where inputs are disturbed."""
 
     kind: Literal["noise", "missing"]
@@ -79,7 +79,7 @@ class Disturbed(Value):
     """Over the repeats."""
 
 
-class FoldMetric(Value):
+class FoldMetric(StageResult):
     """One metric of cross-validation."""
 
     values: tuple[float | None, ...]
@@ -101,7 +101,7 @@ class FoldMetric(Value):
         return stdev(self.defined) if len(self.defined) > 1 else None
 
 
-class Folds(Value):
+class Folds(StageResult):
     """Cross-validation: every row judged once, by a model that was trained without its fold."""
 
     count: int
@@ -115,7 +115,7 @@ class Folds(Value):
         return {name: mean for name, mean in found.items() if mean is not None}
 
 
-class Variant(Value):
+class Variant(StageResult):
     """One way of telling what training rows did."""
 
     by: Literal["gradients", "inputs", "leaves"]
@@ -124,7 +124,7 @@ class Variant(Value):
     """The damping, in units of the largest curvature, or the number of neighbours."""
 
 
-class Influence(Value):
+class InfluenceQuality(StageResult):
     """How well effects of training rows foretell what the model says when half of them are gone."""
 
     variant: Variant
@@ -153,7 +153,7 @@ class Influence(Value):
         return self.score >= self.at_least
 
 
-class Verdict(Value):
+class EvaluationResult(StageResult):
     """What the test rows say of one candidate."""
 
     candidate: Candidate
@@ -177,7 +177,7 @@ class Verdict(Value):
     importances: Importances | None = None
     """None where they are not asked for."""
     robustness: tuple[Disturbed, ...] = ()
-    influence: Influence | None = None
+    influence: InfluenceQuality | None = None
     """None where it is not asked for."""
     folds: Folds | None = None
     """Cross-validation over all rows, beside the test; None where it is not declared."""

@@ -5,8 +5,8 @@ Of a pipeline in partitions, the stages after `clean` work on the partitions' va
 
 from collections.abc import Sequence
 
-from factory_assets.results.base import Value
-from factory_assets.results.data import Cleaned, Ingested, summed
+from factory_assets.results.base import StageResult
+from factory_assets.results.data import CleanResult, IngestResult, summed
 from factory_assets.results.stages import STAGES, VALUES, Stage
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
 from factory_resources.errors import DataError
@@ -18,13 +18,13 @@ PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition, where a pipeline has partitions."""
 
 
-def latest(
+def latest_result(
     pipeline: Pipeline,
     stage: Stage,
     home: Home,
     run_id: str | None = None,
     partition: Partition | None = None,
-) -> Value:
+) -> StageResult:
     """The stage's value.
 
     Args:
@@ -35,17 +35,17 @@ def latest(
     Raises:
         DataError: where there is none yet.
     """
-    return value_of(there(pipeline, stage, home, run_id, partition))
+    return value_of(require_records(pipeline, stage, home, run_id, partition))
 
 
-def there(
+def require_records(
     pipeline: Pipeline,
     stage: Stage,
     home: Home,
     run_id: str | None = None,
     partition: Partition | None = None,
 ) -> list[Record]:
-    """The records of which `latest` is the value; raises as it does."""
+    """The records of which `latest_result` is the value; raises as it does."""
     found = records_of(pipeline, stage, home, run_id, partition)
     if not found:
         of = f" of partition {partition.key}" if partition else ""
@@ -57,7 +57,7 @@ def there(
     return found
 
 
-def value_of(records: Sequence[Record]) -> Value:
+def value_of(records: Sequence[Record]) -> StageResult:
     """What the records of one stage tell, of several partitions as one."""
     values = [VALUES[stage_of(record)].model_validate(record.value) for record in records]
     return values[0] if len(values) == 1 else together(values)
@@ -75,7 +75,7 @@ def records_of(
     run_id: str | None = None,
     partition: Partition | None = None,
 ) -> list[Record]:
-    """The records of `latest`, one a partition in the order of their keys."""
+    """The records of `latest_result`, one a partition in the order of their keys."""
     records = Records(home)
     dimensions = pipeline.spec.partitions
     if not dimensions or stage not in PARTITIONED or partition:
@@ -88,11 +88,11 @@ def records_of(
     return [record for record in found if record]
 
 
-def together(values: Sequence[Value]) -> Value:
+def together(values: Sequence[StageResult]) -> StageResult:
     """The values of several partitions as one."""
-    ingested = [value for value in values if isinstance(value, Ingested)]
+    ingested = [value for value in values if isinstance(value, IngestResult)]
     if ingested:
-        return Ingested(
+        return IngestResult(
             snapshot=union([value.snapshot for value in ingested]),
             quarantine=union_or_none([value.quarantine for value in ingested]),
             sources=tuple(source for value in ingested for source in value.sources),
@@ -102,8 +102,8 @@ def together(values: Sequence[Value]) -> Value:
                 dict.fromkeys(name for value in ingested for name in value.ignored_columns)
             ),
         )
-    cleaned = [value for value in values if isinstance(value, Cleaned)]
-    return Cleaned(
+    cleaned = [value for value in values if isinstance(value, CleanResult)]
+    return CleanResult(
         snapshot=union([value.snapshot for value in cleaned]),
         quarantine=union_or_none([value.quarantine for value in cleaned]),
         rows_in=sum(value.rows_in for value in cleaned),

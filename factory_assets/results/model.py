@@ -3,17 +3,17 @@
 from itertools import accumulate
 from typing import Literal
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.spec.train import Task
 
 
-class Epoch(Value):
+class Epoch(StageResult):
     epoch: int
     train_loss: float
     validation_loss: float
 
 
-class Trial(Value):
+class Trial(StageResult):
     """One trial of a search."""
 
     state: Literal["complete", "pruned", "failed"]
@@ -21,7 +21,7 @@ class Trial(Value):
     """The metric on the validation rows, of a complete one."""
 
 
-class Tuned(Value):
+class Tuned(StageResult):
     """How the settings of a candidate were found."""
 
     metric: str
@@ -50,7 +50,7 @@ class Tuned(Value):
         return [*accumulate((t.value for t in self.trials if t.value is not None), best)]
 
 
-class Stopped(Value):
+class Stopped(StageResult):
     """Where its budget ended a training: by nature another one may end elsewhere."""
 
     budget: str
@@ -69,7 +69,7 @@ class Stopped(Value):
         )
 
 
-class Candidate(Value):
+class Candidate(StageResult):
     """The MLflow model version just trained."""
 
     model: str
@@ -100,7 +100,7 @@ class Candidate(Value):
     """Whether batches were half as large as declared, because memory was short."""
 
 
-class Champion(Value):
+class Champion(StageResult):
     """The model version that serves."""
 
     model: str

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from factory_assets.results.base import Value, digest
-from factory_assets.results.data import Ingested
+from factory_assets.results.base import StageResult, digest
+from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import stage_of
 from factory_assets.results.stages import VALUES
 from factory_resources.home.home import Home
@@ -28,12 +28,12 @@ def identity(record: Record) -> Identity:
     return record.pipeline, record.stage, record.key
 
 
-def value_in(record: Record) -> Value:
+def value_in(record: Record) -> StageResult:
     """What the record tells, in the stage's own words."""
     return VALUES[stage_of(record)].model_validate(record.value)
 
 
-def tables_of(value: Value) -> dict[str, Snapshot]:
+def tables_of(value: StageResult) -> dict[str, Snapshot]:
     """Part to snapshot: `snapshot`, `quarantine`, `train`, `validation`, `test`, `predictions`."""
     return {name: part for name, part in value if isinstance(part, Snapshot)}
 
@@ -66,14 +66,14 @@ class FileOf:
 
 
 @dataclass(frozen=True)
-class History:
+class RecordGraph:
     """The records of one home, oldest first."""
 
     home: Home
     records: tuple[Record, ...]
 
     @classmethod
-    def of(cls, home: Home) -> "History":
+    def of(cls, home: Home) -> "RecordGraph":
         """Read every record.
 
         Raises:
@@ -130,7 +130,7 @@ class History:
         """Of an ingest: the digest of each source that is a file of a snapshot of ours."""
         value = value_in(record) if record.stage == "ingest" else None
         found = {}
-        for source in value.sources if isinstance(value, Ingested) else ():
+        for source in value.sources if isinstance(value, IngestResult) else ():
             if named := _SNAPSHOT.fullmatch(source.name):
                 there = [
                     r

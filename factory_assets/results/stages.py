@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.results.data import (
-    Cleaned,
-    Ingested,
-    Parts,
+    CleanResult,
+    IngestResult,
+    SplitResult,
 )
 from factory_assets.results.evaluation import (
-    Verdict,
+    EvaluationResult,
 )
 from factory_assets.results.model import Candidate, Champion
 
@@ -18,12 +18,12 @@ Stage = Literal["ingest", "clean", "split", "train", "evaluate", "deploy"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-VALUES: Mapping[Stage, type[Value]] = {
-    "ingest": Ingested,
-    "clean": Cleaned,
-    "split": Parts,
+VALUES: Mapping[Stage, type[StageResult]] = {
+    "ingest": IngestResult,
+    "clean": CleanResult,
+    "split": SplitResult,
     "train": Candidate,
-    "evaluate": Verdict,
+    "evaluate": EvaluationResult,
     "deploy": Champion,
 }
 

@@ -12,7 +12,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from factory_assets.ml.artifacts.onnx_model import ServedModel, load_champion
+from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_champion
 from factory_assets.spec import Clean, Column, Contract, FileSource, ImageSource, Ingest, Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
@@ -151,7 +151,7 @@ def _columns(sql: str) -> set[str]:
     return {name.lower() for name in parse(sql, "clean.where").columns}
 
 
-def _scores(served: ServedModel, rows: pa.Table) -> pa.Table:
+def _scores(served: OnnxModel, rows: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 

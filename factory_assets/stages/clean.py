@@ -12,17 +12,17 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.data.blocks import Made, is_whole, published
-from factory_assets.data.transforms.cleaning import Plan
+from factory_assets.data.blocks import StagedBlock, is_complete, publish_blocks
+from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.base import KeyComponents, digest
-from factory_assets.results.data import Block, Cleaned, Ingested, most, summed
+from factory_assets.results.data import Block, CleanResult, IngestResult, most, summed
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.tables.snapshot import Snapshot, TableFile
-from factory_resources.tables.writer import Prepared, prepare
+from factory_resources.tables.writer import StagedTable, prepare
 from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 def clean(
     pipeline: Pipeline,
-    ingested: Ingested,
+    ingested: IngestResult,
     home: Home,
     partition: str | None = None,
     *,
     key: KeyComponents | None = None,
-) -> Cleaned:
+) -> CleanResult:
     """Store the trusted rows, in the source's order, and those that broke a rule.
 
     Args:
@@ -50,7 +50,7 @@ def clean(
         StorageError: the disk says no.
     """
     where = f"{pipeline.name}/clean"
-    plan = Plan.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
+    plan = CleanQueries.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
     pieces = _pieces(pipeline, plan, ingested.snapshot, home, partition, key or {})
     known = [piece.known for piece in pieces if piece.known]
     todo = list({piece.key: piece for piece in pieces if not piece.known}.values())
@@ -62,8 +62,8 @@ def clean(
             raise _nothing_left(quarantined, where)
         kept = {key: block.kept(home, where) for key, block in made.items()}
     blocks = [piece.known or kept[piece.key] for piece in pieces]
-    snapshot, quarantine = published(blocks, home, partition)
-    return Cleaned(
+    snapshot, quarantine = publish_blocks(blocks, home, partition)
+    return CleanResult(
         snapshot=snapshot,
         quarantine=quarantine,
         rows_in=ingested.snapshot.rows,
@@ -92,15 +92,15 @@ class Piece:
 
 def _pieces(
     pipeline: Pipeline,
-    plan: Plan,
+    plan: CleanQueries,
     source: Snapshot,
     home: Home,
     partition: str | None,
     key: KeyComponents,
 ) -> list[Piece]:
     record = Records(home).latest(pipeline.name, "clean", partition)
-    blocks = Cleaned.model_validate(record.value).blocks if record else ()
-    known = {block.key: block for block in blocks if is_whole(block, home)}
+    blocks = CleanResult.model_validate(record.value).blocks if record else ()
+    known = {block.key: block for block in blocks if is_complete(block, home)}
     files = [*zip(source.files, source.paths(home), strict=True)]
     pieces: list[Piece] = []
     before = ""
@@ -123,8 +123,8 @@ def _pieces(
 
 
 def _made(
-    plan: Plan, todo: Sequence[Piece], known: Sequence[Block], home: Home, scratch: Path
-) -> dict[str, Made]:
+    plan: CleanQueries, todo: Sequence[Piece], known: Sequence[Block], home: Home, scratch: Path
+) -> dict[str, StagedBlock]:
     """The pieces cleaned, by key; duplicates are looked for in all of them at once."""
     if not todo:
         return {}
@@ -154,17 +154,21 @@ def _made(
 
 
 def _piece(
-    connection: "duckdb.DuckDBPyConnection", plan: Plan, piece: Piece, start: int, scratch: Path
-) -> Made:
+    connection: "duckdb.DuckDBPyConnection",
+    plan: CleanQueries,
+    piece: Piece,
+    start: int,
+    scratch: Path,
+) -> StagedBlock:
     _view(connection, piece.numbered(start))
-    broken: Prepared | None = None
+    broken: StagedTable | None = None
     counts: dict[str, int] = {}
     if plan.rules:
-        broken = prepare(connection, plan.broken, table=plan.where, folder=scratch)
+        broken = prepare(connection, plan.invalid_rows, table=plan.where, folder=scratch)
         broken = broken if broken.rows else None
         counts = plan.counts(connection, broken) if broken else {}
-    good = prepare(connection, plan.good, table=plan.where, folder=scratch)
-    return Made(piece.key, good, broken, piece.rows, counts)
+    good = prepare(connection, plan.valid_rows, table=plan.where, folder=scratch)
+    return StagedBlock(piece.key, good, broken, piece.rows, counts)
 
 
 def _view(connection: "duckdb.DuckDBPyConnection", query: str) -> None:

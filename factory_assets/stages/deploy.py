@@ -10,10 +10,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_export import export
-from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER, ServedModel
+from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER, OnnxModel
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.errors import ModelError, RefusedError
@@ -31,7 +31,11 @@ REPLACED_TAG = "factory.replaced"
 
 
 def deploy(
-    pipeline: Pipeline, parts: Parts, candidate: Candidate, verdict: Verdict, home: Home
+    pipeline: Pipeline,
+    parts: SplitResult,
+    candidate: Candidate,
+    verdict: EvaluationResult,
+    home: Home,
 ) -> Champion:
     """Make the candidate the champion.
 
@@ -46,7 +50,7 @@ def deploy(
     trained = load_trained(candidate, home, pipeline.folder)
     graph = export(trained)
     digest = sha256(graph).hexdigest()
-    served = ServedModel.of(graph)
+    served = OnnxModel.of(graph)
     rows, judged = _judged_rows(parts.test, verdict.predictions, served.columns, home)
     said = served.outputs(rows, judged)
     difference = _difference(said, _recorded(verdict, home), trained.target.sd)
@@ -75,7 +79,7 @@ def deploy(
     )
 
 
-def _require_passed(pipeline: Pipeline, candidate: Candidate, verdict: Verdict) -> None:
+def _require_passed(pipeline: Pipeline, candidate: Candidate, verdict: EvaluationResult) -> None:
     judged = verdict.candidate
     same = (judged.model, judged.version, judged.digest) == (
         candidate.model,
@@ -150,7 +154,7 @@ def _judged_rows(
     return rows, found
 
 
-def _recorded(verdict: Verdict, home: Home) -> NDArray[Any]:
+def _recorded(verdict: EvaluationResult, home: Home) -> NDArray[Any]:
     """What the trained model said of the judged rows."""
     import numpy as np
 

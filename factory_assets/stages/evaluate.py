@@ -9,28 +9,28 @@ from hashlib import sha256
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
-from factory_assets.ml.evaluation.champion import score_rival
+from factory_assets.ml.evaluation.champion import score_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
-from factory_assets.ml.evaluation.gates import Unscored, judge
+from factory_assets.ml.evaluation.gates import NotComparable, judge
 from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
-    Judgement,
+    TestSet,
     keep_predictions,
-    open_judgement,
+    open_test_set,
     slice_rows,
 )
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.fairness import group_rates
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.evaluation import (
     evaluation_plots,
     plot_importances,
     plot_robustness,
     plot_slices,
 )
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import GateResult, Group, Slice, Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult, GateResult, Group, Slice
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
@@ -40,13 +40,13 @@ from factory_resources.tables.snapshot import read_arrow
 
 def evaluate(
     pipeline: Pipeline,
-    parts: Parts,
+    parts: SplitResult,
     candidate: Candidate,
     home: Home,
     *,
     champion: int | None,
     progress: Callable[[str], None] | None = None,
-) -> Verdict:
+) -> EvaluationResult:
     """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
 
     The verdict is also written to the candidate's MLflow run: metrics, gates and pictures.
@@ -62,12 +62,12 @@ def evaluate(
         ModelError: the candidate's files are not those that were trained.
     """
     trained = load_trained(candidate, home, pipeline.folder)
-    judgement = open_judgement(pipeline, parts, trained, candidate, home)
+    judgement = open_test_set(pipeline, parts, trained, candidate, home)
     scored = judgement.score_model(trained)
     metrics = scored.metrics()
     judgement.require_defined(metrics)
     baselines = _baselines(judgement, parts, trained, home)
-    rival = score_rival(judgement, champion, home)
+    rival = score_champion(judgement, champion, home)
     slices = _slices(judgement, scored)
     folds = cross_validate(judgement, parts, trained, home, progress)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
@@ -76,13 +76,13 @@ def evaluate(
     if mattering:
         drawn["importances"] = plot_importances(mattering)
     if disturbed:
-        plain = metrics[judgement.headline]
-        drawn["robustness"] = plot_robustness(disturbed, judgement.headline, plain)
-    if any(judgement.headline in one.metrics for one in slices):
-        drawn["slices"] = plot_slices(slices, judgement.headline, metrics)
-    verdict = Verdict(
+        plain = metrics[judgement.primary_metric]
+        drawn["robustness"] = plot_robustness(disturbed, judgement.primary_metric, plain)
+    if any(judgement.primary_metric in one.metrics for one in slices):
+        drawn["slices"] = plot_slices(slices, judgement.primary_metric, metrics)
+    verdict = EvaluationResult(
         candidate=candidate,
-        headline=judgement.headline,
+        headline=judgement.primary_metric,
         metrics=metrics,
         intervals=bootstrap_intervals(
             scored,
@@ -91,7 +91,7 @@ def evaluate(
             seed=pipeline.spec.training.seed,
         ),
         baselines=baselines,
-        champion=None if isinstance(rival, Unscored) else rival,
+        champion=None if isinstance(rival, NotComparable) else rival,
         champion_version=champion,
         gates=gates,
         slices=slices,
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _baselines(
-    judgement: Judgement, parts: Parts, trained: TrainedModel, home: Home
+    judgement: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
 ) -> dict[str, dict[str, float]]:
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
@@ -122,8 +122,8 @@ def _baselines(
     }
 
 
-def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
-    names = {judgement.headline, *(("accuracy",) if judgement.candidate.classes else ())}
+def _slices(judgement: TestSet, scored: ScoredRows) -> tuple[Slice, ...]:
+    names = {judgement.primary_metric, *(("accuracy",) if judgement.candidate.classes else ())}
     evaluate = judgement.pipeline.spec.evaluate
     return tuple(
         Slice(
@@ -137,7 +137,7 @@ def _slices(judgement: Judgement, scored: Scored) -> tuple[Slice, ...]:
     )
 
 
-def _groups(judgement: Judgement, scored: Scored) -> tuple[Group, ...]:
+def _groups(judgement: TestSet, scored: ScoredRows) -> tuple[Group, ...]:
     if not judgement.groupings:
         return ()
     return group_rates(judgement.groupings, judgement.members, scored.predicted)
@@ -153,7 +153,7 @@ def _keep(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[
     return kept
 
 
-def _log(verdict: Verdict, drawn: Mapping[str, bytes], home: Home) -> None:
+def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:
     from factory_resources.tracking.registry import Registry
     from factory_resources.tracking.run import RegistryRun
 

@@ -9,41 +9,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from factory_assets.data.block_plan import Plan, plans
-from factory_assets.data.blocks import Made, published
+from factory_assets.data.block_plan import PlannedBlock, plan_blocks
+from factory_assets.data.blocks import StagedBlock, publish_blocks
 from factory_assets.data.contract.table_checks import require_table
-from factory_assets.data.contract.validation import Checked
+from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.profiling import profile
-from factory_assets.data.profiling.inspection import find_out, sensitive_names
-from factory_assets.data.profiling.profile import Written
-from factory_assets.data.sources.base import Found
-from factory_assets.data.sources.discovery import find, told_where
+from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
+from factory_assets.data.profiling.profile import StagedRows
+from factory_assets.data.sources.base import SourceHandle
+from factory_assets.data.sources.discovery import discover_sources, name_pipeline_in_errors
 from factory_assets.data.transforms.joins import with_joins
 from factory_assets.results.base import KeyComponents
-from factory_assets.results.data import Block, Ingested, SourceFile, most, summed
+from factory_assets.results.data import Block, IngestResult, SourceFile, most, summed
 from factory_assets.spec import Pipeline
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.files.reader import Raw, blamed_on_files
+from factory_resources.sources.files.reader import SourceTable, blamed_on_files
 from factory_resources.sql.engine import engine_errors, sealed
-from factory_resources.tables.writer import Prepared, prepare
+from factory_resources.tables.writer import StagedTable, prepare
 
 
-def ingest(pipeline: Pipeline, home: Home) -> Ingested:
-    """Find the sources and ingest them; raises as `find` and `ingest_found` do."""
+def ingest(pipeline: Pipeline, home: Home) -> IngestResult:
+    """Find the sources and ingest them; raises as `discover_sources` and `ingest_found` do."""
     with home.scratch() as scratch:
-        return ingest_found(pipeline, find(pipeline, home, scratch), home, scratch)
+        return ingest_found(pipeline, discover_sources(pipeline, home, scratch), home, scratch)
 
 
 def ingest_found(
     pipeline: Pipeline,
-    found: Sequence[Found],
+    found: Sequence[SourceHandle],
     home: Home,
     scratch: Path,
     partition: str | None = None,
     *,
     key: KeyComponents | None = None,
-) -> Ingested:
+) -> IngestResult:
     """Read every source and store the rows that keep the contract, and those that do not.
 
     Args:
@@ -60,9 +60,9 @@ def ingest_found(
         StorageError: the disk says no.
     """
     table = f"{pipeline.name}/ingest"
-    with told_where(pipeline):
-        planned = plans(pipeline, found, home, partition, key or {})
-        made: dict[str, Made] = {}
+    with name_pipeline_in_errors(pipeline):
+        planned = plan_blocks(pipeline, found, home, partition, key or {})
+        made: dict[str, StagedBlock] = {}
         for plan in planned:
             if plan.known is None and plan.key not in made:
                 made[plan.key] = _made(pipeline, plan, table, scratch)
@@ -78,13 +78,13 @@ def ingest_found(
         _require_enough(pipeline, counted, quarantined)
         hidden = sensitive_names(pipeline)
         written = _written(planned, made, home)
-        findings, made_profile = find_out(pipeline, written, home, scratch, partition)
+        findings, made_profile = inspect_table(pipeline, written, home, scratch, partition)
         require_table(pipeline, written.rows, findings)
         kept = {key: block.kept(home, table) for key, block in made.items()}
         blocks = [plan.known or kept[plan.key] for plan in planned]
-        snapshot, quarantine = published(blocks, home, partition)
-        profile.keep(made_profile, snapshot.data_version, home, hidden)
-        return Ingested(
+        snapshot, quarantine = publish_blocks(blocks, home, partition)
+        profile.store_profile(made_profile, snapshot.data_version, home, hidden)
+        return IngestResult(
             snapshot=snapshot,
             quarantine=quarantine,
             sources=tuple(sources),
@@ -96,7 +96,9 @@ def ingest_found(
         )
 
 
-def _written(planned: Sequence[Plan], made: Mapping[str, Made], home: Home) -> Written:
+def _written(
+    planned: Sequence[PlannedBlock], made: Mapping[str, StagedBlock], home: Home
+) -> StagedRows:
     """The rows of the snapshot to be, where they are now."""
     files: list[tuple[Path, int]] = []
     columns: dict[str, str] = {}
@@ -108,10 +110,10 @@ def _written(planned: Sequence[Plan], made: Mapping[str, Made], home: Home) -> W
         else:
             files.append((made[plan.key].good.path, made[plan.key].good.rows))
             columns = made[plan.key].good.columns
-    return Written([(path, rows) for path, rows in files if rows], columns)
+    return StagedRows([(path, rows) for path, rows in files if rows], columns)
 
 
-def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
+def _made(pipeline: Pipeline, plan: PlannedBlock, table: str, scratch: Path) -> StagedBlock:
     own = scratch / plan.key
     own.mkdir()
     alone, others = _read(plan.found, own)
@@ -122,21 +124,21 @@ def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
         sealed(read=[raw.path for raw in raws], write=own, statistics="ignored") as connection,
         engine_errors("contract", ContractError, "correct the contract"),
     ):
-        checked = Checked.of(connection, pipeline.spec.ingest, raws)
-        good = prepare(connection, checked.good, table=table, folder=own)
-        broken: Prepared | None = None
+        checked = ContractValidation.of(connection, pipeline.spec.ingest, raws)
+        good = prepare(connection, checked.valid_rows, table=table, folder=own)
+        broken: StagedTable | None = None
         counts: dict[str, int] = {}
         example = ""
         if good.rows < rows_in:
             counts = checked.counts(connection)
             example = checked.example(connection, most(counts))
-            broken = prepare(connection, checked.broken, table=table, folder=own)
+            broken = prepare(connection, checked.invalid_rows, table=table, folder=own)
     if good.rows + (broken.rows if broken else 0) != rows_in:
         raise RuntimeError(f"{pipeline.name}: rows were lost between source and snapshot")
     # What was unpacked is not needed any more, and there may be many blocks.
     for unpacked in own.glob("source_*"):
         shutil.rmtree(unpacked)
-    return Made(
+    return StagedBlock(
         key=plan.key,
         good=good,
         broken=broken,
@@ -154,10 +156,12 @@ def _made(pipeline: Pipeline, plan: Plan, table: str, scratch: Path) -> Made:
     )
 
 
-def _read(found: Sequence[Found], scratch: Path) -> tuple[list[Raw], dict[str, list[Raw]]]:
+def _read(
+    found: Sequence[SourceHandle], scratch: Path
+) -> tuple[list[SourceTable], dict[str, list[SourceTable]]]:
     """The sources of rows, and by name what is joined to them."""
-    raws: list[Raw] = []
-    others: dict[str, list[Raw]] = {}
+    raws: list[SourceTable] = []
+    others: dict[str, list[SourceTable]] = {}
     for number, source in enumerate(found):
         own = scratch / f"source_{number}"
         own.mkdir()
@@ -167,14 +171,16 @@ def _read(found: Sequence[Found], scratch: Path) -> tuple[list[Raw], dict[str, l
 
 
 def _require_enough(
-    pipeline: Pipeline, counted: Sequence[Block | Made], quarantined: dict[str, int]
+    pipeline: Pipeline, counted: Sequence[Block | StagedBlock], quarantined: dict[str, int]
 ) -> None:
     read = sum(block.rows_in for block in counted)
     broken = sum(block.broken.rows for block in counted if block.broken)
     if broken < read and broken / read <= pipeline.spec.ingest.max_quarantine:
         return
     rule = most(quarantined)
-    examples = (block.example for block in counted if isinstance(block, Made) and block.example)
+    examples = (
+        block.example for block in counted if isinstance(block, StagedBlock) and block.example
+    )
     raise ContractError(
         f"{broken} of {read} rows break the contract, most of them {rule!r} "
         f"({quarantined[rule]} rows{next(examples, '')})",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
 from factory_assets.ml.features.columns import inputs_of
-from factory_assets.results.data import Cleaned, Parts
+from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
-from factory_resources.tables.writer import Prepared, commit, prepare
+from factory_resources.tables.writer import StagedTable, commit, prepare
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 
 
-def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
+def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     """Store the three parts, each in the order of the clean rows.
 
     Raises:
@@ -66,7 +66,7 @@ def split(pipeline: Pipeline, cleaned: Cleaned, home: Home) -> Parts:
             counts,
         )
         parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
-        return Parts(**parts, leaks=leaks)
+        return SplitResult(**parts, leaks=leaks)
 
 
 def _assignment(rule: SplitRule) -> str:
@@ -209,7 +209,7 @@ def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, wh
         )
 
 
-def _require_parts(prepared: dict[str, Prepared], rows: int, where: str) -> None:
+def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> None:
     counts = {part: prepared[part].rows for part in PARTS}
     if sum(counts.values()) != rows:
         raise RuntimeError(f"{where}: rows were lost or made between clean and split")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.models.kinds import kind_of
-from factory_assets.ml.training.fitting import Fitted, Progress, fit_ready, silent
+from factory_assets.ml.training.fitting import FitResult, Progress, fit_ready, silent
 from factory_assets.ml.training.preparation import read_ready
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -32,7 +32,7 @@ _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 def train(
     pipeline: Pipeline,
-    parts: Parts,
+    parts: SplitResult,
     home: Home,
     *,
     tags: Mapping[str, str] = _NO_TAGS,
@@ -112,7 +112,7 @@ def _texts(trained: TrainedModel) -> tuple[str, ...]:
 
 def _candidate(
     pipeline: Pipeline,
-    fitted: Fitted,
+    fitted: FitResult,
     version: int,
     run_id: str,
     digest: str,
@@ -144,7 +144,7 @@ def _candidate(
 
 
 def _log(
-    run: RegistryRun, pipeline: Pipeline, parts: Parts, fitted: Fitted, tuned: Tuned | None
+    run: RegistryRun, pipeline: Pipeline, parts: SplitResult, fitted: FitResult, tuned: Tuned | None
 ) -> None:
     declared = pipeline.spec.training.model_dump(mode="json", exclude={"model", "tune", "leaks"})
     trained = fitted.trained.description.spec.model_dump(mode="json")
@@ -174,5 +174,5 @@ def _log(
     run.log_metrics([*epochs, (fitted.best_epoch or 0, last)])
 
 
-def _stopped(fitted: Fitted) -> dict[str, str]:
+def _stopped(fitted: FitResult) -> dict[str, str]:
     return {STOPPED_TAG: fitted.stopped.text} if fitted.stopped else {}

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def address(file: Path, schema: str) -> str:
+def database_address(file: Path, schema: str) -> str:
     """For SQLAlchemy. On a shared PostgreSQL everybody has a schema of his own, since several have
     tables of the same names.
 

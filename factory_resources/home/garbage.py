@@ -17,7 +17,7 @@ _COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_side
 
 
 @dataclass(frozen=True)
-class Waste:
+class Garbage:
     """A file or folder that nobody needs."""
 
     path: Path
@@ -26,13 +26,13 @@ class Waste:
     why: str
 
 
-def waste(path: Path, kind: Kind, why: str) -> Waste:
+def waste(path: Path, kind: Kind, why: str) -> Garbage:
     """The waste that a path is, with the size of all below it; what vanishes meanwhile is 0."""
     files = path.rglob("*") if path.is_dir() else [path]
-    return Waste(path, sum(map(_size, files)), kind, why)
+    return Garbage(path, sum(map(_size, files)), kind, why)
 
 
-def remove(found: Iterable[Waste]) -> None:
+def remove(found: Iterable[Garbage]) -> None:
     """Remove in the order given; what is gone already is no error, so that it can be repeated.
 
     Raises:
@@ -48,7 +48,7 @@ def remove(found: Iterable[Waste]) -> None:
                 item.path.unlink(missing_ok=True)
 
 
-def left_behind(home: Home) -> Iterator[Waste]:
+def left_behind(home: Home) -> Iterator[Garbage]:
     """Scratch of processes that are gone, halves of files that they wrote, and free locks."""
     if home.tmp.is_dir():
         for path in sorted(home.tmp.iterdir()):
@@ -67,7 +67,7 @@ def left_behind(home: Home) -> Iterator[Waste]:
                 yield waste(path, "scratch", "a commit that was never finished")
 
 
-def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Waste]:
+def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Garbage]:
     """The Parquet files of tables that are not `needed` and that no table's log names now."""
     for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
         current = _current(folder)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand
-from factory_resources.sources.files.reader import Raw, parquet, read_file
+from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
     ]
 
 
-def read_delta_file(one: DeltaFile, digest: str, scratch: Path) -> Raw:
+def read_delta_file(one: DeltaFile, digest: str, scratch: Path) -> SourceTable:
     """One file with all columns of the table: those of its partition, and nulls for newer ones.
 
     Raises:

@@ -59,7 +59,7 @@ def changed(name: str) -> SourceError:
     return SourceError("changed while it was read", where=name, remedy="run again")
 
 
-class Digests:
+class DigestCache:
     """The memory of one home, in a small SQLite file that several processes may use at once."""
 
     def __init__(self, home: Home) -> None:

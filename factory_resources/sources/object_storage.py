@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
-from factory_resources.sources.digest_cache import Digests, changed
+from factory_resources.sources.digest_cache import DigestCache, changed
 from factory_resources.sources.files.discovery import expand
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Storage:
+class ObjectStorage:
     """Where objects are, and the keys to it, which are not shown."""
 
     endpoint: str
@@ -82,7 +82,7 @@ class Object:
 
 
 def find_objects(
-    patterns: Mapping[str, str] | Sequence[str], storage: Storage
+    patterns: Mapping[str, str] | Sequence[str], storage: ObjectStorage
 ) -> tuple[Object, ...]:
     """The objects of names and globs, pattern by pattern, each pattern's in order of name.
 
@@ -114,7 +114,7 @@ def find_objects(
         return tuple(pool.map(look, found))
 
 
-def fetch(one: Object, storage: Storage, target: Path) -> str:
+def fetch(one: Object, storage: ObjectStorage, target: Path) -> str:
     """Stream the object into a file; its SHA-256.
 
     Raises:
@@ -135,14 +135,14 @@ def fetch(one: Object, storage: Storage, target: Path) -> str:
     return digest.hexdigest()
 
 
-def known_digest(one: Object, storage: Storage, digests: Digests) -> str | None:
+def known_digest(one: Object, storage: ObjectStorage, digests: DigestCache) -> str | None:
     """The digest of the object's bytes, where it was fetched before and has not changed."""
     # A storage that gives no tags cannot tell that nothing changed.
     tagged = not one.version.startswith(" ")
     return digests.recall(_place(one, storage), one.version) if tagged else None
 
 
-def remember(one: Object, storage: Storage, digests: Digests, digest: str) -> None:
+def remember(one: Object, storage: ObjectStorage, digests: DigestCache, digest: str) -> None:
     digests.remember(_place(one, storage), one.version, digest)
 
 
@@ -152,7 +152,7 @@ def file_name(one: Object) -> str:
     return "object" + "".join(s for s in suffixes if _SUFFIX.match(s))
 
 
-def _place(one: Object, storage: Storage) -> str:
+def _place(one: Object, storage: ObjectStorage) -> str:
     return f"{storage.endpoint} {one.name}"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class StagedTable:
     """Rows written to scratch: not yet a version of any table."""
 
     path: Path
@@ -35,7 +35,7 @@ def write(
 
 def prepare(
     connection: "duckdb.DuckDBPyConnection", query: str, *, table: str, folder: Path
-) -> Prepared:
+) -> StagedTable:
     """Write the rows of `query`, in its order, to scratch. The same rows give the same bytes.
 
     Args:
@@ -62,10 +62,12 @@ def prepare(
             f"COPY (SELECT {casts} FROM ({query})) TO {literal(str(path))} "
             "(FORMAT parquet, COMPRESSION zstd)"
         ).fetchone()
-    return Prepared(path, copied[0] if copied else 0, columns)
+    return StagedTable(path, copied[0] if copied else 0, columns)
 
 
-def commit(prepared: Prepared, *, home: Home, table: str, partition: str | None = None) -> Snapshot:
+def commit(
+    prepared: StagedTable, *, home: Home, table: str, partition: str | None = None
+) -> Snapshot:
     """Make the rows the newest version of `table`; the same bytes make no second version.
 
     A crash at any point leaves the table at its old version.
@@ -79,7 +81,7 @@ def commit(prepared: Prepared, *, home: Home, table: str, partition: str | None 
     return publish(keep(prepared, home, table), home, partition)
 
 
-def keep(prepared: Prepared, home: Home, table: str) -> Snapshot:
+def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
     """Move the rows to where the table's files are. No version names the file yet.
 
     Raises:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_resources.errors import ModelError
-from factory_resources.home.database import address
+from factory_resources.home.database import database_address
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.security.offline import go_offline
 
@@ -49,7 +49,7 @@ class Registry:
     @property
     def uri(self) -> str:
         """The address of MLflow's database."""
-        return address(self.home.mlflow_database, _SCHEMA)
+        return database_address(self.home.mlflow_database, _SCHEMA)
 
     def initialise(self) -> None:
         """Create or migrate the tables. Two processes must not do this at once."""

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import address, make_schema
+from factory_resources.home.database import database_address, make_schema
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Tried:
     notes: Mapping[str, Any]
 
 
-class Trial:
+class OpenTrial:
     """A trial under way: kept when it is over, and not before."""
 
     def __init__(self, study: Study, asked: optuna.Trial, settings: Settings) -> None:
@@ -114,7 +114,7 @@ class Study:
     def maximise(self) -> bool:
         return self._kept.direction.name == "MAXIMIZE"
 
-    def begin(self, space: Space, given: Settings | None = None) -> Trial:
+    def begin(self, space: Space, given: Settings | None = None) -> OpenTrial:
         """The next trial: with the given settings, or with those that promise most."""
         # A sampler of its own for each trial: none rests on what a killed process has drawn.
         self._study.sampler = _sampler(self._seed, len(self.tried))
@@ -123,7 +123,7 @@ class Study:
             space = {name: where for name, where in space.items() if where.holds(given[name])}
             self._study.enqueue_trial({name: given[name] for name in space})
         asked = self._study.ask({name: _distribution(where) for name, where in space.items()})
-        return Trial(self, asked, asked.params if given is None else given)
+        return OpenTrial(self, asked, asked.params if given is None else given)
 
     def keep(self, asked: optuna.Trial, state: State, value: float | None) -> None:
         """Write a trial down, in one transaction."""
@@ -184,7 +184,7 @@ def _kept(storage: Any, name: str, resume: bool, maximise: bool) -> optuna.Study
 def _storage(home: Home) -> Any:
     from optuna.storages import RDBStorage
 
-    uri = address(home.tune_database, _SCHEMA)
+    uri = database_address(home.tune_database, _SCHEMA)
     lite = uri.startswith("sqlite")
     home.require_writable()
     # Two processes that make the tables at once break them.

@@ -87,20 +87,20 @@ def _serve(pipe: Connection) -> None:
 
 def _ingest(folder: Path) -> Seen:
     from factory_assets.declarations.loader import load_pipeline
-    from factory_assets.execution.requests import Call
+    from factory_assets.execution.requests import StageRequest
     from factory_assets.execution.runner import run_stage
-    from factory_assets.results.data import Ingested
+    from factory_assets.results.data import IngestResult
     from factory_resources.errors import FactoryError
     from factory_resources.home.home import Home
     from factory_resources.tables.snapshot import read_arrow
 
     home = Home(folder / "home")
     try:
-        outcome = run_stage(Call(load_pipeline(folder), "ingest", home, "run"))
+        outcome = run_stage(StageRequest(load_pipeline(folder), "ingest", home, "run"))
     except FactoryError as error:
         return Seen(str(error), megabytes=_peak())
     value = outcome.value
-    assert isinstance(value, Ingested)
+    assert isinstance(value, IngestResult)
     table = read_arrow(value.snapshot, home)
     broken = read_arrow(value.quarantine, home).to_pylist() if value.quarantine else []
     return Seen(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.record_graph import History, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.pipelines import declare
@@ -65,7 +65,7 @@ def run(root: Path, run_id: str) -> dict[str, str]:
     pipeline = load_pipeline(root / "fruit")
     home = Home(root / "home")
     return {
-        stage: run_stage(Call(pipeline, stage, home, run_id)).value.data_version
+        stage: run_stage(StageRequest(pipeline, stage, home, run_id)).value.data_version
         for stage in stages_of(pipeline)
     }
 
@@ -84,7 +84,7 @@ def go_on(root: Path, start: int, told: Connection) -> None:
         for stage in stages_of(pipeline):
             told.send(stage)
             try:
-                run_stage(Call(pipeline, stage, home, f"run {os.getpid()} {number}"))
+                run_stage(StageRequest(pipeline, stage, home, f"run {os.getpid()} {number}"))
             except SourceError as error:
                 # Another process has changed the source at that very moment.
                 if "changed while it was read" not in str(error):
@@ -97,7 +97,7 @@ def damages(home: Home) -> Iterator[str]:
     from deltalake import DeltaTable
 
     known = {}
-    history = History.of(home)
+    history = RecordGraph.of(home)
     for record in history.records:
         for snapshot in tables_of(value_in(record)).values():
             known[snapshot.data_version] = snapshot

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
@@ -82,5 +82,5 @@ def test_a_killed_training_is_retried_and_goes_on(tmp_path: Path) -> None:
     assert trained
     whole = Home(tmp_path / "whole")
     for stage in STAGES[: STAGES.index("train") + 1]:
-        undisturbed = run_stage(Call(pipeline, stage, whole, "whole"))
+        undisturbed = run_stage(StageRequest(pipeline, stage, whole, "whole"))
     assert trained.value["digest"] == undisturbed.record.value["digest"]

@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.results.data import Cleaned, Ingested, Parts
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Champion
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
@@ -39,10 +39,10 @@ class Made:
 
     pipeline: Pipeline
     home: Home
-    ingested: Ingested
-    cleaned: Cleaned
-    parts: Parts
-    verdict: Verdict
+    ingested: IngestResult
+    cleaned: CleanResult
+    parts: SplitResult
+    verdict: EvaluationResult
     champion: Champion
 
     def values(self, part: Snapshot, column: str) -> list[object]:
@@ -65,12 +65,12 @@ def run(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
             pipeline = load_pipeline(FOLDER / name)
             # Threads that wait for each other on a busy machine take three times as long as one.
             with threadpool_limits(1):
-                found = {s: run_stage(Call(pipeline, s, home, "run")).value for s in STAGES}
+                found = {s: run_stage(StageRequest(pipeline, s, home, "run")).value for s in STAGES}
             ingested, cleaned, parts, _, verdict, champion = found.values()
-            assert isinstance(ingested, Ingested)
-            assert isinstance(cleaned, Cleaned)
-            assert isinstance(parts, Parts)
-            assert isinstance(verdict, Verdict)
+            assert isinstance(ingested, IngestResult)
+            assert isinstance(cleaned, CleanResult)
+            assert isinstance(parts, SplitResult)
+            assert isinstance(verdict, EvaluationResult)
             assert isinstance(champion, Champion)
             made[name] = Made(pipeline, home, ingested, cleaned, parts, verdict, champion)
         return made[name]

@@ -11,10 +11,10 @@ from rich.console import Console
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import select
-from factory_assets.data.sources.discovery import find, sources_key
+from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.definitions import build_defs, defs
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, DeclarationError, SourceError
@@ -63,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _run(name: str, folder: Path, home: Home) -> Any:
     pipeline = load_pipeline(folder / name)
     for stage in ("ingest", "clean"):
-        outcome = run_stage(Call(pipeline, stage, home, run_id=f"{name}-{stage}"))  # type: ignore[arg-type]
+        outcome = run_stage(StageRequest(pipeline, stage, home, run_id=f"{name}-{stage}"))  # type: ignore[arg-type]
     return outcome
 
 
@@ -189,7 +189,7 @@ def test_the_same_table_is_the_same_source(folder: Path, home: Home) -> None:
     def key(frame: pd.DataFrame) -> str:
         save_table(frame, path, "raw/orders")
         with home.scratch() as scratch:
-            return sources_key(find(sales, home, scratch))
+            return sources_key(discover_sources(sales, home, scratch))
 
     first = key(pd.DataFrame({"y": [1, 2]}))
     assert key(pd.DataFrame({"y": [1, 2]})) == first

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from factory_assets.audit.references import snapshot_name
-from factory_assets.audit.trace.report import Column, Gate, Model, Source, Step, Table
+from factory_assets.audit.trace.report import (
+    ColumnOrigin,
+    GateOutcome,
+    ModelFact,
+    Source,
+    Step,
+    Table,
+)
 from factory_assets.audit.trace.sources import Folders, source_fact
 from factory_assets.audit.trace.verification import Checker, digest_of_json, worst
 from factory_assets.data.transforms.column_lineage import (
@@ -18,15 +25,15 @@ from factory_assets.data.transforms.column_lineage import (
     source_origins,
 )
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG
-from factory_assets.results.data import Cleaned, Ingested, Parts
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import History, identity, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry, Version
 
 
-def model_records(version: Version, history: History) -> list[Record]:
+def model_records(version: Version, history: RecordGraph) -> list[Record]:
     """Training, last verdict and last deployment of a model version, the last first."""
     found = [
         *history.about(version.model, version.version, "deploy")[-1:],
@@ -36,7 +43,7 @@ def model_records(version: Version, history: History) -> list[Record]:
     return [*found, *([trained] if trained else [])]
 
 
-def back(roots: Iterable[Record], history: History) -> list[Record]:
+def back(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
     """The records and all that they rest on; each before what went into it."""
     found: dict[tuple[str, str, str], Record] = {}
 
@@ -55,7 +62,7 @@ def step_name(record: Record) -> str:
     return snapshot_name(record.pipeline, record.stage, None, record.data_version)
 
 
-def step_fact(record: Record, history: History, checker: Checker) -> Step:
+def step_fact(record: Record, history: RecordGraph, checker: Checker) -> Step:
     """A stage as it was computed, its tables and its record checked."""
     checker.record(record)
     rows, rules, conserved = _counts(record, history)
@@ -90,7 +97,7 @@ def step_fact(record: Record, history: History, checker: Checker) -> Step:
 
 def source_facts(
     record: Record,
-    history: History,
+    history: RecordGraph,
     folders: Folders,
     checker: Checker,
     only: str | None = None,
@@ -98,14 +105,16 @@ def source_facts(
     """The sources of an ingest, or the one of a digest; of another stage none."""
     value = value_in(record)
     read = history.read_from(record)
-    for source in value.sources if isinstance(value, Ingested) else ():
+    for source in value.sources if isinstance(value, IngestResult) else ():
         if only not in {None, source.sha256}:
             continue
         made = step_name(read[source.sha256].record) if source.sha256 in read else None
         yield source_fact(source, record, step_name(record), made, folders, checker.verify)
 
 
-def model_fact(version: Version, history: History, registry: Registry, checker: Checker) -> Model:
+def model_fact(
+    version: Version, history: RecordGraph, registry: Registry, checker: Checker
+) -> ModelFact:
     """What is known of a model version; the registry's word is held against the records'."""
     name = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
@@ -128,8 +137,8 @@ def model_fact(version: Version, history: History, registry: Registry, checker: 
         digest = candidate.digest
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
-    judged = verdict if isinstance(verdict, Verdict) else None
-    return Model(
+    judged = verdict if isinstance(verdict, EvaluationResult) else None
+    return ModelFact(
         name=name,
         kind=candidate.kind if isinstance(candidate, Candidate) else "",
         task=candidate.task if isinstance(candidate, Candidate) else "",
@@ -139,7 +148,7 @@ def model_fact(version: Version, history: History, registry: Registry, checker: 
         champion=registry.champion(version.model) == version.version,
         passed=judged.passed if judged else None,
         gates=tuple(
-            Gate(name=g.name, passed=g.passed, explanation=g.explanation)
+            GateOutcome(name=g.name, passed=g.passed, explanation=g.explanation)
             for g in (judged.gates if judged else ())
         ),
         metrics=judged.metrics if judged else {},
@@ -164,32 +173,34 @@ def _tables(record: Record, checker: Checker) -> Iterable[Table]:
         )
 
 
-def _counts(record: Record, history: History) -> tuple[dict[str, int], dict[str, int], bool | None]:
+def _counts(
+    record: Record, history: RecordGraph
+) -> tuple[dict[str, int], dict[str, int], bool | None]:
     """Rows by what became of them, rows by broken rule, and whether all add up."""
     value = value_in(record)
     match value:
-        case Ingested():
+        case IngestResult():
             kept, broken = value.snapshot.rows, value.quarantined_rows
             rows = {"read": value.rows_read, "kept": kept, "quarantined": broken}
             return rows, value.quarantined, value.rows_read == kept + broken
-        case Cleaned():
+        case CleanResult():
             kept, broken = value.snapshot.rows, value.quarantined_rows
             rows = {"in": value.rows_in, "kept": kept, "quarantined": broken}
             rows["duplicates"] = value.duplicates
             whole = value.rows_in == kept + broken + value.duplicates
             return rows, value.quarantined, whole and _before(record, history, value.rows_in)
-        case Parts():
+        case SplitResult():
             parts = {name: snapshot.rows for name, snapshot in tables_of(value).items()}
             return parts, {}, _before(record, history, sum(parts.values()))
         case Candidate():
             return {"learned from": value.rows}, {}, None
-        case Verdict():
+        case EvaluationResult():
             return {"judged": value.predictions.rows}, {}, None
         case _:
             return {}, {}, None
 
 
-def _before(record: Record, history: History, rows: int) -> bool:
+def _before(record: Record, history: RecordGraph, rows: int) -> bool:
     """Whether the tables that went in hold so many rows, as far as their records are there."""
     inputs = history.inputs(record)
     if len(inputs) < sum(map(len, record.inputs.values())):
@@ -198,8 +209,8 @@ def _before(record: Record, history: History, rows: int) -> bool:
 
 
 def column_facts(
-    record: Record, history: History, candidate: Candidate | None = None
-) -> tuple[Column, ...]:
+    record: Record, history: RecordGraph, candidate: Candidate | None = None
+) -> tuple[ColumnOrigin, ...]:
     """The columns of a stage's table; of a model its features and its target alone.
 
     Args:
@@ -220,7 +231,7 @@ def column_facts(
     if candidate:
         names = (*candidate.numeric, *candidate.categorical, candidate.target)
     return tuple(
-        Column(
+        ColumnOrigin(
             name=name,
             role=_role(name, candidate),
             ingested=cleaned.get(name, ()),
@@ -231,10 +242,10 @@ def column_facts(
     )
 
 
-def _sources(ingest: Record, history: History) -> Origins:
+def _sources(ingest: Record, history: RecordGraph) -> Origins:
     """Of each ingested column the columns of the sources, through other pipelines to the first."""
     value = value_in(ingest)
-    assert isinstance(value, Ingested)
+    assert isinstance(value, IngestResult)
     labels = {label for source in value.sources for label in source.labels}
     found = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
     # Partitions are many, and made alike.
@@ -257,7 +268,7 @@ def _role(name: str, candidate: Candidate | None) -> Literal["feature", "target"
     return "target" if name == candidate.target else "feature"
 
 
-def _columns_before(record: Record, history: History, stage: str) -> Record | None:
+def _columns_before(record: Record, history: RecordGraph, stage: str) -> Record | None:
     """The first record of a stage of the same pipeline that a record rests on, or is."""
     if record.stage == stage:
         return record

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.audit.trace.backward import step_name
-from factory_assets.audit.trace.report import Fate, Fed, Passage, Place
+from factory_assets.audit.trace.report import Fed, Passage, RowPlace, RowRoute
 from factory_assets.audit.trace.rows import opened
 from factory_assets.audit.trace.verification import Checker, worst
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import History, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal
@@ -61,10 +61,10 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Follower:
+class ForwardTracer:
     """Follows rows through the records of one home."""
 
-    history: History
+    history: RecordGraph
     registry: Registry
     checker: Checker
 
@@ -72,7 +72,7 @@ class Follower:
     def home(self) -> Home:
         return self.history.home
 
-    def fates(self, rows: Followed) -> tuple[Fate, ...]:
+    def fates(self, rows: Followed) -> tuple[RowRoute, ...]:
         """Every way that the rows went; ways that stored the same are one."""
         found = {}
         for ingest in self.history.records:
@@ -94,7 +94,7 @@ class Follower:
         for user in later:
             yield from self._ways([*way, user])
 
-    def _fate(self, way: Sequence[Record], rows: Followed) -> Fate:
+    def _fate(self, way: Sequence[Record], rows: Followed) -> RowRoute:
         joined = _joined(way[0], rows)
         passages: list[Passage] = []
         for record in way:
@@ -104,7 +104,7 @@ class Follower:
             before = passages[-1] if passages else None
             passages.append(self._passage(record, rows, before, joined))
         reached = len(passages) == len(way) and way[-1].stage == "split"
-        return Fate(
+        return RowRoute(
             passages=tuple(passages),
             models=tuple(self._fed(way[-1], passages[-1])) if reached else (),
             into=() if joined else tuple(self._into(way[: len(passages)], rows)),
@@ -149,7 +149,7 @@ class Follower:
                 if rows.single:
                     broken = tuple(met.rules) if part == "quarantine" else ()
                     numbers = connection.execute("SELECT _number FROM met ORDER BY 1").fetchall()
-                    met.places.extend(Place(part=part, row=n, rules=broken) for (n,) in numbers)
+                    met.places.extend(RowPlace(part=part, row=n, rules=broken) for (n,) in numbers)
         came = before.rows.get("snapshot", 0) if before else 0
         if record.stage == "clean":
             met.counts["duplicates"] = came - sum(met.counts.values())
@@ -157,11 +157,11 @@ class Follower:
             met.places.append(self._nowhere(record, rows, came))
         return met
 
-    def _nowhere(self, record: Record, rows: Followed, came: int) -> Place:
+    def _nowhere(self, record: Record, rows: Followed, came: int) -> RowPlace:
         """Of a row that no table of the stage holds."""
         if record.stage != "clean" or not came:
-            return Place(part="not there", row=None, rules=())
-        return Place(part="duplicate", row=None, rules=(), same_as=self._twin(record, rows))
+            return RowPlace(part="not there", row=None, rules=())
+        return RowPlace(part="duplicate", row=None, rules=(), same_as=self._twin(record, rows))
 
     def _twin(self, clean: Record, rows: Followed) -> int | None:
         """The record of the same source that was kept in a duplicate's place, if it is of it."""
@@ -192,11 +192,11 @@ class Follower:
             yield Fed(
                 name=f"{value.model}@{value.version}",
                 champion=self.registry.champion(value.model) == value.version,
-                passed=judged.passed if isinstance(judged, Verdict) else None,
+                passed=judged.passed if isinstance(judged, EvaluationResult) else None,
                 rows=passage.rows,
             )
 
-    def _into(self, way: Sequence[Record], rows: Followed) -> Iterator[Fate]:
+    def _into(self, way: Sequence[Record], rows: Followed) -> Iterator[RowRoute]:
         """The ways through other pipelines that read a snapshot of this one."""
         for record in way:
             others = [u for u in self.history.users(record) if u.pipeline != record.pipeline]
@@ -216,7 +216,7 @@ class _Met:
 
     counts: dict[str, int]
     rules: dict[str, int]
-    places: list[Place]
+    places: list[RowPlace]
 
 
 def _digests(ingest: Record) -> set[str]:

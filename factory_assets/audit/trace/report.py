@@ -17,7 +17,7 @@ class Fact(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class File(Fact):
+class SnapshotFile(Fact):
     """One Parquet file of a snapshot."""
 
     sha256: str
@@ -35,7 +35,7 @@ class Table(Fact):
     data_version: str
     rows: int
     state: State
-    files: tuple[File, ...]
+    files: tuple[SnapshotFile, ...]
 
 
 class Step(Fact):
@@ -88,13 +88,13 @@ class Source(Fact):
     """The join whose table it is; empty for a source of rows."""
 
 
-class Gate(Fact):
+class GateOutcome(Fact):
     name: str
     passed: bool
     explanation: str
 
 
-class Model(Fact):
+class ModelFact(Fact):
     """One model version."""
 
     name: str
@@ -107,7 +107,7 @@ class Model(Fact):
     champion: bool
     passed: bool | None
     """Whether its gates passed; None where it was not judged."""
-    gates: tuple[Gate, ...]
+    gates: tuple[GateOutcome, ...]
     metrics: dict[str, float]
     """On the test rows."""
     deployed: tuple[str, ...]
@@ -119,7 +119,7 @@ class Model(Fact):
     """Of the whole declaration."""
 
 
-class Column(Fact):
+class ColumnOrigin(Fact):
     """Where a column's values come from."""
 
     name: str
@@ -156,7 +156,7 @@ class RowOrigin(Fact):
     """Why the lines cannot be told."""
 
 
-class Place(Fact):
+class RowPlace(Fact):
     """Where one row went."""
 
     part: str
@@ -179,7 +179,7 @@ class Passage(Fact):
     rows: dict[str, int]
     """Part, or `duplicates`, to the number of rows that went there."""
     rules: dict[str, int]
-    places: tuple[Place, ...]
+    places: tuple[RowPlace, ...]
     """Of a single row."""
     joined: str = ""
     """The join by which the source came in; then its own rows cannot be counted."""
@@ -196,12 +196,12 @@ class Fed(Fact):
     """How many of the rows it learned from (`train`), stopped at (`validation`), was judged on."""
 
 
-class Fate(Fact):
+class RowRoute(Fact):
     """One way that the rows went, stage by stage."""
 
     passages: tuple[Passage, ...]
     models: tuple[Fed, ...]
-    into: tuple["Fate", ...]
+    into: tuple["RowRoute", ...]
     """The ways through pipelines that read the clean snapshot."""
 
 
@@ -217,11 +217,11 @@ class Trace(Fact):
     """Whether the bytes of all files were read."""
     problems: tuple[str, ...]
     """What is not as it was: changed or lost files, records that contradict themselves."""
-    model: Model | None = None
+    model: ModelFact | None = None
     steps: tuple[Step, ...] = ()
     """Back, the last step first."""
     sources: tuple[Source, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnOrigin, ...] = ()
     row: RowOrigin | None = None
-    fates: tuple[Fate, ...] = ()
+    fates: tuple[RowRoute, ...] = ()
     """Forward, of a source."""

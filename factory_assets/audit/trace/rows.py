@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.audit.references import SnapshotName, SourceName, parse, snapshot_name
-from factory_assets.audit.resolver import Held, find_snapshot, find_source
+from factory_assets.audit.resolver import ResolvedTable, find_snapshot, find_source
 from factory_assets.audit.trace.report import Hop, RowOrigin
 from factory_assets.audit.trace.sources import Folders, source_fact, source_lines
-from factory_assets.results.data import Ingested, SourceFile
-from factory_assets.results.record_graph import History, tables_of, value_in
+from factory_assets.results.data import IngestResult, SourceFile
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import IDENTITY
 from factory_resources.errors import DataError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
@@ -29,7 +29,7 @@ Row = tuple[str, int]
 """The digest of a source, and which of its records."""
 
 
-def parse_row(text: str, history: History) -> int | Row:
+def parse_row(text: str, history: RecordGraph) -> int | Row:
     """A number, or `SOURCE:N` with a source by any of its names.
 
     Raises:
@@ -120,7 +120,7 @@ def numbers_of(snapshot: Snapshot, home: Home, row: Row) -> list[int]:
 
 
 def origin(
-    held: Held, asked: int | Row, history: History, folders: Folders, verify: bool
+    held: ResolvedTable, asked: int | Row, history: RecordGraph, folders: Folders, verify: bool
 ) -> RowOrigin:
     """The way of a row of a table back to the record of a source.
 
@@ -152,7 +152,7 @@ def _followed(
     records: list[Record],
     hops: list[Hop],
     row: Row,
-    history: History,
+    history: RecordGraph,
     folders: Folders,
     verify: bool,
 ) -> RowOrigin:
@@ -189,7 +189,7 @@ def _followed(
     )
 
 
-def _ingests(records: list[Record], history: History) -> Iterator[Record]:
+def _ingests(records: list[Record], history: RecordGraph) -> Iterator[Record]:
     """The ingests of the same pipeline that the records rest on."""
     for record in records:
         if record.stage == "ingest":
@@ -201,5 +201,5 @@ def _ingests(records: list[Record], history: History) -> Iterator[Record]:
 
 def _source(ingest: Record, digest: str) -> SourceFile | None:
     value = value_in(ingest)
-    assert isinstance(value, Ingested)
+    assert isinstance(value, IngestResult)
     return next((s for s in value.sources if s.sha256 == digest and not s.join), None)

@@ -17,7 +17,7 @@ from factory_assets.audit.references import (
     parse,
     snapshot_name,
 )
-from factory_assets.audit.resolver import Held, find_model, find_snapshot, find_source
+from factory_assets.audit.resolver import ResolvedTable, find_model, find_snapshot, find_source
 from factory_assets.audit.trace.backward import (
     back,
     column_facts,
@@ -26,13 +26,13 @@ from factory_assets.audit.trace.backward import (
     source_facts,
     step_fact,
 )
-from factory_assets.audit.trace.forward import Followed, Follower
-from factory_assets.audit.trace.report import Column, Model, RowOrigin, Source, Trace
+from factory_assets.audit.trace.forward import Followed, ForwardTracer
+from factory_assets.audit.trace.report import ColumnOrigin, ModelFact, RowOrigin, Source, Trace
 from factory_assets.audit.trace.rows import Row, origin, parse_row
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.verification import Checker
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import History, value_in
+from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record
@@ -56,7 +56,7 @@ def trace(
         StorageError: a record is damaged, or the table of the row is gone.
     """
     name = parse(text)
-    history = History.of(home)
+    history = RecordGraph.of(home)
     tracer = Tracer(history, Registry(home), Checker(home, verify), folders)
     asked = parse_row(row, history) if row else None
     match name:
@@ -72,7 +72,7 @@ def trace(
 class Tracer:
     """What every trace needs."""
 
-    history: History
+    history: RecordGraph
     registry: Registry
     checker: Checker
     folders: Folders
@@ -90,7 +90,7 @@ class Tracer:
         split = next((r for r in records if r.stage == "split"), None)
         trained = self.history.candidate(version.model, version.version)
         candidate = value_in(trained) if trained else None
-        columns: tuple[Column, ...] = ()
+        columns: tuple[ColumnOrigin, ...] = ()
         if split and isinstance(candidate, Candidate):
             columns = column_facts(split, self.history, candidate)
         return self._told(
@@ -130,7 +130,7 @@ class Tracer:
                 remedy=f"its rows are 1 to {most}",
             )
         rows = Followed(frozenset({digest})) if asked is None else Followed.one(digest, asked)
-        fates = Follower(self.history, self.registry, self.checker).fates(rows)
+        fates = ForwardTracer(self.history, self.registry, self.checker).fates(rows)
         return Trace(
             name=f"sha256:{digest}",
             kind="source",
@@ -147,9 +147,9 @@ class Tracer:
         kind: Literal["model", "snapshot"],
         records: Sequence[Record],
         *,
-        columns: tuple[Column, ...],
+        columns: tuple[ColumnOrigin, ...],
         row: RowOrigin | None,
-        model: Model | None = None,
+        model: ModelFact | None = None,
     ) -> Trace:
         steps = tuple(step_fact(record, self.history, self.checker) for record in records)
         return Trace(
@@ -168,7 +168,7 @@ class Tracer:
         for record in records:
             yield from source_facts(record, self.history, self.folders, self.checker, only)
 
-    def _origin(self, held: Held, asked: int | Row) -> RowOrigin:
+    def _origin(self, held: ResolvedTable, asked: int | Row) -> RowOrigin:
         return origin(held, asked, self.history, self.folders, self.checker.verify)
 
     def _in_parts(self, split: Record, row: int | Row) -> RowOrigin:
@@ -176,7 +176,7 @@ class Tracer:
         missing: DataError | None = None
         for part in PARTS["split"]:
             try:
-                return self._origin(Held((split,), part), row)
+                return self._origin(ResolvedTable((split,), part), row)
             except DataError as error:
                 missing = error
         assert missing is not None

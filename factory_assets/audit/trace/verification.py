@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from factory_assets.audit.trace.report import File, State
+from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import damages
 from factory_resources.home.home import Home
@@ -28,12 +28,14 @@ class Checker:
     problems: list[str] = field(default_factory=list)
     _states: dict[Path, State] = field(default_factory=dict)
 
-    def files(self, snapshot: Snapshot) -> tuple[File, ...]:
+    def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
         """The snapshot's files, each with its state."""
         found = []
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
             state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
-            found.append(File(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state))
+            found.append(
+                SnapshotFile(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state)
+            )
         return tuple(found)
 
     def snapshot(self, snapshot: Snapshot) -> State:

@@ -14,7 +14,7 @@ from factory_assets.cli.check.sources import (
     wrong_upstream,
 )
 from factory_assets.data.contract.rules import rules_of, wrong_pattern
-from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked as not_checked
 from factory_assets.declarations.loader import (
     FILE,
@@ -88,7 +88,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     wrong = list(wrong_expressions(clean, known))
     yield from wrong
     declared = pipeline.spec.model_dump(by_alias=True)
-    for where, what in () if wrong else misused(pipeline):
+    for where, what in () if wrong else sensitive_misuses(pipeline):
         yield of_section((), declared, f"{where}: {what}")
     if known is not None:
         if not pipeline.spec.ingest.contract.columns:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from factory_assets.data.sources.partition_listing import listing
+from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.declarations.dependencies import require_no_circle
 from factory_assets.declarations.loader import pipeline_folders
@@ -42,7 +42,7 @@ def of_a_partition(pipeline: Pipeline) -> Pipeline:
     if not pipeline.spec.partitions:
         return pipeline
     try:
-        there = listing(pipeline, datetime.now(UTC), {}, Home.from_env()).partitions
+        there = list_partitions(pipeline, datetime.now(UTC), {}, Home.from_env()).partitions
     except SourceError:
         return pipeline
     return bind(pipeline, there[-1]) if there else pipeline

@@ -12,7 +12,7 @@ from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, format_of
-from factory_resources.sources.files.reader import Raw, parquet, read_file
+from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
 FEW = 20
@@ -28,7 +28,7 @@ _CHUNK = 100
 
 
 @dataclass(frozen=True)
-class ColumnProfile:
+class ColumnSummary:
     source: str
     """The name in the file."""
     type: ColumnType
@@ -44,16 +44,16 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True)
-class Profile:
+class FileProfile:
     rows: int
-    columns: tuple[ColumnProfile, ...]
+    columns: tuple[ColumnSummary, ...]
     rules: TextRules
     """How the file had to be read, where it is text."""
     member: str | None
     """The file inside the zip."""
 
 
-def profile(path: Path) -> Profile:
+def profile(path: Path) -> FileProfile:
     """Read the whole file once and describe every column.
 
     Raises:
@@ -80,7 +80,7 @@ def profile(path: Path) -> Profile:
             items = list(raw.columns.items())
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw, chunk)]
-    return Profile(raw.rows, tuple(columns), rules, member)
+    return FileProfile(raw.rows, tuple(columns), rules, member)
 
 
 def _largest_member(path: Path) -> str | None:
@@ -103,7 +103,7 @@ def _is_data(name: str) -> bool:
 _ATTEMPTS = (TextRules(), TextRules(encoding="latin-1"), TextRules(header=False))
 
 
-def _read(file: File, member: str | None, scratch: Path) -> tuple[Raw, TextRules]:
+def _read(file: File, member: str | None, scratch: Path) -> tuple[SourceTable, TextRules]:
     """As the file asks to be read: with a header unless its first line holds numbers only."""
     first: SourceError | None = None
     for number, rules in enumerate(_ATTEMPTS):
@@ -136,14 +136,14 @@ def _numbers_only(cells: Iterable[object]) -> bool:
     return all(number(str(cell).strip()) for cell in cells)
 
 
-def _first_row(raw: Raw, scratch: Path) -> tuple[Any, ...]:
+def _first_row(raw: SourceTable, scratch: Path) -> tuple[Any, ...]:
     with sealed(read=[raw.path], write=scratch) as connection:
         return tuple(connection.execute(f"FROM {parquet(raw.path)} LIMIT 1").fetchone() or ())
 
 
 def _describe(
-    connection: Any, raw: Raw, chunk: Sequence[tuple[str, tuple[str, str]]]
-) -> list[ColumnProfile]:
+    connection: Any, raw: SourceTable, chunk: Sequence[tuple[str, tuple[str, str]]]
+) -> list[ColumnSummary]:
     table = parquet(raw.path)
     cells = [(identifier(name), kind) for _, (name, kind) in chunk]
     found = _typed_columns(connection, table, cells, [source for source, _ in chunk])
@@ -170,7 +170,7 @@ def _describe(
 
 def _typed_columns(
     connection: Any, table: str, cells: Sequence[tuple[str, str]], sources: Sequence[str]
-) -> list[ColumnProfile]:
+) -> list[ColumnSummary]:
     """Each column with its type and the missing-value tokens in it."""
     tokens = ", ".join(literal(token) for token in BESIDE_NUMBERS)
     tests = []
@@ -190,5 +190,5 @@ def _typed_columns(
         # What a typed source holds is a value, whatever it looks like.
         meant = SURE if column_type == "string" else BESIDE_NUMBERS
         used = tuple(t for t in there if t in meant) if kind == "VARCHAR" else ()
-        columns.append(ColumnProfile(source, column_type, used))
+        columns.append(ColumnSummary(source, column_type, used))
     return columns

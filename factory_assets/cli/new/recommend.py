@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from factory_assets.cli.new.profile import FEW, ColumnProfile, Profile
-from factory_assets.data.privacy.pii_scan import suspects
+from factory_assets.cli.new.profile import FEW, ColumnSummary, FileProfile
+from factory_assets.data.privacy.pii_scan import scan_for_pii
 from factory_assets.spec.base import suggest
 from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.train import Task
@@ -30,12 +30,12 @@ SMALL = 300
 
 
 @dataclass(frozen=True)
-class Choices:
+class Recommendation:
     names: Mapping[str, str]
     """The column's name in the source to its name in the pipeline."""
     units: Mapping[str, str]
     """By name in the source, where that tells it."""
-    target: ColumnProfile
+    target: ColumnSummary
     task: Task
     exclude: Mapping[str, str]
     """Name to the reason why it is no input."""
@@ -46,7 +46,7 @@ class Choices:
     model: str
 
 
-def choose(table: Profile, target: str) -> Choices:
+def choose(table: FileProfile, target: str) -> Recommendation:
     """Decide everything that a declaration needs.
 
     Raises:
@@ -69,7 +69,7 @@ def choose(table: Profile, target: str) -> Choices:
         raise DataError(
             f"no column is left to learn {target!r} from", remedy=f"give more columns ({reasons})"
         )
-    return Choices(
+    return Recommendation(
         names=names,
         units={c.source: unit[1] for c in table.columns if (unit := _UNIT.search(c.source))},
         target=goal,
@@ -90,7 +90,7 @@ _METRICS: Mapping[Task, Metric] = {
 }
 
 
-def _names(table: Profile) -> Iterator[tuple[str, str]]:
+def _names(table: FileProfile) -> Iterator[tuple[str, str]]:
     """Plain identifiers stay, other names become lower case with underscores; none twice."""
     taken = {"file_row_number"}
     for i, column in enumerate(table.columns, 1):
@@ -112,7 +112,7 @@ def _snake(text: str) -> str:
     return f"column_{name}" if name[:1].isdigit() else name
 
 
-def _target(table: Profile, names: Mapping[str, str], target: str) -> ColumnProfile:
+def _target(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:
     found = [c for c in table.columns if c.source == target]
     found = found or [c for c in table.columns if names[c.source] == target]
     if not found:
@@ -131,7 +131,7 @@ def _target(table: Profile, names: Mapping[str, str], target: str) -> ColumnProf
     return column
 
 
-def _task(target: ColumnProfile) -> Task:
+def _task(target: ColumnSummary) -> Task:
     """As training finds it: text, truth values and few whole numbers are classes."""
     if target.type == "float64" or (target.type == "int64" and target.distinct > FEW):
         return "regression"
@@ -148,7 +148,7 @@ def _task(target: ColumnProfile) -> Task:
     return "binary" if target.distinct == 2 else "multiclass"
 
 
-def _why_no_input(column: ColumnProfile, name: str, rows: int) -> str:
+def _why_no_input(column: ColumnSummary, name: str, rows: int) -> str:
     if not column.present:
         return "has no value"
     if column.distinct == 1 and column.present == rows:
@@ -166,7 +166,7 @@ def _why_no_input(column: ColumnProfile, name: str, rows: int) -> str:
     return ""
 
 
-def _is_group(column: ColumnProfile, name: str, rows: int) -> bool:
+def _is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     """An identifier that comes again, as a patient's does: its rows belong in one part."""
     return (
         column.type in ("int64", "string")
@@ -177,16 +177,16 @@ def _is_group(column: ColumnProfile, name: str, rows: int) -> bool:
     )
 
 
-def _is_code(column: ColumnProfile, name: str) -> bool:
+def _is_code(column: ColumnSummary, name: str) -> bool:
     """Whole numbers that are surely names: the column is called a code, and has few of them."""
     return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
 
 
-def personal(column: ColumnProfile) -> str | None:
+def personal(column: ColumnSummary) -> str | None:
     """Why it may be personal data; told by its name, or by its values where they are few."""
     kind = "VARCHAR" if column.type == "string" else column.type
-    return suspects({column.source: kind}, {column.source: column.values}).get(column.source)
+    return scan_for_pii({column.source: kind}, {column.source: column.values}).get(column.source)
 
 
-def _is_slice(column: ColumnProfile) -> bool:
+def _is_slice(column: ColumnSummary) -> bool:
     return column.type in ("string", "bool") and 2 <= column.distinct <= 8

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from factory_assets.cli.new.profile import SURE, ColumnProfile, Profile
-from factory_assets.cli.new.recommend import Choices, personal
+from factory_assets.cli.new.profile import SURE, ColumnSummary, FileProfile
+from factory_assets.cli.new.recommend import Recommendation, personal
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
@@ -16,7 +16,7 @@ _KINDS = ("linear", "random_forest", "gradient_boosting", "mlp")
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
 
-def draft(table: Profile, choices: Choices, *, file: str, schema: str) -> str:
+def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str) -> str:
     """The whole file.
 
     Args:
@@ -56,7 +56,7 @@ def text(value: str) -> str:
     return quoted.removesuffix("\n").removesuffix("...").rstrip()
 
 
-def _source(table: Profile, file: str) -> Iterator[str]:
+def _source(table: FileProfile, file: str) -> Iterator[str]:
     parts = [f"files: {text(file)}"]
     if table.member:
         parts.append(f"member: {text(table.member)}")
@@ -67,7 +67,7 @@ def _source(table: Profile, file: str) -> Iterator[str]:
     yield f"    source: {{{', '.join(parts)}}}"
 
 
-def _missing(table: Profile, choices: Choices) -> Iterator[str]:
+def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     used = {token for column in table.columns for token in column.tokens}
     common = [token for token in SURE if token in used]
     if common:
@@ -79,7 +79,7 @@ def _missing(table: Profile, choices: Choices) -> Iterator[str]:
         yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  # {why}"
 
 
-def _contract(table: Profile, choices: Choices) -> Iterator[str]:
+def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     entries = []
     for column in table.columns:
         parts = [f"name: {text(choices.names[column.source])}"]
@@ -103,7 +103,7 @@ def _contract(table: Profile, choices: Choices) -> Iterator[str]:
         yield f"{entry:<{width}}  # {seen}"
 
 
-def _seen(column: ColumnProfile, rows: int) -> str:
+def _seen(column: ColumnSummary, rows: int) -> str:
     """What the profile saw, in a few words."""
     absent = rows - column.present
     lack = f", {max(absent / rows, 0.001):.1%} missing" if absent else ""
@@ -124,7 +124,7 @@ def _short(value: Any) -> str:
     return safe if len(safe) <= 20 else f"{safe[:17]}..."
 
 
-def _split(choices: Choices, target: str) -> Iterator[str]:
+def _split(choices: Recommendation, target: str) -> Iterator[str]:
     parts = ["test: 0.2", "validation: 0.1"]
     why = ""
     if choices.group:
@@ -136,7 +136,7 @@ def _split(choices: Choices, target: str) -> Iterator[str]:
     yield f"  split: {{{', '.join(parts)}}}{why}"
 
 
-def _train(choices: Choices, target: str) -> Iterator[str]:
+def _train(choices: Recommendation, target: str) -> Iterator[str]:
     yield "  train:"
     yield f"    target: {text(target)}"
     yield f"    task: {choices.task}"
@@ -152,7 +152,7 @@ def _train(choices: Choices, target: str) -> Iterator[str]:
     yield f"    model: {{kind: {choices.model}}}  # or {others}"
 
 
-def _evaluate(choices: Choices) -> Iterator[str]:
+def _evaluate(choices: Recommendation) -> Iterator[str]:
     yield "  evaluate:"
     yield f"    metric: {choices.metric}"
     yield "    gates:  # a candidate that fails one is not deployed; add at_least or at_most"

@@ -7,7 +7,7 @@ import dagster as dg
 
 from factory_assets.data.contract.table_checks import TableError, declared_checks
 from factory_assets.data.leakage.policy import LeakError
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
@@ -46,19 +46,23 @@ _CHECKS: dict[Stage, dict[str, str]] = {
 }
 
 
-def check_result(call: Call, name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:
+def check_result(
+    call: StageRequest, name: str, passed: bool, **metadata: Any
+) -> dg.AssetCheckResult:
     key = [call.pipeline.name, call.stage]
     return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
 
 
-def broken_checks(call: Call, error: FactoryError) -> list[dg.AssetCheckResult]:
+def broken_checks(call: StageRequest, error: FactoryError) -> list[dg.AssetCheckResult]:
     """The checks that an error tells of: what the data was found to be before it was refused."""
     if isinstance(error, TableError | LeakError):
         return list(table_results(call, error.checks))
     return []
 
 
-def table_results(call: Call, checks: Iterable[TableCheck]) -> Iterator[dg.AssetCheckResult]:
+def table_results(
+    call: StageRequest, checks: Iterable[TableCheck]
+) -> Iterator[dg.AssetCheckResult]:
     for check in checks:
         severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
         yield dg.AssetCheckResult(

@@ -8,15 +8,17 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.data.transforms.column_lineage import Origins, clean_origins, source_origins
-from factory_assets.execution.cache_key import declared
-from factory_assets.execution.requests import Call
+from factory_assets.execution.cache_key import relevant_spec
+from factory_assets.execution.requests import StageRequest
 from factory_assets.spec import IDENTITY, AssetSource, SnapshotSource
 from factory_resources.tables.snapshot import Snapshot
 
 KEY = "dagster/column_lineage"
 
 
-def column_lineage(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
+def column_lineage(
+    call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()
+) -> dict[str, Any]:
     """The metadata of a table's columns; nothing where no asset is upstream of the stage.
 
     Args:
@@ -50,7 +52,7 @@ def _metadata(deps: Mapping[str, Sequence[dg.TableColumnDep]]) -> dict[str, Any]
     return {KEY: dg.TableColumnLineage(deps_by_column=deps)}
 
 
-def _of_sources(call: Call, columns: list[str], labels: Sequence[str]) -> dict[str, Any]:
+def _of_sources(call: StageRequest, columns: list[str], labels: Sequence[str]) -> dict[str, Any]:
     made: dict[str, dg.AssetKey] = {}
     for source in call.pipeline.spec.ingest.every_source:
         if isinstance(source, SnapshotSource):
@@ -61,7 +63,7 @@ def _of_sources(call: Call, columns: list[str], labels: Sequence[str]) -> dict[s
             made[f"{source.asset}."] = dg.AssetKey(source.asset.split("/"))
     if not made:
         return {}
-    origins = source_origins(declared(call.pipeline, "ingest"), columns, labels)
+    origins = source_origins(relevant_spec(call.pipeline, "ingest"), columns, labels)
     return _metadata(
         {
             name: [
@@ -75,7 +77,7 @@ def _of_sources(call: Call, columns: list[str], labels: Sequence[str]) -> dict[s
     )
 
 
-def _kept_origins(call: Call, ingested: list[str]) -> Origins:
+def _kept_origins(call: StageRequest, ingested: list[str]) -> Origins:
     """Kept by what they follow from: a reused table must not cost the import of DuckDB (.12 s)."""
     asked = [call.pipeline.spec.clean.model_dump(mode="json"), ingested]
     name = sha256(json.dumps(asked).encode()).hexdigest()

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from factory_assets.components.metadata.markdown import table
 from factory_assets.results.evaluation import (
     Disturbed,
+    EvaluationResult,
     Folds,
     GroupRate,
     Importances,
-    Influence,
-    Verdict,
+    InfluenceQuality,
 )
 from factory_assets.spec.evaluate import FAIRNESS, METRICS
 
 
-def verdict(value: Verdict) -> str:
+def verdict(value: EvaluationResult) -> str:
     """Metrics beside the baselines' and the champion's, and what each gate said."""
     others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
     classes = value.candidate.classes
@@ -29,12 +29,12 @@ def verdict(value: Verdict) -> str:
     return f"{listed}\n\n{positive}{numbers}"
 
 
-def _interval(value: Verdict, metric: str) -> str:
+def _interval(value: EvaluationResult, metric: str) -> str:
     low, high = value.intervals.get(metric, (None, None))
     return "" if low is None else f"{low:.4g} to {high:.4g}"
 
 
-def slices(value: Verdict) -> str:
+def slices(value: EvaluationResult) -> str:
     if not value.slices:
         return "No slice is declared."
     names = list(dict.fromkeys(name for s in value.slices for name in s.metrics))
@@ -71,7 +71,7 @@ def robustness(found: Sequence[Disturbed], metric: str, plain: float) -> str:
     )
 
 
-def fairness(value: Verdict) -> str:
+def fairness(value: EvaluationResult) -> str:
     """How decisions fall on each group, with how sure that is."""
     rates = dict.fromkeys(rate for group in value.groups for rate in group.rates)
     rows = [
@@ -112,7 +112,7 @@ def folds(value: Folds) -> str:
     )
 
 
-def influence(value: Influence) -> str:
+def influence(value: InfluenceQuality) -> str:
     """How far effects of training rows are to be believed."""
     listed = "are listed" if value.believed else f"are not listed below {value.at_least:g}"
     return (

@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
-from factory_assets.execution.requests import Call
-from factory_assets.results.data import Cleaned, SourceFile
-from factory_assets.results.latest import latest
+from factory_assets.execution.requests import StageRequest
+from factory_assets.results.data import CleanResult, SourceFile
+from factory_assets.results.latest import latest_result
 from factory_assets.results.model import Candidate, Champion, Tuned
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.home.home import Home
@@ -150,6 +150,6 @@ def mlflow_links(value: Candidate | Champion) -> str:
     return f"[run {value.run_id[:8]}]({ui}/#/runs/{value.run_id}) · {version}"
 
 
-def rows_before_split(call: Call) -> int:
-    cleaned = latest(call.pipeline, "clean", call.home, call.run_id)
-    return cleaned.snapshot.rows if isinstance(cleaned, Cleaned) else 0
+def rows_before_split(call: StageRequest) -> int:
+    cleaned = latest_result(call.pipeline, "clean", call.home, call.run_id)
+    return cleaned.snapshot.rows if isinstance(cleaned, CleanResult) else 0

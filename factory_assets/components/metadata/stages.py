@@ -14,30 +14,30 @@ from factory_assets.components.metadata.checks import check_result, table_result
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import table_checks
 from factory_assets.data.leakage.policy import leak_check
-from factory_assets.execution.costs import Total
-from factory_assets.execution.requests import Call, Outcome
-from factory_assets.results.data import Cleaned, Ingested, Parts
-from factory_assets.results.evaluation import Verdict
-from factory_assets.results.latest import latest
+from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.latest import latest_result
 from factory_assets.results.model import Candidate, Champion
 from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 
 
-def describe(call: Call, outcome: Outcome) -> Description:
+def describe(call: StageRequest, outcome: StageRun) -> Description:
     """The metadata and check results of a stage's value, reused or new."""
     value = outcome.value
     match value:
-        case Ingested():
+        case IngestResult():
             metadata, checks = _ingested(call, value)
-        case Cleaned():
+        case CleanResult():
             metadata, checks = _cleaned(call, value)
-        case Parts():
+        case SplitResult():
             metadata, checks = _parts(call, value)
         case Candidate():
             metadata, checks = _candidate(call, value)
-        case Verdict():
+        case EvaluationResult():
             metadata, checks = _verdict(call, value)
         case Champion():
             metadata, checks = _champion(call, value)
@@ -50,8 +50,8 @@ def describe(call: Call, outcome: Outcome) -> Description:
         "computed at": record.finished,
         "energy is known by": record.method,
         "peak memory [MB]": round(record.megabytes),
-        **costs("", Total.of([record])),
-        **(costs("saved ", Total.of([record])) if outcome.reused else {}),
+        **costs("", CostTotal.of([record])),
+        **(costs("saved ", CostTotal.of([record])) if outcome.reused else {}),
         **(costs("model version: ", outcome.version) if outcome.version else {}),
     }
     if record.cpu_seconds is not None:
@@ -61,7 +61,7 @@ def describe(call: Call, outcome: Outcome) -> Description:
     return metadata, checks
 
 
-def costs(of: str, total: Total) -> dict[str, Any]:
+def costs(of: str, total: CostTotal) -> dict[str, Any]:
     """Metadata of a sum; carbon is left out where a part of it is not known."""
     found = {f"{of}seconds": round(total.seconds, 2), f"{of}energy [Wh]": round(total.wh, 6)}
     if total.co2e is not None:
@@ -69,7 +69,7 @@ def costs(of: str, total: Total) -> dict[str, Any]:
     return found
 
 
-def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
+def _table(call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
     columns = [
         dg.TableColumn(name, kind, description=markdown.column(call.pipeline, name))
         for name, kind in snapshot.columns.items()
@@ -86,7 +86,7 @@ def _table(call: Call, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[s
 
 
 def _quarantine(
-    call: Call, quarantined: dict[str, int], snapshot: Snapshot | None
+    call: StageRequest, quarantined: dict[str, int], snapshot: Snapshot | None
 ) -> dict[str, Any]:
     text = markdown.quarantine(call.pipeline, quarantined, snapshot, call.home)
     return {
@@ -95,11 +95,11 @@ def _quarantine(
     }
 
 
-def _labels(value: Ingested) -> Iterator[str]:
+def _labels(value: IngestResult) -> Iterator[str]:
     return (label for source in value.sources for label in source.labels)
 
 
-def _ingested(call: Call, value: Ingested) -> Description:
+def _ingested(call: StageRequest, value: IngestResult) -> Description:
     limit = call.pipeline.spec.ingest.max_quarantine
     share = value.quarantined_rows / value.rows_read
     metadata = {
@@ -118,7 +118,7 @@ def _ingested(call: Call, value: Ingested) -> Description:
     return metadata, [check, *table_results(call, of_table)]
 
 
-def _cleaned(call: Call, value: Cleaned) -> Description:
+def _cleaned(call: StageRequest, value: CleanResult) -> Description:
     metadata = {
         **_table(call, value.snapshot),
         **_quarantine(call, value.quarantined, value.quarantine),
@@ -135,7 +135,7 @@ def _cleaned(call: Call, value: Cleaned) -> Description:
     return metadata, [check_result(call, "conservation", whole, **counts)]
 
 
-def _parts(call: Call, value: Parts) -> Description:
+def _parts(call: StageRequest, value: SplitResult) -> Description:
     rows = {name: getattr(value, name).rows for name in ("train", "validation", "test")}
     metadata = {
         **_table(call, value.train),
@@ -150,7 +150,7 @@ def _parts(call: Call, value: Parts) -> Description:
     return metadata, [check_result(call, "no_overlap", whole, clean=clean, **rows)]
 
 
-def _candidate(call: Call, value: Candidate) -> Description:
+def _candidate(call: StageRequest, value: Candidate) -> Description:
     metadata: dict[str, Any] = {
         "model version": f"{value.model} v{value.version}",
         "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value)),
@@ -181,12 +181,12 @@ def _candidate(call: Call, value: Candidate) -> Description:
         metadata["batches"] = "half as large as declared, because memory was short"
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
-    parts = latest(call.pipeline, "split", call.home, call.run_id)
-    check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, Parts) else None
+    parts = latest_result(call.pipeline, "split", call.home, call.run_id)
+    check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, SplitResult) else None
     return metadata, [*checks, *table_results(call, [check] if check else [])]
 
 
-def _verdict(call: Call, value: Verdict) -> Description:
+def _verdict(call: StageRequest, value: EvaluationResult) -> Description:
     pictures = {
         title: dg.MetadataValue.md(
             markdown.picture(title, (call.home.pictures / path).read_bytes())
@@ -216,7 +216,7 @@ def _verdict(call: Call, value: Verdict) -> Description:
     return metadata, checks
 
 
-def _sceptic(value: Verdict) -> dict[str, Any]:
+def _sceptic(value: EvaluationResult) -> dict[str, Any]:
     """What was looked at more closely, where it was asked for."""
     headline = value.metrics.get(value.headline, 0.0)
     told = {
@@ -230,7 +230,7 @@ def _sceptic(value: Verdict) -> dict[str, Any]:
     return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
 
 
-def _champion(call: Call, value: Champion) -> Description:
+def _champion(call: StageRequest, value: Champion) -> Description:
     metadata = {
         "champion": f"{value.model} v{value.version}",
         "replaced": f"v{value.replaced}" if value.replaced else "none",

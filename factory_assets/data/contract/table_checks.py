@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from factory_assets.data.profiling.drift import CLEAR
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import Drift, Findings, Moved
+from factory_assets.results.data import ColumnDrift, Drift, Findings
 from factory_assets.spec import Contract, Pipeline
 from factory_resources.errors import ContractError
 
@@ -166,7 +166,7 @@ def _schema_changes(contract: Contract, found: Drift) -> list[str]:
     return list(found.schema_changes)
 
 
-def _told(one: Moved) -> str:
+def _told(one: ColumnDrift) -> str:
     return f"{one.column!r} {one.what} (index {one.index:.2f})"
 
 

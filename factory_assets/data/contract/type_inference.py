@@ -13,7 +13,7 @@ from factory_assets.data.contract.sql_types import (
 )
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
-from factory_resources.sources.files.reader import Raw, parquet
+from factory_resources.sources.files.reader import SourceTable, parquet
 from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def column_types(
     connection: duckdb.DuckDBPyConnection,
     ingest: Ingest,
     columns: Sequence[Column],
-    raws: Sequence[Raw],
+    raws: Sequence[SourceTable],
 ) -> list[ColumnType]:
     """The declared type, else the source's own, else the narrowest that every value fits."""
     found: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
@@ -45,7 +45,7 @@ def column_types(
     return [kind or "string" for kind in found]
 
 
-def _own_type(column: Column, raws: Sequence[Raw]) -> ColumnType | None:
+def _own_type(column: Column, raws: Sequence[SourceTable]) -> ColumnType | None:
     kinds = {raw.columns[column.source_name][1] for raw in raws}
     types = {native_type(kind) for kind in kinds}
     if types == {"int64", "float64"}:
@@ -59,7 +59,7 @@ def _inferred(
     connection: duckdb.DuckDBPyConnection,
     ingest: Ingest,
     columns: Sequence[Column],
-    raws: Sequence[Raw],
+    raws: Sequence[SourceTable],
     chunk: Sequence[int],
 ) -> list[ColumnType]:
     # One row a cell: the plan stays small however many columns there are.

@@ -18,7 +18,7 @@ from factory_assets.data.contract.type_inference import CHUNK, column_types, mis
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ContractError
-from factory_resources.sources.files.reader import Raw, parquet
+from factory_resources.sources.files.reader import SourceTable, parquet
 from factory_resources.sql.engine import identifier, literal
 from factory_resources.sql.expressions import suggestion
 from factory_resources.sql.row_marks import mark, marked
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ContractValidation:
     """Queries over the view of all source rows; `columns` in the snapshot's order."""
 
     columns: tuple[Column, ...]
@@ -38,8 +38,8 @@ class Checked:
 
     @classmethod
     def of(
-        cls, connection: duckdb.DuckDBPyConnection, ingest: Ingest, raws: Sequence[Raw]
-    ) -> Checked:
+        cls, connection: duckdb.DuckDBPyConnection, ingest: Ingest, raws: Sequence[SourceTable]
+    ) -> ContractValidation:
         """Create the view `checked`: value `v<i>`, text `x<i>`, whether mistyped `m<i>`.
 
         Raises:
@@ -75,7 +75,7 @@ class Checked:
         return plain
 
     @property
-    def any_broken(self) -> str:
+    def any_rule_broken(self) -> str:
         """SQL that is true for a row that breaks some rule."""
         # A list, because the engine plans a long chain of ORs in quadratic time.
         return f"list_contains([{', '.join(rule.broken for rule in self.rules)}]::BOOLEAN[], true)"
@@ -101,15 +101,15 @@ class Checked:
         return f"SELECT {selected}{extra} FROM checked WHERE {where}"
 
     @property
-    def good(self) -> str:
+    def valid_rows(self) -> str:
         """The rows that keep every rule, typed."""
-        return self._query("v", f"NOT ({self.any_broken})")
+        return self._query("v", f"NOT ({self.any_rule_broken})")
 
     @property
-    def broken(self) -> str:
+    def invalid_rows(self) -> str:
         """The rows that break some rule, as the source has them, with the rules' names."""
         names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
-        return self._query("x", self.any_broken, f", concat_ws(',', {names}) AS _rules")
+        return self._query("x", self.any_rule_broken, f", concat_ws(',', {names}) AS _rules")
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """How many rows break each rule; only rules that are broken."""
@@ -140,7 +140,7 @@ def _partner(ingest: Ingest, columns: Sequence[Column], number: int, rule: str) 
     return Rule(rule, next((c.name for c in columns if c.source_name == on), ""), f"NOT q{number}")
 
 
-def _all_columns(raws: Sequence[Raw]) -> tuple[Column, ...]:
+def _all_columns(raws: Sequence[SourceTable]) -> tuple[Column, ...]:
     # Not validated: a source may name its columns as it likes.
     names = dict.fromkeys(name for raw in raws for name in raw.columns)
     return tuple(Column.model_construct(name=name) for name in names)
@@ -156,14 +156,14 @@ def _require_patterns(columns: Sequence[Column]) -> None:
             )
 
 
-def _require_columns(columns: Sequence[Column], raws: Sequence[Raw]) -> None:
+def _require_columns(columns: Sequence[Column], raws: Sequence[SourceTable]) -> None:
     for raw in raws:
         for column in columns:
             if column.source_name not in raw.columns:
                 raise _missing_column(column.source_name, raw)
 
 
-def _missing_column(name: str, raw: Raw) -> ContractError:
+def _missing_column(name: str, raw: SourceTable) -> ContractError:
     remedy = suggestion(name, list(raw.columns))
     if len(raw.columns) == 1 and raw.format == "csv":
         remedy += "; only one column was found: set source.delimiter"
@@ -189,7 +189,7 @@ def _require_distinct(names: Sequence[str]) -> None:
 
 def _source_query(
     start: int,
-    raw: Raw,
+    raw: SourceTable,
     ingest: Ingest,
     columns: Sequence[Column],
     types: Sequence[ColumnType],
@@ -219,7 +219,10 @@ def _source_query(
 
 
 def _unique(
-    connection: duckdb.DuckDBPyConnection, checked: Checked, names: tuple[str, ...], rows: int
+    connection: duckdb.DuckDBPyConnection,
+    checked: ContractValidation,
+    names: tuple[str, ...],
+    rows: int,
 ) -> Rule:
     """Later occurrences of a key; a row that is broken anyway comes after those that are not.
 
@@ -234,7 +237,7 @@ def _unique(
     repeated = (
         f"SELECT _order FROM checked WHERE {whole} AND hash({keys}) IN (FROM again) "
         f"QUALIFY row_number() OVER "
-        f"(PARTITION BY {keys} ORDER BY ({checked.any_broken}), _order) > 1"
+        f"(PARTITION BY {keys} ORDER BY ({checked.any_rule_broken}), _order) > 1"
     )
     variable = f"repeated_{len(checked.rules)}"
     mark(connection, variable, repeated, rows)

@@ -82,7 +82,7 @@ _BY_VALUE: tuple[tuple[str, float, Callable[[str], object]], ...] = (
 """What values may be, from which share of them on it is told, and how one is known."""
 
 
-def suspects(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict[str, str]:
+def scan_for_pii(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict[str, str]:
     """The columns that look like personal data, each with why.
 
     Args:

@@ -36,7 +36,7 @@ def _strictest(found: dict[str, Level], columns: tuple[str, ...]) -> Level | Non
     return "secret" if "secret" in levels else next(iter(levels), None)
 
 
-def misused(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Where a sensitive column would be shown or learned: (place in the declaration, what).
 
     The target, slices and protected groups name their values in plots, metrics and predictions; a
@@ -74,7 +74,7 @@ def require_kept_out(pipeline: Pipeline) -> None:
     Raises:
         DeclarationError: the first such use.
     """
-    for where, what in misused(pipeline):
+    for where, what in sensitive_misuses(pipeline):
         raise DeclarationError(
             what.partition("; ")[0],
             where=f"{pipeline.name}: {where}",
@@ -83,7 +83,7 @@ def require_kept_out(pipeline: Pipeline) -> None:
 
 
 @contextmanager
-def discreet(pipeline: Pipeline) -> Iterator[None]:
+def redact_errors(pipeline: Pipeline) -> Iterator[None]:
     """Keep data out of what goes wrong, where some column is sensitive.
 
     Whoever made an error may have quoted a value in it; an error of ours says the same without the

@@ -11,7 +11,7 @@ from math import log, sqrt
 from typing import Any
 
 from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
-from factory_assets.results.data import Drift, Moved
+from factory_assets.results.data import ColumnDrift, Drift
 
 CLEAR = 0.2
 
@@ -47,7 +47,7 @@ def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, A
     )
 
 
-def _moved(name: str, before: Profile, after: Profile, values: Any) -> list[Moved]:
+def _moved(name: str, before: Profile, after: Profile, values: Any) -> list[ColumnDrift]:
     old, new = before.columns[name], after.columns[name]
     there = [
         [p.missing * n, (1 - p.missing) * n] for p, n in ((old, before.rows), (new, after.rows))
@@ -55,13 +55,13 @@ def _moved(name: str, before: Profile, after: Profile, values: Any) -> list[Move
     found = []
     if index := psi(*there):
         what = f"missing {old.missing:.1%} → {new.missing:.1%}"
-        found.append(Moved(column=name, index=index, what=what))
+        found.append(ColumnDrift(column=name, index=index, what=what))
     if values is None or not old.count or not new.count or old.type != new.type:
         return found
     now = _counts(old, values)
     past = [share * old.count for share in _shares(old)]
     if index := psi(past, now):
-        found.append(Moved(column=name, index=index, what=_told(old, new, now)))
+        found.append(ColumnDrift(column=name, index=index, what=_told(old, new, now)))
     return found
 
 

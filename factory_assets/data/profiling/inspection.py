@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from factory_assets.data.privacy.pii_scan import suspects
+from factory_assets.data.privacy.pii_scan import scan_for_pii
 from factory_assets.data.profiling.drift import drift
-from factory_assets.data.profiling.profile import Profile, Written, kept, newest, profile
-from factory_assets.results.data import Findings, Ingested
+from factory_assets.data.profiling.profile import Profile, StagedRows, load_profile, newest, profile
+from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
@@ -13,8 +13,8 @@ from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
 
-def find_out(
-    pipeline: Pipeline, written: Written, home: Home, scratch: Path, partition: str | None
+def inspect_table(
+    pipeline: Pipeline, written: StagedRows, home: Home, scratch: Path, partition: str | None
 ) -> tuple[Findings, Profile]:
     """Look at the rows that are about to become the snapshot.
 
@@ -40,7 +40,7 @@ def find_out(
     found = Findings(
         newest=latest,
         drift=drift(before.data_version, past, made, sampled) if before and past else None,
-        personal=suspects(shown, sampled),
+        personal=scan_for_pii(shown, sampled),
     )
     return found, made
 
@@ -56,7 +56,7 @@ def _before(pipeline: Pipeline, home: Home, partition: str | None) -> Snapshot |
     record = records.latest(pipeline.name, "ingest", partition)
     if record is None and partition is not None:
         record = _of_the_period_before(pipeline, records, partition)
-    return Ingested.model_validate(record.value).snapshot if record else None
+    return IngestResult.model_validate(record.value).snapshot if record else None
 
 
 def _of_the_period_before(pipeline: Pipeline, records: Records, key: str) -> Record | None:
@@ -80,11 +80,11 @@ def _profile(
     snapshot: Snapshot, home: Home, scratch: Path, hidden: frozenset[str]
 ) -> Profile | None:
     """As it was kept, else made again; None where the snapshot is gone."""
-    if known := kept(snapshot.data_version, home, hidden):
+    if known := load_profile(snapshot.data_version, home, hidden):
         return known
     if not exists(snapshot, home):
         return None
     paths = snapshot.paths(home)
     files = [(path, file.rows) for path, file in zip(paths, snapshot.files, strict=True)]
     with sealed(read=paths, write=scratch) as connection:
-        return profile(connection, Written(files, snapshot.columns), hidden)[0]
+        return profile(connection, StagedRows(files, snapshot.columns), hidden)[0]

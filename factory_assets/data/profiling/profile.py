@@ -65,7 +65,7 @@ class Profile(BaseModel):
 
 def profile(
     connection: "duckdb.DuckDBPyConnection",
-    written: "Written",
+    written: "StagedRows",
     hidden: Collection[str],
 ) -> tuple[Profile, dict[str, Any]]:
     """The profile, and the sampled values of each column that it looked at.
@@ -128,12 +128,12 @@ def binned(values: Any, edges: tuple[float, ...]) -> list[int]:
     return [int(count) for count in np.bincount(place, minlength=len(edges) + 1)]
 
 
-def keep(made: Profile, data_version: str, home: Home, hidden: Collection[str]) -> None:
+def store_profile(made: Profile, data_version: str, home: Home, hidden: Collection[str]) -> None:
     """Remember the profile of a snapshot."""
     home.write_atomic(_path(data_version, home, hidden), made.model_dump_json().encode())
 
 
-def kept(data_version: str, home: Home, hidden: Collection[str]) -> Profile | None:
+def load_profile(data_version: str, home: Home, hidden: Collection[str]) -> Profile | None:
     """The profile of a snapshot, as long as the same columns are sensitive."""
     path = _path(data_version, home, hidden)
     if not path.is_file():
@@ -160,7 +160,7 @@ _CHUNK = 200
 
 
 @dataclass(frozen=True)
-class Written:
+class StagedRows:
     """Rows in files, in order: of a snapshot, or of one that is not published yet."""
 
     files: Sequence[tuple[Path, int]]
@@ -173,7 +173,7 @@ class Written:
         return sum(rows for _, rows in self.files)
 
 
-def missing(connection: "duckdb.DuckDBPyConnection", written: Written) -> dict[str, int]:
+def missing(connection: "duckdb.DuckDBPyConnection", written: StagedRows) -> dict[str, int]:
     """Column to the number of its missing values, all rows counted: the files themselves say it."""
     rows = connection.execute(
         "SELECT column_id, sum(stats_null_count)::BIGINT "
@@ -183,7 +183,7 @@ def missing(connection: "duckdb.DuckDBPyConnection", written: Written) -> dict[s
     return {name: found.get(i) or 0 for i, name in enumerate(written.columns)}
 
 
-def newest(connection: "duckdb.DuckDBPyConnection", written: Written, column: str) -> str | None:
+def newest(connection: "duckdb.DuckDBPyConnection", written: StagedRows, column: str) -> str | None:
     """The greatest value of a date or timestamp, ISO 8601, of all rows; None without one."""
     row = connection.execute(
         f"SELECT max({identifier(column)})::TIMESTAMP FROM read_parquet({_listed(written)})"
@@ -192,7 +192,7 @@ def newest(connection: "duckdb.DuckDBPyConnection", written: Written, column: st
 
 
 def columns_of(
-    connection: "duckdb.DuckDBPyConnection", written: Written, names: Sequence[str]
+    connection: "duckdb.DuckDBPyConnection", written: StagedRows, names: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Each column with its present values in the sample, as a NumPy array."""
     wanted = min(ROWS, max(_STRETCHES, _CELLS // max(1, len(names))))
@@ -207,7 +207,7 @@ def columns_of(
             yield name, values.compressed() if hasattr(values, "compressed") else values
 
 
-def _stretches(written: Written, wanted: int) -> Iterator[str]:
+def _stretches(written: StagedRows, wanted: int) -> Iterator[str]:
     """Tables of consecutive rows; the engine reads no more of a file than it needs for them."""
     ends = list(accumulate(rows for _, rows in written.files))
     for first, last in _places(written.rows, wanted):
@@ -231,5 +231,5 @@ def _places(rows: int, wanted: int) -> Iterator[tuple[int, int]]:
         yield first, first + length
 
 
-def _listed(written: Written) -> str:
+def _listed(written: StagedRows) -> str:
     return f"[{', '.join(literal(str(path)) for path, _ in written.files)}]"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from factory_assets.data.sources.base import Found, Place
+from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import (
     AssetSource,
     DatabaseSource,
@@ -26,7 +26,7 @@ from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
 
-def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
+def discover_sources(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[SourceHandle, ...]:
     """The sources in the order of their rows, and then the tables that are joined to them.
 
     Args:
@@ -36,32 +36,32 @@ def find(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Found, ...]:
         SourceError: a source is missing or unreadable.
     """
     ingest = pipeline.spec.ingest
-    with told_where(pipeline):
-        found: list[Found] = []
+    with name_pipeline_in_errors(pipeline):
+        found: list[SourceHandle] = []
         for name, source in ingest.tables.items():
             added = {ingest.label: name} if ingest.label and name else {}
             found += (
                 replace(one, labels={**one.labels, **added})
-                for one in _found(source, _place(pipeline, home, scratch, f"rows_{name}"))
+                for one in _discover(source, _place(pipeline, home, scratch, f"rows_{name}"))
             )
         for name, join in sorted(ingest.joins.items()):
             place = _place(pipeline, home, scratch, f"join_{name}")
-            found += (replace(one, join=name) for one in _found(join.source, place))
+            found += (replace(one, join=name) for one in _discover(join.source, place))
         return tuple(found)
 
 
-def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> Place:
-    return Place(pipeline.folder, home, scratch / name)
+def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> SourceContext:
+    return SourceContext(pipeline.folder, home, scratch / name)
 
 
-def sources_key(found: tuple[Found, ...]) -> str:
+def sources_key(found: tuple[SourceHandle, ...]) -> str:
     """Digest of what reading would yield; the code of a Python source is not part of it."""
     content = [[dict(source.labels), source.version, source.join] for source in found]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
-def told_where(pipeline: Pipeline) -> Iterator[None]:
+def name_pipeline_in_errors(pipeline: Pipeline) -> Iterator[None]:
     """Name the pipeline in what went wrong."""
     try:
         yield
@@ -72,40 +72,37 @@ def told_where(pipeline: Pipeline) -> Iterator[None]:
         raise
 
 
-def _found(source: Source, place: Place) -> Iterable[Found]:
+def _discover(source: Source, place: SourceContext) -> Iterable[SourceHandle]:
     match source:
         case FileSource(remote=True):
-            from factory_assets.data.sources.files import found_objects
+            from factory_assets.data.sources.files import discover_objects
 
-            return found_objects(source, place)
+            return discover_objects(source, place)
         case FileSource():
-            from factory_assets.data.sources.files import found_files
+            from factory_assets.data.sources.files import discover_files
 
-            return found_files(source, place)
+            return discover_files(source, place)
         case ImageSource():
-            from factory_assets.data.sources.files import found_images
+            from factory_assets.data.sources.files import discover_images
 
-            return [found_images(source, place)]
+            return [discover_images(source, place)]
         case PythonSource():
-            from factory_assets.data.sources.python import found_python
+            from factory_assets.data.sources.python import discover_python
 
-            return [found_python(source, place)]
+            return [discover_python(source, place)]
         case DatabaseSource():
-            from factory_assets.data.sources.tables import found_database
+            from factory_assets.data.sources.tables import discover_database
 
-            return [found_database(source, place)]
+            return [discover_database(source, place)]
         case DeltaSource():
-            from factory_assets.data.sources.tables import found_delta
+            from factory_assets.data.sources.tables import discover_delta
 
-            return found_delta(source, place)
+            return discover_delta(source, place)
         case SnapshotSource():
-            from factory_assets.data.sources.tables import found_snapshot
+            from factory_assets.data.sources.tables import discover_snapshot
 
-            return found_snapshot(source, place)
+            return discover_snapshot(source, place)
         case AssetSource():
-            from factory_assets.data.sources.tables import found_asset
+            from factory_assets.data.sources.tables import discover_asset
 
-            return [found_asset(source, place)]
-
-
-__all__ = ["Found", "find", "sources_key", "told_where"]
+            return [discover_asset(source, place)]

@@ -10,22 +10,22 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from factory_assets.data.sources.base import Found, Place
+from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import FileSource
 from factory_assets.spec.sources import ImageSource
 from factory_assets.spec.sources import Storage as StorageSpec
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
-from factory_resources.sources.digest_cache import Digested, Digests, changed
+from factory_resources.sources.digest_cache import DigestCache, Digested, changed
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand, find_files
 from factory_resources.sources.files.images import SUFFIXES, written
-from factory_resources.sources.files.reader import Raw, read_file, read_table
+from factory_resources.sources.files.reader import SourceTable, read_file, read_table
 from factory_resources.sources.object_storage import (
     PREFIX,
     Object,
-    Storage,
+    ObjectStorage,
     fetch,
     file_name,
     find_objects,
@@ -35,7 +35,7 @@ from factory_resources.sources.object_storage import (
 )
 
 
-def found_files(source: FileSource, place: Place) -> Iterator[Found]:
+def discover_files(source: FileSource, place: SourceContext) -> Iterator[SourceHandle]:
     """The files in the order of their patterns and names; of a map, in the order of its labels.
 
     Raises:
@@ -45,14 +45,14 @@ def found_files(source: FileSource, place: Place) -> Iterator[Found]:
     if isinstance(patterns, dict):
         # The order of keys in a declaration means nothing.
         patterns = dict(sorted(patterns.items()))
-    for digested in Digests(place.home).of_files(find_files(patterns, place.folder)):
-        yield found_file(source, digested)
+    for digested in DigestCache(place.home).of_files(find_files(patterns, place.folder)):
+        yield discover_file(source, digested)
 
 
-def found_file(source: FileSource, digested: Digested) -> Found:
+def discover_file(source: FileSource, digested: Digested) -> SourceHandle:
     """One file that is read as the source declares."""
     labels = {source.label: digested.file.label or ""} if source.label else {}
-    return Found(
+    return SourceHandle(
         digested.sha256,
         labels,
         lambda own: read_as(source, digested.file, digested.sha256, own),
@@ -62,7 +62,7 @@ def found_file(source: FileSource, digested: Digested) -> Found:
     )
 
 
-def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Raw:
+def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> SourceTable:
     """Read the file as the source declares.
 
     Raises:
@@ -78,7 +78,7 @@ def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Raw:
     )
 
 
-def found_objects(source: FileSource, place: Place) -> Iterator[Found]:
+def discover_objects(source: FileSource, place: SourceContext) -> Iterator[SourceHandle]:
     """The objects in the order of their patterns and names; of a map, of its labels.
 
     Raises:
@@ -88,7 +88,7 @@ def found_objects(source: FileSource, place: Place) -> Iterator[Found]:
     patterns = source.files
     if isinstance(patterns, dict):
         patterns = dict(sorted(patterns.items()))
-    digests = Digests(place.home)
+    digests = DigestCache(place.home)
     for number, one in enumerate(find_objects(patterns, storage)):
         kept = place.scratch / str(number)
         kept.mkdir()
@@ -109,10 +109,10 @@ def objects_there(source: FileSource, pattern: str, home: Home) -> list[str]:
     return [PREFIX + str(i.path) for i in there(system, expand(pattern).removeprefix(PREFIX))]
 
 
-def storage_of(source: FileSource, home: Home) -> Storage:
+def storage_of(source: FileSource, home: Home) -> ObjectStorage:
     """Where the source's objects are, with the keys to it."""
     declared = source.storage or StorageSpec()
-    return Storage(
+    return ObjectStorage(
         endpoint=expand(declared.endpoint),
         region=expand(declared.region),
         access_key=secret(declared.access_key, home),
@@ -120,25 +120,27 @@ def storage_of(source: FileSource, home: Home) -> Storage:
     )
 
 
-def _found(source: FileSource, one: Object, digest: str, kept: Path, storage: Storage) -> Found:
+def _found(
+    source: FileSource, one: Object, digest: str, kept: Path, storage: ObjectStorage
+) -> SourceHandle:
     path = kept / file_name(one)
     labels = {source.label: one.label or ""} if source.label else {}
 
-    def read(own: Path) -> Raw:
+    def read(own: Path) -> SourceTable:
         if not path.is_file() and fetch(one, storage, path) != digest:
             raise changed(one.name)
         return read_as(source, File(path, one.name), digest, own)
 
-    return Found(digest, labels, read, one.bytes)
+    return SourceHandle(digest, labels, read, one.bytes)
 
 
-def found_images(source: ImageSource, place: Place) -> Found:
+def discover_images(source: ImageSource, place: SourceContext) -> SourceHandle:
     """The images in the order of their paths; one that cannot be read has no pixels.
 
     Raises:
         SourceError: a pattern matches nothing, or what is no image by its name.
     """
-    files = tuple(Digests(place.home).of_files(find_files(source.images, place.folder)))
+    files = tuple(DigestCache(place.home).of_files(find_files(source.images, place.folder)))
     for digested in files:
         if digested.file.path.suffix.lower() not in SUFFIXES:
             raise SourceError(
@@ -149,14 +151,14 @@ def found_images(source: ImageSource, place: Place) -> Found:
     content = [[digested.file.name, digested.sha256] for digested in files]
     version = sha256(json.dumps([content, source.model_dump(mode="json")]).encode()).hexdigest()
 
-    def read(own: Path) -> Raw:
+    def read(own: Path) -> SourceTable:
         return _table(source, files, own)
 
     def require_unchanged() -> None:
         for digested in files:
             digested.require_unchanged()
 
-    return Found(
+    return SourceHandle(
         version,
         {},
         read,
@@ -165,7 +167,7 @@ def found_images(source: ImageSource, place: Place) -> Found:
     )
 
 
-def _table(source: ImageSource, files: tuple[Digested, ...], scratch: Path) -> Raw:
+def _table(source: ImageSource, files: tuple[Digested, ...], scratch: Path) -> SourceTable:
     import pyarrow as pa
 
     grey = source.colours == "grey"

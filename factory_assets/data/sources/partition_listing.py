@@ -25,7 +25,7 @@ Matches = dict[tuple[str, ...], list[str]]
 
 
 @dataclass(frozen=True)
-class Listing:
+class PartitionListing:
     """What is there of a pipeline in partitions."""
 
     partitions: tuple[Partition, ...]
@@ -38,7 +38,7 @@ class Listing:
     """The keys of dynamic dimensions."""
 
 
-def listing(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> Listing:
+def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> PartitionListing:
     """The partitions whose files are there.
 
     Args:
@@ -72,7 +72,7 @@ def listing(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> Listi
             files[partition.key] = tuple(name for names in own for name in names)
         else:
             absent += 1
-    return Listing(tuple(there[key] for key in sorted(there)), absent, files, dynamic)
+    return PartitionListing(tuple(there[key] for key in sorted(there)), absent, files, dynamic)
 
 
 def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:

@@ -5,19 +5,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.data.sources.base import Found, Place
+from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import PythonSource
 from factory_resources.errors import FactoryError, SourceError
-from factory_resources.sources.digest_cache import Digests
+from factory_resources.sources.digest_cache import DigestCache
 from factory_resources.sources.files.discovery import expand_all, find_files
-from factory_resources.sources.files.reader import Raw, read_table
+from factory_resources.sources.files.reader import SourceTable, read_table
 from factory_resources.user_code import load_object
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-def found_python(source: PythonSource, place: Place) -> Found:
+def discover_python(source: PythonSource, place: SourceContext) -> SourceHandle:
     """Known by the files that it reads and its arguments, else by what it returns.
 
     Raises:
@@ -25,22 +25,22 @@ def found_python(source: PythonSource, place: Place) -> Found:
     """
     if source.reads is None:
         raw = _call(source, place.folder, place.scratch)
-        return Found(raw.sha256, {}, lambda own: raw)
-    files = tuple(Digests(place.home).of_files(find_files(source.reads, place.folder)))
+        return SourceHandle(raw.sha256, {}, lambda own: raw)
+    files = tuple(DigestCache(place.home).of_files(find_files(source.reads, place.folder)))
     content = [[there.sha256 for there in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
-    def read(own: Path) -> Raw:
+    def read(own: Path) -> SourceTable:
         return _call(source, place.folder, own)
 
     def require_unchanged() -> None:
         for there in files:
             there.require_unchanged()
 
-    return Found(version, {}, read, require_unchanged=require_unchanged)
+    return SourceHandle(version, {}, read, require_unchanged=require_unchanged)
 
 
-def _call(source: PythonSource, folder: Path, scratch: Path) -> Raw:
+def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
     function = load_object(source.python, folder)
     try:
         result = function(**expand_all(source.args))

@@ -14,29 +14,29 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from factory_assets.data.sources.base import Found, Place
+from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.databases.query import Question
+from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
-from factory_resources.sources.digest_cache import Digested, Digests
+from factory_resources.sources.digest_cache import DigestCache, Digested
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
-from factory_resources.sources.files.reader import Raw, read_file
+from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists
 from factory_resources.tracking.records import Record, Records
 
 
-def found_database(source: DatabaseSource, place: Place) -> Found:
+def discover_database(source: DatabaseSource, place: SourceContext) -> SourceHandle:
     """Known by what it answers: a database tells of no change in any cheaper way that is sure.
 
     Raises:
         SourceError: whatever the database says, in one line.
     """
-    question = Question(
+    question = DatabaseQuery(
         database=source.database,
         table=source.table,
         query=source.query,
@@ -45,10 +45,10 @@ def found_database(source: DatabaseSource, place: Place) -> Found:
         timeout=source.timeout,
     )
     raw = read_database(question, place.folder, place.home, place.scratch)
-    return Found(raw.sha256, {}, lambda own: raw)
+    return SourceHandle(raw.sha256, {}, lambda own: raw)
 
 
-def found_delta(source: DeltaSource, place: Place) -> Iterator[Found]:
+def discover_delta(source: DeltaSource, place: SourceContext) -> Iterator[SourceHandle]:
     """The files of the version in the order in which they were written.
 
     Raises:
@@ -56,21 +56,21 @@ def found_delta(source: DeltaSource, place: Place) -> Iterator[Found]:
     """
     ones = delta_files(source.delta, source.version, place.folder)
     files = tuple(one.file for one in ones)
-    for one, there in zip(ones, Digests(place.home).of_files(files), strict=True):
+    for one, there in zip(ones, DigestCache(place.home).of_files(files), strict=True):
         yield _delta_file(one, there)
 
 
-def _delta_file(one: DeltaFile, there: Digested) -> Found:
-    def read(own: Path) -> Raw:
+def _delta_file(one: DeltaFile, there: Digested) -> SourceHandle:
+    def read(own: Path) -> SourceTable:
         return read_delta_file(one, there.sha256, own)
 
     # What the log adds to a file's bytes: the values of its partition, and columns.
     added = json.dumps([one.columns, one.partition], default=str)
     version = sha256(f"{there.sha256} {added}".encode()).hexdigest()
-    return Found(version, {}, read, there.bytes, require_unchanged=there.require_unchanged)
+    return SourceHandle(version, {}, read, there.bytes, require_unchanged=there.require_unchanged)
 
 
-def found_asset(source: AssetSource, place: Place) -> Found:
+def discover_asset(source: AssetSource, place: SourceContext) -> SourceHandle:
     """Known by the digest of the table's bytes.
 
     Raises:
@@ -83,9 +83,9 @@ def found_asset(source: AssetSource, place: Place) -> Found:
             where=f"asset {source.asset}",
             remedy="materialise it in the UI, or with: dagster asset materialize",
         )
-    [there] = Digests(place.home).of_files((File(path, f"asset {source.asset}"),))
+    [there] = DigestCache(place.home).of_files((File(path, f"asset {source.asset}"),))
 
-    def read(own: Path) -> Raw:
+    def read(own: Path) -> SourceTable:
         raw = read_file(
             there.file,
             own,
@@ -95,10 +95,12 @@ def found_asset(source: AssetSource, place: Place) -> Found:
         )
         return replace(raw, format=None)
 
-    return Found(there.sha256, {}, read, there.bytes, require_unchanged=there.require_unchanged)
+    return SourceHandle(
+        there.sha256, {}, read, there.bytes, require_unchanged=there.require_unchanged
+    )
 
 
-def found_snapshot(source: SnapshotSource, place: Place) -> Iterator[Found]:
+def discover_snapshot(source: SnapshotSource, place: SourceContext) -> Iterator[SourceHandle]:
     """The files of the snapshot in order; of a pipeline in partitions, partition by partition.
 
     Raises:
@@ -136,10 +138,10 @@ def _records(source: SnapshotSource, home: Home) -> list[Record]:
     return parts
 
 
-def _snapshot(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> Found:
+def _snapshot(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:
     columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
 
-    def read(own: Path) -> Raw:
-        return Raw(path, name, file.sha256, {}, file.rows, columns, None)
+    def read(own: Path) -> SourceTable:
+        return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)
 
-    return Found(file.sha256, {}, read, file.bytes)
+    return SourceHandle(file.sha256, {}, read, file.bytes)

@@ -15,14 +15,14 @@ from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal
 from factory_resources.sql.expressions import parse, suggestion
 from factory_resources.sql.row_marks import mark, marked
-from factory_resources.tables.writer import Prepared
+from factory_resources.tables.writer import StagedTable
 
 if TYPE_CHECKING:
     import duckdb
 
 
 @dataclass(frozen=True)
-class Plan:
+class CleanQueries:
     """A declaration as queries over the view `source`, whose column `_order` is the row's place."""
 
     spec: Clean
@@ -33,7 +33,7 @@ class Plan:
     """Of all the rows that duplicates are marked in."""
 
     @classmethod
-    def of(cls, spec: Clean, columns: Sequence[str], where: str) -> "Plan":
+    def of(cls, spec: Clean, columns: Sequence[str], where: str) -> "CleanQueries":
         """Check every name and expression without running one.
 
         Raises:
@@ -74,7 +74,7 @@ class Plan:
         return "(" + (" OR ".join(self.rules.values()) or "false") + ")"
 
     @property
-    def broken(self) -> str:
+    def invalid_rows(self) -> str:
         names = ", ".join(f"CASE WHEN {s} THEN {literal(n)} END" for n, s in self.rules.items())
         return (
             f"SELECT * EXCLUDE (_order), concat_ws(',', {names}) AS _rules "
@@ -82,7 +82,7 @@ class Plan:
         )
 
     @property
-    def good(self) -> str:
+    def valid_rows(self) -> str:
         query = f"FROM source WHERE NOT {self._any}"
         if self.spec.deduplicate:
             query += f" AND NOT {marked('repeated', self.rows)}"
@@ -119,7 +119,9 @@ class Plan:
             with engine_errors(f"{self.where}: derive.{name}"):
                 connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
 
-    def counts(self, connection: "duckdb.DuckDBPyConnection", broken: Prepared) -> dict[str, int]:
+    def counts(
+        self, connection: "duckdb.DuckDBPyConnection", broken: StagedTable
+    ) -> dict[str, int]:
         """Rule to the number of rows that break it; only rules that are broken."""
         rules = f"SELECT unnest(string_split(_rules, ',')) AS rule FROM {parquet(broken.path)}"
         rows = connection.execute(f"SELECT rule, count(*) FROM ({rules}) GROUP BY rule").fetchall()

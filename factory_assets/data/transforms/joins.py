@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.spec import FileSource, Join
 from factory_resources.errors import ContractError, SourceError
-from factory_resources.sources.files.reader import Columns, Raw, parquet
+from factory_resources.sources.files.reader import Columns, SourceTable, parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def with_joins(
     joins: Mapping[str, Join],
-    raws: Sequence[Raw],
-    others: Mapping[str, Sequence[Raw]],
+    raws: Sequence[SourceTable],
+    others: Mapping[str, Sequence[SourceTable]],
     scratch: Path,
-) -> list[Raw]:
+) -> list[SourceTable]:
     """Each source with the columns of every join, in the order of the joins' names.
 
     Args:
@@ -43,7 +43,9 @@ def with_joins(
     return wide
 
 
-def _joined(name: str, join: Join, raw: Raw, others: Sequence[Raw], scratch: Path) -> Raw:
+def _joined(
+    name: str, join: Join, raw: SourceTable, others: Sequence[SourceTable], scratch: Path
+) -> SourceTable:
     scratch.mkdir()
     table, there = _table(join, others)
     key = join.key or join.on
@@ -96,7 +98,7 @@ def _joined(name: str, join: Join, raw: Raw, others: Sequence[Raw], scratch: Pat
     return replace(raw, path=target, columns=columns, partners=partners)
 
 
-def _table(join: Join, others: Sequence[Raw]) -> tuple[str, Columns]:
+def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
     """A query for the joined table, and its columns; labels of its files are columns too."""
     label = join.source.label if isinstance(join.source, FileSource) else None
     parts, there = [], dict[str, tuple[str, str]]()

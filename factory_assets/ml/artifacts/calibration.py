@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.spec.train import Calibrate, Task
 from factory_resources.errors import DeclarationError
 
@@ -32,7 +32,7 @@ FEWEST, FOLDS = 50, 5
 Method = Literal["temperature", "platt"]
 
 
-class Calibration(Value):
+class Calibration(StageResult):
     """`softmax(slope * log(p + FLOOR) + shift)`, the shift being that of the last class alone."""
 
     method: Method

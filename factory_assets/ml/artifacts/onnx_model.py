@@ -46,7 +46,7 @@ MANY = 65_536
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class OnnxModel:
     """A loaded graph."""
 
     session: Any
@@ -66,7 +66,7 @@ class ServedModel:
     """With `ingest`, how its rows are made: as declared when it was trained."""
 
     @classmethod
-    def of(cls, graph: bytes) -> ServedModel:
+    def of(cls, graph: bytes) -> OnnxModel:
         """Load a serialised graph."""
         go_offline()
         import onnxruntime
@@ -147,7 +147,7 @@ class ServedModel:
         return self.session.run(None, {**feed, **more})[0]
 
 
-def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:
+def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
     """The version that serves, and its graph, proven to be the one that was deployed.
 
     Raises:
@@ -165,7 +165,7 @@ def load_champion(model: str, home: Home) -> tuple[int, ServedModel]:
     return number, load_served(registry, registry.version(model, number))
 
 
-def load_served(registry: Registry, version: Version) -> ServedModel:
+def load_served(registry: Registry, version: Version) -> OnnxModel:
     """The graph that was deployed as a version, proven to be that.
 
     Raises:
@@ -188,7 +188,7 @@ def load_served(registry: Registry, version: Version) -> ServedModel:
             where=where,
             remedy="find out who changed it, then train and deploy again",
         )
-    return ServedModel.of(graph)
+    return OnnxModel.of(graph)
 
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from factory_assets.ml.features.features import Features
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import Model, Shape
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Clean, Ingest, ModelSpec
 from factory_resources.errors import ModelError
@@ -43,7 +43,7 @@ MODEL_TAG = "factory.model_sha256"
 _APART = frozenset({MANIFEST, "MLmodel", "input_example.json"})
 
 
-class Description(Value):
+class Description(StageResult):
     """Everything of a trained model but its learned numbers."""
 
     spec: ModelSpec

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.attribution.lds import ceiling, halves, lds, said
 from factory_assets.ml.attribution.methods import Attribution, attribution
-from factory_assets.ml.attribution.retraining import Again, again, keep_seeds
-from factory_assets.ml.evaluation.test_set import Judgement
+from factory_assets.ml.attribution.retraining import Retrainer, keep_seeds, make_retrainer
+from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Influence, Variant
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import InfluenceQuality, Variant
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 
@@ -37,12 +37,12 @@ FAR = 1000
 
 
 def measure_influence(
-    judgement: Judgement,
-    parts: Parts,
+    judgement: TestSet,
+    parts: SplitResult,
     trained: TrainedModel,
     home: Home,
     progress: Progress | None = None,
-) -> Influence | None:
+) -> InfluenceQuality | None:
     """The score, and the seeds' networks kept with the candidate; None where it is not asked for.
 
     Raises:
@@ -52,7 +52,7 @@ def measure_influence(
     if asked is None:
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
-    learner = again(judgement.pipeline, trained, training, validation, home)
+    learner = make_retrainer(judgement.pipeline, trained, training, validation, home)
     seeds = learner.seeds(asked.seeds)
     choosing = max(FEWEST, asked.subsets // 3)
     told = _Told(progress, seeds * asked.subsets + choosing)
@@ -71,7 +71,7 @@ def measure_influence(
     held = halves(learner.training.target, asked.subsets, seed)
     observed = _observed(learner, held, inputs, classes, seeds, told)
     found = effects.effects(variant, inputs, classes)
-    return Influence(
+    return InfluenceQuality(
         variant=variant,
         reach=effects.reach,
         seeds=seeds,
@@ -85,7 +85,7 @@ def measure_influence(
     )
 
 
-def further_seeds(learner: Again, asked: int) -> list[Model]:
+def further_seeds(learner: Retrainer, asked: int) -> list[Model]:
     """Networks from as many seeds more as the candidate lacks; trees and lines need none."""
     from factory_assets.ml.models.networks.model import NetworkModel
 
@@ -94,7 +94,7 @@ def further_seeds(learner: Again, asked: int) -> list[Model]:
     return [learner.fit(None, seed) for seed in range(learner.own, asked)]
 
 
-def attributed(learner: Again, others: list[Model]) -> Attribution:
+def attributed(learner: Retrainer, others: list[Model]) -> Attribution:
     """The effects of the candidate's training rows, over its own seeds and the others."""
     weights = learner.weights(learner.training.target)
     counts = None if weights is None else weights[learner.training.target]
@@ -110,7 +110,7 @@ def said_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64] | N
 
 
 def _chosen(
-    effects: Attribution, learner: Again, judged: Arrays, count: int, seed: int, told: _Told
+    effects: Attribution, learner: Retrainer, judged: Arrays, count: int, seed: int, told: _Told
 ) -> Variant:
     held = halves(learner.training.target, count, seed)
     classes = said_classes(learner.trained, judged)
@@ -123,7 +123,7 @@ def _chosen(
 
 
 def _observed(
-    learner: Again,
+    learner: Retrainer,
     held: NDArray[np.bool_],
     judged: Arrays,
     classes: NDArray[np.int64] | None,

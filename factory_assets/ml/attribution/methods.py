@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.attribution.nearest_neighbours import disagreement, knn_shapley, leaves_of
-from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Model
 from factory_assets.results.evaluation import Variant
 
@@ -47,7 +47,7 @@ class Attribution(ABC):
 
 
 def attribution(
-    models: Sequence[Model], training: Rows, weights: NDArray[np.float64] | None = None
+    models: Sequence[Model], training: LabelledArrays, weights: NDArray[np.float64] | None = None
 ) -> Attribution:
     """What fits the models.
 
@@ -72,7 +72,7 @@ class Gradients(Attribution):
     variants = tuple(Variant(by="gradients", amount=damping) for damping in DAMPINGS)
 
     def __init__(
-        self, models: Sequence[Model], training: Rows, weights: NDArray[np.float64] | None
+        self, models: Sequence[Model], training: LabelledArrays, weights: NDArray[np.float64] | None
     ) -> None:
         import torch
 
@@ -114,7 +114,7 @@ class Gradients(Attribution):
 class Neighbours(Attribution):
     """k-NN Shapley, between inputs or between the leaves that rows fall into."""
 
-    def __init__(self, model: Model, training: Rows) -> None:
+    def __init__(self, model: Model, training: LabelledArrays) -> None:
         self._training = training
         self._leaves = leaves_of(model)
         spaces = ("inputs", "leaves") if self._leaves else ("inputs",)

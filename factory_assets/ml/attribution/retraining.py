@@ -22,11 +22,11 @@ from factory_assets.ml.artifacts.trained_model import (
     copy_checked,
     manifest_of,
 )
-from factory_assets.ml.features.arrays import Rows
+from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import APART, Model, Setting
+from factory_assets.ml.models.base import APART, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
-from factory_assets.results.evaluation import Influence
+from factory_assets.results.evaluation import InfluenceQuality
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Linear, ModelSpec, Pipeline
 from factory_assets.spec.models import Network
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Again:
+class Retrainer:
     """What the candidate learned from, and how."""
 
     pipeline: Pipeline
     trained: TrainedModel
-    training: Rows
-    validation: Rows
+    training: LabelledArrays
+    validation: LabelledArrays
     home: Home
 
     @property
@@ -79,7 +79,7 @@ class Again:
         """Train on some of the rows, or on all; seeds 0, 1, … are those of an ensemble."""
         training = self.training if rows is None else self.training.take(rows)
         with self.home.scratch() as scratch:
-            setting = Setting(
+            setting = FitContext(
                 spec=self.single,
                 shape=self.trained.description.shape,
                 seed=self.pipeline.spec.training.seed + APART * seed,
@@ -92,15 +92,15 @@ class Again:
             return fit_model(setting, training, self.validation).model
 
 
-def again(
+def make_retrainer(
     pipeline: Pipeline, trained: TrainedModel, training: pa.Table, validation: pa.Table, home: Home
-) -> Again:
+) -> Retrainer:
     """From the tables that the candidate was trained with."""
     import numpy as np
 
     classes = trained.target.classes
     places = trained.target.values(validation) >= 0 if classes else np.ones(len(validation), bool)
-    return Again(
+    return Retrainer(
         pipeline,
         trained,
         learned_rows(trained, training),
@@ -109,11 +109,11 @@ def again(
     )
 
 
-def learned_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> Rows:
+def learned_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> LabelledArrays:
     """Rows as the model learns from them."""
     inputs = trained.features.arrays(table, scaled=trained.model.scaled, rows=rows)
     target = _learned(trained.target, table)
-    return Rows(inputs, target if rows is None else target[rows])
+    return LabelledArrays(inputs, target if rows is None else target[rows])
 
 
 def _learned(target: Target, table: pa.Table) -> NDArray[Any]:
@@ -143,7 +143,9 @@ def keep_seeds(models: Sequence[Model], candidate: Candidate, home: Home) -> str
     return digest
 
 
-def load_seeds(learner: Again, candidate: Candidate, influence: Influence) -> list[Model]:
+def load_seeds(
+    learner: Retrainer, candidate: Candidate, influence: InfluenceQuality
+) -> list[Model]:
     """What was kept, each file proven to be what was written.
 
     Raises:
@@ -161,7 +163,7 @@ def load_seeds(learner: Again, candidate: Candidate, influence: Influence) -> li
         return [_load(learner, files, number) for number in numbers]
 
 
-def _load(learner: Again, files: Path, number: int) -> Model:
+def _load(learner: Retrainer, files: Path, number: int) -> Model:
     spec, shape = learner.single, learner.trained.description.shape
     with learner.home.scratch() as apart:
         for path in files.glob(f"{number}-*"):

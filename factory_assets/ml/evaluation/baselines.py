@@ -8,7 +8,7 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.out_of_core import thinned
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.spec import Linear, Pipeline
 from factory_resources.home.home import Home
 
@@ -38,7 +38,7 @@ def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> 
 
 
 def linear_baseline(
-    pipeline: Pipeline, parts: Parts, candidate: TrainedModel, home: Home
+    pipeline: Pipeline, parts: SplitResult, candidate: TrainedModel, home: Home
 ) -> TrainedModel:
     """Logistic or ridge regression on the candidate's inputs, fitted on training rows.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from factory_assets.ml.artifacts.onnx_model import ServedModel, load_served
+from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, load_trained
-from factory_assets.ml.evaluation.gates import Unscored
-from factory_assets.ml.evaluation.test_set import Judgement
+from factory_assets.ml.evaluation.gates import NotComparable
+from factory_assets.ml.evaluation.test_set import TestSet
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
 
-def score_rival(
-    judgement: Judgement, version: int | None, home: Home
-) -> dict[str, float] | Unscored | None:
+def score_champion(
+    judgement: TestSet, version: int | None, home: Home
+) -> dict[str, float] | NotComparable | None:
     """The champion's metrics on the judged rows, or why there are none; None without a champion."""
     from factory_resources.tracking.registry import Registry
 
@@ -23,7 +23,9 @@ def score_rival(
         stored = registry.version(candidate.model, version)
         learned = registry.client.get_run(stored.run_id).data.params
         if learned.get("target") != candidate.target:
-            return Unscored(f"v{version} predicts {learned.get('target')}, not {candidate.target}")
+            return NotComparable(
+                f"v{version} predicts {learned.get('target')}, not {candidate.target}"
+            )
         # The code of a user's own network may have changed since; its export has not. Otherwise
         # both sides are scored alike: the same model again is no worse, to the last digit.
         if "model.python" in learned:
@@ -35,15 +37,15 @@ def score_rival(
         about = trained.description
         return _score(judgement, trained, about.target.classes, about.threshold)
     except FactoryError as error:
-        return Unscored(f"v{version}: {error}")
+        return NotComparable(f"v{version}: {error}")
 
 
 def _score(
-    judgement: Judgement,
-    model: TrainedModel | ServedModel,
+    judgement: TestSet,
+    model: TrainedModel | OnnxModel,
     classes: tuple[str, ...],
     threshold: float | None,
-) -> dict[str, float] | Unscored:
+) -> dict[str, float] | NotComparable:
     if classes != judgement.candidate.classes:
-        return Unscored(f"it tells {', '.join(classes) or 'numbers'} apart")
+        return NotComparable(f"it tells {', '.join(classes) or 'numbers'} apart")
     return judgement.score(judgement.outputs(model), threshold).metrics()

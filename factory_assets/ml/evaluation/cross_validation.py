@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.evaluation.test_set import Judgement, judged_rows
+from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.metrics.metrics import Scored, metric_names
+from factory_assets.ml.metrics.metrics import ScoredRows, metric_names
 from factory_assets.ml.training.fitting import fit
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import FoldMetric, Folds
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError
@@ -38,8 +38,8 @@ DECIDED = frozenset({"accuracy", "balanced_accuracy", "f1", "precision", "recall
 
 
 def cross_validate(
-    judgement: Judgement,
-    parts: Parts,
+    judgement: TestSet,
+    parts: SplitResult,
     trained: TrainedModel,
     home: Home,
     progress: Progress | None = None,
@@ -138,7 +138,7 @@ def _ranks(pipeline: Pipeline, target: Target, table: pa.Table) -> NDArray[np.in
     return deal(strata, units, rule.seed)
 
 
-def _metrics(scored: Sequence[Scored]) -> dict[str, FoldMetric]:
+def _metrics(scored: Sequence[ScoredRows]) -> dict[str, FoldMetric]:
     found = [fold.metrics() for fold in scored]
     pooled = _pooled(scored)
     return {
@@ -150,7 +150,7 @@ def _metrics(scored: Sequence[Scored]) -> dict[str, FoldMetric]:
     }
 
 
-def _pooled(scored: Sequence[Scored]) -> dict[str, float]:
+def _pooled(scored: Sequence[ScoredRows]) -> dict[str, float]:
     """Of all folds as one; what each decided by its own threshold stays decided."""
     import numpy as np
 

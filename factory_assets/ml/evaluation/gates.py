@@ -15,7 +15,7 @@ Comparison = tuple[bool, float | None, str]
 
 
 @dataclass(frozen=True)
-class Unscored:
+class NotComparable:
     """A champion that exists but cannot be judged on these rows."""
 
     reason: str
@@ -25,7 +25,7 @@ def judge(
     gates: Sequence[Gate],
     metrics: Metrics,
     baselines: Mapping[str, Metrics],
-    champion: Metrics | Unscored | None,
+    champion: Metrics | NotComparable | None,
     folds: Folds | None = None,
 ) -> tuple[GateResult, ...]:
     """One result a gate, in order. All metrics but those of the folds are of the same rows.
@@ -48,7 +48,7 @@ def _judge(
     gate: Gate,
     metrics: Metrics,
     baselines: Mapping[str, Metrics],
-    champion: Metrics | Unscored | None,
+    champion: Metrics | NotComparable | None,
 ) -> GateResult:
     value = metrics.get(gate.metric, math.nan)
     if math.isnan(value):
@@ -94,10 +94,10 @@ def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
     return passed, bound, _line(gate, value, f"{verb} the {gate.better_than} baseline's", other)
 
 
-def _no_worse(gate: Gate, value: float, champion: Metrics | Unscored | None) -> Comparison:
+def _no_worse(gate: Gate, value: float, champion: Metrics | NotComparable | None) -> Comparison:
     if champion is None:
         return True, None, f"{gate.metric} {value:.3g}: there is no champion to compare with yet"
-    if isinstance(champion, Unscored):
+    if isinstance(champion, NotComparable):
         return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
     other = champion.get(gate.metric, math.nan)
     if math.isnan(other):

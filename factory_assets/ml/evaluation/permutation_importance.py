@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.evaluation.test_set import Judgement
+from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.features.features import Features
 from factory_assets.ml.metrics.metrics import higher_is_better
@@ -36,7 +36,7 @@ CALLS = 300
 """Predictions in all; the repeats are fewer where columns are many."""
 
 
-def importances(judgement: Judgement, trained: TrainedModel) -> Importances | None:
+def importances(judgement: TestSet, trained: TrainedModel) -> Importances | None:
     """Permutation importances on judged rows, the largest first.
 
     None where none are asked for, where there is but one input, or where the rows do not define
@@ -55,13 +55,13 @@ def importances(judgement: Judgement, trained: TrainedModel) -> Importances | No
     chosen = np.sort(generator.choice(len(judgement.places), rows, replace=False))
     own = replace(judgement, places=judgement.places[chosen], truth=judgement.truth[chosen])
     shuffled = _Shuffled(own, trained)
-    plain = shuffled.headline()
+    plain = shuffled.score()
     if plain is None:
         return None
-    sign = 1 if higher_is_better(own.headline) else -1
+    sign = 1 if higher_is_better(own.primary_metric) else -1
     found = []
     for column in _columns(features):
-        values = [shuffled.headline(column, generator) for _ in range(repeats)]
+        values = [shuffled.score(column, generator) for _ in range(repeats)]
         losses = [sign * (plain - value) for value in values if value is not None]
         if losses:
             found.append(
@@ -71,7 +71,7 @@ def importances(judgement: Judgement, trained: TrainedModel) -> Importances | No
             )
     ranked = sorted(found, key=lambda one: -one.mean)
     return Importances(
-        metric=own.headline,
+        metric=own.primary_metric,
         rows=rows,
         repeats=repeats,
         inputs=len(features.columns),
@@ -112,13 +112,13 @@ def _rows(judged: int, repeats: int, features: Features) -> int:
 class _Shuffled:
     """The rows as the model reads them; of series all rows of the table, as windows see them."""
 
-    def __init__(self, judgement: Judgement, trained: TrainedModel) -> None:
+    def __init__(self, judgement: TestSet, trained: TrainedModel) -> None:
         self._judgement, self._trained = judgement, trained
         self._arrays: Arrays = trained.features.arrays(
             judgement.test, scaled=trained.model.scaled, rows=judgement.places
         )
 
-    def headline(
+    def score(
         self, column: _Column | None = None, generator: np.random.Generator | None = None
     ) -> float | None:
         """The headline, one column shuffled."""
@@ -129,7 +129,7 @@ class _Shuffled:
             arrays = Arrays(numbers, _swapped(arrays.codes, column.codes, order), arrays.windows)
         trained, judgement = self._trained, self._judgement
         scored = judgement.score(trained.outputs_of(arrays), trained.description.threshold)
-        return scored.metrics({judgement.headline}).get(judgement.headline)
+        return scored.metrics({judgement.primary_metric}).get(judgement.primary_metric)
 
 
 def _swapped(values: NDArray[Any], columns: tuple[int, ...], order: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.evaluation.test_set import Judgement
+from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.results.evaluation import Disturbed
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Kind = Literal["noise", "missing"]
 Disturb = Callable[["pa.Table", TrainedModel, float, "np.random.Generator"], "pa.Table"]
 
 
-def robustness(judgement: Judgement, trained: TrainedModel) -> tuple[Disturbed, ...]:
+def robustness(judgement: TestSet, trained: TrainedModel) -> tuple[Disturbed, ...]:
     """One figure a kind and level, the mean over seeded repeats; none where it is not asked for,
     or where there is nothing to disturb so."""
     import numpy as np
@@ -40,7 +40,7 @@ def robustness(judgement: Judgement, trained: TrainedModel) -> tuple[Disturbed, 
     for kind, levels, disturb in kinds:
         for level in levels:
             values = [
-                _headline(judgement, trained, disturb(judgement.test, trained, level, generator))
+                _score(judgement, trained, disturb(judgement.test, trained, level, generator))
                 for _ in range(asked.repeats)
             ]
             defined = [value for value in values if value is not None]
@@ -95,7 +95,7 @@ def _ordering(trained: TrainedModel) -> tuple[str, ...]:
     return (series.by, series.order) if series else ()
 
 
-def _headline(judgement: Judgement, trained: TrainedModel, table: pa.Table) -> float | None:
+def _score(judgement: TestSet, trained: TrainedModel, table: pa.Table) -> float | None:
     outputs = trained.outputs(table, judgement.places)
     scored = judgement.score(outputs, trained.description.threshold)
-    return scored.metrics({judgement.headline}).get(judgement.headline)
+    return scored.metrics({judgement.primary_metric}).get(judgement.primary_metric)

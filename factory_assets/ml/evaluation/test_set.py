@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.columns import read_names
 from factory_assets.ml.metrics.fairness import Grouping, Members, members
-from factory_assets.ml.metrics.metrics import HEADLINE, Scored, metric_names, unit_rows
-from factory_assets.results.data import Parts
+from factory_assets.ml.metrics.metrics import HEADLINE, ScoredRows, metric_names, unit_rows
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import IDENTITY, LastRow, Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class TestSet:
     """The rows that are judged, and how outputs on them become metrics."""
 
     pipeline: Pipeline
@@ -62,7 +62,7 @@ class Judgement:
         return members(self.groupings, self.truth, self.pipeline.spec.evaluate.min_rows)
 
     @property
-    def headline(self) -> str:
+    def primary_metric(self) -> str:
         return self.pipeline.spec.evaluate.metric or HEADLINE[self.candidate.task]
 
     @property
@@ -70,11 +70,11 @@ class Judgement:
         """The metrics of the test rows that decide something: the headline, those of the gates."""
         gates = self.pipeline.spec.evaluate.gates
         asked = (gate.metric for gate in gates if gate.of == "test")
-        return tuple(dict.fromkeys((self.headline, *asked)))
+        return tuple(dict.fromkeys((self.primary_metric, *asked)))
 
-    def score(self, outputs: NDArray[Any], threshold: float | None) -> Scored:
+    def score(self, outputs: NDArray[Any], threshold: float | None) -> ScoredRows:
         evaluate = self.pipeline.spec.evaluate
-        return Scored(
+        return ScoredRows(
             self.candidate.task,
             self.truth,
             outputs if self.candidate.task == "regression" else unit_rows(outputs),
@@ -84,10 +84,10 @@ class Judgement:
             groups=self.members if evaluate.protected else {},
         )
 
-    def score_model(self, model: TrainedModel) -> Scored:
+    def score_model(self, model: TrainedModel) -> ScoredRows:
         return self.score(self.outputs(model), model.description.threshold)
 
-    def outputs(self, model: TrainedModel | ServedModel) -> NDArray[np.float64]:
+    def outputs(self, model: TrainedModel | OnnxModel) -> NDArray[np.float64]:
         """What a model says of the judged rows."""
         return model.outputs(self.test, self.places)
 
@@ -102,7 +102,7 @@ class Judgement:
                 where=f"{self.pipeline.name}/evaluate",
                 remedy="leave it out; evaluate.slices judges groups apart for every target",
             )
-        for name in (self.headline, *(gate.metric for gate in gates)):
+        for name in (self.primary_metric, *(gate.metric for gate in gates)):
             if name not in known:
                 raise DeclarationError(
                     f"metric {name!r} does not fit a {self.candidate.task} target",
@@ -133,9 +133,9 @@ class Judgement:
         )
 
 
-def open_judgement(
-    pipeline: Pipeline, parts: Parts, trained: TrainedModel, candidate: Candidate, home: Home
-) -> Judgement:
+def open_test_set(
+    pipeline: Pipeline, parts: SplitResult, trained: TrainedModel, candidate: Candidate, home: Home
+) -> TestSet:
     """Open the test rows.
 
     Raises:
@@ -145,7 +145,7 @@ def open_judgement(
     test = read_arrow(parts.test, home)
     places = judged_rows(test, pipeline.spec.evaluate.last)
     truth = trained.target.values(test)[places]
-    judgement = Judgement(pipeline, candidate, test, places, truth)
+    judgement = TestSet(pipeline, candidate, test, places, truth)
     if candidate.classes and (truth < 0).any():
         raise _unseen(judgement.rows, truth, candidate)
     judgement.require_known()

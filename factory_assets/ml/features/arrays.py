@@ -24,7 +24,7 @@ class Arrays:
     """[rows, width], without a missing value."""
     codes: NDArray[np.int64]
     """[rows, categories], from 0 to each cardinality - 1."""
-    windows: Windows | None = None
+    windows: RowWindows | None = None
     """Of series: the rows that each asked row is judged by, as places in the two above."""
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledArrays:
     """Inputs with their truth."""
 
     inputs: Arrays
@@ -57,13 +57,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
-    def take(self, rows: Any) -> Rows:
+    def take(self, rows: Any) -> LabelledArrays:
         """The same for some rows: indices [rows]."""
-        return Rows(self.inputs.take(rows), self.target[rows])
+        return LabelledArrays(self.inputs.take(rows), self.target[rows])
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MemoryMap:
     """Files that are mapped into memory, so that what was read can be let go of."""
 
     maps: list[mmap.mmap] = field(default_factory=list)
@@ -81,14 +81,14 @@ class Mapped:
         self.maps.append(found)
         return np.frombuffer(found, dtype=kind).reshape(shape)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget what was read of the files; it is read again where it is asked for."""
         for found in self.maps:
             found.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
-class Windows:
+class RowWindows:
     """One window a row, in the order of the rows that were asked for."""
 
     ends: NDArray[np.int64]
@@ -100,9 +100,9 @@ class Windows:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def take(self, rows: Any) -> Windows:
+    def take(self, rows: Any) -> RowWindows:
         """The same for some rows: indices [rows], or a slice."""
-        return Windows(self.ends[rows], self.lengths[rows], self.size)
+        return RowWindows(self.ends[rows], self.lengths[rows], self.size)
 
     def places(self) -> NDArray[np.int64]:
         """[rows, size]: the places of each window, the oldest first; -1 after its last row."""

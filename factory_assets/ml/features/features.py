@@ -20,7 +20,7 @@ from factory_assets.ml.features.columns import (
 from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text, text_input
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
 from factory_resources.errors import DataError
 
@@ -34,7 +34,7 @@ OUTPUTS = ("probabilities", "prediction")
 """What the served model's output is called."""
 
 
-class Number(Value):
+class Number(StageResult):
     """A numeric input: `(value or median - mean) / sd`, and perhaps whether it is missing."""
 
     name: str
@@ -46,14 +46,14 @@ class Number(Value):
     """Whether training rows missed it, so that being missing is an input of its own."""
 
 
-class Category(Value):
+class Category(StageResult):
     """An input of names: code i+1 is `vocabulary[i]`, code 0 is missing, rare or never seen."""
 
     name: str
     vocabulary: tuple[str, ...]
 
 
-class Features(Value):
+class Features(StageResult):
     """The fitted preprocessing, in the order of the model's inputs."""
 
     numeric: tuple[Number, ...]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Picture(Value):
+class Picture(StageResult):
     """An input of pictures, all of one size."""
 
     name: str

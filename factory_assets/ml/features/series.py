@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factory_assets.ml.features.arrays import Windows
-from factory_assets.results.base import Value
+from factory_assets.ml.features.arrays import RowWindows
+from factory_assets.results.base import StageResult
 from factory_assets.spec import ModelSpec, SequenceNetwork
 from factory_resources.errors import DataError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Series(Value):
+class Series(StageResult):
     """How rows make series, and how far back a row sees."""
 
     by: str
@@ -34,7 +34,7 @@ def series_of(spec: ModelSpec) -> Series | None:
     return Series(by=spec.by, order=spec.order, window=spec.window)
 
 
-def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], Windows]:
+def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], RowWindows]:
     """Lay a table out in series.
 
     Rows of equal order stay as they stand; a missing order comes last, and rows without a series
@@ -68,7 +68,7 @@ def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], Windows
     lengths = np.minimum(age, series.window)
     ends = np.empty_like(rows)
     ends[rows] = places
-    return rows, Windows(ends, lengths[ends], series.window)
+    return rows, RowWindows(ends, lengths[ends], series.window)
 
 
 def value_codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.columns import is_number
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.spec import Pipeline
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
@@ -23,7 +23,7 @@ MOST = 1000
 """More classes than this are surely numbers or free text."""
 
 
-class Target(Value):
+class Target(StageResult):
     """The target column as the models see it."""
 
     column: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Text(Value):
+class Text(StageResult):
     """An input of text."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ FEWEST = 50
 
 
 def bootstrap_intervals(
-    scored: Scored, names: Collection[str], *, resamples: int, seed: int
+    scored: ScoredRows, names: Collection[str], *, resamples: int, seed: int
 ) -> dict[str, tuple[float, float]]:
     """The 95 % percentile interval of each named metric.
 
@@ -55,7 +55,7 @@ def resample_count(rows: int, metrics: int, asked: int) -> int:
     return min(asked, max(FEWEST, ROWS_IN_ALL // (rows * metrics)))
 
 
-def _by_score(scored: Scored) -> Scored:
+def _by_score(scored: ScoredRows) -> ScoredRows:
     # Drawn in order, rows stay sorted: scikit-learn then ranks them at half the cost.
     if scored.task != "binary":
         return scored

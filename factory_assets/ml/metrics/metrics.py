@@ -27,7 +27,7 @@ HEADLINE: Mapping[Task, str] = {
 }
 """The metric that stands for all others where the declaration names none."""
 
-Compute = Callable[["Scored"], Any]
+Compute = Callable[["ScoredRows"], Any]
 """A metric as scikit-learn returns it; None where it is undefined."""
 
 
@@ -41,7 +41,7 @@ def metric_names(task: Task) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """What one model said of some rows, and what is true of them."""
 
     task: Task
@@ -61,7 +61,7 @@ class Scored:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, rows: NDArray[Any]) -> Scored:
+    def take(self, rows: NDArray[Any]) -> ScoredRows:
         """The same for some rows: indices, or a mask [rows]."""
         groups = {
             rate: tuple(codes[rows] for codes in columns) for rate, columns in self.groups.items()
@@ -115,7 +115,7 @@ def classification_metrics(
     """
     task: Task = "binary" if len(classes) == 2 else "multiclass"
     cut = 0.5 if threshold is None else threshold
-    return Scored(task, truth_codes, unit_rows(probabilities), cut).metrics()
+    return ScoredRows(task, truth_codes, unit_rows(probabilities), cut).metrics()
 
 
 def regression_metrics(
@@ -124,7 +124,7 @@ def regression_metrics(
     """Every defined metric of predicted numbers, both [rows], in the unit of the target."""
     import numpy as np
 
-    scored = Scored(
+    scored = ScoredRows(
         "regression", np.asarray(truth, float), np.asarray(prediction, float), clip=clip
     )
     return scored.metrics()
@@ -139,7 +139,7 @@ def unit_rows(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     return unit
 
 
-def _average_precision(s: Scored) -> Any:
+def _average_precision(s: ScoredRows) -> Any:
     from sklearn.metrics import average_precision_score
 
     if s.task == "binary":
@@ -149,7 +149,7 @@ def _average_precision(s: Scored) -> Any:
     return average_precision_score(_one_hot(s), s.outputs, average="macro")
 
 
-def _roc_auc(s: Scored) -> Any:
+def _roc_auc(s: ScoredRows) -> Any:
     from sklearn.metrics import roc_auc_score
 
     if s.present < s.outputs.shape[1]:
@@ -159,26 +159,26 @@ def _roc_auc(s: Scored) -> Any:
     return roc_auc_score(_one_hot(s), s.outputs, average="macro")
 
 
-def _one_hot(s: Scored) -> NDArray[np.int8]:
+def _one_hot(s: ScoredRows) -> NDArray[np.int8]:
     import numpy as np
 
     hot: NDArray[np.int8] = (s.truth[:, None] == np.arange(s.outputs.shape[1])).astype(np.int8)
     return hot
 
 
-def _log_loss(s: Scored) -> Any:
+def _log_loss(s: ScoredRows) -> Any:
     from sklearn.metrics import log_loss
 
     return log_loss(s.truth, s.outputs, labels=range(s.outputs.shape[1]))
 
 
-def _brier(s: Scored) -> Any:
+def _brier(s: ScoredRows) -> Any:
     from sklearn.metrics import brier_score_loss
 
     return brier_score_loss(s.truth, s.outputs[:, 1], labels=[0, 1])
 
 
-def _ece(s: Scored) -> Any:
+def _ece(s: ScoredRows) -> Any:
     return s.binned.error
 
 
@@ -186,17 +186,17 @@ def _difference(rate: str) -> Compute:
     return lambda s: difference(s.predicted, s.groups.get(rate, ()))
 
 
-def _ratio(s: Scored) -> Any:
+def _ratio(s: ScoredRows) -> Any:
     return ratio(s.predicted, s.groups.get("selection_rate", ()))
 
 
-def _accuracy(s: Scored) -> Any:
+def _accuracy(s: ScoredRows) -> Any:
     from sklearn.metrics import accuracy_score
 
     return accuracy_score(s.truth, s.predicted)
 
 
-def _balanced_accuracy(s: Scored) -> Any:
+def _balanced_accuracy(s: ScoredRows) -> Any:
     """The mean recall of the classes present; with one class it would only repeat the accuracy."""
     from sklearn.metrics import recall_score
 
@@ -205,7 +205,7 @@ def _balanced_accuracy(s: Scored) -> Any:
     return recall_score(s.truth, s.predicted, labels=_labels(s), average="macro")
 
 
-def _labels(s: Scored) -> list[int]:
+def _labels(s: ScoredRows) -> list[int]:
     import numpy as np
 
     return [int(code) for code in np.flatnonzero(np.bincount(s.truth))]
@@ -214,7 +214,7 @@ def _labels(s: Scored) -> list[int]:
 def _by_class(score: str) -> Compute:
     """F1, precision or recall: of the positive class, or the mean over all classes seen."""
 
-    def compute(s: Scored) -> Any:
+    def compute(s: ScoredRows) -> Any:
         import numpy as np
         from sklearn import metrics
 
@@ -226,19 +226,19 @@ def _by_class(score: str) -> Compute:
     return compute
 
 
-def _rmse(s: Scored) -> Any:
+def _rmse(s: ScoredRows) -> Any:
     from sklearn.metrics import root_mean_squared_error
 
     return root_mean_squared_error(s.truth, s.outputs)
 
 
-def _rmse_clipped(s: Scored) -> Any:
+def _rmse_clipped(s: ScoredRows) -> Any:
     if s.clip is None:
         return None
     return _rmse(replace(s, truth=s.truth.clip(max=s.clip)))
 
 
-def _asymmetric_score(s: Scored) -> Any:
+def _asymmetric_score(s: ScoredRows) -> Any:
     """Of NASA's engine data: A. Saxena et al., doi 10.1109/PHM.2008.4711414."""
     import numpy as np
 
@@ -250,13 +250,13 @@ def _asymmetric_score(s: Scored) -> Any:
     return cost if np.isfinite(cost) else None
 
 
-def _mae(s: Scored) -> Any:
+def _mae(s: ScoredRows) -> Any:
     from sklearn.metrics import mean_absolute_error
 
     return mean_absolute_error(s.truth, s.outputs)
 
 
-def _r2(s: Scored) -> Any:
+def _r2(s: ScoredRows) -> Any:
     from sklearn.metrics import r2_score
 
     return r2_score(s.truth, s.outputs) if s.truth.min() < s.truth.max() else None

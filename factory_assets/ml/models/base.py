@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from factory_assets.ml.features.arrays import Arrays, Rows
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.model import Epoch
 from factory_assets.spec.train import ModelSpec, Task, Trainer
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-    from factory_assets.ml.features.arrays import Mapped
+    from factory_assets.ml.features.arrays import MemoryMap
 
 
 Progress = Callable[[str], None]
 
 Watch = Callable[[Epoch], None]
-"""Told of each epoch of a network; `GivenUp` ends the fit."""
+"""Told of each epoch of a network; `TrialPruned` ends the fit."""
 
 APART = 1_000_000
 """The seeds of an ensemble lie so far apart that those of two declarations hardly meet."""
@@ -34,7 +34,7 @@ FARTHEST = 20.0
 own networks: one absurd value must not drown the others, nor overflow."""
 
 
-class GivenUp(Exception):  # noqa: N818 - nothing is wrong
+class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
     """Nobody wants the model any more, for the reason that it holds."""
 
 
@@ -54,7 +54,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Setting:
+class FitContext:
     """What fitting needs beside the rows."""
 
     spec: ModelSpec
@@ -79,7 +79,7 @@ class Setting:
     rank: int = 0
     ranks: int = 1
     """Which of how many processes this is that train one network together."""
-    mapped: Mapped | None = None
+    mapped: MemoryMap | None = None
     """The files in which the rows lie; None where they are in memory."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
@@ -111,7 +111,7 @@ class Model(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         """Learn from `train`; `validation` only says when to stop.
 
         Raises:

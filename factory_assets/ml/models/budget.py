@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from factory_assets.results.base import Value
+from factory_assets.results.base import StageResult
 from factory_assets.results.model import Stopped
 from factory_assets.spec.train import Budget
 from factory_resources.home.home import storage_errors
@@ -32,7 +32,7 @@ KEEP = 5.0
 FILE = "spent.json"
 
 
-class Spent(Value):
+class Spent(StageResult):
     """What was spent by a moment."""
 
     wh: float = 0.0

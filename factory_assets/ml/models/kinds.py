@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from factory_assets.ml.features.arrays import Rows
-from factory_assets.ml.models.base import Fit, GivenUp, Model, Setting, Shape, Watch
+from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.models.base import Fit, FitContext, Model, Shape, TrialPruned, Watch
 from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_resources.errors import ModelError
@@ -16,11 +16,11 @@ from factory_resources.user_code import load_object
 
 __all__ = [
     "Fit",
-    "GivenUp",
+    "FitContext",
+    "LabelledArrays",
     "Model",
-    "Rows",
-    "Setting",
     "Shape",
+    "TrialPruned",
     "Watch",
     "fit_model",
     "kind_of",
@@ -44,7 +44,7 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
     """
     match spec:
         case OwnModule():
-            return own_model(spec, folder)
+            return custom_model(spec, folder)
         case Linear():
             from factory_assets.ml.models.linear import LinearModel
 
@@ -75,12 +75,12 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             return NetworkModel
 
 
-def fit_model(setting: Setting, train: Rows, validation: Rows) -> Fit:
+def fit_model(setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
     """Fit the declared kind; see `Model.fit`."""
     return model_class(setting.spec, setting.folder).fit(setting, train, validation)
 
 
-def own_model(spec: OwnModule, folder: Path) -> type[Model]:
+def custom_model(spec: OwnModule, folder: Path) -> type[Model]:
     """The class that fits, keeps and exports what `python` names.
 
     Raises:
@@ -93,9 +93,9 @@ def own_model(spec: OwnModule, folder: Path) -> type[Model]:
 
         return NetworkModel
     if hasattr(own, "fit") or (callable(own) and not isinstance(own, type)):
-        from factory_assets.ml.models.custom.estimator import OwnEstimatorModel
+        from factory_assets.ml.models.custom.estimator import CustomEstimatorModel
 
-        return OwnEstimatorModel
+        return CustomEstimatorModel
     raise ModelError(
         f"{spec.python} is no LightningModule and no scikit-learn estimator",
         where=str(folder),

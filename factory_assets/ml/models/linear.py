@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import Fit, Model, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
 from factory_assets.spec.train import Linear, ModelSpec
 
@@ -29,7 +29,7 @@ class LinearModel(Model):
         self._shape, self._weights, self._bias = shape, weights, bias
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         import warnings
 
         import numpy as np
@@ -109,7 +109,7 @@ class LinearModel(Model):
         return int(self._weights.size + self._bias.size)
 
 
-def _estimator(spec: Linear, setting: Setting) -> Any:
+def _estimator(spec: Linear, setting: FitContext) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if setting.shape.task == "regression":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.metrics.reliability import BINS
 from factory_assets.ml.plots.style import BLUE, COLOURS, GREY, INK, figure, label, png, shown, thin
 
@@ -18,7 +18,7 @@ CURVES = 6
 CELLS = 12
 
 
-def classification_plots(scored: Scored, classes: Sequence[str]) -> dict[str, bytes]:
+def classification_plots(scored: ScoredRows, classes: Sequence[str]) -> dict[str, bytes]:
     """Title to PNG; curves are left out where the rows hold one class only."""
     drawn = {"confusion matrix": confusion_matrix(scored, classes)}
     if scored.present > 1:
@@ -28,7 +28,7 @@ def classification_plots(scored: Scored, classes: Sequence[str]) -> dict[str, by
     return drawn
 
 
-def roc_curve(scored: Scored, classes: Sequence[str]) -> bytes:
+def roc_curve(scored: ScoredRows, classes: Sequence[str]) -> bytes:
     """True against false positive rate, of the positive class or of each class against the rest."""
     from sklearn import metrics
 
@@ -45,7 +45,7 @@ def roc_curve(scored: Scored, classes: Sequence[str]) -> bytes:
     return png(made)
 
 
-def precision_recall(scored: Scored, classes: Sequence[str]) -> bytes:
+def precision_recall(scored: ScoredRows, classes: Sequence[str]) -> bytes:
     """Precision against recall, with the base rate: the precision of guessing."""
     from sklearn import metrics
 
@@ -64,7 +64,7 @@ def precision_recall(scored: Scored, classes: Sequence[str]) -> bytes:
     return png(made)
 
 
-def confusion_matrix(scored: Scored, classes: Sequence[str]) -> bytes:
+def confusion_matrix(scored: ScoredRows, classes: Sequence[str]) -> bytes:
     """Rows by true and predicted class; colour is the share of the true class."""
     from sklearn import metrics
 
@@ -89,7 +89,7 @@ def confusion_matrix(scored: Scored, classes: Sequence[str]) -> bytes:
     return png(made)
 
 
-def calibration(scored: Scored, classes: Sequence[str]) -> bytes:
+def calibration(scored: ScoredRows, classes: Sequence[str]) -> bytes:
     """How often a class came true, by the probability given to it, over bins of equal width.
 
     It is the positive class, or the likeliest of several.
@@ -112,12 +112,12 @@ def calibration(scored: Scored, classes: Sequence[str]) -> bytes:
     return png(made)
 
 
-def _decision(scored: Scored) -> str:
+def _decision(scored: ScoredRows) -> str:
     return f"predicted (from {scored.threshold:.3g})" if scored.task == "binary" else "predicted"
 
 
 def _one_against_rest(
-    scored: Scored, classes: Sequence[str]
+    scored: ScoredRows, classes: Sequence[str]
 ) -> Iterator[tuple[str, str, NDArray[Any], NDArray[Any]]]:
     """(name, colour, truth, scores) of each class that some rows are and some are not."""
     codes = [1] if scored.task == "binary" else _most_frequent(scored, CURVES)
@@ -127,7 +127,7 @@ def _one_against_rest(
             yield shown(classes[code]), colour, truth, scored.outputs[:, code]
 
 
-def _most_frequent(scored: Scored, limit: int) -> list[int]:
+def _most_frequent(scored: ScoredRows, limit: int) -> list[int]:
     """The codes of the classes with the most true rows, in the order of the codes."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.classification import classification_plots
 from factory_assets.ml.plots.style import BLUE, GREY, INK, ORANGE, RED, figure, label, png, shown
 from factory_assets.results.evaluation import Disturbed, Importances, Slice
@@ -24,7 +24,7 @@ FEW = 2000
 """Rows up to which every one is a point of its own."""
 
 
-def evaluation_plots(scored: Scored, classes: Sequence[str], target: str) -> dict[str, bytes]:
+def evaluation_plots(scored: ScoredRows, classes: Sequence[str], target: str) -> dict[str, bytes]:
     """Title to PNG of everything worth seeing of these outputs.
 
     Args:
@@ -39,7 +39,7 @@ def evaluation_plots(scored: Scored, classes: Sequence[str], target: str) -> dic
     return classification_plots(scored, classes)
 
 
-def predicted_against_actual(scored: Scored, target: str) -> bytes:
+def predicted_against_actual(scored: ScoredRows, target: str) -> bytes:
     """Every row, or their density where there are many, beside the line of perfect prediction."""
     made, axes = figure()
     truth, outputs = scored.truth, scored.outputs
@@ -51,7 +51,7 @@ def predicted_against_actual(scored: Scored, target: str) -> bytes:
     return png(made)
 
 
-def residuals(scored: Scored, target: str) -> bytes:
+def residuals(scored: ScoredRows, target: str) -> bytes:
     """Histogram of predicted - actual, with its mean."""
     made, axes = figure()
     errors = scored.outputs - scored.truth

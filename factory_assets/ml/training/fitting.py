@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.artifacts.calibration import fit_calibration
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, shape_of
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import Setting, Watch
+from factory_assets.ml.models.base import FitContext, Watch
 from factory_assets.ml.models.budget import Share, account_of
 from factory_assets.ml.models.kinds import fit_model, model_class
-from factory_assets.ml.training.preparation import Ready, make_ready
+from factory_assets.ml.training.preparation import TrainingData, make_ready
 from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from factory_assets.ml.metrics.metrics import Scored
+    from factory_assets.ml.metrics.metrics import ScoredRows
 
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A trained model, and how it came about."""
 
     trained: TrainedModel
     history: tuple[Epoch, ...]
     best_epoch: int | None
-    scored: Scored
+    scored: ScoredRows
     """What it said of the validation rows."""
     stopped: Stopped | None = None
     """Whether its budget ended the training."""
@@ -61,7 +61,7 @@ def fit(
     before: Stopped | None = None,
     progress: Progress | None = None,
     checkpoints: Path | None = None,
-) -> Fitted:
+) -> FitResult:
     """Fit without MLflow and without a search, `model` in place of the declared one, such as a
     baseline.
 
@@ -80,14 +80,14 @@ def fit(
 
 def fit_ready(
     pipeline: Pipeline,
-    ready: Ready,
+    ready: TrainingData,
     home: Home,
     model: ModelSpec,
     progress: Progress | None = None,
     watch: Watch | None = None,
     checkpoints: Path | None = None,
     before: Stopped | None = None,
-) -> Fitted:
+) -> FitResult:
     """Fit a model of the kind and the window that the rows were made ready for.
 
     Args:
@@ -111,7 +111,7 @@ def fit_ready(
         home.scratch() as scratch,
         account_of(spec.budget if stops else None, before, kept) as account,
     ):
-        setting = Setting(
+        setting = FitContext(
             spec=model,
             shape=shape_of(ready.features, target),
             seed=spec.seed,
@@ -143,7 +143,7 @@ def fit_ready(
         calibration=calibration,
     )
     scored = _scored(target, ready.truth, outputs, threshold)
-    return Fitted(
+    return FitResult(
         TrainedModel(description, found.model),
         found.history,
         found.best_epoch,
@@ -184,12 +184,12 @@ def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
 
 def _scored(
     target: Target, truth: NDArray[Any], outputs: NDArray[Any], threshold: float | None
-) -> Scored:
-    from factory_assets.ml.metrics.metrics import Scored
+) -> ScoredRows:
+    from factory_assets.ml.metrics.metrics import ScoredRows
 
     if target.task == "regression":
         outputs = target.unscaled(outputs)
-    return Scored(target.task, truth, outputs, 0.5 if threshold is None else threshold)
+    return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
 
 
 def silent(_: str) -> None:

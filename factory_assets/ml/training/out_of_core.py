@@ -13,7 +13,7 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.features.arrays import Arrays, Mapped, Rows
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays, MemoryMap
 from factory_assets.ml.features.features import Features
 from factory_assets.ml.features.target import Target
 from factory_resources.home.home import Home, storage_errors
@@ -80,10 +80,10 @@ def encoded(
     home: Home,
     features: Features,
     target: Target,
-    mapped: Mapped,
+    mapped: MemoryMap,
     *,
     scaled: bool,
-) -> tuple[Rows, NDArray[Any]]:
+) -> tuple[LabelledArrays, NDArray[Any]]:
     """The rows of known classes as a network reads them, and their truth as metrics take it.
 
     Args:
@@ -112,7 +112,7 @@ def encoded(
             mapped.array(folder / "codes", "int64", len(whole), len(features.categorical)),
         )
         kind = "int64" if target.classes else "float32"
-        return Rows(arrays, mapped.array(folder / "y", kind, len(whole))), whole
+        return LabelledArrays(arrays, mapped.array(folder / "y", kind, len(whole))), whole
 
 
 def _batches(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import require_calibrable
-from factory_assets.ml.features.arrays import Mapped, Rows
+from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
@@ -31,23 +31,23 @@ Tables = tuple["pa.Table", "pa.Table"]
 
 
 @dataclass(frozen=True)
-class Ready:
+class TrainingData:
     """Rows made ready to be learned from, which no setting of a model changes but its window."""
 
     features: Features
     target: Target
-    rows: Rows
-    held: Rows
+    rows: LabelledArrays
+    held: LabelledArrays
     """Validation rows of a class that training rows have too."""
     truth: NDArray[Any]
     """Of the same rows, as metrics take it."""
-    mapped: Mapped | None = None
+    mapped: MemoryMap | None = None
     """The files in which the rows lie; None where they are in memory."""
 
 
 def read_ready(
     pipeline: Pipeline, train: Snapshot, validation: Snapshot, home: Home, model: ModelSpec
-) -> tuple[Tables, Ready]:
+) -> tuple[Tables, TrainingData]:
     """Training and validation rows, as they are and ready; of large tables no more than a column
     is read at a time, where the model can learn so.
 
@@ -64,7 +64,7 @@ def read_ready(
 
 def make_ready(
     pipeline: Pipeline, training: pa.Table, validation: pa.Table, model: ModelSpec
-) -> Ready:
+) -> TrainingData:
     """Fit target and inputs on the training rows, and transform both parts.
 
     Raises:
@@ -75,11 +75,11 @@ def make_ready(
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(model))
     known = _of_known_classes(target, validation)
-    return Ready(
+    return TrainingData(
         features=features,
         target=target,
-        rows=Rows(features.arrays(training, scaled=cls.scaled), _truth(target, training)),
-        held=Rows(
+        rows=LabelledArrays(features.arrays(training, scaled=cls.scaled), _truth(target, training)),
+        held=LabelledArrays(
             features.arrays(validation, scaled=cls.scaled, rows=known),
             _truth(target, validation)[known],
         ),
@@ -89,7 +89,7 @@ def make_ready(
 
 def stream_ready(
     pipeline: Pipeline, train: Snapshot, validation: Snapshot, home: Home, model: ModelSpec
-) -> Ready:
+) -> TrainingData:
     """As `make_ready`, of rows that need not fit in memory: what they become lies in files.
 
     Raises:
@@ -101,13 +101,13 @@ def stream_ready(
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
-    mapped = Mapped()
+    mapped = MemoryMap()
     (rows, _), (held, truth) = (
         encoded(part, home, features, target, mapped, scaled=cls.scaled)
         for part in (train, validation)
     )
     _require_known(len(held))
-    return Ready(features, target, rows, held, truth, mapped)
+    return TrainingData(features, target, rows, held, truth, mapped)
 
 
 def _truth(target: Target, table: pa.Table) -> NDArray[Any]:

@@ -17,9 +17,9 @@ from uuid import uuid4
 from factory_assets.ml.metrics.metrics import HEADLINE, higher_is_better, metric_names
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
-from factory_assets.ml.training.fitting import Fitted, Progress
-from factory_assets.ml.training.preparation import Ready
-from factory_assets.ml.training.trials import Outcome, Trials, declared_settings
+from factory_assets.ml.training.fitting import FitResult, Progress
+from factory_assets.ml.training.preparation import TrainingData
+from factory_assets.ml.training.trials import TrialOutcome, Trials, declared_settings
 from factory_assets.results.model import Trial, Tuned
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network, OwnModule
@@ -47,12 +47,12 @@ WARM = 4
 def search(
     pipeline: Pipeline,
     tables: tuple[pa.Table, pa.Table],
-    ready: Ready,
+    ready: TrainingData,
     home: Home,
     run: RegistryRun,
     progress: Progress,
     checkpoints: Path | None,
-) -> tuple[Fitted, Tuned]:
+) -> tuple[FitResult, Tuned]:
     """The best model that is found, and how.
 
     Args:
@@ -88,7 +88,7 @@ def search(
         return made.best()
 
 
-def metric_of(pipeline: Pipeline, ready: Ready) -> str:
+def metric_of(pipeline: Pipeline, ready: TrainingData) -> str:
     """What decides: as declared, or the headline of `evaluate`.
 
     Raises:
@@ -133,7 +133,7 @@ class Search:
     ) -> None:
         self._trials, self._study, self._run, self._progress = trials, study, run, progress
         self._checkpoints = checkpoints
-        self._fitted: dict[int, Fitted] = {}
+        self._fitted: dict[int, FitResult] = {}
         """The best model of this process, by the place of its trial."""
 
     def adopt(self) -> None:
@@ -177,7 +177,7 @@ class Search:
             self._fitted = {place: outcome.fitted}
         self._tell(place, outcome)
 
-    def best(self) -> tuple[Fitted, Tuned]:
+    def best(self) -> tuple[FitResult, Tuned]:
         """The best model; fitted again where it was a process that died that had it."""
         place, tried = self._best(), self._study.tried
         fitted = self._fitted.get(place) or self._trials.fit(
@@ -212,7 +212,7 @@ class Search:
         minutes = self._trials.tune.minutes
         return None if minutes is None else time.monotonic() + minutes * 60 - self._used("seconds")
 
-    def _tell(self, place: int, outcome: Outcome) -> None:
+    def _tell(self, place: int, outcome: TrialOutcome) -> None:
         best, most = self._best(), self._trials.tune.most
         count = f"{place + 1}/{most}" if most else f"{place + 1}"
         says = outcome.why if outcome.value is None else f"{outcome.value:.4g}"
@@ -222,7 +222,7 @@ class Search:
         )
 
 
-def _log(child: RegistryRun, outcome: Outcome, metric: str, wh: float) -> None:
+def _log(child: RegistryRun, outcome: TrialOutcome, metric: str, wh: float) -> None:
     metrics = {"epochs": float(outcome.epochs), "wh": wh}
     if outcome.fitted:
         metrics |= {f"validation_{n}": v for n, v in outcome.fitted.validation.items()}

@@ -17,30 +17,30 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from factory_assets.ml.features.series import series_of
-from factory_assets.ml.models.base import GivenUp, Watch
-from factory_assets.ml.training.fitting import Fitted, Progress, fit_ready
-from factory_assets.ml.training.preparation import Ready, make_ready
+from factory_assets.ml.models.base import TrialPruned, Watch
+from factory_assets.ml.training.fitting import FitResult, Progress, fit_ready
+from factory_assets.ml.training.preparation import TrainingData, make_ready
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
-from factory_resources.tracking.studies import Trial as Asked
+from factory_resources.tracking.studies import OpenTrial as Asked
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What became of a trial."""
 
     state: State
     epochs: int
     value: float | None = None
     why: str = ""
-    fitted: Fitted | None = None
+    fitted: FitResult | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Trials:
     pipeline: Pipeline
     tables: tuple[pa.Table, pa.Table]
     """Training and validation rows, from which another window is made ready anew."""
-    ready: Ready
+    ready: TrainingData
     """What they are for the declared model."""
     home: Home
     metric: str
@@ -75,7 +75,7 @@ class Trials:
         declared: bool,
         deadline: float | None,
         checkpoints: Path | None,
-    ) -> Outcome:
+    ) -> TrialOutcome:
         """Fit and score; the declared settings are neither given up nor allowed to fail.
 
         Args:
@@ -89,23 +89,23 @@ class Trials:
         try:
             settings = None if declared else asked.settings
             fitted = self.fit(settings, progress, watch, checkpoints)
-        except GivenUp as reason:
-            return Outcome("pruned", watch.epochs, why=str(reason))
+        except TrialPruned as reason:
+            return TrialOutcome("pruned", watch.epochs, why=str(reason))
         except (ModelError, ValidationError) as error:
             if declared:
                 raise
             says = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            return Outcome("failed", watch.epochs, why=says)
+            return TrialOutcome("failed", watch.epochs, why=says)
         value, epochs = self._value(fitted), len(fitted.history)
         if value is not None and isfinite(value):
-            return Outcome("complete", epochs, value, fitted=fitted)
+            return TrialOutcome("complete", epochs, value, fitted=fitted)
         if declared:
             raise DataError(
                 f"the validation rows do not define {self.metric}",
                 where=f"{self.pipeline.name}/train",
                 remedy="give more data, a larger split.validation, or another train.tune.metric",
             )
-        return Outcome("failed", epochs, why=f"{self.metric} is not defined")
+        return TrialOutcome("failed", epochs, why=f"{self.metric} is not defined")
 
     def fit(
         self,
@@ -113,7 +113,7 @@ class Trials:
         progress: Progress,
         watch: Watch | None = None,
         checkpoints: Path | None = None,
-    ) -> Fitted:
+    ) -> FitResult:
         """Fit with some settings, or with the declared ones.
 
         Raises:
@@ -127,7 +127,7 @@ class Trials:
             ready = make_ready(self.pipeline, *self.tables, model)
         return fit_ready(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
 
-    def _value(self, fitted: Fitted) -> float | None:
+    def _value(self, fitted: FitResult) -> float | None:
         """The metric, which may need what `evaluate` says of it."""
         evaluate = self.pipeline.spec.evaluate
         clip = None if evaluate.clip is None else float(evaluate.clip)
@@ -151,9 +151,9 @@ class EpochWatch:
     def __call__(self, epoch: Epoch) -> None:
         self.epochs += 1
         if self._is_hopeless(epoch.epoch, epoch.validation_loss) and self._prune:
-            raise GivenUp(f"after {self.epochs} epochs half of the others had been better")
+            raise TrialPruned(f"after {self.epochs} epochs half of the others had been better")
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise GivenUp("the time was over")
+            raise TrialPruned("the time was over")
 
 
 def dimensions(model: ModelSpec, tune: Tune) -> Space:

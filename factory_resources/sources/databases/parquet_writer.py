@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
-from factory_resources.sources.files.reader import Raw
+from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Convert = Callable[[Any], Any]
 
 
-def store(reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], scratch: Path) -> Raw:
+def store(
+    reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], scratch: Path
+) -> SourceTable:
     """Write the rows batch by batch, sort them by `key` and then by all columns, and digest them.
 
     Raises:
@@ -46,7 +48,7 @@ def store(reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], sc
     with target.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     columns = {column: (f"c{i}", kinds[i]) for i, column in enumerate(names)}
-    return Raw(target, name, digest, {}, copied[0] if copied else 0, columns, None)
+    return SourceTable(target, name, digest, {}, copied[0] if copied else 0, columns, None)
 
 
 def _terms(i: int, kind: str) -> list[str]:

@@ -14,7 +14,7 @@ from factory_resources.sql.expressions import suggestion
 if TYPE_CHECKING:
     import pyarrow
 
-    from factory_resources.sources.databases.query import Question
+    from factory_resources.sources.databases.query import DatabaseQuery
 
 
 # A server that has gone away is noticed within minutes, not hours.
@@ -51,7 +51,7 @@ _TABLES = (
 
 
 @contextmanager
-def answer(question: "Question", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
+def stream_rows(question: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
     """The rows, batch by batch as they are asked for.
 
     Raises:
@@ -81,7 +81,7 @@ def _errors() -> tuple[type[Exception], ...]:
     return (Error, ReadError)
 
 
-def _connected(url: str, question: "Question") -> Any:
+def _connected(url: str, question: "DatabaseQuery") -> Any:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
@@ -104,7 +104,7 @@ def _with_defaults(url: str) -> str:
     return url + ("&" if "?" in url else "?") + "&".join(added)
 
 
-def _sql(question: "Question") -> str:
+def _sql(question: "DatabaseQuery") -> str:
     if question.table:
         return f"SELECT * FROM {'.'.join(map(identifier, question.table.split('.')))}"
     parameters = question.parameters or {}
@@ -117,7 +117,7 @@ def _sql(question: "Question") -> str:
     return bound_query(question.query or "", "postgres", parameters, place, question.name)
 
 
-def _prepare(cursor: Any, question: "Question") -> None:
+def _prepare(cursor: Any, question: "DatabaseQuery") -> None:
     cursor.execute("SET TRANSACTION READ ONLY")
     settings = {
         "statement_timeout": str(question.timeout * 1000),
@@ -133,7 +133,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _said(error: Exception, question: "Question", url: str, connection: Any) -> SourceError:
+def _said(error: Exception, question: "DatabaseQuery", url: str, connection: Any) -> SourceError:
     words = _without_secrets(str(error), url)
     if "statement timeout" in words:
         return SourceError(

@@ -12,7 +12,7 @@ Parameters = Mapping[str, int | float | str | bool]
 
 
 @dataclass(frozen=True)
-class Question:
+class DatabaseQuery:
     """What is asked of a database: a whole table, or a query."""
 
     database: str

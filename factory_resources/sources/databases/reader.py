@@ -13,9 +13,9 @@ from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
 from factory_resources.sources.databases.parquet_writer import store
-from factory_resources.sources.databases.query import Question
+from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.files.discovery import find_files
-from factory_resources.sources.files.reader import Raw
+from factory_resources.sources.files.reader import SourceTable
 
 Dialect = Literal["postgres", "sqlite"]
 
@@ -36,7 +36,7 @@ class Address:
         return f"Address({self.dialect})"
 
 
-def read_database(question: Question, folder: Path, home: Home, scratch: Path) -> Raw:
+def read_database(question: DatabaseQuery, folder: Path, home: Home, scratch: Path) -> SourceTable:
     """Bring the answer into the common form; its digest is that of its content.
 
     Args:
@@ -49,10 +49,10 @@ def read_database(question: Question, folder: Path, home: Home, scratch: Path) -
     """
     address = address_of(question.database, folder, home)
     if address.dialect == "postgres":
-        from factory_resources.sources.databases.postgres import answer
+        from factory_resources.sources.databases.postgres import stream_rows
     else:
-        from factory_resources.sources.databases.sqlite import answer
-    with answer(question, address.url) as reader:
+        from factory_resources.sources.databases.sqlite import stream_rows
+    with stream_rows(question, address.url) as reader:
         raw = store(reader, question.name, question.key, scratch)
     return replace(raw, name=question.name)
 

@@ -20,7 +20,7 @@ from factory_resources.sql.expressions import suggestion
 if TYPE_CHECKING:
     import pyarrow
 
-    from factory_resources.sources.databases.query import Question
+    from factory_resources.sources.databases.query import DatabaseQuery
 
 
 _ALLOWED = {
@@ -37,7 +37,7 @@ _EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
 
 
 @contextmanager
-def answer(question: "Question", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
+def stream_rows(question: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
     """The rows, batch by batch as they are asked for.
 
     Raises:
@@ -82,7 +82,7 @@ def _without_first(
         skip = 0
 
 
-def _sql(question: "Question") -> tuple[str, list[int | float | str | bool]]:
+def _sql(question: "DatabaseQuery") -> tuple[str, list[int | float | str | bool]]:
     if question.table:
         return f"SELECT * FROM {identifier(question.table)}", []
     parameters = question.parameters or {}
@@ -96,7 +96,7 @@ def _sql(question: "Question") -> tuple[str, list[int | float | str | bool]]:
 
 
 def _kinds(
-    question: "Question", uri: str, sql: str, values: Sequence[int | float | str | bool]
+    question: "DatabaseQuery", uri: str, sql: str, values: Sequence[int | float | str | bool]
 ) -> tuple[list[str], list[str]]:
     deadline = time.monotonic() + question.timeout
     try:
@@ -129,7 +129,7 @@ def _kind(name: str, seen: str | None, where: str) -> str:
     return "REAL" if kinds and kinds <= {"integer", "real"} else "TEXT"
 
 
-def _said(error: Exception, question: "Question", uri: str) -> SourceError:
+def _said(error: Exception, question: "DatabaseQuery", uri: str) -> SourceError:
     words = str(error)
     if "interrupted" in words:
         return SourceError(

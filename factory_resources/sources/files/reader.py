@@ -31,7 +31,7 @@ Columns = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Raw:
+class SourceTable:
     """One source, ready to be queried."""
 
     path: Path
@@ -55,7 +55,7 @@ def read_file(
     member: str | None = None,
     rules: TextRules,
     digest: str | None = None,
-) -> Raw:
+) -> SourceTable:
     """Bring one file into the common form; Parquet is left where it is.
 
     Args:
@@ -89,10 +89,10 @@ def read_file(
             columns = to_parquet(connection, path, name, rules, target)
             path = target
         rows = _count(connection, path, name)
-    return Raw(path, name, digest, {}, rows, columns, kind)
+    return SourceTable(path, name, digest, {}, rows, columns, kind)
 
 
-def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> Raw:
+def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> SourceTable:
     """Bring an Arrow table into the common form; its digest is that of its content.
 
     Raises:
@@ -120,7 +120,7 @@ def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> Raw:
         ) from error
     with sealed(read=[], write=scratch) as connection:
         columns = parquet_columns(connection, target, name)
-    return Raw(target, name, _content_digest(plain), {}, plain.num_rows, columns, None)
+    return SourceTable(target, name, _content_digest(plain), {}, plain.num_rows, columns, None)
 
 
 def _content_digest(table: "pyarrow.Table") -> str:
@@ -215,7 +215,7 @@ def _require_names(names: Sequence[str], where: str) -> None:
 
 
 @contextmanager
-def blamed_on_files(raws: Sequence[Raw], scratch: Path) -> Iterator[None]:
+def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None]:
     """Where an expression fails over them, ask first whether a Parquet file is damaged inside.
 
     Raises:
@@ -230,7 +230,7 @@ def blamed_on_files(raws: Sequence[Raw], scratch: Path) -> Iterator[None]:
         raise
 
 
-def _require_whole(raw: Raw, scratch: Path) -> None:
+def _require_whole(raw: SourceTable, scratch: Path) -> None:
     query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {parquet(raw.path)}"
     with (
         sealed(read=[raw.path], write=scratch) as connection,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factory_assets.audit.reproduce import recorded, reproduce
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
@@ -27,7 +27,7 @@ def test_a_searched_and_calibrated_version_is_identical(tmp_path: Path, home: Ho
     pipeline = declare(tmp_path / "apples", {**APPLES, "train": train})
     prepare(home)
     stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
-    values = [run_stage(Call(pipeline, stage, home, "r")).value for stage in stages]
+    values = [run_stage(StageRequest(pipeline, stage, home, "r")).value for stage in stages]
     candidate = values[-1]
     assert isinstance(candidate, Candidate)
     assert candidate.tuned

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
 from factory_assets.cli.shared import WIDTH
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import Home
 from tests.pipelines import declare
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder)
     pipeline = declare(folder, attributes(sensitive="personal"))
     for stage in STAGES:
-        run_stage(Call(pipeline, stage, Home(folder.parent.parent / "home"), "run"))
+        run_stage(StageRequest(pipeline, stage, Home(folder.parent.parent / "home"), "run"))
     return folder
 
 
@@ -156,7 +156,7 @@ def test_a_list_is_refused_where_the_score_is_low_or_missing(folder: Path) -> No
         declared["train"]["seed"] = 5 if declared is strict else 6
         pipeline = declare(folder, declared)
         for stage in STAGES[3:]:
-            outcome = run_stage(Call(pipeline, stage, home, "run"))
+            outcome = run_stage(StageRequest(pipeline, stage, home, "run"))
         version = outcome.value.candidate.version  # type: ignore[attr-defined]
         shown = ask(f"fruit@{version}", "--row", "1")
         assert shown.exit_code == 2

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from factory_assets.cli.summary import Summary, summary_table
-from factory_assets.execution.costs import Total
-from factory_assets.results.base import Value
-from factory_assets.results.data import Cleaned, Ingested
-from factory_assets.results.evaluation import FoldMetric, Folds, GateResult, Verdict
+from factory_assets.execution.costs import CostTotal
+from factory_assets.results.base import StageResult
+from factory_assets.results.data import CleanResult, IngestResult
+from factory_assets.results.evaluation import EvaluationResult, FoldMetric, Folds, GateResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_resources.tables.snapshot import Snapshot, TableFile
@@ -25,7 +25,7 @@ def snapshot(rows: int) -> Snapshot:
     )
 
 
-INGESTED = Ingested(
+INGESTED = IngestResult(
     snapshot=snapshot(99_990),
     quarantine=snapshot(10),
     sources=(),
@@ -33,7 +33,7 @@ INGESTED = Ingested(
     quarantined={"range": 10},
 )
 
-CLEANED = Cleaned(
+CLEANED = CleanResult(
     snapshot=snapshot(99_980),
     quarantine=snapshot(2),
     rows_in=99_990,
@@ -72,8 +72,8 @@ def gate(name: str, passed: bool) -> GateResult:
     )
 
 
-def verdict(*gates: GateResult) -> Verdict:
-    return Verdict(
+def verdict(*gates: GateResult) -> EvaluationResult:
+    return EvaluationResult(
         candidate=CANDIDATE,
         headline="roc_auc",
         metrics={"roc_auc": 0.91234},
@@ -100,12 +100,12 @@ def champion(version: int) -> Champion:
     )
 
 
-def summary(values: dict[Stage, Value], **more: Any) -> Summary:
+def summary(values: dict[Stage, StageResult], **more: Any) -> Summary:
     given = {"seconds": 12.34, "megabytes": 812.6, "reused": 0, **more}
     return Summary.from_values("machine_failure", values, **given)
 
 
-WHOLE: dict[Stage, Value] = {
+WHOLE: dict[Stage, StageResult] = {
     "ingest": INGESTED,
     "clean": CLEANED,
     "train": CANDIDATE,
@@ -169,7 +169,7 @@ def test_folds_stand_below_the_test() -> None:
 def test_gates_and_model(
     gates: tuple[GateResult, ...], deployed: int | None, words: str, model: str
 ) -> None:
-    values: dict[Stage, Value] = {"train": CANDIDATE, "evaluate": verdict(*gates)}
+    values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": verdict(*gates)}
     if deployed:
         values["deploy"] = champion(deployed)
     found = summary(values)
@@ -207,18 +207,23 @@ def test_table_says_all_without_colour() -> None:
 
 def test_energy_carbon_and_what_reuse_saved() -> None:
     text = drawn(
-        summary(WHOLE, reused=2, made=Total(1.0, 0.01234, 0.0059), saved=Total(9.0, 1234.5, None))
+        summary(
+            WHOLE,
+            reused=2,
+            made=CostTotal(1.0, 0.01234, 0.0059),
+            saved=CostTotal(9.0, 1234.5, None),
+        )
     )
     for part in ("12.3 mWh", "5.9 mg CO2e", "2 reused", "saved 1.23 kWh"):
         assert part in text
-    unknown = drawn(summary(WHOLE, made=Total(1.0, 0.5, None)))
+    unknown = drawn(summary(WHOLE, made=CostTotal(1.0, 0.5, None)))
     assert "500 mWh" in unknown
     assert "CO2e" not in unknown
     assert "saved" not in unknown
 
 
 def test_table_fits_100_columns_whatever_the_names() -> None:
-    cost = Total(1.0, 123.4, 56.7)
+    cost = CostTotal(1.0, 123.4, 56.7)
     long = replace(
         summary(WHOLE, reused=1, made=cost, saved=cost),
         pipeline="p" * 64,

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from factory_assets.cli.main import main
 from factory_assets.cli.shared import WIDTH
 from factory_assets.cli.trace import trace_schema_text
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import declare
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         },
     )
     for stage in ("ingest", "clean"):
-        run_stage(Call(pipeline, stage, Home(tmp_path / "home"), "run"))
+        run_stage(StageRequest(pipeline, stage, Home(tmp_path / "home"), "run"))
     return folder
 
 

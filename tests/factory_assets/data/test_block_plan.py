@@ -9,9 +9,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from factory_assets.data import block_plan
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import Cleaned, Findings, Ingested
+from factory_assets.results.data import CleanResult, Findings, IngestResult
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
@@ -46,11 +46,13 @@ def _pipeline(folder: Path, **clean: Any) -> Pipeline:
     return pipeline(folder, ingest=_INGEST, clean=clean or _CLEAN, train=None)
 
 
-def _run(made: Pipeline, home: Home) -> tuple[Ingested, Cleaned]:
-    values = [run_stage(Call(made, stage, home, "run")).value for stage in ("ingest", "clean")]
+def _run(made: Pipeline, home: Home) -> tuple[IngestResult, CleanResult]:
+    values = [
+        run_stage(StageRequest(made, stage, home, "run")).value for stage in ("ingest", "clean")
+    ]
     ingested, cleaned = values
-    assert isinstance(ingested, Ingested)
-    assert isinstance(cleaned, Cleaned)
+    assert isinstance(ingested, IngestResult)
+    assert isinstance(cleaned, CleanResult)
     return ingested, cleaned
 
 

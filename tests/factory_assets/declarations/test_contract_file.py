@@ -12,7 +12,7 @@ from factory_assets.cli.check.check import check_folder, unchecked
 from factory_assets.cli.main import main
 from factory_assets.components.model_pipeline import ModelPipeline
 from factory_assets.declarations.loader import load_pipeline, problems
-from factory_assets.execution.cache_key import declared
+from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.odcs import reader
 from factory_assets.spec import Contract
 from factory_resources.errors import DeclarationError
@@ -134,13 +134,13 @@ def test_what_nothing_checks_is_a_warning_with_its_line(
 
 
 def test_words_do_not_change_what_is_computed_but_promises_do(tmp_path: Path) -> None:
-    before = declared(load_pipeline(_apples(tmp_path)), "ingest")
+    before = relevant_spec(load_pipeline(_apples(tmp_path)), "ingest")
     words = ODCS.replace("As the camera", "As a person").replace("id: apples", "id: pears")
-    assert declared(load_pipeline(_apples(tmp_path, words)), "ingest") == before
+    assert relevant_spec(load_pipeline(_apples(tmp_path, words)), "ingest") == before
     limit = ODCS.replace("mustBeGreaterThan: 10", "mustBeGreaterThan: 20")
-    assert declared(load_pipeline(_apples(tmp_path, limit)), "ingest") == before
+    assert relevant_spec(load_pipeline(_apples(tmp_path, limit)), "ingest") == before
     rule = ODCS.replace("maximum: 100", "maximum: 99")
-    assert declared(load_pipeline(_apples(tmp_path, rule)), "ingest") != before
+    assert relevant_spec(load_pipeline(_apples(tmp_path, rule)), "ingest") != before
 
 
 def test_the_command_writes_what_the_factory_reads(
@@ -161,7 +161,7 @@ def test_the_command_writes_what_the_factory_reads(
 def test_without_a_contract_it_is_that_of_the_ingested_table(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from factory_assets.execution.requests import Call
+    from factory_assets.execution.requests import StageRequest
     from factory_assets.execution.runner import run_stage
 
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
@@ -173,7 +173,7 @@ def test_without_a_contract_it_is_that_of_the_ingested_table(
     assert done.exit_code == 2
     assert "factory run apples --stages ingest" in done.stderr
     write_apples(folder)
-    run_stage(Call(pipeline, "ingest", home, "one"))
+    run_stage(StageRequest(pipeline, "ingest", home, "one"))
     done = CliRunner().invoke(main, ["contract", "apples"])
     written = Contract.model_validate(reader.read(yaml.safe_load(done.stdout)).contract)
     assert [(c.name, c.type) for c in written.columns] == [

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.execution.costs import Total
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import STAGES
@@ -22,8 +22,8 @@ from tests.pipelines import APPLES, declare, write_apples
 pytestmark = pytest.mark.slow
 
 
-def _run(pipeline: Pipeline, home: Home, run: str) -> dict[str, Outcome]:
-    return {stage: run_stage(Call(pipeline, stage, home, run)) for stage in STAGES}
+def _run(pipeline: Pipeline, home: Home, run: str) -> dict[str, StageRun]:
+    return {stage: run_stage(StageRequest(pipeline, stage, home, run)) for stage in STAGES}
 
 
 def _apples(folder: Path, seed: int) -> Pipeline:
@@ -72,7 +72,7 @@ def test_a_malformed_setting_stops_before_anything_runs(
     write_apples(tmp_path / "apples")
     monkeypatch.setenv("FACTORY_GRID_G_PER_KWH", "green")
     with pytest.raises(SettingError):
-        run_stage(Call(_apples(tmp_path, 1), "ingest", home, "r"))
+        run_stage(StageRequest(_apples(tmp_path, 1), "ingest", home, "r"))
     assert not home.tables.exists()
 
 
@@ -95,5 +95,5 @@ def test_a_record_from_before_is_read_and_its_carbon_unknown(home: Home) -> None
     assert record
     assert (record.wh, record.co2e, record.cpu_seconds) == (0.5, None, None)
     new = Record(**{**old, "grid": 100.0})
-    assert Total.of([record, new]) == Total(4.0, 1.0, None, ("RAPL",))
-    assert Total.of([new, new]) == Total(4.0, 1.0, 0.1, ("RAPL",))
+    assert CostTotal.of([record, new]) == CostTotal(4.0, 1.0, None, ("RAPL",))
+    assert CostTotal.of([new, new]) == CostTotal(4.0, 1.0, 0.1, ("RAPL",))

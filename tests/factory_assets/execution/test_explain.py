@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factory_assets.execution.explain import Explained, explain
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.base import digest
 from factory_assets.results.stages import STAGES, Stage
@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "apples" / "more.csv").open("a").write("7,red,good\n")
     pipeline = declare(folder / "apples", _attributes())
     for stage in DATA:
-        run_stage(Call(pipeline, stage, Home(folder / "home"), "first-run"))
+        run_stage(StageRequest(pipeline, stage, Home(folder / "home"), "first-run"))
     return folder
 
 
@@ -53,7 +53,7 @@ def _attributes() -> dict[str, Any]:
 
 def _explained(root: Path, attributes: dict[str, Any], **how: Any) -> list[Explained]:
     pipeline = declare(root / "apples", attributes)
-    call = Call(pipeline, "ingest", Home(root / "home"), "", **how)
+    call = StageRequest(pipeline, "ingest", Home(root / "home"), "", **how)
     return list(explain(call, DATA, ()))
 
 
@@ -218,7 +218,7 @@ def test_an_older_result_that_comes_back_moves_what_follows(root: Path) -> None:
     changed["clean"]["where"]["small"] = "size < 5"
     pipeline = declare(root / "apples", changed)
     for stage in DATA:
-        run_stage(Call(pipeline, stage, Home(root / "home"), "second-run"))
+        run_stage(StageRequest(pipeline, stage, Home(root / "home"), "second-run"))
     told = _explained(root, _attributes())
     assert [one.what for one in told] == ["reuse", "reuse", "waits"]
 
@@ -230,7 +230,7 @@ def test_partition_by_partition(tmp_path: Path, home: Home) -> None:
         write(tmp_path, key, *range(i, i + 8))
     for key in keys[:2]:
         for stage in ("ingest", "clean"):
-            run_stage(Call(made, stage, home, "run", partition(made, key)))
+            run_stage(StageRequest(made, stage, home, "run", partition(made, key)))
     write(tmp_path, "2024-01-02", 50, 51)
     told = {(one.stage, one.partition): _words(one) for one in _all(made, home, keys)}
     assert told["ingest", "2024-01-01"].startswith("reuse: computed")
@@ -242,7 +242,7 @@ def test_partition_by_partition(tmp_path: Path, home: Home) -> None:
 
 
 def _all(made: Pipeline, home: Home, keys: list[str]) -> list[Explained]:
-    call = Call(made, "ingest", home, "")
+    call = StageRequest(made, "ingest", home, "")
     return list(explain(call, DATA, [partition(made, key) for key in keys]))
 
 
@@ -255,16 +255,16 @@ def test_models_that_are_gone(tmp_path: Path) -> None:
     pipeline = declare(tmp_path / "apples", APPLES)
 
     def told() -> dict[str, str]:
-        call = Call(pipeline, "ingest", home, "")
+        call = StageRequest(pipeline, "ingest", home, "")
         return {one.stage: _words(one) for one in explain(call, STAGES, ())}
 
     for stage in STAGES:
-        run_stage(Call(pipeline, stage, home, "run"))
+        run_stage(StageRequest(pipeline, stage, home, "run"))
     assert {words.partition(":")[0] for words in told().values()} == {"reuse"}
     shutil.rmtree(home.pictures)
     assert told()["evaluate"] == "compute: a picture or the predictions' file is gone"
     assert told()["deploy"] == "waits: evaluate runs first; reused if the result is the same"
-    run_stage(Call(pipeline, "evaluate", home, "run"))
+    run_stage(StageRequest(pipeline, "evaluate", home, "run"))
     from factory_resources.tracking.registry import Registry
 
     Registry(home).client.delete_registered_model_alias("apples", "champion")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import Cleaned, Ingested, Parts
-from factory_assets.results.latest import latest
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.latest import latest_result
 from factory_assets.spec import Partition, Pipeline, partition_of
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
@@ -42,19 +42,19 @@ def write(folder: Path, key: str, *xs: int) -> None:
     (folder / f"{key}.csv").write_text("\n".join(["x,y", *lines]) + "\n")
 
 
-def run(made: Pipeline, home: Home, *keys: str, run_id: str = "run") -> dict[str, Outcome]:
+def run(made: Pipeline, home: Home, *keys: str, run_id: str = "run") -> dict[str, StageRun]:
     """Ingest and clean the partitions; the outcomes of clean."""
     outcomes = {}
     for key in keys:
         for stage in ("ingest", "clean"):
-            call = Call(made, stage, home, run_id, partition(made, key))
+            call = StageRequest(made, stage, home, run_id, partition(made, key))
             outcomes[key] = run_stage(call)
     return outcomes
 
 
-def cleaned(made: Pipeline, home: Home) -> Cleaned:
-    value = latest(made, "clean", home)
-    assert isinstance(value, Cleaned)
+def cleaned(made: Pipeline, home: Home) -> CleanResult:
+    value = latest_result(made, "clean", home)
+    assert isinstance(value, CleanResult)
     return value
 
 
@@ -82,8 +82,8 @@ def test_partitions_are_one_table_for_what_follows(tmp_path: Path, home: Home) -
         *((1, "2024-01-01"), (2, "2024-01-01"), (3, "2024-01-02"), (4, "2024-01-02"))
     ]
     assert (value.rows_in, value.quarantined, value.quarantined_rows) == (5, {"small": 1}, 1)
-    ingested = latest(made, "ingest", home)
-    assert isinstance(ingested, Ingested)
+    ingested = latest_result(made, "ingest", home)
+    assert isinstance(ingested, IngestResult)
     assert (ingested.rows_read, ingested.quarantined_rows) == (6, 1)
     assert [file.labels for file in ingested.sources] == [
         {"day": "2024-01-01"},
@@ -125,8 +125,8 @@ def test_a_partition_needs_none_of_the_others_tables(tmp_path: Path, home: Home)
     write(tmp_path, "2024-01-01", 1)
     write(tmp_path, "2024-01-02", 2)
     run(made, home, "2024-01-01", "2024-01-02")
-    first = latest(made, "ingest", home, partition=partition(made, "2024-01-01"))
-    assert isinstance(first, Ingested)
+    first = latest_result(made, "ingest", home, partition=partition(made, "2024-01-01"))
+    assert isinstance(first, IngestResult)
     for path in first.snapshot.paths(home):
         path.unlink()
     write(tmp_path, "2024-01-02", 2, 3)
@@ -175,21 +175,21 @@ def test_a_window_reads_the_newest(tmp_path: Path, home: Home) -> None:
     for day in range(1, 5):
         write(tmp_path, f"2024-01-{day:02}", *range(day * 10, day * 10 + 10))
     run(made, home, "2024-01-01", "2024-01-02", "2024-01-03")
-    split = run_stage(Call(made, "split", home, "run")).value
-    assert isinstance(split, Parts)
+    split = run_stage(StageRequest(made, "split", home, "run")).value
+    assert isinstance(split, SplitResult)
     assert _days_of(split, home) == {"2024-01-02", "2024-01-03"}
-    assert run_stage(Call(made, "split", home, "run")).reused
+    assert run_stage(StageRequest(made, "split", home, "run")).reused
     # An older day that arrives late is outside the window: nothing follows from it.
     write(tmp_path, "2024-01-01", 1)
     run(made, home, "2024-01-01")
-    assert run_stage(Call(made, "split", home, "run")).reused
+    assert run_stage(StageRequest(made, "split", home, "run")).reused
     run(made, home, "2024-01-04")
-    moved = run_stage(Call(made, "split", home, "run")).value
-    assert isinstance(moved, Parts)
+    moved = run_stage(StageRequest(made, "split", home, "run")).value
+    assert isinstance(moved, SplitResult)
     assert _days_of(moved, home) == {"2024-01-03", "2024-01-04"}
 
 
-def _days_of(split: Parts, home: Home) -> set[str]:
+def _days_of(split: SplitResult, home: Home) -> set[str]:
     parts = (split.train, split.validation, split.test)
     return {row["day"] for part in parts for row in rows(part, home)}
 
@@ -241,7 +241,7 @@ def test_changed_columns_of_one_partition_are_told(tmp_path: Path, home: Home) -
     )
     run(derived, home, "2024-01-02")
     with pytest.raises(StorageError, match=r"other columns \(double\); materialise the older"):
-        latest(derived, "clean", home)
+        latest_result(derived, "clean", home)
     run(derived, home, "2024-01-01")
     assert [row["double"] for row in rows(cleaned(derived, home).snapshot, home)] == [2, 4]
 
@@ -359,11 +359,11 @@ def test_the_same_rows_as_without_partitions_in_any_order(
     )
     one = Home(folder / "one")
     for stage in ("ingest", "clean"):
-        run_stage(Call(whole, stage, one, "run"))
+        run_stage(StageRequest(whole, stage, one, "run"))
     first, second, third = cleaned(made, sorted_home), cleaned(made, shuffled_home), None
     assert first == second
-    third = latest(whole, "clean", one)
-    assert isinstance(third, Cleaned)
+    third = latest_result(whole, "clean", one)
+    assert isinstance(third, CleanResult)
     for name in ("snapshot", "quarantine"):
         assert _plain(getattr(first, name), sorted_home) == _plain(getattr(third, name), one)
     assert first.rows_in == third.rows_in

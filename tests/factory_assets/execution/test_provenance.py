@@ -8,9 +8,9 @@ import pytest
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution import code_version
 from factory_assets.execution.provenance import FOLDER, environment, read_origin
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -54,8 +54,8 @@ class Made:
         write_apples(folder / "apples")
         prepare(self.home)
         self.pipeline: Pipeline = declare(folder / "apples", APPLES)
-        self.outcomes: dict[Stage, Outcome] = {
-            stage: run_stage(Call(self.pipeline, stage, self.home, "r")) for stage in STAGES
+        self.outcomes: dict[Stage, StageRun] = {
+            stage: run_stage(StageRequest(self.pipeline, stage, self.home, "r")) for stage in STAGES
         }
 
 
@@ -69,7 +69,7 @@ def test_all_that_made_a_version_is_kept(made: Made) -> None:
     origin = read_origin(Registry(made.home).version("apples", 1), made.home)
     assert origin.declaration == made.pipeline.spec
     parts = made.outcomes["split"].value
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, SplitResult)
     assert (origin.rows.train, origin.rows.validation) == (parts.train, parts.validation)
     assert origin.environment == environment(made.pipeline)
     assert origin.environment.libraries["scikit-learn"]

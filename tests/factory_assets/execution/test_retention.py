@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from factory_assets.audit.trace.trace import trace
-from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.retention import find_waste, seconds_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
 from factory_resources.errors import StorageError, UnknownNameError
-from factory_resources.home.garbage import Waste, remove
+from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
@@ -33,7 +33,7 @@ def _run(root: Path, name: str, attributes: dict[str, Any], run: str) -> list[St
     """Run all stages; those that were computed."""
     pipeline = declare(root / name, {"purpose": name, **attributes})
     home = Home(root / "home")
-    outcomes = {s: run_stage(Call(pipeline, s, home, run)) for s in stages_of(pipeline)}
+    outcomes = {s: run_stage(StageRequest(pipeline, s, home, run)) for s in stages_of(pipeline)}
     return [stage for stage, outcome in outcomes.items() if not outcome.reused]
 
 
@@ -43,14 +43,14 @@ def _write(root: Path, name: str, number: int) -> None:
     (root / name / "data.csv").write_text(f"size,colour\n{rows}")
 
 
-def _waste(root: Path, *, days: float = 31, keep: int = MONTH) -> list[Waste]:
+def _waste(root: Path, *, days: float = 31, keep: int = MONTH) -> list[Garbage]:
     """As it will be found after some days."""
     home = Home(root / "home")
     found = find_waste(home, Registry(home).versions(), keep, time.time() + days * 86_400)
     return [item for item in found if item.kind != "lock"]
 
 
-def _collect(root: Path, **more: float) -> list[Waste]:
+def _collect(root: Path, **more: float) -> list[Garbage]:
     found = _waste(root, **more)  # type: ignore[arg-type]
     remove(found)
     assert _waste(root, **more) == []  # type: ignore[arg-type]
@@ -171,7 +171,7 @@ def test_partitions_keep_their_latest_each(tmp_path: Path) -> None:
             (pipeline.folder / f"{site}.csv").write_text(f"size\n{number}\n{ord(site)}\n")
             key = partition_of(pipeline.spec.partitions, site)
             for stage in ("ingest", "clean"):
-                run_stage(Call(pipeline, stage, Home(tmp_path / "home"), f"{number}", key))
+                run_stage(StageRequest(pipeline, stage, Home(tmp_path / "home"), f"{number}", key))
     found = _collect(tmp_path)
     assert sum(item.kind == "record" for item in found) == 4
     assert len(trace("days/clean", Home(tmp_path / "home"), folders={}).steps) == 4
@@ -231,7 +231,7 @@ def test_model_versions_keep_what_made_them(tmp_path: Path) -> None:
         _run(tmp_path, "apples", APPLES, f"run {rows}")
     write_apples(tmp_path / "apples", 240)
     pipeline = declare(tmp_path / "apples", APPLES)
-    run_stage(Call(pipeline, "ingest", home, "third"))
+    run_stage(StageRequest(pipeline, "ingest", home, "third"))
     found = _collect(tmp_path)
     assert {item.kind for item in found} <= {"run", "cache"}
     _traces(tmp_path, "apples@1", "apples@2", "apples/ingest")

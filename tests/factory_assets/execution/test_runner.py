@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from factory_assets.execution import code_version
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
 from factory_resources.errors import DataError, FactoryError
@@ -52,7 +52,7 @@ def _run(root: Path, attributes: dict[str, Any], reuse: bool = True) -> list[str
     """Run all stages; the names of those that were computed."""
     pipeline = declare(_folder(root), attributes)
     home = Home(root / "home")
-    outcomes = {s: run_stage(Call(pipeline, s, home, "run", reuse=reuse)) for s in STAGES}
+    outcomes = {s: run_stage(StageRequest(pipeline, s, home, "run", reuse=reuse)) for s in STAGES}
     return [stage for stage, outcome in outcomes.items() if not outcome.reused]
 
 
@@ -174,7 +174,7 @@ def test_an_edit_of_a_stage_of_ours(made: Path, tmp_path: Path) -> None:
 def test_what_was_reused_says_so(made: Path, tmp_path: Path) -> None:
     root = _copied(made, tmp_path)
     pipeline = declare(_folder(root), APPLES)
-    outcome = run_stage(Call(pipeline, "train", Home(root / "home"), "another"))
+    outcome = run_stage(StageRequest(pipeline, "train", Home(root / "home"), "another"))
     assert outcome.reused
     assert outcome.record.run_id == "run"
     assert outcome.record.seconds > 0
@@ -230,7 +230,7 @@ def test_without_input_says_what_to_run(tmp_path: Path) -> None:
     write_apples(_folder(tmp_path))
     pipeline = declare(_folder(tmp_path), APPLES)
     with pytest.raises(DataError, match="no result of split yet; run it first"):
-        run_stage(Call(pipeline, "train", Home(tmp_path / "home"), "run"))
+        run_stage(StageRequest(pipeline, "train", Home(tmp_path / "home"), "run"))
 
 
 def test_a_failed_stage_leaves_the_old_result(made: Path, tmp_path: Path) -> None:

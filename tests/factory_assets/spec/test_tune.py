@@ -7,7 +7,7 @@ import pytest
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.declarations.loader import problems
-from factory_assets.execution.cache_key import declared, key_parts
+from factory_assets.execution.cache_key import cache_key_components, relevant_spec
 from factory_assets.results.base import digest
 from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
 from factory_assets.spec.tune import default_space, space_of, with_settings
@@ -136,7 +136,10 @@ def test_what_ends_it(given: dict[str, Any], most: int | None) -> None:
 
 def _parts(folder: Path, **changed: Any) -> dict[str, Any]:
     made = declare(folder / "apples", {**APPLES, **changed})
-    return {"train": declared(made, "train"), "key": digest(key_parts(made, "train", {}))}
+    return {
+        "train": relevant_spec(made, "train"),
+        "key": digest(cache_key_components(made, "train", {})),
+    }
 
 
 def test_the_key_of_train_is_made_of_what_a_search_reads(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER, load_champion
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline
 from factory_assets.stages.deploy import deploy
@@ -37,7 +37,7 @@ class Factory:
     ) -> None:
         self.home = home
         self.pipeline: Pipeline = pipeline(folder, KINDS[kind])
-        self.parts: Parts = parts(home, task)
+        self.parts: SplitResult = parts(home, task)
 
     def candidate(self, seed: int = 3) -> Candidate:
         made = pipeline(
@@ -45,10 +45,10 @@ class Factory:
         )
         return train(made, self.parts, self.home)
 
-    def verdict(self, candidate: Candidate, *, passed: bool = True) -> Verdict:
+    def verdict(self, candidate: Candidate, *, passed: bool = True) -> EvaluationResult:
         return verdict(self.pipeline, self.parts, candidate, self.home, passed=passed)
 
-    def deploy(self, candidate: Candidate, said: Verdict) -> Champion:
+    def deploy(self, candidate: Candidate, said: EvaluationResult) -> Champion:
         return deploy(self.pipeline, self.parts, candidate, said, self.home)
 
     @property
@@ -207,14 +207,14 @@ def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.evaluation import EvaluationResult
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.stages.deploy import deploy
 from factory_assets.ml.artifacts.onnx_export import export
 from tests.factory_assets.ml.models.cases import KINDS, pipeline
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 
 folder = Path(sys.argv[1])
 said = Verdict.model_validate_json((folder / "verdict.json").read_bytes())

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import GateResult, Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult, GateResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
@@ -44,11 +44,11 @@ class Case:
     """A pipeline that has come as far as its candidate."""
 
     pipeline: Pipeline
-    parts: Parts
+    parts: SplitResult
     candidate: Candidate
     home: Home
 
-    def judge(self, champion: int | None = None, **changes: Any) -> Verdict:
+    def judge(self, champion: int | None = None, **changes: Any) -> EvaluationResult:
         pipeline = changed(self.pipeline, evaluate=changes) if changes else self.pipeline
         return evaluate(pipeline, self.parts, self.candidate, self.home, champion=champion)
 
@@ -112,15 +112,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(scope="module")
-def verdict(pears: Case) -> Verdict:
+def verdict(pears: Case) -> EvaluationResult:
     return pears.judge()
 
 
-def gate(verdict: Verdict, name: str) -> GateResult:
+def gate(verdict: EvaluationResult, name: str) -> GateResult:
     return next(gate for gate in verdict.gates if gate.name == name)
 
 
-def test_metrics_are_those_of_the_stored_predictions(pears: Case, verdict: Verdict) -> None:
+def test_metrics_are_those_of_the_stored_predictions(
+    pears: Case, verdict: EvaluationResult
+) -> None:
     stored = read_arrow(verdict.predictions, pears.home)
     test = read_arrow(pears.parts.test, pears.home)
     assert stored.column_names == ["_file", "_row", "truth", "p_0", "p_1"]
@@ -133,7 +135,7 @@ def test_metrics_are_those_of_the_stored_predictions(pears: Case, verdict: Verdi
     assert verdict.metrics == pytest.approx(again, rel=1e-9)
 
 
-def test_verdict_is_complete(pears: Case, verdict: Verdict) -> None:
+def test_verdict_is_complete(pears: Case, verdict: EvaluationResult) -> None:
     assert verdict.passed
     assert verdict.headline == "average_precision"
     assert set(verdict.intervals) == {"average_precision", "roc_auc"}
@@ -148,18 +150,18 @@ def test_verdict_is_complete(pears: Case, verdict: Verdict) -> None:
     for path in verdict.pictures.values():
         assert (pears.home.pictures / path).read_bytes().startswith(b"\x89PNG")
     assert set(verdict.pictures) >= {"ROC curve", "calibration", "slices"}
-    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    assert EvaluationResult.model_validate_json(verdict.model_dump_json()) == verdict
 
 
-def _rows_of(verdict: Verdict) -> Any:
+def _rows_of(verdict: EvaluationResult) -> Any:
     return {s.value: s.rows for s in verdict.slices}.__getitem__
 
 
-def test_same_in_same_out(pears: Case, verdict: Verdict) -> None:
+def test_same_in_same_out(pears: Case, verdict: EvaluationResult) -> None:
     assert pears.judge() == verdict
 
 
-def test_mlflow_run_carries_the_verdict(pears: Case, verdict: Verdict) -> None:
+def test_mlflow_run_carries_the_verdict(pears: Case, verdict: EvaluationResult) -> None:
     registry = Registry(pears.home)
     run = registry.client.get_run(pears.candidate.run_id)
     found = {k: v for k, v in run.data.metrics.items() if k.startswith("test_")}
@@ -185,9 +187,9 @@ def test_folds_stand_beside_the_test(pears: Case) -> None:
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
     assert logged["cv_roc_auc_mean"] == verdict.gates[0].value
     assert logged["cv_roc_auc_sd"] == verdict.folds.metrics["roc_auc"].sd
-    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    assert EvaluationResult.model_validate_json(verdict.model_dump_json()) == verdict
     before = pears.judge().model_dump(exclude={"folds"})
-    assert Verdict.model_validate(before).folds is None
+    assert EvaluationResult.model_validate(before).folds is None
 
 
 def test_protected_groups_and_small_slices(pears: Case) -> None:
@@ -207,7 +209,7 @@ def test_protected_groups_and_small_slices(pears: Case) -> None:
     assert "slices" not in pears.judge(slices=["day"]).pictures
 
 
-def test_inputs_are_looked_at(pears: Case, verdict: Verdict) -> None:
+def test_inputs_are_looked_at(pears: Case, verdict: EvaluationResult) -> None:
     """By default which matter; how they hold out where it is asked for."""
     assert verdict.importances is not None
     assert verdict.importances.columns[0].column == "size"
@@ -224,7 +226,7 @@ def test_inputs_are_looked_at(pears: Case, verdict: Verdict) -> None:
     assert noisy.mean < disturbed.metrics["average_precision"]
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
     assert logged["robustness_noise_1_average_precision"] == noisy.mean
-    assert Verdict.model_validate_json(disturbed.model_dump_json()) == disturbed
+    assert EvaluationResult.model_validate_json(disturbed.model_dump_json()) == disturbed
 
 
 def test_a_failed_gate_fails_the_verdict(pears: Case) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from factory_assets.data.sources.discovery import find, sources_key
+from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
@@ -321,7 +321,7 @@ def test_python_sources(tmp_path: Path, home: Home) -> None:
 def test_the_key_follows_bytes_labels_and_arguments(tmp_path: Path, home: Home) -> None:
     def key(made: Pipeline) -> str:
         with home.scratch() as scratch:
-            return sources_key(find(made, home, scratch))
+            return sources_key(discover_sources(made, home, scratch))
 
     (tmp_path / "d.csv").write_text("y\n1\n")
     made = pipeline(tmp_path, files="d.csv")

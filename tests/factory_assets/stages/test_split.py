@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.results.data import Cleaned, Parts
+from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
@@ -25,7 +25,7 @@ QUICK = settings(max_examples=20, deadline=None)
 SHARES = st.sampled_from([(0.2, 0.1), (0.5, 0.25), (0.34, 0.33)])
 
 
-def _table(home: Home, columns: dict[str, list[Any]]) -> Cleaned:
+def _table(home: Home, columns: dict[str, list[Any]]) -> CleanResult:
     """A clean snapshot made directly; y is 0 and 1 in turn."""
     n = len(next(iter(columns.values())))
     table = pa.table(
@@ -34,10 +34,10 @@ def _table(home: Home, columns: dict[str, list[Any]]) -> Cleaned:
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
         connection.register("made", table)
         snapshot = write(connection, "FROM made", home=home, table="p/clean", folder=scratch)
-    return Cleaned(snapshot=snapshot, quarantine=None, rows_in=n, quarantined={}, duplicates=0)
+    return CleanResult(snapshot=snapshot, quarantine=None, rows_in=n, quarantined={}, duplicates=0)
 
 
-def _split(home: Home, columns: dict[str, list[Any]], rule: dict[str, Any]) -> Parts | None:
+def _split(home: Home, columns: dict[str, list[Any]], rule: dict[str, Any]) -> SplitResult | None:
     """None where the rows are too few for the rule."""
     try:
         return split(pipeline(home.path, split=rule), _table(home, columns), home)
@@ -47,7 +47,7 @@ def _split(home: Home, columns: dict[str, list[Any]], rule: dict[str, Any]) -> P
         raise
 
 
-def _rows(parts: Parts, home: Home, name: str = "_row") -> dict[str, list[Any]]:
+def _rows(parts: SplitResult, home: Home, name: str = "_row") -> dict[str, list[Any]]:
     return {part: column(getattr(parts, part), home, name) for part in PARTS}
 
 
@@ -170,7 +170,7 @@ def test_the_number_of_threads_does_not_matter(
     assert found[0] == found[1]
 
 
-def _refused(home: Home, made: Pipeline, value: Cleaned, match: str) -> None:
+def _refused(home: Home, made: Pipeline, value: CleanResult, match: str) -> None:
     before = files_of(home)
     with pytest.raises(DataError, match=match) as caught:
         split(made, value, home)

@@ -11,7 +11,7 @@ import pytest
 
 from factory_assets.ml.artifacts.trained_model import MANIFEST, load_trained
 from factory_assets.ml.training.fitting import best_threshold
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.train import train
@@ -30,7 +30,7 @@ class Trained:
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder / "home")
         self.pipeline: Pipeline = pipeline(folder, KINDS["mlp"])
-        self.parts: Parts = parts(self.home)
+        self.parts: SplitResult = parts(self.home)
         self.said: list[str] = []
         self.candidate: Candidate = train(
             self.pipeline,

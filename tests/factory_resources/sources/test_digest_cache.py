@@ -10,7 +10,7 @@ import pytest
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.digest_cache import Digested, Digests
+from factory_resources.sources.digest_cache import DigestCache, Digested
 from factory_resources.sources.files.discovery import File
 
 
@@ -46,7 +46,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _of(file: File, home: Home) -> Digested:
-    [found] = Digests(home).of_files((file,))
+    [found] = DigestCache(home).of_files((file,))
     assert found.sha256 == sha256(file.path.read_bytes()).hexdigest()
     return found
 
@@ -120,7 +120,7 @@ def test_a_file_that_changes_while_it_is_hashed(
 
 
 def _remember(home: Path, start: int) -> int:
-    digests = Digests(Home(home))
+    digests = DigestCache(Home(home))
     for number in range(start, start + 200):
         digests.remember(f"f{number % 250}", "s", str(number % 250))
     return start
@@ -129,6 +129,6 @@ def _remember(home: Path, start: int) -> int:
 def test_several_processes_at_once(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4) as pool:
         list(pool.map(_remember, [tmp_path] * 4, (0, 100, 200, 300)))
-    digests = Digests(Home(tmp_path))
+    digests = DigestCache(Home(tmp_path))
     assert [digests.recall(f"f{n}", "s") for n in range(250)] == [str(n) for n in range(250)]
     assert digests.recall("f1", "other") is None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.models.base import Setting
+from factory_assets.ml.models.base import FitContext
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object
@@ -21,14 +21,14 @@ FEW = 2_000
 """Rows of a rehearsal, or of each class where a class has fewer than its share."""
 
 
-def built(spec: OwnModule, setting: Setting) -> Any:
+def built(spec: OwnModule, setting: FitContext) -> Any:
     """The unfitted estimator, seeded wherever it draws and was given no seed.
 
     Raises:
         ModelError: when it is none, or does not fit the task.
     """
     own = load_object(spec.python, setting.folder)
-    with own_errors(spec):
+    with custom_errors(spec):
         estimator = own(**spec.args)
     _require_fitting(estimator, spec, regression=setting.shape.task == "regression")
     seeds = {
@@ -86,7 +86,7 @@ def few_rows(target: NDArray[Any], *, classes: bool) -> NDArray[np.int64]:
 
 
 @contextmanager
-def own_errors(spec: OwnModule) -> Iterator[None]:
+def custom_errors(spec: OwnModule) -> Iterator[None]:
     """Whatever the estimator raises is said in one line, and what it warns of, not at all."""
     try:
         with warnings.catch_warnings():

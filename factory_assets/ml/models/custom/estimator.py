@@ -10,17 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import Fit, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import Fit, FitContext, Shape
 from factory_assets.ml.models.custom import serialization
 from factory_assets.ml.models.custom.construction import (
     built,
     by_one_core,
+    custom_errors,
     few_rows,
-    own_errors,
     weights_of,
 )
-from factory_assets.ml.models.custom.onnx_export import own_graph, require_same
+from factory_assets.ml.models.custom.onnx_export import custom_graph, require_same
 from factory_assets.ml.models.trees.gradient_boosting import narrow_thresholds
 from factory_assets.ml.models.trees.sklearn_base import FILE, EstimatorModel
 from factory_assets.spec.models import Network, OwnModule
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class OwnEstimatorModel(EstimatorModel):
+class CustomEstimatorModel(EstimatorModel):
     """What the user named, over scaled numbers and one-hot names."""
 
     scaled: ClassVar[bool] = True
@@ -43,10 +43,10 @@ class OwnEstimatorModel(EstimatorModel):
         self._spec, self._folder = spec, folder
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         _require_no_settings_of_networks(cast(OwnModule, setting.spec))
         places = few_rows(train.target, classes=setting.shape.task != "regression")
-        few = Rows(_take(train.inputs, places), train.target[places])
+        few = LabelledArrays(_take(train.inputs, places), train.target[places])
         if len(few) < len(train):
             cls._learn(setting, few)._prove(few.inputs)
         model = cls._learn(setting, train)
@@ -54,11 +54,11 @@ class OwnEstimatorModel(EstimatorModel):
         return Fit(model)
 
     @classmethod
-    def _learn(cls, setting: Setting, rows: Rows) -> Self:
+    def _learn(cls, setting: FitContext, rows: LabelledArrays) -> Self:
         spec = cast(OwnModule, setting.spec)
         estimator = built(spec, setting)
         weights = weights_of(estimator, spec, setting.sample_weights(rows.target))
-        with own_errors(spec):
+        with custom_errors(spec):
             estimator.fit(rows.inputs.one_hot(setting.shape.cardinalities), rows.target, **weights)
         by_one_core(estimator)
         if hasattr(estimator, "_predictors"):
@@ -71,7 +71,7 @@ class OwnEstimatorModel(EstimatorModel):
         require_same(self.graph(), inputs, self.outputs(inputs), self._spec)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
-        with own_errors(self._spec):
+        with custom_errors(self._spec):
             found = super().outputs(inputs)
         return found.reshape(-1) if self._shape.task == "regression" else found
 
@@ -86,7 +86,7 @@ class OwnEstimatorModel(EstimatorModel):
         return cls(shape, estimator, own, folder)
 
     def graph(self) -> onnx.ModelProto:
-        return own_graph(self._estimator, self._shape, self._spec)
+        return custom_graph(self._estimator, self._shape, self._spec)
 
     @property
     def parameters(self) -> int:

@@ -26,7 +26,7 @@ ANSWERS = ("predict", "predict_proba", "decision_function", "transform")
 """The methods that an exporter takes from scikit-learn's class."""
 
 
-def own_graph(estimator: Any, shape: Shape, spec: OwnModule) -> onnx.ModelProto:
+def custom_graph(estimator: Any, shape: Shape, spec: OwnModule) -> onnx.ModelProto:
     """What `Model.graph` promises.
 
     Raises:

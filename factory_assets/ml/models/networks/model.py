@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import APART, Fit, Model, Progress, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import APART, Fit, FitContext, Model, Progress, Shape
 from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from factory_assets.ml.models.networks.lightning.callbacks import KeepBest
-    from factory_assets.ml.models.networks.lightning.module import Learning
+    from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback
+    from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 
 FILE = "weights.safetensors"
@@ -42,7 +42,7 @@ class NetworkModel(Model):
         self._shape, self._module = shape, module.eval()
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         from factory_assets.ml.models.networks.modules.ensemble import ensemble
 
         count = cast(Network, setting.spec).ensemble
@@ -64,8 +64,8 @@ class NetworkModel(Model):
 
     @classmethod
     def _fit_in_memory(
-        cls, setting: Setting, train: Rows, validation: Rows
-    ) -> tuple[Learning, KeepBest]:
+        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+    ) -> tuple[NetworkModule, BestEpochCallback]:
         """With batches as declared or, where memory is too short for them, half as large."""
         from factory_assets.ml.models.networks.lightning.trainer import OutOfMemoryError
 
@@ -80,7 +80,9 @@ class NetworkModel(Model):
         return module, best
 
     @classmethod
-    def _fit_one(cls, setting: Setting, train: Rows, validation: Rows) -> tuple[Learning, KeepBest]:
+    def _fit_one(
+        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+    ) -> tuple[NetworkModule, BestEpochCallback]:
         import torch
 
         from factory_assets.ml.models.networks.lightning.distributed import (
@@ -101,19 +103,27 @@ class NetworkModel(Model):
         return module, best
 
     @classmethod
-    def _new(cls, setting: Setting) -> Learning:
+    def _new(cls, setting: FitContext) -> NetworkModule:
         import torch
 
         torch.manual_seed(setting.seed)
         return cls._build(setting.spec, setting.shape, setting.folder)
 
     @classmethod
-    def _share(cls, setting: Setting, train: Rows, validation: Rows) -> KeepBest:
+    def _share(
+        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+    ) -> BestEpochCallback:
         """The part of one process in a training by several."""
         return cls._learn(cls._new(setting), setting, train, validation)
 
     @classmethod
-    def _learn(cls, module: Learning, setting: Setting, train: Rows, validation: Rows) -> KeepBest:
+    def _learn(
+        cls,
+        module: NetworkModule,
+        setting: FitContext,
+        train: LabelledArrays,
+        validation: LabelledArrays,
+    ) -> BestEpochCallback:
         from factory_assets.ml.models.networks.lightning.trainer import learn
 
         return learn(
@@ -171,7 +181,7 @@ class NetworkModel(Model):
         return export_network(self._module, self._shape)
 
     @classmethod
-    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> Learning:
+    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> NetworkModule:
         from factory_assets.ml.models.networks.lightning.trainer import user_errors
         from factory_assets.ml.models.networks.modules.mlp import MlpModule
 
@@ -179,9 +189,9 @@ class NetworkModel(Model):
         if isinstance(spec, Mlp):
             return MlpModule(*wanted, hidden=spec.hidden, dropout=spec.dropout)
         declared = cast(OwnModule, spec)
-        own = _own_class(declared, folder)
+        own = _custom_class(declared, folder)
         with user_errors(declared):
-            built: Learning = own(*wanted, **declared.args)
+            built: NetworkModule = own(*wanted, **declared.args)
         return built
 
     @property
@@ -194,12 +204,12 @@ class NetworkModel(Model):
         return sum(p.numel() for p in self._module.parameters())
 
 
-def _own_class(spec: OwnModule, folder: Path) -> type[Learning]:
+def _custom_class(spec: OwnModule, folder: Path) -> type[NetworkModule]:
     """The user's class with our training beneath it: what it does not do itself, ours does."""
-    from factory_assets.ml.models.networks.lightning.module import Learning
+    from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
     own = load_object(spec.python, folder)
-    return type(own.__name__, (own, Learning), {})
+    return type(own.__name__, (own, NetworkModule), {})
 
 
 def _numbered(progress: Progress, member: int, count: int) -> Progress:
@@ -208,7 +218,7 @@ def _numbered(progress: Progress, member: int, count: int) -> Progress:
     return lambda text: progress(f"network {member + 1}/{count}, {text}")
 
 
-def _fit_of(model: Model, found: Sequence[KeepBest]) -> Fit:
+def _fit_of(model: Model, found: Sequence[BestEpochCallback]) -> Fit:
     """The epochs of every network, one after another; the best of them all."""
     epochs = [epoch for best in found for epoch in best.history]
     history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
@@ -223,7 +233,7 @@ def tensors(inputs: Arrays) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(inputs.numbers), torch.from_numpy(inputs.codes)
 
 
-def target_of(rows: Rows) -> Tensor:
+def target_of(rows: LabelledArrays) -> Tensor:
     import torch
 
     return torch.from_numpy(rows.target)
@@ -235,7 +245,7 @@ class CnnModel(NetworkModel):
     streams: ClassVar[bool] = False
 
     @classmethod
-    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> Learning:
+    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> NetworkModule:
         from factory_assets.ml.models.networks.modules.cnn import CnnModule
 
         return CnnModule(shape, cast(Cnn, spec))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows, Windows
-from factory_assets.ml.models.base import Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays, RowWindows
+from factory_assets.ml.models.base import FitContext, Shape
 from factory_assets.ml.models.networks.model import NetworkModel, target_of, tensors
 from factory_assets.spec.models import SequenceNetwork
 from factory_assets.spec.train import ModelSpec
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from factory_assets.ml.models.networks.lightning.batches import Batch
-    from factory_assets.ml.models.networks.lightning.callbacks import KeepBest
-    from factory_assets.ml.models.networks.lightning.module import Learning
+    from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback
+    from factory_assets.ml.models.networks.lightning.module import NetworkModule
     from factory_assets.ml.models.networks.modules.sequence import SequenceModule
 
 
@@ -34,14 +34,20 @@ class SequenceModel(NetworkModel):
     streams: ClassVar[bool] = False
 
     @classmethod
-    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> Learning:
+    def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> NetworkModule:
         from factory_assets.ml.models.networks.modules.sequence import SequenceModule
 
         declared = cast(SequenceNetwork, spec)
         return SequenceModule(shape.numbers, shape.cardinalities, shape.outputs, declared)
 
     @classmethod
-    def _learn(cls, module: Learning, setting: Setting, train: Rows, validation: Rows) -> KeepBest:
+    def _learn(
+        cls,
+        module: NetworkModule,
+        setting: FitContext,
+        train: LabelledArrays,
+        validation: LabelledArrays,
+    ) -> BestEpochCallback:
         import torch
 
         from factory_assets.ml.models.networks.lightning.trainer import learn
@@ -66,16 +72,16 @@ class SequenceModel(NetworkModel):
     def _parts(self, inputs: Arrays) -> Iterator[Tensor]:
         import torch
 
-        windows = cast(Windows, inputs.windows)
+        windows = cast(RowWindows, inputs.windows)
         many = max(1, MANY // windows.size)
         for start in range(0, len(windows), many):
             places = windows.take(slice(start, start + many)).places()
             yield self._module(*tensors(inputs), torch.from_numpy(places))
 
 
-def _batch(rows: Rows, before: int) -> Batch:
+def _batch(rows: LabelledArrays, before: int) -> Batch:
     import torch
 
-    windows = cast(Windows, rows.inputs.windows)
+    windows = cast(RowWindows, rows.inputs.windows)
     ends = torch.from_numpy(windows.ends + before)
     return ends, torch.from_numpy(windows.lengths), target_of(rows)

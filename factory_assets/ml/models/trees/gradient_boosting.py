@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
-from factory_assets.ml.features.arrays import Rows
-from factory_assets.ml.models.base import APART, Fit, Setting
+from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.models.base import APART, Fit, FitContext
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.results.model import Epoch
 from factory_assets.spec.models import GradientBoosting
@@ -25,7 +25,7 @@ class BoostingModel(EstimatorModel):
     )
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         count = cast(GradientBoosting, setting.spec).ensemble
         members = [
             cls._fit_one(replace(setting, seed=setting.seed + APART * member), train, validation)
@@ -41,7 +41,7 @@ class BoostingModel(EstimatorModel):
 
     @classmethod
     def _fit_one(
-        cls, setting: Setting, train: Rows, validation: Rows
+        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> tuple[Any, tuple[Epoch, ...]]:
         estimator = _estimator(cast(GradientBoosting, setting.spec), setting)
         estimator.fit(
@@ -70,7 +70,7 @@ class BoostingModel(EstimatorModel):
         return sum(len(t.nodes) for round_ in self._estimator._predictors for t in round_)
 
 
-def _estimator(spec: GradientBoosting, setting: Setting) -> Any:
+def _estimator(spec: GradientBoosting, setting: FitContext) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     regression = setting.shape.task == "regression"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import Fit, Model, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
 from factory_assets.results.model import Epoch
 from factory_assets.spec.models import LightGbm
@@ -44,7 +44,7 @@ class LightGbmModel(Model):
         self._shape, self._booster = shape, booster
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         lightgbm = _installed()
         spec = cast(LightGbm, setting.spec)
         parameters = _parameters(spec, setting)
@@ -107,7 +107,7 @@ class LightGbmModel(Model):
         return sum(2 * tree["num_leaves"] - 1 for tree in trees)
 
 
-def _at_budget(lightgbm: Any, setting: Setting) -> list[Any]:
+def _at_budget(lightgbm: Any, setting: FitContext) -> list[Any]:
     """What ends the training when its budget is spent, after the round has been recorded."""
 
     def stop(now: Any) -> None:
@@ -137,7 +137,7 @@ def _installed() -> Any:
     return lightgbm
 
 
-def _parameters(spec: LightGbm, setting: Setting) -> dict[str, Any]:
+def _parameters(spec: LightGbm, setting: FitContext) -> dict[str, Any]:
     classes = {"num_class": setting.shape.outputs} if setting.shape.task == "multiclass" else {}
     return {
         "objective": OBJECTIVES[setting.shape.task],
@@ -156,7 +156,11 @@ def _parameters(spec: LightGbm, setting: Setting) -> dict[str, Any]:
 
 
 def _data(
-    lightgbm: Any, setting: Setting, rows: Rows, parameters: dict[str, Any], reference: Any = None
+    lightgbm: Any,
+    setting: FitContext,
+    rows: LabelledArrays,
+    parameters: dict[str, Any],
+    reference: Any = None,
 ) -> Any:
     return lightgbm.Dataset(
         rows.inputs.one_hot(setting.shape.cardinalities),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, cast
 
-from factory_assets.ml.features.arrays import Rows
-from factory_assets.ml.models.base import Fit, Setting
+from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.models.base import Fit, FitContext
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.spec.train import RandomForest
 
@@ -17,7 +17,7 @@ class ForestModel(EstimatorModel):
     estimators: ClassVar[tuple[str, ...]] = ("RandomForestClassifier", "RandomForestRegressor")
 
     @classmethod
-    def fit(cls, setting: Setting, train: Rows, validation: Rows) -> Fit:
+    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         spec = cast(RandomForest, setting.spec)

@@ -7,7 +7,7 @@ import pytest
 
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
 from factory_resources.home.home import Home
@@ -20,7 +20,9 @@ def _run(root: Path, name: str, attributes: dict[str, Any], partition: str | Non
     pipeline = declare(root / name, {"purpose": name, **attributes})
     key = partition_of(pipeline.spec.partitions, partition) if partition else None
     for stage in ("ingest", "clean"):
-        run_stage(Call(pipeline, stage, Home(root / "home"), f"run {name} {partition}", key))
+        run_stage(
+            StageRequest(pipeline, stage, Home(root / "home"), f"run {name} {partition}", key)
+        )
 
 
 def _trace(root: Path, name: str, row: str | None = None) -> Trace:

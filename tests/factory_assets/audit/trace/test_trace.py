@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.audit.trace.report import Fate, Place, Trace
+from factory_assets.audit.trace.report import RowPlace, RowRoute, Trace
 from factory_assets.audit.trace.trace import trace
-from factory_assets.execution.requests import Call, stages_of
+from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import Cleaned, Ingested
+from factory_assets.results.data import CleanResult, IngestResult
 from factory_resources.errors import DataError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -54,14 +54,14 @@ def _write(path: Path, rows: list[tuple[str, str]]) -> None:
 def _run(folder: Path, attributes: dict[str, Any], home: Home, run: str = "run") -> None:
     pipeline = declare(folder, attributes)
     for stage in stages_of(pipeline):
-        run_stage(Call(pipeline, stage, home, run))
+        run_stage(StageRequest(pipeline, stage, home, run))
 
 
 def _trace(name: str, home: Home, folder: Path, row: str | None = None, **more: Any) -> Trace:
     return trace(name, home, row=row, folders={folder.name: folder}, **more)
 
 
-def _last(fates: tuple[Fate, ...]) -> tuple[str, Place]:
+def _last(fates: tuple[RowRoute, ...]) -> tuple[str, RowPlace]:
     [fate] = fates
     last = fate.passages[-1]
     [place] = last.places
@@ -80,8 +80,8 @@ def test_every_row_is_found_once_forward_and_back(
     for name, rows in files.items():
         _write(folder / name, rows)
     _run(folder, FRUIT, home)
-    cleaned = Cleaned.model_validate(Records(home).latest("fruit", "clean").value)
-    ingested = Ingested.model_validate(Records(home).latest("fruit", "ingest").value)
+    cleaned = CleanResult.model_validate(Records(home).latest("fruit", "clean").value)
+    ingested = IngestResult.model_validate(Records(home).latest("fruit", "ingest").value)
     tables = {
         ("ingest", "quarantine"): ingested.quarantine,
         ("clean", "snapshot"): cleaned.snapshot,

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.metadata.stages import describe
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
 from factory_resources.home.home import Home
@@ -20,7 +20,7 @@ def _deps(
     pipeline = declare(root / name, {"purpose": name, **attributes})
     found: dict[Stage, dict[str, set[str]]] = {}
     for stage in stages:
-        call = Call(pipeline, stage, Home(root / "home"), "run")
+        call = StageRequest(pipeline, stage, Home(root / "home"), "run")
         metadata, _ = describe(call, run_stage(call))
         again, _ = describe(call, run_stage(call))
         assert again.get("dagster/column_lineage") == metadata.get("dagster/column_lineage")

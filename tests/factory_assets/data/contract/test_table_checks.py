@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from factory_assets.data.contract.table_checks import TableError, table_checks
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import Findings, Ingested
+from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Contract
 from factory_assets.stages.ingest import ingest
 from factory_resources.home.home import Home
@@ -29,9 +29,9 @@ def _pipeline(folder: Path, text: str, contract: Any) -> Any:
     return pipeline(folder, ingest={"source": {"files": "data.csv"}, "contract": contract})
 
 
-def _run(made: Any, home: Home, run_id: str) -> Ingested:
-    value = run_stage(Call(made, "ingest", home, run_id)).value
-    assert isinstance(value, Ingested)
+def _run(made: Any, home: Home, run_id: str) -> IngestResult:
+    value = run_stage(StageRequest(made, "ingest", home, run_id)).value
+    assert isinstance(value, IngestResult)
     return value
 
 
@@ -78,12 +78,12 @@ def test_stale_data_stops_also_where_nothing_changed(tmp_path: Path, home: Home)
         fresh = {"column": "t", "within": within}
         return _pipeline(tmp_path, text, {"columns": columns, "freshness": fresh})
 
-    first = run_stage(Call(declared("2d"), "ingest", home, "one"))
+    first = run_stage(StageRequest(declared("2d"), "ingest", home, "one"))
     assert first.value.findings.newest == newest.isoformat(timespec="seconds")  # type: ignore[union-attr]
     # The limit is no part of what is computed: it is only asked again.
     with pytest.raises(TableError, match=r"the newest 't' is .*, 30\.0 hours old; .* wants 1d"):
-        run_stage(Call(declared("1d"), "ingest", home, "two"))
-    assert run_stage(Call(declared("3d"), "ingest", home, "three")).reused
+        run_stage(StageRequest(declared("1d"), "ingest", home, "two"))
+    assert run_stage(StageRequest(declared("3d"), "ingest", home, "three")).reused
 
 
 def _table(rows: int, colour: str = "red", shift: float = 0.0, gap: int = 0) -> str:

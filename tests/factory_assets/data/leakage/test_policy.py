@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
 from factory_assets.data.leakage.semantics import meanings
 from factory_assets.execution.explain import explain
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import Leaks
 from factory_assets.results.model import Candidate
@@ -39,7 +39,7 @@ def failing(folder: Path) -> None:
 
 def run(made: Pipeline, home: Home, run_id: str = "r") -> Any:
     for stage in ("ingest", "clean", "split", "train"):
-        outcome = run_stage(Call(made, stage, home, run_id))  # type: ignore[arg-type]
+        outcome = run_stage(StageRequest(made, stage, home, run_id))  # type: ignore[arg-type]
     return outcome
 
 
@@ -57,7 +57,7 @@ def test_a_sure_leak_stops_before_training_and_names_column_and_remedy(
     assert "train.leaks.allow: {mode: …}" in line
     assert told.value.exit_code == 2
     assert Registry(home).versions() == {}
-    [planned] = explain(Call(declared(tmp_path), "train", home, "r"), ["train"], [])
+    [planned] = explain(StageRequest(declared(tmp_path), "train", home, "r"), ["train"], [])
     assert (planned.what, "'mode' is 1" in planned.why) == ("fails", True)
 
 
@@ -94,13 +94,13 @@ def test_a_warning_stops_nothing_and_exclusion_ends_it(tmp_path: Path, home: Hom
     candidate = run(warned, home).value
     assert isinstance(candidate, Candidate)
     assert candidate.numeric == ("heat", "mode")
-    found = run_stage(Call(warned, "split", home, "r")).value.leaks  # type: ignore[union-attr]
+    found = run_stage(StageRequest(warned, "split", home, "r")).value.leaks  # type: ignore[union-attr]
     check = leak_check(warned, found)
     assert check
     assert (check.passed, check.blocking) == (False, False)
     excluded = declared(tmp_path, train={"exclude": ["mode"]})
     assert run(excluded, home).value.numeric == ("heat",)
-    found = run_stage(Call(excluded, "split", home, "r")).value.leaks  # type: ignore[union-attr]
+    found = run_stage(StageRequest(excluded, "split", home, "r")).value.leaks  # type: ignore[union-attr]
     check = leak_check(excluded, found)
     assert check
     assert (check.passed, check.says) == (True, "none found")

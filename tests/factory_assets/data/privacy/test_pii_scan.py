@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.data.privacy.pii_scan import is_iban, suspects
+from factory_assets.data.privacy.pii_scan import is_iban, scan_for_pii
 
 VALUES = {
     "e-mail addresses": ["ann@example.org", "write to bob.b+x@mail.example.co.uk please"],
@@ -29,19 +29,19 @@ HARMLESS = [
 
 @pytest.mark.parametrize("what", VALUES)
 def test_values_are_known(what: str) -> None:
-    found = suspects({"x": "VARCHAR"}, {"x": np.array(VALUES[what], dtype=object)})
+    found = scan_for_pii({"x": "VARCHAR"}, {"x": np.array(VALUES[what], dtype=object)})
     assert found["x"].startswith(what)
     assert not any(value in found["x"] for value in VALUES[what])
 
 
 @pytest.mark.parametrize("value", HARMLESS)
 def test_other_values_are_left_alone(value: str) -> None:
-    assert suspects({"x": "VARCHAR"}, {"x": np.array([value], dtype=object)}) == {}
+    assert scan_for_pii({"x": "VARCHAR"}, {"x": np.array([value], dtype=object)}) == {}
 
 
 def test_a_few_addresses_among_much_text_are_found() -> None:
     texts = ["nothing to see"] * 97 + ["ann@example.org"] * 3
-    assert "x" in suspects({"x": "VARCHAR"}, {"x": np.array(texts, dtype=object)})
+    assert "x" in scan_for_pii({"x": "VARCHAR"}, {"x": np.array(texts, dtype=object)})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_few_addresses_among_much_text_are_found() -> None:
     ],
 )
 def test_names_are_known(name: str, kind: str) -> None:
-    assert suspects({name: kind}, {})[name].startswith("named like")
+    assert scan_for_pii({name: kind}, {})[name].startswith("named like")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_names_are_known(name: str, kind: str) -> None:
     [("name", "BIGINT"), ("mail", "BOOLEAN"), ("tip", "DOUBLE"), ("surnames_total", "BIGINT")],
 )
 def test_other_names_are_left_alone(name: str, kind: str) -> None:
-    assert suspects({name: kind}, {}) == {}
+    assert scan_for_pii({name: kind}, {}) == {}
 
 
 @settings(deadline=None)

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from factory_assets.data.privacy.sensitive_columns import discreet, misused, sensitive_columns
+from factory_assets.data.privacy.sensitive_columns import (
+    redact_errors,
+    sensitive_columns,
+    sensitive_misuses,
+)
 from factory_resources.errors import ContractError, FactoryError, StorageError
 from tests.data_stages import pipeline
 
@@ -41,17 +45,19 @@ def test_what_is_made_of_them_is_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_no_input_unless_it_is_no_input_anyway(tmp_path: Path) -> None:
-    places = [(where, what.partition(" ")[0]) for where, what in misused(_declared(tmp_path))]
+    places = [
+        (where, what.partition(" ")[0]) for where, what in sensitive_misuses(_declared(tmp_path))
+    ]
     assert places == [("train.exclude", "'Who'")]
     train = {"target": "y", "exclude": ["Who"], "model": {"kind": "linear"}}
-    assert list(misused(_declared(tmp_path, train=train))) == []
+    assert list(sensitive_misuses(_declared(tmp_path, train=train))) == []
     made = _declared(tmp_path, train=train, clean={"derive": {"year": "year(born)"}})
-    assert [where for where, _ in misused(made)] == ["train.exclude"]
+    assert [where for where, _ in sensitive_misuses(made)] == ["train.exclude"]
 
 
 def _fails(folder: Path, told: str, error: Exception, kind: type[FactoryError]) -> None:
     """As a stage does when something else fails inside it."""
-    with discreet(_declared(folder)):
+    with redact_errors(_declared(folder)):
         try:
             raise error
         except type(error) as cause:
@@ -77,9 +83,9 @@ def test_our_own_words_stay(tmp_path: Path) -> None:
 def test_an_error_that_is_nobodys_mistake_loses_its_words_not_its_place(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="KeyError; its words are not shown") as told,
-        discreet(_declared(tmp_path)),
+        redact_errors(_declared(tmp_path)),
     ):
         raise KeyError("Ann")
     assert told.value.__suppress_context__
-    with pytest.raises(KeyError, match="Ann"), discreet(pipeline(tmp_path, files="data.csv")):
+    with pytest.raises(KeyError, match="Ann"), redact_errors(pipeline(tmp_path, files="data.csv")):
         raise KeyError("Ann")

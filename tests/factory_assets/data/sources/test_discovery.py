@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.data.sources.discovery import find, sources_key
+from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
@@ -24,7 +24,7 @@ def made(folder: Path, source: dict[str, Any], **ingest_: Any) -> Pipeline:
 
 def key(declared: Pipeline, home: Home) -> str:
     with home.scratch() as scratch:
-        return sources_key(find(declared, home, scratch))
+        return sources_key(discover_sources(declared, home, scratch))
 
 
 def sqlite(path: Path, *statements: str) -> None:

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.data.sources import files
-from factory_assets.execution.backfill import refresh, wanted
-from factory_assets.execution.requests import Call
-from factory_assets.results.data import Cleaned
-from factory_assets.results.latest import latest
+from factory_assets.execution.backfill import backfill, wanted
+from factory_assets.execution.requests import StageRequest
+from factory_assets.results.data import CleanResult
+from factory_assets.results.latest import latest_result
 from factory_assets.serving.batch import _source
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
@@ -194,8 +194,8 @@ def test_partitions_are_told_by_objects(s3: S3, plant: str, tmp_path: Path, home
     keys = ["2024-01-01|m1", "2024-01-02|m1", "2024-01-02|m2"]
     assert [partition.key for partition in found.partitions] == keys
     assert found.absent == 3
-    done = list(refresh(Call(made, "ingest", home, "run"), found.partitions))
+    done = list(backfill(StageRequest(made, "ingest", home, "run"), found.partitions))
     assert [one.error for one in done] == [None] * 6
-    value = latest(made, "clean", home)
-    assert isinstance(value, Cleaned)
+    value = latest_result(made, "clean", home)
+    assert isinstance(value, CleanResult)
     assert column(value.snapshot, home, "machine") == ["m1", "m1", "m2"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_assets.data.sources.partition_listing import files_of, listing, patterns_of
+from factory_assets.data.sources.partition_listing import files_of, list_partitions, patterns_of
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.backfill import wanted
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -37,12 +37,12 @@ def put(folder: Path, *names: str) -> None:
 
 
 def there(pipeline: Pipeline, **known: list[str]) -> list[str]:
-    return [partition.key for partition in listing(pipeline, NOW, known, HOME).partitions]
+    return [partition.key for partition in list_partitions(pipeline, NOW, known, HOME).partitions]
 
 
 def test_days_that_are_over_and_have_a_file(tmp_path: Path) -> None:
     put(tmp_path, "2024-01-02.csv", "2024-01-04.csv", "2024-01-11.csv", "2023-12-31.csv", "x.csv")
-    found = listing(declared(tmp_path, "{day}.csv", day=DAY), NOW, {}, HOME)
+    found = list_partitions(declared(tmp_path, "{day}.csv", day=DAY), NOW, {}, HOME)
     assert [partition.key for partition in found.partitions] == ["2024-01-02", "2024-01-04"]
     assert found.absent == 8
     assert found.files["2024-01-02"] == (str(tmp_path / "2024-01-02.csv"),)
@@ -68,7 +68,7 @@ def test_dynamic_keys_are_told_by_names(tmp_path: Path) -> None:
     put(tmp_path, "m1/2024-01-01.csv", "m-2/2024-01-01.csv", "m-2/2024-01-02.csv")
     pipeline = declared(tmp_path, "{machine}/{day}.csv", day=DAY, machine={"dynamic": True})
     assert there(pipeline) == ["2024-01-01|m-2", "2024-01-01|m1", "2024-01-02|m-2"]
-    assert listing(pipeline, NOW, {"machine": ["old"]}, HOME).dynamic == {
+    assert list_partitions(pipeline, NOW, {"machine": ["old"]}, HOME).dynamic == {
         "machine": ["m-2", "m1", "old"]
     }
 
@@ -126,7 +126,7 @@ def test_what_is_found_is_what_is_read(
     folder = tmp_path_factory.mktemp("data")
     put(folder, *(pattern.replace("{m}", key) for key in keys))
     pipeline = declared(folder, pattern, m={"dynamic": True})
-    found = listing(pipeline, NOW, {}, HOME)
+    found = list_partitions(pipeline, NOW, {}, HOME)
     assert {partition.key for partition in found.partitions} == keys
     (source,) = pipeline.spec.ingest.every_source
     listed = set(files_of(source, pattern, folder, HOME))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 
-from factory_assets.ml.features.arrays import Arrays, Rows
-from factory_assets.ml.models.base import Model, Setting, Shape
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
+from factory_assets.ml.models.base import FitContext, Model, Shape
 from factory_assets.ml.models.kinds import fit_model
 from factory_assets.spec.models import Mlp
 from factory_assets.spec.train import Linear, ModelSpec
@@ -18,15 +18,15 @@ LINEAR = Linear(kind="linear")
 NETWORK = Mlp(kind="mlp", hidden=(8,), dropout=0.0, weight_decay=1.0, epochs=25)
 
 
-def rows_of(numbers: Any, target: Any, codes: Any = None) -> Rows:
+def rows_of(numbers: Any, target: Any, codes: Any = None) -> LabelledArrays:
     numbers, target = np.asarray(numbers, np.float32), np.asarray(target)
     if codes is None:
         codes = np.empty((len(numbers), 0), np.int64)
     kind = np.float32 if target.dtype.kind == "f" else np.int64
-    return Rows(Arrays(numbers, codes, None), target.astype(kind))
+    return LabelledArrays(Arrays(numbers, codes, None), target.astype(kind))
 
 
-def drawn(count: int, classes: int, seed: int = 0) -> Rows:
+def drawn(count: int, classes: int, seed: int = 0) -> LabelledArrays:
     """Points whose class, or number where there are no classes, three columns tell with noise."""
     chance = np.random.default_rng(seed)
     points = chance.normal(size=(count, 3))
@@ -37,7 +37,7 @@ def drawn(count: int, classes: int, seed: int = 0) -> Rows:
     return rows_of(points, np.digitize(score, edges))
 
 
-def tumours() -> tuple[Rows, Rows, Rows]:
+def tumours() -> tuple[LabelledArrays, LabelledArrays, LabelledArrays]:
     """Breast cancer: training, validation and test rows."""
     points, target = load_breast_cancer(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(points))
@@ -51,10 +51,12 @@ def tumours() -> tuple[Rows, Rows, Rows]:
     )
 
 
-def fitted(spec: ModelSpec, rows: Rows, validation: Rows, seed: int = 0) -> Model:
+def fitted(
+    spec: ModelSpec, rows: LabelledArrays, validation: LabelledArrays, seed: int = 0
+) -> Model:
     classes = rows.target.dtype.kind == "i"
     outputs = int(rows.target.max()) + 1 if classes else 1
     task: Any = "regression" if not classes else "binary" if outputs == 2 else "multiclass"
     shape = Shape(task, rows.inputs.numbers.shape[1], (), outputs)
-    setting = Setting(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    setting = FitContext(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
     return fit_model(setting, rows, validation).model

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from factory_assets.components.metadata.evaluation import influence as in_words
-from factory_assets.execution.cache_key import declared
+from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.ml.attribution.retraining import again, load_seeds
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import Influence, Verdict
+from factory_assets.ml.attribution.retraining import load_seeds, make_retrainer
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.spec import Evaluate, Pipeline
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.train import train
@@ -30,15 +30,15 @@ NETWORK = {**KINDS["mlp"], "hidden": [6], "epochs": 8, "dropout": 0.0, "weight_d
 
 
 def judged(
-    folder: Path, model: dict[str, Any], given: Parts, home: Home, **influence: Any
-) -> tuple[Pipeline, Verdict]:
+    folder: Path, model: dict[str, Any], given: SplitResult, home: Home, **influence: Any
+) -> tuple[Pipeline, EvaluationResult]:
     asked = {"influence": {**SMALL, **influence}, "importances": 0, "bootstrap": 0}
     made = evaluating(folder, model, asked)
     candidate = train(made, given, home)
     return made, evaluate(made, given, candidate, home, champion=None)
 
 
-def of(verdict: Verdict) -> Influence:
+def of(verdict: EvaluationResult) -> InfluenceQuality:
     assert verdict.influence is not None
     return verdict.influence
 
@@ -70,7 +70,7 @@ def test_further_networks_are_kept_and_checked(tmp_path: Path, home: Home) -> No
 
     trained = load_trained(candidate, home, tmp_path)
     tables = [read_arrow(part, home) for part in (given.train, given.validation)]
-    learner = again(made, trained, *tables, home)
+    learner = make_retrainer(made, trained, *tables, home)
     [kept] = load_seeds(learner, candidate, found)
     inputs = learner.training.inputs
     np.testing.assert_array_equal(kept.outputs(inputs), learner.fit(None, 1).outputs(inputs))
@@ -99,7 +99,7 @@ def test_trees_are_told_by_their_neighbours(tmp_path: Path, home: Home) -> None:
 
 def test_windows_are_told_by_the_last_layer(tmp_path: Path, home: Home) -> None:
     names = ("train", "validation", "test")
-    given = Parts(**{part: keep(home, part, series(12, i)) for i, part in enumerate(names)})
+    given = SplitResult(**{part: keep(home, part, series(12, i)) for i, part in enumerate(names)})
     model = {**SEQUENCES["gru"], "epochs": 2}
     _, verdict = judged(tmp_path, model, given, home)
     assert of(verdict).reach == "last layer"
@@ -111,5 +111,5 @@ def test_it_is_opt_in_and_of_evaluate_alone(tmp_path: Path) -> None:
     assert plain.spec.evaluate.influence is None
     asked = with_spec(plain, evaluate=Evaluate.model_validate({"influence": {}}))
     assert asked.spec.evaluate.influence.subsets == 32
-    assert declared(plain, "train") == declared(asked, "train")
-    assert declared(plain, "evaluate") != declared(asked, "evaluate")
+    assert relevant_spec(plain, "train") == relevant_spec(asked, "train")
+    assert relevant_spec(plain, "evaluate") != relevant_spec(asked, "evaluate")

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from factory_assets.ml.attribution.lds import halves, lds, said
 from factory_assets.ml.attribution.methods import Attribution, attribution
 from factory_assets.ml.attribution.nearest_neighbours import disagreement, leaves_of
-from factory_assets.ml.features.arrays import Rows
+from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.spec.models import GradientBoosting
 from factory_assets.spec.train import ModelSpec, RandomForest
 from tests.factory_assets.ml.attribution.cases import LINEAR, NETWORK, drawn, fitted, tumours
@@ -15,7 +15,9 @@ from tests.factory_assets.ml.attribution.cases import LINEAR, NETWORK, drawn, fi
 pytestmark = pytest.mark.slow
 
 
-def scores(found: Attribution, spec: ModelSpec, rows: Rows, judged: Rows) -> dict[str, float]:
+def scores(
+    found: Attribution, spec: ModelSpec, rows: LabelledArrays, judged: LabelledArrays
+) -> dict[str, float]:
     """The score of each kind, at its best variant."""
     classes = judged.target if judged.target.dtype.kind == "i" else None
     held = halves(rows.target, 12, seed=5)
@@ -72,7 +74,7 @@ def test_leaves_of_boosted_trees_tell_what_they_predict() -> None:
 def test_self_influence_finds_flipped_labels() -> None:
     rows, validation, _ = tumours()
     flipped = np.random.default_rng(1).random(len(rows)) < 0.1
-    noisy = Rows(rows.inputs, np.where(flipped, 1 - rows.target, rows.target))
+    noisy = LabelledArrays(rows.inputs, np.where(flipped, 1 - rows.target, rows.target))
     models = [fitted(NETWORK, noisy, validation, seed) for seed in range(3)]
     found = attribution(models, noisy)
     for variant in found.variants:

@@ -5,7 +5,7 @@ import pytest
 
 from factory_assets.ml.evaluation.baselines import trivial_outputs
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 
 
 def target(*classes: str) -> Target:
@@ -25,7 +25,7 @@ def test_trivial_number_is_the_mean_of_the_training_rows() -> None:
 
 def test_trivial_scores_at_chance() -> None:
     truth = np.array([0, 1, 1, 0, 0])
-    scored = Scored("binary", truth, trivial_outputs(target("a", "b"), truth, 5))
+    scored = ScoredRows("binary", truth, trivial_outputs(target("a", "b"), truth, 5))
     metrics = scored.metrics()
     assert metrics["roc_auc"] == 0.5
     assert metrics["balanced_accuracy"] == 0.5

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory_assets.components.metadata.evaluation import folds as in_words
-from factory_assets.execution.cache_key import declared
+from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.evaluation.cross_validation import cross_validate, deal, drawn, fold_figures
 from factory_assets.ml.evaluation.gates import judge
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Folds
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule
 from factory_resources.errors import DataError
@@ -74,22 +74,24 @@ def test_a_share_is_drawn_evenly(count: int, share: float, held: int) -> None:
     assert np.diff(np.flatnonzero(found), append=count).max() <= 1 / share
 
 
-def judged(made: Any, given: Parts, home: Home) -> Folds:
+def judged(made: Any, given: SplitResult, home: Home) -> Folds:
     found = cross_validate(*_opened(made, given, home))
     assert found is not None
     return found
 
 
-def _opened(made: Any, given: Parts, home: Home) -> Any:
+def _opened(made: Any, given: SplitResult, home: Home) -> Any:
     judgement, trained = judging(made, given, home)
     return judgement, given, trained, home
 
 
-def thirds(home: Home, table: pa.Table) -> Parts:
+def thirds(home: Home, table: pa.Table) -> SplitResult:
     """The table cut in three."""
     third = table.num_rows // 3
     names = ("train", "validation", "test")
-    return Parts(**{n: keep(home, n, table.slice(i * third, third)) for i, n in enumerate(names)})
+    return SplitResult(
+        **{n: keep(home, n, table.slice(i * third, third)) for i, n in enumerate(names)}
+    )
 
 
 @pytest.mark.slow
@@ -183,7 +185,7 @@ def test_folds_of_a_linear_model_are_those_of_scikit_learn(home: Home, tmp_path:
 @pytest.mark.slow
 def test_series_stay_whole(home: Home, tmp_path: Path) -> None:
     table = series(12, 1)
-    given = Parts(
+    given = SplitResult(
         train=keep(home, "train", table),
         validation=keep(home, "validation", _renamed(series(4, 2), "b")),
         test=keep(home, "test", _renamed(series(4, 3), "c")),
@@ -293,10 +295,10 @@ def test_the_key_holds_how_folds_are_drawn_and_nothing_trains_for_them(tmp_path:
     plain = pipeline(tmp_path, KINDS["linear"])
     made = evaluating(tmp_path, KINDS["linear"], {"folds": 5})
     other = with_spec(made, split=SplitRule(seed=1))
-    assert declared(made, "train") == declared(plain, "train")
-    assert declared(made, "evaluate") != declared(plain, "evaluate")
-    assert declared(made, "evaluate") != declared(other, "evaluate")
-    assert declared(plain, "evaluate") == declared(
+    assert relevant_spec(made, "train") == relevant_spec(plain, "train")
+    assert relevant_spec(made, "evaluate") != relevant_spec(plain, "evaluate")
+    assert relevant_spec(made, "evaluate") != relevant_spec(other, "evaluate")
+    assert relevant_spec(plain, "evaluate") == relevant_spec(
         with_spec(plain, split=SplitRule(seed=1)), "evaluate"
     )
 

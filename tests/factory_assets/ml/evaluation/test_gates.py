@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.ml.evaluation.gates import Unscored, judge
+from factory_assets.ml.evaluation.gates import NotComparable, judge
 from factory_assets.results.evaluation import GateResult
 from factory_assets.spec import Gate
 
@@ -72,7 +72,7 @@ def test_without_a_champion_the_gate_passes_and_says_why(metric: str) -> None:
 
 def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
     gate = {"metric": "rmse", "no_worse_than": "champion"}
-    result = one(gate, 0.1, Unscored("v3: input column 'a' is missing"))
+    result = one(gate, 0.1, NotComparable("v3: input column 'a' is missing"))
     assert not result.passed
     assert result.explanation.endswith("v3: input column 'a' is missing")
 

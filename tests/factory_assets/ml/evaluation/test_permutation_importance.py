@@ -23,7 +23,7 @@ from factory_assets.ml.features.features import Category, Features, Number
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.metrics.metrics import HEADLINE
 from factory_assets.ml.plots.evaluation import plot_importances
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Importance, Importances
 from factory_assets.spec import SplitRule
 from factory_resources.home.home import Home
@@ -110,7 +110,7 @@ def test_of_a_series_a_column_is_shuffled_in_the_whole_table(home: Home, tmp_pat
         evaluating(tmp_path, {**SEQUENCES["tcn"], "epochs": 20}, {"importances": 5}),
         split=SplitRule(group="unit"),
     )
-    given = Parts(
+    given = SplitResult(
         train=keep(home, "train", series(60, 1)),
         validation=keep(home, "validation", series(20, 2)),
         test=keep(home, "test", series(30, 3)),

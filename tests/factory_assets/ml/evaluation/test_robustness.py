@@ -8,7 +8,7 @@ import pytest
 from factory_assets.components.metadata.evaluation import robustness as in_words
 from factory_assets.ml.evaluation.robustness import robustness, with_gaps, with_noise
 from factory_assets.ml.plots.evaluation import plot_robustness
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Disturbed
 from factory_assets.spec import SplitRule
 from factory_resources.home.home import Home
@@ -87,7 +87,7 @@ def test_what_orders_a_series_is_left_alone(home: Home, tmp_path: Path) -> None:
         split=SplitRule(group="unit"),
     )
     table = series(12, 1)
-    given = Parts(**{n: keep(home, n, table) for n in ("train", "validation", "test")})
+    given = SplitResult(**{n: keep(home, n, table) for n in ("train", "validation", "test")})
     judgement, trained = judging(made, given, home)
     chance = np.random.default_rng(0)
     for disturbed in (

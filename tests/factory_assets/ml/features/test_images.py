@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_export import export
-from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.training.fitting import fit
@@ -74,9 +74,9 @@ def png(image: Image.Image, kind: str = "PNG", **more: Any) -> bytes:
     return buffer.getvalue()
 
 
-def run(made: Pipeline, home: Home) -> dict[str, Outcome]:
+def run(made: Pipeline, home: Home) -> dict[str, StageRun]:
     prepare(home)
-    return {stage: run_stage(Call(made, stage, home, "run")) for stage in STAGES}
+    return {stage: run_stage(StageRequest(made, stage, home, "run")) for stage in STAGES}
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     assert "pixels" in candidate.categorical
     test = read_arrow(values["split"].test, home)
     trained = load_trained(candidate, home, folder)
-    served = ServedModel.of(export(trained))
+    served = OnnxModel.of(export(trained))
     difference = np.abs(served.outputs(test) - trained.outputs(test))
     assert difference.max() <= 1e-5
     row = test.slice(0, 1).to_pylist()[0]
@@ -101,7 +101,7 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     (folder / "scans" / row["digit"] / Path(row["path"]).name).write_bytes(
         png(Image.new("L", (8, 8), 7))
     )
-    after = run_stage(Call(made, "ingest", home, "run"))
+    after = run_stage(StageRequest(made, "ingest", home, "run"))
     assert not after.reused
     assert after.value.data_version != values["ingest"].data_version
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.ml.features.series import Series, lay_out, series_of
 from factory_assets.spec import Gru, Linear, Pipeline, PipelineSpec
 from factory_resources.errors import DataError
@@ -89,4 +89,4 @@ def test_what_makes_series_may_be_secret_as_it_is_no_input(secret: str, uses: in
         "train": {"target": "y", "model": model},
     }
     made = Pipeline("p", PipelineSpec.model_validate(spec), Path())
-    assert len(list(misused(made))) == uses
+    assert len(list(sensitive_misuses(made))) == uses

@@ -174,13 +174,13 @@ def test_stored_and_served_alike(kind: str, task: str, tmp_path: Path) -> None:
 def test_another_encoder_does_not_stand_in(tmp_path: Path) -> None:
     made = reading(tmp_path, {"kind": "linear"})
     found = fit(made, noted(200, 1), noted(100, 2), Home(tmp_path / "home"))
-    before = cache_key.key_parts(made, "train", {})
+    before = cache_key.cache_key_components(made, "train", {})
     assert len(before["libraries"][str(tmp_path / "tiny")]) == 64
     tiny(tmp_path / "tiny", seed=1)
     os.utime(tmp_path / "tiny" / "config.json", ns=(1, 1))
     with pytest.raises(ModelError, match="is not the one that the model was trained with"):
         found.trained.outputs(noted(10, 3))
-    assert cache_key.key_parts(made, "train", {}) != before
+    assert cache_key.cache_key_components(made, "train", {}) != before
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from factory_assets.ml.metrics.bootstrap import FEWEST, bootstrap_intervals, resample_count
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 
 
-def scored(rows: int, seed: int) -> Scored:
+def scored(rows: int, seed: int) -> ScoredRows:
     generator = np.random.default_rng(seed)
     truth = (generator.random(rows) < 0.3).astype(np.int64)
     chance = np.clip(0.3 + 0.2 * truth + generator.normal(0, 0.2, rows), 0, 1)
-    return Scored("binary", truth, np.stack([1 - chance, chance], axis=1))
+    return ScoredRows("binary", truth, np.stack([1 - chance, chance], axis=1))
 
 
 def test_same_seed_same_interval_other_seed_another() -> None:
@@ -27,7 +27,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(100):
         truth = np.random.default_rng(seed).normal(size=200)
-        rows = Scored("regression", truth, np.zeros(200))
+        rows = ScoredRows("regression", truth, np.zeros(200))
         low, high = bootstrap_intervals(rows, ["mae"], resamples=100, seed=seed)["mae"]
         hits += low <= true <= high
     assert 88 <= hits <= 99
@@ -36,7 +36,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says() -> None:
 def test_interval_is_that_of_the_standard_error() -> None:
     generator = np.random.default_rng(0)
     truth = generator.normal(size=1000)
-    rows = Scored("regression", truth, np.zeros(1000))
+    rows = ScoredRows("regression", truth, np.zeros(1000))
     low, high = bootstrap_intervals(rows, ["mae"], resamples=400, seed=0)["mae"]
     assert high - low == pytest.approx(2 * 1.96 * np.abs(truth).std() / 1000**0.5, rel=0.15)
     assert low < np.abs(truth).mean() < high
@@ -51,10 +51,10 @@ def test_a_metric_that_is_mostly_undefined_gets_no_interval() -> None:
     truth = np.zeros(40, int)
     truth[0] = 1
     chance = np.linspace(0, 1, 40)
-    rows = Scored("binary", truth, np.stack([1 - chance, chance], axis=1))
+    rows = ScoredRows("binary", truth, np.stack([1 - chance, chance], axis=1))
     found = bootstrap_intervals(rows, ["roc_auc", "accuracy"], resamples=100, seed=0)
     assert "accuracy" in found
-    one_class = Scored("binary", np.zeros(40, int), rows.outputs)
+    one_class = ScoredRows("binary", np.zeros(40, int), rows.outputs)
     assert set(bootstrap_intervals(one_class, ["roc_auc", "accuracy"], resamples=60, seed=0)) == {
         "accuracy"
     }

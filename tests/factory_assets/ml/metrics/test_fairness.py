@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.components.metadata.evaluation import fairness, slices
-from factory_assets.data.privacy.sensitive_columns import misused
+from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.ml.evaluation.gates import judge
 from factory_assets.ml.evaluation.test_set import group_rows
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.fairness import RATES, Grouping, group_rates, members, ratio, wilson
-from factory_assets.ml.metrics.metrics import Scored
-from factory_assets.results.evaluation import Group, Slice, Verdict
+from factory_assets.ml.metrics.metrics import ScoredRows
+from factory_assets.results.evaluation import EvaluationResult, Group, Slice
 from factory_assets.spec import Evaluate
 from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home.home import Home
@@ -31,7 +31,7 @@ METRICS = (
 )
 
 
-def drawn(rows: int = 400, fewest: int = 1) -> tuple[list[Grouping], Scored]:
+def drawn(rows: int = 400, fewest: int = 1) -> tuple[list[Grouping], ScoredRows]:
     """Decisions that fall differently on the groups of two columns."""
     chance = np.random.default_rng(0)
     sex, race = chance.integers(0, 2, rows), chance.integers(0, 4, rows)
@@ -42,7 +42,7 @@ def drawn(rows: int = 400, fewest: int = 1) -> tuple[list[Grouping], Scored]:
         Grouping("race", ("a", "b", "c", "d"), race),
     ]
     outputs = np.stack([1 - yes, yes], axis=1)
-    return groupings, Scored("binary", truth, outputs, groups=members(groupings, truth, fewest))
+    return groupings, ScoredRows("binary", truth, outputs, groups=members(groupings, truth, fewest))
 
 
 def test_rates_and_gaps_are_those_of_fairlearn() -> None:
@@ -89,7 +89,7 @@ def test_groups_of_few_rows_are_told_and_not_compared() -> None:
     predicted = np.array([1] * 30 + [0] * 10 + [1] * 10 + [0] * 30 + [1] * 3)
     outputs = np.eye(2)[predicted]
     groupings = [Grouping("race", ("a", "b", "rare"), codes)]
-    scored = Scored("binary", truth, outputs, groups=members(groupings, truth, 20))
+    scored = ScoredRows("binary", truth, outputs, groups=members(groupings, truth, 20))
     assert scored.metrics(METRICS) == pytest.approx(
         {
             "selection_rate_difference": 0.5,
@@ -101,7 +101,7 @@ def test_groups_of_few_rows_are_told_and_not_compared() -> None:
     rare = group_rates(groupings, scored.groups, predicted)[2]
     assert (rare.value, rare.rows, rare.rates) == ("rare", 3, {})
     # Twenty positives are enough for a rate of all forty rows, not for one of the positives.
-    strict = Scored("binary", truth, outputs, groups=members(groupings, truth, 21))
+    strict = ScoredRows("binary", truth, outputs, groups=members(groupings, truth, 21))
     assert set(strict.metrics(METRICS)) == {"selection_rate_difference", "selection_rate_ratio"}
 
 
@@ -182,11 +182,11 @@ def test_a_sensitive_column_is_not_shown_by_its_groups(tmp_path: Path) -> None:
         train={"target": "y", "model": {"kind": "linear"}},
         evaluate={"protected": ["sex"]},
     )
-    assert [where for where, _ in misused(made)] == ["evaluate.protected"]
+    assert [where for where, _ in sensitive_misuses(made)] == ["evaluate.protected"]
 
 
-def shown(**changes: Any) -> Verdict:
-    return Verdict.model_construct(
+def shown(**changes: Any) -> EvaluationResult:
+    return EvaluationResult.model_construct(
         headline="f1",
         metrics={"f1": 0.5, "equal_opportunity_difference": 0.25},
         intervals={"equal_opportunity_difference": (0.125, 0.5)},

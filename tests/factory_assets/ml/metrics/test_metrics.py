@@ -6,7 +6,7 @@ from sklearn import metrics as sk
 
 from factory_assets.ml.metrics.metrics import (
     HEADLINE,
-    Scored,
+    ScoredRows,
     classification_metrics,
     higher_is_better,
     metric_names,
@@ -121,7 +121,7 @@ def test_regression_metrics() -> None:
 def test_late_costs_more_than_early() -> None:
     scales = Asymmetry(early=13, late=10)
     truth, said = np.array([50.0, 50.0, 50.0]), np.array([63.0, 37.0, 50.0])
-    scored = Scored("regression", truth, said, asymmetry=scales)
+    scored = ScoredRows("regression", truth, said, asymmetry=scales)
     expected = np.exp(13 / 10) - 1 + np.exp(13 / 13) - 1
     assert scored.metrics({"asymmetric_score"}) == pytest.approx({"asymmetric_score": expected})
     assert not higher_is_better("asymmetric_score")
@@ -129,7 +129,7 @@ def test_late_costs_more_than_early() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_an_asymmetric_score_beyond_all_numbers_is_undefined() -> None:
-    scored = Scored("regression", np.zeros(2), np.full(2, 1e6), asymmetry=Asymmetry())
+    scored = ScoredRows("regression", np.zeros(2), np.full(2, 1e6), asymmetry=Asymmetry())
     assert "asymmetric_score" not in scored.metrics()
 
 
@@ -138,7 +138,7 @@ def test_regression_of_equal_values_has_no_r2_and_no_clipped_rmse_unasked() -> N
 
 
 def test_only_what_is_asked_is_computed() -> None:
-    scored = Scored("binary", TRUTH, BINARY)
+    scored = ScoredRows("binary", TRUTH, BINARY)
     assert set(scored.metrics({"f1", "rmse"})) == {"f1"}
     assert scored.take(np.array([], int)).metrics() == {}
     assert scored.take(TRUTH == 1).metrics({"accuracy"})["accuracy"] == pytest.approx(2 / 3)

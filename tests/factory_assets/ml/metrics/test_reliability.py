@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.metrics.reliability import BINS, binned
 
 
@@ -36,7 +36,7 @@ def test_two_classes_as_torchmetrics() -> None:
     chance = np.random.default_rng(1)
     yes = chance.random(700)
     truth = (chance.random(700) < yes**2).astype(int)
-    scored = Scored("binary", truth, np.stack([1 - yes, yes], axis=1), threshold=0.3)
+    scored = ScoredRows("binary", truth, np.stack([1 - yes, yes], axis=1), threshold=0.3)
     theirs = binary_calibration_error(
         torch.from_numpy(yes), torch.from_numpy(truth), n_bins=BINS, norm="l1"
     )
@@ -50,7 +50,7 @@ def test_several_classes_as_torchmetrics() -> None:
     chance = np.random.default_rng(2)
     outputs = chance.dirichlet([1, 1, 1], 700)
     truth = chance.integers(0, 3, 700)
-    scored = Scored("multiclass", truth, outputs)
+    scored = ScoredRows("multiclass", truth, outputs)
     theirs = multiclass_calibration_error(
         torch.from_numpy(outputs),
         torch.from_numpy(truth),

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.results.data import Parts
-from factory_assets.results.evaluation import GateResult, Verdict
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult, GateResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.home.home import Home
@@ -132,8 +132,8 @@ def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
     )
 
 
-def parts(home: Home, task: str = "binary", count: int = 600) -> Parts:
-    return Parts(
+def parts(home: Home, task: str = "binary", count: int = 600) -> SplitResult:
+    return SplitResult(
         train=keep(home, "train", rows(count, 1, task)),
         validation=keep(home, "validation", rows(count // 3, 2, task)),
         test=keep(home, "test", rows(count // 3, 3, task)),
@@ -141,8 +141,8 @@ def parts(home: Home, task: str = "binary", count: int = 600) -> Parts:
 
 
 def verdict(
-    made: Pipeline, given: Parts, candidate: Candidate, home: Home, *, passed: bool = True
-) -> Verdict:
+    made: Pipeline, given: SplitResult, candidate: Candidate, home: Home, *, passed: bool = True
+) -> EvaluationResult:
     """What `evaluate` would say: the trained model's outputs on the test rows, and one gate."""
     test = read_arrow(given.test, home)
     outputs = load_trained(candidate, home, made.folder).outputs(test)
@@ -155,7 +155,7 @@ def verdict(
     gate = GateResult(
         name="gate", metric="f1", value=0.5, bound=0.4, passed=passed, explanation="f1 0.5, bound"
     )
-    return Verdict(
+    return EvaluationResult(
         candidate=candidate,
         headline="f1",
         metrics={"f1": 0.5},

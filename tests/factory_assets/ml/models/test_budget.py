@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from factory_assets.audit.reproduce import recorded, reproduce
 from factory_assets.components.metadata.checks import check_specs
 from factory_assets.components.metadata.stages import describe
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import Metered, Replayed, Share
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
@@ -84,7 +84,7 @@ def test_what_is_not_spent_is_not_stopped() -> None:
 
 def _fit(
     tmp_path: Path, home: Home, model: dict[str, Any], before: Stopped | None = None, **train: Any
-) -> tuple[Fitted, str, list[str]]:
+) -> tuple[FitResult, str, list[str]]:
     """Fitted, its digest, and what was said."""
     (tmp_path / "files").mkdir(exist_ok=True)
     table = (lambda number, seed: series(number // 10, seed)) if "by" in model else rows
@@ -200,7 +200,7 @@ def test_it_is_marked_everywhere_and_reproduced(tmp_path: Path, home: Home) -> N
     prepare(home)
     stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
     for stage in stages:
-        call = Call(declared, stage, home, "r")
+        call = StageRequest(declared, stage, home, "r")
         outcome = run_stage(call)
     candidate = outcome.value
     assert isinstance(candidate, Candidate)

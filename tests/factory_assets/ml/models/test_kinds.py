@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.ml.artifacts.onnx_export import export
-from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, save_trained
 from factory_assets.ml.models.base import APART
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import KINDS, TASKS, hostile, pipeline, rows
@@ -65,7 +65,7 @@ class Other:
 """
 
 
-def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> Fitted:
+def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> FitResult:
     made = pipeline(folder, model, **train)
     home = Home(folder / "home")
     return fit(made, rows(600, 1, task), rows(200, 2, task), home)
@@ -95,7 +95,7 @@ def same_everywhere(
     model = cls.load(description.spec, description.shape, files, folder)
     np.testing.assert_array_equal(TrainedModel(description, model).outputs(test), expected)
     exported = export(trained)
-    served = ServedModel.of(exported)
+    served = OnnxModel.of(exported)
     # Absurd numbers make absurd predictions, which have no digits behind the point.
     scale = np.maximum(trained.target.sd, np.abs(expected - trained.target.mean))
     difference = np.abs(served.outputs(test) - expected) / scale

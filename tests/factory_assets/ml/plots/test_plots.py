@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factory_assets.ml.metrics.metrics import Scored
+from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.evaluation import evaluation_plots, plot_slices
 from factory_assets.ml.plots.training import plot_loss, plot_search
 from factory_assets.results.evaluation import Slice
@@ -28,18 +28,18 @@ def require_picture(content: bytes) -> None:
     assert len(content) <= LIMIT
 
 
-def classes(task: str, rows: int, count: int, noise: float = 1.0) -> Scored:
+def classes(task: str, rows: int, count: int, noise: float = 1.0) -> ScoredRows:
     generator = np.random.default_rng(0)
     truth = generator.integers(0, count, rows)
     scores = np.exp(2 * np.eye(count)[truth] + noise * generator.normal(size=(rows, count)))
     outputs = scores / scores.sum(axis=1, keepdims=True)
-    return Scored(task, truth, outputs, 0.5)  # type: ignore[arg-type]
+    return ScoredRows(task, truth, outputs, 0.5)  # type: ignore[arg-type]
 
 
-def numbers(rows: int) -> Scored:
+def numbers(rows: int) -> ScoredRows:
     generator = np.random.default_rng(0)
     truth = generator.normal(50, 20, rows)
-    return Scored("regression", truth, truth + generator.normal(0, 5, rows))
+    return ScoredRows("regression", truth, truth + generator.normal(0, 5, rows))
 
 
 def candidate(epochs: int, model: str = "pipeline") -> Candidate:
@@ -78,7 +78,7 @@ def candidate(epochs: int, model: str = "pipeline") -> Candidate:
     ],
     ids=["binary", "odd names", "three classes", "forty classes", "few numbers", "many numbers"],
 )
-def test_pictures_are_small_and_repeatable(scored: Scored, names: tuple[str, ...]) -> None:
+def test_pictures_are_small_and_repeatable(scored: ScoredRows, names: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = evaluation_plots(scored, names, ODD)
@@ -104,12 +104,12 @@ def test_titles_of_each_task() -> None:
 
 
 def test_one_class_and_certain_scores_are_still_drawn() -> None:
-    certain = Scored("binary", np.zeros(9, int), np.tile([1.0, 0.0], (9, 1)))
+    certain = ScoredRows("binary", np.zeros(9, int), np.tile([1.0, 0.0], (9, 1)))
     drawn = evaluation_plots(certain, ("no", "yes"), "y")
     assert "ROC curve" not in drawn
     for content in drawn.values():
         require_picture(content)
-    constant = Scored("regression", np.ones(9), np.ones(9))
+    constant = ScoredRows("regression", np.ones(9), np.ones(9))
     for content in evaluation_plots(constant, (), "y").values():
         require_picture(content)
 

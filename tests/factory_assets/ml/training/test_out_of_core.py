@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.ml.features.arrays import Mapped
+from factory_assets.ml.features.arrays import MemoryMap
 from factory_assets.ml.training import out_of_core
 from factory_assets.ml.training.out_of_core import Columns, thinned
 from factory_assets.ml.training.preparation import make_ready, stream_ready
@@ -77,11 +77,11 @@ def test_a_part_of_a_large_table_stands_for_it(
 def test_what_is_let_go_of_is_read_again(tmp_path: Path) -> None:
     values = np.arange(100_000, dtype=np.float32)
     values.tofile(tmp_path / "values")
-    mapped = Mapped()
+    mapped = MemoryMap()
     found = mapped.array(tmp_path / "values", "float32", 50_000, 2)
     (tmp_path / "values").unlink()
     before = found.copy()
-    mapped.let_go()
+    mapped.release()
     np.testing.assert_array_equal(found, before)
     np.testing.assert_array_equal(found, values.reshape(50_000, 2))
 
@@ -96,7 +96,7 @@ def test_every_row_once_an_epoch_in_another_order(
 
     monkeypatch.setattr(batches, "TOGETHER", 30)
     tensors = torch.arange(rows), torch.arange(rows), torch.arange(rows)
-    slices, again = (batches.Streamed(tensors, 10, 7, Mapped()) for _ in range(2))
+    slices, again = (batches.Streamed(tensors, 10, 7, MemoryMap()) for _ in range(2))
     epochs = [[batch[2].tolist() for batch in slices] for _ in range(2)]
     for epoch in epochs:
         assert len(epoch) == len(slices) == -(-rows // 10)
@@ -111,7 +111,7 @@ def test_a_killed_epoch_goes_on_where_it_was() -> None:
     from factory_assets.ml.models.networks.lightning.batches import Streamed
 
     tensors = torch.arange(95), torch.arange(95), torch.arange(95)
-    whole, killed, goes_on = (Streamed(tensors, 10, 7, Mapped()) for _ in range(3))
+    whole, killed, goes_on = (Streamed(tensors, 10, 7, MemoryMap()) for _ in range(3))
     expected = [batch[2].tolist() for _ in range(2) for batch in whole]
     before = iter(killed)
     first = [next(before)[2].tolist() for _ in range(4)]
@@ -122,7 +122,7 @@ def test_a_killed_epoch_goes_on_where_it_was() -> None:
 
 def test_no_row_and_no_column(tmp_path: Path) -> None:
     (tmp_path / "none").touch()
-    assert Mapped().array(tmp_path / "none", "int64", 7, 0).shape == (7, 0)
+    assert MemoryMap().array(tmp_path / "none", "int64", 7, 0).shape == (7, 0)
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from factory_assets.components.metadata.stages import describe
-from factory_assets.execution.requests import Call, Outcome
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.ml.models.base import GivenUp
+from factory_assets.ml.models.base import TrialPruned
 from factory_assets.ml.training.trials import EpochWatch
-from factory_assets.results.data import Parts
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Epoch
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import OwnModule, Pipeline
@@ -202,14 +202,14 @@ def test_a_network_is_given_up_when_it_is_late_or_hopeless() -> None:
     now = time.monotonic()
     for deadline in (None, now + 3600):
         EpochWatch(lambda *_: False, prune=True, deadline=deadline)(epoch)
-    with pytest.raises(GivenUp, match="time was over"):
+    with pytest.raises(TrialPruned, match="time was over"):
         EpochWatch(lambda *_: False, prune=True, deadline=now - 1)(epoch)
-    with pytest.raises(GivenUp, match="after 1 epochs half of the others"):
+    with pytest.raises(TrialPruned, match="after 1 epochs half of the others"):
         EpochWatch(lambda *_: True, prune=True, deadline=None)(epoch)
     EpochWatch(lambda *_: True, prune=False, deadline=None)(epoch)
 
 
-def series_parts(home: Home) -> Parts:
+def series_parts(home: Home) -> SplitResult:
     return parts(home).model_copy(
         update={
             "train": keep(home, "train", series(30, 1)),
@@ -284,7 +284,7 @@ def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> No
     first = _through(made, home)
     assert not any(outcome.reused for outcome in first.values())
     assert all(outcome.reused for outcome in _through(made, home).values())
-    call = Call(made, "train", home, "run", reuse=False)
+    call = StageRequest(made, "train", home, "run", reuse=False)
     again = run_stage(call)
     value, before = again.value, first["train"].value
     assert isinstance(value, Candidate)
@@ -300,8 +300,8 @@ def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> No
     assert next(stage for stage, outcome in outcomes.items() if not outcome.reused) == "train"
 
 
-def _through(made: Pipeline, home: Home) -> dict[str, Outcome]:
-    return {stage: run_stage(Call(made, stage, home, "run")) for stage in STAGES[:4]}
+def _through(made: Pipeline, home: Home) -> dict[str, StageRun]:
+    return {stage: run_stage(StageRequest(made, stage, home, "run")) for stage in STAGES[:4]}
 
 
 def test_nothing_of_it_looks_at_test_rows(home: Home, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.databases.query import Question
+from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
-from factory_resources.sources.files.reader import Raw
+from factory_resources.sources.files.reader import SourceTable
 from tests.postgres import Postgres
 
 SECRET = "p@ss/w:rd#%4711"
@@ -24,10 +24,10 @@ SECRET = "p@ss/w:rd#%4711"
 def ask(tmp_path: Path, home: Home) -> Any:
     numbers = iter(range(100))
 
-    def _ask(database: str = "PLANT_DB", **question: Any) -> Raw:
+    def _ask(database: str = "PLANT_DB", **question: Any) -> SourceTable:
         scratch = tmp_path / f"scratch{next(numbers)}"
         scratch.mkdir()
-        return read_database(Question(database, **question), tmp_path, home, scratch)
+        return read_database(DatabaseQuery(database, **question), tmp_path, home, scratch)
 
     return _ask
 
@@ -52,7 +52,7 @@ def known(plant: Postgres, monkeypatch: pytest.MonkeyPatch) -> Postgres:
     return plant
 
 
-def _rows(raw: Raw) -> list[dict[str, Any]]:
+def _rows(raw: SourceTable) -> list[dict[str, Any]]:
     names = {inner: column for column, (inner, _) in raw.columns.items()}
     table = pq.read_table(raw.path)
     assert table.num_rows == raw.rows

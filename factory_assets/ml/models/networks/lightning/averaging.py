@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from factory_assets.ml.models.networks.lightning.module import Learning
+from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 STEEPEST = 1.0
 """The longest gradient that is followed as it is; a longer one is cut to this."""
@@ -21,7 +21,7 @@ MEMORY = 0.99
 STATE = "factory_averages"
 
 
-class Averaging(Learning):
+class Averaging(NetworkModule):
     """Learns with one set of weights, is validated and kept with the averages of it."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from factory_assets.ml.features.arrays import Mapped
+from factory_assets.ml.features.arrays import MemoryMap
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Numbers [rows, width], codes [rows, categories], target [rows], as in `Rows`; of windows: where
@@ -95,7 +95,7 @@ TOGETHER = 262_144
 class Streamed(Shuffled):
     """In an order by chance: of slices as they lie, and of the rows of the slices read together."""
 
-    def __init__(self, tensors: Batch, size: int, seed: int, mapped: Mapped) -> None:
+    def __init__(self, tensors: Batch, size: int, seed: int, mapped: MemoryMap) -> None:
         super().__init__(tensors, size, seed)
         self._mapped = mapped
 
@@ -106,17 +106,17 @@ class Streamed(Shuffled):
             near = torch.cat([torch.arange(s, min(s + size, rows)) for s in group.tolist()])
             mixed = near[torch.randperm(len(near), generator=self._generator)]
             yield from torch.split(mixed, size)
-            self._mapped.let_go()
+            self._mapped.release()
 
 
 class Passing(Slices):
     """As they lie."""
 
-    def __init__(self, tensors: Batch, size: int, mapped: Mapped) -> None:
+    def __init__(self, tensors: Batch, size: int, mapped: MemoryMap) -> None:
         super().__init__(tensors, size)
         self._mapped = mapped
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in super().__iter__():
             yield batch
-            self._mapped.let_go()
+            self._mapped.release()

@@ -12,16 +12,16 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from factory_assets.ml.models.base import Progress, Setting, Watch
+from factory_assets.ml.models.base import FitContext, Progress, Watch
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.model import Epoch
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
-    from factory_assets.ml.models.networks.lightning.module import Learning
+    from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 
-class KeepBest(pl.Callback):
+class BestEpochCallback(pl.Callback):
     """The losses of every epoch, the weights of the best, and the end when none gets better."""
 
     def __init__(self, patience: int, progress: Progress, watch: Watch | None = None) -> None:
@@ -77,7 +77,7 @@ class KeepBest(pl.Callback):
         self.history.append(epoch)
         if epoch.validation_loss < self._best:
             self._best, self.best_epoch = epoch.validation_loss, epoch.epoch
-            self.weights = cast("Learning", module).kept_weights()
+            self.weights = cast("NetworkModule", module).kept_weights()
         self._progress(
             f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
             f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
@@ -130,6 +130,6 @@ class StopAtBudget(pl.Callback):
         trainer.should_stop = trainer.should_stop or self._over
 
 
-def at_budget(setting: Setting) -> list[pl.Callback]:
+def at_budget(setting: FitContext) -> list[pl.Callback]:
     """To stand behind who decides on patience; none where there is no budget."""
     return [StopAtBudget(setting.budget, setting.progress)] if setting.budget else []

@@ -16,20 +16,20 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
-from factory_assets.ml.features.arrays import Rows
-from factory_assets.ml.models.base import Setting
-from factory_assets.ml.models.networks.lightning.callbacks import KeepBest
+from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.models.base import FitContext
+from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback
 from factory_assets.results.model import Epoch
 from factory_resources.errors import FactoryError, ModelError
 
-Train = Callable[[Setting, Rows, Rows], KeepBest]
+Train = Callable[[FitContext, LabelledArrays, LabelledArrays], BestEpochCallback]
 
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 STATE = "best.pt"
 
 
-def devices_of(setting: Setting) -> int:
+def devices_of(setting: FitContext) -> int:
     """How many devices of this machine share the training.
 
     Raises:
@@ -49,7 +49,9 @@ def devices_of(setting: Setting) -> int:
     return trainer.devices
 
 
-def train_together(train: Train, setting: Setting, rows: Rows, held: Rows) -> KeepBest:
+def train_together(
+    train: Train, setting: FitContext, rows: LabelledArrays, held: LabelledArrays
+) -> BestEpochCallback:
     """Run `train` in a process a device; what the first of them returns.
 
     Raises:
@@ -68,7 +70,7 @@ def train_together(train: Train, setting: Setting, rows: Rows, held: Rows) -> Ke
         while not running.join(timeout=0.2):
             _relay(told, setting)
         _relay(told, setting)
-    best = KeepBest(1, setting.progress)
+    best = BestEpochCallback(1, setting.progress)
     best.load_state_dict(torch.load(setting.scratch / STATE, weights_only=True))
     return best
 
@@ -76,9 +78,9 @@ def train_together(train: Train, setting: Setting, rows: Rows, held: Rows) -> Ke
 def _one(
     index: int,
     train: Train,
-    setting: Setting,
-    rows: Rows,
-    held: Rows,
+    setting: FitContext,
+    rows: LabelledArrays,
+    held: LabelledArrays,
     surroundings: dict[str, str],
     told: Any,
 ) -> None:
@@ -100,7 +102,7 @@ def _one(
         torch.save(best.state_dict(), setting.scratch / STATE)
 
 
-def _relay(told: Any, setting: Setting) -> None:
+def _relay(told: Any, setting: FitContext) -> None:
     while not told.empty():
         match told.get():
             case str(text):
@@ -123,7 +125,7 @@ def _ended(running: Any) -> Iterator[None]:
             process.join()
 
 
-def _surroundings(setting: Setting, count: int) -> dict[str, str]:
+def _surroundings(setting: FitContext, count: int) -> dict[str, str]:
     """What Lightning reads to find itself among the processes."""
     nodes = setting.trainer.nodes
     common = {

@@ -18,7 +18,7 @@ from factory_assets.spec.train import Task
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What a network is trained with."""
 
     task: Task
@@ -29,10 +29,10 @@ class Plan:
     class_weights: Tensor | None
 
 
-class Learning(pl.LightningModule):
+class NetworkModule(pl.LightningModule):
     """The training of every network; a user's module overrides what it wants to do itself."""
 
-    plan: Plan
+    plan: TrainingPlan
 
     def loss(self, batch: Batch) -> Tensor:
         target = batch[2]
@@ -102,6 +102,6 @@ class Learning(pl.LightningModule):
         """Whether steps and optimiser are ours, so that many slices can be learned in one call."""
         own = type(self)
         return (
-            own.training_step is Learning.training_step
-            and own.configure_optimizers is Learning.configure_optimizers
+            own.training_step is NetworkModule.training_step
+            and own.configure_optimizers is NetworkModule.configure_optimizers
         )

@@ -14,11 +14,11 @@ from typing import cast
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from factory_assets.ml.models.base import GivenUp, Setting
+from factory_assets.ml.models.base import FitContext, TrialPruned
 from factory_assets.ml.models.networks.lightning.batches import BLOCK, Batch, Shuffled, Slices
-from factory_assets.ml.models.networks.lightning.callbacks import KeepBest, at_budget
+from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback, at_budget
 from factory_assets.ml.models.networks.lightning.checkpoint import DONE, Checkpoints, kept
-from factory_assets.ml.models.networks.lightning.module import Learning, Plan
+from factory_assets.ml.models.networks.lightning.module import NetworkModule, TrainingPlan
 from factory_assets.spec.models import Network, OwnModule
 from factory_resources.errors import ModelError
 
@@ -36,14 +36,14 @@ and on a busy machine waiting costs ten times the work."""
 
 
 def learn(
-    module: Learning,
-    setting: Setting,
+    module: NetworkModule,
+    setting: FitContext,
     train: Batch,
     validation: Batch,
     *,
     window: int = 1,
     steps: int = STEPS,
-) -> KeepBest:
+) -> BestEpochCallback:
     """Train a module; what comes back holds the weights of its best epoch, and all losses.
 
     Args:
@@ -58,7 +58,7 @@ def learn(
     if module.learns_in_blocks() and setting.ranks == 1 and setting.trainer.precision == PLAIN:
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = KeepBest(spec.patience, setting.progress, setting.watch)
+    best = BestEpochCallback(spec.patience, setting.progress, setting.watch)
     path = _kept(best, setting)
     if best.done:
         return best
@@ -78,7 +78,7 @@ def learn(
     return best
 
 
-def _trainer(epochs: int, setting: Setting, callbacks: list[Callback]) -> Trainer:
+def _trainer(epochs: int, setting: FitContext, callbacks: list[Callback]) -> Trainer:
     declared = setting.trainer
     devices = declared.devices
     return Trainer(
@@ -100,7 +100,7 @@ def _trainer(epochs: int, setting: Setting, callbacks: list[Callback]) -> Traine
 
 
 def _slices(
-    setting: Setting, train: Batch, validation: Batch, block: int, many: int
+    setting: FitContext, train: Batch, validation: Batch, block: int, many: int
 ) -> tuple[Shuffled, Slices]:
     """The rows to learn from in blocks, and those that say when to stop."""
     if setting.mapped is None:
@@ -112,7 +112,7 @@ def _slices(
     return streamed, Passing(validation, many, setting.mapped)
 
 
-def _kept(best: KeepBest, setting: Setting) -> Path | None:
+def _kept(best: BestEpochCallback, setting: FitContext) -> Path | None:
     """The checkpoint to go on from, of which the best epoch so far is told already."""
     path = kept(setting.checkpoints, setting.progress) if setting.checkpoints else None
     if path is None:
@@ -128,13 +128,13 @@ def _kept(best: KeepBest, setting: Setting) -> Path | None:
     return path
 
 
-def _plan(spec: Network, setting: Setting, largest: int, rows: int) -> Plan:
+def _plan(spec: Network, setting: FitContext, largest: int, rows: int) -> TrainingPlan:
     # Of each batch, every process takes its share.
     rows = ceil(rows / setting.ranks)
     parts = setting.ranks * (2 if setting.halved else 1)
     batch_size = max(1, min(spec.batch_size, largest) // parts)
     weights = setting.class_weights
-    return Plan(
+    return TrainingPlan(
         task=setting.shape.task,
         spec=spec,
         batch_size=batch_size,
@@ -149,7 +149,7 @@ def user_errors(spec: Network) -> Iterator[None]:
     for memory, of which a machine has too little for either."""
     try:
         yield
-    except (ModelError, GivenUp):
+    except (ModelError, TrialPruned):
         raise
     except Exception as error:
         require_memory(error)

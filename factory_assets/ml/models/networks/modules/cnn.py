@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.models.networks.lightning.batches import Batch
-from factory_assets.ml.models.networks.lightning.module import Learning
+from factory_assets.ml.models.networks.lightning.module import NetworkModule
 from factory_assets.spec.models import Cnn
 
 SMALLEST = 4
 """Pixels of a side below which it is halved no more."""
 
 
-class CnnModule(Learning):
+class CnnModule(NetworkModule):
     """Convolutions, each halving the picture; the mean over what is left meets the other inputs."""
 
     def __init__(self, shape: Shape, spec: Cnn) -> None:

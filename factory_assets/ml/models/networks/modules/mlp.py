@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from factory_assets.ml.models.base import FARTHEST
-from factory_assets.ml.models.networks.lightning.module import Learning
+from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 
-class MlpModule(Learning):
+class MlpModule(NetworkModule):
     """Embedded categories beside scaled numbers, then hidden layers with GELU and dropout."""
 
     def __init__(

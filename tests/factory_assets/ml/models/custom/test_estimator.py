@@ -184,10 +184,10 @@ def test_other_types_are_not_read(tmp_path: Path) -> None:
 
 def test_an_edited_class_is_noticed(tmp_path: Path) -> None:
     made = pipeline(tmp_path, mine(tmp_path, "Bushes"))
-    before = cache_key.key_parts(made, "train", {})["user code"]
-    assert cache_key.key_parts(made, "train", {})["user code"] == before
+    before = cache_key.cache_key_components(made, "train", {})["user code"]
+    assert cache_key.cache_key_components(made, "train", {})["user code"] == before
     (tmp_path / "mine.py").write_text(OWN.replace("max_depth=4", "max_depth=5"))
-    assert cache_key.key_parts(made, "train", {})["user code"] != before
+    assert cache_key.cache_key_components(made, "train", {})["user code"] != before
 
 
 def test_infinite_answers_are_none(tmp_path: Path) -> None:

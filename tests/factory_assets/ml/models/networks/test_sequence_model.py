@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.ml.artifacts.onnx_export import export
-from factory_assets.ml.artifacts.onnx_model import ServedModel
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, hostile, pipeline, series
@@ -19,7 +19,9 @@ from tests.factory_assets.ml.models.test_kinds import same_everywhere
 pytestmark = pytest.mark.slow
 
 
-def fitted(folder: Path, model: dict[str, Any], task: str = "regression", **train: Any) -> Fitted:
+def fitted(
+    folder: Path, model: dict[str, Any], task: str = "regression", **train: Any
+) -> FitResult:
     made = pipeline(folder, model, **{"exclude": ("cycle",), **train})
     home = Home(folder / "home")
     return fit(made, series(60, 1, task), series(20, 2, task), home)
@@ -34,8 +36,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedModel]
 
 
 @pytest.fixture(scope="module")
-def served(trained: dict[str, TrainedModel]) -> dict[str, ServedModel]:
-    return {kind: ServedModel.of(export(model)) for kind, model in trained.items()}
+def served(trained: dict[str, TrainedModel]) -> dict[str, OnnxModel]:
+    return {kind: OnnxModel.of(export(model)) for kind, model in trained.items()}
 
 
 # The export takes seconds; the last step of a task is the same for all kinds.
@@ -79,7 +81,7 @@ def test_a_row_is_judged_by_the_window_up_to_it_and_nothing_else(
 
 @pytest.mark.parametrize("kind", SEQUENCES)
 def test_neither_the_order_of_rows_nor_which_are_asked_for_matters(
-    kind: str, trained: dict[str, TrainedModel], served: dict[str, ServedModel]
+    kind: str, trained: dict[str, TrainedModel], served: dict[str, OnnxModel]
 ) -> None:
     test = series(8, 5)
     model = trained[kind]
@@ -95,7 +97,7 @@ def test_neither_the_order_of_rows_nor_which_are_asked_for_matters(
 
 def test_slices_of_windows_are_read_like_the_whole(
     trained: dict[str, TrainedModel],
-    served: dict[str, ServedModel],
+    served: dict[str, OnnxModel],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     test = series(20, 6)
@@ -106,7 +108,7 @@ def test_slices_of_windows_are_read_like_the_whole(
     np.testing.assert_allclose(served["gru"].outputs(test), whole, rtol=1e-5)
 
 
-def test_the_columns_that_make_series_are_asked_for(served: dict[str, ServedModel]) -> None:
+def test_the_columns_that_make_series_are_asked_for(served: dict[str, OnnxModel]) -> None:
     assert served["gru"].columns == ("heat", "wear", "colour", "unit", "cycle")
     for gone in ("unit", "cycle", "wear"):
         with pytest.raises(DataError, match=f"'{gone}' is missing"):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as pv
 import pytest
 
-from factory_assets.results.evaluation import Verdict
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Champion
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -61,7 +61,9 @@ class Factory:
         cleaned = clean(self.pipeline, ingest(self.pipeline, self.home), self.home)
         parts = split(self.pipeline, cleaned, self.home)
         candidate = train(self.pipeline, parts, self.home)
-        self.verdict: Verdict = evaluate(self.pipeline, parts, candidate, self.home, champion=None)
+        self.verdict: EvaluationResult = evaluate(
+            self.pipeline, parts, candidate, self.home, champion=None
+        )
         self.test = read_arrow(parts.test, self.home)
         self.champion: Champion = deploy(self.pipeline, parts, candidate, self.verdict, self.home)
 

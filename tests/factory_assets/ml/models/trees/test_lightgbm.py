@@ -64,7 +64,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_its_version_is_in_the_key_where_it_trains(tmp_path: Path) -> None:
-    with_it = cache_key.key_parts(pipeline(tmp_path, {"kind": "lightgbm"}), "train", {})
-    without = cache_key.key_parts(pipeline(tmp_path, {"kind": "linear"}), "train", {})
+    with_it = cache_key.cache_key_components(pipeline(tmp_path, {"kind": "lightgbm"}), "train", {})
+    without = cache_key.cache_key_components(pipeline(tmp_path, {"kind": "linear"}), "train", {})
     assert with_it["libraries"]["lightgbm"]
     assert "lightgbm" not in without["libraries"]

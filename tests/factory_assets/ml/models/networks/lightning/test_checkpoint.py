@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
@@ -86,7 +86,7 @@ def tables(kind: str) -> tuple[pa.Table, pa.Table]:
     return rows(1500, 1), rows(300, 2)
 
 
-def digest(fitted: Fitted, home: Home) -> str:
+def digest(fitted: FitResult, home: Home) -> str:
     with home.scratch() as files:
         return save_trained(fitted.trained, files)
 
@@ -162,7 +162,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import Home
 
@@ -192,7 +192,7 @@ class Orchard:
         """Run up to `train`."""
         stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
         for stage in stages:
-            call = Call(self.pipeline, stage, self.home, run, progress=progress, **more)
+            call = StageRequest(self.pipeline, stage, self.home, run, progress=progress, **more)
             value = run_stage(call).value
         assert isinstance(value, Candidate)
         return value

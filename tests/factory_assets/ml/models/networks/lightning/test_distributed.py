@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.execution.requests import Call
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.networks.lightning.batches import Shuffled
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_resources.errors import DeclarationError, ModelError
@@ -29,12 +29,12 @@ SMALL = {"kind": "mlp", "hidden": [16], "epochs": 4, "batch_size": 32}
 TWO = {"accelerator": "cpu", "devices": 2}
 
 
-def trained(folder: Path, trainer: dict[str, Any], model: dict[str, Any] = SMALL) -> Fitted:
+def trained(folder: Path, trainer: dict[str, Any], model: dict[str, Any] = SMALL) -> FitResult:
     data = (series(30, 1), series(20, 2)) if "by" in model else (rows(1201, 1), rows(300, 2))
     return fit(pipeline(folder, model, trainer=trainer), *data, Home(folder / "home"))
 
 
-def digest(fitted: Fitted, home: Home) -> str:
+def digest(fitted: FitResult, home: Home) -> str:
     with home.scratch() as files:
         return save_trained(fitted.trained, files)
 
@@ -45,7 +45,9 @@ def test_two_processes_through_the_real_stages(home: Home, tmp_path: Path) -> No
     made = declare(tmp_path / "apples", {**APPLES, "train": learned, **_source(tmp_path)})
     said: list[str] = []
     stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train", "evaluate", "deploy")
-    values = [run_stage(Call(made, s, home, "run", progress=said.append)).value for s in stages]
+    values = [
+        run_stage(StageRequest(made, s, home, "run", progress=said.append)).value for s in stages
+    ]
     candidate, champion = values[3], values[5]
     assert isinstance(candidate, Candidate)
     assert isinstance(champion, Champion)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.ml.training.fitting import Fitted, fit
+from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -35,7 +35,7 @@ def hungry(folder: Path, **args: Any) -> dict[str, Any]:
     return {"python": "net:Net", "epochs": 2, "batch_size": 60, "args": args}
 
 
-def fitted(folder: Path, model: dict[str, Any], said: list[str]) -> Fitted:
+def fitted(folder: Path, model: dict[str, Any], said: list[str]) -> FitResult:
     home = Home(folder / "home")
     made = pipeline(folder, model)
     return fit(made, rows(600, 1), rows(200, 2), home, progress=said.append)
