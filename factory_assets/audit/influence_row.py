@@ -14,7 +14,7 @@ from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.record_graph import RecordGraph
-from factory_assets.serving.batch import rows_to_score
+from factory_assets.serving.scoring_rows import rows_to_score
 from factory_assets.spec import Clean, Ingest, Pipeline
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home

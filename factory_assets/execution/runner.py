@@ -150,12 +150,12 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
         )
 
         def compute() -> StageResult:
-            from factory_assets.stages.ingest import ingest_found
+            from factory_assets.stages.ingest import ingest_sources
 
             call.home.require_writable()
             scratch.mkdir(exist_ok=True)
             blocks = cache_key_components(call.pipeline, "ingest", {})
-            return ingest_found(call.pipeline, found, call.home, scratch, _key(call), key=blocks)
+            return ingest_sources(call.pipeline, found, call.home, scratch, _key(call), key=blocks)
 
         yield StagePlan(parts, _reusable(call, parts), compute, keys, found)
 

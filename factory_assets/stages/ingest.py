@@ -1,94 +1,85 @@
-"""Ingest: read the source, hold it to its contract, keep what broke it apart.
+"""Ingest: read the sources, validate the rows against the contract, quarantine the others.
 
 Every row of the snapshot carries `_file`, the SHA-256 of its source file, and `_row`, the number of
-its record in that file, from 1; rows keep the source's order.
+its record in that file, from 1. Rows keep the source's order. How a source is read belongs in
+`data.sources`, what the contract checks in `data.contract`.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
 from factory_assets.data.blocks import StagedBlock, publish_blocks
 from factory_assets.data.contract.table_checks import require_table
-from factory_assets.data.contract.validation import ContractValidation
-from factory_assets.data.profiling import profile
 from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
-from factory_assets.data.profiling.profile import StagedRows
+from factory_assets.data.profiling.profile import StagedRows, store_profile
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import discover_sources, name_pipeline_in_errors
-from factory_assets.data.transforms.joins import with_joins
+from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 from factory_assets.results.base import KeyComponents
-from factory_assets.results.data import Block, IngestResult, SourceFile, most, summed
+from factory_assets.results.data import IngestResult, summed
 from factory_assets.spec import Pipeline
-from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.files.reader import SourceTable, blamed_on_files
-from factory_resources.sql.engine import engine_errors, sealed
-from factory_resources.tables.writer import StagedTable, prepare
 
 
 def ingest(pipeline: Pipeline, home: Home) -> IngestResult:
-    """Find the sources and ingest them; raises as `discover_sources` and `ingest_found` do."""
+    """Discover the sources and ingest them; raises what `ingest_sources` raises."""
     with home.scratch() as scratch:
-        return ingest_found(pipeline, discover_sources(pipeline, home, scratch), home, scratch)
+        return ingest_sources(pipeline, discover_sources(pipeline, home, scratch), home, scratch)
 
 
-def ingest_found(
+def ingest_sources(
     pipeline: Pipeline,
-    found: Sequence[SourceHandle],
+    sources: Sequence[SourceHandle],
     home: Home,
     scratch: Path,
     partition: str | None = None,
     *,
     key: KeyComponents | None = None,
 ) -> IngestResult:
-    """Read every source and store the rows that keep the contract, and those that do not.
+    """Read every source; store the rows that keep the contract, and those that break it.
 
     Args:
-        found: the sources, in the order of their rows.
+        sources: in the order of their rows.
         scratch: a folder on the home's own file system.
-        partition: the key of the partition that they are.
-        key: what the keys of the blocks are made of beside their sources; None where nothing is
-            used again.
+        partition: the key of the partition that the sources belong to.
+        key: the components of the blocks' keys apart from their sources; None to reuse no block.
 
     Raises:
-        SourceError: the source cannot be read.
-        ContractError: a promised column is missing, or more rows broke a rule than
-            `max_quarantine` allows, or the table breaks its contract as a whole.
-        StorageError: the disk says no.
+        SourceError: a source cannot be read.
+        ContractError: a promised column is missing, more rows broke a rule than `max_quarantine`
+            allows, or the table breaks its contract as a whole.
+        StorageError: the disk refuses to write.
     """
     table = f"{pipeline.name}/ingest"
     with name_pipeline_in_errors(pipeline):
-        planned = plan_blocks(pipeline, found, home, partition, key or {})
-        made: dict[str, StagedBlock] = {}
+        planned = plan_blocks(pipeline, sources, home, partition, key or {})
+        staged: dict[str, StagedBlock] = {}
         for plan in planned:
-            if plan.known is None and plan.key not in made:
-                made[plan.key] = _made(pipeline, plan, table, scratch)
-        for source in found:
+            if plan.known is None and plan.key not in staged:
+                staged[plan.key] = validate_sources(
+                    pipeline.spec.ingest, plan.found, key=plan.key, table=table, scratch=scratch
+                )
+        for source in sources:
             source.require_unchanged()
-        counted = [plan.known or made[plan.key] for plan in planned]
-        sources = [source for plan in planned for source in plan.sources or made[plan.key].sources]
-        rows_read = sum(block.rows_in for block in counted)
-        if not rows_read:
-            names = ", ".join(source.name for source in sources)
-            raise SourceError("has no rows", where=names, remedy="give some data")
+        counted = [plan.known or staged[plan.key] for plan in planned]
+        files = [file for plan in planned for file in plan.sources or staged[plan.key].sources]
         quarantined = summed([block.quarantined for block in counted])
-        _require_enough(pipeline, counted, quarantined)
+        names = (file.name for file in files)
+        require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
         hidden = sensitive_names(pipeline)
-        written = _written(planned, made, home)
-        findings, made_profile = inspect_table(pipeline, written, home, scratch, partition)
-        require_table(pipeline, written.rows, findings)
-        kept = {key: block.kept(home, table) for key, block in made.items()}
-        blocks = [plan.known or kept[plan.key] for plan in planned]
+        rows = _staged_rows(planned, staged, home)
+        findings, profile = inspect_table(pipeline, rows, home, scratch, partition)
+        require_table(pipeline, rows.rows, findings)
+        stored = {key: block.kept(home, table) for key, block in staged.items()}
+        blocks = [plan.known or stored[plan.key] for plan in planned]
         snapshot, quarantine = publish_blocks(blocks, home, partition)
-        profile.store_profile(made_profile, snapshot.data_version, home, hidden)
+        store_profile(profile, snapshot.data_version, home, hidden)
         return IngestResult(
             snapshot=snapshot,
             quarantine=quarantine,
-            sources=tuple(sources),
-            rows_read=rows_read,
+            sources=tuple(files),
+            rows_read=sum(block.rows_in for block in counted),
             quarantined=quarantined,
             ignored_columns=tuple(dict.fromkeys(n for block in counted for n in block.ignored)),
             blocks=tuple(blocks),
@@ -96,10 +87,10 @@ def ingest_found(
         )
 
 
-def _written(
-    planned: Sequence[PlannedBlock], made: Mapping[str, StagedBlock], home: Home
+def _staged_rows(
+    planned: Sequence[PlannedBlock], staged: Mapping[str, StagedBlock], home: Home
 ) -> StagedRows:
-    """The rows of the snapshot to be, where they are now."""
+    """Locate the rows of the snapshot before it is stored: in the home or in scratch."""
     files: list[tuple[Path, int]] = []
     columns: dict[str, str] = {}
     for plan in planned:
@@ -108,81 +99,6 @@ def _written(
             files += zip(good.paths(home), [file.rows for file in good.files], strict=True)
             columns = good.columns
         else:
-            files.append((made[plan.key].good.path, made[plan.key].good.rows))
-            columns = made[plan.key].good.columns
+            files.append((staged[plan.key].good.path, staged[plan.key].good.rows))
+            columns = staged[plan.key].good.columns
     return StagedRows([(path, rows) for path, rows in files if rows], columns)
-
-
-def _made(pipeline: Pipeline, plan: PlannedBlock, table: str, scratch: Path) -> StagedBlock:
-    own = scratch / plan.key
-    own.mkdir()
-    alone, others = _read(plan.found, own)
-    raws = with_joins(pipeline.spec.ingest.joins, alone, others, own)
-    rows_in = sum(raw.rows for raw in raws)
-    with (
-        blamed_on_files(raws, own),
-        sealed(read=[raw.path for raw in raws], write=own, statistics="ignored") as connection,
-        engine_errors("contract", ContractError, "correct the contract"),
-    ):
-        checked = ContractValidation.of(connection, pipeline.spec.ingest, raws)
-        good = prepare(connection, checked.valid_rows, table=table, folder=own)
-        broken: StagedTable | None = None
-        counts: dict[str, int] = {}
-        example = ""
-        if good.rows < rows_in:
-            counts = checked.counts(connection)
-            example = checked.example(connection, most(counts))
-            broken = prepare(connection, checked.invalid_rows, table=table, folder=own)
-    if good.rows + (broken.rows if broken else 0) != rows_in:
-        raise RuntimeError(f"{pipeline.name}: rows were lost between source and snapshot")
-    # What was unpacked is not needed any more, and there may be many blocks.
-    for unpacked in own.glob("source_*"):
-        shutil.rmtree(unpacked)
-    return StagedBlock(
-        key=plan.key,
-        good=good,
-        broken=broken,
-        rows_in=rows_in,
-        quarantined=counts,
-        sources=tuple(
-            SourceFile(
-                name=raw.name, sha256=raw.sha256, rows=raw.rows, labels=raw.labels, join=join
-            )
-            for join, tables in {"": alone, **others}.items()
-            for raw in tables
-        ),
-        ignored=checked.ignored,
-        example=example,
-    )
-
-
-def _read(
-    found: Sequence[SourceHandle], scratch: Path
-) -> tuple[list[SourceTable], dict[str, list[SourceTable]]]:
-    """The sources of rows, and by name what is joined to them."""
-    raws: list[SourceTable] = []
-    others: dict[str, list[SourceTable]] = {}
-    for number, source in enumerate(found):
-        own = scratch / f"source_{number}"
-        own.mkdir()
-        raw = replace(source.read(own), labels=source.labels)
-        (raws if source.join is None else others.setdefault(source.join, [])).append(raw)
-    return raws, others
-
-
-def _require_enough(
-    pipeline: Pipeline, counted: Sequence[Block | StagedBlock], quarantined: dict[str, int]
-) -> None:
-    read = sum(block.rows_in for block in counted)
-    broken = sum(block.broken.rows for block in counted if block.broken)
-    if broken < read and broken / read <= pipeline.spec.ingest.max_quarantine:
-        return
-    rule = most(quarantined)
-    examples = (
-        block.example for block in counted if isinstance(block, StagedBlock) and block.example
-    )
-    raise ContractError(
-        f"{broken} of {read} rows break the contract, most of them {rule!r} "
-        f"({quarantined[rule]} rows{next(examples, '')})",
-        remedy="correct the contract or the source; ingest.max_quarantine sets the allowed share",
-    )

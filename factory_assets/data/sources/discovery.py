@@ -42,11 +42,11 @@ def discover_sources(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[Sou
             added = {ingest.label: name} if ingest.label and name else {}
             found += (
                 replace(one, labels={**one.labels, **added})
-                for one in _discover(source, _place(pipeline, home, scratch, f"rows_{name}"))
+                for one in discover(source, _place(pipeline, home, scratch, f"rows_{name}"))
             )
         for name, join in sorted(ingest.joins.items()):
             place = _place(pipeline, home, scratch, f"join_{name}")
-            found += (replace(one, join=name) for one in _discover(join.source, place))
+            found += (replace(one, join=name) for one in discover(join.source, place))
         return tuple(found)
 
 
@@ -72,7 +72,12 @@ def name_pipeline_in_errors(pipeline: Pipeline) -> Iterator[None]:
         raise
 
 
-def _discover(source: Source, place: SourceContext) -> Iterable[SourceHandle]:
+def discover(source: Source, place: SourceContext) -> Iterable[SourceHandle]:
+    """Return handles on what a declared source holds now, in the order of its rows.
+
+    Raises:
+        SourceError: the source is missing or unreadable.
+    """
     match source:
         case FileSource(remote=True):
             from factory_assets.data.sources.files import discover_objects

@@ -19,7 +19,7 @@ from factory_assets.execution.backfill import backfill, wanted
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import latest_result
-from factory_assets.serving.batch import _source
+from factory_assets.serving.scoring_rows import _source
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home

@@ -1,0 +1,57 @@
+"""From sources to clean rows in one pass, in scratch, by the code of the stages.
+
+The stages `ingest` and `clean` call the same two steps with storage and reuse between them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.data.sources.base import SourceHandle
+from factory_assets.data.transforms.cleaning import CleanQueries
+from factory_assets.spec import Clean, Ingest
+from factory_resources.tables.writer import StagedTable
+
+if TYPE_CHECKING:
+    pass
+from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
+from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
+
+
+@dataclass(frozen=True)
+class CleanRows:
+    """Rows in scratch: those that keep the contract and every rule, and those that do not."""
+
+    valid: StagedTable
+    refused: tuple[StagedTable, ...]
+    """Their column `_rules` names the rules that each row broke."""
+
+
+def clean_rows(
+    name: str, ingest: Ingest, clean: Clean, sources: Sequence[SourceHandle], scratch: Path
+) -> CleanRows:
+    """Read the sources at once, validate their rows and clean them.
+
+    Args:
+        name: of the pipeline, for messages.
+        sources: in the order of their rows.
+        scratch: an empty folder.
+
+    Raises:
+        SourceError: a source cannot be read.
+        ContractError: a column is missing, or too many rows break the contract.
+        ExpressionError: a declared expression is wrong, or fails on a value.
+        DataError: no row is left.
+    """
+    valid = validate_sources(ingest, sources, key="rows", table=f"{name}/ingest", scratch=scratch)
+    for source in sources:
+        source.require_unchanged()
+    require_valid_rows(ingest, [valid], valid.quarantined, [one.name for one in valid.sources])
+    where = f"{name}/clean"
+    queries = CleanQueries.of(clean, tuple(valid.good.columns), where)
+    whole = RowFiles("rows", (valid.good.path,), (valid.good.rows,))
+    [cleaned] = clean_files(queries, [whole], (), scratch).values()
+    require_clean_rows([cleaned], cleaned.quarantined, where)
+    refused = (block.broken for block in (valid, cleaned))
+    return CleanRows(cleaned.good, tuple(table for table in refused if table))

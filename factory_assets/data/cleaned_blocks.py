@@ -1,0 +1,109 @@
+"""Validated files become cleaned blocks in scratch: rules, duplicates, derived columns, windows.
+
+The queries belong in `transforms.cleaning`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.data.blocks import StagedBlock
+from factory_assets.data.transforms.cleaning import CleanQueries
+from factory_assets.results.data import Block, most
+from factory_resources.errors import DataError, ExpressionError
+from factory_resources.sources.files.reader import numbered
+from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.tables.writer import StagedTable, prepare
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """Parquet files of validated rows that are cleaned together."""
+
+    key: str
+    paths: tuple[Path, ...]
+    counts: tuple[int, ...]
+    """Rows of each file."""
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
+
+
+def clean_files(
+    queries: CleanQueries, groups: Sequence[RowFiles], earlier: Sequence[Path], scratch: Path
+) -> dict[str, StagedBlock]:
+    """Clean groups of files, each into a block of its own, by key.
+
+    Args:
+        groups: in the order of their rows; duplicates are looked for across all of them.
+        earlier: files of clean rows that come before, whose keys count as taken.
+
+    Raises:
+        ExpressionError: a declared expression is wrong, or fails on a value.
+        StorageError: the disk says no.
+    """
+    if not groups:
+        return {}
+    paths = [path for group in groups for path in group.paths]
+    queries = replace(queries, rows=sum(group.rows for group in groups))
+    starts = [0, *accumulate(group.rows for group in groups)]
+    with (
+        sealed(read=[*paths, *earlier], write=scratch) as connection,
+        engine_errors(queries.where),
+    ):
+        _view(connection, numbered(paths, [n for group in groups for n in group.counts]))
+        queries.bind(connection)
+        try:
+            repeated = queries.mark_duplicates(connection, earlier)
+            blocks = [
+                _clean_group(connection, queries, group, start, scratch)
+                for group, start in zip(groups, starts, strict=False)
+            ]
+        except ExpressionError:
+            queries.blame(connection)
+            raise
+    if repeated != sum(block.duplicates for block in blocks):
+        raise RuntimeError(f"{queries.where}: rows were lost or made between ingest and clean")
+    return {block.key: block for block in blocks}
+
+
+def require_clean_rows(
+    blocks: Sequence[Block | StagedBlock], quarantined: Mapping[str, int], where: str
+) -> None:
+    """Raise a DataError if every row broke a rule."""
+    if any(block.good.rows for block in blocks):
+        return
+    rule = most(quarantined)
+    raise DataError(
+        f"no row is left: rule {rule!r} sends {quarantined[rule]} to quarantine",
+        where=where,
+        remedy="correct clean.where",
+    )
+
+
+def _clean_group(
+    connection: "duckdb.DuckDBPyConnection",
+    queries: CleanQueries,
+    group: RowFiles,
+    start: int,
+    scratch: Path,
+) -> StagedBlock:
+    _view(connection, numbered(group.paths, group.counts, start))
+    broken: StagedTable | None = None
+    counts: dict[str, int] = {}
+    if queries.rules:
+        broken = prepare(connection, queries.invalid_rows, table=queries.where, folder=scratch)
+        broken = broken if broken.rows else None
+        counts = queries.counts(connection, broken) if broken else {}
+    good = prepare(connection, queries.valid_rows, table=queries.where, folder=scratch)
+    return StagedBlock(group.key, good, broken, group.rows, counts)
+
+
+def _view(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {query}")

@@ -1,0 +1,124 @@
+"""Sources become validated blocks in scratch: read, joined, and split by their contract.
+
+Which sources make a block belongs in `block_plan`, what the contract checks in `contract`.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.data.blocks import StagedBlock
+from factory_assets.data.contract.validation import ContractValidation
+from factory_assets.data.sources.base import SourceHandle
+from factory_assets.data.transforms.joins import with_joins
+from factory_assets.results.data import Block, SourceFile, most
+from factory_assets.spec import Ingest
+from factory_resources.errors import ContractError, SourceError
+from factory_resources.sources.files.reader import SourceTable, blamed_on_files
+from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.tables.writer import StagedTable, prepare
+
+if TYPE_CHECKING:
+    pass
+
+
+def validate_sources(
+    ingest: Ingest, sources: Sequence[SourceHandle], *, key: str, table: str, scratch: Path
+) -> StagedBlock:
+    """Read sources and write their rows to scratch: those that keep the contract, and the others.
+
+    Args:
+        sources: in the order of their rows, then the tables that are joined to them.
+        key: the key of the block; a folder of that name is made in `scratch`.
+        table: what is being written, for messages.
+
+    Raises:
+        SourceError: a source cannot be read.
+        ContractError: a promised column is missing.
+        StorageError: the disk says no.
+    """
+    folder = scratch / key
+    folder.mkdir()
+    main, joined = _read(sources, folder)
+    tables = with_joins(ingest.joins, main, joined, folder)
+    rows_in = sum(source.rows for source in tables)
+    with (
+        blamed_on_files(tables, folder),
+        sealed(read=[t.path for t in tables], write=folder, statistics="ignored") as connection,
+        engine_errors("contract", ContractError, "correct the contract"),
+    ):
+        validation = ContractValidation.of(connection, ingest, tables)
+        good = prepare(connection, validation.valid_rows, table=table, folder=folder)
+        broken: StagedTable | None = None
+        counts: dict[str, int] = {}
+        example = ""
+        if good.rows < rows_in:
+            counts = validation.counts(connection)
+            example = validation.example(connection, most(counts))
+            broken = prepare(connection, validation.invalid_rows, table=table, folder=folder)
+    if good.rows + (broken.rows if broken else 0) != rows_in:
+        raise RuntimeError(f"{table}: rows were lost between source and snapshot")
+    # Unpacked sources are no longer needed, and there may be many blocks.
+    for unpacked in folder.glob("source_*"):
+        shutil.rmtree(unpacked)
+    return StagedBlock(
+        key=key,
+        good=good,
+        broken=broken,
+        rows_in=rows_in,
+        quarantined=counts,
+        sources=tuple(
+            SourceFile(name=t.name, sha256=t.sha256, rows=t.rows, labels=t.labels, join=join)
+            for join, group in {"": main, **joined}.items()
+            for t in group
+        ),
+        ignored=validation.ignored,
+        example=example,
+    )
+
+
+def require_valid_rows(
+    ingest: Ingest,
+    blocks: Sequence[Block | StagedBlock],
+    quarantined: Mapping[str, int],
+    names: Iterable[str],
+) -> None:
+    """Require some rows, and no more that break the contract than `max_quarantine` allows.
+
+    Args:
+        quarantined: rows by broken rule.
+        names: of the sources, for messages.
+
+    Raises:
+        SourceError: there are no rows at all.
+        ContractError: too many rows break the contract.
+    """
+    read = sum(block.rows_in for block in blocks)
+    if not read:
+        raise SourceError("has no rows", where=", ".join(names), remedy="give some data")
+    broken = sum(block.broken.rows for block in blocks if block.broken)
+    if broken < read and broken / read <= ingest.max_quarantine:
+        return
+    rule = most(quarantined)
+    examples = (block.example for block in blocks if isinstance(block, StagedBlock))
+    raise ContractError(
+        f"{broken} of {read} rows break the contract, most of them {rule!r} "
+        f"({quarantined[rule]} rows{next(filter(None, examples), '')})",
+        remedy="correct the contract or the source; ingest.max_quarantine sets the allowed share",
+    )
+
+
+def _read(
+    sources: Sequence[SourceHandle], scratch: Path
+) -> tuple[list[SourceTable], dict[str, list[SourceTable]]]:
+    """Return the tables of rows, and the tables to join by the name of the join."""
+    main: list[SourceTable] = []
+    joined: dict[str, list[SourceTable]] = {}
+    for number, source in enumerate(sources):
+        folder = scratch / f"source_{number}"
+        folder.mkdir()
+        table = replace(source.read(folder), labels=source.labels)
+        (main if source.join is None else joined.setdefault(source.join, [])).append(table)
+    return main, joined
