@@ -1,4 +1,4 @@
-# Everything a person types here. `make help` lists it.
+# Entry points for developers and operators; `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test lint format bench bench-models clean
 
-help: ## This list
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv from the pinned constraints (once; the others do it by themselves)
+setup: $(READY) ## Create .venv from constraints.txt (the other targets do so if needed)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -19,29 +19,29 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Run the shipped pipelines and print one table
+demo: $(READY) ## Run the shipped pipelines and print a summary table
 	@$(BIN)/factory demo
 
-up: $(READY) ## UI on 127.0.0.1:3000, daemon and MLflow; Ctrl-C stops all
+up: $(READY) ## Serve the UI on 127.0.0.1:3000 and MLflow on :5000 until Ctrl-C; run schedules
 	@$(BIN)/factory up
 
-test: $(READY) ## All tests
+test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(READY) ## ruff, mypy, import-linter
+lint: $(READY) ## Check with ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(READY) ## Let ruff format and mend what it can
+format: $(READY) ## Format the code and apply ruff's automatic fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## Ratios against plain scripts, in one table
+bench: $(READY) ## Compare time and memory with plain scripts, in one table
 	@$(BIN)/python -m benchmarks
 
-bench-models: $(READY) ## What the models reach on public data, over three seeds
+bench-models: $(READY) ## Measure model quality on public data, over three seeds
 	@$(BIN)/python -m benchmarks.models
 
 clean: ## Remove the virtual environment (never the factory's home)

@@ -1,1 +1,1 @@
-"""What the factory costs beside the bare script; `python -m benchmarks` prints it as one table."""
+"""Measure what the factory costs compared with plain scripts; see `python -m benchmarks`."""

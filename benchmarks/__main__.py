@@ -1,6 +1,6 @@
-"""Run benchmarks and print one table; the exit code says whether every target was met.
+"""Run benchmarks and print one table; exit with 1 if a target was missed.
 
-python -m benchmarks [NAME ...] [--rows ROWS]    (all of them, unless some are named)
+python -m benchmarks [NAME ...] [--rows ROWS]    (default: all of them)
 """
 
 import sys
@@ -51,12 +51,13 @@ SIZED = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = ArgumentParser("python -m benchmarks")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODULES)}")
-    parser.add_argument("--rows", type=int, help=f"for {', '.join(SIZED)} alone")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODULES)}")
+    parser.add_argument("--rows", type=int, help=f"number of rows, only for {', '.join(SIZED)}")
     given = parser.parse_args(arguments)
     names = given.names or list(SIZED if given.rows else MODULES)
     if unknown := [name for name in names if name not in (SIZED if given.rows else MODULES)]:
-        parser.error(f"{unknown[0]!r} is none of {', '.join(SIZED if given.rows else MODULES)}")
+        valid = ", ".join(SIZED if given.rows else MODULES)
+        parser.error(f"{unknown[0]!r} is not one of {valid}")
     console = Console()
     table = Table("benchmark", "measured", "target", "met")
     missed = 0

@@ -1,10 +1,10 @@
-"""Cleaning many rows: the factory against one script of bare DuckDB, and against pandas.
+"""Clean many rows: compare the factory with one plain DuckDB script, and with pandas.
 
     python -m benchmarks.cleaning [ROWS ...]
     python -m benchmarks.cleaning SIDE FOLDER     (one side, in a process of its own)
 
-All read the same Parquet file and write one. The factory also keeps the source's order and each
-row's identity, writes the quarantine, takes the digests, and commits.
+All sides read the same Parquet file and write one. The factory also preserves the source's order
+and each row's identity, writes the quarantine, computes digests, and commits.
 """
 
 import os
@@ -12,12 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Result, Usage, best, measure, sided
-from benchmarks.readings import COLUMNS, DERIVED, KEY, RULES, generated, pipeline
+from benchmarks.measure import Result, Usage, measure, quickest, run_sides
+from benchmarks.readings import COLUMNS, DERIVED, KEY, RULES, pipeline, rows_sql
 
 ROWS = 20_000_000
 PANDAS_ROWS = 20_000_000
-"""Beyond it, pandas would need more memory than this machine may have."""
+"""Above this, pandas would need more memory than the machine may have."""
 WALL_RATIO, PANDAS_RATIO, MEGABYTES = 1.3, 3.0, 2048.0
 
 
@@ -25,11 +25,11 @@ def run(rows: int = ROWS) -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
         measure([*_COMMAND, "prepare", name], {"BENCHMARK_ROWS": str(rows)})
         commands = {side: [*_COMMAND, side, name] for side in ("bare", "factory")}
-        sides = best(commands, rounds=2 if rows <= ROWS else 1)
+        sides = quickest(commands, rounds=2 if rows <= ROWS else 1)
         if rows <= PANDAS_ROWS:
             sides["pandas"] = measure([*_COMMAND, "pandas", name], {})
     if len({used.output.splitlines()[-1] for used in sides.values()}) != 1:
-        raise RuntimeError(f"the sides keep other rows: {sides}")
+        raise RuntimeError(f"the sides keep different rows: {sides}")
     return [_against_bare(rows, **sides)]
 
 
@@ -54,7 +54,7 @@ _COMMAND = [sys.executable, "-m", "benchmarks.cleaning"]
 
 
 def prepare(folder: Path) -> None:
-    """Store the rows as ingest does."""
+    """Store the rows as the stage `ingest` stores them."""
     from factory_assets.results.data import IngestResult
     from factory_resources.home.home import Home
     from factory_resources.sql.engine import sealed
@@ -63,7 +63,7 @@ def prepare(folder: Path) -> None:
     home = Home(folder / "home")
     rows = int(os.environ["BENCHMARK_ROWS"])
     identity = f"'{'0' * 64}' AS _file, i + 1 AS _row"
-    query = f"SELECT * EXCLUDE (i), {identity} FROM ({generated(rows)})"
+    query = f"SELECT * EXCLUDE (i), {identity} FROM ({rows_sql(rows)})"
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
         snapshot = write(connection, query, home=home, table="benchmark/ingest", folder=scratch)
     ingested = IngestResult(
@@ -88,7 +88,7 @@ def factory(folder: Path) -> int:
 
 
 def bare(folder: Path) -> int:
-    """What a data engineer would write; of equal keys the first row stays."""
+    """Clean with the SQL that a data engineer would write; of equal keys the first row remains."""
     import duckdb
 
     from factory_resources.sql.engine import MEMORY
@@ -110,7 +110,7 @@ def bare(folder: Path) -> int:
 
 
 def pandas(folder: Path) -> int:
-    """The same in memory."""
+    """Do the same in memory."""
     import numpy as np
     import pandas as pd
 
@@ -133,4 +133,4 @@ def pandas(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sided((prepare, factory, bare, pandas), run, ROWS)
+    run_sides((prepare, factory, bare, pandas), run, ROWS)

@@ -1,10 +1,10 @@
-"""Ingesting a large CSV file: the factory against bare DuckDB's `read_csv` into Parquet.
+"""Ingest a large CSV file: compare the factory with plain DuckDB's `read_csv` into Parquet.
 
     python -m benchmarks.csv_ingest [ROWS ...]
     python -m benchmarks.csv_ingest SIDE FOLDER     (one side, in a process of its own)
 
-Both know the columns' types. The factory also takes the file's digest, holds every cell to the
-contract, gives each row its identity, and commits.
+Both know the columns' types. The factory also computes the file's digest, validates every cell
+against the contract, gives each row its identity, and commits.
 """
 
 import os
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Result, best, measure, sided
-from benchmarks.readings import COLUMNS, generated, pipeline
+from benchmarks.measure import Result, measure, quickest, run_sides
+from benchmarks.readings import COLUMNS, pipeline, rows_sql
 
 ROWS = 20_000_000
 SPEED_RATIO = 0.7
@@ -23,10 +23,10 @@ _SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp"
 def run(rows: int = ROWS) -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
         measure([*_COMMAND, "prepare", name], {"BENCHMARK_ROWS": str(rows)})
-        sides = best({side: [*_COMMAND, side, name] for side in ("bare", "factory")})
+        sides = quickest({side: [*_COMMAND, side, name] for side in ("bare", "factory")})
     bare, factory = sides["bare"], sides["factory"]
     if bare.output.splitlines()[-1] != factory.output.splitlines()[-1]:
-        raise RuntimeError(f"the sides keep other rows: {sides}")
+        raise RuntimeError(f"the sides keep different rows: {sides}")
     speed = bare.wall / factory.wall
     return [
         Result(
@@ -46,7 +46,7 @@ _COMMAND = [sys.executable, "-m", "benchmarks.csv_ingest"]
 def prepare(folder: Path) -> None:
     import duckdb
 
-    query = f"SELECT * EXCLUDE (i) FROM ({generated(int(os.environ['BENCHMARK_ROWS']))})"
+    query = f"SELECT * EXCLUDE (i) FROM ({rows_sql(int(os.environ['BENCHMARK_ROWS']))})"
     duckdb.execute(f"COPY ({query}) TO '{folder / 'readings.csv'}' (FORMAT csv)")
 
 
@@ -54,8 +54,8 @@ def factory(folder: Path) -> int:
     from factory_assets.stages.ingest import ingest
     from factory_resources.home.home import Home
 
-    made = pipeline(str(folder / "readings.csv"))
-    return ingest(made, Home(folder / "home")).snapshot.rows
+    declared = pipeline(str(folder / "readings.csv"))
+    return ingest(declared, Home(folder / "home")).snapshot.rows
 
 
 def bare(folder: Path) -> int:
@@ -76,4 +76,4 @@ def bare(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sided((prepare, factory, bare), run, ROWS)
+    run_sides((prepare, factory, bare), run, ROWS)

@@ -1,4 +1,4 @@
-"""`make demo` after set-up, in a fresh home."""
+"""Run `make demo` after set-up, in a fresh home."""
 
 import tempfile
 

@@ -1,10 +1,11 @@
-"""Influence: how well effects foretell training on half the rows, and find flipped labels.
+"""Influence: how well effects predict training on half of the rows, and find flipped labels.
 
     python -m benchmarks.influence
 
-Beside it, on the same networks, halves and judged rows, the methods of dattri (a development
-extra), whose own dampings are chosen by what is measured, in their favour; ours on validation rows
-and other halves. Three repetitions, each with its own split and seeds; single core.
+Compared with the methods of dattri (a development extra) on the same networks, halves and judged
+rows. Our damping is chosen on validation rows and other halves; those of dattri are chosen by the
+measured score itself, in their favour. Three repetitions, each with its own split and seeds; single
+core.
 """
 
 import os
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Result
-from factory_assets.ml.attribution.lds import ceiling, halves, lds, said
+from factory_assets.ml.attribution.lds import ceiling, halves, lds, predicted_quantity
 from factory_assets.ml.attribution.methods import Attribution, attribution
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import FitContext, Model, Shape
@@ -28,14 +29,14 @@ from factory_assets.results.evaluation import Variant
 from factory_assets.spec.models import Mlp
 
 NETWORK = Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0)
-"""Decay so strong that training ends where it balances the loss, and not where patience does."""
+"""Decay so strong that training ends where it balances the loss, and not by early stopping."""
 REPETITIONS, SEEDS, HALVES, JUDGED, CHOOSING = 3, 3, 16, 40, 10
 RETRAINED = 2
 """Seeds from which each half is trained."""
 EXPLICIT = 1500
-"""Parameters beyond which dattri's explicit Hessian takes gigabytes."""
+"""Parameters above which dattri's explicit Hessian takes gigabytes."""
 MUST = {"breast cancer": (0.6, 0.95), "digits": (0.7, 0.98)}
-"""LDS, and AUC of finding flipped labels."""
+"""Data set to its lower bounds: LDS, and AUC of finding flipped labels."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,25 @@ def _measured(name: str) -> Iterator[Result]:
     import torch
 
     torch.set_num_threads(1)
-    found: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, list[float]] = defaultdict(list)
     for seed in range(REPETITIONS):
-        for what, value in _repetition(_table(name, seed), seed).items():
-            found[what].append(value)
+        for measure, value in _repetition(_table(name, seed), seed).items():
+            scores[measure].append(value)
     lds_bound, auc_bound = MUST[name]
-    theirs = {what: values for what, values in found.items() if what.startswith("dattri")}
-    best = max(theirs, key=lambda what: np.mean(theirs[what]))
-    told = "; ".join(f"{what} {_spread(values)}" for what, values in theirs.items())
+    theirs = {measure: values for measure, values in scores.items() if measure.startswith("dattri")}
+    best = max(theirs, key=lambda measure: np.mean(theirs[measure]))
+    others = "; ".join(f"{measure} {_spread(values)}" for measure, values in theirs.items())
     yield Result(
         f"influence LDS, {name}",
-        f"{_spread(found['lds'])} (ceiling {_spread(found['ceiling'])}); {told}",
+        f"{_spread(scores['lds'])} (ceiling {_spread(scores['ceiling'])}); {others}",
         f">= {lds_bound}; aim: {best} + .1",
-        float(np.mean(found["lds"])) >= lds_bound,
+        float(np.mean(scores["lds"])) >= lds_bound,
     )
     yield Result(
         f"flipped labels, {name}",
-        f"AUC {_spread(found['auc'])}",
+        f"AUC {_spread(scores['auc'])}",
         f">= {auc_bound}",
-        float(np.mean(found["auc"])) >= auc_bound,
+        float(np.mean(scores["auc"])) >= auc_bound,
     )
 
 
@@ -82,37 +83,37 @@ def _repetition(table: Table, seed: int) -> dict[str, float]:
     ours = attribution(models, table.train)
     judged = table.test.take(np.arange(JUDGED))
     variant = _choose(ours, table, seed)
-    held = halves(table.train.target, HALVES, seed)
-    observed = _retrained(table, held, judged, RETRAINED, seed)
+    members = halves(table.train.target, HALVES, seed)
+    observed = _retrained(table, members, judged, RETRAINED, seed)
     effects = ours.effects(variant, judged.inputs, judged.target)
     scores = {
-        "lds": lds(effects, held, observed.mean(axis=1)),
+        "lds": lds(effects, members, observed.mean(axis=1)),
         "ceiling": ceiling(observed),
         "auc": _flipped(table, seed, variant),
     }
     for name, theirs in _dattri(models, table, judged).items():
-        scores[name] = max(lds(e, held, observed.mean(axis=1)) for e in theirs)
+        scores[name] = max(lds(e, members, observed.mean(axis=1)) for e in theirs)
     return scores
 
 
 def _choose(ours: Attribution, table: Table, seed: int) -> Variant:
-    """The damping, by other halves and validation rows."""
-    held = halves(table.train.target, CHOOSING, seed + 500)
+    """Choose the damping on other halves and validation rows."""
+    members = halves(table.train.target, CHOOSING, seed + 500)
     judged = table.validation.take(np.arange(min(JUDGED, len(table.validation))))
-    observed = _retrained(table, held, judged, 1, seed + 500)[:, 0]
+    observed = _retrained(table, members, judged, 1, seed + 500)[:, 0]
 
     def score(variant: Variant) -> float:
-        return lds(ours.effects(variant, judged.inputs, judged.target), held, observed)
+        return lds(ours.effects(variant, judged.inputs, judged.target), members, observed)
 
     return max(ours.variants, key=score)
 
 
-def _retrained(table: Table, held: Any, judged: LabelledArrays, seeds: int, first: int) -> Any:
+def _retrained(table: Table, members: Any, judged: LabelledArrays, seeds: int, first: int) -> Any:
     """[halves, seeds, judged]: the log-odds of each judged row's class."""
     return np.array(
         [
             [
-                said(
+                predicted_quantity(
                     _fit(
                         table, table.train.take(np.flatnonzero(half)), 7 + first + 1000 * (10 + s)
                     ).outputs(judged.inputs),
@@ -120,26 +121,26 @@ def _retrained(table: Table, held: Any, judged: LabelledArrays, seeds: int, firs
                 )
                 for s in range(seeds)
             ]
-            for half in held
+            for half in members
         ]
     )
 
 
 def _flipped(table: Table, seed: int, variant: Variant) -> float:
-    """AUC of self-influence against which 10 % of labels were changed."""
+    """AUC of self-influence for finding the 10 % of labels that were changed."""
     from sklearn.metrics import roc_auc_score
 
-    chance = np.random.default_rng(seed)
-    flipped = chance.random(len(table.train)) < 0.1
-    other = chance.integers(1, table.classes, len(table.train))
-    wrong = np.where(flipped, (table.train.target + other) % table.classes, table.train.target)
-    noisy = LabelledArrays(table.train.inputs, wrong)
+    random = np.random.default_rng(seed)
+    flipped = random.random(len(table.train)) < 0.1
+    shift = random.integers(1, table.classes, len(table.train))
+    labels = np.where(flipped, (table.train.target + shift) % table.classes, table.train.target)
+    noisy = LabelledArrays(table.train.inputs, labels)
     models = [_fit(table, noisy, seed + 1000 * i) for i in range(SEEDS)]
     return float(roc_auc_score(flipped, attribution(models, noisy).suspicion(variant)))
 
 
 def _dattri(models: list[Model], table: Table, judged: LabelledArrays) -> Mapping[str, list[Any]]:
-    """Method to its effects [judged, training rows], one entry a damping; means over networks."""
+    """Return each method's effects [judged, training rows], per damping; means over networks."""
     from dattri.algorithm import influence_function as theirs
     from dattri.algorithm.tracin import TracInAttributor
     from dattri.algorithm.trak import TRAKAttributor
@@ -213,12 +214,12 @@ def _fit(table: Table, rows: LabelledArrays, seed: int) -> Model:
         (),
         table.classes,
     )
-    setting = FitContext(NETWORK, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
-    return fit_model(setting, rows, table.validation).model
+    context = FitContext(NETWORK, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    return fit_model(context, rows, table.validation).model
 
 
 def _table(name: str, seed: int) -> Table:
-    """70 % to train, 10 % to validate, 20 % to judge; scaled by the training rows."""
+    """70 % training, 10 % validation and 20 % test rows, scaled by the training rows."""
     from sklearn.datasets import load_breast_cancer, load_digits
 
     points, classes = (load_digits if name == "digits" else load_breast_cancer)(return_X_y=True)

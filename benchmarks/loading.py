@@ -1,4 +1,4 @@
-"""Loading a code location of many pipelines, after imports, and what it must not import.
+"""Load a code location of many pipelines, after imports, and check that no heavy import happens.
 
 python -m benchmarks.loading FOLDER    (measures itself on the pipelines below FOLDER)
 """
@@ -22,21 +22,21 @@ def run() -> list[Result]:
             machine_failure(Path(name, "defs"), f"pipeline_{i}", 10_000)
         command = [sys.executable, "-m", "benchmarks.loading", f"{name}/defs"]
         used = measure(command, {"FACTORY_HOME": f"{name}/home"})
-    found = json.loads(used.output.splitlines()[-1])
-    each = 1000 * found["cpu"] / PIPELINES
-    heavy = ", ".join(found["heavy"]) or "none"
+    report = json.loads(used.output.splitlines()[-1])
+    each = 1000 * report["cpu"] / PIPELINES
+    heavy = ", ".join(report["heavy"]) or "none"
     return [
         Result(
             f"loading {PIPELINES} pipelines",
-            f"wall {found['wall']:.1f} s, CPU {each:.1f} ms each, heavy imports: {heavy}",
+            f"wall {report['wall']:.1f} s, CPU {each:.1f} ms each, heavy imports: {heavy}",
             f"wall <= {SECONDS:g} s, CPU <= {MILLISECONDS:g} ms each, none",
-            found["wall"] <= SECONDS and each <= MILLISECONDS and not found["heavy"],
+            report["wall"] <= SECONDS and each <= MILLISECONDS and not report["heavy"],
         )
     ]
 
 
 def load(folder: Path) -> dict[str, object]:
-    """Load as a code server does, as far as its repository."""
+    """Load like a code server, up to its repository."""
     from factory_assets.definitions import build_defs
 
     wall, cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""Measuring a command from outside, and the pipelines to measure with."""
+"""Measure a command from outside; also copies the pipeline that benchmarks run."""
 
 import os
 import resource
@@ -30,10 +30,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process and its children took."""
+    """The resources that a process and its children used."""
 
     cpu: float
-    """Seconds, user and system."""
+    """CPU seconds, user and system."""
     wall: float
     """Seconds."""
     megabytes: float
@@ -42,10 +42,10 @@ class Usage:
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
-    """Run a command to its end in a process of its own.
+    """Run a command in a process of its own, and wait for its end.
 
     Raises:
-        RuntimeError: when it fails, with the end of what it wrote.
+        RuntimeError: the command failed; the message has the end of its output.
     """
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
@@ -66,8 +66,8 @@ def measure(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
     return Usage(_cpu(used), wall, used.ru_maxrss / 1024, text)
 
 
-def best(commands: Mapping[str, Sequence[str]], rounds: int = 2) -> dict[str, Usage]:
-    """The quickest run of each command. They take turns, so that a busy moment falls on all."""
+def quickest(commands: Mapping[str, Sequence[str]], rounds: int = 2) -> dict[str, Usage]:
+    """Return the quickest run of each command; they alternate, so that other load hits all."""
     runs = [
         {name: measure(command, {}) for name, command in commands.items()} for _ in range(rounds)
     ]
@@ -79,22 +79,22 @@ def _cpu(used: resource.struct_rusage) -> float:
 
 
 def machine_failure(folder: Path, name: str, rows: int) -> Path:
-    """The shipped pipeline under another name, with as many simulated rows as asked for."""
+    """Copy the shipped pipeline under another name, with the given number of simulated rows."""
     copy = folder / name
     shutil.copytree(SHIPPED, copy, ignore=shutil.ignore_patterns("__pycache__"))
     declaration = copy / "defs.yaml"
     before = declaration.read_text(encoding="utf-8")
     after = before.replace("rows: 100000", f"rows: {rows}")
     if after == before and rows != 100_000:
-        raise RuntimeError(f"{SHIPPED} no longer says `rows: 100000`")
+        raise RuntimeError(f"{SHIPPED} no longer declares `rows: 100000`")
     declaration.write_text(after, encoding="utf-8")
     return copy
 
 
-def sided(
+def run_sides(
     sides: Sequence[Callable[[Path], int | None]], run: Callable[[int], list[Result]], rows: int
 ) -> None:
-    """The command line of a benchmark whose sides are processes: `SIDE FOLDER`, or `[ROWS ...]`."""
+    """Run the command line of a benchmark with sides: `SIDE FOLDER` for one, or `[ROWS ...]`."""
     by_name = {side.__name__: side for side in sides}
     if sys.argv[1:2] and sys.argv[1] in by_name:
         print(by_name[sys.argv[1]](Path(sys.argv[2])))

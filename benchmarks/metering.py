@@ -1,4 +1,4 @@
-"""What metering adds to the work that it meters, in CPU: the same training with and without."""
+"""CPU that metering adds to the metered work: the same training with and without it."""
 
 import time
 from contextlib import nullcontext
@@ -15,10 +15,10 @@ def run() -> list[Result]:
     _train()
     plain, metered = [], []
     for _ in range(ROUNDS):
-        # They take turns, so that a busy moment falls on both.
+        # They alternate, so that other load hits both.
         plain.append(_cpu(metered=False))
         metered.append(_cpu(metered=True))
-    # The smallest: what else the machine does only ever adds.
+    # The smallest: other load of the machine can only add time.
     share = min(metered) / min(plain) - 1
     return [
         Result(
@@ -40,7 +40,7 @@ def _cpu(*, metered: bool) -> float:
 
 
 def _train() -> None:
-    """A small network on one thread: as short a training as there is."""
+    """Train a small network on one thread: about the shortest training that occurs."""
     import torch
 
     torch.set_num_threads(1)

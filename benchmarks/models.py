@@ -1,9 +1,9 @@
-"""What the models reach, on public data, beside what they must reach and should.
+"""Measure the models on public data, against figures that they must reach and should reach.
 
-python -m benchmarks.models [NAME ...] [--seeds 3]    (all of them, unless some are named)
+python -m benchmarks.models [NAME ...] [--seeds 3]    (default: all of them)
 
-A seed draws split, folds and training. Test rows are opened once a seed; nothing is chosen by them.
-The exit code says whether every figure is as good as it must be.
+A seed determines split, folds and training. Test rows are opened once per seed; no choice depends
+on them. Exits with 1 if a figure is not as good as it must be.
 """
 
 import sys
@@ -31,13 +31,13 @@ from factory_resources.security.offline import go_offline
 
 @dataclass(frozen=True)
 class Figure:
-    """One metric, as others published it."""
+    """One metric, with a bound to reach and an aim, from published results."""
 
     metric: str
     must: float
     aim: float
     of: Literal["test", "folds"] = "test"
-    """Of the test rows, or the mean over the folds."""
+    """Whether the metric is of the test rows, or the mean over the folds."""
 
     def value(self, verdict: EvaluationResult) -> float:
         if self.of == "test":
@@ -51,12 +51,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Case:
-    """A pipeline, and what it is measured by."""
+    """A pipeline and the figures to measure."""
 
     folder: Path
     figures: tuple[Figure, ...]
     folds: int | None = None
-    """In how many folds, as published; as declared where left out."""
+    """How many folds the published results used; None for the declared number."""
 
     def pipeline(self) -> Pipeline:
         declared = load_pipeline(self.folder)
@@ -93,7 +93,7 @@ BY_NAME = {case.folder.name: case for case in CASES}
 
 @dataclass(frozen=True)
 class Seed:
-    """What one seed gave, and what it took."""
+    """The verdict of one seed, with wall and CPU seconds."""
 
     verdict: EvaluationResult
     wall: float
@@ -101,28 +101,28 @@ class Seed:
 
 
 def measured(case: Case, seeds: int, home: Home) -> Iterator[Seed]:
-    """From source to verdict, once a seed; what a seed cannot change counts for the first."""
-    found = verdicts(case.pipeline(), seeds, home)
+    """Run from source to verdict for each seed; work that all seeds share counts for the first."""
+    results = verdicts(case.pipeline(), seeds, home)
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
-        verdict = next(found, None)
+        verdict = next(results, None)
         if verdict is None:
             return
         yield Seed(verdict, time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def run(name: str, seeds: int) -> list[tuple[str, ...]]:
-    """The lines of the table of one pipeline: figure, measured, must, aim, time, whether met."""
+    """Return the table lines of one pipeline: figure, measured, must, aim, time, whether met."""
     case = BY_NAME[name]
     with TemporaryDirectory() as folder:
         home = Home(Path(folder))
         prepare(home)
         runs = list(measured(case, seeds, home))
-    took = f"{mean(r.wall for r in runs):.0f} s, CPU {mean(r.cpu for r in runs):.0f} s"
-    return [_line(case, figure, runs, took) for figure in case.figures]
+    cost = f"{mean(r.wall for r in runs):.0f} s, CPU {mean(r.cpu for r in runs):.0f} s"
+    return [_line(case, figure, runs, cost) for figure in case.figures]
 
 
-def _line(case: Case, figure: Figure, runs: list[Seed], took: str) -> tuple[str, ...]:
+def _line(case: Case, figure: Figure, runs: list[Seed], cost: str) -> tuple[str, ...]:
     values = [figure.value(run.verdict) for run in runs]
     spread = f" ± {_short(stdev(values))}" if len(values) > 1 else ""
     protocol = ", mean of folds" if figure.of == "folds" else ""
@@ -134,7 +134,7 @@ def _line(case: Case, figure: Figure, runs: list[Seed], took: str) -> tuple[str,
         f"{_short(mean(values))}{spread}",
         f"{figure.must:g}",
         f"{figure.aim:g}",
-        took,
+        cost,
         met,
     )
 
@@ -145,16 +145,16 @@ def _short(value: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = ArgumentParser("python -m benchmarks.models")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BY_NAME)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BY_NAME)}")
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in BY_NAME]:
-        parser.error(f"{unknown[0]!r} is none of {', '.join(BY_NAME)}")
+        parser.error(f"{unknown[0]!r} is not one of {', '.join(BY_NAME)}")
     if given.seeds < 1:
         parser.error("--seeds must be at least 1")
     go_offline()
     console = Console()
-    table = Table("figure", "measured", "must", "aim", "a seed takes", "met")
+    table = Table("figure", "measured", "must", "aim", "per seed", "met")
     missed = 0
     for name in given.names or BY_NAME:
         with console.status(name):

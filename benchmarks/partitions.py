@@ -1,4 +1,4 @@
-"""A thousand partitions: finding which there are, and finding that none of them changed.
+"""Plan a thousand partitions, and run them again when none of them changed.
 
 python -m benchmarks.partitions [PARTITIONS]
 """
@@ -58,7 +58,7 @@ def run(partitions: int = PARTITIONS) -> list[Result]:
 
 
 def declare(folder: Path, partitions: int) -> None:
-    """The pipeline and its files, one a day."""
+    """Write the pipeline and its files, one per day."""
     (folder / "data").mkdir(parents=True)
     days = [(_START + timedelta(i)).isoformat() for i in range(partitions + 1)]
     (folder / "defs.yaml").write_text(_DECLARED.format(start=days[0], end=days[-1]))
@@ -68,15 +68,15 @@ def declare(folder: Path, partitions: int) -> None:
 
 
 def _seconds_to_plan(root: Path) -> float:
-    """Which partitions there are, in a process that has loaded what it needs."""
+    """Measure the planning of the partitions, with all modules imported before."""
     from factory_assets.declarations.loader import load_pipeline
     from factory_assets.execution.backfill import wanted
     from factory_resources.home.home import Home
 
     pipeline = load_pipeline(root / "defs" / "benchmark")
     started = time.perf_counter()
-    found = wanted(pipeline, datetime.now(UTC), {}, Home.from_env())
-    assert not found.absent
+    plan = wanted(pipeline, datetime.now(UTC), {}, Home.from_env())
+    assert not plan.absent
     return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""The six stages called one after the other: what a data scientist would write, without Dagster.
+"""Call the six stages one after the other, as a data scientist would without Dagster.
 
 python -m benchmarks.plain_script PIPELINE_FOLDER HOME
 """

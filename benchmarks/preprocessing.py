@@ -1,9 +1,9 @@
-"""Preprocessing a million rows: the factory's own against scikit-learn's ColumnTransformer.
+"""Preprocess a million rows: compare the factory with scikit-learn's ColumnTransformer.
 
     python -m benchmarks.preprocessing SIDE FOLDER     (one side, in a process of its own)
 
 Both impute numbers by the median, standardise them, turn names into codes, and return float32 and
-codes. Each has the rows in memory in the form that it likes best; reading them is not measured.
+codes. Each has the rows in memory in the form that suits it best; reading them is not measured.
 """
 
 import json
@@ -31,7 +31,7 @@ def run() -> list[Result]:
             sides[side] = min(runs, key=lambda used: used["cpu"])
     theirs, ours = sides["scikit_learn"], sides["factory"]
     if abs(theirs["sum"] - ours["sum"]) > 1e-3 * ROWS:
-        raise RuntimeError(f"the sides compute something else: {sides}")
+        raise RuntimeError(f"the sides compute different results: {sides}")
     ratio = theirs["cpu"] / ours["cpu"]
     return [
         Result(
@@ -46,7 +46,7 @@ def run() -> list[Result]:
 
 
 def prepare(folder: Path) -> None:
-    """A Parquet file; one number in twenty is missing."""
+    """Write a Parquet file; in every second numeric column 5 % of the values are missing."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet
@@ -58,7 +58,7 @@ def prepare(folder: Path) -> None:
         columns[f"n{i}"] = pa.array(values, mask=random.random(ROWS) < (0.05 if i % 2 else 0.0))
     for name, count in NAMES.items():
         words = np.array([f"{name}_{i:04}" for i in range(count)])
-        # Unequal frequencies, so that which names are kept is the same on both sides.
+        # Unequal frequencies, so that both sides keep the same names in their vocabularies.
         columns[name] = pa.array(words[(count * random.random(ROWS) ** 2).astype(int)])
     columns["y"] = pa.array(random.normal(size=ROWS))
     pyarrow.parquet.write_table(pa.table(columns), folder / "rows.parquet")
@@ -112,13 +112,13 @@ def scikit_learn(folder: Path) -> dict[str, float]:
     )
 
     def work() -> float:
-        found = transformer.fit_transform(frame)
+        encoded = transformer.fit_transform(frame)
         rare = 0
         for i, count in enumerate(NAMES.values()):
             if count > VOCABULARY:
-                # The infrequent ones share the last code.
-                rare += int((found[:, NUMBERS + i] == VOCABULARY).sum())
-        values = float(found[:, :NUMBERS].astype(np.float32).sum(dtype="float64"))
+                # Infrequent names share the last code.
+                rare += int((encoded[:, NUMBERS + i] == VOCABULARY).sum())
+        values = float(encoded[:, :NUMBERS].astype(np.float32).sum(dtype="float64"))
         return values + ROWS * len(NAMES) - rare
 
     return _timed(work)

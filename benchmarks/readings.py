@@ -1,6 +1,6 @@
-"""The generated readings that cleaning and CSV ingest are measured on: 8 columns, a few faults.
+"""Generate the readings for the benchmarks of cleaning and CSV ingest: 8 columns, a few faults.
 
-Rules are broken by a few rows in a thousand; three of a hundred keys are those of earlier rows.
+A few rows in a thousand break rules; 3 % of the keys repeat those of earlier rows.
 """
 
 from pathlib import Path
@@ -33,8 +33,8 @@ DERIVED = {
 }
 
 
-def generated(rows: int) -> str:
-    """SQL of the rows, the same on every call; `i` is the number of the row, from 0."""
+def rows_sql(rows: int) -> str:
+    """Return SQL for the rows, the same on every call; `i` is the row number, from 0."""
     return f"""SELECT
         CASE WHEN hash(i, 1) % 100 < 3 THEN hash(i, 2) % (i + 1)::UBIGINT ELSE i END::BIGINT
             AS reading,
@@ -51,7 +51,7 @@ def generated(rows: int) -> str:
 
 
 def pipeline(source: str) -> "Pipeline":
-    """The factory's declaration of what the other sides say in SQL or pandas."""
+    """Return the declaration of what the other sides write in SQL or pandas."""
     from factory_assets.spec import Pipeline, PipelineSpec
 
     spec = {

@@ -1,10 +1,10 @@
-"""Training on a table that is larger than the memory it may have.
+"""Train on a table that is larger than the memory allowed.
 
     python -m benchmarks.streaming [ROWS ...]
     python -m benchmarks.streaming SIDE FOLDER     (one side, in a process of its own)
 
-Forty-nine numbers and a target in eight bytes each: 20,000,000 rows are 8 GB. The stage `train` as
-a run calls it, for one epoch, its model version in MLflow included.
+Forty-nine numbers and a target of eight bytes each: 20,000,000 rows are 8 GB. Runs the stage
+`train` as a run does, for one epoch, including the model version in MLflow.
 """
 
 import os
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Result, measure, sided
+from benchmarks.measure import Result, measure, run_sides
 
 if TYPE_CHECKING:
     from factory_assets.spec import Pipeline
@@ -41,7 +41,7 @@ def run(rows: int = ROWS) -> list[Result]:
 
 
 def prepare(folder: Path) -> None:
-    """Store the rows as split does."""
+    """Store the rows as the stage `split` stores them."""
     from factory_assets.results.data import SplitResult
     from factory_resources.home.home import Home
     from factory_resources.instance import prepare as prepare_home
@@ -52,16 +52,16 @@ def prepare(folder: Path) -> None:
     prepare_home(home)
     rows = int(os.environ["BENCHMARK_ROWS"])
     ranges = {"train": (0, rows), "validation": (rows, rows + rows // 20), "test": (-1, 0)}
-    made = {}
+    snapshots = {}
     for part, (first, last) in ranges.items():
         with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
             table, query = f"benchmark/split_{part}", _generated(first, last)
-            made[part] = write(connection, query, home=home, table=table, folder=scratch)
-    (folder / "parts.json").write_text(SplitResult(**made).model_dump_json())
+            snapshots[part] = write(connection, query, home=home, table=table, folder=scratch)
+    (folder / "parts.json").write_text(SplitResult(**snapshots).model_dump_json())
 
 
 def _generated(first: int, last: int) -> str:
-    """The target is a matter of three numbers and of chance."""
+    """Return SQL for the rows; the target depends on three of the numbers and on noise."""
     numbers = [f"hash(i, {c}) % 1000000 / 1000.0 AS n{c}" for c in range(COLUMNS)]
     target = "(n0 + n1 - n2 + hash(i, 99) % 400 > 700)::BIGINT AS y"
     inner = f"SELECT {', '.join(numbers)}, i FROM range({first}, {last}) AS numbers(i)"
@@ -90,4 +90,4 @@ def _pipeline(folder: Path) -> "Pipeline":
 
 
 if __name__ == "__main__":
-    sided((prepare, factory), run, ROWS)
+    run_sides((prepare, factory), run, ROWS)

@@ -1,10 +1,10 @@
-"""Training a network against a plain PyTorch loop, in rows per second of CPU.
+"""Train a network, compared with a plain PyTorch loop, in rows per CPU second.
 
     python -m benchmarks.throughput [ROWS ...]
 
-An MLP 64-64 with dropout, batches of 1,024. The factory trains with its checkpoints, meter, early
-stopping and log in MLflow; the plain loop has Adam over slices of shuffled tensors and nothing
-else, on one thread too. Each side is a process of its own, and counts when everything is imported.
+An MLP 64-64 with dropout, batches of 1,024. The factory trains with checkpoints, metering, early
+stopping and logging in MLflow; the plain loop is only Adam over slices of shuffled tensors, also on
+one thread. Each side is a process of its own and is measured after its imports.
 """
 
 import sys
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Result, measure, sided
+from benchmarks.measure import Result, measure, run_sides
 
 if TYPE_CHECKING:
     from factory_assets.ml.models.base import FitContext
@@ -28,19 +28,19 @@ DATA = "data.npz"
 
 
 def run(rows: int = ROWS) -> list[Result]:
-    found: dict[str, float] = {"factory": 0, "plain": 0}
+    rates: dict[str, float] = {"factory": 0, "plain": 0}
     with tempfile.TemporaryDirectory() as name:
         _write(Path(name), rows)
         for _ in range(ROUNDS):
-            # They take turns, so that a busy moment falls on both.
-            for side, before in found.items():
+            # They alternate, so that other load hits both.
+            for side, best in rates.items():
                 command = [sys.executable, "-m", "benchmarks.throughput", side, name]
-                found[side] = max(before, float(measure(command, {}).output.split()[-1]))
-    ratio = found["factory"] / found["plain"]
+                rates[side] = max(best, float(measure(command, {}).output.split()[-1]))
+    ratio = rates["factory"] / rates["plain"]
     return [
         Result(
             f"training an MLP 64-64, {rows:,} rows",
-            f"{ratio:.2f}x ({found['factory']:,.0f} / {found['plain']:,.0f} rows per CPU s)",
+            f"{ratio:.2f}x ({rates['factory']:,.0f} / {rates['plain']:,.0f} rows per CPU s)",
             f">= {RATIO:g}x a plain loop",
             ratio >= RATIO,
         )
@@ -48,8 +48,8 @@ def run(rows: int = ROWS) -> list[Result]:
 
 
 def factory(folder: Path) -> int:
-    """Rows that the factory learns from in a second of CPU."""
-    import lightning.pytorch  # noqa: F401 - what importing takes is not measured
+    """Return the rows that the factory trains on per CPU second."""
+    import lightning.pytorch  # noqa: F401 - the import is not measured
 
     from factory_assets.ml.features.arrays import Arrays, LabelledArrays
     from factory_assets.ml.models.kinds import fit_model
@@ -59,23 +59,26 @@ def factory(folder: Path) -> int:
     from factory_resources.tracking.run import open_run
 
     numbers, codes, target, rows = _read(folder)
-    train, held = (
+    train, validation = (
         LabelledArrays(Arrays(numbers[part], codes[part]), target[part])
         for part in (slice(rows), slice(rows, None))
     )
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        registry, said = Registry(Home(Path(name))), list[str]()
+        registry, lines = Registry(Home(Path(name))), list[str]()
         registry.initialise()
-        began = time.process_time()
-        with Meter(Rates()) as meter, open_run(registry, "benchmark", "mlp", {}, started=0) as kept:
-            fit = fit_model(_setting(Path(name), said.append), train, held)
-            kept.log_metrics([(e.epoch, {"loss": e.validation_loss}) for e in fit.history])
+        started_at = time.process_time()
+        with (
+            Meter(Rates()) as meter,
+            open_run(registry, "benchmark", "mlp", {}, started=0) as tracked,
+        ):
+            fit = fit_model(_context(Path(name), lines.append), train, validation)
+            tracked.log_metrics([(e.epoch, {"loss": e.validation_loss}) for e in fit.history])
             meter.read()
-        return int(rows * len(fit.history) / (time.process_time() - began))
+        return int(rows * len(fit.history) / (time.process_time() - started_at))
 
 
 def plain(folder: Path) -> int:
-    """Rows that a loop by hand learns from in a second of CPU."""
+    """Return the rows that a plain loop trains on per CPU second."""
     import torch
     from torch import nn
 
@@ -89,7 +92,7 @@ def plain(folder: Path) -> int:
         nn.Linear(64, 2),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
-    began = time.process_time()
+    started_at = time.process_time()
     for _ in range(EPOCHS):
         order = torch.randperm(rows)
         first, second = numbers[order], target[order]
@@ -98,10 +101,10 @@ def plain(folder: Path) -> int:
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(first[part]), second[part]).backward()
             optimizer.step()
-    return int(rows * EPOCHS / (time.process_time() - began))
+    return int(rows * EPOCHS / (time.process_time() - started_at))
 
 
-def _setting(folder: Path, progress: Any) -> "FitContext":
+def _context(folder: Path, progress: Any) -> "FitContext":
     from factory_assets.ml.models.base import FitContext, Shape
     from factory_assets.spec.models import Mlp
     from factory_assets.spec.train import Checkpoint, Trainer
@@ -121,13 +124,13 @@ def _setting(folder: Path, progress: Any) -> "FitContext":
 
 
 def _write(folder: Path, rows: int) -> None:
-    """Numbers and the class that they tell, mostly; a tenth more rows to validate with."""
+    """Write numbers and a class that mostly follows from them; plus 10 % validation rows."""
     import numpy as np
 
-    chance = np.random.default_rng(0)
-    numbers = chance.standard_normal((rows + rows // 10, WIDTH), dtype=np.float32)
-    score = numbers[:, 0] * numbers[:, 1] + numbers[:, 2:] @ chance.standard_normal(WIDTH - 2)
-    target = (score + chance.standard_normal(len(score)) > 0).astype(np.int64)
+    random = np.random.default_rng(0)
+    numbers = random.standard_normal((rows + rows // 10, WIDTH), dtype=np.float32)
+    score = numbers[:, 0] * numbers[:, 1] + numbers[:, 2:] @ random.standard_normal(WIDTH - 2)
+    target = (score + random.standard_normal(len(score)) > 0).astype(np.int64)
     np.savez(folder / DATA, numbers=numbers, target=target, rows=rows)
 
 
@@ -140,4 +143,4 @@ def _read(folder: Path) -> tuple[Any, Any, Any, int]:
 
 
 if __name__ == "__main__":
-    sided((factory, plain), run, ROWS)
+    run_sides((factory, plain), run, ROWS)

@@ -1,4 +1,4 @@
-"""A whole pipeline again when nothing changed: every stage is reused, however large the source."""
+"""Run a pipeline again when nothing changed: all stages are reused, whatever the source's size."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measure import FACTORY, Result, machine_failure, measure
-from benchmarks.readings import COLUMNS, generated
+from benchmarks.readings import COLUMNS, rows_sql
 
 ROWS = 20_000_000
 SECONDS = 1.5
@@ -30,8 +30,8 @@ def _again(name: str, root: Path) -> Result:
     measure([FACTORY, "run", "benchmark"], environment)
     runs = [measure([FACTORY, "run", "benchmark"], environment) for _ in range(3)]
     again = min(runs, key=lambda used: used.wall)
-    told = [line for line in again.output.splitlines() if line.startswith("benchmark · ")]
-    lines = [line for line in told if "  warning: " not in line]
+    reported = [line for line in again.output.splitlines() if line.startswith("benchmark · ")]
+    lines = [line for line in reported if "  warning: " not in line]
     reused = sum(line.endswith("reused") for line in lines)
     return Result(
         name,
@@ -42,12 +42,12 @@ def _again(name: str, root: Path) -> Result:
 
 
 def _large(folder: Path, rows: int) -> int:
-    """Declare a pipeline that reads many rows and learns from one of each machine; bytes read."""
+    """Declare a pipeline that reads many rows and trains on one per machine; return the bytes."""
     import duckdb
 
     folder.mkdir(parents=True)
     source = folder / "readings.csv"
-    query = f"SELECT * EXCLUDE (i) FROM ({generated(rows)})"
+    query = f"SELECT * EXCLUDE (i) FROM ({rows_sql(rows)})"
     duckdb.execute(f"COPY ({query}) TO '{source}' (FORMAT csv)")
     attributes = {
         "purpose": "Measure",

@@ -1,8 +1,9 @@
-"""Mean and spread of an example's test figures over seeds of split and training.
+"""Print the mean and standard deviation of an example's test metrics over several seeds.
 
     python examples/seeds.py turbofan [--seeds 3]
 
-Runs ingest to evaluate once a seed, in a home that is thrown away; the declaration stays as it is.
+The script runs ingest to evaluate once per seed, in a temporary home. The seed replaces those of
+split and training; the declaration file is not changed.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ FOLDER = Path(__file__).parent
 
 
 def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
-    """The same declaration with another seed for split and training."""
+    """Return the pipeline with another seed for split and training."""
     spec = pipeline.spec
     changed = {
         "split": spec.split.model_copy(update={"seed": seed}),
@@ -37,7 +38,7 @@ def with_seed(pipeline: Pipeline, seed: int) -> Pipeline:
 
 
 def verdicts(pipeline: Pipeline, seeds: int, home: Home) -> Iterator[EvaluationResult]:
-    """What the test rows say, for seeds 0, 1, …; what a seed cannot change is computed once."""
+    """Yield the evaluation for seeds 0, 1, …; stages that no seed affects are computed once."""
     for seed in range(seeds):
         seeded = with_seed(pipeline, seed)
         for stage in STAGES[: STAGES.index("evaluate") + 1]:
@@ -50,19 +51,19 @@ def verdicts(pipeline: Pipeline, seeds: int, home: Home) -> Iterator[EvaluationR
 @click.argument("name")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
 def main(name: str, seeds: int) -> None:
-    """Print one line a metric of the example NAME: the model's, then the linear baseline's."""
+    """Print one line per metric of the example NAME: the model, then the linear baseline."""
     go_offline()
     with TemporaryDirectory() as folder:
         home = Home(Path(folder))
         prepare(home)
-        found = list(verdicts(load_pipeline(FOLDER / name), seeds, home))
-    for metric in found[0].metrics:
-        ours = _spread([verdict.metrics[metric] for verdict in found])
-        linear = _spread([verdict.baselines["linear"][metric] for verdict in found])
-        click.echo(f"{metric:<18} {ours}   linear {linear}")
+        evaluations = list(verdicts(load_pipeline(FOLDER / name), seeds, home))
+    for metric in evaluations[0].metrics:
+        model = _mean_and_sd([result.metrics[metric] for result in evaluations])
+        linear = _mean_and_sd([result.baselines["linear"][metric] for result in evaluations])
+        click.echo(f"{metric:<18} {model}   linear {linear}")
 
 
-def _spread(values: list[float]) -> str:
+def _mean_and_sd(values: list[float]) -> str:
     return f"{mean(values):8.3f} ± {stdev(values):.3f}"
 
 

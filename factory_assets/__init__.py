@@ -1,6 +1,7 @@
-"""WHAT is made: the declared pipelines.
+"""The pipelines: their vocabulary, their stages, their wiring to Dagster and the command line.
 
-Their vocabulary, their stages and their wiring to Dagster.
+Storage and other capabilities of the machine belong in `factory_resources`; schedules and sensors
+belong in `schedules`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,12 @@ __all__ = ["ModelPipeline"]
 
 
 def __dir__() -> list[str]:
-    # What `dg` looks through for components.
+    # `dg` searches these names for components.
     return [*globals(), *__all__]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that importing the spec or a stage does not import Dagster.
+    # Imported on demand, so that importing the spec or a stage does not import Dagster.
     if name == "ModelPipeline":
         from factory_assets.components.model_pipeline import ModelPipeline
 

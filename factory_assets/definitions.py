@@ -1,6 +1,6 @@
-"""The code location: every declared pipeline, and what they share.
+"""The Dagster code location: every declared pipeline, and the resources that they share.
 
-The one place where it all meets.
+Building the definitions of one pipeline belongs in `components`.
 """
 
 import logging
@@ -33,31 +33,31 @@ def build_defs(
     own_assets: Sequence[Path] = (),
     resource_overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
-    """The definitions of the pipelines declared in `folders`.
+    """Build the definitions of the pipelines declared in `folders`.
 
     Args:
-        folders: one folder a pipeline, each with its `defs.yaml`.
+        folders: one folder per pipeline, each with its `defs.yaml`.
         own_assets: folders with an `assets.py`.
-        resource_overrides: resources to use instead of the usual ones, by name.
+        resource_overrides: resources to use instead of the default ones, by name.
     """
     go_offline()
     resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
-    # Dagster's own default pickles.
+    # Dagster's default I/O manager pickles.
     resources.setdefault("io_manager", TableIOManager(resources["home"]))
-    made = [pipeline_defs(folder) for folder in folders]
+    parts = [pipeline_defs(folder) for folder in folders]
     for folder in own_assets:
-        taken = [key for definitions in made for key in keys_of(definitions)]
-        made.append(user_assets(folder, taken, resources))
+        taken = [key for definitions in parts for key in keys_of(definitions)]
+        parts.append(user_assets(folder, taken, resources))
     return dg.Definitions.merge(
-        dg.Definitions(resources=resources, executor=dg.in_process_executor), *made
+        dg.Definitions(resources=resources, executor=dg.in_process_executor), *parts
     )
 
 
 def pipeline_defs(folder: Path) -> dg.Definitions:
-    """A pipeline's definitions, or one red asset that says why it has none.
+    """Build a pipeline's definitions, or one asset that shows why it did not load.
 
-    Dagster drops the whole code location when a single declaration is wrong; a factory keeps its
-    other pipelines running.
+    Dagster would drop the whole code location if a single declaration were wrong; here the other
+    pipelines keep running.
     """
     try:
         pipeline = load_pipeline(folder)
@@ -66,6 +66,6 @@ def pipeline_defs(folder: Path) -> dg.Definitions:
     except FactoryError as error:
         return dg.Definitions(assets=[broken_pipeline(folder.name, error)])
     except Exception as error:
-        # A fault of ours; it stays in this pipeline all the same.
+        # A bug of the factory, which must not affect other pipelines either.
         logging.getLogger(__name__).exception("pipeline %s did not load", folder.name)
         return dg.Definitions(assets=[broken_pipeline(folder.name, error)])

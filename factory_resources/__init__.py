@@ -1,4 +1,4 @@
-"""WITH WHAT: one module an outside system or capability.
+"""Outside systems and technical capabilities, such as files, databases, SQL and MLflow.
 
-Nothing here knows assets, spec or Dagster.
+Nothing here knows assets or the spec, and only `instance` imports Dagster.
 """

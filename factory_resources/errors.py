@@ -1,18 +1,18 @@
-"""The errors that a person can act on: what is wrong, where, and what to do about it.
+"""Errors that a user can act on: what is wrong, where, and what to do about it.
 
-Every boundary raises one of these for a user's mistake or a fault of the machine; the command line
-prints `str(error)` as one line and exits with `exit_code`, the Dagster asset fails with that line.
-A fault of ours is any other exception and keeps its traceback.
+Every boundary raises one of these for a user's mistake or a fault of the machine. The command line
+prints `str(error)` as one line and exits with `exit_code`; the Dagster asset fails with that line.
+A bug of the factory is any other exception and keeps its traceback.
 """
 
 
 class FactoryError(Exception):
-    """A fault with a remedy.
+    """An error with a remedy.
 
     Args:
         what: what is wrong, with the offending value.
-        where: file, line, column, pipeline or stage; empty where there is none.
-        remedy: what to do, listing the valid values where they are known.
+        where: file, line, column, pipeline or stage; empty if there is none.
+        remedy: what to do, with the valid values if they are known.
     """
 
     exit_code = 2
@@ -24,12 +24,12 @@ class FactoryError(Exception):
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
         line = " ".join(f"{line}; {self.remedy}".split())
-        # Names and values come from data: none may command a terminal, or turn the line around.
+        # Names and values come from data: escape what could control a terminal or reverse the text.
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class DeclarationError(FactoryError):
-    """A `defs.yaml` that cannot be understood."""
+    """A `defs.yaml` that is not valid."""
 
 
 class SourceError(FactoryError):
@@ -37,15 +37,15 @@ class SourceError(FactoryError):
 
 
 class ContractError(FactoryError):
-    """Source data that breaks the contract as a whole table."""
+    """A source table that breaks the contract as a whole."""
 
 
 class ExpressionError(FactoryError):
-    """A declared SQL expression that is wrong or reaches for what it may not."""
+    """A declared SQL expression that is wrong or uses something that is not allowed."""
 
 
 class DataError(FactoryError):
-    """Data that cannot be split, learned from or scored."""
+    """Data that cannot be split, used for training or scored."""
 
 
 class ModelError(FactoryError):
@@ -57,14 +57,14 @@ class StorageError(FactoryError):
 
 
 class SettingError(FactoryError):
-    """A setting of the factory, in the environment, that makes no sense."""
+    """An environment variable of the factory whose value is not valid."""
 
 
 class UnknownNameError(FactoryError):
-    """A name of a model version, a snapshot or a source that names nothing, or several."""
+    """A name of a model version, snapshot or source that matches nothing, or several."""
 
 
 class RefusedError(FactoryError):
-    """What was asked is understood and not allowed: the gates have not passed."""
+    """A valid request that is not allowed, because the gates have not passed."""
 
     exit_code = 1

@@ -1,10 +1,9 @@
-"""The instance of one home, Dagster's and MLflow's: made once, alone, before anything else starts.
+"""Settings and databases of Dagster and MLflow in one home, prepared before anything else starts.
+
+One process prepares them at a time. If the home was moved or copied, the artifact addresses in
+MLflow's tables are updated: MLflow stores absolute addresses and has no call to change them.
 
 The only module here that imports Dagster.
-
-After a home was moved or copied: MLflow's tables name the new place of the artifacts.
-
-MLflow keeps absolute addresses and has no call to change them.
 """
 
 import json
@@ -20,13 +19,13 @@ DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
 
 
 def prepare(home: Home) -> None:
-    """Make the home ready: settings, databases. Quick when it already is.
+    """Make the home ready: settings and databases. Quick if it already is.
 
     Two processes that start on a fresh home would both migrate its databases and break them, hence
-    the lock; what was prepared, where and by which versions, is in `prepared.json`, written last.
+    the lock. `prepared.json`, written last, records what was prepared, where and by which versions.
 
     Raises:
-        StorageError: when the home cannot be written.
+        StorageError: if the home cannot be written.
     """
     from filelock import FileLock
 
@@ -35,34 +34,34 @@ def prepare(home: Home) -> None:
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     if database := os.environ.get(DATABASE_VARIABLE):
-        # A bare postgresql:// means psycopg 3 to SQLAlchemy; Dagster and MLflow are on psycopg2.
+        # SQLAlchemy reads a bare postgresql:// as psycopg 3; Dagster and MLflow use psycopg2.
         os.environ[DATABASE_VARIABLE] = "postgresql+psycopg2://" + database.partition("://")[2]
     settings = instance_settings(database is not None)
     marker = home.path / "prepared.json"
-    wanted = json.dumps(_prepared(home, settings)).encode()
-    if _holds(marker, wanted) and _holds(home.dagster / "dagster.yaml", settings):
+    expected = json.dumps(_preparation(home, settings)).encode()
+    if _has_content(marker, expected) and _has_content(home.dagster / "dagster.yaml", settings):
         return
     with storage_errors(home.path), FileLock(home.path / ".lock"):
-        if _holds(marker, wanted) and _holds(home.dagster / "dagster.yaml", settings):
+        if _has_content(marker, expected) and _has_content(home.dagster / "dagster.yaml", settings):
             return
         home.write_atomic(home.dagster / "dagster.yaml", settings)
-        _make_databases(home)
-        _follow_a_move(home, marker)
-        home.write_atomic(marker, wanted)
+        _create_databases(home)
+        _update_addresses(home, marker)
+        home.write_atomic(marker, expected)
 
 
 def instance_settings(postgres: bool) -> bytes:
-    """The instance's `dagster.yaml`; the address of a database is named, never written."""
+    """Return `dagster.yaml`; it names the variable with a database's address, not the address."""
     settings = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
     if postgres:
         settings += f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
     return settings.encode()
 
 
-def _prepared(home: Home, settings: bytes) -> dict[str, str]:
+def _preparation(home: Home, settings: bytes) -> dict[str, str]:
     versions = {name: version(name) for name in ("dagster", "mlflow")}
     database = os.environ.get(DATABASE_VARIABLE, "sqlite")
-    # A digest, since the address may hold a password.
+    # A digest, since the address may contain a password.
     return {
         "home": str(home.path),
         **versions,
@@ -71,19 +70,19 @@ def _prepared(home: Home, settings: bytes) -> dict[str, str]:
     }
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def _follow_a_move(home: Home, marker: Path) -> None:
-    before = json.loads(marker.read_bytes())["home"] if marker.is_file() else str(home.path)
-    if before != str(home.path):
+def _update_addresses(home: Home, marker: Path) -> None:
+    previous = json.loads(marker.read_bytes())["home"] if marker.is_file() else str(home.path)
+    if previous != str(home.path):
         from factory_resources.tracking.registry import Registry
 
-        relocate(Registry(home).uri, Home(Path(before)).artifacts, home.artifacts)
+        relocate(Registry(home).uri, Home(Path(previous)).artifacts, home.artifacts)
 
 
-def _make_databases(home: Home) -> None:
+def _create_databases(home: Home) -> None:
     import dagster as dg
 
     from factory_resources.tracking.registry import Registry
@@ -105,12 +104,12 @@ _ADDRESSES = (
 
 
 def relocate(database: str, old: Path, new: Path) -> None:
-    """Replace the folder `old` by `new` at the start of every address, in one transaction.
+    """Replace the folder `old` by `new` at the start of every stored address, in one transaction.
 
     Args:
         database: SQLAlchemy address of MLflow's tables.
-        old: the folder of all artifacts until now.
-        new: the folder in which they are.
+        old: the previous folder of all artifacts.
+        new: their current folder.
     """
     import sqlalchemy as sa
 

@@ -1,7 +1,4 @@
-"""A user's own Python objects, named `pkg.module:name` in a declaration.
-
-Found, loaded, digested.
-"""
+"""Import a user's own Python objects, named `pkg.module:name` in a declaration."""
 
 import importlib
 import importlib.util
@@ -15,10 +12,10 @@ from factory_resources.errors import DeclarationError
 
 
 def load_object(reference: str, folder: Path) -> Any:
-    """The object; a module beside the declaration is found before an installed one.
+    """Return the named object; a module beside the declaration precedes an installed one.
 
     Raises:
-        DeclarationError: when the module or the name in it does not exist or fails to import.
+        DeclarationError: if the module or the name in it does not exist, or the import fails.
     """
     module_name, _, name = reference.partition(":")
     try:
@@ -38,11 +35,14 @@ def load_object(reference: str, folder: Path) -> Any:
 
 
 def module_beside(module_name: str, folder: Path) -> ModuleType | None:
-    """The module of that name in the folder, if there is one; whatever its import raises."""
+    """Import the module of that name in the folder, or return None if there is none.
+
+    Exceptions of the import are passed on.
+    """
     path = folder / f"{module_name}.py"
     if "." in module_name or not path.is_file():
         return None
-    # A name of its own: two pipelines may each have a `source.py`.
+    # A unique module name: two pipelines may each have a `source.py`.
     unique = f"_factory_{module_name}_{sha256(path.read_bytes() + bytes(path)).hexdigest()[:16]}"
     if unique not in sys.modules:
         spec = importlib.util.spec_from_file_location(unique, path)

@@ -1,1 +1,1 @@
-"""WHEN: nightly schedules, sensors, automation conditions. Knows no stage."""
+"""When pipelines run: schedules, sensors, automation conditions. Independent of the stages."""

@@ -1,6 +1,6 @@
-"""The schedule that a declaration asks for.
+"""Schedules of pipelines, and the condition under which new data starts the assets that read it.
 
-When new data flows on: an asset runs as soon as what it reads has changed.
+Sensors belong in `sensors`.
 """
 
 import dagster as dg
@@ -9,9 +9,9 @@ import dagster as dg
 def schedule_for(
     job_name: str, *, cron: str, timezone: str, enabled: bool
 ) -> dg.ScheduleDefinition:
-    """A schedule of a pipeline's whole job.
+    """Return the schedule of a pipeline's whole job.
 
-    It waits for a person to switch it on unless `enabled`.
+    Unless it is `enabled`, a person has to switch it on.
     """
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
@@ -24,9 +24,9 @@ def schedule_for(
 
 
 def on_new_data() -> dg.AutomationCondition:  # type: ignore[type-arg] # Dagster knows only the bare class
-    """Whenever something upstream was made anew, and its blocking checks passed.
+    """Return the condition that something upstream is new and its blocking checks passed.
 
-    Nothing runs by itself before the sensor of the automation conditions is switched on in the UI.
+    Nothing runs by itself until the sensor of the automation conditions is switched on in the UI.
     """
     return dg.AutomationCondition.eager() & (
         dg.AutomationCondition.all_deps_blocking_checks_passed()

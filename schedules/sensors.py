@@ -1,4 +1,7 @@
-"""The sensor of arriving files: what came or changed, and is whole, becomes one run."""
+"""The sensor of arriving files: new or changed files that are complete start one run.
+
+Whether a file is complete belongs in `settling`.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,58 +10,59 @@ from hashlib import sha256
 
 import dagster as dg
 
-from schedules.settling import Files, State, settled
+from schedules.settling import Files, State, settle_files
 
 _PAUSE = 30
-"""Seconds between two looks, at most."""
+"""Maximum number of seconds between two evaluations."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What lies there."""
+class Arrivals:
+    """The files that exist now."""
 
     files: Files
-    """By key of partition; of a pipeline without partitions by an empty key."""
+    """By partition key; by an empty key for a pipeline without partitions."""
     dynamic: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Name of dynamic partitions to key of partition to key among them."""
+    """Name of dynamic partitions to partition key to its key in that dimension."""
     problem: str = ""
-    """Why nothing can be seen."""
+    """Why the files cannot be listed."""
 
 
 def arrivals_sensor(
     pipeline: str,
     *,
-    look: Callable[[], Seen],
+    look: Callable[[], Arrivals],
     run: Callable[[Sequence[str]], dg.RunRequest],
     settle: float,
     enabled: bool,
     clock: Callable[[], float] = time.time,
 ) -> dg.SensorDefinition:
-    """`<pipeline>_arrivals`. It runs from the start only where it is `enabled`.
+    """Return the sensor `<pipeline>_arrivals`; unless `enabled`, a person has to switch it on.
 
     Args:
-        look: sees what lies there.
-        run: the run for these keys of partitions.
-        settle: seconds for which a file must have kept still.
+        look: lists the files that exist now.
+        run: returns the run request for these partition keys.
+        settle: seconds for which a file must have remained unchanged.
+        clock: returns the seconds since the epoch.
     """
 
     def _arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         seen = look()
         if seen.problem:
             return dg.SkipReason(seen.problem)
-        whole, after = settled(seen.files, State.read(context.cursor), clock(), settle)
-        if not whole:
-            still = f"still being written: {', '.join(sorted(filter(None, after.waiting))[:5])}"
+        complete, state = settle_files(seen.files, State.read(context.cursor), clock(), settle)
+        if not complete:
+            waiting = f"still being written: {', '.join(sorted(filter(None, state.waiting))[:5])}"
             return dg.SensorResult(
-                skip_reason=still if after.waiting else "nothing new", cursor=after.written()
+                skip_reason=waiting if state.waiting else "nothing new", cursor=state.written()
             )
-        keys = sorted(filter(None, whole))
-        digest = sha256("\n".join(f"{key}\0{whole[key]}" for key in sorted(whole)).encode())
+        keys = sorted(filter(None, complete))
+        digest = sha256("\n".join(f"{key}\0{complete[key]}" for key in sorted(complete)).encode())
         return dg.SensorResult(
-            # Its key keeps a second run from the same files, whatever becomes of the cursor.
+            # The run key prevents a second run for the same files, even if the cursor is lost.
             run_requests=[run(keys)._replace(run_key=f"{pipeline}:{digest.hexdigest()[:16]}")],
-            dynamic_partitions_requests=_adds(seen, keys),
-            cursor=after.written(),
+            dynamic_partitions_requests=_additions(seen, keys),
+            cursor=state.written(),
         )
 
     status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
@@ -68,11 +72,11 @@ def arrivals_sensor(
         job_name=pipeline,
         minimum_interval_seconds=max(1, min(_PAUSE, int(settle))),
         default_status=status,
-        description="Runs what files need that arrived or changed.",
+        description="Starts a run for files that arrived or changed.",
     )
 
 
-def _adds(seen: Seen, keys: Sequence[str]) -> list[dg.AddDynamicPartitionsRequest]:
+def _additions(seen: Arrivals, keys: Sequence[str]) -> list[dg.AddDynamicPartitionsRequest]:
     return [
         dg.AddDynamicPartitionsRequest(name, sorted({own[key] for key in keys if key in own}))
         for name, own in seen.dynamic.items()

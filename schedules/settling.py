@@ -1,7 +1,7 @@
-"""Which files came or changed and are whole: judged by names, sizes and times alone.
+"""Decide which files are new or changed, and complete, by their names, sizes and times alone.
 
-A file is whole when it kept still for a while, between two looks too, and nothing in its name says
-that somebody is still writing it.
+A file is complete if it has not changed for a while and between two looks, and its name does not
+mark it as unfinished. Listing the files belongs in `factory_assets.components.sensors`.
 """
 
 import base64
@@ -12,11 +12,21 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-HALF = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".swp", "~")
-"""Ends of the names of files that somebody is still writing."""
+UNFINISHED_SUFFIXES = (
+    ".part",
+    ".partial",
+    ".filepart",
+    ".tmp",
+    ".temp",
+    ".crdownload",
+    ".download",
+    ".swp",
+    "~",
+)
+"""Ends of the names of files that are still being written."""
 
 Files = Mapping[str, Sequence[Path]]
-"""Files by what needs all of them, such as the key of a partition."""
+"""Files by what needs all of them, such as a partition key."""
 
 
 @dataclass(frozen=True)
@@ -24,69 +34,73 @@ class State:
     """What is remembered between two looks: digests of names, sizes and times."""
 
     done: Mapping[str, str] = field(default_factory=dict)
-    """Of what was whole."""
+    """Digests of what was complete."""
     waiting: Mapping[str, str] = field(default_factory=dict)
-    """Of what was not, or not yet known to be."""
+    """Digests of what was incomplete, or not yet known to be complete."""
 
     @classmethod
     def read(cls, cursor: str | None) -> "State":
-        """What `written` wrote; nothing is remembered where there is nothing."""
+        """Read what `written` returned; without a cursor, nothing is remembered."""
         if not cursor:
             return cls()
         return cls(*json.loads(zlib.decompress(base64.b85decode(cursor))))
 
     def written(self) -> str:
-        """Short: there may be thousands of partitions."""
+        """Return the state as a cursor, compressed: there may be thousands of partitions."""
         content = json.dumps([dict(self.done), dict(self.waiting)], separators=(",", ":"))
         return base64.b85encode(zlib.compress(content.encode(), 9)).decode()
 
 
-def settled(files: Files, before: State, now: float, settle: float) -> tuple[dict[str, str], State]:
-    """What has become whole since the last look, each with its digest, and what to remember.
+def settle_files(
+    files: Files, before: State, now: float, settle: float
+) -> tuple[dict[str, str], State]:
+    """Return what became complete since the last look, with digests, and what to remember.
 
-    A file that vanishes meanwhile is no error; what needs it waits.
+    A file that vanishes meanwhile is not an error; what needs it waits.
 
     Args:
+        files: the files that exist now.
+        before: the state after the last look.
         now: seconds since the epoch.
-        settle: seconds for which a file must have kept still.
+        settle: seconds for which a file must have remained unchanged.
     """
-    whole: dict[str, str] = {}
+    complete: dict[str, str] = {}
     done: dict[str, str] = {}
     waiting: dict[str, str] = {}
     for key, paths in files.items():
-        seen = [path for path in paths if not path.name.startswith(".")]
-        digest, changed = _look(seen)
-        if not seen:
+        visible = [path for path in paths if not path.name.startswith(".")]
+        digest, changed = _look(visible)
+        if not visible:
             continue
         if before.done.get(key) == digest:
             done[key] = digest
-        elif before.waiting.get(key) != digest or _unsafe(seen, changed, now, settle):
+        elif before.waiting.get(key) != digest or _unfinished(visible, changed, now, settle):
             waiting[key] = digest
         else:
-            whole[key] = done[key] = digest
-    return whole, State(done, waiting)
+            complete[key] = done[key] = digest
+    return complete, State(done, waiting)
 
 
 def _look(paths: Sequence[Path]) -> tuple[str, float | None]:
-    """Digest of names, sizes and times; and when the last of the files changed.
+    """Return the digest of names, sizes and times, and the time of the last change.
 
-    None where one is gone.
+    The time is None if one of the files is gone.
     """
-    signs, changed = [], 0.0
+    states, changed = [], 0.0
     for path in paths:
         try:
             stat = path.stat()
         except OSError:
             return "", None
-        # Nobody can set the time of the inode's change: a copy that keeps the old times has a new
-        # one, and so has a file that is moved here.
-        signs.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}")
+        # The time of the inode's change cannot be set: it is new even for a copy that preserves old
+        # times, and for a file that is moved here.
+        states.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}")
         changed = max(changed, stat.st_ctime)
-    return sha256("\n".join(signs).encode(errors="surrogateescape")).hexdigest()[:12], changed
+    return sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()[:12], changed
 
 
-def _unsafe(paths: Sequence[Path], changed: float | None, now: float, settle: float) -> bool:
-    if changed is None or any(path.name.lower().endswith(HALF) for path in paths):
+def _unfinished(paths: Sequence[Path], changed: float | None, now: float, settle: float) -> bool:
+    if changed is None or any(path.name.lower().endswith(UNFINISHED_SUFFIXES) for path in paths):
         return True
-    # A clock that was set back must not make a file young for ever.
+    # If the clock was set back, the age is negative; the file must not wait forever.
     return 0 <= now - changed < settle

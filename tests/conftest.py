@@ -1,4 +1,4 @@
-"""Fixtures that every part of the tests may use."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from factory_resources.security.offline import go_offline
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
 
-# New examples are for a developer's machine; a submission is judged by the same ones every time.
-# How long an example takes on a shared machine says nothing of the code.
+# A developer's machine draws new examples; CI uses the same ones every time. There is no deadline,
+# because the time of an example on a shared machine says nothing about the code.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("here")
@@ -28,13 +28,13 @@ def _offline() -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty home of the test's own."""
+    """An empty home for one test."""
     return Home(tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A real server, started once."""
+    """A real PostgreSQL server, started once."""
     with running(tmp_path_factory.mktemp("pg")) as server:
         yield server
 
@@ -48,7 +48,7 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of public data sets, where it is there."""
+    """The folder of public data sets; skips the test if it does not exist."""
     folder = Path(os.environ.get("FACTORY_DATA", PROJECT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is missing (set FACTORY_DATA)")

@@ -1,4 +1,4 @@
-"""What the tests of ingest, clean and split share: a pipeline from a few words, and its rows."""
+"""Helpers for the tests of ingest, clean and split: declare a small pipeline, read its rows."""
 
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 
 def pipeline(folder: Path, target: str = "y", **parts: Any) -> Pipeline:
-    """`parts` are those of the declaration; a source may be given alone, as `files`."""
+    """Return a pipeline with the given sections; `files` alone stands for the section `ingest`."""
     parts.setdefault("ingest", {"source": {"files": parts.pop("files", "data.csv")}})
     spec = {"purpose": "test", "train": {"target": target, "model": {"kind": "linear"}}, **parts}
     return Pipeline("p", PipelineSpec.model_validate(spec), folder)
 
 
 def rows(snapshot: Snapshot | None, home: Home, *columns: str) -> list[dict[str, Any]]:
-    """The snapshot's rows; none where there is no snapshot."""
+    """Return the rows of a snapshot; an empty list without a snapshot."""
     if snapshot is None:
         return []
-    found: list[dict[str, Any]] = read_arrow(snapshot, home, columns or None).to_pylist()
-    return found
+    records: list[dict[str, Any]] = read_arrow(snapshot, home, columns or None).to_pylist()
+    return records
 
 
 def column(snapshot: Snapshot | None, home: Home, name: str) -> list[Any]:
@@ -33,15 +33,15 @@ def column(snapshot: Snapshot | None, home: Home, name: str) -> list[Any]:
 def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline, CleanResult]:
     """Write a CSV file, ingest and clean it."""
     (folder / "data.csv").write_text(text)
-    made = pipeline(folder, files="data.csv", **parts)
-    return made, clean(made, ingest(made, home), home)
+    declared = pipeline(folder, files="data.csv", **parts)
+    return declared, clean(declared, ingest(declared, home), home)
 
 
 def files_of(home: Home) -> set[str]:
-    """Everything that a home holds, to show that nothing changed; scratch folders are gone too.
+    """Return all files in a home, scratch included, to show that nothing changed.
 
-    But for remembered digests, which are no result, and the lock of those who work.
+    Cached digests, which are no result, and the lock of running processes are left out.
     """
-    kept = {"digests.db", "digests.db-shm", "digests.db-wal", ".working"}
-    files = (path for path in home.path.rglob("*") if path.is_file() and path.name not in kept)
+    ignored = {"digests.db", "digests.db-shm", "digests.db-wal", ".working"}
+    files = (path for path in home.path.rglob("*") if path.is_file() and path.name not in ignored)
     return {str(path.relative_to(home.path)) for path in files}

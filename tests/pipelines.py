@@ -1,4 +1,4 @@
-"""Small real pipelines for tests: a declaration and its data in a folder."""
+"""Small real pipelines for tests: write a declaration and its data into a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ APPLES: dict[str, Any] = {
 
 
 def write_apples(folder: Path, rows: int = 200) -> None:
-    """A file in which size tells the label, mostly."""
+    """Write `data.csv`, in which the size largely determines the label."""
     lines = [
         f"{i % 7 + i / 100},{('red', 'green')[i % 2]},{'good' if i % 7 > 3 else 'bad'}"
         for i in range(1, rows + 1)
@@ -34,7 +34,7 @@ def write_apples(folder: Path, rows: int = 200) -> None:
 
 
 def declare(folder: Path, attributes: dict[str, Any]) -> Pipeline:
-    """Write the `defs.yaml` of a pipeline named as its folder, and load it."""
+    """Write the `defs.yaml` of a pipeline that is named like its folder, and load it."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
     (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))

@@ -1,6 +1,6 @@
-"""The import graph of the packages: no circle, short chains, short files, one class a name.
+"""The layout of the packages: no import cycle, short chains, short files, unique class names.
 
-Which package may import which is the business of import-linter (`pyproject.toml`).
+Which package may import which other one is checked by import-linter (`pyproject.toml`).
 """
 
 import ast
@@ -13,25 +13,25 @@ from factory_resources.home.home import PROJECT
 
 _ROOTS = ("factory_assets", "factory_resources", "schedules")
 _LONGEST_CHAIN = 25
-"""Modules, from one that nothing imports to one that imports nothing of ours."""
+"""Modules, from one that no other imports to one that imports none of these packages."""
 _LONGEST_FILE = 350
 """Lines."""
 
 
 @cache
 def _modules() -> dict[str, Path]:
-    """Dotted name to file; the declared pipelines are data, not code."""
-    found = {}
+    """Return dotted name to file; the shipped pipelines are data, not code."""
+    modules = {}
     for root in _ROOTS:
         for path in (PROJECT / root).rglob("*.py"):
             names = path.relative_to(PROJECT).with_suffix("").parts
             if "defs" not in names:
-                found[".".join(names).removesuffix(".__init__")] = path
-    return found
+                modules[".".join(names).removesuffix(".__init__")] = path
+    return modules
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Every import of ours, inside functions and for type checkers too."""
+    """Yield every import of these packages, also inside functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -46,7 +46,7 @@ def _graph() -> dict[str, set[str]]:
     return {name: set(_imports(path)) & modules.keys() - {name} for name, path in modules.items()}
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_no_modules_import_each_other_in_a_cycle() -> None:
     try:
         order = [*TopologicalSorter(_graph()).static_order()]
     except CycleError as error:
@@ -78,12 +78,12 @@ def test_no_two_public_classes_share_a_name() -> None:
     assert not {cls: where for cls, where in places.items() if len(where) > 1}
 
 
-def test_a_package_says_what_belongs_in_it_and_does_nothing_else() -> None:
-    """Only the spec re-exports; the two lazy ones serve names that a `defs.yaml` may use."""
-    apart = {"factory_assets", "factory_assets.components", "factory_assets.spec"}
+def test_a_package_has_a_docstring_and_no_code() -> None:
+    """Except for the spec, which re-exports, and two that import names of a `defs.yaml` lazily."""
+    exceptions = {"factory_assets", "factory_assets.components", "factory_assets.spec"}
     for name, path in _modules().items():
         if path.name == "__init__.py":
             body = ast.parse(path.read_bytes()).body
             assert body, name
             assert isinstance(body[0], ast.Expr), name
-            assert name in apart or len(body) == 1, name
+            assert name in exceptions or len(body) == 1, name

@@ -1,6 +1,6 @@
-"""A dotted path or a file's path that stands in a string or in a page leads to something.
+"""Dotted names and file paths in strings, docstrings, pages and configuration exist.
 
-Imports are the linter's business; what monkeypatch, `python -m` and the documents name is not.
+Linters check imports, but not the names that monkeypatch, `python -m` and the documents use.
 """
 
 import ast
@@ -30,46 +30,46 @@ def _strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
-def _leads_somewhere(dotted: str) -> bool:
-    """Whether the name is a module, or what stands in one."""
+def _resolves(dotted: str) -> bool:
+    """Whether the name is a module or an attribute of one."""
     names = dotted.split(".")
     for end in range(len(names), 0, -1):
         path = PROJECT.joinpath(*names[:end])
         if path.is_dir() or path.with_suffix(".py").is_file():
             break
-    thing = importlib.import_module(".".join(names[:end]))
+    value = importlib.import_module(".".join(names[:end]))
     for name in names[end:]:
-        if not hasattr(thing, name):
+        if not hasattr(value, name):
             return False
-        thing = getattr(thing, name)
+        value = getattr(value, name)
     return True
 
 
 @pytest.mark.parametrize("root", _ROOTS)
-def test_a_dotted_path_in_a_string_is_there(root: str) -> None:
-    found = {
+def test_a_dotted_name_in_a_string_exists(root: str) -> None:
+    names = {
         (path.relative_to(PROJECT).as_posix(), match)
         for path in sorted((PROJECT / root).rglob("*.py"))
         for text in _strings(path)
         for match in _DOTTED.findall(text)
         if text == match
     }
-    assert not [place for place in sorted(found) if not _leads_somewhere(place[1])]
+    assert not [(file, name) for file, name in sorted(names) if not _resolves(name)]
 
 
-def test_a_module_that_a_configuration_names_is_there() -> None:
-    found = {match for path in _CONFIGURATION for match in _DOTTED.findall(path.read_text("utf-8"))}
-    assert found
-    assert not [name for name in sorted(found) if not _leads_somewhere(name)]
+def test_a_module_named_in_a_configuration_exists() -> None:
+    names = {match for path in _CONFIGURATION for match in _DOTTED.findall(path.read_text("utf-8"))}
+    assert names
+    assert not [name for name in sorted(names) if not _resolves(name)]
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
-def test_a_path_that_a_page_names_is_there(page: Path) -> None:
-    named = set(_PATH.findall(page.read_text("utf-8")))
-    assert not [path for path in sorted(named) if not (PROJECT / path).exists()]
+def test_a_path_named_in_a_page_exists(page: Path) -> None:
+    paths = set(_PATH.findall(page.read_text("utf-8")))
+    assert not [path for path in sorted(paths) if not (PROJECT / path).exists()]
 
 
-def test_a_path_that_a_docstring_names_is_there() -> None:
+def test_a_path_named_in_a_docstring_exists() -> None:
     missing = [
         (file.relative_to(PROJECT).as_posix(), match)
         for file in _python_files()

@@ -1,4 +1,4 @@
-"""NASA's C-MAPSS engine files as one table: what was measured, and how many cycles were left."""
+"""Load NASA's C-MAPSS engine files as one table of measurements and remaining cycles."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ COLUMNS = (
 
 
 def load(folder: str, subset: str = "FD001") -> pd.DataFrame:
-    """One row a cycle of an engine; `part` is train or test, `remaining` the cycles until failure.
+    """Return one row per cycle of an engine.
 
-    Training engines run until they fail. Test engines are cut off before, and a file of its own
-    says how many cycles were left then, one line an engine.
+    The column `part` is train or test, `remaining` the number of cycles until failure. Training
+    engines run until they fail. Test engines are cut off earlier; a separate file contains how many
+    cycles were left then, one line per engine.
     """
     import pandas as pd
 
@@ -31,7 +32,7 @@ def load(folder: str, subset: str = "FD001") -> pd.DataFrame:
     train["remaining"] = _last_cycle(train) - train["cycle"]
     test["remaining"] = _last_cycle(test) - test["cycle"] + test["unit"].map(left)
     both = pd.concat([train, test], ignore_index=True)
-    # Both files count their engines from 1: engine 7 of one is not engine 7 of the other.
+    # Both files number their engines from 1, so engine 7 of one is not engine 7 of the other.
     both["unit"] = both["part"] + "-" + both["unit"].astype(str)
     return both
 

@@ -1,1 +1,1 @@
-"""The past, read only: trace, reproduce, influence."""
+"""Answer questions about earlier results, read only: trace, reproduce, influence."""

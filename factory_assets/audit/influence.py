@@ -1,9 +1,8 @@
-"""List the training rows that moved a prediction most, or that stand alone, with their identity.
+"""List the training rows that influenced a prediction most, or whose labels may be wrong.
 
-Nothing is trained: the candidate, the networks kept with it and the training rows tell. A list is
-refused where the measured score is too low for it.
-
-What a list of training rows says: the shape of `factory influence --json`.
+Nothing is trained: scores are computed from the candidate, the networks stored with it and the
+training rows. A list is refused if the measured quality of such scores (LDS) is too low. Measuring
+it belongs in `attribution`. The report's shape is that of `factory influence --json`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from factory_assets.audit.influence_row import QueryRow, file_row, judged_row
+from factory_assets.audit.influence_row import QueryRow, file_row, test_set_row
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import ResolvedTable, find_model
-from factory_assets.audit.trace.rows import origin
+from factory_assets.audit.trace.rows import trace_row
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
-from factory_assets.ml.attribution.measurement import attributed, said_classes
+from factory_assets.ml.attribution.measurement import candidate_attribution, predicted_classes
 from factory_assets.ml.attribution.methods import Attribution
 from factory_assets.ml.attribution.retraining import Retrainer, load_seeds, make_retrainer
 from factory_assets.ml.features.arrays import Arrays
@@ -43,16 +42,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-CLAIM = (
-    "together, rows like these moved the prediction so; what one row alone caused is not claimed"
+INFLUENCE_CLAIM = (
+    "the joint effect of rows like these on the prediction is claimed, not that of a single row"
 )
 
-SUSPICION = "rows that the others would not foretell: labels to look at, not labels proven wrong"
+SUSPICION_CLAIM = "rows that the other rows would not predict: labels to look at, not proven wrong"
 
 
 @dataclass(frozen=True)
 class AttributionContext:
-    """A model version with all that its influence is told from."""
+    """A model version with everything that its influence is computed from."""
 
     name: str
     candidate: Candidate
@@ -78,50 +77,53 @@ def influential(
     top: int,
     folders: Folders,
 ) -> InfluenceReport:
-    """The training rows that moved a prediction most, either way.
+    """Report the training rows that moved a prediction most, in either direction.
 
     Args:
-        pipeline: as declared now.
+        pipeline: the pipeline as declared now.
         name: the model version.
-        row: of the stored predictions, or of `file`: its number, from 1.
-        file: a file that looks like the source.
+        row: number of a row of the stored predictions, or of `file`, from 1; without `file` also
+            SOURCE:N.
+        file: a file that has the columns of the source.
+        top: number of training rows to list.
+        folders: pipeline to the folder of its declaration.
 
     Raises:
         UnknownNameError, DataError: there is no such version or row.
-        ModelError: influence was not measured, or foretells too little; a file was changed.
+        ModelError: influence was not measured, its score is too low, or a file was changed.
     """
     history = RecordGraph.of(home)
-    known = _known(pipeline, name, history)
-    asked = (
-        file_row(pipeline, known.trained, file, row, home)
+    context = _context(pipeline, name, history)
+    query = (
+        file_row(pipeline, context.trained, file, row, home)
         if file
-        else judged_row(known.verdict, _parts(known.split), known.trained, row, history)
+        else test_set_row(context.verdict, _parts(context.split), context.trained, row, history)
     )
-    classes = said_classes(known.trained, asked.inputs)
-    [found] = known.effects.effects(known.influence.variant, asked.inputs, classes)
+    classes = predicted_classes(context.trained, query.inputs)
+    [effects] = context.effects.effects(context.influence.variant, query.inputs, classes)
     if classes is None:
-        found = found * known.trained.target.sd
-    order = _largest(abs(found), top)
-    return _listing(known, asked, classes, found, order, history, folders)
+        effects = effects * context.trained.target.sd
+    order = _largest(abs(effects), top)
+    return _report(context, query, classes, effects, order, history, folders)
 
 
 def suspicious(
     pipeline: Pipeline, name: ModelName, home: Home, *, top: int, folders: Folders
 ) -> InfluenceReport:
-    """The training rows that stand alone, whose labels may be wrong; raises as `influential`."""
+    """Report the training rows whose labels may be wrong; raises like `influential`."""
     history = RecordGraph.of(home)
-    known = _known(pipeline, name, history)
-    found = known.effects.suspicion(known.influence.variant)
-    return _listing(known, None, None, found, _largest(found, top), history, folders)
+    context = _context(pipeline, name, history)
+    scores = context.effects.suspicion(context.influence.variant)
+    return _report(context, None, None, scores, _largest(scores, top), history, folders)
 
 
-def _known(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> AttributionContext:
+def _context(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> AttributionContext:
     version = find_model(name, Registry(history.home))
     title = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
     verdicts = [
-        cast(EvaluationResult, value_in(told))
-        for told in history.about(version.model, version.version, "evaluate")
+        cast(EvaluationResult, value_in(evaluated))
+        for evaluated in history.about(version.model, version.version, "evaluate")
     ]
     measured = [verdict for verdict in verdicts if verdict.influence]
     if record is None or not measured:
@@ -133,10 +135,10 @@ def _known(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> Attribu
     influence = cast(InfluenceQuality, measured[-1].influence)
     if not influence.believed:
         raise ModelError(
-            f"influence foretells too little of it: its LDS is {influence.score:.2f}, below "
+            f"its influence scores are too unreliable: their LDS is {influence.score:.2f}, below "
             f"{influence.at_least:g}",
             where=title,
-            remedy="a longer training with more weight_decay and no dropout is told better",
+            remedy="train longer, with more weight_decay and without dropout",
         )
     candidate = cast(Candidate, value_in(record))
     split = next(r for r in history.inputs(record) if r.stage == "split")
@@ -144,16 +146,16 @@ def _known(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> Attribu
     parts = _parts(split)
     training = read_arrow(parts.train, history.home)
     validation = read_arrow(parts.validation, history.home)
-    then = _as_trained(pipeline, record)
-    learner = make_retrainer(then, trained, training, validation, history.home)
-    effects = attributed(learner, load_seeds(learner, candidate, influence))
+    as_trained = _as_trained(pipeline, record)
+    learner = make_retrainer(as_trained, trained, training, validation, history.home)
+    effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(
         title, candidate, influence, split, measured[-1], learner, training, effects
     )
 
 
 def _as_trained(pipeline: Pipeline, record: Record) -> Pipeline:
-    """With the class weights of that training, whatever is declared now."""
+    """Return the pipeline with the class weights of that training, whatever is declared now."""
     declared: Mapping[str, str] = record.parts.get("declaration", {})
     weights = declared.get("class_weights", pipeline.spec.training.class_weights)
     train = pipeline.spec.training.model_copy(update={"class_weights": weights})
@@ -170,107 +172,112 @@ def _largest(values: NDArray[np.float64], top: int) -> list[int]:
     return [int(place) for place in np.argsort(-values, kind="stable")[:top]]
 
 
-def _listing(
-    known: AttributionContext,
-    asked: QueryRow | None,
+def _report(
+    context: AttributionContext,
+    query: QueryRow | None,
     classes: NDArray[np.int64] | None,
     scores: NDArray[np.float64],
     order: list[int],
     history: RecordGraph,
     folders: Folders,
 ) -> InfluenceReport:
-    influence = known.influence
+    influence = context.influence
     return InfluenceReport(
-        model=known.name,
-        about=asked.name if asked else "training rows",
-        said=_said(known.trained, asked.inputs, classes) if asked else None,
-        unit=_unit(known, asked is not None),
+        model=context.name,
+        about=query.name if query else "training rows",
+        said=_prediction(context.trained, query.inputs, classes) if query else None,
+        unit=_unit(context, query is not None),
         lds=influence.score,
         ceiling=influence.ceiling,
         at_least=influence.at_least,
         reach=influence.reach,
-        training_rows=known.training.num_rows,
-        claim=CLAIM if asked else SUSPICION,
-        rows=tuple(_row(known, place, float(scores[place]), history, folders) for place in order),
+        training_rows=context.training.num_rows,
+        claim=INFLUENCE_CLAIM if query else SUSPICION_CLAIM,
+        rows=tuple(
+            _row(context, position, float(scores[position]), history, folders) for position in order
+        ),
     )
 
 
 def _row(
-    known: AttributionContext, place: int, score: float, history: RecordGraph, folders: Folders
+    context: AttributionContext,
+    position: int,
+    score: float,
+    history: RecordGraph,
+    folders: Folders,
 ) -> TrainingRow:
-    taken = known.training.slice(place, 1)
-    [sha256], [record] = taken["_file"].to_pylist(), taken["_row"].to_pylist()
-    held = ResolvedTable((known.split,), "train")
-    found = origin(held, (sha256, record), history, folders, verify=True)
-    column = known.trained.target.column
-    hidden = column in sensitive_columns(known.learner.pipeline) or any(
-        c.sensitive for c in known.trained.description.ingest.contract.columns if c.name == column
+    row = context.training.slice(position, 1)
+    [sha256], [record] = row["_file"].to_pylist(), row["_row"].to_pylist()
+    table = ResolvedTable((context.split,), "train")
+    traced = trace_row(table, (sha256, record), history, folders, verify=True)
+    column = context.trained.target.column
+    hidden = column in sensitive_columns(context.learner.pipeline) or any(
+        c.sensitive for c in context.trained.description.ingest.contract.columns if c.name == column
     )
     return TrainingRow(
-        sha256=found.sha256,
-        source=found.source.name if found.source else None,
-        record=found.record,
-        lines=found.lines,
-        label=None if hidden else str(taken[column][0].as_py()),
+        sha256=traced.sha256,
+        source=traced.source.name if traced.source else None,
+        record=traced.record,
+        lines=traced.lines,
+        label=None if hidden else str(row[column][0].as_py()),
         score=score,
     )
 
 
-def _said(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64] | None) -> str:
+def _prediction(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64] | None) -> str:
     if classes is not None:
         return trained.target.classes[int(classes[0])]
     return f"{trained.target.unscaled(trained.model.outputs(inputs))[0]:.6g}"
 
 
-def _unit(known: AttributionContext, of_row: bool) -> str:
-    by_gradients = known.influence.variant.by == "gradients"
+def _unit(context: AttributionContext, of_row: bool) -> str:
+    by_gradients = context.influence.variant.by == "gradients"
     if not of_row:
         return "self-influence" if by_gradients else "difference from the nearest rows"
-    if not known.trained.target.classes:
-        return f"of {known.trained.target.column}"
+    if not context.trained.target.classes:
+        return f"of {context.trained.target.column}"
     return "of log-odds" if by_gradients else "of the neighbours' vote"
 
 
-class Part(BaseModel):
-    """A part of a list."""
+class ReportPart(BaseModel):
+    """Base class of the parts of the report."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrainingRow(Part):
-    """A training row, by its place in its source."""
+class TrainingRow(ReportPart):
+    """A training row, identified by its place in its source."""
 
     sha256: str
-    """Of the source."""
+    """SHA-256 of the source."""
     source: str | None
-    """Its name as declared; None where no record tells it."""
+    """Name of the source as declared; None if no record contains it."""
     record: int
-    """Which of its records, from 1."""
+    """Number of the record in the source, from 1."""
     lines: tuple[int, int] | None
-    """First and last line of the record; None where they cannot be told."""
+    """First and last line of the record; None if they are unknown."""
     label: str | None
-    """What it says of the target; None where that is sensitive."""
+    """The row's target value; None if the target is sensitive."""
     score: float
-    """Of a prediction, how much the row's presence raised what was said; else how suspicious it
-    is."""
+    """For a prediction: by how much the row raised it. Otherwise: how suspicious the row is."""
 
 
-class InfluenceReport(Part):
-    """Training rows in the order of their weight."""
+class InfluenceReport(ReportPart):
+    """Training rows, ordered by the size of their score."""
 
     format: Literal["factory.influence"] = "factory.influence"
     version: Literal[1] = 1
     model: str
     about: str
-    """The row in question; or the training rows themselves."""
+    """The row whose prediction is explained, or the training rows themselves."""
     said: str | None
-    """The class that the model finds likeliest for it, or the number."""
+    """The class that the model considers most likely, or the predicted number."""
     unit: str
-    """Of the scores."""
+    """Unit of the scores."""
     lds: float
     ceiling: float
     at_least: float
-    """The LDS below which nothing is listed."""
+    """The LDS below which no list is given."""
     reach: str
     training_rows: int
     claim: str

@@ -1,4 +1,4 @@
-"""The row whose prediction is asked about: a judged one, or one of a file."""
+"""Find the row whose prediction is to be explained: a row of the test set, or one of a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.audit.references import SHORT
+from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.arrays import Arrays
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryRow:
-    """One row."""
+    """The row whose prediction is to be explained."""
 
     name: str
     inputs: Arrays
-    """Of this row alone."""
+    """The model's inputs of this row alone."""
 
 
-def judged_row(
+def test_set_row(
     verdict: EvaluationResult,
     parts: SplitResult,
     trained: TrainedModel,
     row: str,
     history: RecordGraph,
 ) -> QueryRow:
-    """A row of the stored predictions, by its number or as SOURCE:N.
+    """Find a row of the stored predictions, by its number or as SOURCE:N.
 
     Raises:
         UnknownNameError, DataError: there is no such row.
@@ -50,25 +50,27 @@ def judged_row(
     import pyarrow.compute as pc
 
     predictions = verdict.predictions
-    found = parse_row(row, history)
-    identity = found if isinstance(found, tuple) else identity_at(predictions, history.home, found)
+    parsed = parse_row(row, history)
+    identity = (
+        parsed if isinstance(parsed, tuple) else identity_at(predictions, history.home, parsed)
+    )
     test = read_arrow(parts.test, history.home)
     same = pc.and_(pc.equal(test["_file"], identity[0]), pc.equal(test["_row"], identity[1]))
-    places = pc.indices_nonzero(same).to_numpy()
-    if not len(places):
+    positions = pc.indices_nonzero(same).to_numpy()
+    if not len(positions):
         raise DataError(
-            f"record {identity[1]} of {identity[0][:SHORT]} is no test row",
+            f"record {identity[1]} of {identity[0][:SHOWN_DIGITS]} is not a test row",
             where=f"{verdict.candidate.model}@{verdict.candidate.version}",
-            remedy=f"name one of {predictions.rows} by its number, or a row of a file with --file",
+            remedy=f"write the number of a test row, 1 to {predictions.rows}, or use --file",
         )
-    name = f"record {identity[1]} of sha256:{identity[0][:SHORT]}"
-    return QueryRow(name, _inputs(trained, test, places[:1]))
+    name = f"record {identity[1]} of sha256:{identity[0][:SHOWN_DIGITS]}"
+    return QueryRow(name, _inputs(trained, test, positions[:1]))
 
 
 def file_row(
     pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, home: Home
 ) -> QueryRow:
-    """A row of a file that looks like the source.
+    """Find a row of a file that has the columns of the source.
 
     Raises:
         DataError: there is no such row, or it broke a rule.
@@ -77,29 +79,32 @@ def file_row(
     import numpy as np
 
     if not row.isdecimal() or not int(row):
-        raise UnknownNameError(f"{row!r} is no row of a file", remedy="write its number, from 1")
-    rows, refused = rows_to_score(pipeline, _AsLearned(trained), file, home)
+        raise UnknownNameError(f"{row!r} is not a row number", remedy="write a number from 1")
+    rows, refused = rows_to_score(pipeline, _ScoringModel(trained), file, home)
     for part in refused:
         for number, reason in zip(part["_row"].to_pylist(), part["reason"], strict=True):
             if number == int(row):
                 raise DataError(
-                    f"row {row} broke {reason}", where=file.name, remedy="it has no prediction"
+                    f"row {row} has no prediction, because it broke {reason}",
+                    where=file.name,
+                    remedy="choose another row, or correct this one",
                 )
-    places = np.flatnonzero(rows["_row"].to_numpy() == int(row))
-    if not len(places):
+    positions = np.flatnonzero(rows["_row"].to_numpy() == int(row))
+    if not len(positions):
         raise DataError(
-            f"there is no row {row}", where=file.name, remedy="count its records, from 1"
+            f"there is no row {row}", where=file.name, remedy="count the records of the file from 1"
         )
-    return QueryRow(f"row {row} of {file.name}", _inputs(trained, rows, places))
+    return QueryRow(f"row {row} of {file.name}", _inputs(trained, rows, positions))
 
 
-def _inputs(trained: TrainedModel, table: pa.Table, places: NDArray[np.int64]) -> Arrays:
-    return trained.features.arrays(table, scaled=trained.model.scaled, rows=places.astype("int64"))
+def _inputs(trained: TrainedModel, table: pa.Table, positions: NDArray[np.int64]) -> Arrays:
+    rows = positions.astype("int64")
+    return trained.features.arrays(table, scaled=trained.model.scaled, rows=rows)
 
 
 @dataclass(frozen=True)
-class _AsLearned:
-    """What scoring asks of a model, of one that need not serve."""
+class _ScoringModel:
+    """The interface that scoring needs, for a model that need not be deployed."""
 
     trained: TrainedModel
 

@@ -1,7 +1,7 @@
-"""How the files of one model differ from those of another: which, where in them, and by how much.
+"""Compare the files of two models: which differ, where in them, and by how much.
 
-Of what is not a learned number only the place is told: a vocabulary may hold what is nobody's
-business.
+Only for numbers is the difference reported, otherwise only the place: a vocabulary may contain
+sensitive values.
 """
 
 from __future__ import annotations
@@ -25,59 +25,61 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, "NDArray[np.generic]"]
 
 
-class Apart(StageResult):
-    """One place of a file that is not as it was."""
+class Difference(StageResult):
+    """One place in a file that differs."""
 
     at: str
     """The tensor, the array, or the path in the JSON."""
     difference: float | None = None
-    """The largest absolute difference of its numbers; None where they cannot be compared."""
+    """Largest absolute difference of the numbers; None if they cannot be compared."""
     what: str = ""
-    """Why not."""
+    """How the place differs, if not by a number."""
 
 
-class FileApart(StageResult):
-    """One file that is not as it was."""
+class FileDifference(StageResult):
+    """One file that differs."""
 
     name: str
     state: str
     """`other`, `missing` or `new`."""
-    places: tuple[Apart, ...] = ()
+    places: tuple[Difference, ...] = ()
 
 
-def compare(before: Path, now: Path) -> tuple[FileApart, ...]:
-    """Every file that is in one folder alone, or of other bytes; manifests aside."""
+def compare(before: Path, now: Path) -> tuple[FileDifference, ...]:
+    """Return every file that is in only one of the folders or has other bytes, except manifests."""
     return tuple(_compare(before, now))
 
 
-def _compare(before: Path, now: Path) -> Iterator[FileApart]:
+def _compare(before: Path, now: Path) -> Iterator[FileDifference]:
     old, new = ({p.name for p in folder.iterdir()} - {MANIFEST} for folder in (before, now))
     for name in sorted(old | new):
         if name not in new:
-            yield FileApart(name=name, state="missing")
+            yield FileDifference(name=name, state="missing")
         elif name not in old:
-            yield FileApart(name=name, state="new")
+            yield FileDifference(name=name, state="new")
         elif (before / name).read_bytes() != (now / name).read_bytes():
-            yield FileApart(name=name, state="other", places=tuple(_places(before, now, name)))
+            yield FileDifference(
+                name=name, state="other", places=tuple(_differences(before, now, name))
+            )
 
 
-def _places(before: Path, now: Path, name: str) -> Iterable[Apart]:
+def _differences(before: Path, now: Path, name: str) -> Iterable[Difference]:
     match Path(name).suffix:
         case ".safetensors":
             from safetensors.numpy import load_file
 
-            return _of_arrays(load_file(before / name), load_file(now / name))
+            return _array_differences(load_file(before / name), load_file(now / name))
         case ".skops":
-            old, new = _zipped(before / name), _zipped(now / name)
-            return [*_of_arrays(old[0], new[0]), *_of_json(old[1], new[1])]
+            old, new = _skops_content(before / name), _skops_content(now / name)
+            return [*_array_differences(old[0], new[0]), *_json_differences(old[1], new[1])]
         case ".json":
-            return _of_json(*(json.loads((f / name).read_bytes()) for f in (before, now)))
+            return _json_differences(*(json.loads((f / name).read_bytes()) for f in (before, now)))
         case _:
-            return [Apart(at="", what="other bytes")]
+            return [Difference(at="", what="other bytes")]
 
 
-def _zipped(path: Path) -> tuple[dict[str, NDArray[np.generic]], Any]:
-    """The arrays of a skops file, field by field, and its description."""
+def _skops_content(path: Path) -> tuple[dict[str, NDArray[np.generic]], Any]:
+    """Return the arrays of a skops file, field by field, and its JSON description."""
     import numpy as np
 
     arrays: dict[str, NDArray[np.generic]] = {}
@@ -90,43 +92,43 @@ def _zipped(path: Path) -> tuple[dict[str, NDArray[np.generic]], Any]:
         return arrays, json.loads(archive.read("schema.json"))
 
 
-def _of_arrays(old: Arrays, new: Arrays) -> Iterator[Apart]:
+def _array_differences(old: Arrays, new: Arrays) -> Iterator[Difference]:
     import numpy as np
 
     for name in sorted({*old, *new}):
         if name not in new or name not in old:
-            yield Apart(at=name, what="missing" if name in old else "new")
+            yield Difference(at=name, what="missing" if name in old else "new")
             continue
         before, now = old[name], new[name]
         if before.shape != now.shape or before.dtype != now.dtype:
             was, is_now = (f"{a.dtype}{list(a.shape)}" for a in (before, now))
-            yield Apart(at=name, what=f"{was} is now {is_now}")
+            yield Difference(at=name, what=f"{was} is now {is_now}")
         elif before.tobytes() != now.tobytes():
             if not np.issubdtype(before.dtype, np.number):
-                yield Apart(at=name, what="other values")
+                yield Difference(at=name, what="other values")
                 continue
             gap = np.abs(before.astype(np.float64) - now.astype(np.float64))
             largest = float(gap.max())
             if isfinite(largest):
-                yield Apart(at=name, difference=largest)
+                yield Difference(at=name, difference=largest)
             else:
-                yield Apart(at=name, what="not all are numbers")
+                yield Difference(at=name, what="not all are numbers")
 
 
-def _of_json(old: Any, new: Any, at: str = "") -> Iterator[Apart]:
+def _json_differences(old: Any, new: Any, at: str = "") -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             inner = f"{at}.{key}" if at else key
             if key not in new or key not in old:
-                yield Apart(at=inner, what="missing" if key in old else "new")
+                yield Difference(at=inner, what="missing" if key in old else "new")
             else:
-                yield from _of_json(old[key], new[key], inner)
+                yield from _json_differences(old[key], new[key], inner)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (before, now) in enumerate(zip(old, new, strict=True)):
-            yield from _of_json(before, now, f"{at}[{index}]")
+            yield from _json_differences(before, now, f"{at}[{index}]")
     elif old != new:
         numbers = all(type(value) in (int, float) for value in (old, new))
         if numbers:
-            yield Apart(at=at, difference=abs(float(old) - float(new)))
+            yield Difference(at=at, difference=abs(float(old) - float(new)))
         else:
-            yield Apart(at=at, what="other")
+            yield Difference(at=at, what="other")

@@ -1,4 +1,4 @@
-"""The names that the command line takes, and what kind of thing each is; `named` finds the thing.
+"""The names that the command line accepts, and the kind of thing that each one refers to.
 
 | written | means |
 |---|---|
@@ -7,7 +7,8 @@
 | `apples/split.train@1f3a9c`, `apples/clean.quarantine` | a part of what a stage stored |
 | `data/apples.csv`, `./apples`, `sha256:1f3a9c` | a source file, by its path or its digest |
 
-Six characters of a data version or digest are enough where no other begins with them.
+Six characters of a data version or digest are enough if no other begins with them. Finding the
+thing in a home belongs in `resolver`.
 """
 
 import re
@@ -22,8 +23,8 @@ from factory_resources.errors import UnknownNameError
 
 FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"
 
-SHORT = 12
-"""Characters of a digest that are shown."""
+SHOWN_DIGITS = 12
+"""Number of characters of a digest that are shown."""
 
 PARTS: Mapping[Stage, tuple[str, ...]] = {
     "ingest": ("snapshot", "quarantine"),
@@ -31,7 +32,7 @@ PARTS: Mapping[Stage, tuple[str, ...]] = {
     "split": ("train", "validation", "test"),
     "evaluate": ("predictions",),
 }
-"""The tables that a stage stores; a part named `snapshot` need not be written."""
+"""The tables that each stage stores; the part name `snapshot` may be left out."""
 
 _MODEL = re.compile(r"([a-z][a-z0-9_]{0,63})@([1-9][0-9]{0,8}|champion)")
 
@@ -50,18 +51,18 @@ class ModelName:
 
 @dataclass(frozen=True)
 class SnapshotName:
-    """What a stage stored."""
+    """Everything that a stage stored, or one part of it."""
 
     pipeline: str
     stage: Stage
     part: str | None
     version: str | None
-    """A data version or its beginning; None is the latest."""
+    """A data version or its beginning; None for the latest."""
 
 
 @dataclass(frozen=True)
 class SourceName:
-    """A source file: one of both."""
+    """A source file, by its path or by its digest."""
 
     path: Path | None
     digest: str | None
@@ -72,10 +73,10 @@ Name = ModelName | SnapshotName | SourceName
 
 
 def parse(text: str) -> Name:
-    """What kind of thing a name means, without looking whether it is there.
+    """Parse a name, without looking up the thing that it refers to.
 
     Raises:
-        UnknownNameError: a name of no kind.
+        UnknownNameError: the name is of no known kind.
     """
     if model := _MODEL.fullmatch(text):
         version = model[2]
@@ -87,13 +88,13 @@ def parse(text: str) -> Name:
         stage = cast(Stage, snapshot[2])
         _require_part(text, stage, snapshot[3])
         return SnapshotName(snapshot[1], stage, snapshot[3], snapshot[4])
-    if text.startswith("sha256:") or (not Path(text).exists() and _like_a_name(text)):
-        raise UnknownNameError(f"{text!r} is no name", remedy=f"write {FORMS}")
+    if text.startswith("sha256:") or (not Path(text).exists() and _looks_like_a_name(text)):
+        raise UnknownNameError(f"{text!r} is not a valid name", remedy=f"write {FORMS}")
     return SourceName(Path(text), None)
 
 
 def snapshot_name(pipeline: str, stage: str, part: str | None, version: str) -> str:
-    """A snapshot's name in full."""
+    """Return the full name of a snapshot."""
     part = "" if part in {None, "snapshot"} else f".{part}"
     return f"{pipeline}/{stage}{part}@{version}"
 
@@ -109,6 +110,6 @@ def _require_part(text: str, stage: Stage, part: str | None) -> None:
         raise UnknownNameError(f"{stage} has no part {part!r}", remedy=suggest(part, parts))
 
 
-def _like_a_name(text: str) -> bool:
+def _looks_like_a_name(text: str) -> bool:
     pipeline, mark, rest = text.partition("@")
     return bool(mark) and "/" not in rest and bool(re.fullmatch(r"[\w./-]+", pipeline))

@@ -1,11 +1,21 @@
-"""What a name of the command line means in one home, by its records."""
+"""Resolve names of the command line to records and versions of one home.
+
+Parsing a name, without looking it up, belongs in `references`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from factory_assets.audit.references import FORMS, PARTS, SHORT, ModelName, SnapshotName, SourceName
+from factory_assets.audit.references import (
+    FORMS,
+    PARTS,
+    SHOWN_DIGITS,
+    ModelName,
+    SnapshotName,
+    SourceName,
+)
 from factory_assets.results.data import IngestResult
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.results.stages import Stage
@@ -18,37 +28,37 @@ from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry, Version
 
 SHOWN = 5
-"""How many of what there is an error lists."""
+"""Maximum number of valid names that an error lists."""
 
 
 @dataclass(frozen=True)
 class ResolvedTable:
-    """A table, or all that a stage stored, and the records that tell of it: one a partition."""
+    """A table, or everything that a stage stored, with its records: one per partition."""
 
     records: tuple[Record, ...]
     part: str | None
-    """None: everything that the stage stored."""
+    """None for everything that the stage stored."""
 
     @property
     def table(self) -> Snapshot:
-        """The rows of the part, of several partitions as one.
+        """The rows of the part; several partitions are combined into one table.
 
         Raises:
-            UnknownNameError: everything is meant, not one table.
+            UnknownNameError: the name stands for everything that the stage stored.
         """
         if self.part is None:
             parts = PARTS[cast(Stage, self.records[0].stage)]
             name = f"{self.records[0].pipeline}/{self.records[0].stage}"
             raise UnknownNameError(
-                f"{name} is {len(parts)} tables",
+                f"{name} consists of {len(parts)} tables",
                 remedy=f"name one: {', '.join(f'{name}.{part}' for part in parts)}",
             )
-        found = (tables_of(value_in(record)).get(self.part) for record in self.records)
-        return union([snapshot for snapshot in found if snapshot])
+        snapshots = (tables_of(value_in(record)).get(self.part) for record in self.records)
+        return union([snapshot for snapshot in snapshots if snapshot])
 
 
 def find_model(name: ModelName, registry: Registry) -> Version:
-    """The registered version.
+    """Return the registered version.
 
     Raises:
         UnknownNameError: there is no such model, version or champion.
@@ -56,7 +66,7 @@ def find_model(name: ModelName, registry: Registry) -> Version:
     known = registry.versions()
     if name.pipeline not in known:
         raise UnknownNameError(
-            f"there is no model {name.pipeline!r}", remedy=_there_are(name.pipeline, known)
+            f"there is no model {name.pipeline!r}", remedy=_suggestion(name.pipeline, known)
         )
     version = name.version
     if version == "champion":
@@ -74,10 +84,10 @@ def find_model(name: ModelName, registry: Registry) -> Version:
 
 
 def find_snapshot(name: SnapshotName, history: RecordGraph) -> ResolvedTable:
-    """The records of the snapshot.
+    """Return the records of the snapshot.
 
     Raises:
-        UnknownNameError: there is no such snapshot, or several begin so.
+        UnknownNameError: there is no such snapshot, or several versions begin with the given one.
     """
     where = f"{name.pipeline}/{name.stage}"
     records = history.of_stage(name.pipeline, name.stage)
@@ -87,15 +97,15 @@ def find_snapshot(name: SnapshotName, history: RecordGraph) -> ResolvedTable:
     if name.version is None:
         return ResolvedTable(tuple(history.latest(name.pipeline, name.stage)), part)
     found = {
-        version: held
+        version: resolved
         for record in records
-        for version, held in _versions_of(record, name.part, part, history)
+        for version, resolved in _versions_of(record, name.part, part, history)
         if version.startswith(name.version)
     }
     if len(found) > 1:
         raise UnknownNameError(
             f"{len(found)} data versions of {where} begin with {name.version}",
-            remedy=f"write more of one: {', '.join(sorted(found)[:SHOWN])}",
+            remedy=f"write more characters of one: {', '.join(sorted(found)[:SHOWN])}",
         )
     if not found:
         raise _no_such_version(name, where, records, history)
@@ -103,10 +113,10 @@ def find_snapshot(name: SnapshotName, history: RecordGraph) -> ResolvedTable:
 
 
 def find_source(name: SourceName, history: RecordGraph) -> str:
-    """The digest of a source that some pipeline has read.
+    """Return the digest of a source that some pipeline has read.
 
     Raises:
-        UnknownNameError: none has, or several digests begin so.
+        UnknownNameError: no pipeline has read it, or several digests begin with the given one.
     """
     names = _sources(history)
     if name.digest is not None:
@@ -114,38 +124,40 @@ def find_source(name: SourceName, history: RecordGraph) -> str:
         if len(found) == 1:
             return found[0]
         what = f"{len(found)} sources begin with" if found else "no pipeline has read a source"
-        shown = (f"sha256:{d[:SHORT]} {names[d][-1]}" for d in (found or [*names])[-SHOWN:])
+        shown = (f"sha256:{d[:SHOWN_DIGITS]} {names[d][-1]}" for d in (found or [*names])[-SHOWN:])
         raise UnknownNameError(
-            f"{what} sha256:{name.digest}", remedy=f"there are {', '.join(shown) or 'none'}"
+            f"{what} sha256:{name.digest}",
+            remedy=f"sources that were read: {', '.join(shown) or 'none'}",
         )
     assert name.path is not None
-    return _of_path(name.path, names)
+    return _find_by_path(name.path, names)
 
 
-def _of_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:
+def _find_by_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:
     if path.is_file():
         digest = sha256_of(path, str(path))
         if digest in names:
             return digest
-        was = _named(path, names)
-        told = f"; what had that name was sha256:{was[-1][:SHORT]}" if was else ""
+        earlier = _digests_of_name(path, names)
+        note = f"; the file of that name was sha256:{earlier[-1][:SHOWN_DIGITS]}" if earlier else ""
         raise UnknownNameError(
-            f"no pipeline has read {str(path)!r} as it is now (sha256:{digest[:SHORT]}){told}",
+            f"no pipeline has read {str(path)!r} "
+            f"as it is now (sha256:{digest[:SHOWN_DIGITS]}){note}",
             remedy=f"run the pipeline that reads it, or write {FORMS}",
         )
     if path.is_dir():
         raise UnknownNameError(f"{str(path)!r} is a folder", remedy=f"write {FORMS}")
-    was = _named(path, names)
-    if not was:
+    earlier = _digests_of_name(path, names)
+    if not earlier:
         raise UnknownNameError(
             f"there is no file {str(path)!r}, and no pipeline has read one of that name",
             remedy=f"write {FORMS}",
         )
-    return was[-1]
+    return earlier[-1]
 
 
-def _named(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The digests of sources whose name ends as the path does, oldest first."""
+def _digests_of_name(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the digests of sources with this path, or else this file name, oldest first."""
     parts = path.parts
     if len(parts) > 1:
         exact = [d for d, known in names.items() if any(str(path) == n for n in known)]
@@ -159,7 +171,7 @@ def _named(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _sources(history: RecordGraph) -> dict[str, tuple[str, ...]]:
-    """The digest of every source with the names it had, in the order of their last use."""
+    """Return the digest of every source with the names it had, ordered by last use."""
     found: dict[str, tuple[str, ...]] = {}
     for record in history.records:
         value = value_in(record) if record.stage == "ingest" else None
@@ -169,16 +181,21 @@ def _sources(history: RecordGraph) -> dict[str, tuple[str, ...]]:
 
 
 def _versions_of(
-    record: Record, asked: str | None, part: str | None, history: RecordGraph
+    record: Record, named_part: str | None, part: str | None, history: RecordGraph
 ) -> Iterable[tuple[str, ResolvedTable]]:
-    """Every data version by which the record's tables may be named."""
-    if asked is None:
+    """Yield every data version by which the record's tables may be named.
+
+    Args:
+        named_part: the part as written.
+        part: the same, with the default filled in.
+    """
+    if named_part is None:
         yield record.data_version, ResolvedTable((record,), part)
     for name, snapshot in tables_of(value_in(record)).items():
-        if asked in {None, name}:
+        if named_part in {None, name}:
             yield snapshot.data_version, ResolvedTable((record,), name)
-    if asked in {None, "snapshot"}:
-        # Partitions that were read as one have a version together.
+    if named_part in {None, "snapshot"}:
+        # Partitions that were read as one table have one data version together.
         for user in history.users(record):
             version = user.parts.get("inputs", {}).get(record.stage)
             parts = [r for r in history.inputs(user) if r.stage == record.stage]
@@ -190,34 +207,35 @@ def _no_such_stage(name: SnapshotName, history: RecordGraph) -> UnknownNameError
     pipelines = history.pipelines
     if name.pipeline not in pipelines:
         return UnknownNameError(
-            f"pipeline {name.pipeline!r} has stored nothing",
-            remedy=_there_are(name.pipeline, pipelines),
+            f"pipeline {name.pipeline!r} has no results yet",
+            remedy=_suggestion(name.pipeline, pipelines),
         )
     stages = [s for s in PARTS if history.of_stage(name.pipeline, s)]
     return UnknownNameError(
-        f"{name.stage} of {name.pipeline} has stored nothing",
-        remedy=f"there are {', '.join(f'{name.pipeline}/{stage}' for stage in stages)}",
+        f"{name.stage} of {name.pipeline} has no results yet",
+        remedy=f"choose one of: {', '.join(f'{name.pipeline}/{stage}' for stage in stages)}",
     )
 
 
 def _no_such_version(
     name: SnapshotName, where: str, records: list[Record], history: RecordGraph
 ) -> UnknownNameError:
-    there = ", ".join(
-        f"{where}@{r.data_version[:SHORT]} ({r.finished[:10]})" for r in records[::-1][:SHOWN]
+    existing = ", ".join(
+        f"{where}@{r.data_version[:SHOWN_DIGITS]} ({r.finished[:10]})"
+        for r in records[::-1][:SHOWN]
     )
     folder = history.home.tables / name.pipeline / name.stage
     if any(version.startswith(name.version or "") for version in past_versions(folder)):
         return UnknownNameError(
             f"version {name.version} of {where} was removed by `factory gc`",
-            remedy=f"there are {there}",
+            remedy=f"choose one of: {existing}",
         )
     return UnknownNameError(
-        f"{where} has no data version {name.version}", remedy=f"there are {there}"
+        f"{where} has no data version {name.version}", remedy=f"choose one of: {existing}"
     )
 
 
-def _there_are(word: str, known: Iterable[str]) -> str:
+def _suggestion(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     return suggest(word, names) if names else "run a pipeline first"
 

@@ -1,1 +1,1 @@
-"""The `factory` command, a module a sub-command."""
+"""The `factory` command, one module for each sub-command."""

@@ -1,4 +1,4 @@
-"""`python -m factory_assets.cli`, as `factory`."""
+"""Run the `factory` command as `python -m factory_assets.cli`."""
 
 from factory_assets.cli.main import main
 

@@ -1,4 +1,7 @@
-"""`factory run --explain`: what would run and why; nothing runs."""
+"""`factory run --explain`: print what a run would do with each stage, and why; run nothing.
+
+The reasons are found in `factory_assets.execution.explain`.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,7 +19,7 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 
 _SHOWN = 3
-"""Of more partitions than this only some are named."""
+"""How many partitions a line names; the others are counted."""
 
 
 def plan(
@@ -27,60 +30,61 @@ def plan(
     reuse: bool = True,
     console: Console,
 ) -> None:
-    """Say for each stage of the named pipelines what a run would do with it, and why.
+    """Print for each stage of the named pipelines what a run would do with it, and why.
 
     Raises:
-        FactoryError: as `run` does of names, stages and partitions.
+        FactoryError: a name, stage or partition is wrong, as for `run`.
     """
-    asked = ask(names, stages, partitions, reuse)
+    requests = ask(names, stages, partitions, reuse)
     home = Home.from_env()
     prepare(home)
     with dg.DagsterInstance.get() as instance:
-        for one in asked:
-            for line in explained(one, home, instance):
+        for request in requests:
+            for line in explained(request, home, instance):
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def explained(asked: RunRequest, home: Home, instance: dg.DagsterInstance) -> Iterator[str]:
-    """The lines of one pipeline."""
-    pipeline = asked.pipeline
-    there = Wanted((), 0, {})
+def explained(request: RunRequest, home: Home, instance: dg.DagsterInstance) -> Iterator[str]:
+    """Yield the lines about one pipeline."""
+    pipeline = request.pipeline
+    covered = Wanted((), 0, {})
     if pipeline.spec.partitions:
         keys = known_keys(pipeline, instance)
-        there = wanted(pipeline, datetime.now(UTC), keys, home, asked.partitions)
-    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=asked.reuse)
-    for stage, told in groupby(
-        explain(call, asked.stages, there.partitions), key=lambda one: one.stage
+        covered = wanted(pipeline, datetime.now(UTC), keys, home, request.partitions)
+    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse)
+    for stage, outcomes in groupby(
+        explain(call, request.stages, covered.partitions), key=lambda outcome: outcome.stage
     ):
-        for how in _summed(list(told)):
-            yield f"{pipeline.name} · {stage:<8}  {how}"
-    if there.absent:
-        yield f"{pipeline.name} · {there.absent} partitions have no data yet"
+        for line in _grouped_lines(list(outcomes)):
+            yield f"{pipeline.name} · {stage:<8}  {line}"
+    if covered.absent:
+        subject = "partition has" if covered.absent == 1 else "partitions have"
+        yield f"{pipeline.name} · {covered.absent} {subject} no data yet"
 
 
-def _summed(told: Sequence[Explained]) -> Iterator[str]:
-    """One line for all partitions of which the same is to be said."""
-    by_words: dict[tuple[str, str], list[Explained]] = {}
-    for one in told:
-        words = "" if one.what == "reuse" and one.partition else one.why
-        by_words.setdefault((one.what, words), []).append(one)
-    for (what, words), same in by_words.items():
-        yield _line(what, words, same)
+def _grouped_lines(outcomes: Sequence[Explained]) -> Iterator[str]:
+    """Yield one line for all partitions with the same outcome for the same reason."""
+    groups: dict[tuple[str, str], list[Explained]] = {}
+    for outcome in outcomes:
+        reason = "" if outcome.what == "reuse" and outcome.partition else outcome.why
+        groups.setdefault((outcome.what, reason), []).append(outcome)
+    for (what, reason), group in groups.items():
+        yield _line(what, reason, group)
 
 
-def _line(what: str, words: str, same: Sequence[Explained]) -> str:
+def _line(what: str, reason: str, group: Sequence[Explained]) -> str:
     if what == "reuse":
-        line = f"reuse ({same[0].why if len(same) == 1 else _of_records(same)})"
+        line = f"reuse ({group[0].why if len(group) == 1 else _records_summary(group)})"
     else:
-        line = f"{what}: {words}"
-    keys = [one.partition for one in same if one.partition]
+        line = f"{what}: {reason}"
+    keys = [outcome.partition for outcome in group if outcome.partition]
     if not keys:
         return line
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return f"{line} [{', '.join(keys[:_SHOWN])}{more}]"
 
 
-def _of_records(same: Sequence[Explained]) -> str:
-    records = [one.record for one in same if one.record]
+def _records_summary(group: Sequence[Explained]) -> str:
+    records = [outcome.record for outcome in group if outcome.record]
     newest = max(record.finished for record in records)[:16].replace("T", " ")
-    return f"{len(same)} partitions, {sum(r.seconds for r in records):.1f} s, newest of {newest}"
+    return f"{len(group)} partitions, {sum(r.seconds for r in records):.1f} s, newest from {newest}"

@@ -1,25 +1,28 @@
-"""`factory gc`: shows what nothing needs any more, and removes it when told to."""
+"""`factory gc`: list the files that nothing needs any more, and remove them on request.
+
+Which files are needed is decided in `factory_assets.execution.retention`.
+"""
 
 import os
 from collections.abc import Iterator
 from itertools import groupby
 
-from factory_assets.execution.retention import DEFAULT, find_waste, seconds_of
+from factory_assets.execution.retention import DEFAULT, find_garbage, seconds_of
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 
 VARIABLE = "FACTORY_KEEP"
-"""Its value is how long what nothing else needs is kept."""
+"""Environment variable with the default retention time."""
 
 
 def collect(older_than: str | None, apply: bool) -> list[Garbage]:
-    """What can go; it is gone already with `apply`.
+    """Return what can be removed; with `apply`, it has been removed.
 
     Raises:
-        StorageError: a run is working, a record is damaged, or the disk says no.
-        UnknownNameError: `older_than` is no length of time.
+        StorageError: a run is working, a record is damaged, or a file cannot be removed.
+        UnknownNameError: `older_than` is not a duration.
     """
     seconds = seconds_of(older_than or os.environ.get(VARIABLE) or DEFAULT)
     home = Home.from_env()
@@ -27,19 +30,19 @@ def collect(older_than: str | None, apply: bool) -> list[Garbage]:
         return []
     with home.alone():
         _require_no_run(home)
-        found = find_waste(home, Registry(home).versions(), seconds)
+        garbage = find_garbage(home, Registry(home).versions(), seconds)
         if apply:
-            remove(found)
-    return found
+            remove(garbage)
+    return garbage
 
 
-def listing(found: list[Garbage], *, every: bool) -> Iterator[str]:
-    """A line for each kind of waste and reason, or for each file."""
+def listing(garbage: list[Garbage], *, every: bool) -> Iterator[str]:
+    """Yield a line for each kind of garbage and reason; with `every`, also one for each file."""
 
     def reason(item: Garbage) -> tuple[str, str]:
         return item.kind, item.why
 
-    for (kind, why), group in groupby(sorted(found, key=reason), key=reason):
+    for (kind, why), group in groupby(sorted(garbage, key=reason), key=reason):
         items = list(group)
         total = sum(item.bytes for item in items)
         yield f"{len(items):>7,} {kind:<10} {_size(total):>9}  {why}"
@@ -47,8 +50,10 @@ def listing(found: list[Garbage], *, every: bool) -> Iterator[str]:
             yield from (f"          {item.path}" for item in items)
 
 
-def total(found: list[Garbage]) -> str:
-    return f"{len(found):,} in all, {_size(sum(item.bytes for item in found))}"
+def total(garbage: list[Garbage]) -> str:
+    """Return the number of items and their size, such as `3 items, 1.2 MB`."""
+    items = "item" if len(garbage) == 1 else "items"
+    return f"{len(garbage):,} {items}, {_size(sum(item.bytes for item in garbage))}"
 
 
 def _size(count: float) -> str:
@@ -60,7 +65,7 @@ def _size(count: float) -> str:
 
 
 def _require_no_run(home: Home) -> None:
-    """Also between two stages a run needs what it has made."""
+    """Refuse while a run is under way: between two stages it still needs its earlier results."""
     if not (home.dagster / "dagster.yaml").is_file():
         return
     import dagster as dg
@@ -70,13 +75,13 @@ def _require_no_run(home: Home) -> None:
 
     prepare(home)
     status = dg.DagsterRunStatus
-    under_way = [status.STARTING, status.STARTED, status.CANCELING]
+    active = [status.STARTING, status.STARTED, status.CANCELING]
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
-        runs = instance.get_runs(dg.RunsFilter(statuses=under_way))
+        runs = instance.get_runs(dg.RunsFilter(statuses=active))
     if runs:
         raise StorageError(
-            f"run {runs[0].run_id[:8]} of {runs[0].job_name} is under way",
+            f"run {runs[0].run_id[:8]} of {runs[0].job_name} is still running",
             where=str(home.path),
-            remedy="wait until it has ended, or end it in the UI",
+            remedy="wait until it has ended, or terminate it in the UI",
         )

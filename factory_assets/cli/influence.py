@@ -1,10 +1,13 @@
-"""`factory influence`: the training rows that moved a prediction, or that stand alone."""
+"""`factory influence`: list training rows that moved a prediction, or whose label is suspicious.
+
+How influence is computed belongs in `factory_assets.audit.influence`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from factory_assets.audit.influence import InfluenceReport, TrainingRow
-from factory_assets.audit.references import SHORT, ModelName, parse
+from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
 from factory_assets.cli.shared import fit_width, select
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import ModelError, UnknownNameError
@@ -14,18 +17,26 @@ from factory_resources.home.home import Home
 def run_influence(
     text: str, row: str | None, file: Path | None, *, suspicious: bool, top: int
 ) -> InfluenceReport:
-    """The list of a model version.
+    """Return the list for a model version.
+
+    Args:
+        text: the name of the model version.
+        row: the predicted row whose influences are listed; None with `suspicious`.
+        file: the file that `row` is in; None for the stored predictions.
+        suspicious: whether to list rows whose label may be wrong.
+        top: the number of training rows to list.
 
     Raises:
-        UnknownNameError: it is no model version, or not one question is asked.
+        UnknownNameError: the name is not a model version, or not exactly one list is requested.
         FactoryError: as `influential`.
     """
     name = parse(text)
     if not isinstance(name, ModelName):
-        raise UnknownNameError(f"{text!r} is no model version", remedy="write pipeline@3")
+        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
     if suspicious == (row is not None) or (file and suspicious):
         raise UnknownNameError(
-            "one question at a time", remedy="give --row N, with or without --file, or --suspicious"
+            "needs either --row or --suspicious",
+            remedy="give --row N, with or without --file, or --suspicious alone",
         )
     [pipeline] = select([name.pipeline])
     if pipeline.spec.train is None:
@@ -41,32 +52,36 @@ def run_influence(
         return influence.influential(pipeline, name, row, home, file=file, top=top, folders=folders)
 
 
-def influence_json(found: InfluenceReport) -> str:
-    return found.model_dump_json(indent=1) + "\n"
+def influence_json(report: InfluenceReport) -> str:
+    return report.model_dump_json(indent=1) + "\n"
 
 
-def influence_text(found: InfluenceReport) -> str:
-    """The list for a person."""
-    return "\n".join(line for told in _lines(found) for line in fit_width(told)) + "\n"
+def influence_text(report: InfluenceReport) -> str:
+    """Return the list for a terminal, in lines of at most `WIDTH` characters."""
+    return "\n".join(part for line in _lines(report) for part in fit_width(line)) + "\n"
 
 
-def _lines(found: InfluenceReport) -> Iterator[str]:
-    said = f": {found.said}" if found.said is not None else ""
-    yield f"{found.model}, {found.about}{said}"
-    yield f"  LDS {found.lds:.2f} of at most {found.ceiling:.2f}, told from {found.reach}"
-    yield f"  {found.claim}"
-    many = f"{len(found.rows)} of {found.training_rows:,} training rows"
-    yield f"{many}, score in units {found.unit}" if found.said else f"{many}, by {found.unit}"
-    for row in found.rows:
-        score = f"{row.score:+.4f}" if found.said is not None else f"{row.score:.4f}"
-        label = "not shown" if row.label is None else row.label
-        yield f"  {score}  {_place(row)}, labelled {label}"
+def _lines(report: InfluenceReport) -> Iterator[str]:
+    prediction = f": predicted {report.said}" if report.said is not None else ""
+    yield f"{report.model}, {report.about}{prediction}"
+    yield f"  LDS {report.lds:.2f} (ceiling {report.ceiling:.2f}), computed from {report.reach}"
+    yield f"  {report.claim}"
+    count = f"{len(report.rows)} of {report.training_rows:,} training rows"
+    yield (
+        f"{count}, score in units {report.unit}" if report.said else f"{count}, by {report.unit}"
+    )
+    for row in report.rows:
+        score = f"{row.score:+.4f}" if report.said is not None else f"{row.score:.4f}"
+        label = "(hidden)" if row.label is None else row.label
+        yield f"  {score}  {_location(row)}, label {label}"
 
 
-def _place(row: TrainingRow) -> str:
-    name = row.source or f"sha256:{row.sha256[:SHORT]}"
-    place = f"record {row.record:,} of {name}"
+def _location(row: TrainingRow) -> str:
+    name = row.source or f"sha256:{row.sha256[:SHOWN_DIGITS]}"
+    record = f"record {row.record:,} of {name}"
     if row.lines is None:
-        return place
+        return record
     first, last = row.lines
-    return f"{place}, line {first:,}" if first == last else f"{place}, lines {first:,} to {last:,}"
+    if first == last:
+        return f"{record}, line {first:,}"
+    return f"{record}, lines {first:,} to {last:,}"

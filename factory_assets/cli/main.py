@@ -1,7 +1,7 @@
-"""The `factory` command line: options and exit codes.
+"""The `factory` command line: options, help texts and exit codes.
 
-The work of a sub-command belongs in the module of its name; what `dg` and
-the UI already do is left to them.
+The work of a sub-command belongs in the module of its name. What `dg` and the Dagster UI already do
+has no sub-command here.
 """
 
 import gc
@@ -17,12 +17,14 @@ from factory_resources.errors import FactoryError
 
 _PORT = click.IntRange(1, 65_535)
 
+_JSON_HELP = "Print JSON, for programs."
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
-    """Declare, run and prove models on your own machine."""
+    """Declare, run and audit machine-learning pipelines on your own machine."""
     from factory_resources.security.offline import go_offline
 
     go_offline()
@@ -30,7 +32,7 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A sub-command whose FactoryErrors become one line on standard error and their exit code."""
+    """Register a sub-command; print its FactoryErrors as one line and exit with their code."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
@@ -38,7 +40,8 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             try:
                 return function(*args, **kwargs)
             except KeyboardInterrupt:
-                click.echo("interrupted; what was finished is kept, run it again", err=True)
+                message = "interrupted; finished stages are stored, run the command again to resume"
+                click.echo(message, err=True)
                 sys.exit(130)
             except FactoryError as error:
                 if click.get_current_context().find_root().obj:
@@ -53,12 +56,15 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 @command("run")
 @click.argument("pipelines", nargs=-1)
-@click.option("--stages", default="", help="Only these, separated by commas.")
+@click.option("--stages", default="", help="Run only these stages, separated by commas.")
 @click.option(
-    "--partition", "partitions", multiple=True, help="Only this one, by key; may be repeated."
+    "--partition",
+    "partitions",
+    multiple=True,
+    help="Run only the partition with this key; may be repeated.",
 )
-@click.option("--no-reuse", is_flag=True, help="Compute every stage, also where nothing changed.")
-@click.option("--explain", is_flag=True, help="Only say what would run, and why.")
+@click.option("--no-reuse", is_flag=True, help="Compute every stage, even if nothing changed.")
+@click.option("--explain", is_flag=True, help="Show what would run, and why; run nothing.")
 def run_command(
     pipelines: tuple[str, ...],
     stages: str,
@@ -66,15 +72,21 @@ def run_command(
     no_reuse: bool,
     explain: bool,
 ) -> None:
-    """Materialise PIPELINES (all of them where none is named) in this process."""
-    # Looking for cycles among modules being imported takes .4 s of the 2 s in which nothing is
-    # found changed; `run_stage` switches it on again where something is computed.
+    """Run PIPELINES (default: all) and print a summary table.
+
+    They run in this process, each after the pipelines that it reads. A stage for which nothing
+    changed is not computed again: its stored result is reused.
+
+    Exit code 1: a gate failed, so the new model was not deployed. Exit code 2: an error.
+    """
+    # Of the 2 s of a run in which nothing changed, garbage collection takes .4 s during imports.
+    # `run_stage` enables it again before it computes something.
     gc.disable()
     if explain:
-        from factory_assets.cli.explain import plan as do
+        from factory_assets.cli.explain import plan as execute
     else:
-        from factory_assets.cli.run import run as do
-    do(
+        from factory_assets.cli.run import run as execute
+    execute(
         pipelines,
         stages=[s for s in stages.split(",") if s],
         partitions=partitions,
@@ -86,15 +98,18 @@ def run_command(
 @command("check")
 @click.argument("pipelines", nargs=-1)
 def check_command(pipelines: tuple[str, ...]) -> None:
-    """Find every mistake in the declarations, with file and line."""
+    """Find every mistake in the declarations, with file and line.
+
+    Checks PIPELINES (default: all) without running them. Exit code 2: there are mistakes.
+    """
     from factory_assets.cli.check.check import check, unchecked
     from factory_assets.declarations.loader import pipeline_folders
 
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    for promise in unchecked(pipelines):
-        click.echo(f"warning: {promise}", err=True)
+    for warning in unchecked(pipelines):
+        click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)
     count = len(pipelines) or len(pipeline_folders())
@@ -103,38 +118,59 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 
 @command("new")
 @click.argument("name")
-@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The data.")
+@click.option(
+    "--from", "source", required=True, type=click.Path(path_type=Path), help="The data file."
+)
 @click.option("--target", required=True, help="The column to predict.")
 @click.option(
-    "--in", "folder", type=click.Path(path_type=Path), help="Where pipelines are declared."
+    "--in",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The folder of pipelines (default: the first of FACTORY_DEFS, or the factory's own).",
 )
 def new_command(name: str, source: Path, target: str, folder: Path | None) -> None:
-    """Profile a data file and declare a pipeline for it."""
+    """Profile a data file and write a declaration for it.
+
+    Creates the pipeline NAME as NAME/defs.yaml in the folder of pipelines: contract, inputs, split,
+    model and gates, with comments. Nothing is run.
+    """
     from factory_assets.cli.new.new import new
     from factory_assets.declarations.loader import new_pipelines_folder
 
     declared = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
-    click.echo(f"declared {declared}\nnext: factory check {name} && factory run {name}")
+    click.echo(f"wrote {declared}\nnext: factory check {name} && factory run {name}")
 
 
 @command("predict")
 @click.argument("pipeline")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="CSV or Parquet; standard output else."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write to this .csv or .parquet file (default: CSV to standard output).",
 )
 def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
-    """Score FILE with PIPELINE's champion."""
+    """Score the rows of FILE with PIPELINE's champion.
+
+    FILE is read like the pipeline's source, but needs only the model's inputs. A row that breaks
+    the contract or a rule gets a reason instead of a prediction.
+    """
     from factory_assets.cli.predict import predict_file
 
     predict_file(pipeline, file, out)
 
 
 @command("up")
-@click.option("--port", type=_PORT, default=3000, show_default=True, help="The Dagster UI's.")
-@click.option("--mlflow-port", type=_PORT, default=5000, show_default=True)
+@click.option("--port", type=_PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option(
+    "--mlflow-port", type=_PORT, default=5000, show_default=True, help="Port of the MLflow UI."
+)
 def up_command(port: int, mlflow_port: int) -> None:
-    """Serve the UI, the daemon and MLflow on this machine only, until Ctrl-C."""
+    """Serve the Dagster UI, schedules and MLflow until Ctrl-C.
+
+    The pages are reachable from this machine only. While the factory is up, its daemon runs
+    schedules, sensors and backfills.
+    """
     from factory_assets.cli.up import up
 
     sys.exit(up(port, mlflow_port, _console()))
@@ -142,7 +178,7 @@ def up_command(port: int, mlflow_port: int) -> None:
 
 @command("demo")
 def demo_command() -> None:
-    """Run every shipped pipeline and say what to do next."""
+    """Run the shipped pipelines and show what to do next."""
     from factory_assets.cli.run import demo
 
     demo(_console())
@@ -150,7 +186,10 @@ def demo_command() -> None:
 
 @command("env")
 def env_command() -> None:
-    """Make the home ready and print the environment that Dagster's own commands need."""
+    """Print the shell variables that Dagster's commands need.
+
+    Prepares the factory's home first. Use it as: eval "$(factory env)"
+    """
     from factory_assets.cli.up import environment
 
     click.echo(environment(), nl=False)
@@ -158,70 +197,99 @@ def env_command() -> None:
 
 @command("trace")
 @click.argument("name")
-@click.option("--row", help="One row: its number, or SOURCE:N, as in data.csv:17.")
-@click.option("--json", "as_json", is_flag=True, help="For programs; see factory schema trace.")
-@click.option("--no-verify", is_flag=True, help="Do not read the files to compare their digests.")
+@click.option(
+    "--row", help="Trace one row: its number (from 1), or SOURCE:NUMBER, as in data.csv:17."
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, for programs; for its schema: factory schema trace.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
 def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) -> None:
-    """Follow NAME back to its source rows, or forward to the models it fed.
+    """Trace NAME back to its sources, or forward to its models.
 
     NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
     pipeline/clean@<data version>, pipeline/split.train) or a source (a path, sha256:<digest>).
-    Exit code 1: something is not what was written.
+
+    Exit code 1: a stored file or record is missing, was changed, or contradicts another.
     """
     from factory_assets.cli.trace import run_trace, trace_json, trace_text
 
-    found = run_trace(name, row, verify=not no_verify)
-    click.echo(trace_json(found) if as_json else trace_text(found), nl=False)
-    sys.exit(1 if found.problems else 0)
+    result = run_trace(name, row, verify=not no_verify)
+    click.echo(trace_json(result) if as_json else trace_text(result), nl=False)
+    sys.exit(1 if result.problems else 0)
 
 
 @command("reproduce")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 def reproduce_command(name: str, as_json: bool) -> None:
-    """Train the model version NAME (pipeline@3, pipeline@champion) again, and compare.
+    """Train a model version again and compare the weights.
 
-    From the recorded rows, declaration and seed; nothing is registered. Exit code 1: the weights
-    are not the same.
+    NAME is a model version: pipeline@3 or pipeline@champion. It is trained from the recorded rows,
+    declaration and seed. Nothing is registered or deployed.
+
+    Exit code 1: the two models differ.
     """
     from rich.console import Console
 
     from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
 
-    # What is told on the way must not get into the JSON.
-    found = run_reproduce(name, Console(stderr=True) if as_json else _console())
-    click.echo(reproduction_json(found) if as_json else reproduction_text(found), nl=False)
-    sys.exit(0 if found.identical else 1)
+    # Progress must not be mixed into the JSON.
+    result = run_reproduce(name, Console(stderr=True) if as_json else _console())
+    click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
+    sys.exit(0 if result.identical else 1)
 
 
 @command("influence")
 @click.argument("name")
-@click.option("--row", help="A judged row: its number in the predictions, or SOURCE:N.")
 @click.option(
-    "--file", type=click.Path(path_type=Path), help="A file like the source; --row is then its."
+    "--row", help="The predicted row: its number in the stored predictions, or SOURCE:NUMBER."
 )
-@click.option("--suspicious", is_flag=True, help="The training rows whose labels may be wrong.")
-@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="Take the row from this file, which has the source's columns; --row is its number.",
+)
+@click.option("--suspicious", is_flag=True, help="List training rows whose label may be wrong.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="How many training rows to list.",
+)
+@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 def influence_command(
     name: str, row: str | None, file: Path | None, suspicious: bool, top: int, as_json: bool
 ) -> None:
-    """List the training rows that moved a prediction of NAME most, with file and record.
+    """List the training rows that moved a prediction most.
 
-    NAME is a model version (pipeline@3, pipeline@champion) whose influence was measured:
-    `evaluate: {influence: {}}`. A score above zero raised what is said of the row.
+    Each is listed with its source file and record. Needs either --row or --suspicious.
+
+    NAME is a model version (pipeline@3, pipeline@champion) whose influence was measured, which
+    needs `evaluate: {influence: {}}` in the declaration. A positive score means that the training
+    row raised the prediction, a negative one that it lowered it.
     """
     from factory_assets.cli.influence import influence_json, influence_text, run_influence
 
-    found = run_influence(name, row, file, suspicious=suspicious, top=top)
-    click.echo(influence_json(found) if as_json else influence_text(found), nl=False)
+    result = run_influence(name, row, file, suspicious=suspicious, top=top)
+    click.echo(influence_json(result) if as_json else influence_text(result), nl=False)
 
 
 @command("contract")
 @click.argument("pipeline")
-@click.option("--out", type=click.Path(path_type=Path), help="The file; standard output else.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Output file (default: standard output)."
+)
 def contract_command(pipeline: str, out: Path | None) -> None:
-    """Write PIPELINE's contract in the Open Data Contract Standard."""
+    """Export PIPELINE's contract in the Open Data Contract Standard.
+
+    The format is ODCS v3.1. Types that the contract leaves open are those of the table that was
+    ingested last.
+    """
     from factory_assets.cli.contract import contract_text, write_contract
     from factory_resources.home.home import Home
 
@@ -232,31 +300,39 @@ def contract_command(pipeline: str, out: Path | None) -> None:
 
 
 @command("gc")
-@click.option("--apply", is_flag=True, help="Remove it; otherwise it is only shown.")
-@click.option("--older-than", help="Keep what is younger, such as 30d (the default) or 12h.")
-@click.option("--list", "every", is_flag=True, help="Name every file.")
+@click.option("--apply", is_flag=True, help="Remove the files (default: only show them).")
+@click.option(
+    "--older-than",
+    metavar="DURATION",
+    help="Retention time of what nothing references, such as 12h (default: FACTORY_KEEP or 30d).",
+)
+@click.option("--list", "every", is_flag=True, help="List every file.")
 def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
-    """Show what no model version, latest result or retention time needs, and remove it.
+    """Show, or with --apply remove, files that nothing needs.
 
-    Never a source file. FACTORY_KEEP sets the default of --older-than.
+    A file is needed if a model version or a latest result depends on it, or if it was written or
+    used within the retention time. Source files are never removed.
     """
     from factory_assets.cli.gc import collect, listing, total
 
-    found = collect(older_than, apply)
-    for line in listing(found, every=every):
+    garbage = collect(older_than, apply)
+    for line in listing(garbage, every=every):
         click.echo(line)
-    if not found:
+    if not garbage:
         click.echo("nothing to remove")
     elif apply:
-        click.echo(f"removed {total(found)}")
+        click.echo(f"removed {total(garbage)}")
     else:
-        click.echo(f"{total(found)}; nothing is removed without --apply")
+        click.echo(f"{total(garbage)}; nothing was removed, use --apply to remove")
 
 
 @command("schema")
 @click.argument("what", type=click.Choice(["defs", "trace"]), default="defs")
 def schema_command(what: str) -> None:
-    """Print the JSON Schema of a defs.yaml, for editors, or of `factory trace --json`."""
+    """Print the JSON Schema of defs.yaml or of trace's JSON.
+
+    defs (default) is for editors of a defs.yaml, trace for readers of factory trace --json.
+    """
     from factory_assets.cli.schema import schema_text
     from factory_assets.cli.trace import trace_schema_text
 
@@ -267,5 +343,5 @@ def _console() -> Any:
     from rich.console import Console
 
     console = Console()
-    # A pipe has no width of its own; the table needs this much.
+    # A pipe has no width of its own, and the summary table needs this many columns.
     return console if console.is_terminal else Console(width=120)

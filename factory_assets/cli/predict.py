@@ -1,4 +1,7 @@
-"""`factory predict`: score a file with a pipeline's champion, into a file or onto the terminal."""
+"""`factory predict`: score a file with a pipeline's champion; write to a file or standard output.
+
+Scoring itself belongs in `factory_assets.serving.batch`.
+"""
 
 import sys
 from pathlib import Path
@@ -11,16 +14,19 @@ _FORMATS = (".csv", ".parquet")
 
 
 def predict_file(name: str, file: Path, out: Path | None) -> None:
-    """Write one line a row of `file`, as CSV to standard output where `out` is None.
+    """Write one prediction for each row of `file`; to standard output, as CSV, if `out` is None.
 
     Raises:
-        FactoryError: the pipeline, the file or the champion is not what it should be.
+        DataError: `out` ends neither in .csv nor in .parquet.
+        ModelError: the pipeline has no model or no champion.
+        FactoryError: the file cannot be read or scored, or the output cannot be written.
     """
     if out is not None and out.suffix not in _FORMATS:
-        raise DataError(f"cannot write {out.name!r}", remedy=f"end it in {' or '.join(_FORMATS)}")
+        remedy = f"choose a name that ends in {' or '.join(_FORMATS)}"
+        raise DataError(f"the output format of {out.name!r} is unknown", remedy=remedy)
     [pipeline] = select([name])
     if pipeline.spec.train is None:
-        raise ModelError(f"{name!r} has no model", remedy="declare `train`, or read its table")
+        raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")
     from factory_assets.data.privacy.sensitive_columns import redact_errors
     from factory_assets.serving.batch import predict
 

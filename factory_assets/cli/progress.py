@@ -1,4 +1,4 @@
-"""Who follows a run on the terminal, and remembers what became of each stage."""
+"""Show the progress of a run on the terminal, and collect the outcome of each stage."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from factory_resources.errors import FactoryError
 
 @dataclass
 class Listener(Progress):
-    """Follows one run."""
+    """Prints the events of one run of one pipeline, and keeps its outcomes for the summary."""
 
     console: Console
     status: Any
@@ -30,8 +30,8 @@ class Listener(Progress):
 
     def finished(self, pipeline: str, stage: Stage, outcome: StageRun) -> None:
         self.outcomes[stage] = outcome
-        how = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
-        self._say(pipeline, stage, how)
+        result = "reused" if outcome.reused else f"{outcome.record.seconds:.1f} s"
+        self._print(pipeline, stage, result)
 
     def warned(self, pipeline: str, stage: Stage, message: str) -> None:
         text = f"{pipeline} · {stage:<8}  warning: {message}"
@@ -41,31 +41,31 @@ class Listener(Progress):
         self.counts[stage] = count
         parts = [f"{count.computed} computed in {count.made.seconds:.1f} s"] * bool(count.computed)
         parts += [f"{count.reused} reused"] * bool(count.reused)
-        self._say(pipeline, stage, ", ".join(parts) or "nothing to do")
+        self._print(pipeline, stage, ", ".join(parts) or "nothing to do")
         if count.absent and stage == "ingest":
-            have = "partition has" if count.absent == 1 else "partitions have"
-            self._say(pipeline, "", f"{count.absent} {have} no data yet")
+            subject = "partition has" if count.absent == 1 else "partitions have"
+            self._print(pipeline, "", f"{count.absent} {subject} no data yet")
 
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
         self.error = error
 
     @property
     def reused(self) -> int:
-        """How many stages were not computed at all."""
-        whole = sum(outcome.reused for outcome in self.outcomes.values())
-        return whole + sum(not count.computed for count in self.counts.values())
+        """The number of stages of which nothing was computed."""
+        unpartitioned = sum(outcome.reused for outcome in self.outcomes.values())
+        return unpartitioned + sum(not count.computed for count in self.counts.values())
 
     @property
     def made(self) -> CostTotal:
-        """What the computed stages have cost."""
-        own = [o.record for o in self.outcomes.values() if not o.reused]
-        return CostTotal.of(own).plus(*(count.made for count in self.counts.values()))
+        """The cost of the computed stages."""
+        records = [o.record for o in self.outcomes.values() if not o.reused]
+        return CostTotal.of(records).plus(*(count.made for count in self.counts.values()))
 
     @property
     def saved(self) -> CostTotal:
-        """What the reused stages had cost."""
-        own = [o.record for o in self.outcomes.values() if o.reused]
-        return CostTotal.of(own).plus(*(count.saved for count in self.counts.values()))
+        """The former cost of the reused stages."""
+        records = [o.record for o in self.outcomes.values() if o.reused]
+        return CostTotal.of(records).plus(*(count.saved for count in self.counts.values()))
 
-    def _say(self, pipeline: str, stage: str, how: str) -> None:
-        self.console.print(f"{pipeline} · {stage:<8}  {how}", highlight=False, markup=False)
+    def _print(self, pipeline: str, stage: str, text: str) -> None:
+        self.console.print(f"{pipeline} · {stage:<8}  {text}", highlight=False, markup=False)

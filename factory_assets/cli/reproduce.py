@@ -1,15 +1,18 @@
-"""`factory reproduce`: train a version again and say what differs, as text or as JSON."""
+"""`factory reproduce`: train a model version again and report the differences, as text or JSON.
+
+The training and the comparison belong in `factory_assets.audit`.
+"""
 
 from collections.abc import Iterator
 
 from rich.console import Console
 
-from factory_assets.audit.model_diff import Apart, FileApart
+from factory_assets.audit.model_diff import Difference, FileDifference
 from factory_assets.audit.reproduce import (
     EnvironmentChange,
-    Recorded,
+    RecordedVersion,
     Reproduction,
-    recorded,
+    find_recorded_training,
     reproduce,
 )
 from factory_assets.cli.shared import fit_width
@@ -17,72 +20,75 @@ from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 
 SHOWN = 20
-"""Of more places in a file than this, only the number is told."""
+"""How many differing places of a file are listed; the others are counted."""
 
 
 def run_reproduce(name: str, console: Console) -> Reproduction:
-    """Train again; what differs beforehand is told at once.
+    """Train the version again; print differences of the environment before the training starts.
 
     Raises:
-        FactoryError: as `recorded` and `reproduce` do.
+        FactoryError: as `find_recorded_training` and `reproduce`.
     """
     home = Home.from_env()
     folders = {folder.name: folder for folder in pipeline_folders()}
-    found = recorded(name, home, folders)
-    for line in beforehand(found):
+    original = find_recorded_training(name, home, folders)
+    for line in beforehand(original):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    with console.status(found.name) as status:
-        return reproduce(found, home, status.update)
+    with console.status(original.name) as status:
+        return reproduce(original, home, status.update)
 
 
-def beforehand(found: Recorded) -> Iterator[str]:
-    """What is not as it was, before anything is trained."""
-    if not found.environment:
-        yield f"{found.name}: code, libraries and machine are those that trained it"
+def beforehand(original: RecordedVersion) -> Iterator[str]:
+    """Yield the lines about differences between the recorded environment and today's."""
+    if not original.environment:
+        yield f"{original.name}: {_SAME_ENVIRONMENT}"
         return
-    yield f"{found.name}: not all is as it was when it was trained; training all the same"
-    yield from (line for changed in found.environment for line in fit_width(_changed(changed)))
+    yield f"{original.name}: the environment differs from the original training; training anyway"
+    yield from (line for change in original.environment for line in fit_width(_change(change)))
 
 
-def reproduction_json(found: Reproduction) -> str:
-    return found.model_dump_json(indent=1) + "\n"
+_SAME_ENVIRONMENT = "code, libraries and machine are the same as in the original training"
 
 
-def reproduction_text(found: Reproduction) -> str:
-    """The result for a person."""
-    return "\n".join(line for told in _lines(found) for line in fit_width(told)) + "\n"
+def reproduction_json(result: Reproduction) -> str:
+    return result.model_dump_json(indent=1) + "\n"
 
 
-def _lines(found: Reproduction) -> Iterator[str]:
-    if found.identical:
-        yield f"{found.name}: identical, sha256:{found.digest_now} ({found.seconds:.1f} s)"
+def reproduction_text(result: Reproduction) -> str:
+    """Return the result for a terminal, in lines of at most `WIDTH` characters."""
+    return "\n".join(part for line in _lines(result) for part in fit_width(line)) + "\n"
+
+
+def _lines(result: Reproduction) -> Iterator[str]:
+    if result.identical:
+        yield f"{result.name}: identical, sha256:{result.digest_now} ({result.seconds:.1f} s)"
         return
-    yield f"{found.name}: DIFFERS ({found.seconds:.1f} s)"
-    yield f"  recorded sha256:{found.digest_recorded}"
-    yield f"  now      sha256:{found.digest_now}"
-    for file in found.files:
+    yield f"{result.name}: DIFFERS ({result.seconds:.1f} s)"
+    yield f"  recorded sha256:{result.digest_recorded}"
+    yield f"  now      sha256:{result.digest_now}"
+    for file in result.files:
         yield from _file(file)
-    for moved in found.metrics:
-        yield f"  validation {moved.metric}: {moved.recorded:.6g}, now {moved.now:.6g}"
-    if not found.environment:
-        yield "  code, libraries and machine are those that trained it: this should not be"
+    for metric in result.metrics:
+        yield f"  validation {metric.metric}: {metric.recorded:.6g}, now {metric.now:.6g}"
+    if not result.environment:
+        yield f"  unexpected: {_SAME_ENVIRONMENT}"
 
 
-def _file(file: FileApart) -> Iterator[str]:
+def _file(file: FileDifference) -> Iterator[str]:
     yield f"  {file.name}: {_STATES[file.state]}"
     yield from (f"    {_place(place)}" for place in file.places[:SHOWN])
     if len(file.places) > SHOWN:
-        yield f"    and {len(file.places) - SHOWN:,} places more"
+        yield f"    and {len(file.places) - SHOWN:,} more places"
 
 
-_STATES = {"other": "differs", "missing": "is not made any more", "new": "was not made before"}
+_STATES = {"other": "differs", "missing": "is no longer written", "new": "was not written before"}
 
 
-def _place(place: Apart) -> str:
+def _place(place: Difference) -> str:
     if place.difference is None:
         return f"{place.at}: {place.what}".removeprefix(": ")
     return f"{place.at}: largest difference {place.difference:.3g}"
 
 
-def _changed(changed: EnvironmentChange) -> str:
-    return f"  {changed.what}: {changed.recorded}, now {changed.now}"
+def _change(change: EnvironmentChange) -> str:
+    return f"  {change.what}: {change.recorded}, now {change.now}"

@@ -1,8 +1,6 @@
-"""`factory run` and the demo.
+"""`factory run` and `factory demo`: run pipelines in this process, then print a summary table.
 
-Materialise pipelines in this process, with progress and a table at the end.
-
-`make demo`: every shipped pipeline, one table, and where to go from there.
+How a stage is computed or reused belongs in `factory_assets.execution`; the table in `summary`.
 """
 
 import gc
@@ -44,23 +42,26 @@ def run(
     reuse: bool = True,
     console: Console,
 ) -> None:
-    """Materialise the named pipelines (all where none is named) and print the table.
+    """Run the named pipelines and print the summary table.
 
     Args:
-        stages: only these.
-        partitions: only these, by key; without them all partitions that have data.
+        names: the pipelines; empty for all.
+        stages: only these; empty for all.
+        partitions: only these, by key; empty for all partitions that have data.
+        reuse: whether stages for which nothing changed reuse their stored result.
+        console: where progress and table are printed.
 
     Raises:
-        FactoryError: the first that stopped a pipeline, after the others have run.
+        FactoryError: the first that stopped a pipeline, after the other pipelines have run.
     """
-    asked = ask(names, stages, partitions, reuse)
+    requests = ask(names, stages, partitions, reuse)
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
-        for one in asked:
-            summary, error = _run_one(one, home, instance, console)
+        for request in requests:
+            summary, error = _run_one(request, home, instance, console)
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
@@ -71,74 +72,74 @@ def run(
 
 
 def _run_one(
-    asked: RunRequest, home: Home, instance: dg.DagsterInstance, console: Console
+    request: RunRequest, home: Home, instance: dg.DagsterInstance, console: Console
 ) -> tuple[Summary, FactoryError | None]:
     started = time.perf_counter()
-    with console.status(asked.pipeline.name) as status:
+    with console.status(request.pipeline.name) as status:
         listener = Listener(console, status)
-        result = _execute(asked, home, instance, listener)
-    summary = _summary(asked.pipeline, home, listener, time.perf_counter() - started)
+        result = _execute(request, home, instance, listener)
+    summary = _summary(request.pipeline, home, listener, time.perf_counter() - started)
     if result.success:
         return summary, None
-    return summary, listener.error or _refusal(asked.pipeline, listener, result)
+    return summary, listener.error or _refusal(request.pipeline, listener, result)
 
 
 def _execute(
-    asked: RunRequest, home: Home, instance: dg.DagsterInstance, listener: Listener
+    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: Listener
 ) -> dg.ExecuteInProcessResult:
-    name = asked.pipeline.name
+    name = request.pipeline.name
     overrides = {"home": home, "progress": listener}
-    definitions = build_defs([asked.pipeline.folder], resource_overrides=overrides)
+    definitions = build_defs([request.pipeline.folder], resource_overrides=overrides)
     job = definitions.resolve_job_def(name)
-    # What is loaded by now stays; collections during the stages need not look through it again.
+    # The objects loaded so far live as long as the process; the collector can skip them.
     gc.freeze()
     return job.execute_in_process(
         instance=instance,
-        asset_selection=[dg.AssetKey([name, last]) for last in _assets(asked)],
+        asset_selection=[dg.AssetKey([name, last]) for last in _assets(request)],
         tags={
-            REUSE_TAG: str(asked.reuse).lower(),
+            REUSE_TAG: str(request.reuse).lower(),
             PROCESS_TAG: process_identity(os.getpid()),
-            # Whoever typed the command repeats it; the daemon could not.
+            # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",
         },
-        run_config=_QUIET | _chosen(asked),
+        run_config=_QUIET | _partition_config(request),
         raise_on_error=False,
     )
 
 
-def _assets(asked: RunRequest) -> list[str]:
-    """The last parts of the keys of the assets that run."""
-    if not asked.pipeline.spec.partitions:
-        return [*asked.stages]
-    by_partition = [PARTITIONS] * any(stage in PARTITIONED for stage in asked.stages)
-    return [*by_partition, *(stage for stage in asked.stages if stage not in PARTITIONED)]
+def _assets(request: RunRequest) -> list[str]:
+    """Return the last parts of the keys of the assets to run."""
+    if not request.pipeline.spec.partitions:
+        return [*request.stages]
+    by_partition = [PARTITIONS] * any(stage in PARTITIONED for stage in request.stages)
+    return [*by_partition, *(stage for stage in request.stages if stage not in PARTITIONED)]
 
 
-def _chosen(asked: RunRequest) -> dict[str, Any]:
-    """Run configuration: which partitions, and how far."""
-    stages = [stage for stage in asked.stages if stage in PARTITIONED]
-    if not asked.pipeline.spec.partitions or not stages:
+def _partition_config(request: RunRequest) -> dict[str, Any]:
+    """Return the run configuration with the requested partitions and their stages."""
+    stages = [stage for stage in request.stages if stage in PARTITIONED]
+    if not request.pipeline.spec.partitions or not stages:
         return {}
-    chosen = {"keys": [*asked.partitions], "stages": stages}
-    return {"ops": {f"{asked.pipeline.name}__{PARTITIONS}": {"config": chosen}}}
+    config = {"keys": [*request.partitions], "stages": stages}
+    return {"ops": {f"{request.pipeline.name}__{PARTITIONS}": {"config": config}}}
 
 
 def _refusal(
     pipeline: Pipeline, listener: Listener, result: dg.ExecuteInProcessResult
 ) -> RefusedError:
-    judged = listener.outcomes.get("evaluate")
-    if judged and isinstance(judged.value, EvaluationResult) and not judged.value.passed:
-        failed = [gate.explanation for gate in judged.value.gates if not gate.passed]
+    run = listener.outcomes.get("evaluate")
+    if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
+        failed = [gate.explanation for gate in run.value.gates if not gate.passed]
         return RefusedError(
-            f"the candidate v{judged.value.candidate.version} is not deployed: {'; '.join(failed)}",
+            f"the candidate v{run.value.candidate.version} is not deployed: {'; '.join(failed)}",
             where=pipeline.name,
-            remedy="look at the evaluate asset in the UI; the champion stays as it was",
+            remedy="see the evaluate asset in the UI; the champion is unchanged",
         )
     failures = [event for event in result.all_events if event.is_step_failure]
     kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
     if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
         raise KeyboardInterrupt
-    # Not a person's mistake: whoever mends it needs to see where it happened.
+    # Not a user's mistake but a bug, so the traceback is shown.
     raise RuntimeError(
         "\n".join(str(event.step_failure_data.error) for event in failures)
         or f"run {result.run_id} of {pipeline.name} failed"
@@ -165,13 +166,13 @@ def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float)
 
 _NEXT = """
 Next:
-  make up                                          the UI on http://127.0.0.1:3000
+  make up                                          serve the UI on http://127.0.0.1:3000
   factory predict machine_failure FILE             score a file with the champion
-  factory new NAME --from data.csv --target y      your own pipeline
+  factory new NAME --from data.csv --target y      declare your own pipeline
 (the factory command is in .venv/bin)"""
 
 
 def demo(console: Console) -> None:
-    """Run the pipelines that ship with the factory."""
+    """Run the shipped pipelines and print what to do next."""
     run(sorted(file.parent.name for file in DEFS.glob("*/defs.yaml")), console=console)
     console.print(_NEXT, highlight=False)

@@ -1,4 +1,7 @@
-"""`factory schema`: the JSON Schema of a `defs.yaml`, so that editors complete and check it."""
+"""`factory schema`: the JSON Schema of a `defs.yaml`, with which editors complete and check it.
+
+The keys and their meaning are declared in `factory_assets.spec`.
+"""
 
 import json
 import os
@@ -12,16 +15,16 @@ from factory_assets.spec.base import descriptions
 from factory_resources.home.home import PROJECT
 
 PUBLISHED = PROJECT / "docs" / "defs.schema.json"
-"""The copy that comes with the project; a test keeps it current."""
+"""The published copy; a test checks that it is current."""
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of the whole file: its type and its attributes."""
+    """Return the JSON Schema (draft 2020-12) of a whole file: its type and its attributes."""
     attributes = PipelineSpec.model_json_schema(
         by_alias=True, ref_template="#/$defs/{model}", mode="validation"
     )
     parts = attributes.pop("$defs")
-    models = {model.__name__: model for model in _below(Spec)}
+    models = {model.__name__: model for model in _subclasses(Spec)}
     for name, part in {"PipelineSpec": attributes, **parts}.items():
         if name in models:
             _describe(part, models[name])
@@ -39,13 +42,15 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _below(model: type[Spec]) -> Iterator[type[Spec]]:
-    for own in model.__subclasses__():
-        yield own
-        yield from _below(own)
+def _subclasses(model: type[Spec]) -> Iterator[type[Spec]]:
+    """Yield all direct and indirect subclasses."""
+    for subclass in model.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _describe(part: dict[str, Any], model: type[Spec]) -> None:
+    """Add the description of each field to the schema of a model, in place."""
     for field, text in descriptions(model).items():
         key = model.model_fields[field].alias or field
         described = {**part["properties"][key], "description": text}
@@ -53,14 +58,14 @@ def _describe(part: dict[str, Any], model: type[Spec]) -> None:
 
 
 def schema_text() -> str:
-    """The schema as it is published."""
+    """Return the schema in the published format."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def schema_line(folder: Path) -> str:
-    """The comment with which a `defs.yaml` in `folder` tells editors its schema; empty elsewhere.
+    """Return the comment that names the schema to editors, for a `defs.yaml` in `folder`.
 
-    Only a file inside the project can name the schema by a path that stays true.
+    Empty for a folder outside the project, whose relative path to the schema would not stay valid.
     """
     if not folder.resolve().is_relative_to(PROJECT) or not PUBLISHED.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""What several sub-commands share: choosing pipelines, ending dead runs, fitting lines."""
+"""Helpers of several sub-commands: select pipelines, end dead runs, wrap lines for the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 
 PROCESS_TAG = "factory/process"
-"""Which process a run lives in: number, start and boot."""
+"""Run tag that identifies the process of the run by process number, start and boot."""
 
 WIDTH = 100
-"""Characters of a line on the terminal."""
+"""Maximum characters of a line on the terminal."""
 
 
 def select(names: Sequence[str]) -> list[Pipeline]:
-    """The named pipelines, all of them where none is: in that order, each after those it reads.
+    """Return the named pipelines in that order, but each after the pipelines that it reads.
+
+    Args:
+        names: empty for all pipelines.
 
     Raises:
-        DeclarationError: for a name that no folder has, a declaration that does not load, or
-            pipelines that read each other.
+        DeclarationError: there is no such pipeline, a declaration does not load, or pipelines read
+            each other.
     """
     folders = {folder.name: folder for folder in pipeline_folders()}
     for name in names:
@@ -45,61 +48,63 @@ def select(names: Sequence[str]) -> list[Pipeline]:
 
 
 def end_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Mark as failed every run that is under way in a process that is gone."""
+    """Mark as failed every started run whose process no longer exists."""
     # Most sub-commands need no Dagster, whose import takes .6 s.
     import dagster as dg
 
-    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-    for run in instance.get_runs(under_way):
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(started):
         identity = run.tags.get(PROCESS_TAG)
         if identity and process_identity(int(identity.split()[0])) != identity:
             instance.report_run_failed(run, "the process of this run was killed; run it again")
-            # Else a GPU that it had taken would never be free again.
+            # Otherwise a GPU that the run had claimed would never be free again.
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def fit_width(line: str) -> list[str]:
-    """The line in at most WIDTH columns; what is from data cannot break out of its line."""
+    """Wrap a line to `WIDTH` columns; unprintable characters, which data may hold, become `?`."""
     clean = "".join(c if c.isprintable() else "?" for c in line)
     indent = len(clean) - len(clean.lstrip())
-    more = " " * (indent + 4)
-    return wrap(clean, WIDTH, subsequent_indent=more, break_on_hyphens=False) or [""]
+    continuation = " " * (indent + 4)
+    return wrap(clean, WIDTH, subsequent_indent=continuation, break_on_hyphens=False) or [""]
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What of a pipeline is to run, and how."""
+    """A validated request to run stages of one pipeline."""
 
     pipeline: Pipeline
     stages: tuple[Stage, ...]
     partitions: tuple[str, ...]
-    """Keys; all partitions that have data where there is none."""
+    """Keys; empty for all partitions that have data."""
     reuse: bool
 
 
 def ask(
     names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
 ) -> list[RunRequest]:
-    """What `run` is to do; raises where that makes no sense.
+    """Validate the arguments of `factory run` and return one request for each pipeline.
 
     Raises:
-        DeclarationError: an unknown pipeline or stage, or partitions of one that has none.
+        DeclarationError: a pipeline or stage is unknown, or a pipeline with requested partitions
+            has none.
     """
-    return [_asked(pipeline, stages, partitions, reuse) for pipeline in select(names)]
+    return [_request(pipeline, stages, partitions, reuse) for pipeline in select(names)]
 
 
-def _asked(
+def _request(
     pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
 ) -> RunRequest:
-    own = stages_of(pipeline)
+    available = stages_of(pipeline)
+    listed = ", ".join(available)
     for name in stages:
         if name not in STAGES:
-            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {', '.join(own)}")
-        if name not in own:
+            raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {listed}")
+        if name not in available:
             raise DeclarationError(
                 f"a pipeline without `train` has no stage {name!r}",
                 where=pipeline.name,
-                remedy=f"its stages are {', '.join(own)}",
+                remedy=f"its stages are {listed}",
             )
     if partitions and not pipeline.spec.partitions:
         raise DeclarationError(
@@ -107,5 +112,5 @@ def _asked(
             where=pipeline.name,
             remedy="leave out --partition, or declare `partitions`",
         )
-    chosen = tuple(stage for stage in own if not stages or stage in stages)
-    return RunRequest(pipeline, chosen, tuple(partitions), reuse)
+    selected = tuple(stage for stage in available if not stages or stage in stages)
+    return RunRequest(pipeline, selected, tuple(partitions), reuse)

@@ -1,4 +1,4 @@
-"""What became of the pipelines, as one table for a terminal. Computes nothing, knows no Dagster."""
+"""The summary table at the end of `factory run`. It computes nothing and does not use Dagster."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ NO_COST = CostTotal()
 
 @dataclass(frozen=True)
 class Summary:
-    """One pipeline's line; None where its run did not come that far."""
+    """The table row of one pipeline; a value is None if the run did not get that far."""
 
     pipeline: str
     rows_in: int | None
     rows_clean: int | None
     rows_quarantined: int | None
-    """By the contract and by the rules of `clean`."""
+    """Quarantined by the contract or by the rules of `clean`."""
     duplicates: int | None
     metric: str | None
-    """The headline's name."""
+    """The name of the primary metric."""
     value: float | None
     interval: tuple[float, float] | None
-    """95 %, by bootstrap."""
+    """The 95 % interval of the primary metric, by bootstrap."""
     linear: float | None
-    """The headline of the linear baseline."""
+    """The primary metric of the linear baseline."""
     folds: tuple[int, float, float] | None
-    """How many folds there were, and the headline's mean and standard deviation over them."""
+    """The number of folds, and the mean and standard deviation of the primary metric over them."""
     gates: str
-    """`3/3 passed`, or which failed."""
+    """`3/3 passed`, or which gates failed."""
     model: str
-    """The version and what became of it, as in `v3 champion`."""
+    """The version and its status, such as `v3 champion`."""
     seconds: float
     megabytes: float
     """Peak resident memory of the process."""
     reused: int
-    """How many stages were not computed again."""
+    """The number of stages of which nothing was computed."""
     made: CostTotal
-    """What the computed stages have cost."""
+    """The cost of the computed stages."""
     saved: CostTotal
-    """What the reused stages had cost."""
+    """The former cost of the reused stages."""
 
     @classmethod
     def from_values(
@@ -67,26 +67,27 @@ class Summary:
         made: CostTotal = NO_COST,
         saved: CostTotal = NO_COST,
     ) -> Summary:
-        """Sum up the values of the stages that there are."""
-        ingested, cleaned = values.get("ingest"), values.get("clean")
-        read = ingested if isinstance(ingested, IngestResult) else None
-        clean = cleaned if isinstance(cleaned, CleanResult) else None
-        judged = values.get("evaluate")
-        verdict = judged if isinstance(judged, EvaluationResult) else None
-        refused = (read.quarantined_rows if read else 0) + (clean.quarantined_rows if clean else 0)
+        """Summarise the results of the stages; a missing stage leaves its values None."""
+        ingest, clean = values.get("ingest"), values.get("clean")
+        ingested = ingest if isinstance(ingest, IngestResult) else None
+        cleaned = clean if isinstance(clean, CleanResult) else None
+        evaluate = values.get("evaluate")
+        evaluation = evaluate if isinstance(evaluate, EvaluationResult) else None
+        quarantined = ingested.quarantined_rows if ingested else 0
+        quarantined += cleaned.quarantined_rows if cleaned else 0
         return cls(
             pipeline=pipeline,
-            rows_in=read.rows_read if read else None,
-            rows_clean=clean.snapshot.rows if clean else None,
-            rows_quarantined=refused if read or clean else None,
-            duplicates=clean.duplicates if clean else None,
-            metric=verdict.headline if verdict else None,
-            value=verdict.metrics.get(verdict.headline) if verdict else None,
-            interval=verdict.intervals.get(verdict.headline) if verdict else None,
-            linear=_linear(verdict),
-            folds=_folds(verdict),
-            gates=_gates(verdict),
-            model=_model(values.get("train"), verdict, values.get("deploy")),
+            rows_in=ingested.rows_read if ingested else None,
+            rows_clean=cleaned.snapshot.rows if cleaned else None,
+            rows_quarantined=quarantined if ingested or cleaned else None,
+            duplicates=cleaned.duplicates if cleaned else None,
+            metric=evaluation.headline if evaluation else None,
+            value=evaluation.metrics.get(evaluation.headline) if evaluation else None,
+            interval=evaluation.intervals.get(evaluation.headline) if evaluation else None,
+            linear=_linear(evaluation),
+            folds=_folds(evaluation),
+            gates=_gates(evaluation),
+            model=_model(values.get("train"), evaluation, values.get("deploy")),
             seconds=seconds,
             megabytes=megabytes,
             reused=reused,
@@ -96,7 +97,7 @@ class Summary:
 
 
 def summary_table(rows: Sequence[Summary]) -> Table:
-    """A table that fits 100 columns; without colour it says the same."""
+    """Return a table that fits 100 columns and loses no information without colour."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -106,7 +107,7 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     )
     table.add_column("pipeline", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("on test rows", no_wrap=True)
+    table.add_column("on test set", no_wrap=True)
     table.add_column("gates", overflow="fold", min_width=10)
     table.add_column("model", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
@@ -122,42 +123,42 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     return table
 
 
-def _linear(verdict: EvaluationResult | None) -> float | None:
-    return verdict.baselines.get("linear", {}).get(verdict.headline) if verdict else None
+def _linear(evaluation: EvaluationResult | None) -> float | None:
+    return evaluation.baselines.get("linear", {}).get(evaluation.headline) if evaluation else None
 
 
-def _folds(verdict: EvaluationResult | None) -> tuple[int, float, float] | None:
-    folds = verdict.folds if verdict else None
-    found = folds.metrics.get(verdict.headline) if verdict and folds else None
-    if folds is None or found is None or found.mean is None or found.sd is None:
+def _folds(evaluation: EvaluationResult | None) -> tuple[int, float, float] | None:
+    folds = evaluation.folds if evaluation else None
+    metric = folds.metrics.get(evaluation.headline) if evaluation and folds else None
+    if folds is None or metric is None or metric.mean is None or metric.sd is None:
         return None
-    return folds.count, found.mean, found.sd
+    return folds.count, metric.mean, metric.sd
 
 
-def _gates(verdict: EvaluationResult | None) -> str:
-    if verdict is None:
+def _gates(evaluation: EvaluationResult | None) -> str:
+    if evaluation is None:
         return NOTHING
-    if not verdict.gates:
+    if not evaluation.gates:
         return "none"
-    failed = [gate for gate in verdict.gates if not gate.passed]
+    failed = [gate for gate in evaluation.gates if not gate.passed]
     if not failed:
-        return f"{len(verdict.gates)}/{len(verdict.gates)} passed"
+        return f"{len(evaluation.gates)}/{len(evaluation.gates)} passed"
     comparisons = (gate.name.removeprefix(f"{gate.metric}_") for gate in failed)
     words = (f"{g.metric} {c.replace('_', ' ')}" for g, c in zip(failed, comparisons, strict=True))
     return "\n".join(("failed:", *words))
 
 
 def _model(
-    trained: StageResult | None, verdict: EvaluationResult | None, deployed: StageResult | None
+    trained: StageResult | None, evaluation: EvaluationResult | None, deployed: StageResult | None
 ) -> str:
-    candidate = verdict.candidate if verdict else trained
+    candidate = evaluation.candidate if evaluation else trained
     if not isinstance(candidate, Candidate):
         return NOTHING
-    if verdict and not verdict.passed:
+    if evaluation and not evaluation.passed:
         return f"v{candidate.version} refused"
-    # The latest champion may still be an earlier version.
-    serves = isinstance(deployed, Champion) and deployed.version == candidate.version
-    return f"v{candidate.version} {'champion' if serves else 'candidate'}"
+    # The champion that was deployed last may be an earlier version than this candidate.
+    is_champion = isinstance(deployed, Champion) and deployed.version == candidate.version
+    return f"v{candidate.version} {'champion' if is_champion else 'candidate'}"
 
 
 def _rows(row: Summary) -> str:
@@ -193,7 +194,7 @@ def _cost(row: Summary) -> str:
 
 
 def _amount(value: float, unit: str) -> str:
-    """Three digits, with the prefix that suits them."""
+    """Format a value with three significant digits and a fitting SI prefix."""
     prefixes = {"k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6}
     prefix = next((p for p, factor in prefixes.items() if value >= factor), "µ")
     return f"{value / prefixes[prefix]:.3g} {prefix}{unit}"

@@ -1,10 +1,7 @@
-"""`factory up`: the code server.
+"""`factory up` and `factory env`.
 
-The UI, the daemon and MLflow, on loopback, as one thing to start and stop.
-
-`factory env`: what a shell needs so that `dg`.
-
-`dagster` and `dagster-webserver` see this factory.
+`up` starts and stops the code server, the Dagster UI, the daemon and MLflow together, on loopback.
+`env` prints the variables with which `dg`, `dagster` and `dagster-webserver` find this factory.
 """
 
 import os
@@ -34,23 +31,28 @@ from factory_resources.tracking.registry import Registry
 
 HOST = "127.0.0.1"
 
-_PATIENCE = 120.0
+_START_TIMEOUT = 120.0
+"""Seconds within which a page must answer."""
 
-_GRACE = 15.0
+_STOP_TIMEOUT = 15.0
+"""Seconds within which a service must end before it is killed."""
 
 
 def up(port: int, mlflow_port: int, console: Console) -> int:
-    """Serve until Ctrl-C or SIGTERM; the exit code is 0 then, 1 when a service died by itself.
+    """Serve until Ctrl-C or SIGTERM, then return exit code 0.
 
     Raises:
-        FactoryError: when a port is taken, the home is in use, or a service does not start.
+        FactoryError: a port is taken, another `factory up` uses the home, or (with exit code 1) a
+            service does not start or ends unexpectedly.
     """
     if port == mlflow_port:
-        raise FactoryError(f"port {port} is asked for twice", remedy="choose another --mlflow-port")
+        raise FactoryError(
+            f"both services would use port {port}", remedy="choose another --mlflow-port"
+        )
     home = Home.from_env()
     prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
-    held = _only_one(home)
+    lock = _lock(home)
     for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
         _require_free(name, number)
     with dg.DagsterInstance.get() as instance:
@@ -59,8 +61,8 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     services: dict[str, subprocess.Popen[bytes]] = {}
-    # Not in the home: the path of a socket may have 107 characters at most.
-    with held, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
+    # Not in the home, whose path may be long: a socket's path has at most 107 characters.
+    with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
             lines = commands(home, Path(sockets) / "code.sock", port, mlflow_port)
             return _serve(home, lines, port, mlflow_port, console, services, stop)
@@ -68,17 +70,21 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
             _stop(services)
 
 
-def _only_one(home: Home) -> AcquireReturnProxy[FileLock]:
+def _lock(home: Home) -> AcquireReturnProxy[FileLock]:
+    """Take the lock that only one `factory up` on a home can hold."""
     try:
         return FileLock(home.path / ".up.lock").acquire(timeout=0)
     except Timeout as error:
         raise FactoryError(
-            "this factory is up already", where=str(home.path), remedy="stop it first"
+            "this factory is already running", where=str(home.path), remedy="stop it first"
         ) from error
 
 
 def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapping[str, list[str]]:
-    """Each service's command line. One code server, so that UI and daemon do not load their own."""
+    """Return the command line of each service.
+
+    UI and daemon share one code server, so that neither loads the definitions itself.
+    """
     workspace = home.path / "workspace.yaml"
     server = f"{{socket: '{socket_path}', location_name: factory}}"
     home.write_atomic(workspace, f"load_from:\n  - grpc_server: {server}\n".encode())
@@ -113,18 +119,23 @@ def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapp
 
 
 def _mlflow_settings(home: Home) -> dict[str, str]:
-    """By the environment rather than as options: the address of a database may hold a password,
-    and every user of the machine sees command lines."""
+    """Return MLflow's settings as environment variables.
+
+    Command-line options would show the password in a database URL to every user of the machine.
+    """
     return {
         "MLFLOW_BACKEND_STORE_URI": Registry(home).uri,
         "MLFLOW_ARTIFACTS_DESTINATION": str(home.artifacts),
-        # Eight more processes of 220 MB each, for jobs that the factory does not have.
+        # Saves eight processes of 220 MB each, for jobs that the factory does not have.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
 
 
 def _end_with_parent() -> None:
-    """A killed factory must not leave services behind that go on scheduling runs (Linux only)."""
+    """Make this service end with its parent (Linux only).
+
+    Otherwise a killed factory would leave services behind that go on scheduling runs.
+    """
     if sys.platform == "linux":
         import ctypes
 
@@ -160,7 +171,8 @@ def _serve(
             _await(name, page, services, logs, stop)
     if not stop.is_set():
         console.print(
-            f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\nCtrl-C stops all"
+            f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\n"
+            "press Ctrl-C to stop all"
         )
     while not stop.wait(0.5):
         _require_alive(services, logs)
@@ -174,7 +186,7 @@ def _await(
     logs: Path,
     stop: threading.Event,
 ) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _START_TIMEOUT
     while not stop.wait(0.3):
         _require_alive(services, logs)
         try:
@@ -182,22 +194,22 @@ def _await(
                 return
         except (urllib.error.URLError, OSError):
             if time.monotonic() > deadline:
-                raise _fault(name, "does not answer", logs) from None
+                raise _service_error(name, "does not answer", logs) from None
 
 
 def _require_alive(services: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
     for name, process in services.items():
         if process.poll() is not None:
-            raise _fault(name, f"ended by itself (code {process.returncode})", logs)
+            raise _service_error(name, f"ended unexpectedly (code {process.returncode})", logs)
 
 
-def _fault(name: str, what: str, logs: Path) -> FactoryError:
+def _service_error(name: str, what: str, logs: Path) -> FactoryError:
     log = logs / f"{name}.log"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "its log is empty"
-    fault = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")
-    fault.exit_code = 1
-    return fault
+    error = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")
+    error.exit_code = 1
+    return error
 
 
 def _require_free(option: str, port: int) -> None:
@@ -213,11 +225,11 @@ def _require_free(option: str, port: int) -> None:
 
 
 def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Ask every service's whole group to end; after a while, make it."""
+    """Send SIGTERM to the process group of each service, and SIGKILL if it does not end in time."""
     running = [process for process in services.values() if process.poll() is None]
     for process in running:
         os.killpg(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + _STOP_TIMEOUT
     for process in running:
         try:
             process.wait(timeout=max(0.1, deadline - time.monotonic()))
@@ -227,7 +239,7 @@ def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
 
 
 def environment() -> str:
-    """`export` lines for a POSIX shell; the home is prepared first."""
+    """Prepare the home and return `export` lines for a POSIX shell."""
     prepare(Home.from_env())
     names = ("FACTORY_HOME", "DAGSTER_HOME", *SWITCHES)
     return "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names)

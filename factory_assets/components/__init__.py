@@ -1,6 +1,7 @@
-"""Dagster: a spec becomes assets, checks, a job, a schedule; a file a Dagster concept.
+"""Build Dagster definitions from a spec: assets, checks, jobs, schedules, sensors.
 
-What a stage computes belongs in `stages`; whether it runs, in `execution`.
+One module per Dagster concept. What a stage computes belongs in `stages`; whether it needs to run,
+in `execution`.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
-"""How the assets of a pipeline look in the UI: words, kinds, owners, where they are declared.
+"""Presentation of a pipeline's assets in the UI: descriptions, kinds, owners, code references.
 
-The red asset that stands for what did not load.
+Includes the asset that stands for a pipeline that did not load. What Dagster shows of a stage's
+result belongs in `metadata`.
 """
 
 import re
@@ -29,45 +30,45 @@ _KINDS: dict[Stage, set[str]] = {
 }
 
 _DESCRIPTIONS: dict[Stage, str] = {
-    "ingest": "The source as it came, held to its contract; rows that break it are in quarantine.",
+    "ingest": "The source rows that satisfy the contract; rows that break it are in quarantine.",
     "clean": "Trusted rows: rules applied, duplicates dropped, columns derived.",
     "split": "The clean rows, each in exactly one of train, validation and test.",
     "train": "A candidate: the model version just trained, in MLflow.",
-    "evaluate": "What the untouched test rows say of the candidate, and whether its gates pass.",
-    "deploy": "The champion: exported to ONNX, proven equal to the trained model, and serving.",
+    "evaluate": "The candidate's metrics on the test set, and whether its gates pass.",
+    "deploy": "The champion: exported to ONNX, verified against the trained model, and serving.",
 }
 
 
 def asset(function: Callable[..., Any], **arguments: Any) -> dg.AssetsDefinition:
-    """`dg.asset`, whose types allow no arguments from elsewhere."""
+    """Call `dg.asset`, whose type annotations do not allow arguments from a mapping."""
     with warnings.catch_warnings():
-        # Parts of it are beta in Dagster 1.13, which would be said on every start of every process.
+        # Parts of it are beta in Dagster 1.13; without this, every process would warn at its start.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
-        made = dg.asset(**arguments)(function)
-    assert isinstance(made, dg.AssetsDefinition)
-    return made
+        definition = dg.asset(**arguments)(function)
+    assert isinstance(definition, dg.AssetsDefinition)
+    return definition
 
 
 def asset_attributes(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
-    """Arguments of `dg.asset` that say nothing of what it does."""
+    """Return the arguments of `dg.asset` that describe a stage but do not affect how it runs."""
     return {
-        **looks_of(pipeline, _DESCRIPTIONS[stage]),
+        **shared_attributes(pipeline, _DESCRIPTIONS[stage]),
         "kinds": _KINDS[stage] | _model_kinds(pipeline, stage),
         "code_version": asset_code_version(pipeline, stage),
     }
 
 
 def pool_of(pipeline: Pipeline, stage: Stage) -> str | None:
-    """The pool whose one slot a training needs that may take a GPU; others never wait for it."""
+    """Return the pool with a single slot for training that may use a GPU; None for the rest."""
     if stage != "train" or not isinstance(pipeline.spec.training.model, Network):
         return None
     accelerator = pipeline.spec.training.trainer.accelerator
-    there = Path("/dev/nvidia0").exists() or sys.platform == "darwin"
-    return POOL if accelerator in ("cuda", "mps") or (accelerator == "auto" and there) else None
+    has_gpu = Path("/dev/nvidia0").exists() or sys.platform == "darwin"
+    return POOL if accelerator in ("cuda", "mps") or (accelerator == "auto" and has_gpu) else None
 
 
-def looks_of(pipeline: Pipeline, description: str) -> dict[str, Any]:
-    """What all assets of a pipeline have in common."""
+def shared_attributes(pipeline: Pipeline, description: str) -> dict[str, Any]:
+    """Return the arguments of `dg.asset` that all assets of a pipeline share."""
     return {
         "group_name": pipeline.name,
         "description": f"{description}\n\n{pipeline.spec.purpose}",
@@ -94,7 +95,7 @@ def _code_reference(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def broken_pipeline(name: str, error: Exception, what: str = "pipeline") -> dg.AssetsDefinition:
-    """`<name>/broken`, carrying the error; materialising it fails with the same words."""
+    """Return the asset `<name>/broken`, which shows the error and fails with it."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", name)
     message = str(error) or type(error).__name__
 

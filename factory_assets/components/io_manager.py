@@ -1,4 +1,4 @@
-"""How tables pass between a user's own assets: as Parquet below the home, never pickled."""
+"""Pass tables between a user's own assets: as Parquet files in the home, never pickled."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from factory_resources.tables.asset_tables import load_table, path_of, save_tabl
 
 
 class TableIOManager(dg.IOManager):
-    """Keeps pandas, polars and Arrow tables, and gives back what was yielded or is asked for."""
+    """Stores pandas, polars and Arrow tables; loads them as the requested or the stored type."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -36,10 +36,10 @@ class TableIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         name = context.asset_key.to_user_string()
-        wanted = getattr(context.dagster_type.typing_type, "__module__", "").partition(".")[0]
+        requested = getattr(context.dagster_type.typing_type, "__module__", "").partition(".")[0]
         try:
             _require_whole(context, name)
-            return load_table(path_of(self._home, context.asset_key.path), name, wanted)
+            return load_table(path_of(self._home, context.asset_key.path), name, requested)
         except FactoryError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
 
@@ -47,7 +47,7 @@ class TableIOManager(dg.IOManager):
 def _require_whole(context: dg.OutputContext | dg.InputContext, name: str) -> None:
     if context.has_partition_key:
         raise DataError(
-            "is in partitions, and a table is kept as a whole",
+            "is in partitions, but a table can only be stored as a whole",
             where=f"asset {name}",
             remedy="leave out partitions_def, or give the asset an io_manager_key of your own",
         )

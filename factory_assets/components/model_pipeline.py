@@ -1,4 +1,7 @@
-"""One declaration in, one lineage graph out: six assets, their checks, a job and a schedule."""
+"""Build the Dagster definitions of one declaration: six assets, their checks, a job, a schedule.
+
+Assets of a pipeline in partitions belong in `partition_assets`.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,11 +9,11 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.attributes import asset, asset_attributes, pool_of
-from factory_assets.components.metadata.checks import broken_checks, check_specs
+from factory_assets.components.metadata.checks import check_specs, checks_of_error
 from factory_assets.components.metadata.stages import describe
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
 from factory_assets.components.partitions import upstream_of
-from factory_assets.components.run_context import call_of, tag_run
+from factory_assets.components.run_context import stage_request, tag_run
 from factory_assets.components.scaffolder import PipelineScaffolder
 from factory_assets.components.sensors import sensors_of
 from factory_assets.declarations.dependencies import upstream_keys
@@ -35,16 +38,13 @@ class ModelPipeline(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[PipelineSpec]:
-        """A plain strict model rather than Dagster's resolvable one.
-
-        Which lets wrong types through.
-        """
+        """Return a plain strict model; Dagster's resolvable one would accept wrong types."""
         return PipelineSpec
 
     @classmethod
     def load(cls, attributes: PipelineSpec, context: dg.ComponentLoadContext) -> "ModelPipeline":  # type: ignore[override]
         if attributes.ingest.contract.file:
-            # Dagster knows the declaration alone, not the contract's file that it names.
+            # Dagster passes the declaration without the contract file that it names.
             attributes = load_pipeline(context.path).spec
         return cls(attributes)
 
@@ -53,26 +53,26 @@ class ModelPipeline(dg.Component):
 
 
 def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
-    """Everything that one declaration makes.
+    """Build all definitions of one declaration.
 
-    The job brings everything up to date. Of a pipeline in partitions it has no `ingest` and
-    `clean`, which Dagster runs for partitions that a person chose, but `partitions`, which finds
-    out by itself which of them are to be made.
+    The job brings everything up to date. For a pipeline in partitions it does not contain `ingest`
+    and `clean`, which Dagster runs for partitions that a person chooses. It contains `partitions`
+    instead, which determines by itself which partitions to compute.
     """
     parts = pipeline.spec.partitions
-    alone = [stage for stage in stages_of(pipeline) if not parts or stage not in PARTITIONED]
-    whole = [stage_asset(pipeline, stage) for stage in alone]
-    whole += [partitions_asset(pipeline)] if parts else []
-    made = [partitioned_asset(pipeline, stage) for stage in PARTITIONED] if parts else []
+    stages = [stage for stage in stages_of(pipeline) if not parts or stage not in PARTITIONED]
+    in_job = [stage_asset(pipeline, stage) for stage in stages]
+    in_job += [partitions_asset(pipeline)] if parts else []
+    partitioned = [partitioned_asset(pipeline, stage) for stage in PARTITIONED] if parts else []
     job = dg.define_asset_job(
         pipeline.name,
-        dg.AssetSelection.assets(*(asset.key for asset in whole)),
+        dg.AssetSelection.assets(*(asset.key for asset in in_job)),
         description=pipeline.spec.purpose,
         executor_def=dg.in_process_executor,
     )
     schedule = pipeline.spec.schedule
     return dg.Definitions(
-        assets=[*whole, *made],
+        assets=[*in_job, *partitioned],
         jobs=[job],
         schedules=[schedule_for(pipeline.name, **dict(schedule))] if schedule else [],
         sensors=sensors_of(pipeline),
@@ -80,7 +80,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
 
 
 def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
-    """One stage as an asset; its body hands over to the stage and describes what comes back."""
+    """Return one stage as an asset, whose body runs the stage and describes its result."""
     name = pipeline.name
     read = upstream_keys(pipeline)
 
@@ -89,14 +89,14 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[Any]:
-        call = call_of(pipeline, stage, context, home, progress)
+        call = stage_request(pipeline, stage, context, home, progress)
         progress.started(name, stage)
         try:
             outcome = run_stage(call)
             metadata, checks = describe(call, outcome)
         except FactoryError as error:
             progress.failed(name, stage, error)
-            yield from broken_checks(call, error)
+            yield from checks_of_error(call, error)
             raise dg.Failure(str(error), allow_retries=False) from error
         progress.finished(name, stage, outcome)
         tag_run(context, pipeline, stage, home, reused=outcome.reused)

@@ -1,12 +1,9 @@
-"""The assets `ingest` and `clean` of a pipeline in partitions, for the partitions of a run.
+"""The Dagster assets of a pipeline in partitions.
 
-A backfill from the UI comes here.
-
-The asset `partitions`: every partition that has data is brought up to date.
-
-Schedules, sensors and `factory run` go through it; no one has to choose partitions.
-
-What Dagster is told of partitions: each its own materialisation, and the checks of all.
+`ingest` and `clean` compute the partitions of a run, such as a backfill started in the UI.
+`partitions` brings every partition that has data up to date: schedules, sensors and `factory run`
+use it, so that nobody has to choose partitions. Each partition gets its own materialisation event;
+checks are combined over all partitions. Computing a partition belongs in `execution.backfill`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -16,18 +13,18 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.attributes import asset, asset_attributes, looks_of
-from factory_assets.components.metadata.checks import broken_checks, check_specs
+from factory_assets.components.attributes import asset, asset_attributes, shared_attributes
+from factory_assets.components.metadata.checks import check_specs, checks_of_error
 from factory_assets.components.metadata.stages import costs, describe
 from factory_assets.components.partitions import (
-    AT_ONCE,
     PARTITIONS,
+    PARTITIONS_PER_RUN,
     dynamic_name,
     known_keys,
     partitions_def,
     upstream_of,
 )
-from factory_assets.components.run_context import call_of
+from factory_assets.components.run_context import stage_request
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, wanted
@@ -46,36 +43,36 @@ from schedules.automation import on_new_data
 
 
 def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
-    """`ingest` or `clean`, for the partitions of a run."""
+    """Return the asset `ingest` or `clean`, which computes the partitions of a run."""
 
     def _stage(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[Any]:
-        call = call_of(pipeline, stage, context, home, progress)
+        call = stage_request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = [_partition(pipeline, key) for key in context.partition_keys]
-        done = list(backfill(call, chosen, (stage,)))
-        errors = {one.partition.key: one.error for one in done if one.error}
-        good = [(one.call, one.outcome) for one in done if one.outcome]
+        runs = list(backfill(call, chosen, (stage,)))
+        errors = {run.partition.key: run.error for run in runs if run.error}
+        succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
         if errors:
-            # Dagster tells of all partitions of a run or of none; of those that are done, we do.
-            for own, outcome in good:
+            # Dagster records all partitions of a run or none, so record those that succeeded here.
+            for own, outcome in succeeded:
                 context.log_event(materialization(own, outcome))
-            yield from checks_of_all([broken_checks(call, error) for error in errors.values()])
-            raise failed(call, errors, progress)
-        described = [describe(own, outcome) for own, outcome in good]
-        for (own, outcome), (metadata, _) in zip(good, described, strict=True):
+            yield from combine_checks([checks_of_error(call, error) for error in errors.values()])
+            raise dagster_failure(call, errors, progress)
+        described = [describe(own, outcome) for own, outcome in succeeded]
+        for (own, outcome), (metadata, _) in zip(succeeded, described, strict=True):
             progress.finished(pipeline.name, stage, outcome)
             assert own.partition is not None
             context.add_asset_metadata(metadata, partition_key=own.partition.key)
-        versions = [outcome.value.data_version for _, outcome in good]
+        versions = [outcome.value.data_version for _, outcome in succeeded]
         yield dg.MaterializeResult(
-            check_results=checks_of_all([checks for _, checks in described]),
-            # One for all partitions of a run, because Dagster knows no other way; each has its own
-            # among its metadata.
-            data_version=dg.DataVersion(together(versions)),
+            check_results=combine_checks([checks for _, checks in described]),
+            # Dagster accepts only one version for all partitions of a run; each partition's own
+            # version is in its metadata.
+            data_version=dg.DataVersion(combined_version(versions)),
         )
 
     return asset(
@@ -83,7 +80,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         key=[pipeline.name, stage],
         deps=upstream_of(pipeline, stage) or upstream_keys(pipeline),
         partitions_def=partitions_def(pipeline),
-        backfill_policy=dg.BackfillPolicy.multi_run(AT_ONCE),
+        backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN),
         check_specs=check_specs(pipeline, stage),
         **asset_attributes(pipeline, stage),
     )
@@ -96,58 +93,58 @@ def _partition(pipeline: Pipeline, key: str) -> Partition:
     return partition
 
 
-def together(versions: Sequence[str]) -> str:
-    """One data version of several."""
+def combined_version(versions: Sequence[str]) -> str:
+    """Combine several data versions into one."""
     return versions[0] if len(versions) == 1 else sha256("\n".join(versions).encode()).hexdigest()
 
 
-def failed(
+def dagster_failure(
     call: StageRequest, errors: Mapping[str, FactoryError], progress: Progress
 ) -> dg.Failure:
-    """How Dagster is told of errors, by the key of their partition."""
-    error = failure(errors)
+    """Report errors, given by partition key, and return the failure to raise in Dagster."""
+    error = combined_error(errors)
     progress.failed(call.pipeline.name, call.stage, error)
-    made = dg.Failure(str(error), allow_retries=False)
-    made.__cause__ = error
-    return made
+    result = dg.Failure(str(error), allow_retries=False)
+    result.__cause__ = error
+    return result
 
 
-class Chosen(dg.Config):
-    """Which partitions, and how far."""
+class PartitionSelection(dg.Config):
+    """Run configuration: which partitions, and which of their stages."""
 
     keys: list[str] = []
-    """Of the partitions; all that have data where there is none."""
+    """Keys of the partitions; if there are none, all partitions that have data."""
     stages: list[str] = [*PARTITIONED]
 
 
 def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """Brings partitions up to date, and says how many there are."""
+    """Return the asset that brings partitions up to date and reports how many there are."""
     read = upstream_keys(pipeline)
 
     def _partitions(
         context: dg.AssetExecutionContext,
-        config: Chosen,
+        config: PartitionSelection,
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows only the bare class
-        call = call_of(pipeline, "ingest", context, home, progress)
+        call = stage_request(pipeline, "ingest", context, home, progress)
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
         try:
             known = known_keys(pipeline, context.instance)
-            asked = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
-            _require_some(pipeline, asked, home)
+            selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
+            _require_some(pipeline, selected, home)
         except FactoryError as error:
-            raise failed(call, {"": error}, progress) from error
-        for name, keys in asked.dynamic.items():
+            raise dagster_failure(call, {"": error}, progress) from error
+        for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
-        done = _done(context, backfill(call, asked.partitions, stages))
-        if errors := {one.partition.key: one.error for one in done if one.error}:
-            raise failed(call, errors, progress)
+        runs = _with_events(context, backfill(call, selected.partitions, stages))
+        if errors := {run.partition.key: run.error for run in runs if run.error}:
+            raise dagster_failure(call, errors, progress)
         for stage in stages:
-            own = [one.outcome for one in done if one.outcome and one.call.stage == stage]
-            progress.counted(pipeline.name, stage, _counted(own, asked.absent))
-        return _result(asked, [one for one in done if one.outcome])
+            outcomes = [run.outcome for run in runs if run.outcome and run.call.stage == stage]
+            progress.counted(pipeline.name, stage, _counted(outcomes, selected.absent))
+        return _result(selected, [run for run in runs if run.outcome])
 
     return asset(
         _partitions,
@@ -155,63 +152,70 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         deps=read,
         automation_condition=on_new_data() if read else None,
         kinds={"duckdb", "deltalake"},
-        **looks_of(pipeline, "Every partition that has data, ingested and cleaned where needed."),
+        **shared_attributes(
+            pipeline, "Ingests and cleans every partition that has data and needs it."
+        ),
     )
 
 
-def _require_some(pipeline: Pipeline, asked: Wanted, home: Home) -> None:
-    if not asked.partitions and not Records(home).partitions(pipeline.name, "ingest"):
+def _require_some(pipeline: Pipeline, selected: Wanted, home: Home) -> None:
+    if not selected.partitions and not Records(home).partitions(pipeline.name, "ingest"):
         raise SourceError(
             "no partition has data yet",
             where=f"{pipeline.name}/ingest",
-            remedy=f"these are looked for: {', '.join(text for _, text in patterns_of(pipeline))}",
+            remedy=f"add files that match {', '.join(text for _, text in patterns_of(pipeline))}",
         )
 
 
-def _done(context: dg.AssetExecutionContext, results: Iterable[PartitionRun]) -> list[PartitionRun]:
-    """The results, of which Dagster is told as they come, where it does not know them already."""
+def _with_events(
+    context: dg.AssetExecutionContext, runs: Iterable[PartitionRun]
+) -> list[PartitionRun]:
+    """Collect the runs, and record each in Dagster unless it is known there and unchanged."""
     known: dict[str, Set[str]] = {}
-    done = []
-    for one in results:
-        done.append(one)
-        stage = one.call.stage
+    collected = []
+    for run in runs:
+        collected.append(run)
+        stage = run.call.stage
         if stage not in known:
-            key = dg.AssetKey([one.call.pipeline.name, stage])
+            key = dg.AssetKey([run.call.pipeline.name, stage])
             known[stage] = context.instance.get_materialized_partitions(key)
-        if one.outcome and (one.outcome.changed or one.partition.key not in known[stage]):
-            context.log_event(materialization(one.call, one.outcome))
-    return done
+        if run.outcome and (run.outcome.changed or run.partition.key not in known[stage]):
+            context.log_event(materialization(run.call, run.outcome))
+    return collected
 
 
 def _counted(outcomes: Sequence[StageRun], absent: int) -> Counted:
-    made = [outcome.record for outcome in outcomes if not outcome.reused]
-    kept = [outcome.record for outcome in outcomes if outcome.reused]
-    return Counted(len(made), len(kept), absent, CostTotal.of(made), CostTotal.of(kept))
+    computed = [outcome.record for outcome in outcomes if not outcome.reused]
+    reused = [outcome.record for outcome in outcomes if outcome.reused]
+    costs_computed, costs_saved = CostTotal.of(computed), CostTotal.of(reused)
+    return Counted(len(computed), len(reused), absent, costs_computed, costs_saved)
 
 
-def _result(asked: Wanted, done: Sequence[PartitionRun]) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    outcomes = [one.outcome for one in done if one.outcome]
+def _result(selected: Wanted, runs: Sequence[PartitionRun]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    outcomes = [run.outcome for run in runs if run.outcome]
     tables = [one.value.snapshot for one in outcomes if isinstance(one.value, CleanResult)]
     return dg.MaterializeResult(
         metadata={
-            "partitions": len(asked.partitions),
-            "without data": asked.absent,
+            "partitions": len(selected.partitions),
+            "without data": selected.absent,
             "dagster/row_count": sum(table.rows for table in tables),
             "size [MB]": sum(table.bytes for table in tables) / 1e6,
             **totals(outcomes),
         },
-        data_version=dg.DataVersion(together([one.record.data_version for one in outcomes])),
+        data_version=dg.DataVersion(
+            combined_version([one.record.data_version for one in outcomes])
+        ),
     )
 
 
 def key_of(partition: Partition) -> str:
-    """The key as Dagster has it."""
+    """Return the key in Dagster's form."""
     keys = dict(partition.keys)
     return dg.MultiPartitionKey(keys) if len(keys) > 1 else partition.key
 
 
 def materialization(call: StageRequest, outcome: StageRun) -> dg.AssetMaterialization:
-    """The event of one stage of one partition, with its own data version."""
+    """Return the event of one stage of one partition, with its own data version."""
     metadata, _ = describe(call, outcome)
     assert call.partition is not None
     keys = call.partition.keys
@@ -220,7 +224,7 @@ def materialization(call: StageRequest, outcome: StageRun) -> dg.AssetMaterializ
         partition=key_of(call.partition),
         metadata=metadata,
         tags={
-            # As Dagster itself would write them.
+            # The tags that Dagster itself would write.
             "dagster/code_version": asset_code_version(call.pipeline, call.stage),
             "dagster/data_version": outcome.record.data_version,
             "dagster/data_version_is_user_provided": "true",
@@ -229,16 +233,16 @@ def materialization(call: StageRequest, outcome: StageRun) -> dg.AssetMaterializ
     )
 
 
-def checks_of_all(results: Sequence[Sequence[dg.AssetCheckResult]]) -> list[dg.AssetCheckResult]:
-    """The checks of several partitions of one asset, each as one."""
+def combine_checks(results: Sequence[Sequence[dg.AssetCheckResult]]) -> list[dg.AssetCheckResult]:
+    """Combine the checks of several partitions of one asset, one result per check."""
     by_name: dict[str | None, list[dg.AssetCheckResult]] = {}
-    for own in results:
-        for result in own:
+    for of_partition in results:
+        for result in of_partition:
             by_name.setdefault(result.check_name, []).append(result)
-    return [same[0] if len(same) == 1 else _one(name, same) for name, same in by_name.items()]
+    return [same[0] if len(same) == 1 else _combined(name, same) for name, same in by_name.items()]
 
 
-def _one(name: str | None, results: Sequence[dg.AssetCheckResult]) -> dg.AssetCheckResult:
+def _combined(name: str | None, results: Sequence[dg.AssetCheckResult]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=results[0].asset_key,
@@ -248,8 +252,8 @@ def _one(name: str | None, results: Sequence[dg.AssetCheckResult]) -> dg.AssetCh
     )
 
 
-def failure(errors: Mapping[str, FactoryError]) -> FactoryError:
-    """One error for the partitions that failed, by key: the first, and which others."""
+def combined_error(errors: Mapping[str, FactoryError]) -> FactoryError:
+    """Combine the errors of partitions, given by key: the first error, and the other keys."""
     (key, first), *others = errors.items()
     if key:
         first.where = f"partition {key}: {first.where}" if first.where else f"partition {key}"
@@ -260,13 +264,13 @@ def failure(errors: Mapping[str, FactoryError]) -> FactoryError:
 
 
 def totals(outcomes: Sequence[StageRun]) -> dict[str, Any]:
-    """Metadata of what a run computed and what it reused."""
-    made = [outcome.record for outcome in outcomes if not outcome.reused]
-    kept = [outcome.record for outcome in outcomes if outcome.reused]
+    """Return the metadata of what a run computed and what it reused."""
+    computed = [outcome.record for outcome in outcomes if not outcome.reused]
+    reused = [outcome.record for outcome in outcomes if outcome.reused]
     return {
-        "reused": not made,
-        "computed": len(made),
-        "kept": len(kept),
-        **costs("", CostTotal.of(made)),
-        **costs("saved ", CostTotal.of(kept)),
+        "reused": not computed,
+        "computed": len(computed),
+        "kept": len(reused),
+        **costs("", CostTotal.of(computed)),
+        **costs("saved ", CostTotal.of(reused)),
     }

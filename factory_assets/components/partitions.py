@@ -1,4 +1,7 @@
-"""A declaration's partitions as Dagster's, key for key."""
+"""Translate a declaration's partitions into Dagster's, with the same keys.
+
+Which partitions have data belongs in `data.sources.partition_listing`.
+"""
 
 from collections.abc import Sequence
 
@@ -14,17 +17,20 @@ from factory_assets.spec.partitions import (
     TimePartitions,
 )
 
-AT_ONCE = 100
-"""Partitions in one run of a backfill: a process for each would take longer to start than to run,
-and a run that fails is repeated whole, though from its records."""
+PARTITIONS_PER_RUN = 100
+"""Maximum number of partitions in one run of a backfill.
+
+One process per partition would take longer to start than to run. A run that fails is repeated as a
+whole, but reuses what it has recorded.
+"""
 
 
 PARTITIONS = "partitions"
-"""The last part of the key of the asset that brings partitions up to date."""
+"""Last part of the key of the asset that brings partitions up to date."""
 
 
 def upstream_of(pipeline: Pipeline, stage: Stage) -> list[dg.AssetDep]:
-    """What a stage comes after: the stages before it, and partitions being up to date."""
+    """Return what a stage depends on: the stages before it, and the partitions being up to date."""
     before = [dg.AssetDep([pipeline.name, name]) for name in UPSTREAM[stage]]
     if pipeline.spec.partitions and "clean" in UPSTREAM[stage]:
         before.append(dg.AssetDep([pipeline.name, PARTITIONS]))
@@ -32,7 +38,7 @@ def upstream_of(pipeline: Pipeline, stage: Stage) -> list[dg.AssetDep]:
 
 
 def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:
-    """How Dagster cuts `ingest` and `clean`; None for a pipeline without partitions."""
+    """Return the partitions of `ingest` and `clean`; None for a pipeline without partitions."""
     dimensions = {
         name: _dimension(pipeline.name, name, dimension)
         for name, dimension in pipeline.spec.partitions.items()
@@ -43,12 +49,12 @@ def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:
 
 
 def dynamic_name(pipeline: str, dimension: str) -> str:
-    """Under which Dagster keeps the keys of a dynamic dimension."""
+    """Return the name under which Dagster stores the keys of a dynamic dimension."""
     return f"{pipeline}_{dimension}"
 
 
 def known_keys(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, Sequence[str]]:
-    """The keys of dynamic dimensions that Dagster has been told of."""
+    """Return the keys of dynamic dimensions that Dagster knows."""
     return {
         name: instance.get_dynamic_partitions(dynamic_name(pipeline.name, name))
         for name, dimension in pipeline.spec.partitions.items()
@@ -61,7 +67,7 @@ def _dimension(pipeline: str, name: str, declared: Dimension) -> dg.PartitionsDe
         end = declared.end_time
         return dg.TimeWindowPartitionsDefinition(
             start=declared.start_time,
-            # A period that is not whole by then is none; Dagster would take it.
+            # Dagster would include a period that `end` cuts short; the declaration does not.
             end=floor(end, declared.every) if end else None,
             timezone=declared.timezone,
             fmt=FORMATS[declared.every],

@@ -1,6 +1,7 @@
-"""From a step of a Dagster run to the call of a stage.
+"""Turn a step of a Dagster run into a stage request, and tag the run with its costs.
 
-What a run has cost by now and what reuse has saved it, as tags in Dagster's list of runs.
+The tags show in Dagster's list of runs what a run has cost so far and what reuse has saved.
+Summing up costs belongs in `execution.costs`.
 """
 
 import time
@@ -17,20 +18,20 @@ from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 
 REUSE_TAG = "factory/reuse"
-"""A run with this tag set to `false` computes every stage anew."""
+"""A run with this tag set to `false` reuses nothing and computes every stage."""
 
-SECONDS = 10.0
-"""Between two lines of Dagster's log about one stage: each is a write to its database."""
+LOG_INTERVAL = 10.0
+"""Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
 
 
-def call_of(
+def stage_request(
     pipeline: Pipeline,
     stage: Stage,
     context: dg.AssetExecutionContext,
     home: Home,
     progress: Progress,
 ) -> StageRequest:
-    """What the run asks of the stage."""
+    """Return the request that the run makes of the stage."""
     return StageRequest(
         pipeline=pipeline,
         stage=stage,
@@ -38,21 +39,21 @@ def call_of(
         run_id=context.run.run_id,
         reuse=context.run.tags.get(REUSE_TAG, "true") != "false",
         tags={"dagster.run_id": context.run.run_id, "dagster.job": context.run.job_name},
-        progress=_told(context, progress),
+        progress=_reporter(context, progress),
     )
 
 
-def _told(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], None]:
-    """The listener hears every step; Dagster's log the first, and now and then where it is."""
-    last = [-SECONDS]
+def _reporter(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], None]:
+    """Return a function that passes on every message, but few of them to Dagster's log."""
+    last_logged = [-LOG_INTERVAL]
 
-    def tell(message: str) -> None:
+    def report(message: str) -> None:
         progress.step(message)
-        if (now := time.monotonic()) - last[0] >= SECONDS:
-            last[0] = now
+        if (now := time.monotonic()) - last_logged[0] >= LOG_INTERVAL:
+            last_logged[0] = now
             context.log.info(message)
 
-    return tell
+    return report
 
 
 ENERGY, CARBON, SAVED = "factory/energy_wh", "factory/co2e_g", "factory/saved_wh"
@@ -61,16 +62,16 @@ ENERGY, CARBON, SAVED = "factory/energy_wh", "factory/co2e_g", "factory/saved_wh
 def tag_run(
     context: dg.AssetExecutionContext, pipeline: Pipeline, stage: Stage, home: Home, *, reused: bool
 ) -> None:
-    """Sum up the stages of the pipeline that the run made or reused.
+    """Tag the run with the costs of the pipeline's stages that it has computed or reused so far.
 
-    Not after a stage that was reused, unless it is the last: writing takes .03 s.
+    Do nothing after a reused stage, unless it is the last one: writing the tags takes 0.03 s.
     """
     if reused and stage != stages_of(pipeline)[-1]:
         return
     run_id = context.run.run_id
     used = Records(home).used(pipeline.name, run_id)
-    made = CostTotal.of(record for record in used if record.run_id == run_id)
-    kept = CostTotal.of(record for record in used if record.run_id != run_id)
-    carbon = {CARBON: f"{made.co2e:.6f}"} if made.co2e is not None else {}
-    tags = {ENERGY: f"{made.wh:.6f}", SAVED: f"{kept.wh:.6f}", **carbon}
+    spent = CostTotal.of(record for record in used if record.run_id == run_id)
+    saved = CostTotal.of(record for record in used if record.run_id != run_id)
+    carbon = {CARBON: f"{spent.co2e:.6f}"} if spent.co2e is not None else {}
+    tags = {ENERGY: f"{spent.wh:.6f}", SAVED: f"{saved.wh:.6f}", **carbon}
     context.instance.add_run_tags(run_id, tags)

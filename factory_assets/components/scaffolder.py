@@ -1,6 +1,6 @@
-"""What `dg scaffold defs factory_assets.ModelPipeline NAME` writes: a declaration to fill in.
+"""Write a declaration to fill in, for `dg scaffold defs factory_assets.ModelPipeline NAME`.
 
-`factory new` fills one in from a data file.
+Filling one in from a data file belongs in `factory new`.
 """
 
 from typing import Any
@@ -20,8 +20,8 @@ attributes:
 
   ingest:
     source: {{files: data.csv}}                 # beside this file; or python: module:function
-    # missing: ["", "?", NA]                  # what means "no value"
-    contract:                                 # the columns that are read; other columns are left
+    # missing: ["", "?", NA]                  # values that mean "missing"
+    contract:                                 # the columns to read; others are ignored
       - {{name: amount, type: float64, range: [0, null]}}
       - {{name: colour, from: "Colour (main)", type: string}}
       - {{name: outcome, type: string, nullable: false, values: ["yes", "no"]}}
@@ -35,27 +35,27 @@ attributes:
 
   train:
     target: outcome
-    exclude: []                               # identifiers, and what is known only afterwards
+    exclude: []                               # identifiers, and columns known only afterwards
     model: {{kind: gradient_boosting}}          # or linear, random_forest, mlp
 
   evaluate:
     gates:                                    # a candidate that fails one is not deployed
       - {{metric: average_precision, better_than: linear}}
       - {{metric: average_precision, no_worse_than: champion}}
-    slices: [colour]                          # judged apart for each value
+    slices: [colour]                          # metrics for each value
 
   # schedule: {{cron: "0 2 * * *", timezone: Europe/Berlin, enabled: true}}
 """
 
 
 class PipelineScaffolder(dg.Scaffolder[Any]):
-    """Writes `TEMPLATE` into a new folder; touches nothing that is there."""
+    """Writes `TEMPLATE` into a new folder; never replaces a file."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the template.
 
         Raises:
-            click.ClickException: a bad name, a format other than YAML, or a file that is there.
+            click.ClickException: the name is invalid, the format is not YAML, or the file exists.
         """
         file = request.target_path / FILE
         if request.append or file.exists():

@@ -1,4 +1,7 @@
-"""What the sensor of arriving files sees of a pipeline, and what it asks for."""
+"""Connect the sensor of arriving files to a pipeline: which files it sees, which runs it requests.
+
+When files count as complete belongs in `schedules`.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,46 +14,46 @@ from factory_assets.data.sources.partition_listing import files_of, list_partiti
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from schedules.sensors import Seen, arrivals_sensor
+from schedules.sensors import Arrivals, arrivals_sensor
 
 
 def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:
-    """The sensor that the declaration asks for."""
+    """Return the sensor that the declaration requests, if any."""
     arrivals = pipeline.spec.arrivals
     if arrivals is None:
         return []
     return [
         arrivals_sensor(
             pipeline.name,
-            look=lambda: see(pipeline, Home.from_env()),
-            run=lambda keys: asked_for(pipeline, keys),
+            look=lambda: list_arrivals(pipeline, Home.from_env()),
+            run=lambda keys: run_request(pipeline, keys),
             settle=arrivals.settle,
             enabled=arrivals.enabled,
         )
     ]
 
 
-def see(pipeline: Pipeline, home: Home) -> Seen:
-    """The files that lie there now, by partition."""
+def list_arrivals(pipeline: Pipeline, home: Home) -> Arrivals:
+    """List the files that exist now, by partition."""
     try:
         if not pipeline.spec.partitions:
             found = (files_of(*one, pipeline.folder, home) for one in patterns_of(pipeline))
-            return Seen({"": tuple(Path(name) for names in found for name in names)})
-        there = list_partitions(pipeline, datetime.now(UTC), {}, home)
+            return Arrivals({"": tuple(Path(name) for names in found for name in names)})
+        listing = list_partitions(pipeline, datetime.now(UTC), {}, home)
     except (FactoryError, OSError) as error:
-        return Seen({}, problem=str(error))
+        return Arrivals({}, problem=str(error))
     dynamic = {
         dynamic_name(pipeline.name, name): {
-            partition.key: partition.keys[name] for partition in there.partitions
+            partition.key: partition.keys[name] for partition in listing.partitions
         }
-        for name in there.dynamic
+        for name in listing.dynamic
     }
-    files = {key: tuple(map(Path, names)) for key, names in there.files.items()}
-    return Seen(files, dynamic)
+    files = {key: tuple(map(Path, names)) for key, names in listing.files.items()}
+    return Arrivals(files, dynamic)
 
 
-def asked_for(pipeline: Pipeline, keys: Sequence[str]) -> dg.RunRequest:
-    """The whole job; of a pipeline in partitions, just these are ingested and cleaned."""
+def run_request(pipeline: Pipeline, keys: Sequence[str]) -> dg.RunRequest:
+    """Request the whole job; for a pipeline in partitions, ingest and clean only these keys."""
     if not pipeline.spec.partitions:
         return dg.RunRequest()
     operation = f"{pipeline.name}__{PARTITIONS}"

@@ -1,4 +1,7 @@
-"""A user's own Dagster assets: those of an `assets.py` in a folder beside the pipelines'."""
+"""Load a user's own Dagster assets, from an `assets.py` in a folder beside the pipelines.
+
+How their tables are stored belongs in `io_manager`.
+"""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +19,7 @@ FILE = "assets.py"
 
 
 def asset_folders() -> list[Path]:
-    """Each folder with an `assets.py`, by place and name."""
+    """Return each folder with an `assets.py`, ordered by parent folder and name."""
     return [
         file.parent
         for folder in dict.fromkeys(defs_folders())
@@ -27,37 +30,38 @@ def asset_folders() -> list[Path]:
 def user_assets(
     folder: Path, taken: Iterable[dg.AssetKey], resources: Mapping[str, Any]
 ) -> dg.Definitions:
-    """The assets and asset checks of the folder's `assets.py`, or one red asset that says why not.
+    """Return the assets and asset checks of `assets.py`, or one asset that shows why it fails.
 
     Args:
-        taken: keys that other assets have already.
-        resources: what the assets may ask for.
+        taken: keys of other assets.
+        resources: resources that the assets may use.
     """
     try:
         module = module_beside("assets", folder)
-        made = dg.Definitions(
+        definitions = dg.Definitions(
             assets=dg.load_assets_from_modules([module] if module else []),
             asset_checks=dg.load_asset_checks_from_modules([module] if module else []),
         )
-        # Apart from all others: what is wrong here would unload the whole code location.
-        alone = dg.Definitions.merge(made, dg.Definitions(resources=resources))
-        dg.Definitions.validate_loadable(alone)
-        _require_free(keys_of(made), set(taken))
+        # Validated separately, because an error in them would unload the whole code location.
+        separate = dg.Definitions.merge(definitions, dg.Definitions(resources=resources))
+        dg.Definitions.validate_loadable(separate)
+        _require_free(keys_of(definitions), set(taken))
     except Exception as error:
         logging.getLogger(__name__).debug("%s did not load", folder / FILE, exc_info=True)
-        said = DeclarationError(
+        problem = DeclarationError(
             f"{type(error).__name__}: {error}"
             if not isinstance(error, DeclarationError)
             else error.what,
             where=str(folder / FILE),
             remedy="correct it, then reload the code location",
         )
-        return dg.Definitions(assets=[broken_pipeline(f"{folder.name}_assets", said, "assets.py")])
-    return made
+        broken = broken_pipeline(f"{folder.name}_assets", problem, "assets.py")
+        return dg.Definitions(assets=[broken])
+    return definitions
 
 
 def keys_of(definitions: dg.Definitions) -> list[dg.AssetKey]:
-    """The keys of the assets that the definitions make."""
+    """Return the keys of the assets in the definitions."""
     return [
         key
         for asset in definitions.assets or ()
@@ -70,6 +74,6 @@ def _require_free(keys: Sequence[dg.AssetKey], taken: set[dg.AssetKey]) -> None:
     for key in keys:
         if key in taken:
             raise DeclarationError(
-                f"asset {key.to_user_string()} is there already",
+                f"asset {key.to_user_string()} exists already",
                 remedy="give it another key, as in @asset(key_prefix='raw')",
             )

@@ -1,4 +1,4 @@
 """Rows and tables: sources, contracts, profiles, leaks, privacy, transforms.
 
-Knows no model; what learns from the rows belongs in `ml`.
+Nothing here knows a model; what learns from the rows belongs in `ml`.
 """

@@ -1,9 +1,9 @@
-"""Which sources are read together, and what was kept of those that were read before.
+"""Group sources into blocks, and find the blocks that are stored already.
 
-A table grows by files: consecutive sources make a block of some size, each block becomes a file of
-the snapshot, and a block whose sources did not change is not read again. How sources fall into
-blocks depends on nothing but themselves and those before them, so that a table that grew is, byte
-for byte, the table that is made at once.
+A table grows by files: consecutive sources form a block, each block becomes a file of the snapshot,
+and a block whose sources did not change is not read again. The block of a source depends only on
+the source and those before it, so a table that grew equals, byte for byte, the same table computed
+at once. Reading and validating a block belongs in `validated_blocks`.
 """
 
 from collections.abc import Sequence
@@ -20,56 +20,59 @@ from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 
 FULL = 32_000_000
-"""A block takes no further source from this many bytes on: reading one again takes a second."""
+"""Bytes from which a block takes no further source. Reading that many takes about a second."""
 
 
 @dataclass(frozen=True)
 class PlannedBlock:
-    """One block to be: what it holds, and what was kept of it."""
+    """One block of the table to compute, with its stored version if there is one."""
 
     key: str
     found: tuple[SourceHandle, ...]
+    """The sources whose rows the block holds."""
     known: Block | None
+    """The stored block; None if it must be computed."""
     sources: tuple[SourceFile, ...] = ()
-    """Of a known block: what its sources were."""
+    """The source files of a stored block, as its record describes them."""
 
 
 def plan_blocks(
     pipeline: Pipeline,
-    found: Sequence[SourceHandle],
+    handles: Sequence[SourceHandle],
     home: Home,
     partition: str | None,
     key: KeyComponents,
 ) -> list[PlannedBlock]:
-    """The sources block by block, each with what the last run kept of it.
+    """Return the blocks of the table in order, each with the version that the last run stored.
 
     Args:
-        key: what a block's key is made of beside its sources.
+        handles: the sources, in the order of their rows.
+        key: the components of a block's key other than its sources.
     """
     record = Records(home).latest(pipeline.name, "ingest", partition)
-    known: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
+    stored: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
     if record:
         value = IngestResult.model_validate(record.value)
         ends = accumulate(block.sources for block in value.blocks)
-        known = {
+        stored = {
             block.key: (block, value.sources[end - block.sources : end])
             for block, end in zip(value.blocks, ends, strict=True)
             if is_complete(block, home)
         }
-    made = []
-    for group in _groups(found, pipeline.spec.ingest):
-        of_block = digest({**key, "source": sources_key(group)})
-        block, sources = known.get(of_block, (None, ()))
-        made.append(PlannedBlock(of_block, group, block, sources))
-    return made
+    planned = []
+    for group in _groups(handles, pipeline.spec.ingest):
+        block_key = digest({**key, "source": sources_key(group)})
+        block, sources = stored.get(block_key, (None, ()))
+        planned.append(PlannedBlock(block_key, group, block, sources))
+    return planned
 
 
-def _groups(found: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[SourceHandle, ...]]:
+def _groups(handles: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[SourceHandle, ...]]:
     if not _separable(ingest):
-        return [tuple(found)]
+        return [tuple(handles)]
     groups: list[list[SourceHandle]] = [[]]
     size = 0
-    for source in found:
+    for source in handles:
         if size >= FULL:
             groups.append([])
             size = 0
@@ -79,10 +82,10 @@ def _groups(found: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[SourceH
 
 
 def _separable(ingest: Ingest) -> bool:
-    """Whether a row's fate depends on its own source alone.
+    """Whether a row can be validated without the rows of other sources.
 
-    Types are declared, nothing is unique, nothing is joined.
+    That holds if all types are declared, nothing is unique, and nothing is joined.
     """
     columns = ingest.contract.columns
-    kept_apart = all(column.type and not column.unique for column in columns)
-    return bool(columns) and kept_apart and not ingest.contract.unique and not ingest.joins
+    independent = all(column.type and not column.unique for column in columns)
+    return bool(columns) and independent and not ingest.contract.unique and not ingest.joins

@@ -1,6 +1,6 @@
-"""The blocks that a table is made of: in scratch at first, then each kept as a file of its own.
+"""The blocks of a table: written to scratch first, then each stored as a file of the table.
 
-Which rows make a block is the business of the stages.
+Which rows form a block is decided in `block_plan` and in the stages.
 """
 
 from collections.abc import Sequence
@@ -15,25 +15,29 @@ from factory_resources.tables.writer import StagedTable, keep
 
 @dataclass(frozen=True)
 class StagedBlock:
-    """A block whose rows are in scratch."""
+    """A block whose rows are in scratch, split by its contract or its rules."""
 
     key: str
     good: StagedTable
+    """The valid rows."""
     broken: StagedTable | None
+    """The rows for the quarantine; None if there are none."""
     rows_in: int
     quarantined: dict[str, int]
+    """Rule to the number of rows that broke it."""
     sources: tuple[SourceFile, ...] = ()
-    """Of ingest."""
+    """The sources of the rows; only `ingest` sets them."""
     ignored: tuple[str, ...] = ()
+    """Source columns that are not in the table."""
     example: str = ""
-    """Of a value that broke the rule that most rows broke, for the message."""
+    """A value that broke the most frequently broken rule, worded for the message."""
 
     @property
     def duplicates(self) -> int:
         return self.rows_in - self.good.rows - (self.broken.rows if self.broken else 0)
 
     def kept(self, home: Home, table: str) -> Block:
-        """Move the rows to where the table's files are; no version names them yet."""
+        """Move the rows to the files of the table, without adding them to a version of it yet."""
         return Block(
             key=self.key,
             good=keep(self.good, home, table),
@@ -47,14 +51,14 @@ class StagedBlock:
 
 
 def is_complete(block: Block, home: Home) -> bool:
-    """Whether the block's files are there in their full length."""
+    """Whether the files of the block exist in their full length."""
     return exists(block.good, home) and (block.broken is None or exists(block.broken, home))
 
 
 def publish_blocks(
     blocks: Sequence[Block], home: Home, partition: str | None
 ) -> tuple[Snapshot, Snapshot | None]:
-    """Make the blocks the newest version of their table: its snapshot and its quarantine."""
+    """Make the blocks the newest version of their table; return its snapshot and its quarantine."""
     broken = union_or_none([block.broken for block in blocks])
     quarantine = publish(broken, home, partition) if broken else None
     return publish(union([block.good for block in blocks]), home, partition), quarantine

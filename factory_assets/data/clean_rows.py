@@ -1,4 +1,4 @@
-"""From sources to clean rows in one pass, in scratch, by the code of the stages.
+"""Turn sources into clean rows in one pass, in scratch, with the code of the stages.
 
 The stages `ingest` and `clean` call the same two steps with storage and reuse between them.
 """
@@ -21,20 +21,20 @@ from factory_assets.data.validated_blocks import require_valid_rows, validate_so
 
 @dataclass(frozen=True)
 class CleanRows:
-    """Rows in scratch: those that keep the contract and every rule, and those that do not."""
+    """Rows in scratch: those that satisfy the contract and every rule, and the others."""
 
     valid: StagedTable
     refused: tuple[StagedTable, ...]
-    """Their column `_rules` names the rules that each row broke."""
+    """Rows that broke the contract or a rule; their column `_rules` names which."""
 
 
 def clean_rows(
     name: str, ingest: Ingest, clean: Clean, sources: Sequence[SourceHandle], scratch: Path
 ) -> CleanRows:
-    """Read the sources at once, validate their rows and clean them.
+    """Read all sources, validate their rows and clean them.
 
     Args:
-        name: of the pipeline, for messages.
+        name: the name of the pipeline, for messages.
         sources: in the order of their rows.
         scratch: an empty folder.
 

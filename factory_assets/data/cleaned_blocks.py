@@ -1,6 +1,6 @@
-"""Validated files become cleaned blocks in scratch: rules, duplicates, derived columns, windows.
+"""Turn files of validated rows into cleaned blocks in scratch.
 
-The queries belong in `transforms.cleaning`.
+The queries (rules, duplicates, derived columns, windows) belong in `transforms.cleaning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class RowFiles:
     key: str
     paths: tuple[Path, ...]
     counts: tuple[int, ...]
-    """Rows of each file."""
+    """Number of rows of each file."""
 
     @property
     def rows(self) -> int:
@@ -38,15 +38,17 @@ class RowFiles:
 def clean_files(
     queries: CleanQueries, groups: Sequence[RowFiles], earlier: Sequence[Path], scratch: Path
 ) -> dict[str, StagedBlock]:
-    """Clean groups of files, each into a block of its own, by key.
+    """Clean each group of files into a block; return the blocks by the key of their group.
 
     Args:
-        groups: in the order of their rows; duplicates are looked for across all of them.
-        earlier: files of clean rows that come before, whose keys count as taken.
+        groups: in the order of their rows; duplicates are searched across all of them.
+        earlier: files of clean rows that precede the groups; a row that repeats one of their keys
+            is a duplicate.
+        scratch: the folder that the blocks are written to.
 
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
-        StorageError: the disk says no.
+        StorageError: the blocks cannot be written.
     """
     if not groups:
         return {}
@@ -69,7 +71,7 @@ def clean_files(
             queries.blame(connection)
             raise
     if repeated != sum(block.duplicates for block in blocks):
-        raise RuntimeError(f"{queries.where}: rows were lost or made between ingest and clean")
+        raise RuntimeError(f"{queries.where}: rows were lost or added between ingest and clean")
     return {block.key: block for block in blocks}
 
 

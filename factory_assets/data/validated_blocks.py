@@ -1,6 +1,6 @@
-"""Sources become validated blocks in scratch: read, joined, and split by their contract.
+"""Turn sources into validated blocks in scratch: read them, join them, apply the contract.
 
-Which sources make a block belongs in `block_plan`, what the contract checks in `contract`.
+Which sources form a block belongs in `block_plan`; what the contract checks, in `contract`.
 """
 
 import shutil
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 def validate_sources(
     ingest: Ingest, sources: Sequence[SourceHandle], *, key: str, table: str, scratch: Path
 ) -> StagedBlock:
-    """Read sources and write their rows to scratch: those that keep the contract, and the others.
+    """Read sources and write their rows to scratch: valid and invalid rows apart.
 
     Args:
         sources: in the order of their rows, then the tables that are joined to them.
-        key: the key of the block; a folder of that name is made in `scratch`.
-        table: what is being written, for messages.
+        key: the key of the block; also the name of the folder that is created in `scratch`.
+        table: the name of the table that is written, for messages.
 
     Raises:
         SourceError: a source cannot be read.
-        ContractError: a promised column is missing.
-        StorageError: the disk says no.
+        ContractError: a declared column is missing, or a rule does not fit its column.
+        StorageError: the rows cannot be written.
     """
     folder = scratch / key
     folder.mkdir()
@@ -85,19 +85,19 @@ def require_valid_rows(
     quarantined: Mapping[str, int],
     names: Iterable[str],
 ) -> None:
-    """Require some rows, and no more that break the contract than `max_quarantine` allows.
+    """Require that there are rows, and that enough of them satisfy the contract.
 
     Args:
-        quarantined: rows by broken rule.
-        names: of the sources, for messages.
+        quarantined: number of rows by broken rule.
+        names: the names of the sources, for messages.
 
     Raises:
         SourceError: there are no rows at all.
-        ContractError: too many rows break the contract.
+        ContractError: all rows break the contract, or a larger share than `max_quarantine`.
     """
     read = sum(block.rows_in for block in blocks)
     if not read:
-        raise SourceError("has no rows", where=", ".join(names), remedy="give some data")
+        raise SourceError("has no rows", where=", ".join(names), remedy="provide data")
     broken = sum(block.broken.rows for block in blocks if block.broken)
     if broken < read and broken / read <= ingest.max_quarantine:
         return
@@ -113,7 +113,7 @@ def require_valid_rows(
 def _read(
     sources: Sequence[SourceHandle], scratch: Path
 ) -> tuple[list[SourceTable], dict[str, list[SourceTable]]]:
-    """Return the tables of rows, and the tables to join by the name of the join."""
+    """Return the tables of rows, and the tables to join to them by the name of the join."""
     main: list[SourceTable] = []
     joined: dict[str, list[SourceTable]] = {}
     for number, source in enumerate(sources):

@@ -1,4 +1,7 @@
-"""Refresh: every partition that needs it is ingested and cleaned, and what each came to."""
+"""Ingest and clean many partitions, one after the other.
+
+Which partitions have data belongs in `data.sources.partition_listing`.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +21,7 @@ from factory_resources.home.home import Home
 
 @dataclass(frozen=True)
 class Wanted:
-    """The partitions that a run is about."""
+    """The partitions that a run covers."""
 
     partitions: tuple[Partition, ...]
     absent: int
@@ -30,35 +33,36 @@ class Wanted:
 def wanted(
     pipeline: Pipeline, now: datetime, known: Keys, home: Home, keys: Sequence[str] = ()
 ) -> Wanted:
-    """The partitions that have data, or those that are asked for by key.
+    """Return the partitions that have data, or those with the requested keys.
 
     Args:
-        known: keys of dynamic dimensions, beside those that the files' names tell.
+        known: keys of dynamic dimensions, in addition to those found in file names.
+        keys: the requested ones; empty for all.
 
     Raises:
-        DataError: a key that no partition has, or that of a period that is not over.
-        SourceError: a variable that is not set, or a storage of objects that says no.
+        DataError: no partition has the key, or its period is not over.
+        SourceError: a variable is not set, or object storage refuses.
     """
     if not keys:
-        there = list_partitions(pipeline, now, known, home)
-        return Wanted(there.partitions, there.absent, there.dynamic)
-    asked = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
+        listing = list_partitions(pipeline, now, known, home)
+        return Wanted(listing.partitions, listing.absent, listing.dynamic)
+    requested = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
     dynamic = {
-        name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in asked)})
+        name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in requested)})
         for name, dimension in pipeline.spec.partitions.items()
         if isinstance(dimension, DynamicPartitions)
     }
-    return Wanted(asked, 0, dynamic)
+    return Wanted(requested, 0, dynamic)
 
 
 def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
     partition = partition_of(pipeline.spec.partitions, key)
     if partition is None:
-        there = list_partitions(pipeline, now, {}, home).partitions
+        existing = list_partitions(pipeline, now, {}, home).partitions
         raise DataError(
             f"there is no partition {key!r}",
             where=pipeline.name,
-            remedy=suggest(key, [other.key for other in reversed(there)]),
+            remedy=suggest(key, [other.key for other in reversed(existing)]),
         )
     if any(end > now for end in partition.ends.values()):
         ends = max(partition.ends.values())
@@ -72,7 +76,7 @@ def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Parti
 
 @dataclass(frozen=True)
 class PartitionRun:
-    """What became of one stage of one partition: an outcome, or the error that kept it from one."""
+    """One stage of one partition: its outcome, or the error that stopped it."""
 
     call: StageRequest
     partition: Partition
@@ -83,10 +87,10 @@ class PartitionRun:
 def backfill(
     call: StageRequest, partitions: Sequence[Partition], stages: Sequence[Stage] = PARTITIONED
 ) -> Iterator[PartitionRun]:
-    """Run the stages partition by partition; one that fails does not keep the others from running.
+    """Run the stages partition by partition; a partition that fails does not stop the others.
 
     Args:
-        call: what to do in each partition; its own stage and partition say nothing.
+        call: the request to repeat; its own stage and partition are ignored.
     """
     for number, partition in enumerate(partitions, 1):
         if call.progress:

@@ -1,6 +1,7 @@
-"""What could change a stage's result, in words that can be compared, and its digest: the key.
+"""The cache key of a stage: everything that could change its result.
 
-The parts are kept with each record, so that a later run can say why it computes again.
+The components are stored with each record, so that a later run can say why it computes again. Their
+digest is the key (`results.base.digest`); digests of source code belong in `code_version`.
 """
 
 from collections.abc import Mapping
@@ -31,12 +32,12 @@ def cache_key_components(
     source: str | None = None,
     champion: int | None = None,
 ) -> KeyComponents:
-    """Everything that could change the result.
+    """Return everything that could change the result of a stage.
 
     Args:
-        inputs: the upstream values by stage.
-        source: of ingest, the digest of what its sources hold.
-        champion: of evaluate, the version that the candidate is compared with.
+        inputs: the upstream results by stage.
+        source: for `ingest`, the digest of the content of its sources.
+        champion: for `evaluate`, the version that the candidate is compared with.
     """
     return {
         "pipeline": pipeline.name,
@@ -55,16 +56,13 @@ def cache_key_components(
 
 
 def asset_code_version(pipeline: Pipeline, stage: Stage) -> str:
-    """The part of the key that is known without data, short.
-
-    Dagster's code version of the asset.
-    """
+    """Return Dagster's code version of the asset: a short digest of what is known without data."""
     parts = cache_key_components(pipeline, stage, {})
     return digest({name: parts[name] for name in ("code", "declaration", "user code")})[:12]
 
 
 def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
-    """The parts of the declaration that the stage reads, without words about the data."""
+    """Return the parts of the declaration that the stage reads, without descriptions."""
     spec = pipeline.spec
     match stage:
         case "ingest":
@@ -76,13 +74,13 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             part = spec.split.model_dump(mode="json", exclude={"window"})
             return {"split": part, "target": spec.training.target, "inputs": _inputs(pipeline)}
         case "train":
-            # How often a training is kept, and whether a leak is accepted, which is asked in every
-            # run, change nothing of what it makes.
+            # Neither the checkpoint interval nor accepted leaks, which are checked in every run,
+            # change the result.
             apart: Any = {"trainer": {"checkpoint"}, "leaks": True}
             return {**spec.training.model_dump(mode="json", exclude=apart), **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
-            # Folds are drawn anew by the rule and the seed of the split.
+            # Folds are drawn by the rule and the seed of the split.
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
@@ -90,14 +88,14 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:
-    """What says which columns are looked through for leaks, and as what."""
+    """Return what decides which columns are searched for leaks, and how."""
     train = pipeline.spec.training
     by = train.model.by if isinstance(train.model, SequenceNetwork) else None
     return {"exclude": [*train.exclude], "by": by, "task": train.task}
 
 
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
-    """The libraries that only some declarations make use of."""
+    """Return the libraries that only some declarations use."""
     used = {
         "lightgbm": stage == "train" and isinstance(pipeline.spec.training.model, LightGbm),
         "optuna": stage == "train" and pipeline.spec.training.tune,
@@ -108,7 +106,7 @@ def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
 
 
 def _search(spec: PipelineSpec) -> dict[str, Any]:
-    """What a search reads of `evaluate`: the metric that decides, and how that is counted."""
+    """Return what a search reads of `evaluate`: the deciding metric and its parameters."""
     tune = spec.training.tune
     if tune is None:
         return {}
@@ -118,7 +116,7 @@ def _search(spec: PipelineSpec) -> dict[str, Any]:
 
 
 def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
-    """The encoders that read text, each with the digest of its files; empty where it is gone."""
+    """Return the digest of each text encoder's files; empty if the encoder is missing."""
     if stage != "train":
         return {}
     from factory_resources.encoders.sentence_encoder import encoder_digest
@@ -133,7 +131,7 @@ def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:
-    """Digest of the user's own code that the stage calls."""
+    """Return the digest of the user's own code that the stage calls; None if it calls none."""
     spec = pipeline.spec
     if stage == "ingest":
         own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]

@@ -1,7 +1,7 @@
-"""Which code computes a stage: digests of source files, and versions of libraries.
+"""The version of the code that computes a stage: digests of source files, versions of libraries.
 
-Whatever could change a stage's result must be covered here, and nothing else: the reuse of results
-rests on it.
+Reuse of results rests on this: whatever code could change a stage's result must be covered, and
+nothing else.
 """
 
 import ast
@@ -22,7 +22,7 @@ _OURS = (
     "factory_resources",
 )
 
-# What these hold is covered otherwise, or cannot change a result.
+# These are covered otherwise, or cannot change a result.
 _APART = frozenset(
     f"factory_resources.{name}"
     for name in (
@@ -36,7 +36,7 @@ _LIBRARIES = {
     "clean": ("duckdb",),
     "split": ("duckdb",),
     "train": ("torch", "lightning", "scikit-learn", "numpy", "pyarrow"),
-    # Influence trains again.
+    # Measuring influence trains models.
     "evaluate": ("scikit-learn", "numpy", "pyarrow", "torch", "lightning", "scipy"),
     "deploy": ("onnx", "onnxruntime", "skl2onnx", "torch"),
 }
@@ -50,12 +50,12 @@ Imports = Callable[[Path], Iterable[str]]
 
 @cache
 def stage_code(stage: str) -> str:
-    """Digest of the stage's module and all it imports of ours."""
+    """Return the digest of the stage's module and all that it imports of the factory."""
     return _digest([path.read_bytes() for path in _sources(stage)])
 
 
 def stage_files(stage: str) -> dict[str, str]:
-    """The files of `stage_code`, below the project's folder, and the SHA-256 of each."""
+    """Return the files behind `stage_code`, relative to the project, with the SHA-256 of each."""
     return {
         path.relative_to(_ROOT).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in _sources(stage)
@@ -64,12 +64,12 @@ def stage_files(stage: str) -> dict[str, str]:
 
 @cache
 def libraries(stage: str, *more: str) -> dict[str, str]:
-    """The versions of the libraries that the stage computes with, and of `more`."""
+    """Return the versions of the libraries that the stage computes with, and of `more`."""
     return {name: _version(name) for name in (*_LIBRARIES[stage], *more)}
 
 
 def _version(name: str) -> str:
-    """Empty where an optional one is not installed."""
+    """Return the version of a distribution; empty if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -77,16 +77,17 @@ def _version(name: str) -> str:
 
 
 def module_code(reference: str, folder: Path) -> str:
-    """Digest of a user's module `pkg.module:name` and all it imports of its own package; the
-    version of scikit-learn, where that is the package.
+    """Return the digest of a user's module `pkg.module:name` and all it imports of its own package.
+
+    For scikit-learn itself, return its version.
 
     Raises:
-        DeclarationError: when there is no such module.
+        DeclarationError: there is no such module.
     """
     module = reference.partition(":")[0]
     package = module.partition(".")[0]
     if package == "sklearn":
-        # Thousands of files, and known by its version.
+        # Thousands of files, identified by their version.
         return importlib.metadata.version("scikit-learn")
 
     def resolve(name: str) -> Path | None:
@@ -106,12 +107,12 @@ def module_code(reference: str, folder: Path) -> str:
 
 
 def closure(start: Path, resolve: Resolve, imports: Imports | None = None) -> list[Path]:
-    """`start` and every file that it imports, directly or not.
+    """Return `start` and every file that it imports, directly or indirectly.
 
     Args:
         start: a Python file.
-        resolve: the file of a module's name, or None where that is nobody's business.
-        imports: the names that a file imports, where its source need not be read again.
+        resolve: returns the file of a module's name, or None to leave the module out.
+        imports: returns the names that a file imports; the default parses the file.
     """
     found = {start}
     waiting = [start]
@@ -126,10 +127,10 @@ def closure(start: Path, resolve: Resolve, imports: Imports | None = None) -> li
 
 @cache
 def our_imports(path: Path) -> tuple[str, ...]:
-    """The absolute imports of one of our own files, which do not change while a process lives.
+    """Return the absolute imports of one of the factory's files, cached for the process.
 
-    By a pattern: parsing the files that every stage shares takes .3 s of CPU on every start. A test
-    compares it with what the parser finds.
+    A pattern finds them, since parsing the files that every stage shares takes .3 s of CPU on every
+    start. A test compares the pattern with the parser.
     """
     found: dict[str, None] = {}
     for module, names in _OUR_IMPORT.findall(path.read_text(encoding="utf-8")):
@@ -154,7 +155,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement, nested ones too; `ast.walk` visits ten times more, each expression."""
+    """Yield every statement, nested ones too; `ast.walk` visits each expression, ten times more."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

@@ -1,6 +1,7 @@
-"""What a model version has cost: the sum over the stages that made it, each counted once.
+"""The cost of a model version: the sum over the stages behind it, each counted once.
 
-What the data of another pipeline has cost is told by that one.
+Data of another pipeline is counted there. How a cost is measured belongs in
+`factory_resources.metering`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record, Records
 
 ENERGY_TAG, CARBON_TAG, METHOD_TAG = "factory.energy_wh", "factory.co2e_g", "factory.energy_method"
-"""The tags of a model version that hold what it has cost by now, and how the energy is known."""
+"""The tags of a model version with its total cost so far, and how its energy was measured."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class CostTotal:
     seconds: float = 0.0
     wh: float = 0.0
     co2e: float | None = 0.0
-    """Grams; None where one of them does not know."""
+    """Grams; None if it is unknown for one of them."""
     methods: tuple[str, ...] = ()
 
     @classmethod
@@ -33,7 +34,7 @@ class CostTotal:
         return cls().plus(*(cls(r.seconds, r.wh, r.co2e, (r.method,)) for r in records))
 
     def plus(self, *others: CostTotal) -> CostTotal:
-        """This and others."""
+        """Return the sum of this and others."""
         every = (self, *others)
         grams = [one.co2e for one in every]
         return CostTotal(
@@ -45,7 +46,7 @@ class CostTotal:
 
 
 def upstream_records(record: Record, records: Records) -> list[Record]:
-    """The record and all of its own pipeline that it rests on, each once."""
+    """Return the record and all records of its pipeline that it depends on, each once."""
     found = {(record.stage, record.key): record}
     waiting = [record]
     while waiting:
@@ -58,20 +59,20 @@ def upstream_records(record: Record, records: Records) -> list[Record]:
     return list(found.values())
 
 
-def keep_costs(value: StageResult, record: Record, home: Home) -> CostTotal | None:
-    """Write into MLflow what a computation about a model version has cost, and the version by now.
+def log_costs(value: StageResult, record: Record, home: Home) -> CostTotal | None:
+    """Log to MLflow what a computation cost, and the model version that it concerns in total.
 
     Returns:
-        The latter; None where the value is about no model version.
+        The total; None if the result concerns no model version.
     """
     about = value.candidate if isinstance(value, EvaluationResult) else value
     if not isinstance(about, Candidate | Champion):
         return None
     from factory_resources.tracking.registry import Registry
 
-    made = upstream_records(record, Records(home))
+    upstream = upstream_records(record, Records(home))
     earlier = _about(about.model, about.version, Records(home))
-    total = CostTotal.of({(r.stage, r.key): r for r in (*earlier, *made)}.values())
+    total = CostTotal.of({(r.stage, r.key): r for r in (*earlier, *upstream)}.values())
     stage = record.stage
     own = {f"{stage}_seconds": record.seconds, f"{stage}_energy_wh": record.wh}
     if record.co2e is not None:
@@ -79,15 +80,15 @@ def keep_costs(value: StageResult, record: Record, home: Home) -> CostTotal | No
     carbon = {"co2e_g": total.co2e} if total.co2e is not None else {}
     Registry(home).log_metrics(about.run_id, {**own, "energy_wh": total.wh, **carbon})
     tags = {ENERGY_TAG: total.wh, CARBON_TAG: total.co2e, METHOD_TAG: "; ".join(total.methods)}
-    told = {name: "unknown" if fact is None else str(fact) for name, fact in tags.items()}
-    Registry(home).tag_version(about.model, about.version, told)
+    texts = {name: "unknown" if fact is None else str(fact) for name, fact in tags.items()}
+    Registry(home).tag_version(about.model, about.version, texts)
     return total
 
 
 def _about(model: str, version: int, records: Records) -> Iterator[Record]:
-    """What was said of the version before."""
+    """Yield the records that evaluated or deployed the version before."""
     for stage in ("evaluate", "deploy"):
         for record in records.all(model, stage):
-            told = record.value.get("candidate", record.value)
-            if told.get("version") == version:
+            subject = record.value.get("candidate", record.value)
+            if subject.get("version") == version:
                 yield record

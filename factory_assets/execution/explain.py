@@ -1,6 +1,6 @@
-"""Explain: what a run would compute, what it would use again, and why; nothing is computed here.
+"""Explain what a run would compute, what it would reuse, and why; nothing is computed.
 
-What is different between what made a record and what would make it now, in a person's words.
+The reasons are the differences between the key components of a record and those of today.
 """
 
 from collections import Counter
@@ -30,82 +30,83 @@ _GONE: dict[Stage, str] = {
 
 @dataclass(frozen=True)
 class Explained:
-    """What would become of one stage, of one partition where it has some."""
+    """What a run would do with one stage, of one partition if the stage is partitioned."""
 
     stage: Stage
     partition: str | None
     what: What
     why: str
     record: Record | None = None
-    """Of what would be used again."""
+    """The record that would be reused."""
 
 
 def explain(
     call: StageRequest, stages: Sequence[Stage], partitions: Sequence[Partition]
 ) -> Iterator[Explained]:
-    """The stages in order, each partition by partition where it runs so.
+    """Yield the stages in order; partitioned ones partition by partition.
 
     Args:
-        call: how they would run; its own stage and partition say nothing.
-        partitions: of a pipeline that has some; empty for one that has none.
+        call: the request to explain; its own stage and partition are ignored.
+        partitions: of the pipeline; empty if it has none.
     """
-    # What does not stay as it is, by (stage, partition).
-    moving: set[tuple[Stage, str | None]] = set()
+    # What a run would change, as (stage, partition).
+    changing: set[tuple[Stage, str | None]] = set()
     for stage in stages:
         by_partition = bool(call.pipeline.spec.partitions) and stage in PARTITIONED
         for partition in partitions if by_partition else [None]:
             own = replace(call, stage=stage, partition=partition)
             key = partition.key if partition else None
-            before = [
+            waits_for = [
                 name
                 for name in UPSTREAM[stage]
-                if any(name == other and key in (None, its) for other, its in moving)
+                if any(name == other and key in (None, its) for other, its in changing)
             ]
-            told = _waiting(own, before) if before else _explained(own)
-            if told.what != "reuse" or not _is_latest(told, call):
-                moving.add((stage, key))
-            yield told
+            explained = _waiting(own, waits_for) if waits_for else _explained(own)
+            if explained.what != "reuse" or not _is_latest(explained, call):
+                changing.add((stage, key))
+            yield explained
 
 
-def _is_latest(told: Explained, call: StageRequest) -> bool:
-    return told.record is not None and Records(call.home).is_latest(told.record)
+def _is_latest(explained: Explained, call: StageRequest) -> bool:
+    record = explained.record
+    return record is not None and Records(call.home).is_latest(record)
 
 
-def _waiting(call: StageRequest, before: Sequence[Stage]) -> Explained:
-    first = " and ".join(before)
-    runs = "run" if len(before) > 1 else "runs"
+def _waiting(call: StageRequest, upstream: Sequence[Stage]) -> Explained:
+    first = " and ".join(upstream)
+    runs = "run" if len(upstream) > 1 else "runs"
     if not call.reuse:
-        return _told(call, "compute", "nothing is to be reused")
-    return _told(call, "waits", f"{first} {runs} first; reused if the result is the same")
+        return _describe(call, "compute", "nothing is to be reused")
+    return _describe(call, "waits", f"{first} {runs} first; reused if the result is the same")
 
 
 def _explained(call: StageRequest) -> Explained:
     try:
-        with plan_stage(call) as known:
-            return _of_known(call, known)
+        with plan_stage(call) as plan:
+            return _of_plan(call, plan)
     except FactoryError as error:
-        return _told(call, "fails", str(error))
+        return _describe(call, "fails", str(error))
 
 
-def _of_known(call: StageRequest, known: StagePlan) -> Explained:
+def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
     if not call.reuse:
-        return _told(call, "compute", "nothing is to be reused")
-    record = known.record
+        return _describe(call, "compute", "nothing is to be reused")
+    record = plan.record
     if record:
         when = record.finished[:16].replace("T", " ")
         why = f"computed {when} by run {record.run_id[:8]}, {record.seconds:.1f} s"
-        return replace(_told(call, "reuse", why), record=record)
+        return replace(_describe(call, "reuse", why), record=record)
     records = Records(call.home)
-    if records.find(call.pipeline.name, call.stage, digest(known.parts)):
-        return _told(call, "compute", _GONE.get(call.stage, "a file of the snapshot is gone"))
+    if records.find(call.pipeline.name, call.stage, digest(plan.components)):
+        return _describe(call, "compute", _GONE.get(call.stage, "a file of the snapshot is gone"))
     latest = records.latest(call.pipeline.name, call.stage, _key(call))
     if latest is None:
-        return _told(call, "compute", "never computed")
-    told = diff_keys(call.stage, latest, known.parts, known.found)
-    return _told(call, "compute", ", ".join(told))
+        return _describe(call, "compute", "never computed")
+    reasons = diff_keys(call.stage, latest, plan.components, plan.sources)
+    return _describe(call, "compute", ", ".join(reasons))
 
 
-def _told(call: StageRequest, what: What, why: str) -> Explained:
+def _describe(call: StageRequest, what: What, why: str) -> Explained:
     return Explained(call.stage, _key(call), what, why)
 
 
@@ -114,7 +115,7 @@ def _key(call: StageRequest) -> str | None:
 
 
 Path = tuple[str, ...]
-"""Keys from the stage down."""
+"""The keys of the declaration from the stage down."""
 
 _NAMED: Mapping[Path, str] = {
     ("clean", "where"): "rule",
@@ -123,7 +124,7 @@ _NAMED: Mapping[Path, str] = {
     ("ingest", "sources"): "source",
     ("ingest", "contract", "columns"): "contract of column",
 }
-"""Where a declaration names things of its user's: what such a thing is called."""
+"""Where a declaration names things of the user's own, and the word for such a thing."""
 
 _SHORT = 40
 
@@ -131,24 +132,24 @@ _SHORT = 40
 def diff_keys(
     stage: Stage, record: Record, parts: KeyComponents, found: Sequence[SourceHandle]
 ) -> list[str]:
-    """The differences, each in a few words; none where the record was made of exactly this.
+    """Return the differences, each in a few words; none if the components are equal.
 
     Args:
-        parts: what the stage would be computed from now.
-        found: of ingest, its sources as they are now.
+        parts: the key components of today.
+        found: for `ingest`, its sources of today.
     """
     before = record.parts
-    told = [*dict.fromkeys(_declaration(stage, before.get("declaration"), parts["declaration"]))]
+    reasons = [*dict.fromkeys(_declaration(stage, before.get("declaration"), parts["declaration"]))]
     if before.get("source") != parts["source"]:
-        told.append(_sources(record, found))
-    told += _inputs(before.get("inputs") or {}, parts["inputs"])
+        reasons.append(_sources(record, found))
+    reasons += _inputs(before.get("inputs") or {}, parts["inputs"])
     if before.get("champion") != parts["champion"]:
-        told.append(f"champion {_version(before)} → {_version(parts)}")
+        reasons.append(f"champion {_version(before)} → {_version(parts)}")
     if before.get("user code") != parts["user code"]:
-        told.append("your code changed")
+        reasons.append("your code changed")
     if before.get("code") != parts["code"]:
-        told.append("code of the stage changed")
-    return told + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
+        reasons.append("code of the stage changed")
+    return reasons + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
 
 
 def _version(parts: Mapping[str, Any]) -> str:
@@ -212,7 +213,7 @@ def _shown(value: Any) -> str:
 def _differences(
     at: tuple[str, ...], old: Any, new: Any
 ) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """(path, old, new) of the innermost differences; lists of named things are told by name."""
+    """Yield (path, old, new) of the innermost differences; named things in lists match by name."""
     old, new = _by_name(old), _by_name(new)
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):

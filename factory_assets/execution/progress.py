@@ -1,4 +1,7 @@
-"""Who wants to know how a run is going: the terminal, or only Dagster's own log."""
+"""The interface through which a run reports its progress.
+
+The terminal's implementation belongs in `cli.progress`.
+"""
 
 from dataclasses import dataclass
 
@@ -10,38 +13,38 @@ from factory_resources.errors import FactoryError
 
 @dataclass(frozen=True)
 class Counted:
-    """What became of one stage of all partitions of a run."""
+    """One stage counted over all partitions of a run."""
 
     computed: int
     reused: int
     absent: int
-    """How many have no data yet."""
+    """Partitions without data yet."""
     made: CostTotal
-    """What was computed has cost."""
+    """The cost of what was computed."""
     saved: CostTotal
-    """What was reused had cost."""
+    """The former cost of what was reused."""
 
 
 class Progress:
-    """Told about each stage as it happens; this one keeps silent.
+    """Receives each event of a run; this implementation ignores them.
 
-    A resource, so that a caller can listen.
+    A Dagster resource, so that a caller can supply its own.
     """
 
     def started(self, pipeline: str, stage: Stage) -> None:
-        """A stage begins."""
+        """A stage starts."""
 
     def step(self, message: str) -> None:
-        """Something within the stage, such as an epoch."""
+        """A step within the stage is done, such as an epoch."""
 
     def warned(self, pipeline: str, stage: Stage, message: str) -> None:
-        """A stage has its value, and there is something that a person should know."""
+        """A stage has a result that a person should look at."""
 
     def finished(self, pipeline: str, stage: Stage, outcome: StageRun) -> None:
-        """A stage has its value, computed or reused."""
+        """A stage has its result, computed or reused."""
 
     def counted(self, pipeline: str, stage: Stage, count: Counted) -> None:
-        """A stage that runs by partition has run in all that a run is about."""
+        """A partitioned stage has run in all partitions of the run."""
 
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
-        """A stage cannot have a value, for a reason that a person can act on."""
+        """A stage has failed for a reason that a person can act on."""

@@ -1,6 +1,7 @@
-"""What a model version was made from, kept with its run: declaration, rows, environment.
+"""The provenance of a model version, stored with its run: declaration, rows, environment.
 
-Enough to train it again; the rows themselves stay in their snapshots.
+It suffices to train the version again; the rows themselves stay in their snapshots. Training again
+belongs in `audit.reproduce`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from factory_assets.execution.cache_key import user_code
 from factory_assets.execution.code_version import libraries, stage_files
-from factory_assets.ml.artifacts.trained_model import MANIFEST, copy_checked, manifest_of
+from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest, copy_checked
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Stopped
@@ -28,27 +29,27 @@ from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Registry, Version
 
 FOLDER = "origin"
-"""Among the artefacts of the run."""
+"""The folder among the artifacts of the run."""
 
 TAG = "factory.origin_sha256"
 """The tag of a model version that holds the digest of these files."""
 
 _BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
-"""Libraries that a training may use, beside those in its key; not every one is installed."""
+"""Libraries that a training may use, in addition to those in its key; some may be missing."""
 
 
 class TrainingSnapshots(StageResult):
-    """The snapshots that were learned from."""
+    """The snapshots that the model was trained and validated on."""
 
     train: Snapshot
     validation: Snapshot
 
 
 class Environment(StageResult):
-    """What beside declaration and rows could make other weights of them."""
+    """What could change the weights, apart from declaration and rows."""
 
     code: dict[str, str]
-    """Each file of ours that training uses, and its SHA-256."""
+    """The factory's files that training uses, each with its SHA-256."""
     user_code: str | None
     """Digest of the user's own module."""
     python: str
@@ -56,7 +57,7 @@ class Environment(StageResult):
     system: str
     processor: str
     device: str
-    """Its kind: of a processor its widest instructions, of a GPU its name."""
+    """The kind of device: the widest instruction set of a processor, the name of a GPU."""
     threads: int
 
 
@@ -64,11 +65,11 @@ class Ended(StageResult):
     """How the training ended."""
 
     stopped: Stopped | None
-    """Where its budget stopped it."""
+    """Where the budget stopped it; None if it was not stopped."""
 
 
 class Provenance(StageResult):
-    """All of it."""
+    """Everything that is needed to train a version again."""
 
     declaration: PipelineSpec
     rows: TrainingSnapshots
@@ -79,9 +80,11 @@ class Provenance(StageResult):
 Part = Literal["declaration", "rows", "environment", "end"]
 
 
-def keep_origin(pipeline: Pipeline, parts: SplitResult, candidate: Candidate, home: Home) -> None:
-    """Write one file a part, and their manifest, beside the candidate's run."""
-    origin = Provenance(
+def store_provenance(
+    pipeline: Pipeline, parts: SplitResult, candidate: Candidate, home: Home
+) -> None:
+    """Store one file a part, and their manifest, with the candidate's run."""
+    provenance = Provenance(
         declaration=pipeline.spec,
         rows=TrainingSnapshots(train=parts.train, validation=parts.validation),
         environment=environment(pipeline),
@@ -89,21 +92,21 @@ def keep_origin(pipeline: Pipeline, parts: SplitResult, candidate: Candidate, ho
     )
     registry = Registry(home)
     with home.scratch() as folder:
-        for name, part in origin:
+        for name, part in provenance:
             content = part.model_dump_json(by_alias=True, indent=1)
             (folder / f"{name}.json").write_text(content, encoding="utf-8")
-        manifest = manifest_of(folder)
+        manifest = build_manifest(folder)
         (folder / MANIFEST).write_bytes(manifest)
         registry.add_files(candidate.run_id, folder, FOLDER)
     tags = {TAG: sha256(manifest).hexdigest()}
     registry.tag_version(candidate.model, candidate.version, tags)
 
 
-def read_origin(version: Version, home: Home) -> Provenance:
-    """What `keep_origin` wrote of a model version.
+def read_provenance(version: Version, home: Home) -> Provenance:
+    """Read what `store_provenance` wrote for a model version.
 
     Raises:
-        ModelError: nothing was kept, or what is there is not what was written.
+        ModelError: nothing was stored, or the files were changed since.
     """
     name = f"{version.model}@{version.version}"
     if TAG not in version.tags:
@@ -132,7 +135,7 @@ def read_origin(version: Version, home: Home) -> Provenance:
 
 
 def environment(pipeline: Pipeline) -> Environment:
-    """Of this process, as far as it bears on a training of the pipeline."""
+    """Describe this process as far as it matters for training the pipeline."""
     return Environment(
         code=stage_files("train"),
         user_code=user_code(pipeline, "train"),
@@ -160,11 +163,11 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _threads() -> int:
-    """What the numeric libraries take: as told, else one a core that this process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal():
-        return int(told)
-    # Not every system tells which cores these are.
+    """Return the threads of the numeric libraries: as set, else one per core of this process."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdecimal():
+        return int(setting)
+    # Only Linux reports which cores a process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -184,10 +187,10 @@ def _device(pipeline: Pipeline) -> str:
 
 
 def _line_of(name: str) -> str:
-    """What the system says of its first processor; empty where it does not tell."""
+    """Return a field of the first processor in /proc/cpuinfo; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    told = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in told if key.strip() == name), "")
+    fields = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in fields if key.strip() == name), "")

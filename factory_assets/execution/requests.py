@@ -1,6 +1,6 @@
-"""What is asked of the runner, what it plans, and what comes of it.
+"""The values around one stage run: its request, its plan, its outcome.
 
-The work itself belongs in `runner`.
+The run itself belongs in `runner`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ Inputs = Mapping[Stage, StageResult]
 
 @dataclass(frozen=True)
 class StageRequest:
-    """One request to have a stage's value."""
+    """A request for the result of one stage, of one partition if the stage runs by partition."""
 
     pipeline: Pipeline
     stage: Stage
@@ -37,31 +37,31 @@ class StageRequest:
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage's value and where it came from."""
+    """The result of a stage, and the record that holds it."""
 
     value: StageResult
     record: Record
     reused: bool
     changed: bool
-    """Whether the latest result was another before."""
+    """Whether the latest result was a different one before."""
     version: CostTotal | None = None
-    """What the model version has cost by now, where it was computed about one."""
+    """The total cost of the model version so far; None if the stage concerns no model version."""
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What is known of a call before anything is computed."""
+    """What is known about a request before anything is computed."""
 
-    parts: KeyComponents
+    components: KeyComponents
     record: Record | None
-    """The record of exactly this computation, if all that it speaks of is still there."""
+    """The record with this cache key, if every file that it names still exists."""
     compute: Callable[[], StageResult]
     inputs: Mapping[str, tuple[str, ...]]
-    """Stage to the keys of the records that go in."""
-    found: "tuple[SourceHandle, ...]" = ()
-    """Of ingest, its sources."""
+    """Upstream stage to the cache keys of its records."""
+    sources: "tuple[SourceHandle, ...]" = ()
+    """The sources of `ingest`."""
 
 
 def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
-    """The stages that the pipeline has: all, or those up to `clean`."""
+    """Return the stages of the pipeline: all six, or those up to `clean` if it has no `train`."""
     return STAGES if pipeline.spec.train else ("ingest", "clean")

@@ -1,8 +1,8 @@
-"""Which records are needed, and with them what they tell of; everything else is waste.
+"""Decide which records and files are still referenced; everything else is garbage.
 
-Needed are: what made a model version that is in MLflow and what was said of it, the latest result
-of every stage and partition, what was computed or used within a time, and all that those rest on,
-in other pipelines too.
+Referenced are: the records behind a model version in MLflow and its evaluations, the latest result
+of every stage and partition, whatever was computed or used within the retention time, and all that
+these depend on, in other pipelines too. Removing files belongs in `factory_resources.home.garbage`.
 """
 
 import re
@@ -26,27 +26,27 @@ _LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
 
 
 def seconds_of(text: str) -> int:
-    """A length of time such as `30d`, in seconds.
+    """Return the seconds of a duration such as `30d`.
 
     Raises:
-        UnknownNameError: anything else.
+        UnknownNameError: the text is not a duration.
     """
     match = _LENGTH.fullmatch(text)
     if not match:
         raise UnknownNameError(
-            f"{text!r} is no length of time", remedy="write a number and min, h, d or w, as in 30d"
+            f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
         )
     return int(match[1]) * _UNITS[match[2]]
 
 
-def find_waste(
+def find_garbage(
     home: Home, models: Mapping[str, Iterable[int]], seconds: int, now: float | None = None
 ) -> list[Garbage]:
-    """What can go, in the order in which it must: what tells of a file before the file itself.
+    """Return what can be removed, in the order of removal: a reference before the file it names.
 
     Args:
-        models: every model that is registered, and its versions.
-        seconds: how long what nothing else needs is kept.
+        models: every registered model and its versions.
+        seconds: the retention time of what nothing references.
         now: seconds since 1970.
 
     Raises:
@@ -77,14 +77,14 @@ def find_waste(
 def needed_records(
     history: RecordGraph, versions: set[tuple[str, int]], since: float
 ) -> set[Identity]:
-    """The records that something needs, and all that those rest on."""
+    """Return the referenced records, and all that they depend on."""
     needed: set[Identity] = set()
 
     def visit(record: Record) -> None:
         if identity(record) not in needed:
             needed.add(identity(record))
-            for before in history.inputs(record):
-                visit(before)
+            for upstream in history.inputs(record):
+                visit(upstream)
 
     for record in _roots(history, versions, since):
         visit(record)
@@ -96,14 +96,14 @@ def _roots(history: RecordGraph, versions: set[tuple[str, int]], since: float) -
     for pipeline in history.pipelines:
         for stage in {record.stage for record in history.records if record.pipeline == pipeline}:
             yield from history.latest(pipeline, stage)
-            whole = Records(history.home).latest(pipeline, stage)
-            yield from [whole] if whole else []
+            unpartitioned = Records(history.home).latest(pipeline, stage)
+            yield from [unpartitioned] if unpartitioned else []
         for run in sorted((folder / pipeline / "runs").glob("*")):
             if _changed(run) >= since:
                 yield from Records(history.home).used(pipeline, run.name)
     for record in history.records:
-        told = record.value.get("candidate", record.value)
-        of_model = (told.get("model"), told.get("version")) in versions
+        subject = record.value.get("candidate", record.value)
+        of_model = (subject.get("model"), subject.get("version")) in versions
         if of_model or _changed(_path(history.home, record)) >= since:
             yield record
 
@@ -137,7 +137,7 @@ def _pictures(
 
 
 def _caches(home: Home, since: float) -> Iterator[Garbage]:
-    """Previews and profiles: made again where they are asked for."""
+    """Yield old previews and profiles; they are computed again on demand."""
     for folder in (home.pictures / "previews", home.path / "profiles"):
         for path in sorted(folder.glob("[!.]*")):
             if _changed(path) < since:
@@ -145,7 +145,7 @@ def _caches(home: Home, since: float) -> Iterator[Garbage]:
 
 
 def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
-    """Trainings that were killed and that nobody has taken up again, or that ended all the same."""
+    """Yield checkpoints of trainings that have ended, or were killed long ago and not resumed."""
     for folder in sorted(home.checkpoints.glob("*/*")):
         pipeline, key = folder.parent.name, folder.name
         if Records(home).find(pipeline, "train", key):
@@ -161,7 +161,7 @@ def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
 
 
 def _snapshots(value: Any) -> Iterator[Snapshot]:
-    """Every snapshot that a value tells of, in its blocks too."""
+    """Yield every snapshot in a stored value, also in its blocks."""
     if isinstance(value, dict):
         if {"table", "files", "columns"} == value.keys():
             yield Snapshot.model_validate(value)

@@ -1,7 +1,7 @@
-"""One stage of a pipeline, computed or reused: the same however a run was started. No Dagster.
+"""Run one stage of a pipeline, or reuse its record; the same from the UI, a schedule and the CLI.
 
-A stage is computed again exactly when its key changed (see `keys`), or what its record speaks of is
-gone.
+A stage is computed again only if its cache key changed (see `cache_key`) or a file that its record
+names is gone. How Dagster calls this belongs in `components`.
 """
 
 import gc
@@ -19,7 +19,7 @@ from factory_assets.data.leakage.policy import REASONS, keep_reasons, reasons, r
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
-from factory_assets.execution.costs import keep_costs
+from factory_assets.execution.costs import log_costs
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, StageRun
 from factory_assets.results.base import KeyComponents, StageResult, digest
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -40,10 +40,10 @@ V = TypeVar("V", bound=StageResult)
 
 
 def run_stage(call: StageRequest) -> StageRun:
-    """Compute the stage from its inputs' latest values, or find that nothing changed.
+    """Compute the stage from the latest results of its inputs, or reuse its record.
 
     Raises:
-        FactoryError: whatever the stage says of the user's data or declaration.
+        FactoryError: the stage rejects the data or the declaration.
     """
     names = [
         call.pipeline.name,
@@ -53,44 +53,44 @@ def run_stage(call: StageRequest) -> StageRun:
     name = ".".join(filter(None, names))
     require_kept_out(call.pipeline)
     rates = Rates.from_env()
-    # A second run of the same pipeline waits, and then finds what the first has computed.
+    # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
         redact_errors(call.pipeline),
         call.home.working(),
         call.home.lock(name),
-        plan_stage(call) as known,
+        plan_stage(call) as plan,
     ):
         records = Records(call.home)
-        if call.reuse and known.record:
-            value = VALUES[call.stage].model_validate(known.record.value)
+        if call.reuse and plan.record:
+            value = VALUES[call.stage].model_validate(plan.record.value)
             if isinstance(value, IngestResult):
-                # What was young enough then may be too old by now.
+                # Data that was fresh enough at the time may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
             if isinstance(value, Candidate):
                 keep_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
-            back = not records.is_latest(known.record)
-            if back:
-                # An older result comes back: the tables' logs still name the newer one.
+            restored = not records.is_latest(plan.record)
+            if restored:
+                # An older result is the latest again; the tables' logs still name the newer one.
                 for snapshot in _tables(value):
                     publish(snapshot, call.home, _key(call))
-            if back or not call.partition:
-                # Of partitions there are many, and nearly all stay as they were.
-                records.point(known.record, call.run_id)
-            return StageRun(value, known.record, reused=True, changed=back)
+            if restored or not call.partition:
+                # There may be many partitions, and nearly all are unchanged.
+                records.point(plan.record, call.run_id)
+            return StageRun(value, plan.record, reused=True, changed=restored)
         gc.enable()
-        checkpoints = _checkpoints(call, digest(known.parts))
+        checkpoints = _checkpoints(call, digest(plan.components))
         if not call.reuse:
             rmtree(checkpoints, ignore_errors=True)
         with Meter(rates) as meter:
-            value = known.compute()
+            value = plan.compute()
             cost = meter.read()
         record = Record(
             pipeline=call.pipeline.name,
             stage=call.stage,
             partition=_key(call),
-            key=digest(known.parts),
-            parts=known.parts,
-            inputs=dict(known.inputs),
+            key=digest(plan.components),
+            parts=plan.components,
+            inputs=dict(plan.inputs),
             value=value.model_dump(mode="json"),
             data_version=value.data_version,
             run_id=call.run_id,
@@ -102,7 +102,7 @@ def run_stage(call: StageRequest) -> StageRun:
             grid=cost.grid,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        version = keep_costs(value, record, call.home)
+        version = log_costs(value, record, call.home)
         records.save(record)
         records.point(record, call.run_id)
         rmtree(checkpoints, ignore_errors=True)
@@ -111,15 +111,15 @@ def run_stage(call: StageRequest) -> StageRun:
 
 @contextmanager
 def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
-    """Find out whether the call must compute; what was fetched to know it lives as long as this.
+    """Decide whether the request must compute. Fetched sources exist until the block ends.
 
     Raises:
-        FactoryError: an input is not there yet, or a source cannot be read.
+        FactoryError: an input has no result yet, or a source cannot be read.
     """
-    before = {stage: _records(call, stage) for stage in UPSTREAM[call.stage]}
-    inputs = {stage: value_of(records) for stage, records in before.items()}
+    upstream = {stage: _records(call, stage) for stage in UPSTREAM[call.stage]}
+    inputs = {stage: value_of(records) for stage, records in upstream.items()}
     keys: dict[str, tuple[str, ...]] = {
-        stage: tuple(record.key for record in records) for stage, records in before.items()
+        stage: tuple(record.key for record in records) for stage, records in upstream.items()
     }
     if call.stage == "train":
         require_no_leaks(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
@@ -129,24 +129,24 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             call.stage,
             inputs,
             partition=call.partition,
-            champion=_rival(call, inputs) if call.stage == "evaluate" else None,
+            champion=_champion_to_beat(call, inputs) if call.stage == "evaluate" else None,
         )
-        kept = _checkpoints(call, digest(parts))
-        yield StagePlan(parts, _reusable(call, parts), lambda: _compute(call, inputs, kept), keys)
+        folder = _checkpoints(call, digest(parts))
+        yield StagePlan(parts, _reusable(call, parts), lambda: _compute(call, inputs, folder), keys)
         return
     from factory_assets.data.sources.discovery import discover_sources, sources_key
 
     with call.home.perhaps_scratch() as scratch:
-        found = discover_sources(bind(call.pipeline, call.partition), call.home, scratch)
+        sources = discover_sources(bind(call.pipeline, call.partition), call.home, scratch)
         if call.partition:
             labels = call.partition.keys
-            found = tuple(replace(one, labels={**one.labels, **labels}) for one in found)
+            sources = tuple(replace(one, labels={**one.labels, **labels}) for one in sources)
         parts = cache_key_components(
             call.pipeline,
             "ingest",
             inputs,
             partition=call.partition,
-            source=sources_key(found),
+            source=sources_key(sources),
         )
 
         def compute() -> StageResult:
@@ -155,9 +155,11 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             call.home.require_writable()
             scratch.mkdir(exist_ok=True)
             blocks = cache_key_components(call.pipeline, "ingest", {})
-            return ingest_sources(call.pipeline, found, call.home, scratch, _key(call), key=blocks)
+            return ingest_sources(
+                call.pipeline, sources, call.home, scratch, _key(call), key=blocks
+            )
 
-        yield StagePlan(parts, _reusable(call, parts), compute, keys, found)
+        yield StagePlan(parts, _reusable(call, parts), compute, keys, sources)
 
 
 def _key(call: StageRequest) -> str | None:
@@ -170,27 +172,28 @@ def _records(call: StageRequest, stage: Stage) -> list[Record]:
 
 
 def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
-    """The record of the key, if what it speaks of is still there."""
+    """Return the record with this key, if every file and version that it names still exists."""
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
         return None
     value = VALUES[call.stage].model_validate(record.value)
-    whole = all(exists(snapshot, call.home) for snapshot in _tables(value))
+    complete = all(exists(snapshot, call.home) for snapshot in _tables(value))
     if isinstance(value, Champion):
-        whole = _registry(call).champion(value.model) == value.version
+        complete = _registry(call).champion(value.model) == value.version
     elif isinstance(value, Candidate):
-        whole = _registry(call).has_version(value.model, value.version)
+        complete = _registry(call).has_version(value.model, value.version)
     elif isinstance(value, EvaluationResult):
-        whole = whole and all((call.home.pictures / p).is_file() for p in value.pictures.values())
-    return record if whole else None
+        pictures = (call.home.pictures / path for path in value.pictures.values())
+        complete = complete and all(path.is_file() for path in pictures)
+    return record if complete else None
 
 
 def _tables(value: StageResult) -> list[Snapshot]:
     return [part for part in dict(value).values() if isinstance(part, Snapshot)]
 
 
-def _rival(call: StageRequest, inputs: Inputs) -> int | None:
-    """The champion to compare the candidate with: its predecessor, once it is champion itself."""
+def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
+    """Return the champion's version; its predecessor's if the candidate is the champion already."""
     candidate = _as(Candidate, inputs["train"])
     champion = _registry(call).champion(candidate.model)
     if champion != candidate.version:
@@ -217,7 +220,7 @@ def _as(kind: type[V], value: StageResult) -> V:
 
 
 def _checkpoints(call: StageRequest, key: str) -> Path:
-    """Where it is kept how far a computation came: of this very one, as its key says."""
+    """Return the folder of the checkpoints of the computation with this cache key."""
     return call.home.checkpoints / call.pipeline.name / key
 
 
@@ -236,22 +239,22 @@ def _compute(call: StageRequest, inputs: Inputs, checkpoints: Path) -> StageResu
 
             return split(pipeline, _as(CleanResult, inputs["clean"]), home)
         case "train":
-            from factory_assets.execution.provenance import keep_origin
+            from factory_assets.execution.provenance import store_provenance
             from factory_assets.stages.train import train
 
             parts, tags = _as(SplitResult, inputs["split"]), _lineage(call, inputs)
-            made = train(
+            candidate = train(
                 pipeline, parts, home, tags=tags, progress=call.progress, checkpoints=checkpoints
             )
-            keep_origin(pipeline, parts, made, home)
-            return made
+            store_provenance(pipeline, parts, candidate, home)
+            return candidate
         case "evaluate":
             from factory_assets.stages.evaluate import evaluate
 
-            candidate, rival = _as(Candidate, inputs["train"]), _rival(call, inputs)
+            candidate, champion = _as(Candidate, inputs["train"]), _champion_to_beat(call, inputs)
             parts = _as(SplitResult, inputs["split"])
             return evaluate(
-                pipeline, parts, candidate, home, champion=rival, progress=call.progress
+                pipeline, parts, candidate, home, champion=champion, progress=call.progress
             )
         case "deploy":
             from factory_assets.stages.deploy import deploy
@@ -264,9 +267,9 @@ def _compute(call: StageRequest, inputs: Inputs, checkpoints: Path) -> StageResu
 
 
 def _lineage(call: StageRequest, inputs: Inputs) -> dict[str, str]:
-    """The tags that lead from a model version back to its run, its data and its code."""
-    before: tuple[Stage, ...] = ("ingest", "clean")
-    versions = {stage: value_of(_records(call, stage)).data_version for stage in before}
+    """Return the tags that link a model version to its run, its data and its code."""
+    earlier: tuple[Stage, ...] = ("ingest", "clean")
+    versions = {stage: value_of(_records(call, stage)).data_version for stage in earlier}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
     why = reasons(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
     return {

@@ -1,4 +1,4 @@
-"""Models and their measurement.
+"""Features, models, training and evaluation.
 
-Knows no source and no contract; rows arrive as snapshots from `data`.
+Reading sources and enforcing contracts belong in `data`; rows arrive here as snapshots.
 """

@@ -1,4 +1,4 @@
-"""The values that one stage hands to the next, and the latest of them.
+"""The results of stages, which the next stages read, and access to the latest ones.
 
-How they are computed belongs in `stages`; how they are stored, in `factory_resources.tracking`.
+Computing them belongs in `stages`; storing them, in `factory_resources.tracking`.
 """

@@ -1,4 +1,4 @@
-"""What all values have in common, and the digest of what a result was computed from."""
+"""The base class of results, and the digest of the components that a result is computed from."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 KeyComponents = dict[str, Any]
-"""Everything that could change a stage's result, by what it is."""
+"""Everything that could change the result of a stage, by the name of the component."""
 
 
 def digest(components: Mapping[str, Any]) -> str:
@@ -17,7 +17,10 @@ def digest(components: Mapping[str, Any]) -> str:
 
 
 class StageResult(BaseModel):
-    """The result of a stage. `data_version` is a digest of all a later stage could read."""
+    """The result of a stage, or a part of one.
+
+    `data_version` is a digest of everything that a later stage could read.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

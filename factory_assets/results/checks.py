@@ -1,6 +1,6 @@
-"""The outcome of a check of a whole table.
+"""The result of a check of a whole table.
 
-Which checks there are, and what each compares, belongs in the packages that run them.
+Which checks exist, and what each compares, belongs in the packages that run them.
 """
 
 from dataclasses import dataclass, field
@@ -11,12 +11,14 @@ TableCheckName = Literal["row_count", "freshness", "drift", "personal_data", "le
 
 @dataclass(frozen=True)
 class TableCheck:
-    """What came of one check."""
+    """The result of one check."""
 
     name: TableCheckName
     passed: bool
     says: str
-    """In one line."""
+    """The message, in one line."""
     blocking: bool
+    """Whether a failed check stops the pipeline."""
     remedy: str = ""
     numbers: dict[str, Any] = field(default_factory=dict)
+    """The compared values by title, for the UI."""

@@ -1,4 +1,4 @@
-"""What ingest, clean and split hand on: snapshots, and what was found out about their rows."""
+"""The results of ingest, clean and split: snapshots, and measurements of their rows."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -12,64 +12,69 @@ class SourceFile(StageResult):
     """One source: a file, or what a Python source returned."""
 
     name: str
-    """As declared, with the home's and the user's folders left out."""
+    """The declared name, without the paths of the home and of the user's folder."""
     sha256: str
     rows: int
     labels: dict[str, str] = {}
-    """Columns that hold the same value in each of its rows."""
+    """Columns that hold the same value in every row of the source."""
     join: str = ""
-    """The join whose table it is; empty for a source of rows."""
+    """The join that adds the table to the rows; empty for a source of rows."""
 
 
 class Block(StageResult):
-    """A part of a table that is made by itself, and kept as long as nothing in it changes."""
+    """A part of a table that is computed on its own, and reused until its sources change."""
 
     key: str
+    """Digest of everything that the block is computed from."""
     good: Snapshot
+    """The valid rows."""
     broken: Snapshot | None
+    """The rows in quarantine; None if there are none."""
     rows_in: int
     quarantined: dict[str, int]
+    """Rule to the number of rows that broke it."""
     duplicates: int = 0
     sources: int = 0
-    """Of ingest: of how many sources it holds the rows."""
+    """Number of sources whose rows the block holds; only `ingest` sets it."""
     ignored: tuple[str, ...] = ()
+    """Source columns that are not in the table."""
 
 
 class ColumnDrift(StageResult):
-    """A column whose values, or whose missing ones, are not as they were."""
+    """A column whose values or share of missing values drifted."""
 
     column: str
     index: float
-    """Population stability index, less what chance may give."""
+    """Population stability index, less what chance may add."""
     what: str
-    """Before and after, in words."""
+    """The change in words, with before and after."""
 
 
 class Drift(StageResult):
-    """What changed since another snapshot."""
+    """What changed since the previous snapshot."""
 
     against: str
-    """The data version of the earlier snapshot."""
+    """The data version of the previous snapshot."""
     rows_before: int
     schema_changes: tuple[str, ...]
-    """Columns that came, went or changed their type, in words."""
+    """Columns that were added, were removed or changed their type, in words."""
     moved: tuple[ColumnDrift, ...]
-    """Those that changed most come first."""
+    """Columns that drifted, the largest change first."""
 
 
 class Findings(StageResult):
-    """What was found out about the whole table, to be held against the contract in every run."""
+    """Measurements of the whole table, which every run compares with the contract."""
 
     newest: str | None = None
-    """Newest value of the column of `contract.freshness`, ISO 8601, UTC."""
+    """Newest value of the column that `contract.freshness` names: ISO 8601, UTC."""
     drift: Drift | None = None
-    """None where there was no snapshot before."""
+    """None if there was no previous snapshot."""
     personal: dict[str, str] = {}
-    """Columns that look like personal data, each with why."""
+    """Columns that look like personal data, each with the reason."""
 
 
 class IngestResult(StageResult):
-    """rows_read = snapshot.rows + quarantined_rows"""
+    """The result of `ingest`: rows_read = snapshot.rows + quarantined_rows."""
 
     snapshot: Snapshot
     quarantine: Snapshot | None
@@ -79,12 +84,12 @@ class IngestResult(StageResult):
     """Rule to the number of rows that broke it; a row may break several."""
     ignored_columns: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
-    """What the snapshot is made of, in order."""
+    """The blocks that form the snapshot, in order."""
     findings: Findings = Findings()
 
     @property
     def data_version(self) -> str:
-        """The snapshot's: what follows reads nothing else."""
+        """The data version of the snapshot: later stages read nothing else."""
         return self.snapshot.data_version
 
     @property
@@ -93,7 +98,7 @@ class IngestResult(StageResult):
 
 
 class CleanResult(StageResult):
-    """rows_in = snapshot.rows + quarantined_rows + duplicates"""
+    """The result of `clean`: rows_in = snapshot.rows + quarantined_rows + duplicates."""
 
     snapshot: Snapshot
     quarantine: Snapshot | None
@@ -101,11 +106,11 @@ class CleanResult(StageResult):
     quarantined: dict[str, int]
     duplicates: int
     blocks: tuple[Block, ...] = ()
-    """What the snapshot is made of, in order."""
+    """The blocks that form the snapshot, in order."""
 
     @property
     def data_version(self) -> str:
-        """The snapshot's: what follows reads nothing else."""
+        """The data version of the snapshot: later stages read nothing else."""
         return self.snapshot.data_version
 
     @property
@@ -114,44 +119,48 @@ class CleanResult(StageResult):
 
 
 class Implied(StageResult):
-    """A value of an input that comes with one class only."""
+    """A condition on an input that gives one class away, such as a value."""
 
     value: str
-    """In words that begin with a verb: `is 1`, `is missing`."""
+    """The condition in words, beginning with a verb: `is 1`, `is missing`."""
     target: str
     """The class."""
     hits: int
-    """Training rows of the class among those with the value."""
+    """Training rows of the class that satisfy the condition."""
     rows: int
+    """Training rows that satisfy the condition."""
     share: float
-    """Of the class among all training rows."""
+    """Share of the class among all training rows."""
 
 
 class Duplicates(StageResult):
-    """Test rows whose inputs are, every one of them, those of a training row."""
+    """Test rows that repeat a training row in all inputs."""
 
     rows: int
     share: float
+    """Share of the test rows."""
     coincidence: bool
-    """Whether so many rows are alike in half of their inputs that some must be alike in all."""
+    """Whether chance explains the repetition; see `data.leakage.overlap`."""
 
 
 class Leaks(StageResult):
-    """What was found out about inputs and parts, to be judged in every run; see `leak_check`."""
+    """Measurements of inputs and parts, which every run judges; see `data.leakage.policy`."""
 
     inputs: tuple[str, ...] = ()
     measure: Literal["AUC", "R²"] = "AUC"
     limit: float | None = None
-    """Of the measure, from which on an input alone tells the target; None with too few rows."""
+    """Value of the measure from which an input alone decides the target; None with too few rows."""
     power: dict[str, float] = {}
-    """Input to what it alone reaches, on training rows that it was not fitted on."""
+    """Value of the measure that each input alone reaches, on training rows that were held out."""
     implied: dict[str, Implied] = {}
+    """Inputs with a condition that gives a class away."""
     duplicates: Duplicates | None = None
     groups: dict[str, float] = {}
-    """Column that names somebody or something to the share of test rows whose name training rows
-    have too."""
+    """Columns that name somebody or something: the share of test rows whose name a training row has
+    too."""
     later: dict[str, float] = {}
-    """Column of time to the share of training rows that are later than half of the test rows."""
+    """Time columns: the share of training rows that are later than half of the test rows, or for
+    `split.time` than the earliest one."""
 
 
 class SplitResult(StageResult):
@@ -164,12 +173,12 @@ class SplitResult(StageResult):
 
     @property
     def data_version(self) -> str:
-        """Of the rows: what is known about them changes nothing that is learned from them."""
+        """Digest of the rows alone: measured leaks do not change what is learned from them."""
         return sha256(self.model_dump_json(exclude={"leaks"}).encode()).hexdigest()
 
 
 def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Rule to rows, over several tables."""
+    """Add up the counts of several tables by rule."""
     total: dict[str, int] = {}
     for count in counts:
         for rule, rows in count.items():
@@ -178,5 +187,5 @@ def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def most(counts: Mapping[str, int]) -> str:
-    """The rule that most rows broke."""
+    """Return the rule that most rows broke."""
     return max(counts, key=lambda name: counts[name])

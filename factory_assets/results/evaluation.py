@@ -1,4 +1,4 @@
-"""What evaluate hands on: what the test rows say of one candidate."""
+"""The result of evaluate: the metrics of a candidate on the test set, and what explains them."""
 
 from statistics import fmean, stdev
 from typing import Literal
@@ -9,6 +9,8 @@ from factory_resources.tables.snapshot import Snapshot
 
 
 class GateResult(StageResult):
+    """Whether a candidate passed one gate."""
+
     name: str
     metric: str
     value: float
@@ -18,36 +20,38 @@ class GateResult(StageResult):
 
 
 class Slice(StageResult):
+    """Metrics on the judged rows with one value of a column."""
+
     column: str
     value: str
     rows: int
     metrics: dict[str, float]
-    """None where the rows are too few."""
+    """Empty if there are too few rows."""
 
 
 class GroupRate(StageResult):
-    """The share of some rows that was decided positive."""
+    """The share of some rows that the model decided to be positive."""
 
     value: float
     low: float
     high: float
-    """The 95 % interval of Wilson."""
+    """Upper end of the 95 % Wilson interval, which begins at `low`."""
     rows: int
-    """Of which it is the share."""
+    """Number of rows that the share is of."""
 
 
 class Group(StageResult):
-    """How decisions fell on one group of a protected column."""
+    """The decisions about one group of a protected column."""
 
     column: str
     value: str
     rows: int
     rates: dict[str, GroupRate]
-    """Those that rest on rows enough."""
+    """Rates that are based on enough rows."""
 
 
 class Importance(StageResult):
-    """How much of the headline is lost where one input is shuffled."""
+    """How much the primary metric worsens if one input is shuffled."""
 
     column: str
     mean: float
@@ -56,24 +60,24 @@ class Importance(StageResult):
 
 
 class Importances(StageResult):
-    """Which inputs the model rests on."""
+    """Permutation importance: which inputs the model relies on."""
 
     metric: str
     rows: int
-    """Of the judged ones, drawn by chance."""
+    """Number of judged rows that were drawn for the measurement."""
     repeats: int
     inputs: int
-    """How many there are."""
+    """Number of all inputs."""
     columns: tuple[Importance, ...]
-    """Those that matter most, in order."""
+    """The most important inputs, in descending order."""
 
 
 class Disturbed(StageResult):
-    """The headline where inputs are disturbed."""
+    """The primary metric on disturbed inputs."""
 
     kind: Literal["noise", "missing"]
     level: float
-    """Of noise in training standard deviations, or the share of missing values."""
+    """Noise in standard deviations of the training rows, or the share of missing values."""
     mean: float
     sd: float
     """Over the repeats."""
@@ -83,9 +87,9 @@ class FoldMetric(StageResult):
     """One metric of cross-validation."""
 
     values: tuple[float | None, ...]
-    """Of each fold; None where its rows do not define the metric."""
+    """Value of each fold; None if the metric is undefined on its rows."""
     pooled: float | None
-    """Of all rows at once, each with what the model of its own fold said."""
+    """Value on all rows together, each predicted by the model of its own fold."""
 
     @property
     def defined(self) -> list[float]:
@@ -97,56 +101,60 @@ class FoldMetric(StageResult):
 
     @property
     def sd(self) -> float | None:
-        """Between the folds; no standard error of the mean, as the folds share training rows."""
+        """Standard deviation between the folds.
+
+        It is not a standard error of the mean, as the folds share training rows.
+        """
         return stdev(self.defined) if len(self.defined) > 1 else None
 
 
 class Folds(StageResult):
-    """Cross-validation: every row judged once, by a model that was trained without its fold."""
+    """Cross-validation: every row is judged once, by a model that was trained without its fold."""
 
     count: int
     rows: int
-    """How many were judged."""
+    """Number of judged rows."""
     metrics: dict[str, FoldMetric]
 
     @property
     def means(self) -> dict[str, float]:
-        found = {name: metric.mean for name, metric in self.metrics.items()}
-        return {name: mean for name, mean in found.items() if mean is not None}
+        means = {name: metric.mean for name, metric in self.metrics.items()}
+        return {name: mean for name, mean in means.items() if mean is not None}
 
 
 class Variant(StageResult):
-    """One way of telling what training rows did."""
+    """One method of estimating the influence of training rows."""
 
     by: Literal["gradients", "inputs", "leaves"]
-    """`inputs` and `leaves`: between what rows the distance is taken."""
+    """`inputs` and `leaves` take the distance between the rows' inputs or leaves."""
     amount: float
-    """The damping, in units of the largest curvature, or the number of neighbours."""
+    """For `gradients` the damping in units of the largest curvature, otherwise the number of
+    neighbours."""
 
 
 class InfluenceQuality(StageResult):
-    """How well effects of training rows foretell what the model says when half of them are gone."""
+    """How well estimated effects predict the outputs of models trained on half of the rows."""
 
     variant: Variant
     """Chosen on validation rows."""
     reach: str
-    """What effects are told from: all parameters, the last layer, or nearest neighbours."""
+    """What effects are estimated from: all parameters, the last layer, or nearest neighbours."""
     seeds: int
-    """How many networks effects are averaged over."""
+    """Number of networks whose effects are averaged."""
     subsets: int
-    """Halves of the training rows that the score is of."""
+    """Number of random halves of the training rows behind the score."""
     rows: int
-    """Judged rows that it is of."""
+    """Number of judged rows behind the score."""
     trainings: int
-    """How many it took."""
+    """Number of trainings that the measurement took."""
     score: float
     """Linear datamodelling score: 1 is perfect, 0 is chance."""
     ceiling: float
-    """What perfect effects would score, as seeds differ too."""
+    """Score of perfect effects, which is below 1 because training seeds differ too."""
     at_least: float
     """The score from which effects of single rows are listed."""
     digest: str | None
-    """SHA-256 of the manifest of the further networks; None where there are none."""
+    """SHA-256 of the manifest of the additional networks; None if there are none."""
 
     @property
     def believed(self) -> bool:
@@ -154,33 +162,34 @@ class InfluenceQuality(StageResult):
 
 
 class EvaluationResult(StageResult):
-    """What the test rows say of one candidate."""
+    """The evaluation of one candidate on the test set."""
 
     candidate: Candidate
     headline: str
+    """Name of the primary metric."""
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     """95 % bootstrap intervals of some metrics."""
     baselines: dict[str, dict[str, float]]
-    """`trivial` and `linear` to their metrics on the same rows."""
+    """Metrics of the baselines `trivial` and `linear` on the same rows."""
     champion: dict[str, float] | None
-    """The metrics of the champion of that moment on the same rows."""
+    """Metrics of the champion at that time, on the same rows."""
     champion_version: int | None
     gates: tuple[GateResult, ...]
     slices: tuple[Slice, ...]
     predictions: Snapshot
     """Identity, truth and outputs of every judged test row."""
     pictures: dict[str, str]
-    """Title to the PNG's path below the home's pictures."""
+    """Title of each picture to the path of its PNG below the pictures of the home."""
     groups: tuple[Group, ...] = ()
-    """Of the protected columns."""
+    """Groups of the protected columns."""
     importances: Importances | None = None
-    """None where they are not asked for."""
+    """None if they are not declared."""
     robustness: tuple[Disturbed, ...] = ()
     influence: InfluenceQuality | None = None
-    """None where it is not asked for."""
+    """None if it is not declared."""
     folds: Folds | None = None
-    """Cross-validation over all rows, beside the test; None where it is not declared."""
+    """Cross-validation over all rows, in addition to the test; None if it is not declared."""
 
     @property
     def passed(self) -> bool:

@@ -1,6 +1,6 @@
-"""The values that a stage works on: of its own run where that made some, else the latest.
+"""The latest result of a stage: that of a given run if it computed one, otherwise the newest.
 
-Of a pipeline in partitions, the stages after `clean` work on the partitions' values as one.
+The results of several partitions are merged into one, which the stages after `clean` read.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from factory_resources.tables.snapshot import union, union_or_none
 from factory_resources.tracking.records import Record, Records
 
 PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
-"""The stages that run partition by partition, where a pipeline has partitions."""
+"""The stages that run partition by partition if a pipeline has partitions."""
 
 
 def latest_result(
@@ -25,15 +25,15 @@ def latest_result(
     run_id: str | None = None,
     partition: Partition | None = None,
 ) -> StageResult:
-    """The stage's value.
+    """Return the latest result of a stage.
 
     Args:
-        run_id: whose own value is preferred: another run may have made a newer one.
-        partition: of which partition; without it, of a pipeline in partitions, all that the
-            declaration has and `split.window` lets through, as one.
+        run_id: the run whose own result is preferred, even if another run stored a newer one.
+        partition: the partition of the result. Without it, the results of all declared partitions
+            within `split.window` are merged, if the stage runs partition by partition.
 
     Raises:
-        DataError: where there is none yet.
+        DataError: there is no result yet.
     """
     return value_of(require_records(pipeline, stage, home, run_id, partition))
 
@@ -45,26 +45,26 @@ def require_records(
     run_id: str | None = None,
     partition: Partition | None = None,
 ) -> list[Record]:
-    """The records of which `latest_result` is the value; raises as it does."""
-    found = records_of(pipeline, stage, home, run_id, partition)
-    if not found:
+    """Return the records behind `latest_result`, with the same arguments and errors."""
+    records = records_of(pipeline, stage, home, run_id, partition)
+    if not records:
         of = f" of partition {partition.key}" if partition else ""
         raise DataError(
             f"there is no result of {stage}{of} yet",
             where=pipeline.name,
             remedy=f"run it first: factory run {pipeline.name} --stages {stage}",
         )
-    return found
+    return records
 
 
 def value_of(records: Sequence[Record]) -> StageResult:
-    """What the records of one stage tell, of several partitions as one."""
+    """Return the result in the records of one stage; those of several partitions are merged."""
     values = [VALUES[stage_of(record)].model_validate(record.value) for record in records]
     return values[0] if len(values) == 1 else together(values)
 
 
 def stage_of(record: Record) -> Stage:
-    """The stage that a record is of."""
+    """Return the stage of a record."""
     return next(stage for stage in STAGES if stage == record.stage)
 
 
@@ -75,7 +75,10 @@ def records_of(
     run_id: str | None = None,
     partition: Partition | None = None,
 ) -> list[Record]:
-    """The records of `latest_result`, one a partition in the order of their keys."""
+    """Return the records behind `latest_result`, one per partition in the order of their keys.
+
+    The list is empty if there are none.
+    """
     records = Records(home)
     dimensions = pipeline.spec.partitions
     if not dimensions or stage not in PARTITIONED or partition:
@@ -84,12 +87,12 @@ def records_of(
         return [record] if record else []
     known = records.partitions(pipeline.name, stage)
     chosen = _in_window(pipeline, [p for key in known if (p := partition_of(dimensions, key))])
-    found = (records.newest(pipeline.name, stage, p.key, run_id) for p in chosen)
-    return [record for record in found if record]
+    newest = (records.newest(pipeline.name, stage, p.key, run_id) for p in chosen)
+    return [record for record in newest if record]
 
 
 def together(values: Sequence[StageResult]) -> StageResult:
-    """The values of several partitions as one."""
+    """Merge the results of several partitions."""
     ingested = [value for value in values if isinstance(value, IngestResult)]
     if ingested:
         return IngestResult(

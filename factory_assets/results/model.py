@@ -1,4 +1,4 @@
-"""What train and deploy hand on: a model version, and how it came about."""
+"""The results of train and deploy: a model version, and how it was trained."""
 
 from itertools import accumulate
 from typing import Literal
@@ -8,6 +8,8 @@ from factory_assets.spec.train import Task
 
 
 class Epoch(StageResult):
+    """The losses after one epoch of training."""
+
     epoch: int
     train_loss: float
     validation_loss: float
@@ -18,23 +20,23 @@ class Trial(StageResult):
 
     state: Literal["complete", "pruned", "failed"]
     value: float | None
-    """The metric on the validation rows, of a complete one."""
+    """The metric on the validation rows; None if the trial is not complete."""
 
 
 class Tuned(StageResult):
-    """How the settings of a candidate were found."""
+    """The search for the settings of a candidate."""
 
     metric: str
     higher_is_better: bool
     trials: tuple[Trial, ...]
-    """The first is of the declared settings."""
+    """All trials in order; the first has the declared settings."""
     chosen: int
-    """The place of the best of them."""
+    """Index of the best trial."""
     settings: dict[str, str]
-    """What was searched, and what was chosen."""
+    """Each searched setting with the chosen value."""
 
     def figures(self) -> dict[str, float | int | str]:
-        """How many trials there were, how they ended, and what the chosen one reached."""
+        """Return how many trials there were, how they ended, and what the chosen one reached."""
         states = [trial.state for trial in self.trials]
         return {
             "trials": len(states),
@@ -45,21 +47,21 @@ class Tuned(StageResult):
         }
 
     def best_so_far(self) -> list[float]:
-        """After each trial, what the best until then had reached."""
+        """Return the best value so far after each complete trial."""
         best = max if self.higher_is_better else min
         return [*accumulate((t.value for t in self.trials if t.value is not None), best)]
 
 
 class Stopped(StageResult):
-    """Where its budget ended a training: by nature another one may end elsewhere."""
+    """Where the budget ended a training; another training may end elsewhere."""
 
     budget: str
-    """As in `50 Wh`."""
+    """The declared budget, such as `50 Wh`."""
     wh: float
     minutes: float
     after: tuple[int | None, ...]
-    """Of each network, after how many calls of a training step; None where it came to its own
-    end. Of trees the rounds."""
+    """For each network, the number of calls of its training step, or None if it finished; for
+    trees, the number of rounds."""
 
     @property
     def text(self) -> str:
@@ -70,7 +72,7 @@ class Stopped(StageResult):
 
 
 class Candidate(StageResult):
-    """The MLflow model version just trained."""
+    """A trained model version in MLflow that does not serve yet."""
 
     model: str
     version: int
@@ -79,25 +81,25 @@ class Candidate(StageResult):
     task: Task
     target: str
     classes: tuple[str, ...]
-    """The classes in the order of the model's outputs; of two, the second is the positive."""
+    """The classes in the order of the model's outputs; the second of two is the positive one."""
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     digest: str
-    """SHA-256 over the model's files."""
+    """SHA-256 of the model's files."""
     history: tuple[Epoch, ...]
     best_epoch: int | None
     threshold: float | None
-    """Two classes: the probability, chosen on validation rows, from which a row is positive."""
+    """For two classes, the probability from which a row is positive; chosen on validation rows."""
     validation: dict[str, float]
     """Metrics on the validation rows."""
     rows: int
     parameters: int | None
     tuned: Tuned | None = None
-    """None where the declared settings were taken."""
+    """The search for settings; None if the declared settings were used."""
     stopped: Stopped | None = None
-    """Whether its budget ended the training."""
+    """Where the budget ended the training; None if it finished."""
     halved: bool = False
-    """Whether batches were half as large as declared, because memory was short."""
+    """Whether batches were half as large as declared, because memory ran short."""
 
 
 class Champion(StageResult):
@@ -107,6 +109,8 @@ class Champion(StageResult):
     version: int
     run_id: str
     replaced: int | None
+    """The version that served before; None if there was none."""
     onnx_sha256: str
     max_difference: float
+    """Largest difference between the outputs of the exported graph and the evaluated ones."""
     compared_rows: int

@@ -1,6 +1,6 @@
-"""Everything that a home remembers, as one graph: which result was made of which.
+"""The records of a home as a graph: which result was computed from which.
 
-Read only, and from the records alone: no declaration is needed, and none is believed.
+It only reads records; it needs no declaration and trusts none.
 """
 
 import re
@@ -18,7 +18,7 @@ from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
-"""How a source is named that is a snapshot."""
+"""The name of a source that is a snapshot of another pipeline."""
 
 Identity = tuple[str, str, str]
 """Pipeline, stage and key of a record."""
@@ -29,34 +29,37 @@ def identity(record: Record) -> Identity:
 
 
 def value_in(record: Record) -> StageResult:
-    """What the record tells, in the stage's own words."""
+    """Return the result in a record, as the type of its stage."""
     return VALUES[stage_of(record)].model_validate(record.value)
 
 
 def tables_of(value: StageResult) -> dict[str, Snapshot]:
-    """Part to snapshot: `snapshot`, `quarantine`, `train`, `validation`, `test`, `predictions`."""
+    """Return the snapshots of a result by field.
+
+    Fields are `snapshot`, `quarantine`, `train`, `validation`, `test` and `predictions`.
+    """
     return {name: part for name, part in value if isinstance(part, Snapshot)}
 
 
 def damages(record: Record) -> Iterator[str]:
-    """What of a record contradicts itself."""
+    """Yield each contradiction within a record."""
     place = f"record {record.key[:12]} of {record.pipeline}/{record.stage}"
     if digest(record.parts) != record.key:
-        yield f"{place}: what it says went in is not what its name was made of"
+        yield f"{place}: its components do not have the digest that is its key"
     if value_in(record).data_version != record.data_version:
-        yield f"{place}: its result is not the one of its data version"
+        yield f"{place}: its result does not have its data version"
 
 
 @dataclass(frozen=True)
 class FileOf:
-    """One file of the snapshot that a record tells of, as the source of another pipeline."""
+    """A file of the snapshot in a record, which is a source of another pipeline."""
 
     record: Record
     sha256: str
 
     @property
     def before(self) -> int:
-        """How many rows of the snapshot are in the files before it."""
+        """Number of rows in the files of the snapshot before this one."""
         rows = 0
         for file in tables_of(value_in(self.record))["snapshot"].files:
             if file.sha256 == self.sha256:
@@ -67,7 +70,7 @@ class FileOf:
 
 @dataclass(frozen=True)
 class RecordGraph:
-    """The records of one home, oldest first."""
+    """All records of one home, oldest first."""
 
     home: Home
     records: tuple[Record, ...]
@@ -79,8 +82,8 @@ class RecordGraph:
         Raises:
             StorageError: one of them is damaged.
         """
-        found = Records(home).all()
-        return cls(home, tuple(sorted(found, key=lambda r: (r.finished, r.key))))
+        records = Records(home).all()
+        return cls(home, tuple(sorted(records, key=lambda r: (r.finished, r.key))))
 
     @property
     def pipelines(self) -> list[str]:
@@ -90,56 +93,59 @@ class RecordGraph:
         return self._by_stage.get((pipeline, stage), [])
 
     def latest(self, pipeline: str, stage: str) -> list[Record]:
-        """The latest record, of a table in partitions one a partition."""
+        """Return the latest record of a stage; if it has partitions, one per partition."""
         records = Records(self.home)
         keys: list[str | None] = [*records.partitions(pipeline, stage)] or [None]
-        found = (records.latest(pipeline, stage, key) for key in keys)
-        return [record for record in found if record]
+        newest = (records.latest(pipeline, stage, key) for key in keys)
+        return [record for record in newest if record]
 
     def candidate(self, model: str, version: int) -> Record | None:
-        """The record of the training that made a model version."""
+        """Return the record of the training that produced a model version, or None."""
         for record in reversed(self.of_stage(model, "train")):
             if record.value["version"] == version:
                 return record
         return None
 
     def about(self, model: str, version: int, stage: str) -> list[Record]:
-        """The verdicts on a model version, or its deployments."""
-        found = []
+        """Return the records of `evaluate` or `deploy` about a model version."""
+        matching = []
         for record in self.of_stage(model, stage):
             value = record.value.get("candidate", record.value)
             if value["version"] == version:
-                found.append(record)
-        return found
+                matching.append(record)
+        return matching
 
     def inputs(self, record: Record) -> list[Record]:
-        """The records whose values went into it, those of other pipelines among them."""
-        found = [
+        """Return the records that a record was computed from, in other pipelines too."""
+        direct = [
             self._by_identity.get((record.pipeline, stage, key))
             for stage, keys in record.inputs.items()
             for key in keys
         ]
-        read = {identity(there.record): there.record for there in self.read_from(record).values()}
-        return [*filter(None, found), *read.values()]
+        read = {identity(file.record): file.record for file in self.read_from(record).values()}
+        return [*filter(None, direct), *read.values()]
 
     def users(self, record: Record) -> list[Record]:
-        """The records into which its value went."""
+        """Return the records that were computed from a record."""
         return self._users.get(identity(record), [])
 
     def read_from(self, record: Record) -> Mapping[str, "FileOf"]:
-        """Of an ingest: the digest of each source that is a file of a snapshot of ours."""
+        """Map the digest of each source of an `ingest` to the file of another pipeline that it is.
+
+        Other sources, and other stages, have no entry.
+        """
         value = value_in(record) if record.stage == "ingest" else None
-        found = {}
+        files = {}
         for source in value.sources if isinstance(value, IngestResult) else ():
             if named := _SNAPSHOT.fullmatch(source.name):
-                there = [
+                records = [
                     r
                     for r in self.of_stage(named[1], named[2])
                     if r.data_version == named[3] and r.finished <= record.finished
                 ]
-                if there:
-                    found[source.sha256] = FileOf(there[-1], source.sha256)
-        return found
+                if records:
+                    files[source.sha256] = FileOf(records[-1], source.sha256)
+        return files
 
     @cached_property
     def _by_identity(self) -> dict[Identity, Record]:
@@ -147,15 +153,15 @@ class RecordGraph:
 
     @cached_property
     def _by_stage(self) -> dict[tuple[str, str], list[Record]]:
-        found = defaultdict(list)
+        records = defaultdict(list)
         for record in self.records:
-            found[record.pipeline, record.stage].append(record)
-        return found
+            records[record.pipeline, record.stage].append(record)
+        return records
 
     @cached_property
     def _users(self) -> dict[Identity, list[Record]]:
-        found = defaultdict(list)
+        users = defaultdict(list)
         for record in self.records:
-            for before in self.inputs(record):
-                found[identity(before)].append(record)
-        return found
+            for source in self.inputs(record):
+                users[identity(source)].append(record)
+        return users

@@ -1,4 +1,4 @@
-"""The stages in their order, what each returns and what it reads."""
+"""The stages in order: the result that each returns, and the stages whose results it reads."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args

@@ -1,4 +1,8 @@
-"""The vocabulary of `defs.yaml`: strict frozen models, pure data; no Dagster, nothing of ours."""
+"""The keys of a `defs.yaml` as strict, frozen models: pure data.
+
+This package imports neither Dagster nor any other package of the factory. Loading a file belongs in
+`declarations`.
+"""
 
 from factory_assets.spec.base import IDENTITY, Spec
 from factory_assets.spec.clean import Clean, Windows

@@ -1,11 +1,10 @@
-"""What every part of the vocabulary shares: strictness and the named kinds of string.
+"""The base class of every declared section, its named string types, and hints for misspelt words.
 
-What a person may have meant: the valid words, and the one near a wrong word.
+It also reads the description of each key from the docstring below its field. Pydantic could read
+them itself, but for every model at every start; here they are read only to explain a mistake or to
+print the schema.
 
-What each key means, read from the strings below the fields of a model's source.
-
-Pydantic could read them itself, for every model at every start; they are asked for only where a
-mistake is explained or the schema is printed.
+The sections themselves belong in the other modules of `spec`.
 """
 
 import ast
@@ -20,11 +19,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 IDENTITY = ("_file", "_row")
-"""The columns of every snapshot: the digest of the source file, and the row of it (from 1)."""
+"""The columns that identify a row of a snapshot: the digest of its source file, and its number in
+that file (from 1)."""
 
 
 class Spec(BaseModel):
-    """A part of a declaration: unknown keys are mistakes, values never change."""
+    """A section of a declaration. Unknown keys are errors; values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -37,14 +37,14 @@ def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else _as_tuple(value)
 
 
-# YAML has lists only; strict validation wants the tuples that frozen models hold.
+# YAML yields lists, but strict validation of the frozen models requires tuples.
 listed = BeforeValidator(_as_tuple)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-"""A name that the factory makes: lower case, digits and underscores."""
+"""A name in a declaration: lower case letters, digits and underscores, beginning with a letter."""
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^_]")]
-"""A column's name; a leading underscore is the factory's own."""
+"""A column's name; names with a leading underscore are reserved for the factory."""
 
 Expression = Annotated[str, Field(min_length=1, max_length=10_000)]
 """One DuckDB SQL expression over the columns of the table."""
@@ -53,7 +53,7 @@ Reference = Annotated[
     str,
     Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["pkg.module:name"]),
 ]
-"""A Python object, `pkg.module:name`; a module beside the `defs.yaml` is found first."""
+"""A Python object, written `pkg.module:name`; a module beside the `defs.yaml` takes precedence."""
 
 Columns = Annotated[
     tuple[ColumnName, ...],
@@ -68,10 +68,11 @@ Strings = Annotated[
 """One string or a list of them."""
 
 SHOWN = 20
+"""The most words that `suggest` lists."""
 
 
 def suggest(word: object, valid: Iterable[str]) -> str:
-    """Such as `did you mean 'mlp'? valid: mlp, linear`; at most `SHOWN` words are listed."""
+    """Return such as `did you mean 'mlp'? valid: mlp, linear`, with at most `SHOWN` valid words."""
     words = list(valid)
     if not words:
         return "nothing is valid here"
@@ -81,7 +82,7 @@ def suggest(word: object, valid: Iterable[str]) -> str:
 
 
 def nearest(word: object, valid: Iterable[str]) -> str | None:
-    """The valid word that `word` is most likely a slip of, in any case; None where none is near."""
+    """Return the valid word closest to `word`, ignoring case; None if no word is close."""
     by_lower = {name.lower(): name for name in valid}
     close = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
@@ -89,23 +90,26 @@ def nearest(word: object, valid: Iterable[str]) -> str | None:
 
 @cache
 def descriptions(model: type[BaseModel]) -> MappingProxyType[str, str]:
-    """Field to its description, inherited fields included; those without one are left out."""
-    found: dict[str, str] = {}
+    """Return the description of each field, inherited fields included.
+
+    Fields without a description are left out.
+    """
+    texts: dict[str, str] = {}
     for cls in reversed(model.__mro__):
         if issubclass(cls, BaseModel) and cls is not BaseModel:
-            found |= _of_class(cls)
-    return MappingProxyType({name: found[name] for name in model.model_fields if name in found})
+            texts |= _own_descriptions(cls)
+    return MappingProxyType({name: texts[name] for name in model.model_fields if name in texts})
 
 
-def _of_class(cls: type[BaseModel]) -> dict[str, str]:
+def _own_descriptions(cls: type[BaseModel]) -> dict[str, str]:
     body = ast.parse(dedent(inspect.getsource(cls))).body[0]
     if not isinstance(body, ast.ClassDef):
         return {}
     pairs = zip(body.body, body.body[1:], strict=False)
     return {
-        field.target.id: inspect.cleandoc(below.value.value)
-        for field, below in pairs
+        field.target.id: inspect.cleandoc(docstring.value.value)
+        for field, docstring in pairs
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-        if isinstance(below.value.value, str)
+        if isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
+        if isinstance(docstring.value.value, str)
     }

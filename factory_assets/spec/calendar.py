@@ -1,8 +1,7 @@
-"""Periods of time as partitions: where each begins and ends in its time zone, and its key.
+"""Periods of time as partitions, and checks of cron expressions and time zones.
 
-The same periods and keys as Dagster's own, on days when clocks change too.
-
-Words about time: whether a cron expression can ever fire, whether a time zone exists.
+A period has a beginning and an end in its time zone, and a key. Periods and keys equal Dagster's,
+also on days when clocks change. The keys of a declaration belong in the other modules of `spec`.
 """
 
 import re
@@ -19,8 +18,8 @@ FORMATS: Mapping[Period, str] = {
     "week": "%Y-%m-%d",
     "month": "%Y-%m-%d",
 }
-"""How the beginning of a period is written as a key; the second of two hours that a clock shows
-alike carries its offset as well."""
+"""The format in which the beginning of a period becomes its key. If clocks show an hour twice, the
+key of the second one also carries its UTC offset."""
 
 CRON: Mapping[Period, str] = {
     "hour": "0 * * * *",
@@ -28,22 +27,22 @@ CRON: Mapping[Period, str] = {
     "week": "0 0 * * 0",
     "month": "0 0 1 * *",
 }
-"""When a period begins."""
+"""The cron expression of the beginnings of the periods."""
 
 
 def key_of(begin: datetime, every: Period) -> str:
-    """The key of the period that begins then."""
+    """Return the key of the period that begins at `begin`."""
     form = FORMATS[every]
     repeated = begin.fold and begin.utcoffset() != begin.replace(fold=0).utcoffset()
     return begin.strftime(f"{form}%z" if every == "hour" and repeated else form)
 
 
 def begin_of(key: str, every: Period, zone: ZoneInfo) -> datetime | None:
-    """When the period of the key begins; None where it is no period's key."""
-    form = FORMATS[every]
-    for one in (form, f"{form}%z"):
+    """Return the beginning of the period with this key; None if no period has it."""
+    plain = FORMATS[every]
+    for form in (plain, f"{plain}%z"):
         try:
-            parsed = datetime.strptime(key, one)
+            parsed = datetime.strptime(key, form)
         except ValueError:
             continue
         begin = parsed.astimezone(zone) if parsed.tzinfo else _local(parsed, zone)
@@ -53,7 +52,7 @@ def begin_of(key: str, every: Period, zone: ZoneInfo) -> datetime | None:
 
 
 def end_of(begin: datetime, every: Period) -> datetime:
-    """When the period that begins then ends."""
+    """Return the end of the period that begins at `begin`."""
     zone = begin.tzinfo
     assert isinstance(zone, ZoneInfo)
     day = datetime(begin.year, begin.month, begin.day)
@@ -69,7 +68,7 @@ def end_of(begin: datetime, every: Period) -> datetime:
 
 
 def floor(moment: datetime, every: Period) -> datetime:
-    """The beginning, by the clock, of the period that holds the moment."""
+    """Return the beginning of the period that contains `moment`, as local time without a zone."""
     hour = datetime(moment.year, moment.month, moment.day, moment.hour)
     day = hour.replace(hour=0)
     match every:
@@ -84,7 +83,7 @@ def floor(moment: datetime, every: Period) -> datetime:
 
 
 def first_begin(start: datetime, every: Period, zone: ZoneInfo) -> datetime:
-    """When the first period begins that does so at `start` (a local time) or later."""
+    """Return the first beginning of a period at or after `start` (a local time)."""
     begin = _local(floor(start, every), zone)
     return begin if _utc(begin) >= _utc(_local(start, zone)) else end_of(begin, every)
 
@@ -92,7 +91,7 @@ def first_begin(start: datetime, every: Period, zone: ZoneInfo) -> datetime:
 def periods(
     start: datetime, end: datetime | None, every: Period, zone: ZoneInfo, now: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Beginning and end of every period that is over by `now`, and by `end` (a local time)."""
+    """Yield beginning and end of every period that is over by `now` and by `end` (a local time)."""
     limit = _utc(now) if end is None else min(_utc(now), _utc(_local(end, zone)))
     begin = first_begin(start, every, zone)
     while _utc(until := end_of(begin, every)) <= limit:
@@ -101,12 +100,12 @@ def periods(
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """A time by the clock as a moment: the first of two, the next one where clocks jump over it."""
+    """Return a local time as a moment: the first of two, or moved forward if clocks skip it."""
     return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
 
 
 def _utc(moment: datetime) -> datetime:
-    """For comparisons: those within one time zone go by the clock."""
+    """Convert to UTC for a comparison: within one time zone, Python compares local times."""
     return moment.astimezone(UTC)
 
 
@@ -133,18 +132,18 @@ _PART = re.compile(r"^(\*|\d+(?:-\d+)?)(?:/(\d+))?$")
 
 
 def check_cron(value: str) -> str:
-    """Return `value` unchanged.
+    """Return `value` unchanged if it is a cron expression that can fire.
 
     Raises:
-        ValueError: naming the field that is wrong and what it may hold.
+        ValueError: it is not; the message names the wrong field and what it may contain.
     """
     if value in _AT:
         return value
     fields = value.lower().split()
     if len(fields) != len(_FIELDS):
         raise ValueError(
-            f"cron {value!r} has {len(fields)} fields, not 5 (minute hour day month weekday), "
-            f"and is none of {', '.join(_AT)}"
+            f"cron {value!r} has {len(fields)} fields; write 5 (minute hour day month weekday), "
+            f"such as 0 2 * * *, or one of {', '.join(_AT)}"
         )
     for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
@@ -158,16 +157,16 @@ def _check_part(part: str, where: str, low: int, high: int) -> None:
         raise ValueError(f"{where} is not `*`, a number, a range or a list, with an optional /step")
     numbers = [int(n) for n in match[1].split("-")] if match[1] != "*" else []
     if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
-        raise ValueError(f"{where} must lie between {low} and {high}")
+        raise ValueError(f"{where} must lie between {low} and {high}, a range in ascending order")
     if match[2] == "0":
-        raise ValueError(f"{where}: a step of 0 never fires")
+        raise ValueError(f"{where}: a step of 0 never fires; write 1 or more")
 
 
 def check_timezone(value: str) -> str:
-    """Return `value` unchanged.
+    """Return `value` unchanged if it names a time zone.
 
     Raises:
-        ValueError: for a name that no time zone has.
+        ValueError: no time zone has this name.
     """
     try:
         ZoneInfo(value)

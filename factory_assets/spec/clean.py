@@ -1,4 +1,7 @@
-"""How trusted rows are made: rules, duplicates, derived columns, windows; all SQL expressions."""
+"""The `clean` section: rules, duplicates, derived columns and windows, all as SQL expressions.
+
+Running them belongs in `data.transforms`.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -15,28 +18,34 @@ def _sizes(value: Any) -> Any:
 
 
 class Windows(Spec):
-    """Statistics over the current row and those before it: `<column>_<statistic>` for each pair,
-    `<column>_<statistic>_<size>` where there are several sizes."""
+    """Statistics over each row and the rows before it in the same series.
+
+    They are added as columns `<column>_<statistic>`, or `<column>_<statistic>_<size>` if there are
+    several sizes.
+    """
 
     by: ColumnName
-    """The column whose rows belong together, such as the engine."""
+    """The column whose equal values form one series, such as `engine`."""
     order: ColumnName
-    """The column that orders them, such as the cycle."""
+    """The column that orders the rows of a series, such as `cycle`."""
     size: Annotated[
         tuple[Size, ...],
         BeforeValidator(_sizes, json_schema_input_type=Size | tuple[Size, ...]),
         Field(min_length=1),
     ]
-    """How many rows a window has, the current one included; the first rows have shorter ones.
-    `all` is every row so far. A list makes a window of each size."""
+    """The number of rows in a window, the current row included; the first rows of a series have
+    shorter windows. `all` is every row so far. A list such as `[5, 20]` adds windows of each
+    size."""
     columns: Annotated[Columns, Field(min_length=1)]
-    """The columns to take statistics of; derived ones too."""
+    """The columns to compute statistics of; derived columns are allowed."""
     statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = (
         "mean",
         "std",
         "slope",
     )
-    """Which ones; `std` of a single row is 0, and so is `slope`."""
+    """Which statistics to compute: `std` is that of the population, `slope` the least-squares slope
+    per row, `first` the value in the first row of the window. `std` and `slope` of a single row are
+    0."""
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -44,7 +53,7 @@ class Windows(Spec):
         return tuple(name for column in self.columns for name in self.of(column))
 
     def of(self, column: str) -> dict[str, tuple[Statistic, Size]]:
-        """The columns that are added for one: the name of each, and what it is."""
+        """Return the columns that the windows add for `column`: name to statistic and size."""
         several = len(self.size) > 1
         return {
             f"{column}_{statistic}_{size}" if several else f"{column}_{statistic}": (
@@ -57,22 +66,27 @@ class Windows(Spec):
 
 
 class Clean(Spec):
-    """Make ingested rows trusted; each row is kept, quarantined or a counted duplicate.
+    """Which ingested rows are trusted, and which columns are added to them.
 
-    In this order: rules, duplicates, derived columns, windows. Rules and keys see the ingested
-    columns; broken rows are gone before duplicates are looked for, so that they hide no whole one.
+    Each row is kept, quarantined, or dropped and counted as a duplicate. The order is: rules,
+    duplicates, derived columns, windows. Rules and `deduplicate` see the ingested columns. Rows
+    that break a rule are removed before duplicates are looked for, so that they never displace a
+    valid row.
     """
 
     where: dict[Name, Expression] = {}
-    """Named rules; a row for which one is false goes to quarantine under that name. Unknown (null)
-    is not false, as in an SQL check constraint."""
+    """Rules by name, each an SQL expression (DuckDB) that must hold, such as
+    `{positive: torque > 0}`. A row for which a rule is false goes to quarantine, with the rule's
+    name. Unknown (null) passes, as in an SQL check constraint."""
     deduplicate: Columns = ()
-    """The columns that make a row's key: the first row of each key stays, later ones are dropped
-    and counted."""
+    """The columns that form the key of a row, such as `order_id`. The first row of each key is
+    kept; later ones are dropped and counted. Default: no row is a duplicate."""
     derive: dict[ColumnName, Expression] = {}
-    """New columns, each from the source's columns and those derived before it."""
+    """New columns by name, each an SQL expression (DuckDB) over the ingested columns and those
+    derived before it, such as `{power: torque * speed}`."""
     windows: Windows | None = None
-    """Statistics over the rows before each row, for series."""
+    """Statistics over each row and the rows before it, for series such as the cycles of an engine.
+    Default: none."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""What the data promises of one column: a row that breaks a promise goes to quarantine.
+"""What the data promises: of each column, and of the table as a whole.
 
-What the data promises: of each column, and of the table as a whole.
+Checking data against a contract belongs in `data.contract`.
 """
 
 from datetime import datetime
@@ -24,36 +24,43 @@ Value = int | float | str | bool
 
 
 class Column(Spec):
-    """One promised column. A row that breaks its type, range or values goes to quarantine."""
+    """One promised column.
+
+    A row that breaks a promise goes to quarantine, with the name of the broken rule.
+    """
 
     name: ColumnName
-    """The name that every later stage uses."""
+    """The column's name in every later stage; it must not begin with `_`."""
     source: Annotated[str | None, Field(alias="from")] = None
-    """The name in the source, where it differs."""
+    """The column's name in the source, such as `Torque [Nm]`. Default: the same as `name`."""
     type: ColumnType | None = None
-    """The type every value must have; without it, the type is read from the data."""
+    """The type that every value must have; a row with any other value goes to quarantine. Default:
+    inferred from the values. In a pipeline with `partitions`, every column needs a type."""
     nullable: bool = True
-    """Whether a missing value is allowed."""
+    """Whether a value may be missing. With `false`, a row without a value goes to quarantine."""
     unique: bool = False
-    """Whether a value may occur only once; later occurrences go to quarantine."""
+    """Whether each value may occur only once. With `true`, later rows with the same value go to
+    quarantine."""
     range: Annotated[tuple[Bound, Bound] | None, listed] = None
-    """Smallest and largest allowed value, both included, numbers or dates such as "2024-01-31";
-    null leaves a side open."""
+    """The smallest and the largest allowed value, both included: numbers such as `[0, 100]`, or
+    dates and times (UTC) such as `["2024-01-31", null]`. `null` leaves a side open."""
     length: Annotated[tuple[Length, Length] | None, listed] = None
-    """Fewest and most characters of a text, both included; null leaves a side open."""
+    """The smallest and the largest allowed number of characters of a text, both included, such as
+    `[1, 20]`. `null` leaves a side open."""
     pattern: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
-    """A regular expression (RE2) that the whole text must match."""
+    """A regular expression (RE2) that the whole text must match, such as `[A-Z]{2}[0-9]+`."""
     values: Annotated[tuple[Value, ...] | None, listed] = None
-    """The allowed values."""
+    """The allowed values, such as `[low, medium, high]`. Default: all values."""
     missing: Strings = ()
-    """Tokens that mean "no value" in this column, beside those of the whole contract."""
+    """Tokens that mean "no value" in this column, such as `"?"`, in addition to
+    `ingest.missing`."""
     sensitive: Literal["personal", "secret"] | None = None
-    """Keeps the column's values out of all that is shown or logged; a `secret` is no input of a
-    model either."""
+    """Hides the column's values from everything that is shown or logged. A `secret` column is not
+    an input of a model either; a `personal` one may be."""
     unit: str | None = None
-    """The unit of measurement, shown with the column."""
+    """The unit of measurement, such as `Nm`. It is shown with the column and changes no value."""
     description: str | None = None
-    """What the column means, shown with it."""
+    """What the column means. It is shown with the column, and the search for leaks reads it."""
 
     @property
     def source_name(self) -> str:
@@ -67,7 +74,9 @@ class Column(Spec):
             self._is_ordered(key, getattr(self, key))
         for key in ("length", "pattern"):
             if getattr(self, key) is not None and self.type not in {None, "string"}:
-                raise ValueError(f"{key} of column {self.name!r} needs a string, not {self.type}")
+                raise ValueError(
+                    f"{key} of column {self.name!r} is for strings, not for {self.type}"
+                )
         return self
 
     def _range_fits(self, bounds: tuple[Bound, Bound]) -> None:
@@ -75,7 +84,7 @@ class Column(Spec):
         numbers = [bound for bound in bounds if isinstance(bound, int | float)]
         if self.type in {"string", "bool"}:
             raise ValueError(
-                f"range of column {self.name!r} needs a number or a date, not {self.type}"
+                f"range of column {self.name!r} is for numbers and dates, not for {self.type}"
             )
         if texts and (numbers or self.type in NUMBERS):
             raise ValueError(f"range of column {self.name!r} needs numbers, not {texts[0]!r}")
@@ -88,7 +97,10 @@ class Column(Spec):
         except ValueError as error:
             raise ValueError(f"{key} of column {self.name!r}: {error}") from error
         if low is not None and high is not None and low > high:  # type: ignore[operator]
-            raise ValueError(f"{key} {list(bounds or ())} of column {self.name!r} is upside down")
+            raise ValueError(
+                f"{key} {list(bounds or ())} of column {self.name!r} is reversed; "
+                "write the smaller one first"
+            )
 
 
 def _comparable(bound: Bound) -> int | float | datetime | None:
@@ -97,25 +109,29 @@ def _comparable(bound: Bound) -> int | float | datetime | None:
     try:
         time = datetime.fromisoformat(bound)
     except ValueError as error:
-        raise ValueError(f"{bound!r} is no date; write it as 2024-01-31") from error
+        raise ValueError(f"{bound!r} is not a date; write it as 2024-01-31") from error
     if time.tzinfo is not None:
         raise ValueError(f"{bound!r} has an offset; write the time in UTC without one")
     return time
 
 
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(min|h|d|w)$", examples=["2d"])]
-"""A length of time: a whole number and `min`, `h`, `d` or `w`."""
+"""A duration: a whole number and `min`, `h`, `d` or `w`."""
 
-_WORDS = frozenset({"description", "unit", "sensitive"})
+_DESCRIPTIVE = frozenset({"description", "unit", "sensitive"})
+"""Keys of a column that do not decide which rows pass."""
 
 
 class Rows(Spec):
-    """How many rows the table (of a pipeline in partitions, each partition) must have."""
+    """How many rows the table must have; the pipeline stops otherwise.
+
+    In a pipeline with partitions, the limits apply to each partition.
+    """
 
     at_least: Annotated[int, Field(ge=1)] | None = None
-    """The fewest."""
+    """The smallest allowed number of rows."""
     at_most: Annotated[int, Field(ge=1)] | None = None
-    """The most."""
+    """The largest allowed number of rows."""
 
     @model_validator(mode="after")
     def _is_a_bound(self) -> Self:
@@ -127,69 +143,82 @@ class Rows(Spec):
 
 
 class Freshness(Spec):
-    """How old the newest row may be. Asked in every run, also where nothing else changed."""
+    """How old the newest row may be; the pipeline stops if it is older.
+
+    This is checked in every run, even if the data has not changed.
+    """
 
     column: ColumnName
-    """A date or timestamp, in UTC."""
+    """The date or timestamp column (UTC) whose newest value is checked."""
     within: Duration
-    """The largest age of its newest value: a whole number and `min`, `h`, `d` or `w`."""
+    """The largest allowed age of the newest value: a whole number and `min`, `h`, `d` or `w`, such
+    as `36h` or `2d`."""
 
 
 class Distribution(Spec):
-    """How far the columns may move away from those of the snapshot before."""
+    """How far the columns may drift from the previous snapshot."""
 
     limit: Annotated[float, Field(gt=0)] | None = None
-    """The largest population stability index of a column; beyond it, or with columns that came or
-    went or have another type, the pipeline stops. Without it, an index from 0.2 on is a warning."""
+    """The largest allowed population stability index (PSI) of a column: 0 means no change, 0.1 a
+    slight and 0.2 a clear one. The pipeline stops if a column exceeds it, or if columns are new,
+    gone or of another type (unless the contract declares every column with its type). Default: no
+    limit; an index of 0.2 or more is only a warning."""
     columns: Columns = ()
-    """The columns that are compared; all of them where left out."""
+    """The columns to compare. Default: all columns."""
 
 
 class Contract(Spec):
-    """A list of columns, or these keys, or the path of a file in the Open Data Contract Standard.
+    """What the data promises: a mapping of these keys, a list of columns, or the path of a file.
 
-    A row that breaks a promise of its own goes to quarantine; a table that breaks one as a whole
-    stops the pipeline.
+    A row that breaks a promise about rows goes to quarantine. A table that breaks a promise about
+    the table as a whole stops the pipeline.
     """
 
     file: Annotated[str, Field(min_length=1)] | None = None
-    """A contract in the Open Data Contract Standard (ODCS v3), relative to the `defs.yaml`."""
+    """The path of a contract in the Open Data Contract Standard (ODCS v3), relative to the
+    `defs.yaml`. It replaces all keys but `table`."""
     table: str | None = None
-    """Of a file with several schemas, the one to hold to."""
+    """With `file`: the schema to use if the file contains several, such as `orders`."""
     columns: Annotated[tuple[Column, ...], listed] = ()
-    """The promised columns; others are not read. Without them all are read, and typed by their
-    values."""
+    """The promised columns; no other column is read. Default: all columns are read, and their types
+    are inferred from the values."""
     unique: Annotated[tuple[Columns, ...], listed] = ()
-    """Columns whose values together may occur only once; later rows go to quarantine."""
+    """Lists of columns whose combined values may occur only once, such as `[[site, machine]]`;
+    later rows go to quarantine."""
     rows: Rows | None = None
-    """How many rows there must be."""
+    """How many rows the table must have; the pipeline stops otherwise. Default: any number."""
     freshness: Freshness | None = None
-    """How old the newest row may be."""
+    """How old the newest row may be; the pipeline stops if it is older. Default: any age."""
     distribution: Distribution = Distribution()
-    """How alike the snapshots must be."""
+    """How far the columns may drift from the previous snapshot. Default: drift is only a
+    warning."""
     unchecked: Strings = ()
-    """What is promised beside, in words; nothing checks it. Shown with the asset."""
+    """Further promises in words. They are shown with the asset; nothing checks them."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
     def promises(self) -> dict[str, Any]:
-        """All that decides which rows are kept and what is found out about them: no words about
-        the data, and no limit that what was found is held against."""
-        kept = self.model_dump(mode="json", include={"columns", "unique"})
-        for column in kept["columns"]:
-            for word in _WORDS:
-                column.pop(word)
-        return {**kept, "newest": self.freshness.column if self.freshness else None}
+        """Return everything that decides which rows pass and what is measured on them.
+
+        Without descriptions, and without the limits that the measurements are compared with.
+        """
+        data = self.model_dump(mode="json", include={"columns", "unique"})
+        for column in data["columns"]:
+            for key in _DESCRIPTIVE:
+                column.pop(key)
+        return {**data, "newest": self.freshness.column if self.freshness else None}
 
     @model_validator(mode="after")
     def _file_is_alone(self) -> Self:
         beside = [key for key in self.model_fields_set if key not in {"file", "table"}]
         if self.file and beside:
-            raise ValueError(f"{sorted(beside)[0]} belongs into the contract's file {self.file}")
+            raise ValueError(
+                f"{sorted(beside)[0]} belongs in the contract file {self.file}; move it there"
+            )
         if self.table and not self.file:
-            raise ValueError("table needs `file`, the contract that has it")
+            raise ValueError("table needs `file`, the contract that contains it")
         return self
 
     @model_validator(mode="after")
@@ -198,22 +227,25 @@ class Contract(Spec):
             raise ValueError(f"contract names column {repeated[0]!r} twice")
         for names in self.unique:
             if not names or duplicates(names):
-                raise ValueError("unique: each entry is a list of different columns")
-        self._freshness_can_be_told()
+                raise ValueError(
+                    "unique: each entry must be a list of different columns, such as "
+                    "[site, machine]"
+                )
+        self._check_freshness_column()
         return self
 
     def unknown_columns(self, known: tuple[str, ...]) -> list[str]:
-        """One line for each use of a column that is not `known`."""
+        """Return one message for each use of a column that is not in `known`."""
         uses = [("unique", name) for names in self.unique for name in names]
         uses += [("freshness.column", self.freshness.column)] if self.freshness else []
         uses += [("distribution.columns", name) for name in self.distribution.columns]
         return [
-            f"contract.{where}: no column {name!r}; {suggest(name, known)}"
-            for where, name in uses
+            f"contract.{key}: no column {name!r}; {suggest(name, known)}"
+            for key, name in uses
             if name not in known
         ]
 
-    def _freshness_can_be_told(self) -> None:
+    def _check_freshness_column(self) -> None:
         for column in self.columns:
             if not self.freshness or column.name != self.freshness.column:
                 continue
@@ -223,12 +255,13 @@ class Contract(Spec):
                 )
             if column.sensitive:
                 raise ValueError(
-                    f"freshness.column: {column.name!r} is sensitive, and its newest value is shown"
+                    f"freshness.column: {column.name!r} is sensitive, but its newest value would "
+                    "be shown; choose another column"
                 )
 
 
 def _as_mapping(value: Any) -> Any:
-    """The short forms: a list of columns, or the path of a file."""
+    """Expand the short forms: a list of columns, or the path of a file."""
     if isinstance(value, list | tuple):
         return {"columns": value}
     return {"file": value} if isinstance(value, str) else value
@@ -244,5 +277,5 @@ Promised = Annotated[
 
 
 def duplicates(names: tuple[str, ...]) -> list[str]:
-    """The names that occur more than once, in order of first repetition."""
+    """Return the names that occur more than once, in the order of their first repetition."""
     return list(dict.fromkeys(name for i, name in enumerate(names) if name in names[:i]))

@@ -1,4 +1,7 @@
-"""How a candidate is judged, and what it must reach before it may serve."""
+"""The `evaluate` and `deploy` sections: how a candidate is judged, and what it must reach to serve.
+
+Computing metrics belongs in `ml.metrics`, judging gates in `ml.evaluation`.
+"""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -43,39 +46,49 @@ LOWER_IS_BETTER = frozenset(
 
 
 class Gate(Spec):
-    """One condition on one metric; exactly one of the four comparisons."""
+    """A condition on one metric, with exactly one comparison.
+
+    The comparisons are `at_least`, `at_most`, `no_worse_than` and `better_than`.
+    """
 
     metric: Metric
-    """What is compared."""
+    """The metric that is compared, such as `roc_auc`."""
     of: Literal["test", "folds"] = "test"
-    """Whose metric: that of the test rows, or the mean over `evaluate.folds`."""
+    """Which value of the metric is compared: that on the test rows, or the mean over
+    `evaluate.folds`. `folds` takes `at_least` or `at_most` only."""
     at_least: float | int | None = None
-    """The smallest value that passes."""
+    """The smallest value that passes, such as `0.8`."""
     at_most: float | int | None = None
-    """The largest value that passes."""
+    """The largest value that passes, such as `0.1`."""
     no_worse_than: Literal["champion"] | None = None
-    """Passes while there is no champion; both are scored on the same test rows."""
+    """`champion`: the candidate must not be worse than the deployed model on the same test rows.
+    Passes while there is no champion."""
     better_than: Literal["trivial", "linear"] | None = None
-    """The baseline to beat: a constant guess, or logistic/ridge regression."""
+    """The baseline to beat: `trivial` is a constant guess, `linear` a logistic or ridge
+    regression."""
     margin: Annotated[float, Field(ge=0)] = 0.0
-    """With `no_worse_than`, how much worse is still allowed; with `better_than`, by how much."""
+    """With `no_worse_than`: how much worse the metric may be. With `better_than`: by how much it
+    must be better."""
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
         given = [c for c in _COMPARISONS if getattr(self, c) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"a gate needs exactly one of {', '.join(_COMPARISONS)}; has {given or 'none'}"
+                f"a gate needs exactly one of {', '.join(_COMPARISONS)}; "
+                f"it has {', '.join(given) or 'none'}"
             )
         if self.of == "folds" and given[0] in ("no_worse_than", "better_than"):
-            raise ValueError("a gate of the folds compares with a constant: at_least or at_most")
+            raise ValueError(
+                "a gate with `of: folds` compares with a constant; use at_least or at_most"
+            )
         if self.of == "folds" and self.metric in FAIRNESS:
-            raise ValueError(f"{self.metric} is of the test rows; leave `of` out")
+            raise ValueError(f"{self.metric} is computed on the test rows only; leave `of` out")
         return self
 
     @property
     def name(self) -> str:
-        """The gate's name as a check: metric, whose it is, and comparison."""
+        """The gate's name as a check: metric, `folds` if it is their mean, and comparison."""
         comparison = next(c for c in _COMPARISONS if getattr(self, c) is not None)
         other = self.no_worse_than or self.better_than
         whose = "folds" if self.of == "folds" else None
@@ -93,76 +106,97 @@ class LastRow(Spec):
     """Judge only the last row of each unit, such as an engine's last cycle."""
 
     by: ColumnName
-    """The column whose rows belong to one unit."""
+    """The column whose equal values form one unit, such as `engine`."""
     order: ColumnName
-    """The column whose largest value marks the last row."""
+    """The column whose largest value marks the last row of a unit, such as `cycle`."""
 
 
 class Asymmetry(Spec):
-    """A sum over the judged rows in which an error costs `exp(size / scale) - 1`, by its side."""
+    """The scales of `asymmetric_score`, which weighs errors by their side.
+
+    It is the sum over the judged rows of `exp(size / scale) - 1`, where size is that of the error.
+    """
 
     early: Annotated[float, Field(gt=0)] = 13.0
-    """The scale of predictions below the truth."""
+    """The scale of predictions below the true value."""
     late: Annotated[float, Field(gt=0)] = 10.0
-    """The scale of predictions above it; smaller, where being late costs more."""
+    """The scale of predictions above the true value. Make it smaller than `early` if these errors
+    cost more."""
 
 
 class Robustness(Spec):
-    """How the headline holds out when the inputs of the test rows are disturbed; `{}` for this."""
+    """How the primary metric changes when the inputs of the test rows are disturbed.
+
+    `robustness: {}` uses the defaults.
+    """
 
     noise: Annotated[tuple[Level, ...], listed] = (0.1, 0.3, 1.0)
-    """Noise on numbers: its standard deviation, as a share of that of the training rows."""
+    """The levels of normal noise that is added to numbers: its standard deviation as a share of
+    that of the training rows. For example, 0.1 is 10 %."""
     missing: Annotated[tuple[Share, ...], listed] = (0.1, 0.3, 0.5)
-    """The shares of values that are set missing."""
+    """The shares of the input values (above 0, up to 1) that are set missing."""
     repeats: Annotated[int, Field(ge=1, le=100)] = 3
-    """How often each is drawn; the mean is told."""
+    """How often each disturbance is drawn; the mean is reported."""
 
 
 class Influence(Spec):
-    """Measure how well the influence of training rows foretells the model; `{}` for this. It trains
-    on half of the rows once a subset and seed."""
+    """How well the influence of training rows predicts the outputs of the model.
+
+    `influence: {}` uses the defaults. It trains on half of the rows once for each subset and seed.
+    """
 
     seeds: Annotated[int, Field(ge=1, le=10)] = 3
-    """How many networks influence is averaged over, and from how many seeds a subset is trained."""
+    """How many networks the influence is averaged over, and with how many seeds each subset is
+    trained."""
     subsets: Annotated[int, Field(ge=8, le=1000)] = 32
-    """Random halves of the training rows."""
+    """How many random halves of the training rows are trained on."""
     rows: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Test rows on which it is measured."""
+    """On how many test rows it is measured, drawn at random."""
     at_least: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """The score below which no list of influential rows is shown."""
+    """The score (0 to 1) below which no list of influential rows is shown."""
 
 
 class Evaluate(Spec):
-    """Judge the candidate on test rows that no other stage has used."""
+    """How the candidate is judged, on test rows that no other stage has used."""
 
     metric: Metric | None = None
-    """The headline; by default average_precision, balanced_accuracy or rmse, by task."""
+    """The primary metric. Default: `average_precision` for two classes, `balanced_accuracy` for
+    several, `rmse` for numbers."""
     gates: Annotated[tuple[Gate, ...], listed] = ()
-    """What a candidate must reach to be deployed; each gate is a check in the UI."""
+    """The conditions that a candidate must meet to be deployed, such as
+    `[{metric: roc_auc, at_least: 0.8}]`; each is a check in the UI. Default: no conditions."""
     slices: Columns = ()
-    """Columns whose values are judged apart."""
+    """Columns for each value of which the metrics are also computed, such as `site`."""
     protected: Columns = ()
-    """Two classes: columns such as sex, whose groups are compared by how decisions fall on them."""
+    """For two classes: columns such as `sex`, whose groups are compared by their shares of positive
+    decisions: of all rows, of truly positive and of truly negative ones."""
     min_rows: Annotated[int, Field(ge=1)] = 30
-    """Slices, and rates of groups, that rest on fewer rows are told to be too few."""
+    """The fewest rows for the metrics of a slice and the rates of a group; with fewer, they are
+    reported as too few."""
     bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
-    """Resamples for the 95 % intervals; fewer where the test rows are many, 0 for none."""
+    """How many resamples the 95 % intervals are computed from; with many test rows there are fewer.
+    0 computes no intervals."""
     folds: Annotated[int | None, Field(ge=2, le=50)] = None
-    """Small data: also judge every row once, by a model trained anew without its fold. It trains
-    that many times more."""
+    """For small data: also judge every row once, by a model that is trained without the row's fold.
+    It trains one more model for each fold. Default: no folds."""
     importances: Annotated[int, Field(ge=0, le=100)] = 3
-    """How often each input is shuffled, to see how much worse the headline gets; 0 for not."""
+    """How often each input is shuffled, to measure how much worse the primary metric gets; 0 leaves
+    it out."""
     robustness: Robustness | None = None
-    """Also judge with noise on the inputs, and with values missing; not where left out."""
+    """Also judge with noise on the inputs, and with values missing; `{}` uses the defaults.
+    Default: not measured."""
     influence: Influence | None = None
-    """Also measure the influence of training rows; not where left out."""
+    """Also measure the influence of training rows; `{}` uses the defaults. Default: not
+    measured."""
     last: LastRow | None = None
-    """Judge only the last row of each unit."""
+    """Judge only the last row of each unit, such as an engine's last cycle. Default: judge every
+    row."""
     clip: float | int | None = None
-    """Regression: also judge with the true values cut at this one, as `rmse_clipped`."""
+    """For regression: also judge with true values cut at this largest value, as the metric
+    `rmse_clipped`. Predictions are not cut."""
     asymmetry: Asymmetry | None = None
-    """Regression: also judge late and early predictions by different scales, against true values as
-    they are, as `asymmetric_score`; `{}` for the scales of NASA's engine data."""
+    """For regression: also judge predictions below and above the true value by different scales, as
+    the metric `asymmetric_score`. It ignores `clip`. `{}` uses the scales of NASA's engine data."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -170,13 +204,13 @@ class Evaluate(Spec):
         if len(set(names)) < len(names):
             raise ValueError("two gates make the same comparison of the same metric; keep one")
         if self.folds is None and any(gate.of == "folds" for gate in self.gates):
-            raise ValueError("a gate of the folds needs `folds`, such as 10")
-        asked = {gate.metric for gate in self.gates} | {self.metric}
-        if not self.protected and (unfair := sorted(FAIRNESS & asked)):
+            raise ValueError("a gate with `of: folds` needs `folds`, such as 10")
+        used = {gate.metric for gate in self.gates} | {self.metric}
+        if not self.protected and (unfair := sorted(FAIRNESS & used)):
             raise ValueError(f"{unfair[0]} needs `protected`, the columns whose groups it compares")
-        if "rmse_clipped" in asked and self.clip is None:
-            raise ValueError("rmse_clipped needs `clip`, the value at which true values are cut")
-        if "asymmetric_score" in asked and self.asymmetry is None:
+        if "rmse_clipped" in used and self.clip is None:
+            raise ValueError("rmse_clipped needs `clip`, the largest true value, such as 125")
+        if "asymmetric_score" in used and self.asymmetry is None:
             raise ValueError(
                 "asymmetric_score needs `asymmetry`, such as {early: 13.0, late: 10.0}"
             )
@@ -187,5 +221,6 @@ class Deploy(Spec):
     """Export the candidate to ONNX, prove that it computes the same, and make it the champion."""
 
     max_difference: Annotated[float, Field(gt=0)] = 1e-4
-    """The largest difference between the exported and the trained model's outputs on the test rows:
-    of a probability, or of a prediction in standard deviations of the target."""
+    """The largest allowed difference between the outputs of the exported and the trained model on
+    the test rows, or the candidate is not deployed. It is a difference of probabilities, or of
+    predictions in standard deviations of the target."""

@@ -1,4 +1,7 @@
-"""Where the data comes from."""
+"""The `ingest` section: where rows come from, which tables are joined, what the data promises.
+
+Reading the data belongs in `data.sources`.
+"""
 
 from typing import Annotated, Any, Self
 
@@ -25,15 +28,18 @@ from factory_assets.spec.sources import (
 
 
 class PythonSource(Spec):
-    """A function that returns a pandas frame or an Arrow table."""
+    """A Python function that returns a pandas DataFrame or an Arrow table."""
 
     python: Reference
-    """The function, `module:function`; a module beside the `defs.yaml` is found first."""
+    """The function, written `module:function`, such as `readings:load`. A module beside the
+    `defs.yaml` takes precedence."""
     args: dict[str, Any] = {}
-    """Keyword arguments of the function; `${FACTORY_…}` is replaced in strings."""
+    """Keyword arguments of the function, such as `{year: 2024}`. In strings, `${FACTORY_…}` is
+    replaced by that environment variable."""
     reads: Strings | None = None
-    """The files (globs) that the function reads. When given, also as an empty list, it is called
-    again only after a change of them, of its arguments or of its code; otherwise on every run."""
+    """The files that the function reads, as paths or globs; `[]` if it reads none. If given, the
+    function is called again only after a change of these files, its arguments or its code. Default:
+    it is called in every run."""
 
 
 SOURCES: tuple[str, ...] = (
@@ -45,15 +51,15 @@ SOURCES: tuple[str, ...] = (
     "pipeline",
     "asset",
 )
-"""The key that tells each kind of source."""
+"""The key that identifies each kind of source."""
 
 
 def _kind(value: Any) -> str | None:
-    given = value if isinstance(value, dict) else getattr(value, "__dict__", None)
-    if given is None:
+    keys = value if isinstance(value, dict) else getattr(value, "__dict__", None)
+    if keys is None:
         return None
-    meant = (nearest(key, SOURCES) for key in given)
-    return next((kind for kind in SOURCES if kind in given), next(filter(None, meant), "files"))
+    misspelt = (nearest(key, SOURCES) for key in keys)
+    return next((kind for kind in SOURCES if kind in keys), next(filter(None, misspelt), "files"))
 
 
 Source = Annotated[
@@ -69,74 +75,88 @@ Source = Annotated[
 
 
 class Join(Spec):
-    """Columns from another table: for each row those of the one row there with the same key.
+    """Columns of another table, added to each row from the one row there with the same key.
 
     The rows, their order and their identity stay those of the source.
     """
 
     source: Source
-    """The other table; of any kind."""
+    """The other table, a source of any kind; each key must occur only once in it."""
     on: Columns
-    """The columns of the source that name the row; values are compared as text."""
+    """The columns of the source that contain the key, such as `machine`. Values are compared as
+    text."""
     key: Columns = ()
-    """The columns of the other table that are named so; by default those of `on`."""
+    """The columns of the other table that contain the key, in the order of `on`. Default: the names
+    in `on`."""
     columns: Columns | None = None
-    """Which columns to add, by default all others; `[]` only checks that there is such a row."""
+    """The columns to add. Default: all columns of the other table but its key. `[]` adds none, and
+    with `required` only checks that a match exists."""
     required: bool = False
-    """Whether a row without its like goes to quarantine, under the rule `join:<name>`."""
+    """Whether a row without a match goes to quarantine, under the rule `join:<name>`. With `false`,
+    the added columns have no value in such a row."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.on:
-            raise ValueError("on is empty")
+            raise ValueError("on is empty; name the columns that contain the key")
         if self.key and len(self.key) != len(self.on):
-            raise ValueError(f"key has {len(self.key)} columns, and `on` {len(self.on)}")
+            raise ValueError(
+                f"key has {len(self.key)} columns, but `on` has {len(self.on)}; give as many"
+            )
         if repeated := duplicates(self.columns or ()):
             raise ValueError(f"columns names {repeated[0]!r} twice")
         return self
 
 
 class Ingest(Spec):
-    """Read the source and hold it to its contract."""
+    """Where the data comes from, and what it promises.
+
+    Rows that break the contract go to quarantine.
+    """
 
     source: Source | None = None
-    """Files, a database, a Delta table, a Python function, or what the factory has made; or
-    `sources`."""
+    """Where the rows come from: files, images, a database, a Delta table, a Python function,
+    another pipeline or an asset. Either `source` or `sources` is required."""
     sources: dict[Name, Source] = {}
-    """Instead of one source several by name, such as one a site: the rows of all, in the order of
-    their names."""
+    """Several sources by name instead of `source`, such as one for each site. All their rows are
+    read, in the alphabetical order of the names."""
     label: ColumnName | None = None
-    """With `sources`: the column that holds the name of each row's source, such as the site."""
+    """With `sources`, required: the name of the new column that contains the name of each row's
+    source, such as `site`."""
     joins: dict[Name, Join] = {}
-    """Other tables by name, whose columns are added to the source's."""
+    """Other tables by name, whose columns are added to those of the source."""
     contract: Promised = Contract()
-    """What the data promises: a list of columns, a mapping, or the path of a contract's file. Other
-    columns are not read. Without a contract all are read, and typed by their values."""
+    """What the data promises: a list of columns, a mapping, or the path of a contract file. Only
+    promised columns are read. Default: all columns are read, and their types are inferred from the
+    values."""
     missing: Strings = ("",)
-    """Tokens that mean "no value" in every column."""
+    """Tokens that mean "no value" in every column, such as `["", "?"]`. Default: only the empty
+    text."""
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The largest share of rows that may go to quarantine before the pipeline stops."""
+    """The largest share of the rows (0 to 1) that may go to quarantine; the pipeline stops if more
+    do."""
 
     @property
     def tables(self) -> dict[str | None, Source]:
-        """The sources of rows by name, in the order of their rows; the name of a single one is
-        None."""
+        """The sources of rows by name, in the order of their rows; a single source has the name
+        None.
+        """
         return {None: self.source} if self.source else dict(sorted(self.sources.items()))
 
     @property
     def every_source(self) -> tuple[Source, ...]:
-        """All that is read, joined tables too."""
+        """All sources that are read, joined tables included."""
         return (*self.tables.values(), *(join.source for _, join in sorted(self.joins.items())))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The columns that hold the label of each row's file or source."""
+        """The columns that contain the label of each row's file or source."""
         of_files = (s.label for s in self.tables.values() if isinstance(s, FileSource))
         return tuple(dict.fromkeys(filter(None, (*of_files, self.label))))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that a contract promises, and those of labels; none without a contract."""
+        """The columns that the contract promises, and those of labels; empty without a contract."""
         if not self.contract.columns:
             return ()
         return (*self.contract.names, *self.labels)
@@ -152,10 +172,13 @@ class Ingest(Spec):
         if (self.source is None) == (not self.sources):
             raise ValueError("ingest needs either `source` or `sources`")
         if self.sources and not self.label:
-            raise ValueError("sources need `label`, the column that holds each source's name")
+            raise ValueError("sources need `label`, the name of a column for each source's name")
         if self.label and not self.sources:
-            raise ValueError("label needs `sources`; the label of files belongs into their source")
+            raise ValueError("label needs `sources`; the label of files belongs in `source`")
         of_files = {getattr(source, "label", None) for source in self.sources.values()}
         if len(of_files) > 1 or self.label in of_files:
-            raise ValueError("sources: all of them have the same label of files, or none")
+            raise ValueError(
+                "sources: their labels of files must be equal (or all left out), and differ from "
+                "ingest.label"
+            )
         return self

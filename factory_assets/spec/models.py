@@ -1,8 +1,6 @@
-"""The networks over single rows, and what every network is trained with.
+"""The settings of models: networks over rows, pictures and series, own classes, boosted trees.
 
-Boosted trees: scikit-learn's, and LightGBM's where that is installed.
-
-The networks over series: a row's input is the window of rows up to it.
+Linear models and random forests are declared in `train`. Fitting a model belongs in `ml.models`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -17,168 +15,184 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Network(Spec):
-    """What every network is trained with."""
+    """The settings that all networks have."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
-    """The largest number of passes over the training rows."""
+    """The largest number of passes over the training rows; `patience` may end training earlier."""
     patience: Annotated[int, Field(ge=1)] = 10
-    """Epochs without a better validation loss before training stops; the best epoch is kept."""
+    """Training stops after this many epochs without a better validation loss; the weights of the
+    best epoch are used."""
     batch_size: Annotated[int, Field(ge=1)] = 512
-    """Rows in one step; fewer where an epoch would have less than eight steps."""
+    """The number of rows in a training step; reduced if an epoch would have fewer than 8 steps."""
     learning_rate: Positive = 0.01
-    """How far one step goes."""
+    """The largest step size of the optimiser."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0001
-    """How strongly large weights are drawn to zero."""
+    """How strongly large weights are pulled towards zero; 0 turns it off."""
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
-    """How many networks are trained, from one seed after another; their outputs are averaged."""
+    """How many networks are trained, from consecutive seeds; their outputs are averaged. Training
+    takes that many times longer."""
 
 
 class Mlp(Network):
-    """A network for tables: embedded categories beside scaled numbers, then hidden layers."""
+    """A neural network for tables: embedded categories and scaled numbers, then hidden layers."""
 
     kind: Literal["mlp"]
-    """Which model."""
+    """Selects a neural network for tables."""
     hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (128, 64)
-    """The width of each hidden layer."""
+    """The width of each hidden layer, such as `[128, 64]` for two layers."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """The share of each layer that is left out while training, against overfitting."""
+    """The share of each layer (0 to below 1) that is dropped at random in training, against
+    overfitting."""
 
 
 class Cnn(Network):
-    """A convolutional network for pictures, such as a source of `images` gives."""
+    """A convolutional network for pictures, such as those of a source of `images`."""
 
     kind: Literal["cnn"]
-    """Which model."""
+    """Selects a convolutional network for pictures."""
     image: ColumnName
-    """The column of pictures, `pixels` of a source of images; other inputs stand beside it."""
+    """The column of pictures: `pixels` of a source of images. Other columns are inputs as well."""
     hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (16, 32, 64)
-    """The width of each convolution; each halves the picture, as long as there is something to
-    halve."""
+    """The width of each convolution, such as `[16, 32, 64]` for three. Each halves the picture for
+    as long as that is possible."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """The share of what the convolutions found that is left out while training."""
+    """The share of the convolutions' output (0 to below 1) that is dropped at random in training,
+    against overfitting."""
     flip: bool = False
-    """Whether half of the pictures are mirrored, left to right, while training: where a mirrored
-    one means the same."""
+    """Whether half of the pictures are mirrored left to right in training. Use it if a mirrored
+    picture means the same."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Pictures in one step; fewer where an epoch would have less than eight steps."""
+    """The number of pictures in a training step; reduced if an epoch would have fewer than 8
+    steps."""
 
 
 class OwnModule(Network):
-    """Your own LightningModule: built with (numeric, categories, outputs, **args), and called with
-    (numbers: float32 [rows, numeric], codes: int64 [rows, len(categories)]).
+    """Your own network (a LightningModule), or a scikit-learn estimator.
 
-    Or a scikit-learn estimator: a class, yours or scikit-learn's, or a function that returns one;
-    built with **args alone, which are all its settings."""
+    A network is built with (numeric, categories, outputs, **args), and called with (numbers:
+    float32 [rows, numeric], codes: int64 [rows, len(categories)]).
+
+    An estimator is a class, yours or scikit-learn's, or a function that returns one. It is built
+    with **args alone, which are its only settings.
+    """
 
     python: Reference
-    """The class, or function, `module:Name`; a module beside the `defs.yaml` is found first."""
+    """The class or function, written `module:Name`, such as
+    `sklearn.ensemble:ExtraTreesClassifier`. A module beside the `defs.yaml` takes precedence."""
     args: dict[str, Any] = {}
-    """Further keyword arguments of the class."""
+    """Further keyword arguments of the class, such as `{width: 64}`."""
 
 
 class Boosting(Spec):
-    """What boosted trees are grown with."""
+    """The settings of boosted trees."""
 
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
-    """The largest number of trees; fewer where the validation loss stops falling."""
+    """The largest number of trees; there are fewer if the validation loss stops improving."""
     patience: Annotated[int, Field(ge=1)] = 20
-    """Trees without a better validation loss before training stops."""
+    """Training stops after this many trees without a better validation loss."""
     learning_rate: Positive = 0.1
-    """How much each tree corrects those before it."""
+    """How strongly each tree corrects those before it."""
     max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
     """The largest number of leaves of a tree."""
     min_samples_leaf: Annotated[int, Field(ge=1)] = 20
-    """The fewest training rows in a leaf."""
+    """The smallest number of training rows in a leaf."""
     regularisation: Annotated[float, Field(ge=0)] = 0.0
-    """Strength of the L2 penalty on the leaves."""
+    """The strength of the L2 penalty on the leaves; 0 is none."""
     max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of the inputs, drawn anew, among which each split is looked for: less helps where
-    many inputs say nearly the same."""
+    """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
+    best of them. Less helps if many inputs carry nearly the same information."""
 
 
 class GradientBoosting(Boosting):
-    """Histogram gradient boosting, by scikit-learn."""
+    """Histogram gradient boosting by scikit-learn."""
 
     kind: Literal["gradient_boosting"]
-    """Which model."""
+    """Selects gradient boosting by scikit-learn."""
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
-    """How often it is grown, from one seed after another; what they say is averaged. They differ by
-    `max_features` alone."""
+    """How many models are trained, from consecutive seeds; their outputs are averaged. They differ
+    by `max_features` alone, which must then be below 1."""
 
     @model_validator(mode="after")
     def _members_differ(self) -> Self:
         if self.ensemble > 1 and self.max_features == 1:
             raise ValueError(
-                "an ensemble of boosting needs max_features below 1, such as 0.3: "
-                "all its members would be the same"
+                "an ensemble of boosting needs max_features below 1, such as 0.3; "
+                "otherwise all its members are the same"
             )
         return self
 
 
 class LightGbm(Boosting):
-    """Gradient boosting by LightGBM: `pip install '.[lightgbm]'`."""
+    """Gradient boosting by LightGBM; install it with `pip install '.[lightgbm]'`."""
 
     kind: Literal["lightgbm"]
-    """Which model."""
+    """Selects gradient boosting by LightGBM."""
     max_leaf_nodes: Annotated[int, Field(ge=2, le=131_072)] = 31
     """The largest number of leaves of a tree."""
 
 
 class SequenceNetwork(Network):
-    """What every network over sliding windows has."""
+    """The settings that all networks over series have.
+
+    The input of a row is a window: the row itself and the rows before it in its series.
+    """
 
     by: ColumnName
-    """The column whose rows make one series, such as the engine; never an input."""
+    """The column whose equal values form one series, such as `engine`; never an input."""
     order: ColumnName
-    """The column that orders a series, such as the cycle; an input too, unless excluded."""
+    """The column that orders the rows of a series, such as `cycle`. It is an input too, unless
+    `train.exclude` names it."""
     window: Annotated[int, Field(ge=2, le=10_000)] = 50
-    """How many rows of its series a prediction sees, its own included; the first ones see fewer."""
+    """How many rows of its series a prediction sees, its own included; the first rows of a series
+    see fewer."""
     hidden: Width = 64
     """The width of each layer."""
     smooth: Annotated[int, Field(ge=1, le=100)] = 5
-    """Rows that the convolution before the network spans; 1 looks at each row alone."""
+    """How many rows the convolution before the network spans; 1 looks at each row alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """The share of each layer that is left out while training, against overfitting."""
+    """The share of each layer (0 to below 1) that is dropped at random in training, against
+    overfitting."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
-    """The largest number of passes over the training rows."""
+    """The largest number of passes over the training rows; `patience` may end training earlier."""
     batch_size: Annotated[int, Field(ge=1)] = 256
-    """Windows in one step; fewer where an epoch would have less than 32 steps."""
+    """The number of windows in a training step; reduced if an epoch would have fewer than 32
+    steps."""
     learning_rate: Positive = 0.003
-    """How far one step goes, at most."""
+    """The largest step size of the optimiser."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """How strongly large weights are drawn to zero."""
+    """How strongly large weights are pulled towards zero; 0 turns it off."""
 
 
 class Gru(SequenceNetwork):
-    """Gated recurrent units."""
+    """A recurrent network of gated recurrent units."""
 
     kind: Literal["gru"]
-    """Which model."""
+    """Selects a recurrent network (GRU) for series."""
     layers: Annotated[int, Field(ge=1, le=16)] = 1
-    """How many layers stand on each other."""
+    """The number of stacked layers."""
 
 
 class Tcn(SequenceNetwork):
-    """Temporal convolutions: each layer reaches twice as far back as the one before."""
+    """Temporal convolutions: each layer reaches twice as far back as the one before it."""
 
     kind: Literal["tcn"]
-    """Which model."""
+    """Selects temporal convolutions for series."""
     layers: Annotated[int | None, Field(ge=1, le=16)] = None
-    """How many layers stand on each other; left out, as many as reach over the window."""
+    """The number of stacked layers. Default: as many as it takes to span the window."""
 
 
 class Transformer(SequenceNetwork):
     """A transformer encoder: every row of the window attends to every other."""
 
     kind: Literal["transformer"]
-    """Which model."""
+    """Selects a transformer encoder for series."""
     layers: Annotated[int, Field(ge=1, le=16)] = 2
-    """How many layers stand on each other."""
+    """The number of stacked layers."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4
-    """Attentions side by side in each layer; `hidden` is a multiple of them."""
+    """The number of attention heads in each layer; `hidden` must be a multiple of it."""
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
         if self.hidden % self.heads:
-            raise ValueError(f"hidden {self.hidden} is no multiple of heads {self.heads}")
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
         return self

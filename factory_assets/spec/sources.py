@@ -1,12 +1,6 @@
-"""Data that the factory itself has made: another pipeline's snapshot, or an asset's table.
+"""The kinds of sources: files, images, databases, Delta tables, other pipelines and assets.
 
-Data in files.
-
-Data in images: one row a file.
-
-Data from a database: a table or a query, with credentials only by name.
-
-Data in a Delta table that another system writes.
+Python functions as sources are declared in `ingest`. Reading a source belongs in `data.sources`.
 """
 
 from typing import Annotated, Literal, Self
@@ -17,162 +11,192 @@ from factory_assets.spec.base import ColumnName, Columns, Name, Spec, Strings
 from factory_assets.spec.contract import duplicates
 
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
-"""The name of a secret; its value is in the environment or a file, never in a declaration."""
+"""The name of a secret; its value comes from the environment or a file, never from a
+declaration."""
 
 AssetPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$", max_length=256)]
 """The key of a Dagster asset, its parts joined by slashes."""
 
 
 class SnapshotSource(Spec):
-    """What another pipeline made last; new data there flows on to this pipeline."""
+    """The latest snapshot of another pipeline.
+
+    If automation is on in the UI, new data there makes this pipeline run.
+    """
 
     pipeline: Name
-    """The other pipeline."""
+    """The name of the other pipeline."""
     stage: Literal["ingest", "clean"] = "clean"
-    """Its stage: `ingest` is held to the contract, `clean` to the rules as well."""
+    """Which of its tables to read: `ingest` has the rows that fulfil the contract, `clean` those
+    that fulfil the rules of `clean` as well."""
 
 
 class AssetSource(Spec):
-    """The table of a Dagster asset in an `assets.py` of your own; new data flows on."""
+    """The table of a Dagster asset that an `assets.py` of yours defines.
+
+    If automation is on in the UI, new data there makes this pipeline run.
+    """
 
     asset: AssetPath
-    """The asset's key, its parts joined by slashes, such as `raw/orders`."""
+    """The key of the asset, its parts joined by slashes, such as `raw/orders`."""
 
 
 FileFormat = Literal["csv", "parquet", "jsonl"]
 
 
 class Storage(Spec):
-    """S3-compatible storage, such as MinIO or Ceph; keys only by name."""
+    """S3-compatible storage, such as MinIO or Ceph. Its keys are secrets, given by name only."""
 
     endpoint: Annotated[str, Field(min_length=1)] = "${FACTORY_S3_ENDPOINT}"
-    """Its address, such as `https://storage.example.org:9000`."""
+    """The URL of the storage, such as `https://storage.example.org:9000`. Default: the environment
+    variable `FACTORY_S3_ENDPOINT`."""
     region: Annotated[str, Field(min_length=1)] = "us-east-1"
-    """Its region; most storage of one's own takes any."""
+    """The region of the storage; most self-hosted storage accepts any."""
     access_key: SecretName = "FACTORY_S3_ACCESS_KEY"
-    """The name of the secret that holds the access key."""
+    """The name of the secret that contains the access key."""
     secret_key: SecretName = "FACTORY_S3_SECRET_KEY"  # noqa: S105 - a name
-    """The name of the secret that holds the secret key."""
+    """The name of the secret that contains the secret key."""
 
 
 class FileSource(Spec):
-    """Text, Parquet or JSON Lines files, each plain, gz, zst or inside a zip.
+    """Separated text, Parquet or JSON Lines files, each plain, gz, zst or inside a zip.
 
-    Relative paths start at the folder of the `defs.yaml`; `${FACTORY_DATA}` and other `FACTORY_`
-    variables are replaced.
+    Relative paths start at the folder of the `defs.yaml`. `${FACTORY_DATA}` and other environment
+    variables that begin with `FACTORY_` are replaced.
     """
 
     files: Strings | dict[str, str]
-    """A path or glob, a list of them, or a map from label to one; `s3://bucket/…` for objects."""
+    """A path or glob such as `data/*.csv`, a list of them, or a mapping from label to path or glob
+    such as `{berlin: b.csv, munich: m.csv}`. Paths that begin with `s3://bucket/` are objects in
+    `storage`."""
     storage: Storage | None = None
-    """With `s3://`: where the objects are."""
+    """With `s3://` paths: the storage that contains the objects."""
     label: ColumnName | None = None
-    """With a map of files: the column that holds each file's label, such as the site."""
+    """With `files` as a mapping, required: the name of the new column that contains each file's
+    label, such as `site`."""
     format: FileFormat | None = None
-    """Read from the file's name where it is left out; `csv` is any separated text."""
+    """The format of the files; `csv` is any separated text. Default: recognised from the file's
+    name."""
     delimiter: Annotated[str | None, Field(min_length=1, max_length=4)] = None
-    """The separator of text files; a blank takes any run of blanks. Found where left out."""
+    """The separator of text files, such as `";"`. A blank, `" "`, treats any run of blanks as one
+    separator. Default: detected."""
     header: bool = True
-    """Whether the first line of a text file names the columns."""
+    """Whether the first line of a text file contains the names of the columns. With `false` the
+    columns are named by `columns`, or else `column_1`, `column_2` and so on."""
     columns: Columns = ()
-    """The names of the columns of a text file without a header, in order."""
+    """With `header: false`: the names of the columns of a text file, in order."""
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    """How a text file writes its characters."""
+    """The character encoding of text files."""
     member: str | None = None
-    """The file to read inside a zip (a glob); needed where the zip holds several."""
+    """The file to read inside a zip (a glob), such as `data/*.csv`; required if the zip contains
+    several files."""
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The paths and globs."""
+        """The paths and globs, without labels."""
         return tuple(self.files.values()) if isinstance(self.files, dict) else self.files
 
     @property
     def remote(self) -> bool:
-        """Whether they are objects of storage."""
+        """Whether the files are objects in storage."""
         return self.patterns[0].startswith("s3://")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.label and not isinstance(self.files, dict):
-            raise ValueError("label needs files as a map from label to path")
+            raise ValueError("label needs `files` as a mapping from label to path")
         if isinstance(self.files, dict) and not self.label:
-            raise ValueError("files as a map need `label`, the column that holds each file's label")
+            raise ValueError(
+                "files as a mapping need `label`, the name of a column for each file's label"
+            )
         if not self.files:
-            raise ValueError("files is empty")
+            raise ValueError("files is empty; give at least one path")
         remote = [pattern.startswith("s3://") for pattern in self.patterns]
         if any(remote) and not all(remote):
-            raise ValueError("files are either all in s3:// storage or all local")
+            raise ValueError("files must be either all in s3:// storage or all local")
         if self.storage and not all(remote):
-            raise ValueError("storage is for files that begin with s3://")
+            raise ValueError(
+                "storage is for files that begin with s3://; leave it out for local files"
+            )
         if self.columns and self.header:
-            raise ValueError("columns is for text without a header; set `header: false` as well")
+            raise ValueError("columns is for text without a header; set `header: false` too")
         if repeated := duplicates(self.columns):
             raise ValueError(f"columns names {repeated[0]!r} twice")
         return self
 
 
 IMAGE_COLUMNS = ("path", "sha256", "pixels")
-"""The columns of each row: where the file is, the digest of its bytes, and what it shows."""
+"""The columns of each row: the path of the file, the digest of its bytes, and its pixels."""
 
 
 class ImageSource(Spec):
-    """PNG and JPEG files, brought to one size; relative paths start at the folder of the
-    `defs.yaml`."""
+    """PNG and JPEG files, scaled to one size; one row for each file.
+
+    A row has the columns `path`, `sha256` (of the file) and `pixels` (the input of `kind: cnn`).
+    Relative paths start at the folder of the `defs.yaml`.
+    """
 
     images: Strings
-    """One or more paths or globs, such as `scans/**/*.png`."""
+    """A path or glob, or a list of them, such as `scans/**/*.png`."""
     size: Annotated[int, Field(ge=4, le=512)] = 64
-    """Every image becomes so many pixels wide and high."""
+    """The width and the height in pixels to which every image is scaled."""
     colours: Literal["rgb", "grey"] = "rgb"
-    """Three numbers a pixel, or one."""
+    """`rgb` reads three numbers per pixel, `grey` one."""
     label: ColumnName | None = None
-    """The column that holds the name of each image's folder."""
+    """The name of a new column that contains the name of each image's folder, such as its class.
+    Default: no such column."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         if self.label in IMAGE_COLUMNS:
-            raise ValueError(f"label {self.label!r} is a column of every image; choose another")
+            raise ValueError(
+                f"label {self.label!r} is a column of every image source; choose another name"
+            )
         return self
 
 
 DatabaseName = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*|sqlite:.+)$")]
-"""The name of a secret that holds a database's URL, or `sqlite:` and a path."""
+"""The name of a secret that contains a database's URL, or `sqlite:` and a path."""
 
 
 class DatabaseSource(Spec):
-    """A table or a query of PostgreSQL or SQLite, read in a transaction that can only read.
+    """A table or a query of PostgreSQL or SQLite, read in a read-only transaction.
 
-    Its rows are sorted, because a database promises no order.
+    The rows are sorted, because a database guarantees no order.
     """
 
     database: DatabaseName
-    """The name of a secret that holds a URL (`postgresql://…`, `sqlite:///…`), or `sqlite:path`."""
+    """The name of a secret that contains a URL (`postgresql://…` or `sqlite:///…`); or `sqlite:`
+    and a path, which needs no secret."""
     table: Annotated[str | None, Field(min_length=1, max_length=256)] = None
-    """The table or view, such as `readings` or `plant.readings`; or `query`."""
+    """The table or view, such as `readings` or `plant.readings`. Either `table` or `query` is
+    required."""
     query: Annotated[str | None, Field(min_length=1, max_length=100_000)] = None
-    """One SELECT; `:name` takes the value of a parameter."""
+    """One SELECT statement instead of a table; `:name` stands for the value of a parameter."""
     key: Columns = ()
-    """The columns by which the rows are sorted and numbered, then by all others."""
+    """The columns by which the rows are sorted and numbered; all other columns break ties. Default:
+    all columns."""
     parameters: dict[Name, bool | int | float | str] = {}
-    """The values of the query's parameters; bound by the database, never put into the text."""
+    """The values of the query's parameters, such as `{since: "2024-01-01"}`. The database binds
+    them; they never become part of the SQL text."""
     timeout: Annotated[int, Field(ge=1, le=86_400)] = 600
-    """Seconds after which the database's answer is given up."""
+    """The most seconds that a query may take; the run fails if it takes longer."""
 
     @model_validator(mode="after")
-    def _one_question(self) -> Self:
+    def _table_or_query(self) -> Self:
         if (self.table is None) == (self.query is None):
             raise ValueError("a database needs either `table` or `query`")
         if self.parameters and self.query is None:
-            raise ValueError("parameters need `query`")
+            raise ValueError("parameters need `query`; a table has none")
         if repeated := duplicates(self.key):
             raise ValueError(f"key names {repeated[0]!r} twice")
         return self
 
 
 class DeltaSource(Spec):
-    """A Delta table on disk, its newest version or one of before; partition columns are columns."""
+    """A Delta table on disk that another system writes; its partition columns are read too."""
 
     delta: Annotated[str, Field(min_length=1)]
-    """The table's folder; relative paths start at the folder of the `defs.yaml`."""
+    """The folder of the table; a relative path starts at the folder of the `defs.yaml`."""
     version: Annotated[int, Field(ge=0)] | None = None
-    """The version to read; the newest where it is left out."""
+    """The version of the table to read. Default: the newest."""

@@ -1,4 +1,7 @@
-"""Which rows train, validate and test."""
+"""The `split` section: which rows are for training, validation and test.
+
+Assigning the rows belongs in `stages.split`.
+"""
 
 from typing import Annotated, Self
 
@@ -10,44 +13,57 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Given(Spec):
-    """The parts that the data itself names, such as a test file of its own."""
+    """Parts that the data itself marks, such as rows from a separate test file."""
 
     column: ColumnName
-    """The column that says which part a row is in; never an input."""
+    """The column that says which part a row belongs to; never an input."""
     test: Strings
-    """The values of the column that mark test rows; the others train (and validate)."""
+    """The values of the column that mark test rows. All other rows are for training and
+    validation."""
     validation: Strings = ()
-    """The values that mark validation rows; without them `split.validation` is drawn from the
-    rest."""
+    """The values of the column that mark validation rows. Default: `split.validation` is drawn from
+    the rows that are not test rows."""
 
 
 class SplitRule(Spec):
-    """Shares of the rows, drawn at random but always the same way for the same rows and seed."""
+    """Which rows are for training, validation and test: shares of the rows, drawn at random.
+
+    The draw is reproducible: the same rows and seed give the same parts. Choose at most one of
+    `stratify`, `time` and `given`; `group` goes together with `given` only.
+    """
 
     test: Annotated[Share, Field(gt=0)] = 0.2
-    """The share of rows (or of groups) that judges the candidate, and does nothing else."""
+    """The share of rows (or of groups) that evaluates the candidate; they are used for nothing
+    else. For example, 0.2 is 20 %."""
     validation: Annotated[Share, Field(gt=0)] = 0.1
-    """Drawn for early stopping and thresholds; never part of the final judgement."""
+    """The share of rows (or of groups) for early stopping, thresholds and the search for settings;
+    they are never used in the final evaluation."""
     stratify: ColumnName | None = None
-    """Keep the shares within each value of this column."""
+    """A column, such as the target, for each value of which the shares hold."""
     group: ColumnName | None = None
-    """Keep all rows of one value, such as a patient, in one part."""
+    """A column, such as the patient, whose rows with the same value stay in one part. The shares
+    are then shares of groups."""
     time: ColumnName | None = None
-    """Order by this column: the latest rows test, those before them validate."""
+    """A column that orders the rows: the latest are the test rows, those before them the validation
+    rows. Nothing is drawn at random."""
     given: Given | None = None
-    """The parts are in the data already."""
+    """Use the parts that the data itself marks. Default: the parts are drawn."""
     window: Annotated[int, Field(ge=1)] | None = None
-    """How many of the newest partitions of time are read; all of them where left out."""
+    """With partitions of time: how many of the newest are read, such as 90 for the last 90 days.
+    Default: all."""
     seed: int = 0
-    """Another seed draws other rows."""
+    """The seed of the draw; another seed draws other rows."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.test + self.validation >= 1:
-            raise ValueError("test and validation leave no row to train on")
+            raise ValueError(
+                "test and validation leave no row to train on; let them add up to less than 1"
+            )
         ways = [w for w in ("stratify", "time", "given") if getattr(self, w) is not None]
         if len(ways) > 1 or (self.group and self.time):
-            raise ValueError(f"{' and '.join(ways)} cannot be combined; keep one")
+            names = ways if len(ways) > 1 else ["time", "group"]
+            raise ValueError(f"{' and '.join(names)} cannot be combined; keep one")
         if self.stratify and self.group:
             raise ValueError("stratify and group cannot be combined; keep one")
         return self

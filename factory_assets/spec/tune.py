@@ -1,6 +1,6 @@
-"""How the best settings of a model are searched for: how long, and where.
+"""The `tune` section: which settings of a model are searched, between which values, for how long.
 
-Which settings of a model are searched, between which values, and what is wrong with that.
+It also finds what is wrong with a search. Running one belongs in `ml.training.search`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.models import Positive
 
 TRIALS = 30
-"""The trials of a search that has no other end."""
+"""The number of trials if neither trials nor a budget are declared."""
 
 
 def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
@@ -36,25 +36,27 @@ Ends = Annotated[tuple[float | int, float | int], listed, AfterValidator(_in_ord
 
 
 class Span(Spec):
-    """Every value between two ends, which belong to it."""
+    """All values between two bounds, both included."""
 
     range: Ends
-    """The smallest and the largest value; two whole numbers where the setting takes no others."""
+    """The smallest and the largest value, such as `[1, 100]`; two whole numbers if the setting
+    takes whole numbers only."""
     log: bool = False
-    """Whether orders of magnitude are tried alike, so that 0.001 to 0.01 counts as 0.01 to 0.1."""
+    """Whether values are drawn on a logarithmic scale, so that 0.001 to 0.01 is tried as often as
+    0.01 to 0.1."""
 
     @model_validator(mode="after")
-    def _magnitudes_are_above_zero(self) -> Self:
+    def _log_range_is_positive(self) -> Self:
         if self.log and self.range[0] <= 0:
-            raise ValueError("log: orders of magnitude need a range that begins above 0")
+            raise ValueError("log: a logarithmic scale needs a range that begins above 0")
         return self
 
 
 class Choices(Spec):
-    """One of some values."""
+    """A list of values to try."""
 
     values: Annotated[tuple[Any, ...], listed, Field(min_length=2)]
-    """The values to try, such as `[15, 31, 63]`."""
+    """The values to try, at least two, such as `[15, 31, 63]`."""
 
 
 def _form(value: Any) -> str:
@@ -72,26 +74,30 @@ Searched = Annotated[
 
 
 class Tune(Spec):
-    """Train with other settings too, and keep those that are best on the validation rows."""
+    """Train with other settings too, and use those that are best on the validation rows."""
 
     trials: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    """How many settings are tried, the declared ones first; 30 where neither `minutes` nor `wh` end
-    the search."""
+    """How many settings are tried; the declared ones are the first. Default: 30, or no limit if
+    `minutes` or `wh` is given."""
     minutes: Positive | None = None
-    """No trial begins later, counted over all trials."""
+    """After this many minutes over all trials, no trial begins, and a network stops after its
+    epoch. Default: no limit."""
     wh: Positive | None = None
-    """No trial begins once the trials have used so much energy."""
+    """No trial begins once all trials together have used this much energy, in Wh. Default: no
+    limit."""
     search: Annotated[dict[str, Searched] | None, Field(min_length=1)] = None
-    """Setting of the model to `[smallest, largest]`, `{range, log}` or `{values}`; left out, what
-    matters most for the kind."""
+    """The settings to search, each with its values: `[smallest, largest]`, `{range, log}` or
+    `{values}`, such as `{learning_rate: [0.01, 0.3]}`. Default: the most important settings of the
+    kind of model, around the declared values."""
     prune: bool = True
-    """Whether a network is given up after an epoch in which half of the others were better."""
+    """Whether a network is given up if half of the other trials were better after as many
+    epochs."""
     metric: Metric | None = None
-    """What is compared on the validation rows; left out, the headline of `evaluate`."""
+    """The metric on the validation rows that decides. Default: the primary metric of `evaluate`."""
 
     @property
     def most(self) -> int | None:
-        """How many trials there are; None where only a budget ends the search."""
+        """The largest number of trials; None if only a budget ends the search."""
         unbounded = self.minutes is None and self.wh is None
         return TRIALS if self.trials is None and unbounded else self.trials
 
@@ -101,43 +107,43 @@ Space = dict[str, Span | Choices]
 M = TypeVar("M", bound=BaseModel)
 
 ARGS = "args."
-"""How the name of an argument of a user's own class begins."""
+"""The prefix of a setting that is an argument of the user's own class."""
 
 _FIXED = frozenset({"kind", "python", "args", "by", "order", "image"})
-"""What a model is and what it reads: no settings of it."""
+"""Keys that say what a model is and what it reads, which no search changes."""
 
 _LOG = frozenset(
     {"learning_rate", "weight_decay", "regularisation", "min_samples_leaf", "max_leaf_nodes"}
 )
-"""Settings that are tried by orders of magnitude."""
+"""Settings that are searched on a logarithmic scale."""
 
 
 def space_of(model: BaseModel, tune: Tune) -> Space:
-    """What is searched: as declared, or what matters most for the kind."""
+    """Return what is searched: what is declared, or the most important settings of the kind."""
     if tune.search is None:
         return default_space(model)
     return {
-        name: Span(range=given, log=name in _LOG and given[0] > 0)
-        if isinstance(given, tuple)
-        else given
-        for name, given in tune.search.items()
+        name: Span(range=values, log=name in _LOG and values[0] > 0)
+        if isinstance(values, tuple)
+        else values
+        for name, values in tune.search.items()
     }
 
 
 def default_space(model: BaseModel) -> Space:
-    """Around the declared settings, as far as the kind has them."""
-    found: Space = {}
+    """Return a space around the declared settings, of the settings that the kind of model has."""
+    space: Space = {}
     for name in settings(model):
-        where = _around(model, name)
-        if isinstance(where, Choices):
-            fit = [value for value in where.values if not refusal(model, name, value)]
-            where = Choices(values=tuple(fit)) if len(fit) > 1 else None
-        if where is not None:
-            found[name] = where
-    return found
+        searched = _default_values(model, name)
+        if isinstance(searched, Choices):
+            valid = [value for value in searched.values if not refusal(model, name, value)]
+            searched = Choices(values=tuple(valid)) if len(valid) > 1 else None
+        if searched is not None:
+            space[name] = searched
+    return space
 
 
-def _around(model: BaseModel, name: str) -> Span | Choices | None:
+def _default_values(model: BaseModel, name: str) -> Span | Choices | None:
     value = getattr(model, name)
     match name:
         case "learning_rate":
@@ -145,7 +151,7 @@ def _around(model: BaseModel, name: str) -> Span | Choices | None:
         case "weight_decay":
             return Span(range=(1e-6, 0.1), log=True)
         case "regularisation":
-            # The leaves of trees may do without; weights may not.
+            # Trees may go without a penalty (0); a linear model may not.
             return Span(range=(1e-3, 1e3), log=True) if value else Span(range=(0.0, 10.0))
         case "dropout":
             return Span(range=(0.0, 0.5))
@@ -169,15 +175,15 @@ def _scaled(width: Any, factor: float) -> Any:
 
 
 def settings(model: BaseModel) -> list[str]:
-    """What can be declared of the kind and is a matter of trying."""
+    """Return the keys of the model that a search may change."""
     return [name for name in type(model).model_fields if name not in _FIXED]
 
 
 def with_settings(model: M, values: Mapping[str, Any]) -> M:
-    """The model with other settings; `args.x` is an argument of the user's own class.
+    """Return the model with other settings; `args.x` is an argument of the user's own class.
 
     Raises:
-        ValidationError: a value that a setting does not take, or not with the others.
+        ValidationError: a setting does not take its value, or not together with the others.
     """
     declared = model.model_dump()
     for name, value in values.items():
@@ -189,7 +195,7 @@ def with_settings(model: M, values: Mapping[str, Any]) -> M:
 
 
 def declared_value(model: BaseModel, name: str) -> Any:
-    """None where an argument of a user's own class is not declared."""
+    """Return the value of a setting; None for an undeclared argument of a user's own class."""
     if name.startswith(ARGS):
         return getattr(model, "args", {}).get(name.removeprefix(ARGS))
     value = getattr(model, name)
@@ -197,42 +203,42 @@ def declared_value(model: BaseModel, name: str) -> Any:
 
 
 def is_whole(model: BaseModel, name: str, span: Span) -> bool:
-    """Whether only whole numbers are meant."""
+    """Whether the search tries whole numbers only."""
     if name.startswith(ARGS):
         return all(isinstance(end, int) for end in span.range)
     return float not in _types(type(model).model_fields[name].annotation)
 
 
 def search_mistakes(model: BaseModel, tune: Tune) -> Iterator[str]:
-    """One line for each thing that cannot be tried with the model: where, what, what instead."""
+    """Yield one message for each setting that cannot be searched: key, mistake and remedy."""
     space = space_of(model, tune)
     if not space:
-        yield "tune: `search` is missing: this model has no setting that is searched by itself"
-    for name, where in space.items():
-        for says in _mistakes(model, name, where):
-            yield f"tune.search.{name}: {says}"
+        yield "tune: `search` is missing; this model has no settings that are searched by default"
+    for name, searched in space.items():
+        for message in _mistakes(model, name, searched):
+            yield f"tune.search.{name}: {message}"
 
 
-def _mistakes(model: BaseModel, name: str, where: Span | Choices) -> Iterator[str]:
+def _mistakes(model: BaseModel, name: str, searched: Span | Choices) -> Iterator[str]:
     own = hasattr(model, "args")
     if not (own and name.startswith(ARGS)) and name not in settings(model):
         valid = [*settings(model), *([f"{ARGS}NAME"] if own else [])]
-        yield f"{name!r} is no setting that can be searched; {suggest(name, valid)}"
-    elif isinstance(where, Span) and not _is_number(model, name):
-        yield f"{name!r} has no range; write {{values: [...]}}"
+        yield f"{name!r} is not a setting that can be searched; {suggest(name, valid)}"
+    elif isinstance(searched, Span) and not _is_number(model, name):
+        yield f"{name!r} is not a number and has no range; write {{values: [...]}}"
     else:
-        for value in where.range if isinstance(where, Span) else where.values:
-            if says := refusal(model, name, value):
-                yield f"{value} is not valid; {says}"
+        for value in searched.range if isinstance(searched, Span) else searched.values:
+            if reason := refusal(model, name, value):
+                yield f"{value} is not valid; {reason}"
 
 
 def refusal(model: BaseModel, name: str, value: Any) -> str | None:
-    """Why the model cannot have that value of a setting."""
+    """Return why the model does not accept this value of a setting; None if it does."""
     try:
         with_settings(model, {name: value})
     except ValidationError as error:
-        says = str(error.errors(include_url=False)[0]["msg"])
-        return says.removeprefix("Value error, ").replace("Input should", "must")
+        message = str(error.errors(include_url=False)[0]["msg"])
+        return message.removeprefix("Value error, ").replace("Input should", "must")
     return None
 
 
@@ -243,7 +249,7 @@ def _is_number(model: BaseModel, name: str) -> bool:
 
 
 def _types(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a field; the type of a list's elements is none."""
+    """Yield the alternatives of a field's type; the element type of a list is not one."""
     if get_origin(annotation) in (Union, UnionType):
         for argument in get_args(annotation):
             yield from _types(argument)

@@ -1,6 +1,7 @@
-"""Deploy: export the candidate, prove that it computes what was judged, then let it serve.
+"""Deploy: export the candidate, verify that the export computes the same, make it the champion.
 
-The alias moves last of all: whatever fails or is killed before leaves the old champion serving.
+The alias moves last: a failure or a kill before that leaves the old champion in place. The export
+itself belongs in `ml.artifacts`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def deploy(
     """Make the candidate the champion.
 
     Raises:
-        RefusedError: when the verdict is of another candidate, a gate failed, or the exported model
-            computes something else than what was judged.
-        ModelError: when the candidate's files were changed, or cannot be exported.
+        RefusedError: the evaluation is of another candidate, a gate failed, or the exported model
+            computes something else than what was evaluated.
+        ModelError: the candidate's files were changed, or cannot be exported.
     """
     from factory_resources.tracking.registry import Registry
 
@@ -52,17 +53,17 @@ def deploy(
     digest = sha256(graph).hexdigest()
     served = OnnxModel.of(graph)
     rows, judged = _judged_rows(parts.test, verdict.predictions, served.columns, home)
-    said = served.outputs(rows, judged)
-    difference = _difference(said, _recorded(verdict, home), trained.target.sd)
+    outputs = served.outputs(rows, judged)
+    difference = _difference(outputs, _recorded(verdict, home), trained.target.sd)
     _require_equal(pipeline, difference)
     registry = Registry(home)
     before = registry.version(pipeline.name, candidate.version).tags
     replaced = registry.champion(pipeline.name)
     if replaced == candidate.version:
-        # It serves already: what it replaced then is what it replaces now.
+        # It is the champion already: it still replaces what it replaced then.
         replaced = int(before[REPLACED_TAG]) if REPLACED_TAG in before else None
     _require_same_graph(pipeline, candidate, before.get(DIGEST_TAG), digest)
-    _keep(registry, candidate, graph, digest, home)
+    _store_graph(registry, candidate, graph, digest, home)
     facts = {DIGEST_TAG: digest, "factory.max_difference": repr(difference)}
     if replaced is not None:
         facts[REPLACED_TAG] = str(replaced)
@@ -105,19 +106,21 @@ def _require_passed(pipeline: Pipeline, candidate: Candidate, verdict: Evaluatio
 def _require_same_graph(
     pipeline: Pipeline, candidate: Candidate, deployed: str | None, digest: str
 ) -> None:
-    """A version is immutable: what it once served as is what it serves as."""
+    """Refuse to deploy a version again with another graph: a version is immutable."""
     if deployed not in {None, digest}:
         raise RefusedError(
-            f"version {candidate.version} was deployed before and would now be exported otherwise",
+            f"version {candidate.version} was deployed before with another exported graph",
             where=pipeline.name,
             remedy=f"train a new version: factory run {pipeline.name} --no-reuse",
         )
 
 
-def _keep(registry: Registry, candidate: Candidate, graph: bytes, digest: str, home: Home) -> None:
+def _store_graph(
+    registry: Registry, candidate: Candidate, graph: bytes, digest: str, home: Home
+) -> None:
     path = registry.run_files(candidate.model, candidate.run_id) / FOLDER / FILE
     if path.is_file() and path.read_bytes() == graph:
-        # Never write over a file that is perhaps being served.
+        # Never overwrite a file that may be in use.
         return
     with home.scratch() as files:
         (files / FILE).write_bytes(graph)
@@ -129,10 +132,10 @@ def _keep(registry: Registry, candidate: Candidate, graph: bytes, digest: str, h
 def _judged_rows(
     test: Snapshot, predictions: Snapshot, columns: tuple[str, ...], home: Home
 ) -> tuple[pa.Table, NDArray[np.int64]]:
-    """The test rows, and the places of those that were judged, in the order of their predictions.
+    """Return the test rows, and the positions of the evaluated ones in prediction order.
 
     Raises:
-        ModelError: when a judged row is not among the test rows.
+        ModelError: an evaluated row is not among the test rows.
     """
     import numpy as np
     import pandas as pd
@@ -147,7 +150,7 @@ def _judged_rows(
     )
     if (found < 0).any():
         raise ModelError(
-            f"{int((found < 0).sum())} judged rows are not among the test rows",
+            f"{int((found < 0).sum())} evaluated rows are not among the test rows",
             where=test.table,
             remedy="evaluate again",
         )
@@ -155,7 +158,7 @@ def _judged_rows(
 
 
 def _recorded(verdict: EvaluationResult, home: Home) -> NDArray[Any]:
-    """What the trained model said of the judged rows."""
+    """Return the trained model's outputs for the evaluated rows."""
     import numpy as np
 
     classes = verdict.candidate.classes
@@ -166,7 +169,7 @@ def _recorded(verdict: EvaluationResult, home: Home) -> NDArray[Any]:
 
 
 def _difference(exported: NDArray[Any], judged: NDArray[Any], sd: float) -> float:
-    """The largest one; not a number counts as infinite."""
+    """Return the largest difference, in standard deviations of the target; NaN is infinite."""
     import numpy as np
 
     difference = np.abs(exported - judged) / sd
@@ -177,8 +180,8 @@ def _require_equal(pipeline: Pipeline, difference: float) -> None:
     allowed = pipeline.spec.deploy.max_difference
     if difference > allowed:
         raise RefusedError(
-            f"the exported model differs from the judged one by {difference:.3g}, "
+            f"the exported model differs from the evaluated one by {difference:.3g}, "
             f"more than {allowed:.3g}",
             where=pipeline.name,
-            remedy="the champion stays; deploy.max_difference sets what is allowed",
+            remedy="the champion stays; deploy.max_difference sets the limit",
         )

@@ -1,4 +1,7 @@
-"""Judge a candidate on the test rows, which no earlier stage has opened, and decide its gates."""
+"""Evaluate: score a candidate on the test rows, which no earlier stage reads, and decide its gates.
+
+Each measurement belongs in `ml.evaluation`, `ml.metrics` or `ml.attribution`.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
     TestSet,
-    keep_predictions,
     open_test_set,
     slice_rows,
+    store_predictions,
 )
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.fairness import group_rates
@@ -49,44 +52,44 @@ def evaluate(
 ) -> EvaluationResult:
     """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
 
-    The verdict is also written to the candidate's MLflow run: metrics, gates and pictures.
+    The result is also logged to the candidate's MLflow run: metrics, gates and plots.
 
     Args:
-        champion: the version to compare with; None where there is none.
+        champion: the version to compare with; None if there is none.
 
     Raises:
         DataError: a test row has a class that no training row has, a column to slice or order by is
-            missing, a metric that decides is undefined on these rows, or the rows are too few for
-            the folds.
-        DeclarationError: a metric is not one of the task's.
-        ModelError: the candidate's files are not those that were trained.
+            missing, a deciding metric is undefined on these rows, or there are too few rows for the
+            folds.
+        DeclarationError: a metric does not fit the task.
+        ModelError: the candidate's files were changed since training.
     """
     trained = load_trained(candidate, home, pipeline.folder)
-    judgement = open_test_set(pipeline, parts, trained, candidate, home)
-    scored = judgement.score_model(trained)
+    test_set = open_test_set(pipeline, parts, trained, candidate, home)
+    scored = test_set.score_model(trained)
     metrics = scored.metrics()
-    judgement.require_defined(metrics)
-    baselines = _baselines(judgement, parts, trained, home)
-    rival = score_champion(judgement, champion, home)
-    slices = _slices(judgement, scored)
-    folds = cross_validate(judgement, parts, trained, home, progress)
+    test_set.require_defined(metrics)
+    baselines = _baselines(test_set, parts, trained, home)
+    rival = score_champion(test_set, champion, home)
+    slices = _slices(test_set, scored)
+    folds = cross_validate(test_set, parts, trained, home, progress)
     gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
-    mattering, disturbed = importances(judgement, trained), robustness(judgement, trained)
+    mattering, disturbed = importances(test_set, trained), robustness(test_set, trained)
     drawn = evaluation_plots(scored, candidate.classes, candidate.target)
     if mattering:
         drawn["importances"] = plot_importances(mattering)
     if disturbed:
-        plain = metrics[judgement.primary_metric]
-        drawn["robustness"] = plot_robustness(disturbed, judgement.primary_metric, plain)
-    if any(judgement.primary_metric in one.metrics for one in slices):
-        drawn["slices"] = plot_slices(slices, judgement.primary_metric, metrics)
+        plain = metrics[test_set.primary_metric]
+        drawn["robustness"] = plot_robustness(disturbed, test_set.primary_metric, plain)
+    if any(test_set.primary_metric in one.metrics for one in slices):
+        drawn["slices"] = plot_slices(slices, test_set.primary_metric, metrics)
     verdict = EvaluationResult(
         candidate=candidate,
-        headline=judgement.primary_metric,
+        headline=test_set.primary_metric,
         metrics=metrics,
         intervals=bootstrap_intervals(
             scored,
-            {*judgement.asked, *(FAIRNESS & set(metrics))},
+            {*test_set.asked, *(FAIRNESS & set(metrics))},
             resamples=pipeline.spec.evaluate.bootstrap,
             seed=pipeline.spec.training.seed,
         ),
@@ -95,14 +98,14 @@ def evaluate(
         champion_version=champion,
         gates=gates,
         slices=slices,
-        predictions=keep_predictions(
-            judgement.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
+        predictions=store_predictions(
+            test_set.rows, candidate, scored.outputs, home, f"{pipeline.name}/predictions"
         ),
-        pictures=_keep(drawn, candidate, home),
-        groups=_groups(judgement, scored),
+        pictures=_store_plots(drawn, candidate, home),
+        groups=_groups(test_set, scored),
         importances=mattering,
         robustness=disturbed,
-        influence=measure_influence(judgement, parts, trained, home, progress),
+        influence=measure_influence(test_set, parts, trained, home, progress),
         folds=folds,
     )
     _log(verdict, drawn, home)
@@ -110,21 +113,21 @@ def evaluate(
 
 
 def _baselines(
-    judgement: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
+    test_set: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
 ) -> dict[str, dict[str, float]]:
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
-    guess = trivial_outputs(target, known, len(judgement.places))
-    linear = linear_baseline(judgement.pipeline, parts, trained, home)
+    guess = trivial_outputs(target, known, len(test_set.places))
+    linear = linear_baseline(test_set.pipeline, parts, trained, home)
     return {
-        "trivial": judgement.score(guess, None).metrics(),
-        "linear": judgement.score_model(linear).metrics(),
+        "trivial": test_set.score(guess, None).metrics(),
+        "linear": test_set.score_model(linear).metrics(),
     }
 
 
-def _slices(judgement: TestSet, scored: ScoredRows) -> tuple[Slice, ...]:
-    names = {judgement.primary_metric, *(("accuracy",) if judgement.candidate.classes else ())}
-    evaluate = judgement.pipeline.spec.evaluate
+def _slices(test_set: TestSet, scored: ScoredRows) -> tuple[Slice, ...]:
+    names = {test_set.primary_metric, *(("accuracy",) if test_set.candidate.classes else ())}
+    evaluate = test_set.pipeline.spec.evaluate
     return tuple(
         Slice(
             column=column,
@@ -133,24 +136,24 @@ def _slices(judgement: TestSet, scored: ScoredRows) -> tuple[Slice, ...]:
             metrics=scored.take(rows).metrics(names) if len(rows) >= evaluate.min_rows else {},
         )
         for column in evaluate.slices
-        for value, rows in slice_rows(judgement.rows, column)
+        for value, rows in slice_rows(test_set.rows, column)
     )
 
 
-def _groups(judgement: TestSet, scored: ScoredRows) -> tuple[Group, ...]:
-    if not judgement.groupings:
+def _groups(test_set: TestSet, scored: ScoredRows) -> tuple[Group, ...]:
+    if not test_set.groupings:
         return ()
-    return group_rates(judgement.groupings, judgement.members, scored.predicted)
+    return group_rates(test_set.groupings, test_set.rate_groups, scored.predicted)
 
 
-def _keep(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[str, str]:
-    """Store the pictures under names of their content: a later verdict overwrites none."""
-    kept = {}
+def _store_plots(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -> dict[str, str]:
+    """Store the plots under names of their content, so that a later evaluation overwrites none."""
+    paths = {}
     for title, content in drawn.items():
         name = f"{title.lower().replace(' ', '_')}-{sha256(content).hexdigest()[:12]}.png"
-        kept[title] = f"{candidate.model}/{candidate.version}/{name}"
-        home.write_atomic(home.pictures / kept[title], content)
-    return kept
+        paths[title] = f"{candidate.model}/{candidate.version}/{name}"
+        home.write_atomic(home.pictures / paths[title], content)
+    return paths
 
 
 def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:
@@ -173,8 +176,8 @@ def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> N
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)
         if verdict.importances:
-            told = verdict.importances.model_dump_json(indent=1)
-            (folder / "importances.json").write_text(told, encoding="utf-8")
+            text = verdict.importances.model_dump_json(indent=1)
+            (folder / "importances.json").write_text(text, encoding="utf-8")
         (folder / "gates.json").write_text(_gates_json(verdict.gates), encoding="utf-8")
         registry.add_files(candidate.run_id, folder, "evaluation")
     passed = "passed" if verdict.passed else "failed"

@@ -1,13 +1,14 @@
-"""Split: each clean row goes to exactly one of train, validation and test; the same way every time.
+"""Split: assign each clean row to exactly one of train, validation and test, reproducibly.
 
-Chance is the MD5 of the seed and of the row's place in its source, so that neither the order in
-which the engine meets the rows nor the number of its threads can change it.
+The random order is the MD5 of the seed and the row's position in its source, so that neither the
+order in which the engine reads rows nor its number of threads matters. The search for leaks belongs
+in `data.leakage`.
 """
 
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
-from factory_assets.ml.features.columns import inputs_of
+from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
 from factory_resources.errors import DataError
@@ -27,9 +28,9 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     """Store the three parts, each in the order of the clean rows.
 
     Raises:
-        DataError: the target is missing or has a single value, a named column is missing or has no
-            value, a part is left empty, or a class is in no training row.
-        StorageError: the disk says no.
+        DataError: the target is missing or constant, a named column is missing or has missing
+            values, a part is empty, or a class occurs in no training row.
+        StorageError: the disk refuses to write.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
     where = f"{pipeline.name}/split"
@@ -62,7 +63,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
             connection,
             pipeline,
             cleaned.snapshot.columns,
-            inputs_of(pipeline, cleaned.snapshot.columns),
+            input_columns(pipeline, cleaned.snapshot.columns),
             counts,
         )
         parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
@@ -70,7 +71,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
 
 
 def _assignment(rule: SplitRule) -> str:
-    """SQL of (_order, _part) for every row; no column of the data begins with an underscore."""
+    """Return SQL for (_order, _part) of every row; no data column starts with an underscore."""
     test, validation = _share(rule.test), _share(rule.validation)
     if rule.given:
         return _given(rule, validation)
@@ -100,21 +101,21 @@ def _cut(ranked: str, test: str, validation: str) -> str:
 
 
 def _ranked(seed: int, stratum: str, where: str) -> str:
-    """Rows in random order within each stratum."""
+    """Return SQL that ranks the rows in random order within each stratum."""
     chance = f"md5(concat_ws(':', {seed}, _place, _row))"
     return (
         "SELECT _order, row_number() OVER "
         f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, "
         "count(*) OVER (PARTITION BY stratum) AS n FROM ("
         f"SELECT _order, _row, _place, {stratum} AS stratum FROM source JOIN ("
-        # The file's place among the files, not its digest: other bytes in it move no other row.
+        # The position of the file, not its digest: edits in it must not move other rows.
         "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS _place "
         f"FROM source GROUP BY _file) USING (_file) WHERE {where})"
     )
 
 
 def _by_group(rule: SplitRule, where: str, test: str, validation: str) -> str:
-    """Whole groups; rows without a group are one group."""
+    """Return SQL that keeps groups whole; rows without a group form one group."""
     group = identifier(rule.group or "")
     key = f"coalesce('=' || CAST({group} AS VARCHAR), '')"
     ranked = (
@@ -191,7 +192,7 @@ def _require_target(
         raise DataError(
             f"target {target!r} is {str(example)!r} in every row",
             where=where,
-            remedy="there is nothing to tell apart; check the target, the source and the rules",
+            remedy="a model needs at least two values; check the target, the source and the rules",
         )
 
 
@@ -212,7 +213,7 @@ def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, wh
 def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> None:
     counts = {part: prepared[part].rows for part in PARTS}
     if sum(counts.values()) != rows:
-        raise RuntimeError(f"{where}: rows were lost or made between clean and split")
+        raise RuntimeError(f"{where}: rows were lost or added between clean and split")
     for part, count in counts.items():
         if not count:
             raise DataError(
@@ -225,7 +226,7 @@ def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> N
 def _require_classes(
     connection: "duckdb.DuckDBPyConnection", target: str, kind: str, where: str
 ) -> None:
-    """Every class must be learnable: names always, numbers where there are but two."""
+    """Require every class in training: of text always, of numbers if there are only two."""
     name = identifier(target)
     rows = connection.execute(
         f"SELECT CAST({name} AS VARCHAR), count(*) FILTER (WHERE _part = 'train'), count(*) "

@@ -1,6 +1,7 @@
-"""Learn from the training rows: fit preprocessing and model, keep both as a candidate in MLflow.
+"""Train: fit preprocessing and model on the training rows, register both in MLflow as a candidate.
 
-Validation rows say when to stop and where to cut; test rows are never opened here.
+Validation rows decide when to stop and the threshold; test rows are never read here. How a model is
+fitted belongs in `ml.training`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.models.kinds import kind_of
-from factory_assets.ml.training.fitting import FitResult, Progress, fit_ready, silent
-from factory_assets.ml.training.preparation import read_ready
+from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared, no_progress
+from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from factory_resources.tracking.run import RegistryRun, Signature
 
 STOPPED_TAG = "factory.stopped"
-"""The tag of a model version whose training its budget ended, and how."""
+"""The tag of a model version whose training was stopped by its budget; says how."""
 HALVED = "half as large as declared, because memory was short"
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -39,27 +40,26 @@ def train(
     progress: Progress | None = None,
     checkpoints: Path | None = None,
 ) -> Candidate:
-    """Make the candidate: a run and a new model version in MLflow.
+    """Create the candidate: a run and a new model version in MLflow.
 
     Args:
-        checkpoints: the folder in which it is kept how far the training came, and from which an
-            earlier one that was killed goes on.
+        checkpoints: the folder for checkpoints; a killed training resumes from those in it.
 
     Raises:
-        DataError: when the rows cannot be learned from.
-        ModelError: when the loss is not a number, or a user's own module fails.
-        DeclarationError: when a user's own module cannot be found.
+        DataError: the rows cannot be learned from.
+        ModelError: the loss is not a number, or a user's own module fails.
+        DeclarationError: a user's own module cannot be found.
     """
     from factory_resources.tracking.registry import Registry
     from factory_resources.tracking.run import open_run
 
     started = time.time_ns() // 1_000_000
-    spec, tell = pipeline.spec.training, progress or silent
-    tables, ready = read_ready(pipeline, parts.train, parts.validation, home, spec.model)
+    spec, tell = pipeline.spec.training, progress or no_progress
+    tables, ready = read_training_data(pipeline, parts.train, parts.validation, home, spec.model)
     fitted, tuned = None, None
     if not spec.tune:
-        # Before there is a run: what cannot be learned from leaves none.
-        fitted = fit_ready(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
+        # Before a run exists: data that cannot be learned from leaves no run behind.
+        fitted = fit_prepared(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -81,7 +81,7 @@ def train(
 
 
 def signature_of(trained: TrainedModel) -> Signature:
-    """The served model's inputs and output."""
+    """Return the inputs and the output of the deployed model."""
     from factory_resources.tracking.run import Signature
 
     kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
@@ -92,7 +92,7 @@ def signature_of(trained: TrainedModel) -> Signature:
 
 
 def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, object]:
-    """An input example that is nobody's row: medians and the most frequent names."""
+    """Return an input example that is no real row: medians and the most frequent categories."""
     numbers = {n.name: n.median for n in trained.features.numeric}
     names = dict.fromkeys(_texts(trained), "")
     names |= {c.name: c.vocabulary[0] for c in trained.features.categorical if c.vocabulary}
@@ -102,7 +102,7 @@ def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, ob
 
 
 def _texts(trained: TrainedModel) -> tuple[str, ...]:
-    """The input columns that hold text: categories, sentences, the picture."""
+    """Return the input columns that hold text: categories, sentences, the image."""
     picture = trained.features.picture
     features = trained.features
     texts = (text.name for text in features.texts)

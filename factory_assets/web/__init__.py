@@ -1,1 +1,1 @@
-"""Pages: the door in front of every UI."""
+"""The web server of the Dagster UI, behind the factory's request guard."""

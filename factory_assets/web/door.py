@@ -1,7 +1,8 @@
-"""`python -m factory_assets.web.door`: Dagster's web server behind the factory's guard.
+"""Run Dagster's web server behind the factory's request guard: `python -m factory_assets.web.door`.
 
-Takes the options of `dagster-webserver`. Refuses to serve an instance with telemetry on: its pages
-would load a script from elsewhere.
+It takes the options of `dagster-webserver`. It refuses an instance with telemetry on, whose pages
+would load a script from another host. Which requests the guard lets through is decided in
+`factory_resources.security.request_guard`.
 """
 
 import sys
@@ -25,7 +26,7 @@ def main() -> None:
     def guarded(*args: Any, **kwargs: Any) -> Guard:
         return Guard(create(*args, **kwargs))
 
-    # The server has no other place to put something before its own middleware and static files.
+    # The server has no hook for middleware that runs before its own and before its static files.
     setattr(cli, name, guarded)
     cli.cli()
 

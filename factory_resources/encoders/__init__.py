@@ -1,1 +1,1 @@
-"""Sentence encoders that turn text into numbers, from files on this machine."""
+"""Sentence encoders: turn text into vectors, with weights from files on this machine."""

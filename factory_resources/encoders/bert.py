@@ -1,4 +1,7 @@
-"""BERT's encoder, called as its weights are. Imports torch, hence only inside functions."""
+"""BERT's encoder, with attributes named like its stored weights.
+
+It imports torch, so import this module only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +13,43 @@ from torch.nn import functional
 
 
 class Embeddings(nn.Module):
-    def __init__(self, about: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        width = about["hidden_size"]
-        self.word_embeddings = nn.Embedding(about["vocab_size"], width)
-        self.position_embeddings = nn.Embedding(about["max_position_embeddings"], width)
-        self.token_type_embeddings = nn.Embedding(about["type_vocab_size"], width)
-        self.LayerNorm = nn.LayerNorm(width, eps=about["layer_norm_eps"])
+        width = config["hidden_size"]
+        self.word_embeddings = nn.Embedding(config["vocab_size"], width)
+        self.position_embeddings = nn.Embedding(config["max_position_embeddings"], width)
+        self.token_type_embeddings = nn.Embedding(config["type_vocab_size"], width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config["layer_norm_eps"])
 
     def forward(self, pieces: Tensor) -> Tensor:
-        found = self.word_embeddings(pieces)
-        found = found + self.position_embeddings.weight[: pieces.shape[1]]
-        result: Tensor = self.LayerNorm(found + self.token_type_embeddings.weight[0])
+        vectors = self.word_embeddings(pieces)
+        vectors = vectors + self.position_embeddings.weight[: pieces.shape[1]]
+        result: Tensor = self.LayerNorm(vectors + self.token_type_embeddings.weight[0])
         return result
 
 
 class Projection(nn.Module):
-    """Back to the width, added to what came in."""
+    """Projects vectors back to the hidden width and adds the residual."""
 
-    def __init__(self, inner: int, about: dict[str, Any]) -> None:
+    def __init__(self, inner: int, config: dict[str, Any]) -> None:
         super().__init__()
-        self.dense = nn.Linear(inner, about["hidden_size"])
-        self.LayerNorm = nn.LayerNorm(about["hidden_size"], eps=about["layer_norm_eps"])
+        self.dense = nn.Linear(inner, config["hidden_size"])
+        self.LayerNorm = nn.LayerNorm(config["hidden_size"], eps=config["layer_norm_eps"])
 
-    def forward(self, found: Tensor, before: Tensor) -> Tensor:
-        result: Tensor = self.LayerNorm(self.dense(found) + before)
+    def forward(self, vectors: Tensor, residual: Tensor) -> Tensor:
+        result: Tensor = self.LayerNorm(self.dense(vectors) + residual)
         return result
 
 
 class Attention(nn.Module):
-    def __init__(self, about: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        width = about["hidden_size"]
-        self.heads = about["num_attention_heads"]
+        width = config["hidden_size"]
+        self.heads = config["num_attention_heads"]
         self.self = nn.ModuleDict(
             {name: nn.Linear(width, width) for name in ("query", "key", "value")}
         )
-        self.output = Projection(width, about)
+        self.output = Projection(width, config)
 
     def forward(self, rows: Tensor) -> Tensor:
         count, length, width = rows.shape
@@ -55,33 +58,33 @@ class Attention(nn.Module):
             for name in ("query", "key", "value")
         )
         scores = query @ key.transpose(2, 3) * (width // self.heads) ** -0.5
-        seen = (scores.softmax(dim=3) @ value).transpose(1, 2).reshape(count, length, width)
-        result: Tensor = self.output(seen, rows)
+        mixed = (scores.softmax(dim=3) @ value).transpose(1, 2).reshape(count, length, width)
+        result: Tensor = self.output(mixed, rows)
         return result
 
 
 class Layer(nn.Module):
-    def __init__(self, about: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.attention = Attention(about)
+        self.attention = Attention(config)
         self.intermediate = nn.ModuleDict(
-            {"dense": nn.Linear(about["hidden_size"], about["intermediate_size"])}
+            {"dense": nn.Linear(config["hidden_size"], config["intermediate_size"])}
         )
-        self.output = Projection(about["intermediate_size"], about)
+        self.output = Projection(config["intermediate_size"], config)
 
     def forward(self, rows: Tensor) -> Tensor:
-        seen = self.attention(rows)
-        result: Tensor = self.output(functional.gelu(self.intermediate["dense"](seen)), seen)
+        mixed = self.attention(rows)
+        result: Tensor = self.output(functional.gelu(self.intermediate["dense"](mixed)), mixed)
         return result
 
 
 class Bert(nn.Module):
-    """[texts, pieces] of texts that are equally long to [texts, width]: the mean, of length 1."""
+    """Maps [texts, pieces], with texts of equal length, to [texts, width]: means of length 1."""
 
-    def __init__(self, about: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.embeddings = Embeddings(about)
-        layers = [Layer(about) for _ in range(about["num_hidden_layers"])]
+        self.embeddings = Embeddings(config)
+        layers = [Layer(config) for _ in range(config["num_hidden_layers"])]
         self.encoder = nn.ModuleDict({"layer": nn.Sequential(*layers)})
 
     def forward(self, pieces: Tensor) -> Tensor:
@@ -89,19 +92,19 @@ class Bert(nn.Module):
         return functional.normalize(rows.mean(dim=1), dim=1)
 
 
-def bert(about: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
-    """The encoder with its weights; every one must be there, and fit.
+def bert(config: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
+    """Return the encoder with its weights; each weight must exist and have the right shape.
 
     Raises:
-        RuntimeError: when one does not.
+        RuntimeError: a weight is missing or does not fit.
     """
     with torch.device("meta"):
-        module = Bert(about)
-    kept = {
-        # Apart from the file, which may change.
+        module = Bert(config)
+    state = {
+        # A copy, since the file may change.
         name: weight.float().clone()
         for name, weight in weights.items()
         if not name.startswith("pooler.") and name != "embeddings.position_ids"
     }
-    module.load_state_dict(kept, strict=True, assign=True)
+    module.load_state_dict(state, strict=True, assign=True)
     return module.eval()

@@ -1,6 +1,6 @@
-"""A sentence encoder on this machine: in an installed package or a folder, never from a hub.
+"""Sentence encoders on this machine: in an installed package or a folder, never from a hub.
 
-It is what its three files hold, and known by their digest.
+An encoder consists of three files and is identified by their digest.
 """
 
 import json
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 MOST_PIECES = 128
-"""Pieces of a text that are read, about a hundred words."""
+"""Word pieces of a text that are read: about a hundred words."""
 
 AT_ONCE = 32
+"""Texts per batch."""
 
 DIGITS = 5
-"""Rounded, so that a text has the same numbers, whichever others it is read with."""
+"""Decimals of a vector; rounding makes it independent of the other texts in its batch."""
 
 REMEMBERED = 20_000
-"""Texts whose numbers are kept for the next time."""
+"""Texts whose vectors are cached."""
 
 
 class Encoder:
-    """Texts to numbers: [texts, width], of mean square about 1."""
+    """Turns texts into vectors [texts, width], of mean square about 1."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors import SafetensorError
@@ -44,10 +45,10 @@ class Encoder:
         from factory_resources.encoders.bert import bert
 
         try:
-            about: dict[str, Any] = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
-            if (about["model_type"], about["hidden_act"]) != ("bert", "gelu"):
-                raise ValueError(f"model_type {about['model_type']}, act {about['hidden_act']}")
-            self._module = bert(about, load_file(folder / FILES[1]))
+            config: dict[str, Any] = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+            if (config["model_type"], config["hidden_act"]) != ("bert", "gelu"):
+                raise ValueError(f"model_type {config['model_type']}, act {config['hidden_act']}")
+            self._module = bert(config, load_file(folder / FILES[1]))
         except (
             OSError,
             ValueError,
@@ -57,65 +58,67 @@ class Encoder:
             SafetensorError,
         ) as error:
             raise ModelError(
-                f"is no encoder that can be read: {error}",
+                f"is not a readable encoder: {error}",
                 where=str(folder),
-                remedy="take one of the BERT kind, such as MiniLM",
+                remedy="use a BERT encoder, such as MiniLM",
             ) from error
         self._pieces = WordPieces.read(folder / FILES[2])
-        self._most = min(MOST_PIECES, int(about["max_position_embeddings"]))
-        self.width = int(about["hidden_size"])
-        self._known: dict[str, NDArray[np.float32]] = {}
+        self._limit = min(MOST_PIECES, int(config["max_position_embeddings"]))
+        self.width = int(config["hidden_size"])
+        self._cache: dict[str, NDArray[np.float32]] = {}
 
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        """[texts, width]; each distinct text is read once."""
+        """Return [texts, width]; each distinct text is encoded once."""
         import numpy as np
 
-        new = sorted(set(texts) - self._known.keys())
-        found = dict(zip(new, self._read(new), strict=True))
-        vectors = [found[t] if t in found else self._known[t] for t in texts]
-        if len(self._known) + len(found) <= REMEMBERED:
-            self._known |= found
+        new = sorted(set(texts) - self._cache.keys())
+        encoded = dict(zip(new, self._encode(new), strict=True))
+        vectors = [encoded[t] if t in encoded else self._cache[t] for t in texts]
+        if len(self._cache) + len(encoded) <= REMEMBERED:
+            self._cache |= encoded
         empty: NDArray[np.float32] = np.empty((0, self.width), dtype=np.float32)
         return np.stack(vectors) if vectors else empty
 
-    def _read(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+    def _encode(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
         import numpy as np
         import torch
 
-        numbered = [self._pieces.numbers(text, self._most) for text in texts]
-        # Equally long ones together: then nothing is padded, and nothing need be masked.
+        numbered = [self._pieces.numbers(text, self._limit) for text in texts]
+        # A batch has texts of equal length, so that nothing needs padding or masking.
         order = sorted(range(len(texts)), key=lambda i: (len(numbered[i]), i))
-        found: dict[int, NDArray[np.float32]] = {}
+        vectors: dict[int, NDArray[np.float32]] = {}
         while order:
             length = len(numbered[order[0]])
             batch = [i for i in order[:AT_ONCE] if len(numbered[i]) == length]
             order = order[len(batch) :]
             with torch.inference_mode():
-                said = self._module(torch.tensor([numbered[i] for i in batch])).numpy()
-            scaled = np.round(said * np.float32(self.width**0.5), DIGITS)
-            found |= dict(zip(batch, scaled, strict=True))
-        return [found[i] for i in range(len(texts))]
+                output = self._module(torch.tensor([numbered[i] for i in batch])).numpy()
+            scaled = np.round(output * np.float32(self.width**0.5), DIGITS)
+            vectors |= dict(zip(batch, scaled, strict=True))
+        return [vectors[i] for i in range(len(texts))]
 
 
 def encoder_folder(name: str) -> Path:
-    """Where the files of an encoder are.
+    """Return the folder of an encoder's files.
 
     Args:
-        name: an installed package that carries them, or a folder: absolute, or `${FACTORY_…}/…`.
+        name: an installed package that contains them, or a folder: absolute, or `${FACTORY_…}/…`.
 
     Raises:
-        ModelError: when there are none.
+        ModelError: there is no such encoder.
     """
     if "/" in name:
-        tried = [Path(expand(name))]
+        candidates = [Path(expand(name))]
     else:
         try:
             spec = find_spec(name.replace("-", "_"))
         except (ImportError, ValueError):
             spec = None
-        places = (spec and spec.submodule_search_locations) or ()
-        tried = [path for place in places for path in (Path(place), *sorted(Path(place).glob("*")))]
-    for folder in tried:
+        packages = [Path(path) for path in (spec and spec.submodule_search_locations) or ()]
+        candidates = [
+            path for package in packages for path in (package, *sorted(package.glob("*")))
+        ]
+    for folder in candidates:
         if all((folder / file).is_file() for file in FILES):
             return folder
     raise ModelError(
@@ -126,10 +129,10 @@ def encoder_folder(name: str) -> Path:
 
 
 def encoder_digest(name: str) -> str:
-    """SHA-256 over its files.
+    """Return the SHA-256 of the encoder's files.
 
     Raises:
-        ModelError: when there are none.
+        ModelError: there is no such encoder.
     """
     folder = encoder_folder(name)
     stamps = tuple((folder / file).stat() for file in FILES)
@@ -138,29 +141,29 @@ def encoder_digest(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _digest(folder: Path, stamps: tuple[tuple[int, int], ...]) -> str:
-    whole = sha256()
+    digest = sha256()
     for file in FILES:
         with (folder / file).open("rb") as opened:
             while part := opened.read(2**22):
-                whole.update(part)
-        whole.update(file.encode())
-    return whole.hexdigest()
+                digest.update(part)
+        digest.update(file.encode())
+    return digest.hexdigest()
 
 
 def encoder(name: str, digest: str | None = None) -> Encoder:
-    """Loaded, and kept for the next time.
+    """Load an encoder, or return it from the cache.
 
     Raises:
-        ModelError: when it is not there, or is another than that of the digest.
+        ModelError: there is no such encoder, or it does not have the given digest.
     """
-    found = encoder_digest(name)
-    if digest not in {None, found}:
+    current = encoder_digest(name)
+    if digest not in {None, current}:
         raise ModelError(
             f"encoder {name!r} is not the one that the model was trained with",
             where="train.text",
-            remedy="install that one again, or train a new model",
+            remedy="install the original again, or train a new model",
         )
-    return _loaded(encoder_folder(name), found)
+    return _loaded(encoder_folder(name), current)
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,6 @@
-"""Text to the numbers of its word pieces, as BERT's uncased tokeniser does it.
+"""Split text into numbered word pieces, like BERT's uncased tokeniser.
 
-Our own, because it is small: the usual package brings a client of a model hub along.
+It is small, and the usual package would bring a client of a model hub along.
 """
 
 import json
@@ -28,41 +28,41 @@ _CHINESE = (
 
 @dataclass(frozen=True)
 class WordPieces:
-    """A vocabulary, and how text is cut into its pieces."""
+    """A vocabulary, and the rules that split text into its pieces."""
 
     vocabulary: Mapping[str, int]
     lower: bool
 
     @classmethod
     def read(cls, file: Path) -> "WordPieces":
-        """From a `tokenizer.json`.
+        """Read a `tokenizer.json`.
 
         Raises:
-            ModelError: when it is of another kind.
+            ModelError: the file is unreadable, or of another kind.
         """
         try:
-            held: Any = json.loads(file.read_text(encoding="utf-8"))
-            model, rules = held["model"], held["normalizer"]
-            same = model["type"] == "WordPiece" and rules["type"] == "BertNormalizer"
-            whole = {"[CLS]", "[SEP]", "[UNK]"} <= set(model["vocab"])
+            content: Any = json.loads(file.read_text(encoding="utf-8"))
+            model, rules = content["model"], content["normalizer"]
+            supported = model["type"] == "WordPiece" and rules["type"] == "BertNormalizer"
+            complete = {"[CLS]", "[SEP]", "[UNK]"} <= set(model["vocab"])
             lower = bool(rules["lowercase"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{file.name} cannot be read: {error}", where=str(file), remedy=_REMEDY
             ) from error
-        if not (same and whole):
-            raise ModelError("is no BERT tokeniser", where=str(file), remedy=_REMEDY)
+        if not (supported and complete):
+            raise ModelError("is not a BERT tokeniser", where=str(file), remedy=_REMEDY)
         return cls(model["vocab"], lower)
 
-    def numbers(self, text: str, most: int) -> list[int]:
-        """`[CLS] … [SEP]`, at most so many; what is too long is cut."""
+    def numbers(self, text: str, limit: int) -> list[int]:
+        """Return the numbers of `[CLS] … [SEP]`, at most `limit`; a longer text is cut."""
         first, last = self.vocabulary["[CLS]"], self.vocabulary["[SEP]"]
-        found: list[int] = []
+        pieces: list[int] = []
         for word in self._words(text):
-            found += self._pieces(word)
-            if len(found) >= most - 2:
+            pieces += self._pieces(word)
+            if len(pieces) >= limit - 2:
                 break
-        return [first, *found[: most - 2], last]
+        return [first, *pieces[: limit - 2], last]
 
     def _words(self, text: str) -> Iterator[str]:
         plain = "".join(map(_clean, text))
@@ -72,32 +72,32 @@ class WordPieces:
             ).lower()
         for word in plain.split():
             start = 0
-            for place, character in enumerate(word):
+            for position, character in enumerate(word):
                 if _is_mark(character):
-                    if place > start:
-                        yield word[start:place]
+                    if position > start:
+                        yield word[start:position]
                     yield character
-                    start = place + 1
+                    start = position + 1
             if start < len(word):
                 yield word[start:]
 
     def _pieces(self, word: str) -> list[int]:
-        """The longest known beginning, then the longest of the rest; unknown where none is."""
+        """Take the longest known beginning repeatedly; the word is unknown if there is none."""
         unknown = [self.vocabulary["[UNK]"]]
         if len(word) > LONGEST_WORD:
             return unknown
-        found: list[int] = []
+        pieces: list[int] = []
         start = 0
         while start < len(word):
             for end in range(len(word), start, -1):
                 piece = word[start:end] if start == 0 else f"##{word[start:end]}"
                 if piece in self.vocabulary:
-                    found.append(self.vocabulary[piece])
+                    pieces.append(self.vocabulary[piece])
                     start = end
                     break
             else:
                 return unknown
-        return found
+        return pieces
 
 
 def _clean(character: str) -> str:
@@ -117,4 +117,4 @@ def _is_mark(character: str) -> bool:
     return ascii_mark or unicodedata.category(character).startswith("P")
 
 
-_REMEDY = "take an encoder of the BERT kind, such as MiniLM"
+_REMEDY = "use a BERT encoder, such as MiniLM"

@@ -1,1 +1,1 @@
-"""The factory's folder on disk: its paths, locks, databases and what can be removed."""
+"""The factory's folder on disk: paths, locks, database addresses, and removal of garbage."""

@@ -1,16 +1,18 @@
-"""Where the factory keeps what it writes in tables: SQLite files of the home, or one PostgreSQL."""
+"""Addresses of the factory's databases: SQLite files in the home, or one PostgreSQL server."""
 
 import os
 from pathlib import Path
 
 
 def database_address(file: Path, schema: str) -> str:
-    """For SQLAlchemy. On a shared PostgreSQL everybody has a schema of his own, since several have
-    tables of the same names.
+    """Return the SQLAlchemy address of a database.
+
+    On a shared PostgreSQL each library has a schema of its own, since several use the same table
+    names.
 
     Args:
-        file: the database without `FACTORY_DATABASE_URL`.
-        schema: with it.
+        file: the SQLite file, used if `FACTORY_DATABASE_URL` is not set.
+        schema: the schema, used if it is set.
     """
     declared = os.environ.get("FACTORY_DATABASE_URL")
     if not declared:
@@ -20,7 +22,7 @@ def database_address(file: Path, schema: str) -> str:
 
 
 def make_schema(uri: str, schema: str) -> None:
-    """Make the schema where it is missing; SQLite has none."""
+    """Create the schema if it is missing; SQLite has none."""
     import sqlalchemy as sa
 
     if uri.startswith("sqlite"):

@@ -1,4 +1,4 @@
-"""What a home can do without, and its removal. What is needed is for others to say."""
+"""Find and remove unneeded files of a home. The callers decide which files are still needed."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ _COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_side
 
 @dataclass(frozen=True)
 class Garbage:
-    """A file or folder that nobody needs."""
+    """A file or folder that is no longer needed."""
 
     path: Path
     bytes: int
@@ -27,18 +27,18 @@ class Garbage:
 
 
 def waste(path: Path, kind: Kind, why: str) -> Garbage:
-    """The waste that a path is, with the size of all below it; what vanishes meanwhile is 0."""
+    """Return the path as garbage with its total size; files that vanish meanwhile count as 0."""
     files = path.rglob("*") if path.is_dir() else [path]
     return Garbage(path, sum(map(_size, files)), kind, why)
 
 
-def remove(found: Iterable[Garbage]) -> None:
-    """Remove in the order given; what is gone already is no error, so that it can be repeated.
+def remove(garbage: Iterable[Garbage]) -> None:
+    """Remove the items in the given order. Missing items are skipped, so removal can be repeated.
 
     Raises:
-        StorageError: the disk says no.
+        StorageError: an item cannot be removed.
     """
-    for item in found:
+    for item in garbage:
         with storage_errors(item.path):
             if item.kind == "lock":
                 _remove_lock(item.path)
@@ -49,38 +49,38 @@ def remove(found: Iterable[Garbage]) -> None:
 
 
 def left_behind(home: Home) -> Iterator[Garbage]:
-    """Scratch of processes that are gone, halves of files that they wrote, and free locks."""
+    """Yield scratch of processes that have ended, unfinished files, and free locks."""
     if home.tmp.is_dir():
         for path in sorted(home.tmp.iterdir()):
             owner = _SCRATCH.match(path.name)
             if owner and scratch_prefix(int(owner[1])) != owner[0]:
-                yield waste(path, "scratch", "its process is gone")
+                yield waste(path, "scratch", "its process has ended")
         for path in sorted((home.tmp / "locks").glob("*")):
             if path.name != WORKING and _is_free(path):
-                yield waste(path, "lock", "nobody holds it")
+                yield waste(path, "lock", "no process holds it")
     for folder in (home.records, home.pictures, home.path / "profiles"):
         for path in sorted(folder.rglob(".*")):
-            yield waste(path, "scratch", "a file that was never finished")
+            yield waste(path, "scratch", "an unfinished file")
     for log in sorted(home.tables.glob("*/*/_delta_log")):
         for path in sorted(log.iterdir()):
             if not _COMMITTED.fullmatch(path.name):
-                yield waste(path, "scratch", "a commit that was never finished")
+                yield waste(path, "scratch", "an unfinished commit")
 
 
 def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Garbage]:
-    """The Parquet files of tables that are not `needed` and that no table's log names now."""
+    """Yield the tables' Parquet files that are neither `needed` nor part of a current version."""
     for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
         current = _current(folder)
         for path in sorted(folder.glob("*.parquet")):
             if path not in needed and path.name not in current:
-                why = "no model version, latest or young result, or log needs it"
+                why = "no model version, latest or recent result, or log needs it"
                 yield waste(path, "table file", why)
-    # Of a table whose first commit never came, there is no log.
+    # A table whose first commit never finished has no log.
     for folder in sorted(path for path in home.tables.glob("*/*") if path.is_dir()):
         if not (folder / "_delta_log").is_dir():
             for path in sorted(folder.glob("*.parquet")):
                 if path not in needed:
-                    yield waste(path, "table file", "it never became a version")
+                    yield waste(path, "table file", "it was never part of a version")
 
 
 def _current(folder: Path) -> set[str]:
@@ -109,7 +109,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _remove_lock(path: Path) -> None:
-    """Only while it is held: who waits for it then sees that it is no longer the one."""
+    """Remove the file while holding the lock: a process that waits for it notices the removal."""
     from filelock import FileLock, Timeout
 
     try:

@@ -1,6 +1,6 @@
-"""Where one factory keeps everything it owns.
+"""The folder of one factory: its paths, locks, scratch folders and atomic writes.
 
-Paths and atomic writes, nothing that knows what is in them.
+Nothing here knows what the files contain.
 """
 
 import fcntl
@@ -17,24 +17,24 @@ from factory_resources.errors import StorageError
 from factory_resources.home.processes import process_start
 
 WORKING = ".working"
-"""The file in the scratch folder that everybody who works has locked."""
+"""The file in the scratch folder on which every working process holds a lock."""
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one factory; every path below it is derived, so a home can be moved.
+    """The folder of one factory. All paths are derived from it, so a home can be moved.
 
     Raises:
-        StorageError: from `require_writable` and `write_atomic`, when the disk says no.
+        StorageError: from `require_writable` and `write_atomic`, if the disk cannot be written.
     """
 
     path: Path
 
     @classmethod
     def from_env(cls) -> "Home":
-        """`FACTORY_HOME`, else `.factory` beside the project (here, when installed elsewhere)."""
+        """Return `FACTORY_HOME`, else `.factory` in the project, or here if there is no project."""
         declared = os.environ.get("FACTORY_HOME")
         beside = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()
         return cls(Path(declared).expanduser().resolve() if declared else beside / ".factory")
@@ -76,9 +76,9 @@ class Home:
         return self.path / "tmp"
 
     def require_writable(self) -> None:
-        """Create the folder where it is missing, and prove that it takes a file."""
+        """Create the folder if it is missing, and check that a file can be written to it."""
         with storage_errors(self.path):
-            # Nobody else's business: the tables hold rows, the records what was done with them.
+            # Private to this user: the tables contain rows, the records what was done with them.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.tmp.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.tmp):
@@ -86,9 +86,9 @@ class Home:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder on the home's own file system, gone afterwards whatever happens.
+        """Create a private folder on the home's file system, and remove it afterwards.
 
-        But for a kill: its name tells whose it was.
+        Only a killed process leaves it behind; the folder's name identifies the process.
         """
         self.require_writable()
         folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(os.getpid()), dir=self.tmp))
@@ -99,7 +99,7 @@ class Home:
 
     @contextmanager
     def perhaps_scratch(self) -> Iterator[Path]:
-        """As `scratch`, but not made yet: most of those who may need it find that they do not."""
+        """Like `scratch`, but do not create the folder yet: most callers do not need it."""
         folder = self.tmp / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
         try:
             yield folder
@@ -120,20 +120,20 @@ class Home:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Nobody is alone in the home while this block runs; any number may work at once."""
-        with self._held(fcntl.LOCK_SH):
+        """Keep `alone` from starting while this block runs; any number may work at once."""
+        with self._working_lock(fcntl.LOCK_SH):
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody begins to work while this block runs.
+        """Keep `working` from starting while this block runs.
 
         Raises:
-            StorageError: somebody is working now.
+            StorageError: someone is working now.
         """
-        with ExitStack() as held:
+        with ExitStack() as locks:
             try:
-                held.enter_context(self._held(fcntl.LOCK_EX | fcntl.LOCK_NB))
+                locks.enter_context(self._working_lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise StorageError(
                     "a run is working here", where=str(self.path), remedy="wait until it has ended"
@@ -141,7 +141,7 @@ class Home:
             yield
 
     @contextmanager
-    def _held(self, operation: int) -> Iterator[None]:
+    def _working_lock(self, operation: int) -> Iterator[None]:
         with storage_errors(self.tmp):
             self.tmp.mkdir(parents=True, exist_ok=True)
             file = (self.tmp / WORKING).open("ab")
@@ -150,7 +150,7 @@ class Home:
             yield
 
     def write_atomic(self, path: Path, content: bytes) -> None:
-        """Readers see the old content or the new, also after a power cut."""
+        """Write a file; readers see the old or the new content, even after a power cut."""
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
@@ -166,13 +166,13 @@ class Home:
 
 
 def scratch_prefix(pid: int) -> str:
-    """How the names of a process's scratch folders begin; of no other process's, ever after."""
+    """Return the beginning of a process's scratch folder names; no later process shares it."""
     return f"{pid}.{process_start(pid)}-"
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Say what the disk refused, where, and what to do.
+    """Report what could not be written, where, and what to do.
 
     Raises:
         StorageError: in place of any OSError.

@@ -1,1 +1,1 @@
-"""What a computation costs: seconds, memory, energy."""
+"""Measure what a computation costs: time, memory, energy."""

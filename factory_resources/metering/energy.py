@@ -1,8 +1,8 @@
-"""The energy counters of this machine: RAPL of the processors, NVML of NVIDIA GPUs.
+"""The energy counters of this machine: RAPL for processors, NVML for NVIDIA GPUs.
 
-What a computation spent is `meter`'s business. CodeCarbon (MIT) was weighed: it adds sixteen
-packages, two of them for logging in to its service, samples from a thread where a counter needs
-none, and looks its country up over the network unless told otherwise.
+`meter` computes the cost of a computation from them. CodeCarbon (MIT) was considered: it adds
+sixteen packages, two of them for logging in to its service, samples from a thread where a counter
+needs none, and looks up its country over the network by default.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from typing import Any, Protocol
 RAPL = Path("/sys/class/powercap")
 
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""One of them is there where NVIDIA's driver is; importing its library takes .03 s otherwise."""
+"""If none of them exists, there is no NVIDIA driver, and the .03 s to import its library are saved.
+"""
 
 WRAPS = 60.0
-"""Seconds between two looks at RAPL: at 1 kW the smallest counter, of 65 kJ, lasts as long."""
+"""Seconds between two readings of RAPL: at 1 kW the smallest counter (65 kJ) lasts that long."""
 
 SAMPLES = 1.0
-"""Seconds between two looks at a GPU that tells only its power of the moment."""
+"""Seconds between two readings of a GPU that reports only its current power."""
 
 
 class Counter(Protocol):
-    """What one device has used since it was opened."""
+    """The energy that one device has used since the counter was opened."""
 
     every: float | None
-    """Seconds after which it must be looked at again; None where it keeps count itself."""
+    """Seconds after which it must be read again; None if the device counts by itself."""
 
     def joules(self) -> float:
-        """Raises OSError or ValueError when it cannot be read any more."""
+        """Return the energy; raise OSError or ValueError if it can no longer be read."""
 
 
 @dataclass
 class Zone:
-    """One RAPL counter; it begins again at zero when it is full."""
+    """One RAPL counter; it restarts at zero when it is full."""
 
     folder: Path
     every: float | None = WRAPS
@@ -64,25 +65,25 @@ class Zone:
 
 
 def zones(root: Path = RAPL) -> list[Counter]:
-    """The counters of all processors and, where there are such, of their memory; none where one
-    cannot be read: a part of the energy is not the energy.
+    """Return the counters of all processors and, if they exist, of their memory.
 
-    A zone named `psys` holds the others, so it is left out.
+    If one cannot be read, return none: the sum would miss a part of the energy. A zone named `psys`
+    includes the others, so it is left out.
     """
-    found: list[Counter] = []
+    counters: list[Counter] = []
     for folder in sorted(root.glob("intel-rapl:*")):
         try:
             name = (folder / "name").read_text().strip()
             if name.startswith("package") or name == "dram":
-                found.append(Zone(folder))
+                counters.append(Zone(folder))
         except (OSError, ValueError):
             return []
-    return found
+    return counters
 
 
 @dataclass
 class Gpu:
-    """One NVIDIA device, whoever uses it."""
+    """One NVIDIA device; other processes that use it are included."""
 
     nvml: Any
     handle: Any
@@ -93,16 +94,16 @@ class Gpu:
 
     def __post_init__(self) -> None:
         try:
-            self._before = self._counted()
+            self._before = self._energy()
         except self.nvml.NVMLError:
-            # Before Volta there is no counter.
+            # GPUs before Volta have no energy counter.
             self.every = SAMPLES
             self._watts = self._power()
 
     def joules(self) -> float:
         try:
             if self.every is None:
-                return self._counted() - self._before
+                return self._energy() - self._before
             watts, now = self._power(), time.monotonic()
         except self.nvml.NVMLError as error:
             raise OSError(f"NVML: {error}") from error
@@ -110,7 +111,7 @@ class Gpu:
         self._watts, self._at = watts, now
         return self._before
 
-    def _counted(self) -> float:
+    def _energy(self) -> float:
         return float(self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1e3
 
     def _power(self) -> float:
@@ -123,12 +124,12 @@ class Gpus:
 
     counters: Sequence[Counter] = ()
     uncounted: str = ""
-    """Why a GPU that is there is not counted."""
+    """Why an existing GPU is not counted; empty if all are."""
 
 
 @contextmanager
 def gpus() -> Iterator[Gpus]:
-    """Those of CUDA_VISIBLE_DEVICES, else all."""
+    """Open the GPUs in CUDA_VISIBLE_DEVICES, by default all."""
     if not any(driver.exists() for driver in DRIVERS):
         yield Gpus()
     elif importlib.util.find_spec("pynvml") is None:
@@ -136,26 +137,26 @@ def gpus() -> Iterator[Gpus]:
     else:
         import pynvml
 
-        with devices(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES")) as found:
-            yield found
+        with devices(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES")) as visible:
+            yield visible
 
 
 @contextmanager
 def devices(nvml: Any, visible: str | None) -> Iterator[Gpus]:
-    """The counters of the visible devices.
+    """Open the counters of the visible devices.
 
     Args:
-        nvml: the library.
-        visible: as in CUDA_VISIBLE_DEVICES: numbers, UUIDs or nothing; None for all.
+        nvml: the NVML library.
+        visible: as in CUDA_VISIBLE_DEVICES: numbers, UUIDs or nothing; None for all devices.
     """
     with ExitStack() as opened:
         try:
             nvml.nvmlInit()
-            opened.callback(_shut, nvml)
-            found = Gpus([Gpu(nvml, handle) for handle in _handles(nvml, visible)])
+            opened.callback(_shut_down, nvml)
+            result = Gpus([Gpu(nvml, handle) for handle in _handles(nvml, visible)])
         except nvml.NVMLError as error:
-            found = Gpus(uncounted=f"NVML: {error}")
-        yield found
+            result = Gpus(uncounted=f"NVML: {error}")
+        yield result
 
 
 def _handles(nvml: Any, visible: str | None) -> list[Any]:
@@ -165,7 +166,7 @@ def _handles(nvml: Any, visible: str | None) -> list[Any]:
     handles = []
     for name in filter(None, map(str.strip, visible.split(","))):
         if not name.isdecimal() and not name.startswith(("GPU-", "MIG-")):
-            # As CUDA does: what comes after a name that is none is not seen.
+            # CUDA also ignores everything after an invalid name.
             break
         if name.isdecimal() and int(name) >= count:
             break
@@ -177,24 +178,24 @@ def _handles(nvml: Any, visible: str | None) -> list[Any]:
     return handles
 
 
-def _shut(nvml: Any) -> None:
+def _shut_down(nvml: Any) -> None:
     with suppress(nvml.NVMLError):
         nvml.nvmlShutdown()
 
 
 class Watch:
-    """Counters that are read from here and, where they need it, from a thread of its own."""
+    """Counters that are read on request and, if they need it, regularly from a thread."""
 
     def __init__(self, counters: Sequence[Counter]) -> None:
         self._counters, self._lock, self._done = counters, Lock(), Event()
         pauses = [counter.every for counter in counters if counter.every]
         self._thread: Thread | None = None
         if pauses:
-            self._thread = Thread(target=self._look, args=(min(pauses),), daemon=True)
+            self._thread = Thread(target=self._poll, args=(min(pauses),), daemon=True)
             self._thread.start()
 
     def joules(self) -> float | None:
-        """Of all together since they were opened; None where there are none, or one has failed."""
+        """Return the sum since they were opened; None if there are none, or one has failed."""
         with self._lock:
             try:
                 return sum(counter.joules() for counter in self._counters) or None
@@ -203,11 +204,11 @@ class Watch:
                 return None
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._done.set()
         if self._thread:
             self._thread.join()
 
-    def _look(self, pause: float) -> None:
+    def _poll(self, pause: float) -> None:
         while not self._done.wait(pause):
             self.joules()

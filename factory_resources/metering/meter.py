@@ -1,6 +1,6 @@
-"""What a computation costs: wall time, CPU time, peak memory, energy, carbon.
+"""The cost of a computation: wall time, CPU time, peak memory, energy, carbon.
 
-Which counters a machine has is `energy`'s business.
+`energy` finds and reads the machine's counters.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from factory_resources.metering.energy import Watch, gpus, zones
 WATTS_VARIABLE = "FACTORY_WATTS_PER_CORE"
 
 WATTS_PER_CORE = 8.0
-"""Of one busy core where the machine does not measure itself: what a server processor may draw,
-divided by its cores, as 150 W / 20 of a Xeon Gold 6248; newer ones with many cores take less."""
+"""Watts of a busy core if the machine has no counters: a server processor's power by its cores, as
+150 W / 20 for a Xeon Gold 6248; newer processors with many cores use less."""
 
 GRID_VARIABLE = "FACTORY_GRID_G_PER_KWH"
 
 GRID = 481.0
-"""g CO2e a kWh: the world's electricity in 2023, over its life cycle, by Ember."""
+"""g CO2e per kWh: life-cycle emissions of the world's electricity in 2023, by Ember."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What the operator declares of the machine and its electricity."""
+    """What the operator declares about the machine and its electricity."""
 
     watts_per_core: float = WATTS_PER_CORE
     grid: float = GRID
-    """g CO2e a kWh."""
+    """g CO2e per kWh."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Those of FACTORY_WATTS_PER_CORE and FACTORY_GRID_G_PER_KWH.
+        """Read FACTORY_WATTS_PER_CORE and FACTORY_GRID_G_PER_KWH.
 
         Raises:
-            SettingError: when one is no number, or below zero.
+            SettingError: one of them is not a number, or is negative.
         """
         return cls(_number(WATTS_VARIABLE, WATTS_PER_CORE), _number(GRID_VARIABLE, GRID))
 
@@ -56,25 +56,25 @@ class Cost:
     seconds: float
     """Wall time."""
     cpu_seconds: float
-    """Of this process and all that it started."""
+    """CPU time of this process and its descendants."""
     megabytes: float
-    """Peak resident memory of the process by then."""
+    """Peak resident memory of the process so far."""
     wh: float
     grid: float
-    """g CO2e a kWh."""
+    """g CO2e per kWh."""
     method: str
-    """How the energy is known: measured by the devices, or estimated from CPU time."""
+    """How the energy was determined: measured by the devices, or estimated from CPU time."""
 
     @property
     def co2e(self) -> float:
-        """Grams."""
+        """Grams of CO2e."""
         return self.wh * self.grid / 1000
 
 
 class Meter:
-    """Counts from its opening; may be read at any time until it is closed.
+    """Measures the cost since it was opened; may be read at any time until it is closed.
 
-    The devices' own counters count what else the machine does meanwhile.
+    The devices' counters include whatever else the machine does meanwhile.
     """
 
     def __init__(self, rates: Rates) -> None:
@@ -82,11 +82,11 @@ class Meter:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        found = self._open.enter_context(gpus())
-        self._uncounted = found.uncounted
-        self._processors, self._gpus = Watch(zones()), Watch(found.counters)
+        devices = self._open.enter_context(gpus())
+        self._uncounted = devices.uncounted
+        self._processors, self._gpus = Watch(zones()), Watch(devices.counters)
         self._open.callback(self._processors.close)
-        # Before the library behind its counters is shut down.
+        # Runs before the library behind the GPU counters is shut down.
         self._open.callback(self._gpus.close)
         self._cpu, self._started = cpu_seconds(), time.perf_counter()
         return self
@@ -95,7 +95,7 @@ class Meter:
         self._open.close()
 
     def read(self) -> Cost:
-        """What was spent by now."""
+        """Return what was spent so far."""
         cpu = max(0.0, cpu_seconds() - self._cpu)
         measured, graphics = self._processors.joules(), self._gpus.joules()
         watts = self._rates.watts_per_core
@@ -113,34 +113,34 @@ class Meter:
 
 
 def cpu_seconds() -> float:
-    """Of this process and all that it started, those that still run among them."""
+    """Return the CPU time of this process and its descendants, including those still running."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in used) + _of_children(Path("/proc/self"))
+    return sum(use.ru_utime + use.ru_stime for use in used) + _descendants(Path("/proc/self"))
 
 
-def _of_children(process: Path) -> float:
-    """The CPU seconds of those processes below it that still run, where the system tells them."""
+def _descendants(process: Path) -> float:
+    """Return the CPU seconds of all descendants still running, if the system reports them."""
     total = 0.0
     for thread in process.glob("task/*/children"):
         for child in _text(thread).split():
-            # The name in brackets may hold blanks; the fields are the 14th to 17th of the line.
+            # The name in brackets may contain blanks; the fields are the 14th to 17th of the line.
             fields = _text(Path(f"/proc/{child}/stat")).rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15])) / _TICKS + _of_children(Path(f"/proc/{child}"))
+            total += sum(map(int, fields[11:15])) / _TICKS + _descendants(Path(f"/proc/{child}"))
     return total
 
 
 def _text(path: Path) -> str:
-    """Empty where the process has gone meanwhile."""
+    """Return the file's text; empty if the process has ended meanwhile."""
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _number(variable: str, otherwise: float) -> float:
+def _number(variable: str, default: float) -> float:
     text = os.environ.get(variable)
     if not text:
-        return otherwise
+        return default
     try:
         value = float(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""What keeps others out and data in: the request guard, offline switches, secrets."""
+"""Protection of the web pages and the data: request guard, offline switches, secrets."""

@@ -1,4 +1,4 @@
-"""The guard before every web page of the factory: who may ask, what a page may load. Plain ASGI.
+"""ASGI middleware before every web page: which requests are accepted, and what a page may load.
 
 Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET, so that a picture
 on a foreign page could launch a run.
@@ -35,7 +35,7 @@ class Guard:
     """Refuses foreign hosts, cross-site writes and GraphQL by GET; sets the page's policy.
 
     Args:
-        app: what is guarded.
+        app: the guarded application.
         hosts: the host names, without port, by which this machine may be addressed.
     """
 
@@ -69,7 +69,7 @@ class Guard:
         if foreign and not reads:
             return "request from another site"
         graphql = scope["path"].rstrip("/").endswith("/graphql")
-        # Whatever the parameters: a name can be written in many ways, the query page needs none.
+        # Any parameters: a name can be encoded in many ways, and the query page needs none.
         if reads and graphql and scope.get("query_string"):
             return "GraphQL by GET"
         return None
@@ -93,8 +93,8 @@ async def _refuse(scope: Message, send: Send, reason: str) -> None:
 def _with_policy(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = [h for h in message["headers"] if h[0].lower() not in _OWN_HEADERS]
-            message = {**message, "headers": [*kept, *_HEADERS]}
+            others = [h for h in message["headers"] if h[0].lower() not in _OWN_HEADERS]
+            message = {**message, "headers": [*others, *_HEADERS]}
         await send(message)
 
     return guarded

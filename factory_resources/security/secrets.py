@@ -1,5 +1,5 @@
-"""Secrets by name: their values come from the environment or a file, and go nowhere but to the
-system that asks for them.
+"""Secrets by name. Values come from the environment or a file, and go only to the system that
+requires them.
 """
 
 import os
@@ -14,15 +14,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def secret(name: str, home: Home) -> str:
-    """The value of the secret: the environment's variable of that name, else the file of that name
-    in the folder FACTORY_SECRETS, by default the home's own.
+    """Return the value of a secret.
+
+    It is the environment variable of that name, else the content of the file of that name in the
+    folder FACTORY_SECRETS (default: `secrets` in the home).
 
     Raises:
-        SourceError: there is none, or others may read it; the value is never told.
+        SourceError: there is no such secret, or other users may read its file. The message never
+            contains the value.
     """
     if not _NAME.match(name):
         raise SourceError(
-            f"{name!r} is no name of a secret", remedy="use letters, digits and underscores"
+            f"{name!r} is not a secret's name", remedy="use letters, digits and underscores"
         )
     if value := os.environ.get(name):
         return value
@@ -54,6 +57,6 @@ def secret(name: str, home: Home) -> str:
 
 
 def folder(home: Home) -> Path:
-    """Where the files with secrets are."""
+    """Return the folder of the secrets' files."""
     declared = os.environ.get("FACTORY_SECRETS")
     return Path(declared).expanduser() if declared else home.path / "secrets"

@@ -1,4 +1,4 @@
-"""Delta tables of other systems: which files a version is, and each file with all its columns."""
+"""Delta tables of other systems: the files of a version, each read with all of its columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,24 +34,25 @@ _TYPES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class DeltaFile:
-    """One file of a table's version."""
+    """One file of a version of a table."""
 
     file: File
     columns: Mapping[str, str]
     """Every column of the table to its DuckDB type, in order."""
     partition: Mapping[str, object]
-    """The columns that are in no file, with their value in each of its rows."""
+    """The columns that no file contains, with their value for all rows of this file."""
 
 
 def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaFile]:
-    """The files of a version, in the order in which they were written.
+    """Return the files of a version, in the order in which they were written.
 
     Args:
         declared: the table's folder.
-        folder: where a relative path starts.
+        version: the version, or None for the newest.
+        folder: the base of a relative path.
 
     Raises:
-        SourceError: no such table or version, or one that needs what is not supported.
+        SourceError: there is no such table or version, or it uses an unsupported feature.
     """
     import pyarrow
 
@@ -60,7 +61,7 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
     _require_plain(table, declared)
     columns = {field.name: _kind(field.type) for field in table.schema().fields}
     adds = pyarrow.table(table.get_add_actions()).to_pylist()
-    # A table that grew begins with the rows that it had.
+    # By time, so that rows added to a table come after those that it had.
     adds.sort(key=lambda add: (add["modification_time"], add["path"]))
     return [
         DeltaFile(_file(root, add["path"], declared), columns, dict(add.get("partition") or {}))
@@ -68,27 +69,29 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
     ]
 
 
-def read_delta_file(one: DeltaFile, digest: str, scratch: Path) -> SourceTable:
-    """One file with all columns of the table: those of its partition, and nulls for newer ones.
+def read_delta_file(delta_file: DeltaFile, digest: str, scratch: Path) -> SourceTable:
+    """Read one file with all columns of the table, also those of its partition and newer ones.
+
+    Newer columns are null.
 
     Raises:
-        SourceError: whatever is wrong with the file, in one line.
+        SourceError: the file cannot be read; the message is one line.
     """
     rules = TextRules(None, True, (), "utf-8")
-    raw = read_file(one.file, scratch, declared="parquet", rules=rules, digest=digest)
-    if set(one.columns) <= set(raw.columns):
-        columns = {name: raw.columns[name] for name in one.columns}
+    raw = read_file(delta_file.file, scratch, declared="parquet", rules=rules, digest=digest)
+    if set(delta_file.columns) <= set(raw.columns):
+        columns = {name: raw.columns[name] for name in delta_file.columns}
         return replace(raw, columns=columns, format=None)
     target = scratch / "whole.parquet"
     cells, columns = [], {}
-    for i, (name, kind) in enumerate(one.columns.items()):
-        there, kind = raw.columns.get(name, (None, kind))
-        value = identifier(there) if there else _value(one.partition.get(name), kind)
+    for i, (name, kind) in enumerate(delta_file.columns.items()):
+        stored, kind = raw.columns.get(name, (None, kind))
+        value = identifier(stored) if stored else _value(delta_file.partition.get(name), kind)
         cells.append(f"{value} AS c{i}")
         columns[name] = (f"c{i}", kind)
     with (
         sealed(read=[raw.path], write=scratch) as connection,
-        engine_errors(one.file.name, SourceError, "repair the table"),
+        engine_errors(delta_file.file.name, SourceError, "repair the table"),
     ):
         connection.execute(
             f"COPY (SELECT {', '.join(cells)} FROM {parquet(raw.path)}) "
@@ -117,10 +120,10 @@ def _table(root: Path, version: int | None, declared: str) -> "DeltaTable":
     from deltalake.exceptions import DeltaError
 
     if not (root / "_delta_log").is_dir():
-        there = "a folder without a Delta log" if root.is_dir() else "no folder"
+        problem = "the folder has no Delta log" if root.is_dir() else "there is no such folder"
         raise SourceError(
-            f"{declared!r} is no Delta table, but {there}",
-            remedy="name the folder that holds _delta_log",
+            f"{declared!r} is not a Delta table: {problem}",
+            remedy="name the folder that contains _delta_log",
         )
     try:
         newest = DeltaTable(str(root))
@@ -150,18 +153,18 @@ def _require_plain(table: "DeltaTable", declared: str) -> None:
     mode = table.metadata().configuration.get("delta.columnMapping.mode", "none")
     if mode != "none":
         raise SourceError(
-            f"the table has column mapping ({mode}), which is not read",
+            f"the table has column mapping ({mode}), which is not supported",
             where=declared,
             remedy="copy it into a table without delta.columnMapping.mode",
         )
     try:
         deleted = pyarrow.table(table.deletion_vectors()).num_rows
     except DeltaError:
-        # Some are there, and damaged.
+        # There are some, but they are damaged.
         deleted = 1
     if deleted:
         raise SourceError(
-            "the table has deletion vectors, which are not read",
+            "the table has deletion vectors, which are not supported",
             where=declared,
             remedy="apply them: REORG TABLE … APPLY (PURGE)",
         )
@@ -175,7 +178,7 @@ def _kind(kind: Any) -> str:
 
 
 def _file(root: Path, path: str, declared: str) -> File:
-    # The log writes paths as URLs do.
+    # Paths in the log are encoded as in URLs.
     below = PurePosixPath(unquote(path))
     if below.is_absolute() or ".." in below.parts or "://" in path:
         raise SourceError(

@@ -1,8 +1,7 @@
-"""Digests of local files, remembered: a file that has not changed is not hashed again.
+"""A cache of the digests of local files, so that an unchanged file is not hashed again.
 
-What cannot be forged without being the superuser tells that: beside size and time of the last
-write, the time of the last change of the inode, which nobody can set. Losing the memory costs time,
-never truth.
+A change is noticed by size, time of the last write, and time of the last change of the inode, which
+only the superuser can forge. Losing the cache costs time, but never gives a wrong digest.
 """
 
 import os
@@ -17,8 +16,8 @@ from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import File, sha256_of, unreadable
 
 _RACY = 2_000_000_000
-"""Nanoseconds in which a file may change again without another time of change: the coarsest clock
-of a file system that is in use."""
+"""Nanoseconds within which a file may change again with the same time of change: the coarsest clock
+of the file systems in use."""
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (name BLOB PRIMARY KEY, signature TEXT NOT NULL, "
@@ -27,14 +26,14 @@ _TABLE = (
 
 
 def signature(stat: os.stat_result) -> str:
-    """What of a file changes with its bytes."""
+    """Return the properties of a file that change when its bytes change."""
     numbers = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     return " ".join(map(str, numbers))
 
 
 @dataclass(frozen=True)
 class Digested:
-    """A file as it was when its digest was taken."""
+    """A file with its digest, and its signature when the digest was computed."""
 
     file: File
     sha256: str
@@ -42,16 +41,16 @@ class Digested:
     signature: str
 
     def require_unchanged(self) -> None:
-        """To be asked when all has been read.
+        """Check that the file is still the same; call this after reading it.
 
         Raises:
-            SourceError: the file is another one by now.
+            SourceError: the file has changed.
         """
         try:
-            same = signature(self.file.path.stat()) == self.signature
+            unchanged = signature(self.file.path.stat()) == self.signature
         except OSError:
-            same = False
-        if not same:
+            unchanged = False
+        if not unchanged:
             raise changed(self.file.name)
 
 
@@ -60,32 +59,33 @@ def changed(name: str) -> SourceError:
 
 
 class DigestCache:
-    """The memory of one home, in a small SQLite file that several processes may use at once."""
+    """The digest cache of one home: a small SQLite file that several processes may use at once."""
 
     def __init__(self, home: Home) -> None:
         self._path = home.path / "digests.db"
 
     def of_files(self, files: tuple[File, ...]) -> Iterator[Digested]:
-        """The files with their digests.
+        """Yield the files with their digests.
 
         Raises:
-            SourceError: a file cannot be read, or changes at this very moment.
+            SourceError: a file cannot be read, or changes while it is hashed.
         """
-        with self._memory() as memory:
+        with self._connected() as connection:
             for file in files:
-                yield _digested(file, memory)
+                yield _digested(file, connection)
 
     def recall(self, name: str, sign: str) -> str | None:
-        """The digest that was remembered for `name` under exactly this signature."""
-        with self._memory() as memory:
-            return _recall(memory, name, sign)
+        """Return the digest stored for `name` with exactly this signature, or None."""
+        with self._connected() as connection:
+            return _recall(connection, name, sign)
 
     def remember(self, name: str, sign: str, sha256: str) -> None:
-        with self._memory() as memory:
-            _remember(memory, name, sign, sha256)
+        """Store the digest of `name` with this signature."""
+        with self._connected() as connection:
+            _remember(connection, name, sign, sha256)
 
     @contextmanager
-    def _memory(self) -> Iterator[sqlite3.Connection | None]:
+    def _connected(self) -> Iterator[sqlite3.Connection | None]:
         connection = self._open()
         if connection is None:
             yield None
@@ -97,7 +97,7 @@ class DigestCache:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-            # A power cut may cost the last entries or the whole file: both are only time.
+            # A power cut may destroy the last entries or the whole file, which costs only time.
             connection.execute("PRAGMA synchronous = off")
             connection.execute(_TABLE)
         except sqlite3.DatabaseError as error:
@@ -109,30 +109,30 @@ class DigestCache:
         return connection
 
 
-def _digested(file: File, memory: sqlite3.Connection | None) -> Digested:
+def _digested(file: File, connection: sqlite3.Connection | None) -> Digested:
     name = str(file.path.absolute())
     try:
         stat = file.path.stat()
     except OSError as error:
         raise unreadable(file.name, error) from error
     before = signature(stat)
-    if known := _recall(memory, name, before):
+    if known := _recall(connection, name, before):
         return Digested(file, known, stat.st_size, before)
     now = time.time_ns()
     digest = sha256_of(file.path, file.name)
-    found = Digested(file, digest, stat.st_size, before)
-    found.require_unchanged()
+    digested = Digested(file, digest, stat.st_size, before)
+    digested.require_unchanged()
     # A file that has only just changed may change once more within the same tick of the clock.
     if now - stat.st_ctime_ns > _RACY:
-        _remember(memory, name, before, digest)
-    return found
+        _remember(connection, name, before, digest)
+    return digested
 
 
-def _recall(memory: sqlite3.Connection | None, name: str, sign: str) -> str | None:
-    if memory is None:
+def _recall(connection: sqlite3.Connection | None, name: str, sign: str) -> str | None:
+    if connection is None:
         return None
     try:
-        row = memory.execute(
+        row = connection.execute(
             "SELECT sha256 FROM digests WHERE name = ? AND signature = ?", (os.fsencode(name), sign)
         ).fetchone()
     except sqlite3.Error:
@@ -140,11 +140,11 @@ def _recall(memory: sqlite3.Connection | None, name: str, sign: str) -> str | No
     return str(row[0]) if row else None
 
 
-def _remember(memory: sqlite3.Connection | None, name: str, sign: str, sha256: str) -> None:
-    if memory is None:
+def _remember(connection: sqlite3.Connection | None, name: str, sign: str, sha256: str) -> None:
+    if connection is None:
         return
     try:
-        memory.execute(
+        connection.execute(
             "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (os.fsencode(name), sign, sha256)
         )
     except sqlite3.Error:

@@ -1,6 +1,6 @@
-"""Objects of S3-compatible storage: found by name, streamed to a file, known by their digest.
+"""Objects of S3-compatible storage: found by name or glob, and streamed to a file with a digest.
 
-Which objects of S3-compatible storage a name or a glob means, and what the storage says.
+Errors of the storage are reduced to one line.
 """
 
 import re
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,20}\Z")
 
 _AT_ONCE = 16
-"""Questions to the storage at the same time."""
+"""Parallel requests to the storage."""
 
 
 @dataclass(frozen=True)
 class ObjectStorage:
-    """Where objects are, and the keys to it, which are not shown."""
+    """The address of a storage, and its keys, which `repr` does not show."""
 
     endpoint: str
     region: str
@@ -43,13 +43,13 @@ class ObjectStorage:
         """The client.
 
         Raises:
-            SourceError: the endpoint is no address; an empty one would mean a public cloud.
+            SourceError: the endpoint is not an address; an empty one would mean a public cloud.
         """
         from pyarrow import fs
 
         if not re.match(r"https?://[^/\s]+/?\Z", self.endpoint):
             raise SourceError(
-                f"{self.endpoint!r} is no address of a storage",
+                f"{self.endpoint!r} is not the address of a storage",
                 where="source.storage.endpoint",
                 remedy="write https://host:port",
             )
@@ -67,14 +67,14 @@ class ObjectStorage:
 
 @dataclass(frozen=True)
 class Object:
-    """One object as it was found."""
+    """One object as it was when it was listed."""
 
     path: str
     """Bucket and key."""
     label: str | None
     bytes: int
     version: str
-    """What changes with its bytes: the storage's own tag, the size and the time."""
+    """What changes when its bytes change: the storage's ETag, the size and the time."""
 
     @property
     def name(self) -> str:
@@ -84,13 +84,13 @@ class Object:
 def find_objects(
     patterns: Mapping[str, str] | Sequence[str], storage: ObjectStorage
 ) -> tuple[Object, ...]:
-    """The objects of names and globs, pattern by pattern, each pattern's in order of name.
+    """Return the objects that names and globs match, pattern by pattern, sorted by name.
 
     Args:
         patterns: `s3://bucket/key` with `*`, `?`, `[…]` and `**`, or a map from label to one.
 
     Raises:
-        SourceError: nothing matches, or the storage says no.
+        SourceError: nothing matches, or the storage refuses.
     """
     pairs: list[tuple[str | None, str]] = (
         [*patterns.items()]
@@ -98,62 +98,63 @@ def find_objects(
         else [(None, pattern) for pattern in patterns]
     )
     system = storage.system
-    found = [
+    labelled = [
         (label, info)
         for label, pattern in pairs
         for info in matches(system, expand(pattern).removeprefix(PREFIX))
     ]
 
-    def look(one: tuple[str | None, Any]) -> Object:
-        label, info = one
+    def read_version(pair: tuple[str | None, Any]) -> Object:
+        label, info = pair
         with told(PREFIX + info.path), _open(system, info.path) as stream:
             version = f"{_tag(stream)} {info.size} {info.mtime_ns}"
         return Object(info.path, label, info.size, version)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(look, found))
+        return tuple(pool.map(read_version, labelled))
 
 
-def fetch(one: Object, storage: ObjectStorage, target: Path) -> str:
-    """Stream the object into a file; its SHA-256.
+def fetch(item: Object, storage: ObjectStorage, target: Path) -> str:
+    """Stream the object into a file and return its SHA-256.
 
     Raises:
-        SourceError: it is another by now, or the storage breaks off.
-        StorageError: the disk says no.
+        SourceError: the object has changed, or the transfer breaks off.
+        StorageError: the file cannot be written.
     """
     digest, size = sha256(), 0
-    with told(one.name), _open(storage.system, one.path) as stream:
-        if one.version.partition(" ")[0] != _tag(stream):
-            raise changed(one.name)
+    with told(item.name), _open(storage.system, item.path) as stream:
+        if item.version.partition(" ")[0] != _tag(stream):
+            raise changed(item.name)
         with storage_errors(target), target.open("wb") as file:
-            while chunk := _read(stream, one.name):
+            while chunk := _read(stream, item.name):
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
-    if size != one.bytes:
-        raise SourceError("was cut short on the way", where=one.name, remedy="run again")
+    if size != item.bytes:
+        raise SourceError("was cut short during the transfer", where=item.name, remedy="run again")
     return digest.hexdigest()
 
 
-def known_digest(one: Object, storage: ObjectStorage, digests: DigestCache) -> str | None:
-    """The digest of the object's bytes, where it was fetched before and has not changed."""
-    # A storage that gives no tags cannot tell that nothing changed.
-    tagged = not one.version.startswith(" ")
-    return digests.recall(_place(one, storage), one.version) if tagged else None
+def known_digest(item: Object, storage: ObjectStorage, digests: DigestCache) -> str | None:
+    """Return the object's digest if it was fetched before and has not changed."""
+    # Without an ETag, a change may go unnoticed.
+    tagged = not item.version.startswith(" ")
+    return digests.recall(_address(item, storage), item.version) if tagged else None
 
 
-def remember(one: Object, storage: ObjectStorage, digests: DigestCache, digest: str) -> None:
-    digests.remember(_place(one, storage), one.version, digest)
+def remember(item: Object, storage: ObjectStorage, digests: DigestCache, digest: str) -> None:
+    """Store the object's digest for `known_digest`."""
+    digests.remember(_address(item, storage), item.version, digest)
 
 
-def file_name(one: Object) -> str:
-    """A name for the object on disk that tells its format; a key may hold what no file's may."""
-    suffixes = PurePosixPath(one.path).suffixes[-2:]
+def file_name(item: Object) -> str:
+    """Return a file name that shows the object's format; a key may not be valid as a file name."""
+    suffixes = PurePosixPath(item.path).suffixes[-2:]
     return "object" + "".join(s for s in suffixes if _SUFFIX.match(s))
 
 
-def _place(one: Object, storage: ObjectStorage) -> str:
-    return f"{storage.endpoint} {one.name}"
+def _address(item: Object, storage: ObjectStorage) -> str:
+    return f"{storage.endpoint} {item.name}"
 
 
 def _tag(stream: Any) -> str:
@@ -162,14 +163,14 @@ def _tag(stream: Any) -> str:
 
 
 def _read(stream: Any, name: str) -> bytes:
-    # Apart from writing, so that the storage's fault is not blamed on the disk.
+    # Separate from writing, so that a fault of the storage is not blamed on the disk.
     with told(name):
         chunk: bytes = stream.read(1 << 20)
         return chunk
 
 
 def _open(system: "S3FileSystem", path: str) -> Any:
-    # Or what its name calls packed is unpacked on the way.
+    # Otherwise pyarrow unpacks an object with the name of a packed file.
     return system.open_input_stream(path, compression=None)
 
 
@@ -183,34 +184,36 @@ _REASONS = {
     "SIGNATURE_DOES_NOT_MATCH": "the secret key does not belong to the access key",
     "NETWORK_CONNECTION": "the storage cannot be reached",
     "REQUEST_TIMEOUT": "the storage does not answer in time",
-    "SLOW_DOWN": "the storage asks to come back later",
+    "SLOW_DOWN": "the storage receives too many requests",
     "HTTP status 403": "the storage refuses these keys",
 }
 
 
 def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
-    """The objects of a bucket and a key or glob, in order of name.
+    """Return the objects of a bucket that match a key or glob, sorted by name.
 
     Raises:
-        SourceError: nothing matches, or the storage says no.
+        SourceError: nothing matches, or the storage refuses.
     """
-    found = there(system, pattern)
-    if not found:
-        raise _nothing(system, pattern)
-    return found
+    infos = there(system, pattern)
+    if not infos:
+        raise _no_match(system, pattern)
+    return infos
 
 
 def there(system: "S3FileSystem", pattern: str) -> list[Any]:
-    """As `matches`, but there may be none.
+    """Like `matches`, but the result may be empty.
 
     Raises:
-        SourceError: no such bucket, or the storage says no.
+        SourceError: there is no such bucket, or the storage refuses.
     """
     from pyarrow import fs
 
     if not re.match(r"[^/*?\[]+/.", pattern):
         raise SourceError(
-            "names no bucket and object", where=PREFIX + pattern, remedy="write s3://bucket/*.csv"
+            "does not name a bucket and an object",
+            where=PREFIX + pattern,
+            remedy="write s3://bucket/*.csv",
         )
     with told(PREFIX + pattern):
         if not has_magic(pattern):
@@ -232,14 +235,14 @@ def _listed(system: "S3FileSystem", base: str, *, recursive: bool = False) -> li
     from pyarrow import fs
 
     try:
-        # Without leave to be missing: a bucket that is not there would count as an empty one.
+        # Not `allow_not_found`: a missing bucket would count as an empty one.
         return list(system.get_file_info(fs.FileSelector(base, recursive=recursive)))
     except FileNotFoundError:
         return []
 
 
 def _fits(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    """As in file names: a `*` stays within its folder, a `**` is any number of folders."""
+    """Whether a path matches as file names do: `*` within a folder, `**` any number of folders."""
     if not pattern:
         return not path
     if pattern[0] == "**":
@@ -247,7 +250,7 @@ def _fits(path: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(path) and fnmatchcase(path[0], pattern[0]) and _fits(path[1:], pattern[1:])
 
 
-def _nothing(system: "S3FileSystem", pattern: str) -> SourceError:
+def _no_match(system: "S3FileSystem", pattern: str) -> SourceError:
     from pyarrow import fs
 
     parts = pattern.split("/")
@@ -265,18 +268,22 @@ def _nothing(system: "S3FileSystem", pattern: str) -> SourceError:
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """Say in one line what the storage said, without its numbers and nothing of the keys."""
+    """Reduce the storage's errors to one line, without its numbers and anything of the keys.
+
+    Raises:
+        SourceError: in place of them.
+    """
     try:
         yield
         return
     except FileNotFoundError:
-        said = "is gone"
+        reason = "does not exist any more"
     except (OSError, ValueError) as error:
-        words = str(error)
-        said = next((r for sign, r in _REASONS.items() if sign in words), _code(words))
-    raise SourceError(said, where=name, remedy="check source.files, source.storage and its keys")
+        message = str(error)
+        reason = next((r for phrase, r in _REASONS.items() if phrase in message), _code(message))
+    raise SourceError(reason, where=name, remedy="check source.files, source.storage and its keys")
 
 
-def _code(words: str) -> str:
-    found = re.search(r"AWS Error (\w+)", words)
-    return f"the storage says {found[1] if found else 'no'}"
+def _code(message: str) -> str:
+    code = re.search(r"AWS Error (\w+)", message)
+    return f"the storage reports {code[1]}" if code else "the storage refuses"

@@ -1,4 +1,4 @@
-"""The sealed SQL engine: DuckDB that reaches only the files it is given."""
+"""The sealed SQL engine: a DuckDB connection that can reach only the files it is given."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MEMORY = "1.8GB"
-"""The engine's limit where FACTORY_MEMORY sets none."""
+"""The engine's memory limit if FACTORY_MEMORY is not set."""
 
 
 @contextmanager
@@ -25,18 +25,18 @@ def sealed(
     threads: int | None = None,
     statistics: Literal["used", "ignored"] = "used",
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """An in-memory DuckDB whose SQL reads `read`, reads and writes below `write`, and no more.
+    """Open an in-memory DuckDB whose SQL can read only `read`, and read and write below `write`.
 
     Args:
         read: the source files.
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
-        threads: by default one a core, and never one alone.
-        statistics: those in a Parquet file; the engine leaves out a check that by them cannot fail,
-            so they are for files that the factory has written itself.
+        threads: by default one per core, but at least two.
+        statistics: whether the statistics in Parquet files are used. The engine then omits a check
+            that cannot fail according to them: use them only for files that the factory wrote.
 
     Raises:
-        StorageError: where FACTORY_MEMORY is no amount of memory.
+        StorageError: if FACTORY_MEMORY is not an amount of memory.
     """
     import duckdb
 
@@ -49,7 +49,7 @@ def sealed(
         "allow_community_extensions": False,
         "python_enable_replacements": False,
         "preserve_insertion_order": True,
-        # One thread cuts Parquet row groups elsewhere than two or more do: the bytes would differ.
+        # One thread splits Parquet row groups differently than two or more: the bytes would differ.
         "threads": threads or max(2, os.cpu_count() or 2),
     }
     if statistics == "ignored":
@@ -62,7 +62,7 @@ def sealed(
             remedy="set FACTORY_MEMORY to an amount such as 2GB",
         ) from error
     try:
-        # Paths can be allowed only before the door is shut, and the lock comes last of all.
+        # Paths can be allowed only before external access is disabled, and the lock comes last.
         paths = ", ".join(literal(str(path)) for path in read)
         connection.execute(f"SET allowed_paths = [{paths}]")
         connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
@@ -80,15 +80,15 @@ def engine_errors(
     otherwise: type[FactoryError] = ExpressionError,
     remedy: str = "correct the expression",
 ) -> Iterator[None]:
-    """Turn what DuckDB says into one clear line.
+    """Reduce DuckDB's errors to one clear line.
 
     Args:
-        where: what was being computed.
-        otherwise: the error for everything that is no fault of disk or memory.
-        remedy: what to do about that.
+        where: what is being computed.
+        otherwise: the error class for everything except faults of disk and memory.
+        remedy: the remedy of that error.
 
     Raises:
-        StorageError: no space, no memory, or a file that cannot be written.
+        StorageError: no disk space, no memory, or a file that cannot be written.
         FactoryError: `otherwise`, for every other error of DuckDB.
     """
     import duckdb
@@ -96,7 +96,7 @@ def engine_errors(
     try:
         yield
     except (duckdb.InternalException, duckdb.InterruptException):
-        # No fault of the user's: the traceback is wanted.
+        # Not the user's mistake: keep the traceback.
         raise
     except duckdb.OutOfMemoryException as error:
         raise StorageError(
@@ -106,7 +106,7 @@ def engine_errors(
         ) from error
     except duckdb.Error as error:
         message = str(error)
-        if any(sign in message for sign in _DISK):
+        if any(phrase in message for phrase in _DISK_FAULTS):
             raise StorageError(
                 f"cannot write ({essence(error)})",
                 where=where,
@@ -115,7 +115,7 @@ def engine_errors(
         raise otherwise(essence(error), where=where, remedy=remedy) from error
 
 
-_DISK = (
+_DISK_FAULTS = (
     "No space left",
     "Could not write",
     "Read-only file system",
@@ -126,7 +126,7 @@ _DISK = (
 
 
 def essence(error: Exception) -> str:
-    """The first line of DuckDB's message, with its suggestion, without its kind and the SQL."""
+    """Return the first line of DuckDB's message and its suggestion, without error type and SQL."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
@@ -137,10 +137,10 @@ def essence(error: Exception) -> str:
 
 
 def identifier(name: str) -> str:
-    """`name` as a quoted SQL identifier, whatever is in it."""
+    """Return `name` as a quoted SQL identifier; it may contain any characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string."""
+    """Return `text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

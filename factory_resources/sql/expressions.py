@@ -1,7 +1,8 @@
-"""What a declared SQL expression is, and may be: parsed by DuckDB, never run here.
+"""Parse declared SQL expressions with DuckDB and refuse what is not allowed; nothing is run here.
 
-One expression over columns of one table. Not: subqueries, tables, parameters, stars, aggregates
-over the whole table, or functions whose value is not that of their arguments alone.
+Allowed is one expression over the columns of one table. Refused are subqueries, tables, parameters,
+stars, aggregates over the whole table, and functions whose value depends on more than their
+arguments.
 """
 
 import json
@@ -23,9 +24,10 @@ _REFUSED = {
     "DEFAULT": "DEFAULT",
 }
 
-# They read the session, the catalog or the clock, stop the query, or make rows.
+# The allowed macros, besides those of lists, arrays and maps.
 _MACROS = frozenset({"if", "nullif", "fdiv", "split_part", "days_in_month", "date_add"})
 
+# They read the session, the catalog or the clock, stop the query, or produce rows.
 _SESSION = frozenset(
     {
         "age",
@@ -56,28 +58,28 @@ _SESSION = frozenset(
 
 @dataclass(frozen=True)
 class Expression:
-    """What is known of an expression without running it."""
+    """What is known about an expression without running it."""
 
     columns: tuple[str, ...]
     """The columns that it names, in order of appearance."""
     windowed: bool
-    """Whether it looks at other rows than its own, through OVER."""
+    """Whether it uses other rows than its own, through OVER."""
 
 
 def columns_of(expression: str, where: str) -> tuple[str, ...]:
-    """The columns that the expression names; raises as `parse` does."""
+    """Return the columns that the expression names; raises like `parse`."""
     return parse(expression, where).columns
 
 
 def parse(expression: str, where: str) -> Expression:
-    """Read one expression, and refuse what it may not be.
+    """Parse one expression and refuse what is not allowed.
 
     Args:
         expression: one DuckDB SQL expression.
         where: its place in the declaration, for messages.
 
     Raises:
-        ExpressionError: it is not one expression, or reaches for what it may not.
+        ExpressionError: it is not one expression, or uses something that is not allowed.
     """
     try:
         nodes = list(_nodes(_root(expression, where)))
@@ -91,17 +93,17 @@ def parse(expression: str, where: str) -> Expression:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """What to say to someone who wrote a column that is not there."""
+    """Return the remedy for an unknown name: the closest known name, and all known names."""
     folded = {other.casefold(): other for other in known}
     close = get_close_matches(name.casefold(), folded, 1)
     shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
-    return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"there are {shown}"
+    return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"available: {shown}"
 
 
 def _root(expression: str, where: str) -> dict[str, Any]:
     import duckdb
 
-    # The line break ends a comment that would swallow the bracket.
+    # The line break ends a comment that would otherwise include the closing bracket.
     texts = [f"{_HEAD}{sql}\n)" for sql in (expression, "1")]
     with duckdb.connect(":memory:") as connection:
         row = connection.execute(
@@ -113,8 +115,8 @@ def _root(expression: str, where: str) -> dict[str, Any]:
         raise _syntax(tree, expression, where)
     roots = [statement["node"].pop("select_list", []) for statement in tree["statements"]]
     simplest["statements"][0]["node"].pop("select_list")
-    # But for the expression itself, all must be as in `SELECT (1)`: no way out of the bracket. And
-    # DuckDB reads `a, b` in it as a row that begins with the bracket.
+    # Apart from the expression, the tree must equal that of `SELECT (1)`, so that nothing escapes
+    # from the brackets. DuckDB reads `a, b` in them as a row that starts at the bracket.
     if tree != simplest or len(roots[0]) != 1 or roots[0][0]["query_location"] == len(_HEAD) - 2:
         raise ExpressionError(
             f"{_short(expression)} is not one expression",
@@ -132,15 +134,17 @@ def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionErro
     message = tree["error_message"].replace("\n)", "").strip()
     at = f" at character {position + 1}" if 0 <= position < len(expression) else ""
     return ExpressionError(
-        f"{_short(expression)} is no SQL expression: {message}{at}",
+        f"{_short(expression)} is not an SQL expression: {message}{at}",
         where=where,
-        remedy="write one DuckDB SQL expression; a name with blanks goes in double quotes",
+        remedy="write one DuckDB SQL expression, and put a name with blanks in double quotes",
     )
 
 
 def _too_deep(expression: str, where: str) -> ExpressionError:
     return ExpressionError(
-        f"{_short(expression)} is too deep", where=where, remedy="split it into derived columns"
+        f"{_short(expression)} is nested too deeply",
+        where=where,
+        remedy="split it into derived columns",
     )
 
 
@@ -150,7 +154,7 @@ def _short(expression: str) -> str:
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Every node of the tree, parents first."""
+    """Yield every node of the tree, parents first."""
     if isinstance(value, dict):
         if "class" in value:
             yield value
@@ -169,7 +173,7 @@ def _require_allowed(node: dict[str, Any], expression: str, where: str) -> None:
         raise ExpressionError(
             f"{dotted!r} in {_short(expression)} names a table or a field",
             where=where,
-            remedy=f'a column with a dot in its name is written "{dotted}"',
+            remedy=f'write a column with a dot in its name as "{dotted}"',
         )
     if kind not in {"FUNCTION", "WINDOW"}:
         return
@@ -197,7 +201,8 @@ def _require_pure(name: str, operator: bool, where: str) -> None:
         raise _refused(f"function {name!r} does not depend on the row alone", where)
     if kinds <= {"aggregate"}:
         raise _refused(
-            f"{name!r} is over many rows; an expression sees one (or says which, with OVER)", where
+            f"{name!r} aggregates many rows; an expression sees one (or selects rows with OVER)",
+            where,
         )
 
 
@@ -209,7 +214,7 @@ def _refused(what: str, where: str) -> ExpressionError:
 
 @cache
 def _functions() -> dict[str, frozenset[str]]:
-    """DuckDB's functions: name to its kinds and stabilities; read once, 15 ms."""
+    """Return DuckDB's functions, name to kinds and stabilities; read once, which takes 15 ms."""
     import duckdb
 
     with duckdb.connect(":memory:") as connection:

@@ -1,6 +1,6 @@
-"""A set of rows of the view `source`, looked up while it is read: one bit a row, and no join.
+"""Sets of rows of the view `source`, one bit per row, looked up while the view is read.
 
-A join would need the wide rows sorted again, for it may give up their order; a bit does not.
+A join instead may lose the order of the wide rows, which would have to be sorted again.
 """
 
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 SPAN = 1_000_000_000
-"""Rows of one string of bits; the engine makes none that is longer."""
+"""Rows per string of bits; the engine cannot create a longer one."""
 
 
 def mark(connection: "duckdb.DuckDBPyConnection", name: str, query: str, rows: int) -> int:
-    """Remember a set of rows.
+    """Store a set of rows in an SQL variable.
 
     Args:
-        connection: the engine, which keeps one bit of memory for each row of the source.
-        name: of the set: an SQL variable.
-        query: yields the rows' `_order`, each of them once and below `rows`.
-        rows: how many rows the source has.
+        connection: the engine, which uses one bit of memory per row of the source.
+        name: the variable.
+        query: returns the `_order` of each row of the set, once and below `rows`.
+        rows: number of rows of the source.
 
     Returns:
-        How many rows are in the set.
+        The number of rows in the set.
     """
     bits = ", ".join(
         f"bitstring_agg(_order - {start}, 0, {length - 1}) "
@@ -34,12 +34,12 @@ def mark(connection: "duckdb.DuckDBPyConnection", name: str, query: str, rows: i
     connection.execute(
         f"SET VARIABLE {name} = (SELECT {{'rows': count(*), 'bits': [{bits}]}} FROM ({query}))"
     )
-    found = connection.execute(f"SELECT getvariable('{name}').rows").fetchone()
-    return int(found[0]) if found else 0
+    row = connection.execute(f"SELECT getvariable('{name}').rows").fetchone()
+    return int(row[0]) if row else 0
 
 
 def marked(name: str, rows: int) -> str:
-    """SQL that tells whether the row `_order` is in the set."""
+    """Return SQL that tests whether the row `_order` is in the set."""
     tests = "".join(
         f" WHEN _order < {start + length} THEN coalesce("
         f"get_bit(getvariable('{name}').bits[{i}], (_order - {start})::INTEGER), 0) = 1"

@@ -1,4 +1,4 @@
-"""The tables of a user's own Dagster assets: one Parquet file each below the home. No pickle."""
+"""Tables of a user's own Dagster assets: one Parquet file each, below the home; never a pickle."""
 
 import os
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def path_of(home: Home, key: Sequence[str]) -> Path:
-    """Where the table of the asset with this key is, or will be."""
+    """Return the path of the table of the asset with this key; it need not exist yet."""
     return home.path.joinpath("assets", *key[:-1], f"{key[-1]}.parquet")
 
 
 def save_table(value: object, path: Path, name: str) -> "pyarrow.Table":
-    """Keep a table; readers see the old one or the new one, whole.
+    """Store a table atomically: readers see either the old or the new one.
 
     Raises:
-        DataError: it is no table, or one with columns that Parquet does not hold.
-        StorageError: the disk says no.
+        DataError: it is not a table, or has columns that Parquet cannot store.
+        StorageError: the file cannot be written.
     """
     import pyarrow
     import pyarrow.parquet
 
     kind = {"kind": type(value).__module__.partition(".")[0]}
-    # Other metadata, such as the version of pandas, is no content.
+    # Other metadata, such as the version of pandas, does not belong to the content.
     table = as_table(value, name).replace_schema_metadata(kind)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,16 +42,16 @@ def save_table(value: object, path: Path, name: str) -> "pyarrow.Table":
             except BaseException as error:
                 Path(file.name).unlink(missing_ok=True)
                 if isinstance(error, pyarrow.ArrowException):
-                    raise _unfit(f"a table that cannot be stored ({error})", name) from error
+                    raise _data_error(f"a table that cannot be stored ({error})", name) from error
                 raise
     return table
 
 
 def as_table(value: object, name: str) -> "pyarrow.Table":
-    """An Arrow table, a pandas frame or a polars frame as an Arrow table.
+    """Convert an Arrow table, a pandas frame or a polars frame to an Arrow table.
 
     Raises:
-        DataError: for anything else.
+        DataError: `value` is anything else.
     """
     import pyarrow
 
@@ -64,15 +64,15 @@ def as_table(value: object, name: str) -> "pyarrow.Table":
         if kind.__module__.startswith("polars") and kind.__name__ == "DataFrame":
             return value.to_arrow()  # type: ignore[attr-defined]
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
-        raise _unfit(f"a frame with a column of mixed types ({error})", name) from error
-    raise _unfit(f"{kind.__name__}, which is no table", name)
+        raise _data_error(f"a frame with a column of mixed types ({error})", name) from error
+    raise _data_error(f"{kind.__name__}, which is not a table", name)
 
 
-def load_table(path: Path, name: str, wanted: str) -> object:
-    """The table as it was yielded, or as it is asked for.
+def load_table(path: Path, name: str, requested: str) -> object:
+    """Return the table in the kind in which it was yielded, or in the requested kind.
 
     Args:
-        wanted: `pandas`, `polars` or `pyarrow`; anything else stands for what was yielded.
+        requested: `pandas`, `polars` or `pyarrow`; anything else means the kind that was yielded.
 
     Raises:
         DataError: there is no table.
@@ -84,8 +84,8 @@ def load_table(path: Path, name: str, wanted: str) -> object:
             "has yielded no table yet", where=f"asset {name}", remedy="materialise it first"
         )
     table = pyarrow.parquet.ParquetFile(path).read()
-    made = (table.schema.metadata or {}).get(b"kind", b"").decode()
-    match wanted if wanted in {"pandas", "polars", "pyarrow"} else made:
+    yielded = (table.schema.metadata or {}).get(b"kind", b"").decode()
+    match requested if requested in {"pandas", "polars", "pyarrow"} else yielded:
         case "pandas":
             return table.to_pandas()
         case "polars":
@@ -96,9 +96,9 @@ def load_table(path: Path, name: str, wanted: str) -> object:
             return table
 
 
-def _unfit(what: str, name: str) -> DataError:
+def _data_error(what: str, name: str) -> DataError:
     return DataError(
         f"yielded {what}",
         where=f"asset {name}",
-        remedy="yield a pandas or polars DataFrame or a pyarrow Table with one type a column",
+        remedy="yield a pandas or polars DataFrame or a pyarrow Table with one type per column",
     )

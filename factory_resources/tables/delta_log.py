@@ -1,4 +1,4 @@
-"""The Delta Lake log of a table: which files are its current version, and which were before."""
+"""The Delta Lake log of a table: the files of its current version and of earlier versions."""
 
 import json
 import os
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 _PARTITION = "_partition"
-"""The column by which the log of a partitioned table tells whose a file is; in no file."""
+"""The log's column that names the partition of a file; the files do not contain it."""
 
 
 def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Snapshot:
-    """Have the table's log name the snapshot as the newest version of the table or partition.
+    """Record the snapshot in the table's log as the newest version of the table or partition.
 
     Raises:
-        StorageError: the disk says no.
+        StorageError: the log cannot be written.
     """
     with storage_errors(home.tables / snapshot.table):
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
@@ -34,7 +34,7 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
 
 
 def past_versions(folder: Path) -> list[str]:
-    """Every data version that a table's log tells of, newest first; its files may be gone."""
+    """Return every data version in a table's log, newest first; its files may be removed."""
     from deltalake import DeltaTable
 
     if not DeltaTable.is_deltatable(str(folder)):
@@ -51,46 +51,46 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
     from deltalake.transaction import create_table_with_add_actions
 
     properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
-    by = None if partition is None else [_PARTITION]
-    only = None if partition is None else [(_PARTITION, "=", partition)]
-    # Partitions without rows would share one file, and a log names a file once.
+    partition_by = None if partition is None else [_PARTITION]
+    of_partition = None if partition is None else [(_PARTITION, "=", partition)]
+    # Partitions without rows would share one file, but a log names a file only once.
     files = [file for file in snapshot.files if file.rows or partition is None]
     adds = [_add(file, partition) for file in files]
     try:
-        # Whether a column can be null changes with the rows; the schema of the table does not.
-        read = pyarrow.parquet.read_schema(folder / snapshot.files[0].name)
-        fields = [field.with_nullable(True) for field in read]
-        fields += [pyarrow.field(_PARTITION, pyarrow.string())] if by else []
+        # Nullability may differ between files; the schema of the table must not.
+        stored = pyarrow.parquet.read_schema(folder / snapshot.files[0].name)
+        fields = [field.with_nullable(True) for field in stored]
+        fields += [pyarrow.field(_PARTITION, pyarrow.string())] if partition_by else []
         schema = Schema.from_arrow(pyarrow.schema(fields))
         if not DeltaTable.is_deltatable(str(folder)):
             create_table_with_add_actions(
-                str(folder), schema, adds, partition_by=by, commit_properties=properties
+                str(folder), schema, adds, partition_by=partition_by, commit_properties=properties
             )
             return
         delta = DeltaTable(str(folder))
-        named = {Path(uri).name for uri in delta.file_uris(only)}
-        new = [add for add in adds if add.path not in named]
-        gone = named - {file.name for file in files}
-        if not new and not gone:
+        logged = {Path(uri).name for uri in delta.file_uris(of_partition)}
+        new = [add for add in adds if add.path not in logged]
+        removed = logged - {file.name for file in files}
+        if not new and not removed:
             return
-        if by is None and delta.schema() != schema:
-            # Files with other columns: none of the old ones can be among them.
+        if partition_by is None and delta.schema() != schema:
+            # The columns changed, so no old file can be part of the new version.
             delta.create_write_transaction(
                 [*adds], mode="overwrite", schema=schema, commit_properties=properties
             )
             return
         delta.create_write_transaction(
-            [*new, *(_remove(name, partition) for name in sorted(gone))],
+            [*new, *(_remove(name, partition) for name in sorted(removed))],
             mode="append",
             schema=schema,
-            partition_by=by,
+            partition_by=partition_by,
             commit_properties=properties,
         )
     except (DeltaError, OSError) as error:
         raise StorageError(
             f"cannot record version {snapshot.data_version[:12]} ({error})",
             where=str(folder),
-            remedy="free space or make the folder writable; if another run writes it, run again",
+            remedy="free space or make the folder writable; if another run wrote it, run again",
         ) from error
 
 
@@ -100,7 +100,7 @@ def _add(file: TableFile, partition: str | None) -> "AddAction":
     return AddAction(
         path=file.name,
         size=file.bytes,
-        partition_values=_values(partition),
+        partition_values=_partition_values(partition),
         modification_time=_now(),
         data_change=True,
         stats=json.dumps({"numRecords": file.rows}),
@@ -110,10 +110,10 @@ def _add(file: TableFile, partition: str | None) -> "AddAction":
 def _remove(name: str, partition: str | None) -> "RemoveAction":
     from deltalake.transaction import RemoveAction
 
-    return RemoveAction(name, True, _now(), partition_values=_values(partition))
+    return RemoveAction(name, True, _now(), partition_values=_partition_values(partition))
 
 
-def _values(partition: str | None) -> dict[str, str | None]:
+def _partition_values(partition: str | None) -> dict[str, str | None]:
     return {} if partition is None else {_PARTITION: partition}
 
 

@@ -1,4 +1,4 @@
-"""What a snapshot is, and how its rows are read; nothing here writes one."""
+"""Snapshots of tables, and how to read their rows; `writer` writes them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TableFile(BaseModel):
-    """One Parquet file of a snapshot, named by what is in it."""
+    """One Parquet file of a snapshot, named by the digest of its content."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,29 +25,29 @@ class TableFile(BaseModel):
     rows: int
     bytes: int
     copy_number: int = 0
-    """Of a file that a snapshot holds several times: a log names a file only once."""
+    """Distinguishes equal files of one snapshot, since a log names a file only once."""
 
     @property
     def name(self) -> str:
-        again = f"-{self.copy_number}" if self.copy_number else ""
-        return f"{self.sha256}{again}.parquet"
+        suffix = f"-{self.copy_number}" if self.copy_number else ""
+        return f"{self.sha256}{suffix}.parquet"
 
 
 class Snapshot(BaseModel):
-    """One version of a table. Its files are below the home's tables, so a home can be moved."""
+    """One version of a table. Paths are derived from the home, so a home can be moved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     table: str
     """The table's folder, `<pipeline>/<name>`."""
     files: tuple[TableFile, ...]
-    """In the order of the rows."""
+    """In row order."""
     columns: dict[str, str]
     """Column to DuckDB type, in order, identity columns included."""
 
     @property
     def data_version(self) -> str:
-        """SHA-256 of the file; of several, of their digests in order."""
+        """SHA-256 of the file; for several files, of their digests in order."""
         digests = [file.sha256 for file in self.files]
         return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()
 
@@ -64,17 +64,18 @@ class Snapshot(BaseModel):
 
 
 def union(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The rows of several snapshots of one table, in order, as one; empty files are left out.
+    """Join the rows of several snapshots of one table, in order; empty files are left out.
 
     Raises:
-        StorageError: where their columns differ.
+        StorageError: their columns differ.
     """
     first = snapshots[0]
     for other in snapshots[1:]:
         if other.columns != first.columns:
             changed = {*first.columns.items()} ^ {*other.columns.items()}
+            names = ", ".join(sorted(name for name, _ in changed))
             raise StorageError(
-                f"its parts have other columns ({', '.join(sorted(name for name, _ in changed))})",
+                f"its parts have different columns ({names})",
                 where=first.table,
                 remedy="materialise the older partitions again",
             )
@@ -88,18 +89,18 @@ def union(snapshots: Sequence[Snapshot]) -> Snapshot:
 
 
 def union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
-    """`union` of those that there are, if any."""
-    there = [snapshot for snapshot in snapshots if snapshot is not None]
-    return union(there) if there else None
+    """Return the `union` of the snapshots that are not None, or None if there are none."""
+    existing = [snapshot for snapshot in snapshots if snapshot is not None]
+    return union(existing) if existing else None
 
 
 def read_arrow(
     snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
 ) -> "pyarrow.Table":
-    """The rows in stored order; `columns` picks and orders.
+    """Return the rows in stored order; `columns` selects and orders the columns.
 
     Raises:
-        StorageError: when the file is gone or damaged.
+        StorageError: a file is missing or damaged.
     """
     import pyarrow
     import pyarrow.parquet
@@ -108,7 +109,7 @@ def read_arrow(
     tables = []
     for path in snapshot.paths(home):
         with _readable(snapshot, path):
-            # File by file, never a data set: names such as a=b in the path are no partitions.
+            # Not as a data set: pyarrow would take names such as a=b in the path for partitions.
             tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
     return pyarrow.concat_tables(tables)
 
@@ -116,16 +117,16 @@ def read_arrow(
 def read_batches(
     snapshot: Snapshot, home: Home, columns: Iterable[str], *, rows: int
 ) -> "Iterator[pyarrow.RecordBatch]":
-    """The rows in stored order, at most so many at a time.
+    """Yield the rows in stored order, at most `rows` per batch.
 
     Raises:
-        StorageError: when a file is gone or damaged.
+        StorageError: a file is missing or damaged.
     """
     import pyarrow.parquet
 
     names = list(columns)
     for path in snapshot.paths(home):
-        # Read ahead, the whole file would stay in memory.
+        # With read-ahead, the whole file would stay in memory.
         with (
             _readable(snapshot, path),
             pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file,
@@ -148,7 +149,7 @@ def _readable(snapshot: Snapshot, path: Path) -> Iterator[None]:
 
 
 def exists(snapshot: Snapshot, home: Home) -> bool:
-    """Whether the snapshot's files are there in their full length."""
+    """Whether all files of the snapshot exist with their full size."""
     return all(
         path.is_file() and path.stat().st_size == file.bytes
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True)

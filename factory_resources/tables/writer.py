@@ -1,4 +1,4 @@
-"""Writing snapshots: DuckDB writes the Parquet files, and the table's log comes to name them."""
+"""Write snapshots: DuckDB writes the Parquet files, then the table's log names them."""
 
 import os
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StagedTable:
-    """Rows written to scratch: not yet a version of any table."""
+    """Rows written to scratch that are not yet a version of a table."""
 
     path: Path
     rows: int
@@ -29,24 +29,24 @@ class StagedTable:
 def write(
     connection: "duckdb.DuckDBPyConnection", query: str, *, home: Home, table: str, folder: Path
 ) -> Snapshot:
-    """`prepare` and `commit` in one."""
+    """Run `prepare` and `commit`."""
     return commit(prepare(connection, query, table=table, folder=folder), home=home, table=table)
 
 
 def prepare(
     connection: "duckdb.DuckDBPyConnection", query: str, *, table: str, folder: Path
 ) -> StagedTable:
-    """Write the rows of `query`, in its order, to scratch. The same rows give the same bytes.
+    """Write the rows of `query` to scratch, in its order. The same rows give the same bytes.
 
     Args:
         connection: a sealed engine that may write to `folder`.
         query: one SELECT.
-        table: what is being written, for messages.
-        folder: scratch on the home's own file system.
+        table: the table's name, for messages.
+        folder: scratch on the home's file system.
 
     Raises:
-        ExpressionError: a column of a type that no table can hold, or a value that no type can.
-        StorageError: the disk says no.
+        ExpressionError: a column's type cannot be stored, or a value does not fit its stored type.
+        StorageError: the file cannot be written.
     """
     path = folder / f"{uuid4().hex}.parquet"
     with engine_errors(table):
@@ -68,35 +68,35 @@ def prepare(
 def commit(
     prepared: StagedTable, *, home: Home, table: str, partition: str | None = None
 ) -> Snapshot:
-    """Make the rows the newest version of `table`; the same bytes make no second version.
+    """Make the rows the newest version of `table`; the same bytes do not add a version.
 
     A crash at any point leaves the table at its old version.
 
     Args:
-        partition: the partition whose rows they are; the others stay as they were.
+        partition: the partition to which the rows belong; other partitions do not change.
 
     Raises:
-        StorageError: the disk says no.
+        StorageError: the file or the log cannot be written.
     """
     return publish(keep(prepared, home, table), home, partition)
 
 
 def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
-    """Move the rows to where the table's files are. No version names the file yet.
+    """Move the rows into the table's folder. No version names the file yet.
 
     Raises:
-        StorageError: the disk says no.
+        StorageError: the file cannot be written.
     """
     with storage_errors(home.tables / table):
         with prepared.path.open("rb+") as file:
             digest = file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
-        kept = TableFile(sha256=digest, rows=prepared.rows, bytes=prepared.path.stat().st_size)
+        stored = TableFile(sha256=digest, rows=prepared.rows, bytes=prepared.path.stat().st_size)
         folder = home.tables / table
         folder.mkdir(parents=True, exist_ok=True)
         # A file that no log names yet is invisible, so the move before the commit is safe.
-        os.replace(prepared.path, folder / kept.name)
-    return Snapshot(table=table, files=(kept,), columns=prepared.columns)
+        os.replace(prepared.path, folder / stored.name)
+    return Snapshot(table=table, files=(stored,), columns=prepared.columns)
 
 
 _TYPES = {
@@ -112,13 +112,13 @@ _TYPES = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "HUGEINT"), "BIGINT"),
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "BIGINT"),
     **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
-    # Instants are kept in UTC, the engine's time zone.
+    # Instants are stored in UTC, the engine's time zone.
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
 }
 
 
 def stored_as(kind: str) -> str | None:
-    """The type in which a table holds DuckDB's `kind`; None where it holds it in no way."""
+    """Return the type in which a table stores DuckDB's `kind`; None if it cannot be stored."""
     return "DOUBLE" if kind.startswith("DECIMAL") else _TYPES.get(kind)
 
 
@@ -126,7 +126,7 @@ def _stored_type(name: str, kind: str, table: str) -> str:
     stored = stored_as(kind)
     if stored is None:
         raise ExpressionError(
-            f"column {name!r} has type {kind}, which no table holds",
+            f"column {name!r} has type {kind}, which a table cannot store",
             where=table,
             remedy="make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)",
         )

@@ -1,4 +1,4 @@
-"""What was computed and learned: the factory's records, MLflow's registry, Optuna's studies.
+"""Storage of results: the factory's records, MLflow's runs and models, Optuna's studies.
 
-What a record means belongs in `factory_assets.results`.
+What a record's value means belongs in `factory_assets.results`.
 """

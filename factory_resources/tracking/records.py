@@ -1,8 +1,8 @@
-"""What each stage has computed, by the key of all that went into it: the memory of reuse.
+"""Records of computed stages, stored by the digest of everything that went into them, for reuse.
 
-One JSON file a record, added and never changed; and pointers: a stage's (or partition's) latest
-record, and the records that each run made or reused.
-What a record's value means is the stages' business.
+A record is one JSON file that is never changed. Pointers name the latest record of a stage (or
+partition), and the records that each run computed or reused. What a record's value means is defined
+by the stages.
 """
 
 import json
@@ -29,9 +29,9 @@ class Record(BaseModel):
     key: str
     """Digest of `parts`."""
     parts: dict[str, Any] = {}
-    """All that could change the result: code, declaration, inputs, libraries."""
+    """Everything that could change the result: code, declaration, inputs, libraries."""
     inputs: dict[str, tuple[str, ...]] = {}
-    """Stage to the keys of the records whose values went in, one a partition."""
+    """Stage to the keys of the records whose values were used, one per partition."""
     value: dict[str, Any]
     data_version: str
     run_id: str
@@ -39,21 +39,21 @@ class Record(BaseModel):
     seconds: float
     """Wall time of the computation."""
     megabytes: float
-    """Peak resident memory of the process by then."""
+    """Peak resident memory of the process so far."""
     cpu_seconds: float | None = None
-    """Of the process and all that it started; None where it was not measured yet."""
+    """CPU time of the process and its descendants; None in records from before it was measured."""
     wh: float = 0.0
     """Energy of the computation."""
     method: str = ""
-    """How the energy is known."""
+    """How the energy was determined."""
     grid: float | None = None
-    """Grams of CO2e that a kWh stood for; None where it was not declared yet."""
+    """Grams of CO2e per kWh; None in records from before it was stored."""
     finished: str
     """UTC, ISO 8601."""
 
     @property
     def co2e(self) -> float | None:
-        """Grams."""
+        """Grams of CO2e; None if `grid` is None."""
         return None if self.grid is None else self.wh * self.grid / 1000
 
 
@@ -64,7 +64,11 @@ class Records:
         self._home = home
 
     def find(self, pipeline: str, stage: str, key: str) -> Record | None:
-        """The record of exactly this computation, if it was ever finished."""
+        """Return the record of exactly this computation, or None if it never finished.
+
+        Raises:
+            StorageError: the record is damaged.
+        """
         path = self._home.records / pipeline / stage / f"{key}.json"
         if not path.is_file():
             return None
@@ -72,41 +76,41 @@ class Records:
             return Record.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise StorageError(
-                "the record is damaged", where=str(path), remedy="delete it; the stage runs again"
+                "the record is damaged", where=str(path), remedy="delete it to run the stage again"
             ) from error
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
-        """The record that the last run of the stage (or of its partition) made or reused."""
+        """Return the record that the last run of the stage (or partition) computed or reused."""
         return self._pointed(pipeline, stage, self._pointer(pipeline, stage, partition))
 
     def is_latest(self, record: Record) -> bool:
-        """Whether the last run of the stage (or of its partition) made or reused this record."""
+        """Whether the last run of the stage (or partition) computed or reused this record."""
         pointer = self._pointer(record.pipeline, record.stage, record.partition)
         return pointer.is_file() and pointer.read_bytes() == _pointing_at(record)
 
     def newest(
         self, pipeline: str, stage: str, partition: str | None, run_id: str | None
     ) -> Record | None:
-        """The record that a run made or reused, else the latest."""
+        """Return the record that a run computed or reused, else the latest."""
         own = self._run(pipeline, run_id) / _slot(stage, partition) if run_id else None
         record = self._pointed(pipeline, stage, own) if own else None
         return record or self.latest(pipeline, stage, partition)
 
     def partitions(self, pipeline: str, stage: str) -> list[str]:
-        """The partitions that have a record, by key."""
+        """Return the keys of the partitions that have a record, sorted."""
         folder = self._home.records / pipeline / "latest"
         names = folder.glob(f"{stage}@*.json") if folder.is_dir() else ()
         return sorted(unquote(path.name[len(stage) + 1 : -len(".json")]) for path in names)
 
     def used(self, pipeline: str, run_id: str) -> list[Record]:
-        """The records that a run made or reused."""
+        """Return the records that a run computed or reused."""
         folder = self._run(pipeline, run_id)
         files = sorted(folder.iterdir()) if folder.is_dir() else []
-        found = (self._pointed(pipeline, re.split("[.@]", path.name)[0], path) for path in files)
-        return [record for record in found if record]
+        records = (self._pointed(pipeline, re.split("[.@]", path.name)[0], path) for path in files)
+        return [record for record in records if record]
 
     def all(self, pipeline: str | None = None, stage: str | None = None) -> Iterator[Record]:
-        """Every record that was ever finished, in no order."""
+        """Yield every record, in no particular order."""
         folders = self._home.records.glob(pipeline or "*") if self._home.records.is_dir() else ()
         for folder in folders:
             for path in folder.glob(f"{stage or '*'}/*.json"):
@@ -116,13 +120,13 @@ class Records:
                         yield record
 
     def save(self, record: Record) -> None:
-        """Keep the record."""
+        """Store the record."""
         folder = self._home.records / record.pipeline / record.stage
         content = record.model_dump_json(indent=1).encode()
         self._home.write_atomic(folder / f"{record.key}.json", content)
 
     def point(self, record: Record, run_id: str) -> None:
-        """Make the record the stage's latest, and the one that a run works with."""
+        """Make the record the stage's latest, and the one that the run uses."""
         content = _pointing_at(record)
         slot = _slot(record.stage, record.partition)
         self._home.write_atomic(self._run(record.pipeline, run_id) / slot, content)

@@ -1,7 +1,7 @@
-"""MLflow: runs, logged models, registered versions, the alias `champion`. Plain values in and out.
+"""MLflow's registered model versions, their files and tags, and the alias `champion`.
 
-Writing goes through MlflowClient. What is asked often, such as who is champion, is one SELECT on
-MLflow's own tables: importing MLflow costs 1.2 s of CPU.
+Arguments and results are plain values. Writing goes through MlflowClient. Frequent queries, such as
+for the champion, are one SELECT on MLflow's own tables: importing MLflow costs 1.2 s of CPU.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Registry:
     """The model registry of one home.
 
     Raises:
-        StorageError: when the artifacts cannot be written.
-        ModelError: when a version that is asked for does not exist.
+        StorageError: the artifacts cannot be written.
+        ModelError: a requested version does not exist.
     """
 
     def __init__(self, home: Home) -> None:
@@ -58,7 +58,7 @@ class Registry:
         self.client.search_registered_models(max_results=1)
 
     def champion(self, model: str) -> int | None:
-        """The version that serves, or None."""
+        """Return the version that serves, or None."""
         rows = self._execute(
             "SELECT version FROM registered_model_aliases WHERE name = :model AND alias = :alias",
             model=model,
@@ -74,7 +74,11 @@ class Registry:
             return False
 
     def version(self, model: str, version: int) -> Version:
-        """Raises ModelError when there is no such version."""
+        """Return the version.
+
+        Raises:
+            ModelError: there is no such version.
+        """
         rows = self._execute(
             "SELECT run_id, source FROM model_versions WHERE name = :model AND version = :version",
             model=model,
@@ -90,15 +94,15 @@ class Registry:
         return Version(model, version, run_id, files, self.version_tags(model, version))
 
     def versions(self) -> dict[str, tuple[int, ...]]:
-        """Every model with its versions, oldest first; a deleted version is none."""
+        """Return every model with its versions, oldest first, without deleted versions."""
         rows = self._execute(
             "SELECT name, version FROM model_versions WHERE current_stage IS NULL "
             "OR current_stage <> 'Deleted_Internal' ORDER BY name, version"
         )
-        found: dict[str, tuple[int, ...]] = {}
+        versions: dict[str, tuple[int, ...]] = {}
         for name, version in rows:
-            found[name] = (*found.get(name, ()), int(version))
-        return found
+            versions[name] = (*versions.get(name, ()), int(version))
+        return versions
 
     def version_tags(self, model: str, version: int) -> dict[str, str]:
         rows = self._execute(
@@ -109,20 +113,20 @@ class Registry:
         return dict(rows)
 
     def artifacts(self, model: str) -> Path:
-        """The folder of everything logged for a model; a home that moves takes it along."""
+        """Return the folder of everything logged for a model; it moves with the home."""
         return self.home.artifacts / model
 
     def run_files(self, model: str, run_id: str) -> Path:
-        """The folder of a run's own artifacts."""
+        """Return the folder of a run's own artifacts."""
         return self.artifacts(model) / run_id / "artifacts"
 
     def add_files(self, run_id: str, folder: Path, name: str) -> None:
-        """Keep every file of a folder under `name` with a run."""
+        """Store every file of a folder as the run's artifacts below `name`."""
         with storage_errors(self.home.artifacts):
             self.client.log_artifacts(run_id, str(folder), name)
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Add to what a run has measured, also after its end."""
+        """Add metrics to a run, even after its end."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
@@ -134,12 +138,12 @@ class Registry:
             self.client.set_model_version_tag(model, str(version), key, value)
 
     def set_champion(self, model: str, version: int) -> None:
-        """Let the version serve from now on: one transaction."""
+        """Make the version serve from now on, in one transaction."""
         self.client.set_registered_model_alias(model, ALIAS, str(version))
 
     @cached_property
     def client(self) -> Any:
-        """MlflowClient, quiet and offline."""
+        """The MlflowClient, quiet and offline."""
         import logging
 
         go_offline()
@@ -152,7 +156,7 @@ class Registry:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _execute(self, statement: str, **values: Any) -> list[Any]:
-        """Rows of a statement; none while there is no database yet."""
+        """Run a statement and return its rows; none if there is no database yet."""
         import sqlalchemy as sa
 
         if self.uri.startswith("sqlite") and not self.home.mlflow_database.is_file():

@@ -1,4 +1,4 @@
-"""One MLflow run while it is written: parameters, metrics, dataset, and the version it ends in."""
+"""An open MLflow run: log its parameters, metrics and dataset, and register its model version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PARENT_TAG = "mlflow.parentRunId"
 _BATCH = 1000
 
 _DIGEST = 36
-"""MLflow's own limits: metrics in one call, and the characters of a dataset's digest."""
+"""Limits of MLflow: metrics per call, and characters of a dataset's digest."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Signature:
     """Column to `float` or `string`, in order."""
     output: str
     width: int | None
-    """Numbers a row; None for one plain number."""
+    """Numbers per row; None for one plain number."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RegistryRun:
         self.registry.client.log_batch(self.run_id, params=params)
 
     def log_metrics(self, metrics: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-        """Steps with their metrics, in few calls however many epochs there were."""
+        """Log steps with their metrics, many per call."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
@@ -73,12 +73,12 @@ class RegistryRun:
         self.registry.client.set_terminated(self.run_id, status)
 
     def adopt(self, run_id: str, status: Status) -> None:
-        """Show below this run one whose parent has died, and as it ended."""
+        """Show a run below this one because its parent has died, and set its final status."""
         self.registry.client.set_tag(run_id, _PARENT_TAG, self.run_id)
         self.registry.client.set_terminated(run_id, status)
 
     def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
-        """The data that the run read; the digest's whole length is in a tag of the input."""
+        """Log the data that the run read; a tag of the input contains the complete digest."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
@@ -96,11 +96,11 @@ class RegistryRun:
     ) -> int:
         """Store the files as a logged model and make it the model's next version.
 
-        The MLmodel file describes the model to MLflow's UI and has no flavour: nothing can be
-        loaded through it, and nothing of ours reads it.
+        The MLmodel file describes the model to MLflow's UI and has no flavour: no model can be
+        loaded through it, and the factory does not read it.
 
         Raises:
-            StorageError: when the disk says no; no version exists then.
+            StorageError: the files cannot be written; no version is created.
         """
         from mlflow.entities import LoggedModelOutput
 
@@ -129,7 +129,7 @@ class RegistryRun:
 def open_run(
     registry: Registry, model: str, name: str, tags: Mapping[str, str], *, started: int
 ) -> Iterator[RegistryRun]:
-    """Open a run in the model's experiment; it finishes with the block, or fails if that raises.
+    """Open a run in the model's experiment; it ends with the block, as failed if that raises.
 
     Args:
         started: when the work began, in milliseconds since 1970.
@@ -145,7 +145,7 @@ def open_run(
 
 @contextmanager
 def open_child(parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
-    """Open a run that MLflow shows below another; the block ends it, or it fails."""
+    """Open a run that MLflow shows below another. The block ends it; if it raises, the run fails."""
     tags, now = {_PARENT_TAG: parent.run_id}, time.time_ns() // 1_000_000
     run = _start(parent.registry, parent.model, parent.experiment_id, name, tags, now)
     try:
@@ -158,7 +158,7 @@ def open_child(parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
 def _start_run(
     registry: Registry, model: str, name: str, tags: Mapping[str, str], started: int
 ) -> RegistryRun:
-    """Start a run, after ending those that a dead process left running."""
+    """Start a run, after ending those that dead processes left running."""
     client = registry.client
     experiment = client.get_experiment_by_name(model)
     if experiment is None:
@@ -188,7 +188,7 @@ def _start(
 
 
 def end_dead_runs(client: Any, experiment_id: str) -> None:
-    """Mark as failed every run of the experiment whose process is gone."""
+    """Mark every run of the experiment as failed whose process has ended."""
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         owner = run.data.tags.get(_PROCESS_TAG)
         if owner and owner != process_identity(int(owner.split()[0])):

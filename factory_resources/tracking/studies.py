@@ -1,8 +1,8 @@
-"""Searches: what was tried, how good it was, what to try next. By Optuna, in the factory's own
-database; plain values in and out.
+"""Searches for the best settings with Optuna: past trials, their values, and the next proposal.
 
-What is proposed follows from the seed and from the trials before it alone: a search that was killed
-goes on as if it had not been.
+Searches are stored in the factory's own database; arguments and results are plain values. A
+proposal depends only on the seed and the trials before it, so a killed search resumes as if it had
+not been interrupted.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _NOTES = "factory.notes"
 _STATES: Mapping[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 _WAIT = 60
-"""Seconds for which SQLite waits for another process that writes."""
+"""Seconds that SQLite waits while another process writes."""
 
 _FEW = 4
-"""Trials that must have got as far before half of them says anything."""
+"""Trials that must have reached a step before their median can prune another."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """A setting between two ends."""
+    """A setting that is a number between two bounds, both included."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Words:
-    """A setting that is one of some."""
+    """A setting that is one of several words."""
 
     words: tuple[str, ...]
 
@@ -66,7 +66,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial that is over."""
+    """A trial that has ended."""
 
     state: State
     value: float | None
@@ -76,64 +76,64 @@ class Tried:
 
 
 class OpenTrial:
-    """A trial under way: kept when it is over, and not before."""
+    """A running trial; it is stored only when it ends."""
 
-    def __init__(self, study: Study, asked: optuna.Trial, settings: Settings) -> None:
+    def __init__(self, study: Study, trial: optuna.Trial, settings: Settings) -> None:
         self.settings = settings
-        self._study, self._asked = study, asked
+        self._study, self._trial = study, trial
 
     def is_hopeless(self, step: int, loss: float) -> bool:
-        """Whether the best that it reached is worse than what half of the others had by then."""
-        self._asked.report(-loss if self._study.maximise else loss, step)
-        return self._asked.should_prune()
+        """Whether the trial's best loss so far is worse than the median of the others at `step`."""
+        self._trial.report(-loss if self._study.maximise else loss, step)
+        return self._trial.should_prune()
 
     def end(self, state: State, value: float | None, notes: Mapping[str, Any]) -> None:
-        """Keep what became of it."""
-        self._asked.set_user_attr(_NOTES, dict(notes))
-        self._study.keep(self._asked, state, value)
+        """End the trial and store its result."""
+        self._trial.set_user_attr(_NOTES, dict(notes))
+        self._study.keep(self._trial, state, value)
 
 
 class Study:
-    """One search: its trials in the database, and a copy in memory, from which the next follows.
+    """One search: its trials in the database, and a copy in memory that proposes the next trial.
 
-    One process at a time may have it.
+    Only one process at a time may use it.
     """
 
     def __init__(
-        self, home: Home, kept: optuna.Study, seed: int, pruner: optuna.pruners.BasePruner
+        self, home: Home, stored: optuna.Study, seed: int, pruner: optuna.pruners.BasePruner
     ) -> None:
         import optuna
 
-        self._home, self._kept, self._seed = home, kept, seed
-        self._study = optuna.create_study(direction=kept.direction, pruner=pruner)
-        self._study.add_trials(kept.get_trials(deepcopy=False))
+        self._home, self._stored, self._seed = home, stored, seed
+        self._study = optuna.create_study(direction=stored.direction, pruner=pruner)
+        self._study.add_trials(stored.get_trials(deepcopy=False))
         self.tried = [_tried(trial) for trial in self._study.get_trials(deepcopy=False)]
-        """The trials that are over, in their order."""
+        """The trials that have ended, in order."""
 
     @property
     def maximise(self) -> bool:
-        return self._kept.direction.name == "MAXIMIZE"
+        return self._stored.direction.name == "MAXIMIZE"
 
     def begin(self, space: Space, given: Settings | None = None) -> OpenTrial:
-        """The next trial: with the given settings, or with those that promise most."""
-        # A sampler of its own for each trial: none rests on what a killed process has drawn.
+        """Start the next trial, with the given settings or with the most promising ones."""
+        # A new sampler for each trial, so that none depends on what a killed process has drawn.
         self._study.sampler = _sampler(self._seed, len(self.tried))
         if given is not None:
-            # What lies outside of the space tells nothing about it.
-            space = {name: where for name, where in space.items() if where.holds(given[name])}
+            # Values outside the space do not inform the search.
+            space = {name: domain for name, domain in space.items() if domain.holds(given[name])}
             self._study.enqueue_trial({name: given[name] for name in space})
-        asked = self._study.ask({name: _distribution(where) for name, where in space.items()})
-        return OpenTrial(self, asked, asked.params if given is None else given)
+        trial = self._study.ask({name: _distribution(domain) for name, domain in space.items()})
+        return OpenTrial(self, trial, trial.params if given is None else given)
 
-    def keep(self, asked: optuna.Trial, state: State, value: float | None) -> None:
-        """Write a trial down, in one transaction."""
+    def keep(self, trial: optuna.Trial, state: State, value: float | None) -> None:
+        """Store a trial that has ended, in one transaction."""
         import optuna
 
         name = next(name for name, ours in _STATES.items() if ours == state)
-        over = self._study.tell(asked, value, optuna.trial.TrialState[name])
+        ended = self._study.tell(trial, value, optuna.trial.TrialState[name])
         with _database_errors(self._home):
-            self._kept.add_trial(over)
-        self.tried.append(_tried(over))
+            self._stored.add_trial(ended)
+        self.tried.append(_tried(ended))
 
 
 def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
@@ -146,14 +146,14 @@ def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
 def opened(
     home: Home, name: str, *, resume: bool, maximise: bool, seed: int, patience: int
 ) -> Iterator[Study]:
-    """The search of that name.
+    """Open the search of that name.
 
     Args:
-        resume: whether it goes on with the trials that are there; otherwise they are forgotten.
-        patience: steps of a trial before it can be hopeless.
+        resume: whether to continue after the stored trials; otherwise they are deleted.
+        patience: steps of a trial before it can be pruned.
 
     Raises:
-        StorageError: the database says no.
+        StorageError: the database cannot be used.
     """
     import optuna
 
@@ -161,14 +161,14 @@ def opened(
     pruner = optuna.pruners.MedianPruner(_FEW, patience, n_min_trials=_FEW)
     with _database_errors(home):
         storage = _storage(home)
-        study = Study(home, _kept(storage, name, resume, maximise), seed, pruner)
+        study = Study(home, _stored_study(storage, name, resume, maximise), seed, pruner)
     try:
         yield study
     finally:
         storage.engine.dispose()
 
 
-def _kept(storage: Any, name: str, resume: bool, maximise: bool) -> optuna.Study:
+def _stored_study(storage: Any, name: str, resume: bool, maximise: bool) -> optuna.Study:
     import optuna
 
     if not resume and name in optuna.get_all_study_names(storage):
@@ -187,18 +187,18 @@ def _storage(home: Home) -> Any:
     uri = database_address(home.tune_database, _SCHEMA)
     lite = uri.startswith("sqlite")
     home.require_writable()
-    # Two processes that make the tables at once break them.
+    # Two processes that create the tables at once would break them.
     with home.lock(_SCHEMA):
         make_schema(uri, _SCHEMA)
         try:
             return RDBStorage(uri, {"connect_args": {"timeout": _WAIT}} if lite else None)
         except RuntimeError as error:
-            # Its tables are of another version; they are no archive, MLflow has every trial.
+            # The tables belong to another version. They can be removed: MLflow has every trial.
             where = f"{home.tune_database}" if lite else f"schema {_SCHEMA} of FACTORY_DATABASE_URL"
             raise StorageError(
-                "searches were kept there by another version of Optuna",
+                "the searches were stored by another version of Optuna",
                 where=where,
-                remedy="remove it, and searches under way begin anew; nothing else is lost",
+                remedy="remove it; unfinished searches start again, and nothing else is lost",
             ) from error
 
 
@@ -209,18 +209,18 @@ def _sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=int.from_bytes(own))
 
 
-def _distribution(where: Numbers | Words) -> optuna.distributions.BaseDistribution:
+def _distribution(domain: Numbers | Words) -> optuna.distributions.BaseDistribution:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
     )
 
-    if isinstance(where, Words):
-        return CategoricalDistribution(where.words)
-    if where.whole:
-        return IntDistribution(int(where.low), int(where.high), log=where.log)
-    return FloatDistribution(where.low, where.high, log=where.log)
+    if isinstance(domain, Words):
+        return CategoricalDistribution(domain.words)
+    if domain.whole:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
+    return FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _database_errors(home: Home) -> Iterator[None]:
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
         raise StorageError(
-            f"the trials cannot be kept ({type(reason).__name__}: {reason})",
+            f"the trials cannot be stored ({type(reason).__name__}: {reason})",
             where=str(home.path),
-            remedy="free space, or see to the database of FACTORY_DATABASE_URL",
+            remedy="free space, or check the database of FACTORY_DATABASE_URL",
         ) from error

@@ -1,4 +1,4 @@
-"""The corpus of bad data: one module a family, each a list of named cases."""
+"""The corpus of bad data: one module per family, each with a list of named cases."""
 
 from tests.bad_data import (
     dates,

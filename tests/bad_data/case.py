@@ -1,4 +1,4 @@
-"""What a case of the corpus is: files, how they are declared, and what must come of them."""
+"""A case of the corpus: files, their declaration, and the expected result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ Files = Mapping[str, bytes] | Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows are read, and those that break the contract are apart."""
+    """The rows are read, and those that break the contract are in quarantine."""
 
     good: Mapping[str, Sequence[Any]]
-    """Column to its values, of all columns in the snapshot's order."""
+    """Column to its values, for all columns in the order of the snapshot."""
     quarantined: Mapping[str, int] = field(default_factory=dict)
     """Rule to the number of rows that broke it."""
     broken: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Column to the source's values in quarantine; all columns, where rows are there."""
+    """Column to the source values in quarantine, for all columns if there are such rows."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """One clear line that holds these words; nothing is kept."""
+    """The data is refused with one line that contains these words; nothing is stored."""
 
     said: tuple[str, ...]
 
@@ -35,12 +35,12 @@ class Case:
     """One bad file, or a few.
 
     Args:
-        name: the test's id, the family first.
-        files: name to bytes, or what makes them in the folder `data` that it is given.
-        expected: what must come of it.
+        name: the id of the test; the family comes first.
+        files: content by name, or a function that creates the files in the folder `data`.
+        expected: the expected result.
         source: keys of `ingest.source`; by default `files` names the only file, in `data/`.
-        contract: of the pipeline.
-        ingest: further keys of `ingest`.
+        contract: the columns of the contract.
+        ingest: additional keys of `ingest`.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Case:
     ingest: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Make the files below `folder/data`; the attributes of a `defs.yaml` in `folder`."""
+        """Create the files in `folder/data`; return the attributes of a `defs.yaml`."""
         data = folder / "data"
         data.mkdir()
         if callable(self.files):
@@ -68,37 +68,41 @@ class Case:
         target = self.contract[0]["name"] if self.contract else "y"
         secrets = [c["name"] for c in self.contract if c.get("sensitive") == "secret"]
         return {
-            "purpose": "Show what comes of bad data",
+            "purpose": "Show what happens to bad data",
             "ingest": ingest,
             "train": {"target": target, "exclude": secrets, "model": {"kind": "linear"}},
         }
 
 
 def csv(name: str, content: bytes | str, expected: Rows | Refused, **more: Any) -> Case:
-    """A case of one CSV file; text is written as UTF-8."""
+    """Return a case of one CSV file; text is written as UTF-8."""
     raw = content.encode() if isinstance(content, str) else content
     return Case(name, {"d.csv": raw}, expected, **more)
 
 
 def typed(kind: str | None, cells: Sequence[str], good: Sequence[Any], *, name: str) -> Case:
-    """Cells of one column `y` beside a counter `n`: `good` holds a value, or `BROKEN`, a cell.
+    """Return a case of one column `y` beside a counter `n`.
 
-    Without a `kind` the factory finds the type.
+    Args:
+        kind: the declared type of `y`; None to have it inferred.
+        cells: the text of each cell of `y`.
+        good: the value of each cell, or `BROKEN` if it goes to quarantine.
+        name: the name of the case.
     """
     text = "n,y\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells, 1))
     contract = [{"name": "y", "type": kind}, {"name": "n", "type": "int64"}] if kind else []
-    kept = [(i, value) for i, value in enumerate(good, 1) if value is not BROKEN]
-    bad = [(i, cell) for i, cell in enumerate(cells, 1) if good[i - 1] is BROKEN]
+    valid = [(i, value) for i, value in enumerate(good, 1) if value is not BROKEN]
+    broken = [(i, cell) for i, cell in enumerate(cells, 1) if good[i - 1] is BROKEN]
     names = ("y", "n") if kind else ("n", "y")
 
-    def columns(rows: Sequence[tuple[Any, Any]], text_: bool) -> dict[str, list[Any]]:
-        found = {"n": [str(n) if text_ else n for n, _ in rows], "y": [v for _, v in rows]}
-        return {name: found[name] for name in names}
+    def columns(rows: Sequence[tuple[Any, Any]], as_text: bool) -> dict[str, list[Any]]:
+        by_name = {"n": [str(n) if as_text else n for n, _ in rows], "y": [v for _, v in rows]}
+        return {name: by_name[name] for name in names}
 
     rows = Rows(
-        columns(kept, False),
-        {"type:y": len(bad)} if bad else {},
-        columns(bad, True) if bad else {},
+        columns(valid, False),
+        {"type:y": len(broken)} if broken else {},
+        columns(broken, True) if broken else {},
     )
     return csv(name, text, rows, contract=contract)
 

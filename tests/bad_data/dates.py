@@ -1,4 +1,4 @@
-"""Dates and times of many forms, and those that are none."""
+"""Dates and times in many forms, and text that only resembles them."""
 
 from datetime import date, datetime
 
@@ -9,26 +9,31 @@ _TIME = datetime(2024, 1, 2, 3, 4, 5)
 
 
 def _day(name: str, *cells: str) -> Case:
-    """Cells that are no date, after one that is."""
+    """Return a case of one valid date, and cells that are not dates."""
     return typed(
         "date", ["2024-01-02", *cells], [_DAY, *[BROKEN] * len(cells)], name=f"date: {name}"
     )
 
 
 def _time(name: str, *cells: str) -> Case:
-    """Cells that are no time, after one that is."""
-    kept = [_TIME, *[BROKEN] * len(cells)]
-    return typed("timestamp", ["2024-01-02 03:04:05", *cells], kept, name=f"time: {name}")
+    """Return a case of one valid time, and cells that are not times."""
+    values = [_TIME, *[BROKEN] * len(cells)]
+    return typed("timestamp", ["2024-01-02 03:04:05", *cells], values, name=f"time: {name}")
 
 
 def _text(name: str, *cells: str) -> Case:
-    """Cells that are left as they are where no type is declared."""
-    return typed(None, cells, list(cells), name=f"found: {name}")
+    """Return a case of cells that stay text if no type is declared."""
+    return typed(None, cells, list(cells), name=f"inferred: {name}")
 
 
 CASES: list[Case] = [
     typed("date", ["2024-01-02", "2024-02-29"], [_DAY, date(2024, 2, 29)], name="date: a leap day"),
-    typed("date", ["2024/01/02", "2024-1-2"], [_DAY, _DAY], name="date: written otherwise"),
+    typed(
+        "date",
+        ["2024/01/02", "2024-1-2"],
+        [_DAY, _DAY],
+        name="date: other separators and fewer digits",
+    ),
     typed(
         "date",
         ["2024-01-02 00:00:00", "2024-01-02T00:00:00Z"],
@@ -39,10 +44,10 @@ CASES: list[Case] = [
         "date",
         ["1000-01-01", "9999-12-31"],
         [date(1000, 1, 1), date(9999, 12, 31)],
-        name="date: far",
+        name="date: the first and last year",
     ),
     _day("30 February", "2024-02-30"),
-    _day("29 February of no leap year", "2023-02-29", "1900-02-29"),
+    _day("29 February of a common year", "2023-02-29", "1900-02-29"),
     _day("month 13 and day 0", "2024-13-01", "2024-01-00", "2024-00-01"),
     _day("two digit years", "24-01-02", "01-02-24"),
     _day("year 0", "0000-01-01"),
@@ -83,7 +88,7 @@ CASES: list[Case] = [
         [datetime(2024, 1, 3)],
         name="time: midnight at the end",
     ),
-    _time("nanoseconds, which are not kept", "2024-01-02 03:04:05.123456789"),
+    _time("nanoseconds, which a table cannot hold", "2024-01-02 03:04:05.123456789"),
     _time("a leap second", "2016-12-31 23:59:60", "2016-12-31T23:59:60Z"),
     _time("an hour or a minute too many", "2024-01-02 25:00:00", "2024-01-02 03:60:00"),
     _time("two digit years", "24-01-02 03:04:05"),
@@ -92,19 +97,19 @@ CASES: list[Case] = [
     _time("in words", "now", "epoch", "infinity", "yesterday"),
     _time("a time of day alone", "03:04:05"),
     _time("before and after noon", "2024-01-02 03:04:05 PM"),
-    _time("a zone that is none", "2024-01-02 03:04:05 Nowhere/Land"),
+    _time("an unknown zone", "2024-01-02 03:04:05 Nowhere/Land"),
     _time("day first", "02.01.2024 03:04:05"),
-    _time("with rubbish behind", "2024-01-02 03:04:05 oops"),
-    typed(None, ["2024-01-02", "2024-02-29"], [_DAY, date(2024, 2, 29)], name="found: dates"),
+    _time("followed by rubbish", "2024-01-02 03:04:05 oops"),
+    typed(None, ["2024-01-02", "2024-02-29"], [_DAY, date(2024, 2, 29)], name="inferred: dates"),
     typed(
         None,
         ["2024-01-02", "2024-01-02 03:04:05"],
         [datetime(2024, 1, 2), _TIME],
-        name="found: times",
+        name="inferred: times",
     ),
     _text("30 February makes text", "2024-01-02", "2024-02-30"),
     _text("two digit years are text", "24-01-02", "24-02-03"),
-    _text("two digit years behind are text", "01-02-24", "03-04-24"),
+    _text("two digit years at the end are text", "01-02-24", "03-04-24"),
     _text("days first are text", "02.01.2024", "03.01.2024"),
     _text("year 0 is text", "0000-01-01", "2024-01-02"),
     _text("year 10000 is text", "10000-01-01", "2024-01-02"),
@@ -117,6 +122,6 @@ CASES: list[Case] = [
         None,
         ["1704164645", "1704164646"],
         [1704164645, 1704164646],
-        name="found: epochs are numbers",
+        name="inferred: epochs are numbers",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Encodings: what says that it is text and is not, or is another's."""
+"""Encodings: text in another encoding than declared, and files that are not text."""
 
 from tests.bad_data.case import Case, Refused, Rows, csv
 
@@ -46,24 +46,24 @@ CASES: list[Case] = [
         source=_UTF16,
     ),
     csv("encoding: utf-16 without a mark", _TEXT.encode("utf-16-le"), _READ, source=_UTF16),
-    csv("encoding: utf-16 taken for utf-8", _TEXT.encode("utf-16"), _UNDECLARED),
+    csv("encoding: utf-16 read as utf-8", _TEXT.encode("utf-16"), _UNDECLARED),
     csv(
-        "encoding: utf-16 big-endian taken for utf-8",
+        "encoding: utf-16 big-endian read as utf-8",
         b"\xfe\xff" + _TEXT.encode("utf-16-be"),
         _UNDECLARED,
     ),
     csv(
-        "encoding: utf-16 without a mark taken for utf-8",
+        "encoding: utf-16 without a mark read as utf-8",
         "n,y\n1,2\n".encode("utf-16-le"),
         _UNDECLARED,
     ),
     csv(
-        "encoding: utf-16 big-endian without a mark taken for utf-8",
+        "encoding: utf-16 big-endian without a mark read as utf-8",
         "n,y\n1,2\n".encode("utf-16-be"),
         _UNDECLARED,
     ),
     csv(
-        "encoding: utf-8 taken for utf-16, of which it makes one line",
+        "encoding: utf-8 read as utf-16 becomes a single line",
         _TEXT + "\n" * (len(_TEXT.encode()) % 2),
         Refused("d.csv: has no rows"),
         source=_UTF16,
@@ -75,33 +75,31 @@ CASES: list[Case] = [
         source=_UTF16,
     ),
     csv(
-        "encoding: utf-16 that ends inside a pair",
+        "encoding: utf-16 that ends inside a surrogate pair",
         "n,y\n1,x\n2,".encode("utf-16") + b"\x3d\xd8",
         Refused("d.csv", "is not utf-16 text"),
         source=_UTF16,
     ),
     csv(
-        "encoding: utf-16 with half a pair",
+        "encoding: utf-16 with half a surrogate pair",
         "n,y\n1,".encode("utf-16") + b"\x3d\xd8" + "a\n".encode("utf-16-le"),
         Refused("d.csv", "is not utf-16 text"),
         source=_UTF16,
     ),
     csv(
-        "encoding: utf-16 with a whole pair",
+        "encoding: utf-16 with a whole surrogate pair",
         "n,y\n1,\U0001f34e\n".encode("utf-16"),
         Rows({"n": [1], "y": ["\U0001f34e"]}),
         source=_UTF16,
     ),
     csv(
-        "encoding: utf-32 taken for utf-8",
+        "encoding: utf-32 read as utf-8",
         _TEXT.encode("utf-32"),
         _UNDECLARED,
     ),
-    csv(
-        "encoding: utf-32 taken for utf-16", _TEXT.encode("utf-32"), Refused("d.csv"), source=_UTF16
-    ),
+    csv("encoding: utf-32 read as utf-16", _TEXT.encode("utf-32"), Refused("d.csv"), source=_UTF16),
     csv("encoding: latin-1 as declared", _TEXT.encode("latin-1"), _READ, source=_LATIN),
-    csv("encoding: latin-1 taken for utf-8", _TEXT.encode("latin-1"), _NOT_UTF8),
+    csv("encoding: latin-1 read as utf-8", _TEXT.encode("latin-1"), _NOT_UTF8),
     csv(
         "encoding: latin-1 in the header",
         "n,Größe,y\n1,2,3\n".encode("latin-1"),
@@ -118,13 +116,13 @@ CASES: list[Case] = [
         Refused("d.csv:3: is not utf-8 text"),
     ),
     csv(
-        "encoding: utf-8 taken for latin-1, which has no such controls",
+        "encoding: utf-8 read as latin-1 has control characters",
         _TEXT,
         Refused("d.csv", "is not latin-1 text"),
         source=_LATIN,
     ),
     csv(
-        "encoding: windows-1252 quotes taken for latin-1",
+        "encoding: windows-1252 quotes read as latin-1",
         b"n,y\n1,\x93hi\x94\n",
         Refused("d.csv", "is not latin-1 text"),
         source=_LATIN,
@@ -143,7 +141,7 @@ CASES: list[Case] = [
     csv("encoding: bytes ff and fe in a value", b"n,y\n1,\xff\xfe\n", _NOT_UTF8),
     csv("encoding: random bytes", bytes(range(256)) * 40, Refused("d.csv")),
     csv(
-        "encoding: a picture named csv",
+        "encoding: an image named csv",
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)),
         Refused("d.csv"),
     ),

@@ -1,4 +1,4 @@
-"""Lines: their ends, quotes that span them, and very long or many cells."""
+"""Lines: line ends, quotes across lines, and very long or very many cells."""
 
 from tests.bad_data.case import Case, Refused, Rows, csv
 
@@ -10,23 +10,23 @@ CASES: list[Case] = [
     csv("lines: LF", b"n,y\n1,a\n2,b\n", _TWO),
     csv("lines: CR LF", b"n,y\r\n1,a\r\n2,b\r\n", _TWO),
     csv("lines: CR", b"n,y\r1,a\r2,b\r", _TWO),
-    csv("lines: no end at the end", b"n,y\n1,a\n2,b", _TWO),
-    csv("lines: CR LF and no end at the end", b"n,y\r\n1,a\r\n2,b", _TWO),
+    csv("lines: no line end at the end", b"n,y\n1,a\n2,b", _TWO),
+    csv("lines: CR LF and no line end at the end", b"n,y\r\n1,a\r\n2,b", _TWO),
     csv("lines: LF, then CR LF", b"n,y\n1,a\r\n2,b\n", _KINDS),
     csv("lines: CR LF, then LF", b"n,y\r\n1,a\n2,b\n", _KINDS),
     csv("lines: LF, then CR", b"n,y\n1,a\r2,b\n", _KINDS),
     csv("lines: CR CR LF", b"n,y\r\r\n1,a\r\r\n2,b\r\r\n", _KINDS),
     csv("lines: LF CR", b"n,y\n\r1,a\n\r2,b\n\r", _KINDS),
-    csv("lines: blank lines between", b"n,y\n\n1,a\n\n\n2,b\n\n", _TWO),
+    csv("lines: blank lines between rows", b"n,y\n\n1,a\n\n\n2,b\n\n", _TWO),
     csv("lines: blank lines at the end", b"n,y\n1,a\n2,b\n\n\n\n", _TWO),
     csv(
-        "lines: a line of blanks between",
+        "lines: a line of spaces between rows",
         b"n,y\n1,a\n   \n2,b\n",
         Refused("d.csv:3: has 1 columns"),
     ),
     csv("lines: a blank line first", b"\nn,y\n1,a\n", Refused("d.csv:1: begins with a blank line")),
     csv(
-        "lines: the end of file that DOS wrote",
+        "lines: the end-of-file character of DOS",
         b"n,y\r\n1,a\r\n2,b\r\n\x1a",
         Refused("d.csv:4: has 1 columns"),
     ),
@@ -36,7 +36,7 @@ CASES: list[Case] = [
         Rows({"n": [1], "y": ["a\u2028b\u2029c\x85d"]}),
     ),
     csv(
-        "lines: one inside a quoted value",
+        "lines: a line end inside a quoted value",
         b'n,y\n1,"a\nb"\n2,c\n',
         Rows({"n": [1, 2], "y": ["a\nb", "c"]}),
     ),
@@ -56,12 +56,12 @@ CASES: list[Case] = [
         Rows({"n": [1, 2], "y": [None, "c"]}),
     ),
     csv(
-        "lines: a thousand inside one value",
+        "lines: a thousand line ends inside one value",
         b'n,y\n1,"' + b"x\n" * 1000 + b'z"\n2,c\n',
         Rows({"n": [1, 2], "y": ["x\n" * 1000 + "z", "c"]}),
     ),
     csv(
-        "lines: one inside the header",
+        "lines: a line end inside the header",
         b'n,"y\nz",y\n1,2,3\n',
         Rows({"n": [1], "y\nz": [2], "y": [3]}),
     ),
@@ -76,16 +76,16 @@ CASES: list[Case] = [
         Rows({"y": [1, None, 3]}),
     ),
     csv("quotes: doubled", b'n,y\n1,"a ""b"" c"\n', Rows({"n": [1], "y": ['a "b" c']})),
-    csv("quotes: nothing between", b'n,y\n1,""\n2,x\n', Rows({"n": [1, 2], "y": [None, "x"]})),
+    csv("quotes: an empty value", b'n,y\n1,""\n2,x\n', Rows({"n": [1, 2], "y": [None, "x"]})),
     csv("quotes: four", b'n,y\n1,""""\n2,x\n', Rows({"n": [1, 2], "y": ['"', "x"]})),
-    csv("quotes: a separator between", b'n,y\n1,"a,b"\n', Rows({"n": [1], "y": ["a,b"]})),
+    csv("quotes: a separator inside", b'n,y\n1,"a,b"\n', Rows({"n": [1], "y": ["a,b"]})),
     csv(
         "quotes: never closed",
         b'n,y\n1,"a\n2,b\n',
         Refused("d.csv:2: has a quoted value that never"),
     ),
     csv(
-        "quotes: never closed before much",
+        "quotes: never closed before many rows",
         b'n,y\n1,"a\n' + b"2,b\n" * 100_000,
         Refused("d.csv:2: has a quoted value that never"),
     ),
@@ -104,11 +104,11 @@ CASES: list[Case] = [
     ),
     csv("quotes: single ones are text", b"n,y\n1,'a'\n", Rows({"n": [1], "y": ["'a'"]})),
     csv(
-        "quotes: a blank before the opening one",
+        "quotes: a space before the opening one",
         b'n,y\n1, "a"\n',
         Rows({"n": [1], "y": ["a"]}),
     ),
-    csv("quotes: an open one in the header", b'n,"y\n1,2\n', Refused("d.csv")),
+    csv("quotes: never closed in the header", b'n,"y\n1,2\n', Refused("d.csv")),
     csv("quotes: curly ones are text", "n,y\n1,“a”\n", Rows({"n": [1], "y": ["“a”"]})),
     csv(
         "long: a value of 100,000 letters",
@@ -133,7 +133,7 @@ CASES: list[Case] = [
         Rows({f"c{i}": [i] for i in range(_WIDE)}),
     ),
     csv(
-        "many: 400 columns and a row of one less",
+        "many: 400 columns and a row with 399",
         ",".join(f"c{i}" for i in range(_WIDE)) + "\n" + ",".join(str(i) for i in range(_WIDE - 1)),
         Refused("d.csv:2: has 399 columns in this row, not 400"),
     ),

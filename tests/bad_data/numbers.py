@@ -1,4 +1,4 @@
-"""Numbers that are huge, tiny, or not what they seem."""
+"""Numbers that are huge, tiny, or unusually written."""
 
 from tests.bad_data.case import BROKEN, Case, typed
 
@@ -9,12 +9,12 @@ CASES: list[Case] = [
     typed("int64", ["1", str(2**63)], [1, BROKEN], name="huge: the first beyond int64"),
     typed("int64", ["1", "9" * 40], [1, BROKEN], name="huge: forty digits"),
     typed("int64", ["1", "9" * 5000], [1, BROKEN], name="huge: five thousand digits"),
-    typed("int64", ["9007199254740993"], [2**53 + 1], name="huge: more than a double tells apart"),
+    typed("int64", ["9007199254740993"], [2**53 + 1], name="huge: more digits than a double holds"),
     typed(
         "int64",
         ["9007199254740993.0", "9007199254740993.4"],
         [2**53 + 1, BROKEN],
-        name="huge: a fraction that a double does not see",
+        name="huge: a fraction that a double rounds away",
     ),
     typed(
         "int64",
@@ -28,7 +28,7 @@ CASES: list[Case] = [
     typed("int64", ["1", "1_000"], [1, BROKEN], name="written: an underscore among digits"),
     typed("int64", ["1", "0x1F"], [1, BROKEN], name="written: hexadecimal"),
     typed("int64", ["007", "+5", "-0"], [7, 5, 0], name="written: zeros and signs"),
-    typed("int64", ["1", "1-", "(5)"], [1, BROKEN, BROKEN], name="written: a book-keeper's minus"),
+    typed("int64", ["1", "1-", "(5)"], [1, BROKEN, BROKEN], name="written: a minus of bookkeepers"),
     typed("int64", ["1", "\u22125"], [1, BROKEN], name="written: Unicode's own minus"),
     typed("float64", ["1", "1e400"], [1.0, BROKEN], name="huge: 1e400"),
     typed("float64", ["1", "-1e400"], [1.0, BROKEN], name="huge: -1e400"),
@@ -49,29 +49,29 @@ CASES: list[Case] = [
         "float64",
         ["1", "1e", "e1", "."],
         [1.0, BROKEN, BROKEN, BROKEN],
-        name="written: half numbers",
+        name="written: incomplete numbers",
     ),
     typed("float64", ["1", "1.2.3"], [1.0, BROKEN], name="written: two points"),
     typed(
         None,
         ["1", "12345678901234567890"],
         ["1", "12345678901234567890"],
-        name="found: an identifier of twenty digits stays as it is",
+        name="inferred: an identifier of twenty digits stays text",
     ),
     typed(
         None,
         ["0.5", "9007199254740993"],
         ["0.5", "9007199254740993"],
-        name="found: a fraction does not round an identifier beside it",
+        name="inferred: a fraction does not round an identifier beside it",
     ),
-    typed(None, ["1", "9007199254740993"], [1, 2**53 + 1], name="found: sixteen digits"),
-    typed(None, ["1.5", "1e400"], [1.5, BROKEN], name="found: 1e400 among fractions"),
-    typed(None, ["1.5", "1" + "0" * 22], [1.5, 1e22], name="found: a whole double of 23 digits"),
+    typed(None, ["1", "9007199254740993"], [1, 2**53 + 1], name="inferred: sixteen digits"),
+    typed(None, ["1.5", "1e400"], [1.5, BROKEN], name="inferred: 1e400 among fractions"),
+    typed(None, ["1.5", "1" + "0" * 22], [1.5, 1e22], name="inferred: a whole double of 23 digits"),
     typed(
         None,
         ["1", "0.99999999999999999999"],
         [1.0, 1.0],
-        name="found: fractions are the nearest doubles",
+        name="inferred: fractions are the nearest doubles",
     ),
-    typed(None, ["9" * 400, "1"], ["9" * 400, "1"], name="found: four hundred digits are text"),
+    typed(None, ["9" * 400, "1"], ["9" * 400, "1"], name="inferred: four hundred digits are text"),
 ]

@@ -1,4 +1,4 @@
-"""Parquet: types that no table holds, types of other systems, and odd shapes."""
+"""Parquet: types that a table cannot hold, types of other systems, and unusual shapes."""
 
 import struct
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SOURCE = {"files": "data/d.parquet"}
 def _case(
     name: str, make: Callable[[Any], "pyarrow.Table"], expected: Rows | Refused, **options: Any
 ) -> Case:
-    """`make` gets pyarrow, which is imported when the case runs."""
+    """Return a case; `make` receives pyarrow, which is imported when the case runs."""
 
     def write(folder: Path) -> None:
         import pyarrow
@@ -32,7 +32,7 @@ def _case(
 def _column(
     name: str, kind: Callable[[Any], Any], values: list[Any], good: list[Any], **options: Any
 ) -> Case:
-    """One column `y` of an Arrow type; `good` its values in the table."""
+    """Return a case of one column `y` of an Arrow type; `good` are its values in the snapshot."""
     return _case(
         name, lambda pa: pa.table({"y": pa.array(values, kind(pa))}), Rows({"y": good}), **options
     )
@@ -41,13 +41,13 @@ def _column(
 def _part(
     name: str, kind: Callable[[Any], Any], values: list[Any], good: list[Any], bad: list[str]
 ) -> Case:
-    """One column `y`, some of whose values are quarantined."""
+    """Return a case of one column `y`, some values of which are quarantined."""
     rows = Rows({"y": good}, {"type:y": len(bad)}, {"y": bad})
     return _case(name, lambda pa: pa.table({"y": pa.array(values, kind(pa))}), rows)
 
 
 def _lying(folder: Path) -> None:
-    """Statistics that say 1970, and a time of the year 38504."""
+    """Write a file whose statistics say 1970 and whose data has a time of the year 38504."""
     import pyarrow
     import pyarrow.parquet
 
@@ -80,7 +80,7 @@ CASES: list[Case] = [
     _case("no columns", _schemaless, Refused("d.parquet")),
     _case("no rows", lambda pa: pa.table({"y": pa.array([], pa.int64())}), Refused("has no rows")),
     _case(
-        "nothing but nulls",
+        "a column of nulls only",
         lambda pa: pa.table({"y": pa.nulls(3), "n": [1, 2, 3]}),
         Rows({"y": [None] * 3, "n": [1, 2, 3]}),
     ),
@@ -127,7 +127,7 @@ CASES: list[Case] = [
     _column("truth values", lambda pa: pa.bool_(), [True, None, False], [True, None, False]),
     _column("dates", lambda pa: pa.date32(), [date(2024, 1, 2)], [date(2024, 1, 2)]),
     _column(
-        "the first date that others write for none",
+        "the first date, which other systems write for a missing one",
         lambda pa: pa.date32(),
         [date(1, 1, 1)],
         [date(1, 1, 1)],
@@ -167,7 +167,7 @@ CASES: list[Case] = [
         [_NOON.replace(microsecond=1)],
     ),
     _part(
-        "nanoseconds, which are not kept",
+        "times of nanoseconds, which a table cannot hold",
         lambda pa: pa.timestamp("ns"),
         [_NANO, _NANO + 1],
         [_NOON],
@@ -208,14 +208,14 @@ CASES: list[Case] = [
         Refused("has a column without a name"),
     ),
     _case(
-        "the engine's own name",
+        "a name that the engine uses itself",
         lambda pa: pa.table({"file_row_number": [1], "y": [2]}),
         Refused("file_row_number"),
     ),
     _case(
-        "the factory's own name",
+        "a reserved name",
         lambda pa: pa.table({"_file": [1], "y": [2]}),
-        Refused("is the factory's own"),
+        Refused("is reserved"),
     ),
     _case(
         "a hostile name",

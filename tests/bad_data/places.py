@@ -1,4 +1,4 @@
-"""Places: links, pipes, devices and folders where a file should be; names of files."""
+"""Places: links, pipes, devices and folders in place of a file, and unusual file names."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ _KIND = "is no regular file"
 
 
 def _outside(data: Path) -> Path:
-    """A file beside the data folder, which nobody declared."""
+    """Create a file beside the data folder that is not declared."""
     path = data.parent / "outside.csv"
     path.write_bytes(b"n,y\nsecret,9\n")
     return path
@@ -41,12 +41,12 @@ def _both(data: Path, make: Callable[[Path], object]) -> None:
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        # The name of a socket is short: relative to its folder it always is.
+    with socket.socket(socket.AF_UNIX) as server:
+        # The path of a socket is limited in length, so it is bound relative to its folder.
         before = Path.cwd()
         os.chdir(path.parent)
         try:
-            made.bind(path.name)
+            server.bind(path.name)
         finally:
             os.chdir(before)
 
@@ -108,12 +108,12 @@ CASES: list[Case] = [
         "../outside.csv",
     ),
     _case(
-        "a link to nothing",
+        "a link to a missing file",
         lambda d: (d / "d.csv").symlink_to(d / "gone"),
         Refused("leads nowhere"),
     ),
     _case(
-        "a link to nothing, found by a glob",
+        "a link to a missing file, found by a glob",
         lambda d: _both(d, lambda p: p.symlink_to(d / "gone")),
         Refused("b.csv", "leads nowhere"),
         "*.csv",
@@ -127,18 +127,19 @@ CASES: list[Case] = [
     _case("a pipe", lambda d: os.mkfifo(d / "d.csv"), Refused("d.csv", _KIND)),
     _case("a pipe among files", lambda d: _both(d, os.mkfifo), Refused("b.csv", _KIND), "*.csv"),
     _case(
-        "a pipe named as packed", lambda d: os.mkfifo(d / "d.zip"), Refused("d.zip", _KIND), "d.zip"
+        "a pipe with the name of a zip",
+        lambda d: os.mkfifo(d / "d.zip"),
+        Refused("d.zip", _KIND),
+        "d.zip",
     ),
     _case("a socket", lambda d: _socket(d / "d.csv"), Refused("d.csv", _KIND)),
     _case("a folder", lambda d: (d / "d.csv").mkdir(), Refused("d.csv", "is a folder")),
     _case("a folder among files", lambda d: _both(d, Path.mkdir), _READ, "*.csv"),
     _case("folders alone", lambda d: (d / "b.csv").mkdir(), Refused("no file matches"), "*.csv"),
-    _case("nothing", lambda d: None, Refused("no file matches 'data/d.csv'", "holds nothing")),
+    _case("no file", lambda d: None, Refused("no file matches 'data/d.csv'", "holds nothing")),
+    _case("a missing folder", lambda d: None, Refused("no file matches"), "no/such/d.csv"),
     _case(
-        "a folder that is not there", lambda d: None, Refused("no file matches"), "no/such/d.csv"
-    ),
-    _case(
-        "a file for a folder",
+        "a file in place of a folder",
         lambda d: _with(d / "a.csv"),
         Refused("no file matches"),
         "a.csv/d.csv",
@@ -151,7 +152,7 @@ CASES: list[Case] = [
         Refused("is no regular file"),
         "../../../../../../../../../dev/zero",
     ),
-    _case("brackets that are the name", lambda d: _with(d / "d[1].csv"), _READ, "d[1].csv"),
+    _case("brackets in a name", lambda d: _with(d / "d[1].csv"), _READ, "d[1].csv"),
     _case("a quote in the name", lambda d: _with(d / "it's; --.csv"), _READ, "it's; --.csv"),
     _case("a star in the name of a file", lambda d: _with(d / "a*.csv"), _READ, "a*.csv"),
     _case("equals signs in the folders", lambda d: _with(d / "y=7" / "d.csv"), _READ, "y=7/d.csv"),
@@ -163,23 +164,23 @@ CASES: list[Case] = [
         "a*.csv",
     ),
     _case(
-        "a name with a terminal's command",
+        "a name with a terminal escape sequence",
         lambda d: _with(d / "a\x1b[2Jb.csv", b""),
         Refused("is empty"),
         "a*.csv",
     ),
-    _case("a name of another case", lambda d: _with(d / "D.CSV"), _READ, "D.CSV"),
+    _case("a name in capital letters", lambda d: _with(d / "D.CSV"), _READ, "D.CSV"),
     _case(
-        "a name that tells no format",
+        "a name of an unknown format",
         lambda d: _with(d / "d.xlsx"),
         Refused("set source.format"),
         "d.xlsx",
     ),
     _case(
-        "a name without an end", lambda d: _with(d / "data"), Refused("set source.format"), "data"
+        "a name without a suffix", lambda d: _with(d / "data"), Refused("set source.format"), "data"
     ),
     _case(
-        "a name that is no utf-8",
+        "a name that is not utf-8",
         lambda d: _with(d / os.fsdecode(b"a\xff.csv")),
         Refused("a\\udcff.csv: has a name"),
         "a*.csv",

@@ -14,8 +14,8 @@ _DAMAGED = "is damaged or cut short"
 def _zst(content: bytes) -> bytes:
     import pyarrow
 
-    packed: bytes = pyarrow.compress(content, codec="zstd", asbytes=True)
-    return packed
+    compressed: bytes = pyarrow.compress(content, codec="zstd", asbytes=True)
+    return compressed
 
 
 def _zip(content: bytes) -> bytes:
@@ -44,12 +44,12 @@ def _packed(name: str, file: str, content: bytes, *said: str) -> Case:
     return Case(f"damaged: {name}", {file: content}, Refused(file, *said))
 
 
-def _lazily(name: str, file: str, make: object, *said: str) -> Case:
-    """What needs pyarrow is made when the case runs, not when the cases are listed."""
+def _lazily(name: str, file: str, create: object, *said: str) -> Case:
+    """Return a case whose file is created when it runs, so that listing it needs no pyarrow."""
 
     def write(folder: Path) -> None:
-        assert callable(make)
-        (folder / file).write_bytes(make())
+        assert callable(create)
+        (folder / file).write_bytes(create())
 
     return Case(f"damaged: {name}", write, Refused(file, *said), {"files": f"data/{file}"})
 
@@ -63,11 +63,11 @@ CASES: list[Case] = [
     ),
     csv("ragged: one cell too few", "n,y\n1,2\n1\n", Refused("d.csv:3: has 1 columns", "not 2")),
     csv(
-        "ragged: a separator at the end of each row, and nothing behind",
+        "ragged: a separator at the end of each row but not of the header",
         "n,y\n1,2,\n3,4,\n",
         Rows({"n": [1, 3], "y": [2, 4]}),
     ),
-    csv("ragged: a cell behind an empty one", "n,y\n1,2,,5\n", Refused("d.csv:2: has 3 columns")),
+    csv("ragged: a cell after an empty one", "n,y\n1,2,,5\n", Refused("d.csv:2: has 3 columns")),
     csv(
         "ragged: a separator at the end of the header",
         "n,y,\n1,2\n",
@@ -80,7 +80,7 @@ CASES: list[Case] = [
     ),
     csv("ragged: the last row is cut short", "n,y\n1,2\n3", Refused("d.csv:3: has 1 columns")),
     csv(
-        "ragged: the last value is cut short and nobody can tell",
+        "ragged: a last value that is cut short cannot be detected",
         "n,y\n1,200\n3,4",
         Rows({"n": [1, 3], "y": [200, 4]}),
     ),
@@ -115,19 +115,19 @@ CASES: list[Case] = [
         Refused("d.csv:202: has 1 columns"),
     ),
     Case(
-        "ragged: blanks that separate, one too many",
+        "ragged: spaces as separators, one cell too many",
         {"d.txt": b"n y\n1 2\n1 2 3\n"},
         Refused("d.txt:3: has 3 columns in this row, not 2"),
         {"delimiter": " ", "files": "data/d.txt"},
     ),
     Case(
-        "ragged: two files of other columns",
+        "ragged: two files with different columns",
         {"a.csv": b"n,y\n1,2\n", "b.csv": b"n,z\n1,2\n"},
         Refused("a.csv: there is no column 'z'"),
         {"files": "data/*.csv"},
     ),
     Case(
-        "ragged: two files of another order",
+        "ragged: two files with another order of columns",
         {"a.csv": b"n,y\n1,2\n", "b.csv": b"y,n\n4,3\n"},
         Rows({"n": [1, 3], "y": [2, 4]}),
         {"files": "data/*.csv"},
@@ -146,17 +146,17 @@ CASES: list[Case] = [
     ),
     csv("ragged: a header alone", "n,y\n", Refused("d.csv: has no rows")),
     csv("ragged: a header without a line end", "n,y", Refused("d.csv: has no rows")),
-    csv("ragged: nothing", "", Refused("d.csv: is empty")),
-    csv("ragged: blanks alone", "   ", Refused("d.csv: is empty")),
+    csv("ragged: an empty file", "", Refused("d.csv: is empty")),
+    csv("ragged: spaces alone", "   ", Refused("d.csv: is empty")),
     _packed("gz cut in the middle", "d.csv.gz", _GZ[: len(_GZ) // 2], _DAMAGED),
     _packed("gz without its last byte", "d.csv.gz", _GZ[:-1], _DAMAGED),
     _packed("gz without its checksum", "d.csv.gz", _GZ[:-8], _DAMAGED),
     _packed("gz of a wrong checksum", "d.csv.gz", _flipped(_GZ, len(_GZ) - 8), _DAMAGED),
     _packed("gz with one changed bit", "d.csv.gz", _flipped(_STORED, len(_STORED) // 2), _DAMAGED),
-    _packed("gz that is none", "d.csv.gz", _LINES, _DAMAGED),
-    _packed("gz of nothing", "d.csv.gz", b"", "is empty"),
+    _packed("gz that is plain text", "d.csv.gz", _LINES, _DAMAGED),
+    _packed("gz of no bytes", "d.csv.gz", b"", "is empty"),
     _packed("gz that unpacks to nothing", "d.csv.gz", gzip.compress(b""), "is empty"),
-    _packed("gz with rubbish behind", "d.csv.gz", _GZ + b"rubbish", _DAMAGED),
+    _packed("gz followed by rubbish", "d.csv.gz", _GZ + b"rubbish", _DAMAGED),
     _packed("gz inside gz", "d.csv.gz", gzip.compress(_GZ), "d.csv.gz"),
     Case(
         "damaged: gz of two members is one file",
@@ -165,14 +165,14 @@ CASES: list[Case] = [
     ),
     _lazily("zst cut in the middle", "d.csv.zst", lambda: _zst(_LINES)[:-900], _DAMAGED),
     _lazily("zst without its last byte", "d.csv.zst", lambda: _zst(_LINES)[:-1], _DAMAGED),
-    _packed("zst that is none", "d.csv.zst", _LINES, _DAMAGED),
+    _packed("zst that is plain text", "d.csv.zst", _LINES, _DAMAGED),
     _packed("zst that is gz", "d.csv.zst", _GZ, _DAMAGED),
-    _packed("zst of nothing", "d.csv.zst", b"", "is empty"),
+    _packed("zst of no bytes", "d.csv.zst", b"", "is empty"),
     _packed("zip cut in the middle", "d.zip", _zip(_LINES)[:900], _DAMAGED),
     _packed("zip without its first bytes", "d.zip", _zip(_LINES)[20:], _DAMAGED),
     _packed("zip with one changed bit", "d.zip", _flipped(_zip(_LINES), 700), _DAMAGED),
-    _packed("zip that is none", "d.zip", _LINES, _DAMAGED),
-    _packed("zip of nothing", "d.zip", b"", _DAMAGED),
+    _packed("zip that is plain text", "d.zip", _LINES, _DAMAGED),
+    _packed("zip of no bytes", "d.zip", b"", _DAMAGED),
     _packed("zip without members", "d.zip", b"PK\5\6" + bytes(18), "the zip has 0 members"),
     _lazily("parquet cut in the middle", "d.parquet", lambda: _parquet(_LINES)[:2000]),
     _lazily("parquet without its last byte", "d.parquet", lambda: _parquet(_LINES)[:-1]),
@@ -182,7 +182,7 @@ CASES: list[Case] = [
         "d.parquet",
         lambda: _parquet(_LINES)[:200] + b"\xff" * 800 + _parquet(_LINES)[1000:],
     ),
-    _packed("parquet of nothing", "d.parquet", b"", "is empty"),
+    _packed("parquet of no bytes", "d.parquet", b"", "is empty"),
     _packed("parquet of text", "d.parquet", _LINES),
     _packed("parquet of magic alone", "d.parquet", b"PAR1PAR1"),
     _packed("parquet of a huge footer", "d.parquet", b"PAR1" + b"\xff\xff\xff\x7f" + b"PAR1"),
@@ -194,7 +194,7 @@ CASES: list[Case] = [
         "jsonl cut inside an object", "d.jsonl", b'{"y": 1}\n{"y": 2, "n', "one JSON object a line"
     ),
     _packed("jsonl cut inside text", "d.jsonl", b'{"y": 1}\n{"y": "ab', "one JSON object a line"),
-    _packed("jsonl of nothing", "d.jsonl", b"", "is empty"),
+    _packed("jsonl of no bytes", "d.jsonl", b"", "is empty"),
     _packed("jsonl of blank lines", "d.jsonl", b"\n\n\n", "holds no JSON object"),
     _packed(
         "jsonl in gz cut short", "d.jsonl.gz", gzip.compress(b'{"y": 1}\n' * 999)[:-9], _DAMAGED

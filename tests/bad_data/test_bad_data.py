@@ -1,4 +1,4 @@
-"""Each bad file ends in rows just as it has them, in quarantine, or in one clear line."""
+"""Each bad file gives its rows unchanged, rows in quarantine, or one clear error message."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.bad_data.case import Case, Refused, Rows
 from tests.bad_data.worker import Seen, Worker
 
 _MEGABYTES = 2048
-"""What the process may ever have held in memory: a bomb would take more."""
+"""Largest peak memory of the process: a bomb would take more."""
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,16 @@ def worker() -> Iterator[Worker]:
     worker.stop()
 
 
-def test_there_are_enough_cases_and_each_has_its_name() -> None:
+def test_the_corpus_has_200_cases_with_unique_names() -> None:
     names = [case.name for case in CASES]
     assert len(names) >= 200
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_data(case: Case, worker: Worker, tmp_path: Path) -> None:
+def test_a_bad_file_is_read_or_refused_as_expected(
+    case: Case, worker: Worker, tmp_path: Path
+) -> None:
     folder = tmp_path / "p"
     folder.mkdir()
     document = {"type": "factory_assets.ModelPipeline", "attributes": case.write(folder)}
@@ -47,14 +49,14 @@ def test_bad_data(case: Case, worker: Worker, tmp_path: Path) -> None:
 
 
 def _state(root: Path) -> dict[str, tuple[int, int]]:
-    """Every path but the home's, with its mode and size; a link is not followed."""
-    found = {}
+    """Return mode and size of every path outside the home; links are not followed."""
+    state = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
         if not name.startswith("p/home"):
             status = os.lstat(path)
-            found[name] = (status.st_mode, status.st_size)
-    return found
+            state[name] = (status.st_mode, status.st_size)
+    return state
 
 
 def _require_refused(seen: Seen, expected: Refused, folder: Path) -> None:
@@ -66,10 +68,10 @@ def _require_refused(seen: Seen, expected: Refused, folder: Path) -> None:
     assert "Traceback" not in seen.said
     assert len(seen.said) < 2000
     home = folder / "home"
-    kept = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
-    # Locks, and digests once taken, which are remembered.
+    files = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    # Locks and cached digests are no result.
     no_result = ("tmp/locks/", "tmp/.working", "digests.")
-    assert {name for name in kept if not name.startswith(no_result)} == set()
+    assert {name for name in files if not name.startswith(no_result)} == set()
 
 
 def _require_rows(seen: Seen, expected: Rows) -> None:
@@ -78,7 +80,7 @@ def _require_rows(seen: Seen, expected: Rows) -> None:
     assert _columns(seen.rows, expected.good) == _shown(expected.good)
     assert dict(seen.quarantined) == dict(expected.quarantined)
     assert _columns(seen.broken, expected.broken) == _shown(expected.broken)
-    # Conservation and identity: every record of every file is there once, kept or apart.
+    # Every record of every file is once in the snapshot or once in quarantine.
     places = sorted((row["_file"], row["_row"]) for row in (*seen.rows, *seen.broken))
     assert places == sorted((s, r) for s, count in seen.sources for r in range(1, count + 1))
     assert len(places) == seen.rows_read

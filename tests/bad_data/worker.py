@@ -1,6 +1,6 @@
-"""A process of its own that ingests: a hang, a crash or a bomb is its own and not the tests'.
+"""A separate process that ingests, so that a hang, a crash or a bomb does not stop the tests.
 
-It is used for one case after another, and replaced where it does not answer.
+It is used for one case after another, and replaced if it does not answer.
 """
 
 import multiprocessing
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 60
-"""After which a case hangs."""
+"""Seconds after which a case counts as hanging."""
 _FILE = 512 * 1024**2
-"""The largest file that a case may write."""
+"""Bytes of the largest file that a case may write."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of one ingestion; of refused ones just the line."""
+    """The outcome of one ingestion; if it was refused, only the message `said`."""
 
     said: str | None
     columns: tuple[str, ...] = ()
@@ -27,13 +27,13 @@ class Seen:
     quarantined: tuple[tuple[str, int], ...] = ()
     rows_read: int = 0
     sources: tuple[tuple[str, int], ...] = ()
-    """SHA-256 and rows of each file."""
+    """SHA-256 and number of rows of each file."""
     crash: str | None = None
     megabytes: float = 0.0
 
 
 class Worker:
-    """A process that answers for one folder after another."""
+    """A process that ingests one folder after another."""
 
     def __init__(self) -> None:
         self._start()
@@ -80,7 +80,7 @@ def _serve(pipe: Connection) -> None:
             return
         try:
             seen = _ingest(folder)
-        except BaseException:  # noqa: BLE001 (whatever it is, the test tells it)
+        except BaseException:  # noqa: BLE001 (the test reports any error)
             seen = Seen(None, crash=traceback.format_exc())
         pipe.send(seen)
 

@@ -1,4 +1,4 @@
-"""The benchmarks of many rows, on few: all sides start, and keep the same rows."""
+"""The benchmarks of many rows, run on few: all sides start, and keep the same rows."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from benchmarks import cleaning, csv_ingest, streaming, throughput
 
 
 @pytest.mark.slow
-def test_every_side_keeps_the_same_rows() -> None:
+def test_cleaning_and_csv_ingest_keep_the_same_rows_on_every_side() -> None:
     rows = 20_000
     (cleaned,) = cleaning.run(rows)
     assert cleaned.name == "cleaning 20,000 rows"
@@ -16,7 +16,7 @@ def test_every_side_keeps_the_same_rows() -> None:
 
 
 @pytest.mark.slow
-def test_both_sides_train(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "ROUNDS", 1)
     (trained,) = throughput.run(4_000)
     assert trained.name == "training an MLP 64-64, 4,000 rows"
@@ -24,7 +24,7 @@ def test_both_sides_train(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_it_trains_on_rows_in_files() -> None:
+def test_streaming_trains_on_rows_in_files() -> None:
     (trained,) = streaming.run(3_000)
     assert trained.name == "training on 3,000 rows (0.0 GB), one epoch"
     assert "ROC AUC" in trained.measured

@@ -1,4 +1,7 @@
-"""One factory for all end-to-end tests: the demo, run once by the real command in a fresh home."""
+"""Fixtures of the end-to-end tests: the `factory` command as a real process, and the demo.
+
+The demo runs once for all tests, in a new home.
+"""
 
 import os
 import subprocess
@@ -13,7 +16,7 @@ Factory = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Demo(NamedTuple):
-    """A home in which the demo has run, what it printed, and the command bound to that home."""
+    """A home in which the demo has run, its output, and the command bound to that home."""
 
     home: Path
     output: str
@@ -21,7 +24,7 @@ class Demo(NamedTuple):
 
 
 def command(home: Path, **variables: str) -> Factory:
-    """The `factory` command as a real process in `home`."""
+    """Return a function that runs the `factory` command as a process in `home`."""
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FACTORY_HOME": str(home), **variables}
@@ -49,5 +52,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 @pytest.fixture
 def factory(tmp_path: Path) -> Factory:
-    """The command in an empty home of the test's own."""
+    """The command bound to an empty home, for one test."""
     return command(tmp_path / "home")

@@ -1,4 +1,4 @@
-"""What the crash tests do in processes that are killed, and how a home is proven whole."""
+"""Helpers of the crash tests: the work of the processes that are killed, and checks of a home."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from tests.pipelines import declare
 
 PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]
 KNOWN = 7
-"""States of the source of which the tests know what an undisturbed run makes."""
+"""The number of states of the source whose undisturbed result the tests know."""
 DECLARED: dict[str, Any] = {
     "purpose": "Small, and always changing",
     "ingest": {
@@ -37,7 +37,7 @@ DECLARED: dict[str, Any] = {
 
 
 def declared(root: Path) -> Pipeline:
-    """The pipeline, with its source in the first state."""
+    """Declare the pipeline, with its source in the first state."""
     folder = root / "fruit"
     folder.mkdir(parents=True, exist_ok=True)
     change(folder, 0)
@@ -45,23 +45,23 @@ def declared(root: Path) -> Pipeline:
 
 
 def change(folder: Path, number: int, rows: int = 300) -> None:
-    """Put the source into another state; a reader sees the one or the other."""
+    """Replace the source by another state, atomically: a reader sees the old or the new one."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("size", "colour"))
     for i in range(rows):
-        # Of every kind: whole rows, broken promises, broken rules, duplicates.
+        # Valid rows, rows that break the contract or a rule, and duplicates.
         size = "x" if i % 41 == number % 41 else (i * 7919 + number) % 250 - 5
         writer.writerow((size, ("red", "green", "blue")[i % 3]))
     path = folder / "data.csv"
-    # Of the process's own: several may change the source at once.
-    new = path.with_name(f".{os.getpid()}.new")
-    new.write_text(text.getvalue())
-    os.replace(new, path)
+    # Named after the process, because several may change the source at once.
+    temporary = path.with_name(f".{os.getpid()}.new")
+    temporary.write_text(text.getvalue())
+    os.replace(temporary, path)
 
 
 def run(root: Path, run_id: str) -> dict[str, str]:
-    """Run every stage once; its data version by stage."""
+    """Run every stage once and return stage to data version."""
     pipeline = load_pipeline(root / "fruit")
     home = Home(root / "home")
     return {
@@ -70,10 +70,10 @@ def run(root: Path, run_id: str) -> dict[str, str]:
     }
 
 
-def go_on(root: Path, start: int, told: Connection) -> None:
-    """Change the source and run the stages, for ever; tells of each stage before it begins.
+def go_on(root: Path, start: int, stages: Connection) -> None:
+    """Change the source and run the stages in an endless loop; send each stage before it starts.
 
-    Every third state was there before: then an old result comes back.
+    Every third state has occurred before, so that an old result is reused.
     """
     from factory_resources.errors import SourceError
 
@@ -82,18 +82,18 @@ def go_on(root: Path, start: int, told: Connection) -> None:
     for number in count(start):
         change(pipeline.folder, number if number % 3 else number % KNOWN)
         for stage in stages_of(pipeline):
-            told.send(stage)
+            stages.send(stage)
             try:
                 run_stage(StageRequest(pipeline, stage, home, f"run {os.getpid()} {number}"))
             except SourceError as error:
-                # Another process has changed the source at that very moment.
+                # Another process changed the source at that moment.
                 if "changed while it was read" not in str(error):
                     raise
                 break
 
 
 def damages(home: Home) -> Iterator[str]:
-    """Everything in a home that is not whole: table logs, snapshots of records, pointers."""
+    """Yield everything damaged in a home: snapshots of records, table logs, pointers."""
     from deltalake import DeltaTable
 
     known = {}
@@ -103,24 +103,24 @@ def damages(home: Home) -> Iterator[str]:
             known[snapshot.data_version] = snapshot
             for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
                 if _digest(path) != file.sha256:
-                    yield f"{record.stage} {record.key[:12]} names {path.name}, which is not whole"
+                    yield f"{record.stage} {record.key[:12]} names {path.name}, which is damaged"
     for log in home.tables.glob("*/*/_delta_log"):
         delta = DeltaTable(str(log.parent))
-        named = [Path(uri).name for uri in delta.file_uris()]
-        for name in named:
+        files = [Path(uri).name for uri in delta.file_uris()]
+        for name in files:
             if _digest(log.parent / name) != name[:64]:
-                yield f"the log of {log.parent.name} names {name}, which is not whole"
+                yield f"the log of {log.parent.name} names {name}, which is damaged"
         version = delta.history(1)[0]["data_version"]
-        digests = [name[:64] for name in named]
-        both = sha256("\n".join(digests).encode()).hexdigest()
-        if version not in {*digests, both} and len(named) < 3:
-            yield f"the log of {log.parent.name} names {version}, and other files"
+        digests = [name[:64] for name in files]
+        combined = sha256("\n".join(digests).encode()).hexdigest()
+        if version not in {*digests, combined} and len(files) < 3:
+            yield f"the log of {log.parent.name} has version {version}, but other files"
         rows = sum(delta.get_add_actions().column("num_records").to_pylist())
         if version in known and known[version].rows != rows:
             yield f"{log.parent.name} has {rows} rows"
     for pointer in (home.records).glob("*/latest/*.json"):
         if not history.latest(pointer.parts[-3], pointer.stem):
-            yield f"{pointer.stem} points at a record that is not there"
+            yield f"{pointer.stem} points to a missing record"
 
 
 def _digest(path: Path) -> str | None:

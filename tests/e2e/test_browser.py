@@ -1,6 +1,6 @@
-"""The UI as a person sees it: `factory up`, headless Chromium, a pipeline materialised by clicking.
+"""The UI in a real browser: `factory up`, headless Chromium, a pipeline materialised by clicking.
 
-The screenshots of the README come from here: FACTORY_SCREENSHOTS names the folder to write them to.
+The screenshots of the README are taken here; FACTORY_SCREENSHOTS names their folder.
 """
 
 import os
@@ -56,7 +56,7 @@ def _is_serving(port: int) -> bool:
 
 
 def _up(home: Path, ports: tuple[int, int]) -> "subprocess.Popen[bytes]":
-    """`factory up` as a process, once it answers."""
+    """Start `factory up` as a process and wait until its pages answer."""
     arguments = ["up", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
     process = subprocess.Popen(
         [sys.executable, "-m", "factory_assets.cli", *arguments],
@@ -84,7 +84,7 @@ def served(demo: Demo) -> Iterator[Served]:
 def page(served: Served) -> Iterator["Page"]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        pytest.skip("NO BROWSER: install Debian's `chromium` to test what a person sees")
+        pytest.skip("NO BROWSER: install Debian's `chromium` to test the UI")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -97,10 +97,10 @@ def page(served: Served) -> Iterator["Page"]:
 
 @pytest.fixture(scope="module")
 def hosts(page: "Page") -> set[str]:
-    """Every host that the pages ask, filled as the tests go."""
-    asked: set[str] = set()
-    page.on("request", lambda request: asked.add(urlparse(request.url).netloc))
-    return asked
+    """Every host that the pages have requested so far."""
+    requested: set[str] = set()
+    page.on("request", lambda request: requested.add(urlparse(request.url).netloc))
+    return requested
 
 
 def _shot(page: "Page", name: str, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_lineage_graph_shows_the_six_stages(
     _shot(page, "lineage", tmp_path)
 
 
-def test_materialise_by_clicking(page: "Page", served: Served, hosts: set[str]) -> None:
+def test_a_click_materialises_the_pipeline(page: "Page", served: Served, hosts: set[str]) -> None:
     before = _runs(served)
     page.get_by_role("button", name="Materialize all").click()
     deadline = time.monotonic() + 180
@@ -152,13 +152,13 @@ def test_mlflow_shows_the_version(page: "Page", served: Served, hosts: set[str])
     page.get_by_text("champion").first.wait_for()
 
 
-def test_no_other_host_was_asked(served: Served, hosts: set[str]) -> None:
+def test_no_other_host_was_requested(served: Served, hosts: set[str]) -> None:
     ours = {urlparse(url).netloc for url in (served.ui, served.mlflow)}
     assert urlparse(served.ui).netloc in hosts
     assert {host for host in hosts if host} <= ours
 
 
-def test_a_foreign_page_cannot_launch(served: Served) -> None:
+def test_graphql_by_get_is_refused(served: Served) -> None:
     url = f"{served.ui}/graphql?query=%7Bversion%7D"
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(url)
@@ -189,13 +189,13 @@ def _runs(served: Served) -> list[tuple[str, str]]:
     return [(run["runId"], run["status"]) for run in results]
 
 
-def test_a_second_one_on_the_same_home_is_told(served: Served, demo: Demo) -> None:
+def test_a_second_factory_on_the_same_home_is_refused(served: Served, demo: Demo) -> None:
     done = demo.factory("up", "--port", _free_port(), "--mlflow-port", _free_port())
     assert done.returncode == 2
-    assert "is up already; stop it first" in done.stderr
+    assert "is already running; stop it first" in done.stderr
 
 
-def test_a_taken_port_is_told(served: Served, factory: Factory) -> None:
+def test_a_taken_port_is_refused(served: Served, factory: Factory) -> None:
     done = factory("up", "--port", urlparse(served.ui).port, "--mlflow-port", _free_port())
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr

@@ -1,5 +1,8 @@
-"""A crash at any moment leaves the old version or the new one, and nothing that a later run trips
-over; runs at once do not corrupt; a full disk is one clear line. Real processes, real kills."""
+"""Crash safety with real processes and real kills.
+
+A crash at any moment leaves the old version or the new one, and nothing that breaks a later run.
+Concurrent runs do not corrupt a home. A full disk is an error of one line.
+"""
 
 import contextlib
 import multiprocessing
@@ -16,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from factory_assets.execution.retention import find_waste
+from factory_assets.execution.retention import find_garbage
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove
 from factory_resources.home.home import Home
@@ -24,12 +27,12 @@ from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, 
 
 pytestmark = pytest.mark.slow
 KILLS = 50
-OF_THE_COMMAND = 4
-"""How many of the kills are of the whole command, whose start takes most of its time."""
+COMMAND_KILLS = 4
+"""How many of the kills are of the whole command, which spends most of its time on its start."""
 
 
 class Factory(NamedTuple):
-    """A pipeline and its home, and what an undisturbed run makes of every state of the source."""
+    """A pipeline and its home, and the undisturbed result for each state of the source."""
 
     root: Path
     expected: list[dict[str, str]]
@@ -39,7 +42,7 @@ class Factory(NamedTuple):
         return Home(self.root / "home")
 
     def start(self) -> "subprocess.Popen[str]":
-        """The command, as a process of its own."""
+        """Start the command as a process."""
         environment = {
             **os.environ,
             "FACTORY_HOME": str(self.home.path),
@@ -55,7 +58,7 @@ class Factory(NamedTuple):
         )
 
     def require_whole(self, state: int) -> None:
-        """Nothing is damaged, and the next run makes what it would have made without a crash."""
+        """Require that nothing is damaged and the next run has the result of an undisturbed one."""
         assert [*damages(self.home)] == []
         change(self.root / "fruit", state)
         assert run(self.root, f"after {state}") == self.expected[state]
@@ -64,13 +67,14 @@ class Factory(NamedTuple):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The undisturbed result for each known state of the source."""
     root = tmp_path_factory.mktemp("undisturbed")
     declared(root)
-    found = []
+    results = []
     for state in range(KNOWN):
         change(root / "fruit", state)
-        found.append(run(root, f"run {state}"))
-    return found
+        results.append(run(root, f"run {state}"))
+    return results
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def factory(tmp_path: Path, expected: list[dict[str, str]]) -> Factory:
 
 @pytest.fixture(scope="module")
 def workers() -> "multiprocessing.context.ForkServerContext":
-    """Processes that start at once, because the libraries are loaded in the one they come from."""
+    """A context whose processes start quickly: their parent has loaded the libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context
@@ -93,7 +97,7 @@ def _killed(
     delays: list[float],
     start: int,
 ) -> list[str]:
-    """Let workers change and run, kill each after its delay; the stage that each was in."""
+    """Start workers, kill each after its delay, and return the stage that each was in."""
     pairs = []
     for _ in delays:
         reader, writer = workers.Pipe(duplex=False)
@@ -103,10 +107,10 @@ def _killed(
         pairs.append((worker, reader))
     for _, reader in pairs:
         reader.poll(30)
-    begun = time.monotonic()
+    started = time.monotonic()
     stages = []
     for (worker, reader), delay in sorted(zip(pairs, delays, strict=True), key=lambda p: p[1]):
-        time.sleep(max(0.0, begun + delay - time.monotonic()))
+        time.sleep(max(0.0, started + delay - time.monotonic()))
         assert worker.is_alive()
         worker.kill()
         worker.join()
@@ -121,61 +125,61 @@ def _killed(
 
 
 def _span(workers: "multiprocessing.context.ForkServerContext", factory: Factory) -> float:
-    """How long a worker takes, on this machine, from its first stage through the next few."""
+    """Measure the seconds that a worker takes on this machine for its first four stages."""
     reader, writer = workers.Pipe(duplex=False)
     worker = workers.Process(target=go_on, args=(factory.root, 0, writer))
     worker.start()
     reader.recv()
-    begun = time.monotonic()
+    started = time.monotonic()
     for _ in range(4):
         reader.recv()
     worker.kill()
     worker.join()
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
-def test_what_is_not_whole_is_seen(factory: Factory) -> None:
+def test_the_check_of_a_home_finds_damage(factory: Factory) -> None:
     run(factory.root, "run")
     [record] = (factory.home.records / "fruit" / "clean").glob("*.json")
-    kept = record.read_bytes()
+    content = record.read_bytes()
     record.unlink()
-    assert [*damages(factory.home)] == ["clean points at a record that is not there"]
-    record.write_bytes(kept)
+    assert [*damages(factory.home)] == ["clean points to a missing record"]
+    record.write_bytes(content)
     [file] = (factory.home.tables / "fruit" / "clean").glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-1])
     assert len([*damages(factory.home)]) == 2
 
 
-def test_killed_at_random_moments(
+def test_a_home_survives_kills_of_a_worker_at_random_moments(
     workers: "multiprocessing.context.ForkServerContext", factory: Factory
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
     span = _span(workers, factory)
-    for kill in range(KILLS - OF_THE_COMMAND):
+    for kill in range(KILLS - COMMAND_KILLS):
         stages.update(_killed(workers, factory, [chance.uniform(0, span)], start=100 * kill))
         factory.require_whole(chance.randrange(KNOWN))
-    # The moments were spread: some in each stage, and many amid work whose scratch stayed behind.
+    # The kills were spread: some in each stage, and many during work that left scratch files.
     assert stages["ingest"] > 5
     assert stages["clean"] > 5
     assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > 10
 
 
-def test_the_command_killed_at_random_moments(factory: Factory) -> None:
-    whole = 0.0
+def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory) -> None:
+    duration = 0.0
     for state in range(2):
-        # The first start makes the home ready, which takes longer than the run.
+        # The first start prepares the home, which takes longer than the run; the second counts.
         change(factory.root / "fruit", state)
-        begun = time.monotonic()
+        started = time.monotonic()
         first = factory.start()
         output = first.communicate(timeout=120)[0]
         assert first.returncode == 0, output
-        whole = time.monotonic() - begun
+        duration = time.monotonic() - started
     chance = random.Random(20240229)
-    for kill in range(OF_THE_COMMAND):
+    for kill in range(COMMAND_KILLS):
         change(factory.root / "fruit", kill + 1)
         process = factory.start()
-        time.sleep(chance.uniform(0.4, 1.0) * whole)
+        time.sleep(chance.uniform(0.4, 1.0) * duration)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         factory.require_whole(chance.randrange(KNOWN))
@@ -187,7 +191,7 @@ def test_the_command_killed_at_random_moments(factory: Factory) -> None:
 
 
 @pytest.mark.parametrize("runs", [2, 4])
-def test_runs_at_once(factory: Factory, runs: int) -> None:
+def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> None:
     for state in (1, 2):
         change(factory.root / "fruit", state)
         processes = [factory.start() for _ in range(runs)]
@@ -196,7 +200,7 @@ def test_runs_at_once(factory: Factory, runs: int) -> None:
         factory.require_whole(state)
 
 
-def test_workers_at_once_that_are_killed(
+def test_a_home_survives_kills_of_concurrent_workers(
     workers: "multiprocessing.context.ForkServerContext", factory: Factory
 ) -> None:
     chance = random.Random(20240331)
@@ -206,7 +210,7 @@ def test_workers_at_once_that_are_killed(
         factory.require_whole(chance.randrange(KNOWN))
 
 
-def test_cleared_up_while_a_worker_works(
+def test_garbage_is_removed_between_the_stages_of_a_worker(
     workers: "multiprocessing.context.ForkServerContext", factory: Factory
 ) -> None:
     reader, writer = workers.Pipe(duplex=False)
@@ -214,11 +218,11 @@ def test_cleared_up_while_a_worker_works(
     worker.start()
     reader.recv()
     removed = 0
-    tried = time.monotonic()
-    while removed < 20 and time.monotonic() - tried < 60:
+    started = time.monotonic()
+    while removed < 20 and time.monotonic() - started < 60:
         with contextlib.suppress(StorageError), factory.home.alone():
-            # Only between two of its stages; then what it has made last stays.
-            found = find_waste(factory.home, {}, seconds=0)
+            # Possible only between two stages of the worker; its latest results are retained.
+            found = find_garbage(factory.home, {}, seconds=0)
             remove(found)
             removed += len(found)
         time.sleep(0.002)
@@ -229,7 +233,7 @@ def test_cleared_up_while_a_worker_works(
     factory.require_whole(3)
 
 
-def test_a_file_that_cannot_grow(factory: Factory) -> None:
+def test_a_file_size_limit_is_a_clear_error(factory: Factory) -> None:
     assert run(factory.root, "before") == factory.expected[0]
     change(factory.root / "fruit", 1, rows=200_000)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -243,7 +247,7 @@ def test_a_file_that_cannot_grow(factory: Factory) -> None:
     factory.require_whole(0)
 
 
-def test_a_full_disk(tmp_path: Path, expected: list[dict[str, str]]) -> None:
+def test_a_full_disk_is_a_clear_error(tmp_path: Path, expected: list[dict[str, str]]) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(

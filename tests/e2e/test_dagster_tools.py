@@ -1,4 +1,4 @@
-"""Dagster's own commands see the factory: dg, dagster, from any directory."""
+"""Dagster's own commands, `dg` and `dagster`, find the factory from any directory."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def _run(environment: dict[str, str], cwd: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_dg_lists_what_is_declared(environment: dict[str, str]) -> None:
+def test_dg_lists_the_declared_assets_jobs_and_schedules(environment: dict[str, str]) -> None:
     listed = json.loads(_run(environment, PROJECT, "dg", "list", "defs", "--json"))
     keys = {asset["asset_key"] for asset in listed["assets"]}
     assert {"machine_failure/ingest", "tumour_diagnosis/deploy"} <= keys
@@ -46,7 +46,7 @@ def test_dg_lists_what_is_declared(environment: dict[str, str]) -> None:
     assert "machine_failure_schedule" in {schedule["name"] for schedule in listed["schedules"]}
 
 
-def test_dg_scaffolds_what_factory_check_understands(
+def test_dg_scaffolds_a_declaration_that_passes_factory_check(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"

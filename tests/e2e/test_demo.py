@@ -1,4 +1,4 @@
-"""The main job, whole and real: both shipped pipelines from source to champion, by the command."""
+"""The demo end to end: both shipped pipelines from source to champion, by the real command."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 SHIPPED = ("machine_failure", "tumour_diagnosis")
 
 
-def test_prints_one_row_a_pipeline_and_what_next(demo: Demo) -> None:
+def test_prints_one_row_for_each_pipeline_and_the_next_steps(demo: Demo) -> None:
     for name in SHIPPED:
         rows = [line for line in demo.output.splitlines() if name in line and "·" not in line]
         assert any("v1" in line for line in rows), demo.output
@@ -24,7 +24,7 @@ def test_prints_one_row_a_pipeline_and_what_next(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_conservation(demo: Demo, name: str) -> None:
+def test_rows_are_conserved_from_stage_to_stage(demo: Demo, name: str) -> None:
     def value(stage: Stage) -> Any:
         record = Records(Home(demo.home)).latest(name, stage)
         assert record is not None
@@ -32,23 +32,25 @@ def test_conservation(demo: Demo, name: str) -> None:
 
     ingested, cleaned, parts = value("ingest"), value("clean"), value("split")
     assert ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows
-    kept = cleaned.snapshot.rows
-    assert kept == parts.train.rows + parts.validation.rows + parts.test.rows
+    clean_rows = cleaned.snapshot.rows
+    assert clean_rows == parts.train.rows + parts.validation.rows + parts.test.rows
     dropped = cleaned.quarantined_rows + cleaned.duplicates
-    assert cleaned.rows_in == kept + dropped == ingested.snapshot.rows
+    assert cleaned.rows_in == clean_rows + dropped == ingested.snapshot.rows
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_champion_beats_the_linear_baseline_or_its_gates_say_why(demo: Demo, name: str) -> None:
-    verdict = Records(Home(demo.home)).latest(name, "evaluate").value
-    assert all(gate["passed"] for gate in verdict["gates"])
-    assert len(verdict["gates"]) >= 2
+def test_the_champion_passes_its_gates_and_beats_the_trivial_baseline(
+    demo: Demo, name: str
+) -> None:
+    evaluation = Records(Home(demo.home)).latest(name, "evaluate").value
+    assert all(gate["passed"] for gate in evaluation["gates"])
+    assert len(evaluation["gates"]) >= 2
     assert Registry(Home(demo.home)).champion(name) == 1
-    trivial = verdict["baselines"]["trivial"]
-    assert verdict["metrics"]["roc_auc"] > trivial["roc_auc"] + 0.3
+    trivial = evaluation["baselines"]["trivial"]
+    assert evaluation["metrics"]["roc_auc"] > trivial["roc_auc"] + 0.3
 
 
-def test_again_nothing_is_computed(demo: Demo) -> None:
+def test_a_second_run_computes_nothing(demo: Demo) -> None:
     def keys() -> dict[str, str]:
         return {
             str(path): path.read_text()
@@ -65,7 +67,7 @@ def test_again_nothing_is_computed(demo: Demo) -> None:
     assert keys() == before
 
 
-def test_a_moved_home_still_serves(demo: Demo, tmp_path: Path) -> None:
+def test_a_moved_home_is_reused(demo: Demo, tmp_path: Path) -> None:
     from shutil import copytree
 
     from tests.e2e.conftest import command
@@ -76,7 +78,7 @@ def test_a_moved_home_still_serves(demo: Demo, tmp_path: Path) -> None:
     assert again.stdout.count("reused") >= len(STAGES)
 
 
-def test_no_pickle_anywhere(demo: Demo) -> None:
+def test_artifacts_contain_no_pickle(demo: Demo) -> None:
     suspicious = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib"}
     assert [p for p in (demo.home / "artifacts").rglob("*") if p.suffix in suspicious] == []
 
@@ -97,7 +99,7 @@ def test_predicts_with_the_champion(demo: Demo, tmp_path: Path) -> None:
     assert lines[1].split(",")[3] == '"malignant"'
 
 
-def test_dagster_knows_the_runs(demo: Demo) -> None:
+def test_dagster_has_the_metadata_of_the_runs(demo: Demo) -> None:
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(demo.home / "dagster")) as instance:

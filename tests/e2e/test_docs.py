@@ -1,4 +1,4 @@
-"""The documentation is true: every ```bash block of a page runs, in order, as one script."""
+"""The documentation is correct: the ```bash blocks of each page run, in order, as one script."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_commands_of_the_page_run(page: Path, demo: Demo, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+def test_the_readme_is_short_and_its_links_are_valid() -> None:
     text = (PROJECT / "README.md").read_text()
     assert len(text.splitlines()) < 200
     links = re.findall(r"\]\(([^)#:]+)\)", text)

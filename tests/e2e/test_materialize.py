@@ -1,4 +1,4 @@
-"""The shipped pipelines through `dg.materialize`, as a developer of the factory runs them."""
+"""The shipped pipelines run with `dg.materialize`, as developers of the factory run them."""
 
 from pathlib import Path
 

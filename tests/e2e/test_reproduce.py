@@ -1,4 +1,4 @@
-"""A version is trained again by the command: the same bytes, or a report of what differs."""
+"""`factory reproduce` trains a version again: the same bytes, or a report of the differences."""
 
 import json
 import os
@@ -35,7 +35,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def _declare(root: Path, **train: Any) -> None:
-    """One model a kind, so that one run of the factory serves all tests."""
+    """Declare one pipeline for each kind of model, so that one run serves all tests."""
     models: dict[str, dict[str, Any]] = {
         "nets": {"python": "net:Net", "epochs": 3, "ensemble": 2},
         "trees": {"kind": "random_forest", "trees": 5},
@@ -49,7 +49,8 @@ def _declare(root: Path, **train: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with declarations and a home in which they were trained."""
     root = tmp_path_factory.mktemp("reproduce")
     _declare(root)
     done = _factory(root, "run", "nets", "trees", "--stages", "ingest,clean,split,train")
@@ -58,9 +59,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    """Of declarations and home, to be changed."""
-    return shutil.copytree(made, tmp_path / "copy")
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """A copy of declarations and home that a test may change."""
+    return shutil.copytree(trained, tmp_path / "copy")
 
 
 def _factory(root: Path, *arguments: str, **variables: str) -> Done:
@@ -81,22 +82,23 @@ def _versions(root: Path) -> list[Any]:
         ]
 
 
-def test_identical(made: Path) -> None:
-    before = _versions(made)
-    done = _factory(made, "reproduce", "nets@1")
+def test_the_same_environment_gives_an_identical_model(trained: Path) -> None:
+    before = _versions(trained)
+    done = _factory(trained, "reproduce", "nets@1")
     assert done.returncode == 0, done.stdout + done.stderr
     first, last = done.stdout.strip().splitlines()
-    assert first == "nets@1: code, libraries and machine are those that trained it"
+    same = "code, libraries and machine are the same as in the original training"
+    assert first == f"nets@1: {same}"
     assert last.startswith("nets@1: identical, sha256:")
-    code, found = _json(made, "trees@1")
-    assert (code, found["identical"], found["environment"], found["files"]) == (0, True, [], [])
-    assert found["digest_now"] == found["digest_recorded"]
-    assert (found["format"], found["version"]) == ("factory.reproduce", 1)
-    assert _versions(made) == before
-    assert not list((made / "home" / "tmp").glob("*-*/*"))
+    code, report = _json(trained, "trees@1")
+    assert (code, report["identical"], report["environment"], report["files"]) == (0, True, [], [])
+    assert report["digest_now"] == report["digest_recorded"]
+    assert (report["format"], report["version"]) == ("factory.reproduce", 1)
+    assert _versions(trained) == before
+    assert not list((trained / "home" / "tmp").glob("*-*/*"))
 
 
-def test_the_recorded_declaration_counts_and_another_library_is_told(
+def test_uses_the_recorded_declaration_and_reports_another_library(
     copy: Path, tmp_path: Path
 ) -> None:
     _declare(copy, seed=5, exclude=["colour"])
@@ -107,31 +109,31 @@ def test_the_recorded_declaration_counts_and_another_library_is_told(
     done = _factory(copy, "reproduce", "trees@1", PYTHONPATH=paths)
     assert done.returncode == 0, done.stdout + done.stderr
     first, changed, last = done.stdout.strip().splitlines()
-    assert "not all is as it was when it was trained; training all the same" in first
+    assert "the environment differs from the original training; training anyway" in first
     assert changed.startswith("  library numpy: ")
     assert changed.endswith(", now 9.9.9")
     assert "identical" in last
 
 
-def test_other_code_makes_other_weights_and_each_is_told(copy: Path) -> None:
+def test_changed_code_is_reported_with_every_changed_weight(copy: Path) -> None:
     (copy / "defs" / "nets" / "net.py").write_text(NET.replace("* 1.0", "* 1.5"))
-    code, found = _json(copy, "nets@1")
-    assert (code, found["identical"]) == (1, False)
-    [changed] = found["environment"]
+    code, report = _json(copy, "nets@1")
+    assert (code, report["identical"]) == (1, False)
+    [changed] = report["environment"]
     assert changed["what"] == "net:Net"
-    [weights] = [file for file in found["files"] if file["name"] == "weights.safetensors"]
+    [weights] = [file for file in report["files"] if file["name"] == "weights.safetensors"]
     places = {place["at"]: place["difference"] for place in weights["places"]}
     layers = [f"members.{i}.layer" for i in (0, 1)]
     assert set(places) == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
     assert all(0 < difference < 10 for difference in places.values())
-    assert "log_loss" in {moved["metric"] for moved in found["metrics"]}
-    text = reproduction_text(Reproduction.model_validate(found))
+    assert "log_loss" in {metric["metric"] for metric in report["metrics"]}
+    text = reproduction_text(Reproduction.model_validate(report))
     assert "nets@1: DIFFERS" in text
     assert "members.0.layer.weight: largest difference" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_rows_that_are_gone_or_changed_are_one_line(
+def test_missing_or_changed_rows_are_an_error_of_one_line(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [rows] = (copy / "home" / "tables" / "trees" / "split_train").glob("*.parquet")
@@ -143,25 +145,25 @@ def test_rows_that_are_gone_or_changed_are_one_line(
     _one_line(copy, "trees@1", "is not what was written", monkeypatch)
 
 
-def _one_line(root: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_line(root: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(root / "home"))
     monkeypatch.setenv("FACTORY_DEFS", str(root / "defs"))
     done = CliRunner().invoke(main, ["reproduce", name])
     assert done.exit_code == 2, done.output
     [line] = done.output.splitlines()
     assert line.startswith("error: ")
-    assert said in line
+    assert message in line
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("trees@7", "trees has no version 7; its versions are 1"),
         ("apples@1", "there is no model 'apples'"),
-        ("trees/clean", "'trees/clean' is no model version; write pipeline@3"),
+        ("trees/clean", "'trees/clean' is not a model version; write pipeline@3"),
     ],
 )
-def test_wrong_names_are_one_line(
-    made: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_name_is_an_error_of_one_line(
+    trained: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _one_line(made, name, said, monkeypatch)
+    _one_line(trained, name, message, monkeypatch)

@@ -1,5 +1,7 @@
-"""A run of the UI whose process is killed while it trains is retried by the daemon, and the retry
-goes on from the last checkpoint. A real factory, a real kill."""
+"""The daemon retries a run whose process is killed, and training resumes at the last checkpoint.
+
+Tested with a real factory and a real kill.
+"""
 
 import os
 import re
@@ -39,18 +41,18 @@ def messages(up: Up, run: str) -> list[str]:
 
 
 def worker(up: Up, run: str) -> int:
-    """The process of a run, once it has one."""
-    found: list[str] = []
+    """Wait until a run has a process, and return its number."""
+    numbers: list[str] = []
 
     def started(_: Any) -> bool:
-        found[:] = re.findall(r"\(pid: (\d+)\)", "\n".join(messages(up, run)))
-        return bool(found)
+        numbers[:] = re.findall(r"\(pid: (\d+)\)", "\n".join(messages(up, run)))
+        return bool(numbers)
 
     up.until(_LOGS, started, id=run)
-    return int(found[0])
+    return int(numbers[0])
 
 
-def test_a_killed_training_is_retried_and_goes_on(tmp_path: Path) -> None:
+def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "defs" / "apples"
     pipeline = declare(folder, {**APPLES, "train": TRAIN})
     write_apples(folder, rows=2000)
@@ -68,19 +70,19 @@ def test_a_killed_training_is_retried_and_goes_on(tmp_path: Path) -> None:
         runs = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
         up.until(
             runs,
-            lambda found: (
-                [r["status"] for r in found["runsOrError"]["results"]] == ["SUCCESS", "FAILURE"]
+            lambda data: (
+                [r["status"] for r in data["runsOrError"]["results"]] == ["SUCCESS", "FAILURE"]
             ),
         )
         second = up.runs()[0]
         assert {"key": "dagster/parent_run_id", "value": first} in second["tags"]
-        said = "\n".join(messages(up, second["runId"]))
+        log = "\n".join(messages(up, second["runId"]))
     finally:
         up.stop()
-    assert "from its checkpoint" in said
+    assert "from its checkpoint" in log
     trained = Records(up.home).latest("apples", "train")
     assert trained
-    whole = Home(tmp_path / "whole")
+    other_home = Home(tmp_path / "undisturbed")
     for stage in STAGES[: STAGES.index("train") + 1]:
-        undisturbed = run_stage(StageRequest(pipeline, stage, whole, "whole"))
+        undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
     assert trained.value["digest"] == undisturbed.record.value["digest"]

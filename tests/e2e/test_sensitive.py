@@ -1,4 +1,4 @@
-"""No value of a sensitive column is anywhere but in the tables, whatever goes right or wrong."""
+"""Values of sensitive columns occur only in the tables, whether a run succeeds or fails."""
 
 import os
 import subprocess
@@ -36,12 +36,12 @@ _PATIENTS: dict[str, Any] = {
 
 
 class Factory:
-    """A home and a pipeline, used as a person does."""
+    """A home and a pipeline, used through the command; `output` collects all that it prints."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder / "defs" / "patients", folder / "home"
         self.folder.mkdir(parents=True)
-        self.said = ""
+        self.output = ""
 
     def declare(self, **parts: Any) -> None:
         attributes = {**_PATIENTS, **parts}
@@ -69,51 +69,57 @@ class Factory:
             check=False,
         )
         assert done.returncode == expect, done.stdout + done.stderr
-        self.said += done.stdout + done.stderr
+        self.output += done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def leaks(self, *apart: str) -> list[str]:
-        """The files that hold the token, tables and the model's own files left out."""
-        found = ["what it said"] if TOKEN.lower() in self.said.lower() else []
+    def leaks(self, *ignored: str) -> list[str]:
+        """Return the files outside the tables that contain the token.
+
+        Args:
+            ignored: endings of files that may contain it.
+        """
+        leaks = ["output"] if TOKEN.lower() in self.output.lower() else []
+        allowed = ignored or ("\0",)
         for path in self.home.rglob("*"):
             name = str(path.relative_to(self.home))
-            if not path.is_file() or name.startswith("tables/") or name.endswith(apart or ("\0",)):
+            if not path.is_file() or name.startswith("tables/") or name.endswith(allowed):
                 continue
             if TOKEN.lower().encode() in path.read_bytes().lower():
-                found.append(name)
-        return found
+                leaks.append(name)
+        return leaks
 
 
 @pytest.fixture
 def factory(tmp_path: Path) -> Factory:
-    made = Factory(tmp_path)
-    made.declare()
-    made.data()
-    return made
+    new = Factory(tmp_path)
+    new.declare()
+    new.data()
+    return new
 
 
-def _without(marks: bool) -> dict[str, Any]:
+def _ingest(sensitive: bool) -> dict[str, Any]:
+    """Copy the declared `ingest`, with or without marking sensitive columns as such."""
     contract = [dict(column) for column in _PATIENTS["ingest"]["contract"]]
-    for column in contract if marks else ():
+    for column in () if sensitive else contract:
         column.pop("sensitive", None)
     return {**_PATIENTS["ingest"], "contract": contract}
 
 
-def test_the_whole_pipeline_keeps_them_to_the_tables(factory: Factory) -> None:
+def test_a_successful_pipeline_has_sensitive_values_only_in_tables(factory: Factory) -> None:
     factory.run("run", "patients")
     new = factory.folder / "new.csv"
     new.write_text(f"patient,city,age,back\n{TOKEN},{TOKEN}1,40,no\n{TOKEN},{TOKEN}1,400,no\n")
     factory.run("predict", "patients", str(new))
     factory.run("trace", "patients@1")
     factory.run("contract", "patients")
-    # A model that reads a column has its categories: in its own files, and in nothing to look at.
-    own = (".onnx", "/model.json")
-    assert factory.leaks(*own) == []
+    # A model needs the categories of its inputs: they are in its own files, and nowhere else.
+    model_files = (".onnx", "/model.json")
+    assert factory.leaks(*model_files) == []
     assert factory.leaks(".onnx") != []
 
 
-def test_they_would_be_seen_if_nobody_said_so(factory: Factory) -> None:
-    factory.declare(ingest=_without(marks=True))
+def test_values_of_columns_that_are_not_marked_sensitive_are_shown(factory: Factory) -> None:
+    factory.declare(ingest=_ingest(sensitive=False))
     factory.run("run", "patients")
     assert len(factory.leaks()) > 2
 
@@ -130,7 +136,7 @@ def test_a_broken_contract_quotes_nothing(
     promise: tuple[dict[str, Any], str], factory: Factory
 ) -> None:
     broken, message = promise
-    ingest = _without(marks=False)
+    ingest = _ingest(sensitive=True)
     ingest["contract"][0].update(broken)
     factory.declare(ingest=ingest, clean={}, train={**_PATIENTS["train"], "exclude": ["patient"]})
     assert message in factory.run("run", "patients", expect=2)
@@ -142,8 +148,8 @@ def test_an_expression_that_fails_on_a_value_quotes_nothing(factory: Factory) ->
         clean={"derive": {"number": "CAST(patient AS INTEGER)"}},
         train={**_PATIENTS["train"], "exclude": ["patient", "number"]},
     )
-    said = factory.run("run", "patients", expect=2)
-    assert "patients/clean: derive.number: the data does not fit" in said
+    output = factory.run("run", "patients", expect=2)
+    assert "patients/clean: derive.number: the data is not valid" in output
     assert factory.leaks() == []
 
 
@@ -162,14 +168,14 @@ def test_a_function_that_fails_quotes_nothing(factory: Factory) -> None:
     assert factory.leaks() == []
 
 
-def test_uses_that_would_show_them_are_refused(factory: Factory) -> None:
+def test_uses_that_would_show_sensitive_values_are_refused(factory: Factory) -> None:
     factory.declare(
         train={"target": "city", "exclude": ["initials", "known"], "model": {"kind": "linear"}},
         evaluate={"slices": ["city"]},
     )
-    said = factory.run("check", "patients", expect=2)
-    assert "train.target: 'city' is personal" in said
-    assert "evaluate.slices.0: 'city' is personal" in said
-    assert "train.exclude: 'patient' is secret and would be an input; exclude it" in said
+    output = factory.run("check", "patients", expect=2)
+    assert "train.target: 'city' is personal" in output
+    assert "evaluate.slices.0: 'city' is personal" in output
+    assert "train.exclude: 'patient' is secret and would be an input; exclude it" in output
     assert "'city' is personal" in factory.run("run", "patients", expect=2)
     assert not (factory.home / "tables").exists()

@@ -1,5 +1,4 @@
-"""Sources outside the factory through its real command, and their secrets nowhere in what it
-leaves."""
+"""External sources through the real command: no output or stored file contains their secrets."""
 
 from pathlib import Path
 
@@ -15,7 +14,7 @@ PASSWORD = "hush4711quiet"
 KEY = "whisper0815key"
 
 
-def test_a_chain_of_sources_and_no_secret_anywhere(
+def test_a_chain_of_sources_runs_and_leaves_no_secret(
     postgres: Postgres, s3: S3, tmp_path: Path
 ) -> None:
     postgres.execute(
@@ -32,14 +31,14 @@ def test_a_chain_of_sources_and_no_secret_anywhere(
         "required": True,
     }
     ingest = {"source": {"database": "PLANT_DB", "table": "parts"}, "joins": {"m": machines}}
-    # In the order of the alphabet the one that reads comes first.
+    # Alphabetically, the pipeline that reads comes before the one that it reads.
     declare(folder / "tested", {"purpose": "Parts with machines", "ingest": ingest})
-    late = {"source": {"pipeline": "tested"}}
+    upstream = {"source": {"pipeline": "tested"}}
     declare(
         folder / "graded",
         {
             "purpose": "Grade",
-            "ingest": late,
+            "ingest": upstream,
             "clean": {"derive": {"good": "y > 3"}},
             "train": {"target": "good", "exclude": ["y"], "model": {"kind": "linear"}},
         },
@@ -72,13 +71,13 @@ def test_a_chain_of_sources_and_no_secret_anywhere(
     assert refused.returncode == 2
     assert "refuses the user or the password" in refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
-    said = "".join(run.stdout + run.stderr for run in (checked, first, again, scored, refused))
-    assert not [hidden for hidden in (PASSWORD, KEY) if hidden in said]
-    told = [
+    output = "".join(run.stdout + run.stderr for run in (checked, first, again, scored, refused))
+    assert not [secret for secret in (PASSWORD, KEY) if secret in output]
+    leaks = [
         path
         for path in home.rglob("*")
         if path.is_file()
         and path.parent != secrets
-        and any(hidden.encode() in path.read_bytes() for hidden in (PASSWORD, KEY))
+        and any(secret.encode() in path.read_bytes() for secret in (PASSWORD, KEY))
     ]
-    assert told == []
+    assert leaks == []

@@ -1,4 +1,4 @@
-"""What a person gets for a mistake: one line that helps, exit code 2, and nothing changed."""
+"""A user's mistake gives one helpful line and exit code 2, and changes nothing."""
 
 import os
 import signal
@@ -86,7 +86,7 @@ def test_missing_file(apples: Factory, tmp_path: Path) -> None:
     _one_line(apples("run", "apples"), "data.csv")
 
 
-def test_home_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = command(tmp_path / "file" / "home")("run", "tumour_diagnosis", cwd=tmp_path)
     _one_line(done, "FACTORY_HOME")
@@ -120,7 +120,7 @@ def _start(tmp_path: Path) -> "subprocess.Popen[bytes]":
 
 
 def _started(tmp_path: Path) -> "subprocess.Popen[bytes]":
-    """A run that has cleaned its rows and is about to split them and train."""
+    """Start a run and wait until it has cleaned its rows."""
     _declare(tmp_path)
     process = _start(tmp_path)
     while not (tmp_path / "home" / "records" / "apples" / "latest" / "clean.json").exists():
@@ -129,7 +129,7 @@ def _started(tmp_path: Path) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_the_next_run_is_whole(tmp_path: Path) -> None:
+def test_the_run_after_a_killed_one_succeeds(tmp_path: Path) -> None:
     home = tmp_path / "home"
     process = _started(tmp_path)
     process.kill()
@@ -144,16 +144,17 @@ def test_killed_in_the_middle_the_next_run_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_interrupted_is_one_line(tmp_path: Path) -> None:
+def test_an_interrupted_run_prints_one_line(tmp_path: Path) -> None:
     process = _started(tmp_path)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.decode().strip() == "interrupted; what was finished is kept, run it again"
+    expected = "interrupted; finished stages are stored, run the command again to resume"
+    assert errors.decode().strip() == expected
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
+def test_two_concurrent_runs_share_the_work(tmp_path: Path) -> None:
     _declare(tmp_path)
     both = [_start(tmp_path) for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in both]

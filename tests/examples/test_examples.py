@@ -1,4 +1,4 @@
-"""The examples hold what their declarations and README say, on the real data where it is there."""
+"""Check the examples and, if the real data is present, their rows, metrics, splits and scores."""
 
 import os
 import re
@@ -34,48 +34,48 @@ EXAMPLES = ("ai4i", "heart", "readmission", "turbofan", "turbofan_sequence")
 
 
 @dataclass(frozen=True)
-class Made:
-    """One example, run whole in a home of its own."""
+class ExampleRun:
+    """An example after all its stages have run."""
 
     pipeline: Pipeline
     home: Home
     ingested: IngestResult
     cleaned: CleanResult
-    parts: SplitResult
-    verdict: EvaluationResult
+    split: SplitResult
+    evaluation: EvaluationResult
     champion: Champion
 
     def values(self, part: Snapshot, column: str) -> list[object]:
-        found: list[object] = read_arrow(part, self.home, [column])[column].to_pylist()
-        return found
+        cells: list[object] = read_arrow(part, self.home, [column])[column].to_pylist()
+        return cells
 
 
-Run = Callable[[str], Made]
+Run = Callable[[str], ExampleRun]
 
 
 @pytest.fixture(scope="module")
 def run(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs an example once, all examples in one home."""
+    """Return a function that runs an example once; all examples share one home."""
     home = Home(tmp_path_factory.mktemp("examples"))
-    made: dict[str, Made] = {}
+    runs: dict[str, ExampleRun] = {}
 
-    def whole(name: str) -> Made:
-        if name not in made:
+    def run_once(name: str) -> ExampleRun:
+        if name not in runs:
             prepare(home)
             pipeline = load_pipeline(FOLDER / name)
-            # Threads that wait for each other on a busy machine take three times as long as one.
+            # On a busy machine, threads that wait for each other take three times as long as one.
             with threadpool_limits(1):
-                found = {s: run_stage(StageRequest(pipeline, s, home, "run")).value for s in STAGES}
-            ingested, cleaned, parts, _, verdict, champion = found.values()
+                values = [run_stage(StageRequest(pipeline, s, home, "run")).value for s in STAGES]
+            ingested, cleaned, split, _, evaluation, champion = values
             assert isinstance(ingested, IngestResult)
             assert isinstance(cleaned, CleanResult)
-            assert isinstance(parts, SplitResult)
-            assert isinstance(verdict, EvaluationResult)
+            assert isinstance(split, SplitResult)
+            assert isinstance(evaluation, EvaluationResult)
             assert isinstance(champion, Champion)
-            made[name] = Made(pipeline, home, ingested, cleaned, parts, verdict, champion)
-        return made[name]
+            runs[name] = ExampleRun(pipeline, home, ingested, cleaned, split, evaluation, champion)
+        return runs[name]
 
-    return whole
+    return run_once
 
 
 def test_every_example_is_tested() -> None:
@@ -83,21 +83,21 @@ def test_every_example_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_checks_without_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_passes_check_without_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_DATA", "/nowhere")
     assert check_folder(FOLDER / name) == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_checks_against_the_real_files(name: str, real_data: Path) -> None:
+def test_example_passes_check_against_the_real_files(name: str, real_data: Path) -> None:
     assert check_folder(FOLDER / name) == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_names_its_source_and_licence(name: str) -> None:
-    opening = (FOLDER / name / "defs.yaml").read_text().split("\ntype:")[0]
-    assert re.search(r"^# Source: ", opening, re.MULTILINE)
-    assert re.search(r"CC BY 4\.0|public domain", opening)
+def test_example_names_its_source_and_licence(name: str) -> None:
+    header = (FOLDER / name / "defs.yaml").read_text().split("\ntype:")[0]
+    assert re.search(r"^# Source: ", header, re.MULTILINE)
+    assert re.search(r"CC BY 4\.0|public domain", header)
 
 
 @pytest.mark.slow
@@ -114,14 +114,19 @@ def test_names_its_source_and_licence(name: str) -> None:
 def test_no_row_is_lost(
     run: Run, name: str, read: int, kept: int, parts: tuple[int, int] | None
 ) -> None:
-    made = run(name)
-    assert made.ingested.rows_read == made.ingested.snapshot.rows == made.cleaned.rows_in == read
-    assert made.cleaned.snapshot.rows == kept
-    assert made.cleaned.quarantined_rows == read - kept
-    known = made.parts.train.rows + made.parts.validation.rows
-    assert known + made.parts.test.rows == kept
+    example = run(name)
+    assert (
+        example.ingested.rows_read
+        == example.ingested.snapshot.rows
+        == example.cleaned.rows_in
+        == read
+    )
+    assert example.cleaned.snapshot.rows == kept
+    assert example.cleaned.quarantined_rows == read - kept
+    development = example.split.train.rows + example.split.validation.rows
+    assert development + example.split.test.rows == kept
     if parts:
-        assert (known, made.parts.test.rows) == parts
+        assert (development, example.split.test.rows) == parts
 
 
 @pytest.mark.slow
@@ -141,16 +146,16 @@ def test_no_row_is_lost(
         ),
     ],
 )
-def test_reaches_what_others_did_and_serves(
+def test_metrics_match_published_results_and_the_model_is_deployed(
     run: Run, name: str, bands: dict[str, tuple[float, float]]
 ) -> None:
-    """Above the band is as suspicious as below: something would leak."""
-    made = run(name)
+    """A metric above its band is as suspicious as one below: it suggests a leak."""
+    example = run(name)
     for metric, (low, high) in bands.items():
-        assert low <= made.verdict.metrics[metric] <= high, metric
-    assert made.verdict.passed, [gate.explanation for gate in made.verdict.gates]
-    assert made.champion.version == made.verdict.candidate.version
-    assert made.champion.compared_rows == made.verdict.predictions.rows
+        assert low <= example.evaluation.metrics[metric] <= high, metric
+    assert example.evaluation.passed, [gate.explanation for gate in example.evaluation.gates]
+    assert example.champion.version == example.evaluation.candidate.version
+    assert example.champion.compared_rows == example.evaluation.predictions.rows
 
 
 @pytest.mark.slow
@@ -158,16 +163,16 @@ def test_reaches_what_others_did_and_serves(
     ("name", "group"),
     [("readmission", "patient_nbr"), ("turbofan", "unit"), ("turbofan_sequence", "unit")],
 )
-def test_no_group_straddles_the_split(run: Run, name: str, group: str) -> None:
-    made = run(name)
-    parts = (made.parts.train, made.parts.validation, made.parts.test)
-    groups = [set(made.values(part, group)) for part in parts]
+def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) -> None:
+    example = run(name)
+    parts = (example.split.train, example.split.validation, example.split.test)
+    groups = [set(example.values(part, group)) for part in parts]
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "answers"),
+    ("name", "excluded"),
     [
         ("ai4i", {"twf", "hdf", "pwf", "osf", "rnf", "udi", "product_id"}),
         ("heart", {"num", "stratum", "site"}),
@@ -176,109 +181,118 @@ def test_no_group_straddles_the_split(run: Run, name: str, group: str) -> None:
         ("turbofan_sequence", {"remaining", "unit", "part"}),
     ],
 )
-def test_learns_from_no_answer(run: Run, name: str, answers: set[str]) -> None:
-    candidate = run(name).verdict.candidate
-    assert not answers & {*candidate.numeric, *candidate.categorical}
+def test_columns_that_reveal_the_target_are_no_inputs(
+    run: Run, name: str, excluded: set[str]
+) -> None:
+    candidate = run(name).evaluation.candidate
+    assert not excluded & {*candidate.numeric, *candidate.categorical}
 
 
 @pytest.mark.slow
-def test_turbofan_labels_and_windows_are_those_of_each_engine(run: Run, real_data: Path) -> None:
-    made = run("turbofan")
+def test_turbofan_labels_and_windows_are_computed_per_engine(run: Run, real_data: Path) -> None:
+    example = run("turbofan")
     left = [int(n) for n in (real_data / "cmapss" / "RUL_FD001.txt").read_text().split()]
-    assert made.verdict.predictions.rows == 100
-    assert sorted(made.values(made.verdict.predictions, "truth")) == sorted(left)
-    assert max(map(int, made.values(made.parts.train, "label"))) == 125
+    assert example.evaluation.predictions.rows == 100
+    assert sorted(example.values(example.evaluation.predictions, "truth")) == sorted(left)
+    assert max(map(int, example.values(example.split.train, "label"))) == 125
     columns = ["unit", "cycle", "label", "t24", "t24_mean_50", "t24_mean_all", "t24_std_all"]
-    test = read_arrow(made.parts.test, made.home, columns).to_pandas()
+    test = read_arrow(example.split.test, example.home, columns).to_pandas()
     assert len(test["unit"].unique()) == 100
     last = test[test["unit"] == "test-7"].sort_values("cycle")
     assert last["label"].iloc[-1] == left[6]
     assert last["t24_mean_50"].iloc[-1] == pytest.approx(last["t24"].tail(50).mean())
     assert last["t24_mean_all"].iloc[-1] == pytest.approx(last["t24"].mean())
-    # An engine's first cycle sees no other engine's last ones.
+    # The windows of an engine's first cycle do not include another engine's last ones.
     assert (test.loc[test["cycle"] == 1, "t24_std_all"] == 0).all()
 
 
 @pytest.mark.slow
-def test_turbofan_sequence_serves_what_was_trained_for_every_row(run: Run) -> None:
-    made = run("turbofan_sequence")
-    assert made.champion.max_difference <= 1e-5
-    assert "unit" not in made.verdict.candidate.numeric + made.verdict.candidate.categorical
-    rows = read_arrow(made.parts.test, made.home)
-    trained = load_trained(made.verdict.candidate, made.home, made.pipeline.folder)
-    served = load_champion(made.pipeline.name, made.home)[1]
+def test_turbofan_sequence_champion_gives_the_trained_outputs_for_every_row(run: Run) -> None:
+    example = run("turbofan_sequence")
+    assert example.champion.max_difference <= 1e-5
+    candidate = example.evaluation.candidate
+    assert "unit" not in candidate.numeric + candidate.categorical
+    rows = read_arrow(example.split.test, example.home)
+    trained = load_trained(candidate, example.home, example.pipeline.folder)
+    served = load_champion(example.pipeline.name, example.home)[1]
     difference = np.abs(served.outputs(rows) - trained.outputs(rows)) / trained.target.sd
     assert len(difference) == 13_096
     assert difference.max() <= 1e-5
 
 
 @pytest.mark.slow
-def test_heart_tells_its_hospitals_apart_and_what_was_not_measured(run: Run) -> None:
-    made = run("heart")
-    assert {source.labels["site"]: source.rows for source in made.ingested.sources} == {
+def test_heart_labels_hospitals_and_marks_missing_measurements(run: Run) -> None:
+    example = run("heart")
+    assert {source.labels["site"]: source.rows for source in example.ingested.sources} == {
         "cleveland": 303,
         "hungary": 294,
         "switzerland": 123,
         "va": 200,
     }
-    rows = read_arrow(made.cleaned.snapshot, made.home, ["site", "chol", "disease"]).to_pandas()
-    # The whole of Switzerland and 49 of VA are written as 0; 30 elsewhere as a question mark.
+    rows = read_arrow(
+        example.cleaned.snapshot, example.home, ["site", "chol", "disease"]
+    ).to_pandas()
+    # A missing value is written as 0 in all of Switzerland and 49 rows of VA, else as ? (30 rows).
     assert rows["chol"].isna().sum() == 123 + 49 + 30
     ill = (rows.groupby("site")["disease"].mean() * 100).round().astype(int).to_dict()
     assert ill == {"cleveland": 46, "hungary": 36, "switzerland": 93, "va": 74}
-    sites = {s.value for s in made.verdict.slices if s.column == "site"}
+    sites = {s.value for s in example.evaluation.slices if s.column == "site"}
     assert sites == set(ill)
 
 
 @pytest.mark.slow
-def test_readmission_quarantines_who_cannot_come_back(run: Run) -> None:
-    made = run("readmission")
-    assert made.cleaned.quarantined == {"can_come_back": 2_423}
-    early = made.values(made.cleaned.snapshot, "early")
+def test_readmission_quarantines_patients_who_cannot_come_back(run: Run) -> None:
+    example = run("readmission")
+    assert example.cleaned.quarantined == {"can_come_back": 2_423}
+    early = example.values(example.cleaned.snapshot, "early")
     assert sum(map(bool, early)) / len(early) == pytest.approx(0.114, abs=0.001)
-    # Three patients of unknown gender are too few; the larger groups are compared.
-    women = next(group for group in made.verdict.groups if group.value == "Female")
+    # Three patients of unknown gender are too few to be compared.
+    women = next(group for group in example.evaluation.groups if group.value == "Female")
     rate = women.rates["true_positive_rate"]
     assert rate.low < rate.value < rate.high
-    assert 0 < made.verdict.metrics["equal_opportunity_difference"] < 1
+    assert 0 < example.evaluation.metrics["equal_opportunity_difference"] < 1
 
 
 @pytest.mark.slow
-def test_seeds_gives_mean_and_spread(real_data: Path) -> None:
+def test_seeds_script_prints_mean_and_standard_deviation(real_data: Path) -> None:
     script = [sys.executable, str(FOLDER / "seeds.py"), "heart", "--seeds", "2"]
-    one = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(script, env=one, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        script, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
-    found = re.search(r"^roc_auc +(\S+) ± (\S+) +linear", done.stdout, re.MULTILINE)
-    assert found, done.stdout
-    assert 0.85 < float(found[1]) < 0.95
-    assert 0 < float(found[2]) < 0.05  # another seed draws other rows
+    line = re.search(r"^roc_auc +(\S+) ± (\S+) +linear", done.stdout, re.MULTILINE)
+    assert line, done.stdout
+    assert 0.85 < float(line[1]) < 0.95
+    assert 0 < float(line[2]) < 0.05  # another seed draws other rows
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_scores_a_raw_file_as_it_was_judged(
+def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:
-    made = run(name)
-    file, before = _raw(name, real_data, tmp_path)
+    example = run(name)
+    file, offset = _raw(name, real_data, tmp_path)
     regression = name.startswith("turbofan")
     output = "prediction" if regression else "p_1"
-    judged = read_arrow(made.verdict.predictions, made.home, ["_file", "_row", output]).to_pandas()
+    evaluated = read_arrow(
+        example.evaluation.predictions, example.home, ["_file", "_row", output]
+    ).to_pandas()
     if name == "heart":
-        digest = {source.labels["site"]: source.sha256 for source in made.ingested.sources}["va"]
-        judged = judged[judged["_file"] == digest]
-    scored = predict(made.pipeline, file, made.home).to_pandas().set_index("_row")
-    column = output if regression else f"p_{made.verdict.candidate.classes[1]}"
-    places = judged["_row"] - before
-    both = judged[places.isin(scored.index)]
+        digest = {source.labels["site"]: source.sha256 for source in example.ingested.sources}["va"]
+        evaluated = evaluated[evaluated["_file"] == digest]
+    scored = predict(example.pipeline, file, example.home).to_pandas().set_index("_row")
+    column = output if regression else f"p_{example.evaluation.candidate.classes[1]}"
+    positions = evaluated["_row"] - offset
+    both = evaluated[positions.isin(scored.index)]
     assert len(both) > 30
-    again = scored[column].loc[both["_row"] - before]
-    assert again.to_numpy() == pytest.approx(both[output].to_numpy(), abs=0.01)
+    scores = scored[column].loc[both["_row"] - offset]
+    assert scores.to_numpy() == pytest.approx(both[output].to_numpy(), abs=0.01)
 
 
 def _raw(name: str, data: Path, folder: Path) -> tuple[Path, int]:
-    """A file as its users have it, and how many rows of the source come before its first."""
+    """Return a raw file of new rows, and how many rows of the source precede its first."""
     match name:
         case "ai4i":
             return data / "ai4i2020" / "ai4i2020.csv", 0

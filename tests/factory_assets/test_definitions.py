@@ -1,4 +1,4 @@
-"""The code location loads, lightly, and a broken pipeline stays alone with its fault."""
+"""The code location loads without heavy imports; a broken pipeline does not affect others."""
 
 import os
 import subprocess
@@ -61,7 +61,9 @@ def test_broken_pipeline_leaves_the_others_alone(tmp_path: Path) -> None:
     assert "defs.yaml:2" in (spec.description or "")
 
 
-def test_pipelines_outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipelines_outside_the_repository_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = next(f for f in pipeline_folders() if f.name == "tumour_diagnosis")
     outside = tmp_path / "ours" / "second_opinion"
     outside.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Data that flows from assets and pipelines to pipelines: the graph, the order, what is told."""
+"""Data that flows from assets and pipelines into pipelines: the graph, the order, the errors."""
 
 import sys
 from pathlib import Path
@@ -67,7 +67,7 @@ def _run(name: str, folder: Path, home: Home) -> Any:
     return outcome
 
 
-def test_a_snapshot_flows_on_with_its_identity(folder: Path, home: Home) -> None:
+def test_a_snapshot_is_read_as_a_source_with_row_identities(folder: Path, home: Home) -> None:
     with pytest.raises(SourceError, match=r"a/clean: there is no result yet.*factory run a"):
         ingest(load_pipeline(folder / "b"), home)
     made = _run("a", folder, home).value
@@ -85,7 +85,7 @@ def test_only_new_rows_upstream_are_new_downstream(folder: Path, home: Home) -> 
     assert not _run("b", folder, home).reused
     (folder / "a" / "d.csv").write_text("id,y\n1,5\n2,-2\n3,7\n")
     _run("a", folder, home)
-    # Another row broke the rule, so that the file is another and what kept it too.
+    # Another row breaks the rule, so both the file and the snapshot that was made from it differ.
     assert not _run("b", folder, home).reused
     _run("a", folder, home)
     assert _run("b", folder, home).reused
@@ -102,7 +102,7 @@ def test_pipelines_run_in_the_order_in_which_data_flows(
     assert [row["_row"] for row in rows(result.snapshot, home)] == [1, 2]
 
 
-def test_the_graph_has_the_arrows(folder: Path) -> None:
+def test_the_graph_connects_pipelines(folder: Path) -> None:
     graph = defs().resolve_asset_graph()
     node = graph.get(dg.AssetKey(["b", "ingest"]))
     assert node.parent_keys == {dg.AssetKey(["a", "clean"])}
@@ -112,7 +112,9 @@ def test_the_graph_has_the_arrows(folder: Path) -> None:
         assert graph.get(dg.AssetKey(["a", name])).automation_condition is None
 
 
-def test_new_data_asks_for_a_run(folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_data_requests_downstream_runs(
+    folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
     folders = [folder / name for name in ("a", "b", "c")]
     definitions = build_defs(folders, resource_overrides={"home": home})
@@ -123,15 +125,15 @@ def test_new_data_asks_for_a_run(folder: Path, home: Home, monkeypatch: pytest.M
         job = definitions.resolve_job_def("a")
         assert job.execute_in_process(instance=instance, asset_selection=keys).success
         then = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
-        asked = {key.to_user_string() for key in _requested(then)}
-        assert asked == {"b/ingest", "b/clean", "c/ingest", "c/clean"}
+        requested = {key.to_user_string() for key in _requested(then)}
+        assert requested == {"b/ingest", "b/clean", "c/ingest", "c/clean"}
 
 
 def _requested(result: Any) -> set[dg.AssetKey]:
     return {r.key for r in result.results if result.get_num_requested(r.key)}
 
 
-def test_circles_and_unknown_names_are_told(folder: Path) -> None:
+def test_circles_and_unknown_names_are_reported(folder: Path) -> None:
     _declare(folder, "a", {"pipeline": "c"})
     [problem] = check_folder(folder / "a")
     assert "in a circle: a → c → b → a" in problem.what
@@ -151,7 +153,7 @@ def _own_assets(folder: Path, text: str, name: str = "raw") -> Path:
     return folder / name
 
 
-def test_an_asset_of_ones_own_is_a_source(folder: Path, home: Home) -> None:
+def test_a_users_own_asset_is_a_source(folder: Path, home: Home) -> None:
     own = _own_assets(folder, ORDERS)
     _declare(folder, "sales", {"asset": "raw/orders"})
     sales = load_pipeline(folder / "sales")
@@ -203,11 +205,13 @@ def test_the_same_table_is_the_same_source(folder: Path, home: Home) -> None:
         ("import dagster as dg\n@dg.asset(required_resource_keys={'x'})\ndef a(): ...", "'x'"),
         (
             "import dagster as dg\n@dg.asset(key=['a', 'clean'])\ndef a(): ...",
-            "asset a/clean is there already",
+            "asset a/clean exists already",
         ),
     ],
 )
-def test_a_broken_file_of_assets_stays_alone(text: str, says: str, folder: Path) -> None:
+def test_a_broken_assets_file_does_not_affect_other_assets(
+    text: str, says: str, folder: Path
+) -> None:
     _own_assets(folder, text)
     _own_assets(folder, "import dagster as dg\n@dg.asset\ndef fine() -> None: ...", "other")
     graph = defs().resolve_asset_graph()
@@ -216,7 +220,7 @@ def test_a_broken_file_of_assets_stays_alone(text: str, says: str, folder: Path)
     assert says in (graph.get(dg.AssetKey(["raw_assets", "broken"])).description or "")
 
 
-def test_what_is_no_table_is_refused(folder: Path, home: Home) -> None:
+def test_an_asset_value_that_is_not_a_table_is_refused(folder: Path, home: Home) -> None:
     own = _own_assets(folder, "import dagster as dg\n@dg.asset\ndef a():\n    return {'x': 1}")
     built = build_defs([], own_assets=[own], resource_overrides={"home": home})
     done = built.resolve_implicit_global_asset_job_def().execute_in_process(raise_on_error=False)
@@ -228,7 +232,7 @@ def test_what_is_no_table_is_refused(folder: Path, home: Home) -> None:
     assert not path_of(home, ["a"]).exists()
 
 
-def test_tables_come_back_as_they_were(home: Home) -> None:
+def test_tables_are_loaded_as_the_stored_or_requested_type(home: Home) -> None:
     import pandas as pd
     import pyarrow as pa
 

@@ -1,8 +1,9 @@
-"""Make the recorded home: `python -m tests.recorded_home.make` in a clone of the commit to record.
+"""Create the recorded home; run `python -m tests.recorded_home.make` in a clone of the commit.
 
-Three small pipelines run in a new home; the home, their declarations and what the commands answer
-go into `home.tar.xz`. `test_recorded_home.py` holds later code to those answers. Record again only
-when the format of a home is meant to change, and keep the former archive beside the new one.
+Three small pipelines run in a new home. The home, their declarations and the output of some
+commands are packed into `home.tar.xz`; `test_recorded_home.py` compares the output of later code
+with it. Record again only if the format of a home changes on purpose, and then keep the former
+archive beside the new one.
 """
 
 import json
@@ -50,7 +51,7 @@ def ask(root: Path, *question: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# The installed command is found by its name in every version of the code.
+# Finds the command by its entry point, whose name is the same in every version of the code.
 _MAIN = (
     "import sys; from importlib.metadata import entry_points as e\n"
     "[command] = e(group='console_scripts', name='factory'); sys.exit(command.load()())"
@@ -64,7 +65,7 @@ def main() -> None:
         for name, model in _MODELS.items():
             _declare(root, name, model)
         _require(root, "run", *_MODELS)
-        # Ten more rows: a second version of the first pipeline.
+        # Ten more rows make a second version of the first pipeline's model.
         write_apples(root / "defs" / "apples", rows=130)
         _require(root, "run", "apples")
         (root / "new.csv").write_text(NEW_ROWS)

@@ -1,6 +1,6 @@
-"""A home made by earlier code answers later code as it answered then.
+"""Later code gives the same output from a home that earlier code wrote.
 
-Its records, tables, tags, files and published JSON are a promise. `make.py` made the archive.
+Records, tables, tags, files and published JSON must stay readable. The archive is from `make.py`.
 """
 
 import csv
@@ -17,7 +17,7 @@ from tests.recorded_home.make import ARCHIVE, QUESTIONS, ask
 
 pytestmark = pytest.mark.slow
 _ABOUT_THE_CODE = {"environment", "seconds"}
-"""What a reproduction says of today's code and of its own run."""
+"""Keys of a reproduction that depend on today's code and on the run itself."""
 
 
 @pytest.fixture(scope="module")
@@ -28,38 +28,38 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _asked(root: Path, name: str) -> tuple[str, str]:
-    """What was answered then, with today's folder in it, and what is answered now."""
+def _recorded_and_current(root: Path, name: str) -> tuple[str, str]:
+    """Return the recorded output, with today's folder in it, and the current output."""
     answers = json.loads((root / "answers.json").read_text())
-    then = answers[name].replace((root / "root.txt").read_text(), str(root))
+    recorded = answers[name].replace((root / "root.txt").read_text(), str(root))
     done = ask(root, *QUESTIONS[name])
     assert done.returncode in (0, 1), done.stderr
-    return then, done.stdout
+    return recorded, done.stdout
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("trace")])
-def test_traces_as_then(root: Path, name: str) -> None:
-    then, now = _asked(root, name)
-    assert json.loads(now) == json.loads(then)
+def test_a_trace_is_the_recorded_one(root: Path, name: str) -> None:
+    recorded, current = _recorded_and_current(root, name)
+    assert json.loads(current) == json.loads(recorded)
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("predict")])
-def test_predicts_as_then(root: Path, name: str) -> None:
-    then, now = (_rows(text) for text in _asked(root, name))
-    assert [_words(row) for row in now] == [_words(row) for row in then]
-    for one, other in zip(then, now, strict=True):
-        assert _numbers(other) == pytest.approx(_numbers(one), rel=1e-5)
+def test_predictions_are_the_recorded_ones(root: Path, name: str) -> None:
+    recorded, current = (_rows(text) for text in _recorded_and_current(root, name))
+    assert [_words(row) for row in current] == [_words(row) for row in recorded]
+    for before, now in zip(recorded, current, strict=True):
+        assert _probabilities(now) == pytest.approx(_probabilities(before), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("reproduce")])
-def test_reproduces_as_then(root: Path, name: str) -> None:
-    then, now = (json.loads(text) for text in _asked(root, name))
-    if {"processor", "device"} & {one["what"] for one in now["environment"]}:
-        pytest.skip("the bits of a model are those of its kind of processor; this is another")
-    assert _without(now) == _without(then)
+def test_a_reproduction_is_the_recorded_one(root: Path, name: str) -> None:
+    recorded, current = (json.loads(text) for text in _recorded_and_current(root, name))
+    if {"processor", "device"} & {change["what"] for change in current["environment"]}:
+        pytest.skip("models are identical only on the kind of processor that they were trained on")
+    assert _comparable(current) == _comparable(recorded)
 
 
-def _without(answer: dict[str, Any]) -> dict[str, Any]:
+def _comparable(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name not in _ABOUT_THE_CODE}
 
 
@@ -71,11 +71,11 @@ def _words(row: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in row.items() if not name.startswith("p_")}
 
 
-def _numbers(row: dict[str, str]) -> list[float]:
+def _probabilities(row: dict[str, str]) -> list[float]:
     return [float(value or "nan") for name, value in row.items() if name.startswith("p_") and value]
 
 
-def test_a_run_upon_it_ends_well_and_keeps_its_versions(root: Path) -> None:
+def test_a_run_in_a_recorded_home_succeeds_and_retains_its_versions(root: Path) -> None:
     done = ask(root, "run", "pears")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ask(root, "trace", "pears@1").returncode == 0

@@ -1,4 +1,4 @@
-"""A schedule follows its declaration, and runs from the start only where that says so."""
+"""A schedule follows its declaration, and runs from the start only if that enables it."""
 
 import dagster as dg
 import pytest
@@ -10,7 +10,7 @@ from schedules.automation import schedule_for
     ("enabled", "status"),
     [(True, dg.DefaultScheduleStatus.RUNNING), (False, dg.DefaultScheduleStatus.STOPPED)],
 )
-def test_follows_the_declaration(enabled: bool, status: dg.DefaultScheduleStatus) -> None:
+def test_schedule_follows_the_declaration(enabled: bool, status: dg.DefaultScheduleStatus) -> None:
     schedule = schedule_for("p", cron="0 2 * * *", timezone="Europe/Berlin", enabled=enabled)
     assert (schedule.name, schedule.job_name) == ("p_schedule", "p")
     assert schedule.cron_schedule == "0 2 * * *"

@@ -1,4 +1,4 @@
-"""Files are whole when they kept still, in fact and by name; each is told of once."""
+"""Files are complete if neither they nor their names change; each is reported once."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.settling import HALF, State, settled
+from schedules.settling import UNFINISHED_SUFFIXES, State, settle_files
 
 SETTLE = 30.0
 
@@ -19,13 +19,13 @@ def write(path: Path, text: str = "x\n1\n") -> Path:
 
 
 def look(state: State, *paths: Path, later: float = 0.0) -> tuple[set[str], State]:
-    """A look at files, each by itself, `later` seconds after the last of them changed."""
+    """Look at files, each by itself, `later` seconds after the last of them changed."""
     changed = max((p.stat().st_ctime for p in paths if p.exists()), default=0.0)
-    whole, after = settled({p.name: (p,) for p in paths}, state, changed + later, SETTLE)
+    whole, after = settle_files({p.name: (p,) for p in paths}, state, changed + later, SETTLE)
     return set(whole), after
 
 
-def test_two_looks_at_a_still_file(tmp_path: Path) -> None:
+def test_an_unchanged_file_is_complete_at_the_second_look_and_reported_once(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     whole, state = look(State(), path, later=100)
     assert whole == set()
@@ -36,7 +36,7 @@ def test_two_looks_at_a_still_file(tmp_path: Path) -> None:
         assert whole == set()
 
 
-def test_a_young_file_waits(tmp_path: Path) -> None:
+def test_a_recently_changed_file_waits(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     state = State()
     for later in (0, 10, 29):
@@ -45,7 +45,7 @@ def test_a_young_file_waits(tmp_path: Path) -> None:
     assert look(state, path, later=31)[0] == {"a.csv"}
 
 
-def test_a_growing_file_waits_however_old_its_time(tmp_path: Path) -> None:
+def test_a_growing_file_waits_even_if_its_time_is_old(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     state = State()
     for rows in range(1, 5):
@@ -56,7 +56,7 @@ def test_a_growing_file_waits_however_old_its_time(tmp_path: Path) -> None:
     assert look(state, path, later=130)[0] == {"a.csv"}
 
 
-def test_a_copy_with_its_old_time_is_young(tmp_path: Path) -> None:
+def test_a_copy_that_preserves_an_old_time_waits(tmp_path: Path) -> None:
     old = write(tmp_path / "old.csv")
     os.utime(old, (1_000_000, 1_000_000))
     new = tmp_path / "new.csv"
@@ -65,7 +65,7 @@ def test_a_copy_with_its_old_time_is_young(tmp_path: Path) -> None:
     assert look(state, new, later=2)[0] == set()
 
 
-def test_a_changed_file_is_told_again(tmp_path: Path) -> None:
+def test_a_changed_file_is_reported_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     _, state = look(State(), path, later=100)
     _, state = look(state, path, later=100)
@@ -77,8 +77,8 @@ def test_a_changed_file_is_told_again(tmp_path: Path) -> None:
     assert look(state, path, later=100)[0] == {"a.csv"}
 
 
-@pytest.mark.parametrize("end", HALF)
-def test_a_name_that_says_half(tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize("end", UNFINISHED_SUFFIXES)
+def test_a_file_whose_name_marks_it_as_unfinished_waits(tmp_path: Path, end: str) -> None:
     path = write(tmp_path / f"a.csv{end}")
     _, state = look(State(), path, later=100)
     assert look(state, path, later=200)[0] == set()
@@ -92,14 +92,14 @@ def test_what_needs_several_files_waits_for_all(tmp_path: Path) -> None:
     hidden = write(tmp_path / ".index.tmp")
     files = {"day": (good, half, hidden)}
     later = good.stat().st_ctime + 100
-    _, state = settled(files, State(), later, SETTLE)
-    assert settled(files, state, later, SETTLE)[0] == {}
+    _, state = settle_files(files, State(), later, SETTLE)
+    assert settle_files(files, state, later, SETTLE)[0] == {}
     files = {"day": (good, hidden)}
-    _, state = settled(files, state, later, SETTLE)
-    assert list(settled(files, state, later, SETTLE)[0]) == ["day"]
+    _, state = settle_files(files, state, later, SETTLE)
+    assert list(settle_files(files, state, later, SETTLE)[0]) == ["day"]
 
 
-def test_a_vanished_file_is_no_error(tmp_path: Path) -> None:
+def test_a_vanished_file_is_not_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     _, state = look(State(), path, later=100)
     path.unlink()
@@ -108,7 +108,7 @@ def test_a_vanished_file_is_no_error(tmp_path: Path) -> None:
         assert whole == set()
 
 
-def test_a_clock_that_was_set_back_stops_nothing(tmp_path: Path) -> None:
+def test_a_clock_that_was_set_back_does_not_delay_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     _, state = look(State(), path, later=-10_000)
     assert look(state, path, later=-9_000)[0] == {"a.csv"}
@@ -118,12 +118,12 @@ _keys = st.dictionaries(st.text(max_size=8), st.text("0123456789abcdef", max_siz
 
 
 @given(done=_keys, waiting=_keys)
-def test_memory_comes_back_whole(done: dict[str, str], waiting: dict[str, str]) -> None:
+def test_state_survives_writing_and_reading(done: dict[str, str], waiting: dict[str, str]) -> None:
     state = State(done, waiting)
     assert State.read(state.written()) == state
     assert State.read(None) == State()
 
 
-def test_memory_of_many_is_small() -> None:
+def test_state_of_many_partitions_is_small() -> None:
     done = {f"2024-01-01|machine_{i}": f"{i * 7919:012x}" for i in range(1000)}
     assert len(State(done, {}).written()) < 20_000

@@ -1,1 +1,1 @@
-"""From a version, a snapshot or a row back to its sources, and forward again."""
+"""Trace a model version, a snapshot or a row back to its sources, and a source forward."""

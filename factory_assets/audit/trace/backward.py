@@ -1,6 +1,7 @@
-"""Back: from a model version or a snapshot, step by step, to the sources it rests on.
+"""Trace back: from a model version or a snapshot, step by step, to its sources.
 
-Which columns of the sources made each feature of a model, or each column of a table.
+Includes which source columns each feature of a model, or each column of a table, comes from.
+Tracing a single row belongs in `rows`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,17 +35,17 @@ from factory_resources.tracking.registry import Registry, Version
 
 
 def model_records(version: Version, history: RecordGraph) -> list[Record]:
-    """Training, last verdict and last deployment of a model version, the last first."""
-    found = [
+    """Return the last deployment, the last evaluation and the training of a model version."""
+    later = [
         *history.about(version.model, version.version, "deploy")[-1:],
         *history.about(version.model, version.version, "evaluate")[-1:],
     ]
     trained = history.candidate(version.model, version.version)
-    return [*found, *([trained] if trained else [])]
+    return [*later, *([trained] if trained else [])]
 
 
-def back(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
-    """The records and all that they rest on; each before what went into it."""
+def walk_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
+    """Return the records and everything that they depend on; each one before its inputs."""
     found: dict[tuple[str, str, str], Record] = {}
 
     def visit(record: Record) -> None:
@@ -62,8 +63,8 @@ def step_name(record: Record) -> str:
     return snapshot_name(record.pipeline, record.stage, None, record.data_version)
 
 
-def step_fact(record: Record, history: RecordGraph, checker: Checker) -> Step:
-    """A stage as it was computed, its tables and its record checked."""
+def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Step:
+    """Describe a computed stage, and check its tables and its record."""
     checker.record(record)
     rows, rules, conserved = _counts(record, history)
     if conserved is False:
@@ -95,27 +96,27 @@ def step_fact(record: Record, history: RecordGraph, checker: Checker) -> Step:
     )
 
 
-def source_facts(
+def describe_sources(
     record: Record,
     history: RecordGraph,
     folders: Folders,
     checker: Checker,
     only: str | None = None,
 ) -> Iterable[Source]:
-    """The sources of an ingest, or the one of a digest; of another stage none."""
+    """Yield the sources of an ingest, or only the one with a digest; none for other stages."""
     value = value_in(record)
     read = history.read_from(record)
     for source in value.sources if isinstance(value, IngestResult) else ():
         if only not in {None, source.sha256}:
             continue
-        made = step_name(read[source.sha256].record) if source.sha256 in read else None
-        yield source_fact(source, record, step_name(record), made, folders, checker.verify)
+        snapshot = step_name(read[source.sha256].record) if source.sha256 in read else None
+        yield source_fact(source, record, step_name(record), snapshot, folders, checker.verify)
 
 
-def model_fact(
+def describe_model(
     version: Version, history: RecordGraph, registry: Registry, checker: Checker
 ) -> ModelFact:
-    """What is known of a model version; the registry's word is held against the records'."""
+    """Describe a model version, and check that MLflow agrees with the records."""
     name = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
     if record is None:
@@ -123,7 +124,7 @@ def model_fact(
     candidate = value_in(record) if record else None
     digest = version.tags.get(MODEL_TAG, "")
     if record and isinstance(candidate, Candidate):
-        for what, told, kept in (
+        for what, registered, recorded in (
             ("digest", digest, candidate.digest),
             ("run", version.run_id, candidate.run_id),
             (
@@ -132,12 +133,12 @@ def model_fact(
                 record.parts.get("inputs", {}).get("split"),
             ),
         ):
-            if told != kept:
+            if registered != recorded:
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
-    judged = verdict if isinstance(verdict, EvaluationResult) else None
+    evaluation = verdict if isinstance(verdict, EvaluationResult) else None
     return ModelFact(
         name=name,
         kind=candidate.kind if isinstance(candidate, Candidate) else "",
@@ -146,12 +147,12 @@ def model_fact(
         digest=digest,
         state=checker.model(version.files, digest, name),
         champion=registry.champion(version.model) == version.version,
-        passed=judged.passed if judged else None,
+        passed=evaluation.passed if evaluation else None,
         gates=tuple(
             GateOutcome(name=g.name, passed=g.passed, explanation=g.explanation)
-            for g in (judged.gates if judged else ())
+            for g in (evaluation.gates if evaluation else ())
         ),
-        metrics=judged.metrics if judged else {},
+        metrics=evaluation.metrics if evaluation else {},
         deployed=tuple(r.finished for r in history.about(version.model, version.version, "deploy")),
         mlflow_run=version.run_id,
         run_id=version.tags.get("factory.run_id"),
@@ -176,7 +177,7 @@ def _tables(record: Record, checker: Checker) -> Iterable[Table]:
 def _counts(
     record: Record, history: RecordGraph
 ) -> tuple[dict[str, int], dict[str, int], bool | None]:
-    """Rows by what became of them, rows by broken rule, and whether all add up."""
+    """Return rows by what happened to them, rows by broken rule, and whether they add up."""
     value = value_in(record)
     match value:
         case IngestResult():
@@ -187,11 +188,12 @@ def _counts(
             kept, broken = value.snapshot.rows, value.quarantined_rows
             rows = {"in": value.rows_in, "kept": kept, "quarantined": broken}
             rows["duplicates"] = value.duplicates
-            whole = value.rows_in == kept + broken + value.duplicates
-            return rows, value.quarantined, whole and _before(record, history, value.rows_in)
+            add_up = value.rows_in == kept + broken + value.duplicates
+            conserved = add_up and _matches_inputs(record, history, value.rows_in)
+            return rows, value.quarantined, conserved
         case SplitResult():
             parts = {name: snapshot.rows for name, snapshot in tables_of(value).items()}
-            return parts, {}, _before(record, history, sum(parts.values()))
+            return parts, {}, _matches_inputs(record, history, sum(parts.values()))
         case Candidate():
             return {"learned from": value.rows}, {}, None
         case EvaluationResult():
@@ -200,33 +202,33 @@ def _counts(
             return {}, {}, None
 
 
-def _before(record: Record, history: RecordGraph, rows: int) -> bool:
-    """Whether the tables that went in hold so many rows, as far as their records are there."""
+def _matches_inputs(record: Record, history: RecordGraph, rows: int) -> bool:
+    """Whether the input tables contain this many rows; True if one of their records is gone."""
     inputs = history.inputs(record)
     if len(inputs) < sum(map(len, record.inputs.values())):
         return True
     return rows == sum(tables_of(value_in(before))["snapshot"].rows for before in inputs)
 
 
-def column_facts(
+def describe_columns(
     record: Record, history: RecordGraph, candidate: Candidate | None = None
 ) -> tuple[ColumnOrigin, ...]:
-    """The columns of a stage's table; of a model its features and its target alone.
+    """Describe the columns of a stage's table, or only a model's features and target.
 
     Args:
-        record: of ingest, clean or split: the table that the model learned from.
+        record: of ingest, clean or split; for a model, of the split that it learned from.
         candidate: the model.
     """
     ingest, clean = (
-        _columns_before(record, history, "ingest"),
-        _columns_before(record, history, "clean"),
+        _record_of_stage(record, history, "ingest"),
+        _record_of_stage(record, history, "clean"),
     )
     if ingest is None:
         return ()
-    sources = _sources(ingest, history)
+    sources = _source_columns(ingest, history)
     spec = clean_of(clean.parts.get("declaration")) if clean else None
     cleaned: Origins = clean_origins(spec, tuple(sources)) if spec else {n: (n,) for n in sources}
-    how = makers(spec) if spec else {}
+    expressions = makers(spec) if spec else {}
     names: Sequence[str] = tuple(cleaned)
     if candidate:
         names = (*candidate.numeric, *candidate.categorical, candidate.target)
@@ -236,26 +238,26 @@ def column_facts(
             role=_role(name, candidate),
             ingested=cleaned.get(name, ()),
             sources=_flat(sources.get(column, ()) for column in cleaned.get(name, ())),
-            by=how.get(name),
+            by=expressions.get(name),
         )
         for name in names
     )
 
 
-def _sources(ingest: Record, history: RecordGraph) -> Origins:
-    """Of each ingested column the columns of the sources, through other pipelines to the first."""
+def _source_columns(ingest: Record, history: RecordGraph) -> Origins:
+    """Map each ingested column to source columns, through other pipelines to the first one."""
     value = value_in(ingest)
     assert isinstance(value, IngestResult)
     labels = {label for source in value.sources for label in source.labels}
-    found = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
-    # Partitions are many, and made alike.
-    read = {(r.pipeline, r.stage): r for r in history.inputs(ingest)}
-    further = {
-        f"{there.pipeline}/{there.stage}.{column.name}": column.sources
-        for there in read.values()
-        for column in column_facts(there, history)
+    direct = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
+    # One record per stage is enough: all its partitions are computed in the same way.
+    inputs = {(r.pipeline, r.stage): r for r in history.inputs(ingest)}
+    upstream = {
+        f"{record.pipeline}/{record.stage}.{column.name}": column.sources
+        for record in inputs.values()
+        for column in describe_columns(record, history)
     }
-    return {name: _flat(further.get(o, (o,)) for o in origins) for name, origins in found.items()}
+    return {name: _flat(upstream.get(o, (o,)) for o in origins) for name, origins in direct.items()}
 
 
 def _flat(origins: Iterable[Sequence[str]]) -> tuple[str, ...]:
@@ -268,13 +270,16 @@ def _role(name: str, candidate: Candidate | None) -> Literal["feature", "target"
     return "target" if name == candidate.target else "feature"
 
 
-def _columns_before(record: Record, history: RecordGraph, stage: str) -> Record | None:
-    """The first record of a stage of the same pipeline that a record rests on, or is."""
+def _record_of_stage(record: Record, history: RecordGraph, stage: str) -> Record | None:
+    """Return the record itself, or the first record of the stage that it depends on.
+
+    Only records of the same pipeline are considered.
+    """
     if record.stage == stage:
         return record
     for before in history.inputs(record):
         if before.pipeline == record.pipeline and (
-            found := _columns_before(before, history, stage)
+            found := _record_of_stage(before, history, stage)
         ):
             return found
     return None

@@ -1,4 +1,4 @@
-"""Forward: from a source, or one of its rows, to where the rows went and which models they fed."""
+"""Trace forward: from a source, or one of its rows, to the parts and models that its rows reach."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.audit.trace.backward import step_name
-from factory_assets.audit.trace.report import Fed, Passage, RowPlace, RowRoute
-from factory_assets.audit.trace.rows import opened
+from factory_assets.audit.trace.report import ModelUse, RowPlace, RowRoute, StagePassage
+from factory_assets.audit.trace.rows import open_snapshot
 from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Followed:
-    """Rows that are followed: all of one source, or single ones of several."""
+class FollowedRows:
+    """The rows to follow: all rows of one source, or single rows of several."""
 
     digests: frozenset[str]
     rows: "pyarrow.Table | None" = None
     """Columns `source` and `record`; None for all rows."""
 
     @classmethod
-    def one(cls, digest: str, record: int) -> "Followed":
+    def one(cls, digest: str, record: int) -> "FollowedRows":
         import pyarrow
 
         return cls(frozenset({digest}), pyarrow.table({"source": [digest], "record": [record]}))
@@ -44,19 +44,19 @@ class Followed:
 
     @contextmanager
     def within(self, table: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """An engine with the view `met`: those of the rows that the table has.
+        """Open an engine with the view `matched`: the followed rows that the table contains.
 
         Raises:
             StorageError: a file of the table is gone or damaged.
         """
-        with opened(table, home) as connection:
+        with open_snapshot(table, home) as connection:
             if self.rows is None:
                 digests = ", ".join(map(literal, sorted(self.digests)))
-                met = f"_file IN ({digests})"
+                condition = f"_file IN ({digests})"
             else:
                 connection.register("followed", self.rows)
-                met = "EXISTS (SELECT 1 FROM followed WHERE source = _file AND record = _row)"
-            connection.execute(f"CREATE TEMP VIEW met AS FROM kept WHERE {met}")
+                condition = "EXISTS (SELECT 1 FROM followed WHERE source = _file AND record = _row)"
+            connection.execute(f"CREATE TEMP VIEW matched AS FROM stored WHERE {condition}")
             yield connection
 
 
@@ -72,99 +72,102 @@ class ForwardTracer:
     def home(self) -> Home:
         return self.history.home
 
-    def fates(self, rows: Followed) -> tuple[RowRoute, ...]:
-        """Every way that the rows went; ways that stored the same are one."""
+    def fates(self, rows: FollowedRows) -> tuple[RowRoute, ...]:
+        """Return every route of the rows; routes with the same data versions are merged."""
         found = {}
         for ingest in self.history.records:
             if ingest.stage == "ingest" and rows.digests & _digests(ingest):
-                for way in self._ways([ingest]):
-                    found[tuple(r.data_version for r in way)] = way
-        return tuple(self._fate(way, rows) for way in found.values())
+                for chain in self._chains([ingest]):
+                    found[tuple(r.data_version for r in chain)] = chain
+        return tuple(self._route(chain, rows) for chain in found.values())
 
-    def _ways(self, way: list[Record]) -> Iterator[list[Record]]:
-        """The records of one pipeline in which the rows may be, from ingest to split."""
-        last = way[-1]
+    def _chains(self, chain: list[Record]) -> Iterator[list[Record]]:
+        """Extend a chain of records of one pipeline in every way, at most to the split."""
+        last = chain[-1]
         later = [
             user
             for user in self.history.users(last)
             if user.pipeline == last.pipeline and user.stage in {"clean", "split"}
         ]
         if not later:
-            yield way
+            yield chain
         for user in later:
-            yield from self._ways([*way, user])
+            yield from self._chains([*chain, user])
 
-    def _fate(self, way: Sequence[Record], rows: Followed) -> RowRoute:
-        joined = _joined(way[0], rows)
-        passages: list[Passage] = []
-        for record in way:
-            # Where no row came from before, none goes on.
+    def _route(self, chain: Sequence[Record], rows: FollowedRows) -> RowRoute:
+        joined = _joined(chain[0], rows)
+        passages: list[StagePassage] = []
+        for record in chain:
+            # If no row passed the stage before, none reaches this one.
             if passages and passages[-1].rows.get("snapshot") == 0:
                 break
             before = passages[-1] if passages else None
             passages.append(self._passage(record, rows, before, joined))
-        reached = len(passages) == len(way) and way[-1].stage == "split"
+        reached = len(passages) == len(chain) and chain[-1].stage == "split"
         return RowRoute(
             passages=tuple(passages),
-            models=tuple(self._fed(way[-1], passages[-1])) if reached else (),
-            into=() if joined else tuple(self._into(way[: len(passages)], rows)),
+            models=tuple(self._models(chain[-1], passages[-1])) if reached else (),
+            into=() if joined else tuple(self._downstream(chain[: len(passages)], rows)),
         )
 
     def _passage(
-        self, record: Record, rows: Followed, before: Passage | None, joined: str
-    ) -> Passage:
+        self, record: Record, rows: FollowedRows, before: StagePassage | None, joined: str
+    ) -> StagePassage:
         tables = tables_of(value_in(record))
         state = worst(self.checker.snapshot(table) for table in tables.values())
-        met = _Met({}, {}, [])
-        # A joined table has no rows of its own in what it was joined to.
+        matches = _Matches({}, {}, [])
+        # A join adds columns: the rows of its table cannot be found in the result.
         if not joined and all(exists(table, self.home) for table in tables.values()):
             try:
-                met = self._met(record, tables, rows, before)
+                matches = self._matches(record, tables, rows, before)
             except StorageError as error:
                 self.checker.problems.append(str(error))
-        return Passage(
+        return StagePassage(
             step=step_name(record),
             stage=record.stage,
             partition=record.partition,
             state=state,
-            rows=met.counts,
-            rules=met.rules,
-            places=tuple(met.places),
+            rows=matches.counts,
+            rules=matches.rules,
+            places=tuple(matches.places),
             joined=joined,
         )
 
-    def _met(
+    def _matches(
         self,
         record: Record,
         tables: Mapping[str, Snapshot],
-        rows: Followed,
-        before: Passage | None,
-    ) -> "_Met":
-        met = _Met({}, {}, [])
+        rows: FollowedRows,
+        before: StagePassage | None,
+    ) -> "_Matches":
+        matches = _Matches({}, {}, [])
         for part, table in tables.items():
             with rows.within(table, self.home) as connection:
-                met.counts[part] = _count(connection)
+                matches.counts[part] = _count(connection)
                 if part == "quarantine":
-                    met.rules.update(_rules(connection, [*record.value["quarantined"]]))
+                    matches.rules.update(_rules(connection, [*record.value["quarantined"]]))
                 if rows.single:
-                    broken = tuple(met.rules) if part == "quarantine" else ()
-                    numbers = connection.execute("SELECT _number FROM met ORDER BY 1").fetchall()
-                    met.places.extend(RowPlace(part=part, row=n, rules=broken) for (n,) in numbers)
-        came = before.rows.get("snapshot", 0) if before else 0
+                    broken = tuple(matches.rules) if part == "quarantine" else ()
+                    numbers = connection.execute("SELECT _number FROM matched ORDER BY 1")
+                    matches.places.extend(
+                        RowPlace(part=part, row=n, rules=broken) for (n,) in numbers.fetchall()
+                    )
+        arrived = before.rows.get("snapshot", 0) if before else 0
         if record.stage == "clean":
-            met.counts["duplicates"] = came - sum(met.counts.values())
-        if rows.single and not met.places:
-            met.places.append(self._nowhere(record, rows, came))
-        return met
+            matches.counts["duplicates"] = arrived - sum(matches.counts.values())
+        if rows.single and not matches.places:
+            matches.places.append(self._absent_place(record, rows, arrived))
+        return matches
 
-    def _nowhere(self, record: Record, rows: Followed, came: int) -> RowPlace:
-        """Of a row that no table of the stage holds."""
-        if record.stage != "clean" or not came:
+    def _absent_place(self, record: Record, rows: FollowedRows, arrived: int) -> RowPlace:
+        """Return the place of a row that is in none of the stage's tables."""
+        if record.stage != "clean" or not arrived:
             return RowPlace(part="not there", row=None, rules=())
-        return RowPlace(part="duplicate", row=None, rules=(), same_as=self._twin(record, rows))
+        kept = self._kept_duplicate(record, rows)
+        return RowPlace(part="duplicate", row=None, rules=(), same_as=kept)
 
-    def _twin(self, clean: Record, rows: Followed) -> int | None:
-        """The record of the same source that was kept in a duplicate's place, if it is of it."""
+    def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
+        """Return the record of the same source that was kept in place of a duplicate, if any."""
         key = (clean.parts.get("declaration") or {}).get("deduplicate") or []
         ingest = next((r for r in self.history.inputs(clean) if r.stage == "ingest"), None)
         if not key or ingest is None:
@@ -172,47 +175,47 @@ class ForwardTracer:
         names = ", ".join(identifier(name) for name in key)
         table = tables_of(value_in(ingest))["snapshot"]
         with rows.within(table, self.home) as connection:
-            own = connection.execute(f"SELECT {names} FROM met").fetchone()
+            own = connection.execute(f"SELECT {names} FROM matched").fetchone()
         same = " AND ".join(f"{identifier(name)} IS NOT DISTINCT FROM ?" for name in key)
         kept = tables_of(value_in(clean))["snapshot"]
-        with opened(kept, self.home) as connection:
+        with open_snapshot(kept, self.home) as connection:
             found = connection.execute(
-                f"SELECT _row FROM kept WHERE {same} AND _file = ? LIMIT 1",
+                f"SELECT _row FROM stored WHERE {same} AND _file = ? LIMIT 1",
                 [*(own or ()), *rows.digests],
             ).fetchone()
         return int(found[0]) if found else None
 
-    def _fed(self, split: Record, passage: Passage) -> Iterator[Fed]:
+    def _models(self, split: Record, passage: StagePassage) -> Iterator[ModelUse]:
         for record in self.history.users(split):
             value = value_in(record)
             if not isinstance(value, Candidate):
                 continue
             verdicts = self.history.about(value.model, value.version, "evaluate")
-            judged = value_in(verdicts[-1]) if verdicts else None
-            yield Fed(
+            verdict = value_in(verdicts[-1]) if verdicts else None
+            yield ModelUse(
                 name=f"{value.model}@{value.version}",
                 champion=self.registry.champion(value.model) == value.version,
-                passed=judged.passed if isinstance(judged, EvaluationResult) else None,
+                passed=verdict.passed if isinstance(verdict, EvaluationResult) else None,
                 rows=passage.rows,
             )
 
-    def _into(self, way: Sequence[Record], rows: Followed) -> Iterator[RowRoute]:
-        """The ways through other pipelines that read a snapshot of this one."""
-        for record in way:
+    def _downstream(self, chain: Sequence[Record], rows: FollowedRows) -> Iterator[RowRoute]:
+        """Yield the routes through other pipelines that read a snapshot of this one."""
+        for record in chain:
             others = [u for u in self.history.users(record) if u.pipeline != record.pipeline]
             table = tables_of(value_in(record)).get("snapshot")
             if not others or table is None or not exists(table, self.home):
                 continue
             with rows.within(table, self.home) as connection:
-                on = _as_source(connection, table)
+                passed_on = _as_source(connection, table)
             for other in others:
-                for further in self._ways([other]):
-                    yield self._fate(further, on)
+                for further in self._chains([other]):
+                    yield self._route(further, passed_on)
 
 
 @dataclass(frozen=True)
-class _Met:
-    """What of the followed rows a stage's tables have."""
+class _Matches:
+    """The followed rows in a stage's tables: counts by part, broken rules, places."""
 
     counts: dict[str, int]
     rules: dict[str, int]
@@ -223,39 +226,40 @@ def _digests(ingest: Record) -> set[str]:
     return {source["sha256"] for source in ingest.value["sources"]}
 
 
-def _joined(ingest: Record, rows: Followed) -> str:
-    """The join whose table the source is, where it is no source of rows."""
+def _joined(ingest: Record, rows: FollowedRows) -> str:
+    """Return the join whose table the source is; empty if it is a source of rows."""
     sources = [s for s in ingest.value["sources"] if s["sha256"] in rows.digests]
     return "" if any(not s.get("join") for s in sources) else str(sources[0]["join"])
 
 
 def _count(connection: "duckdb.DuckDBPyConnection") -> int:
-    found = connection.execute("SELECT count(*) FROM met").fetchone()
+    found = connection.execute("SELECT count(*) FROM matched").fetchone()
     return int(found[0]) if found else 0
 
 
 def _rules(connection: "duckdb.DuckDBPyConnection", known: Sequence[str]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for text, count in connection.execute("SELECT _rules, count(*) FROM met GROUP BY 1").fetchall():
+    counts = connection.execute("SELECT _rules, count(*) FROM matched GROUP BY 1").fetchall()
+    for text, count in counts:
         for rule in broken_rules(text, known):
             total[rule] = total.get(rule, 0) + count
     return total
 
 
-def _as_source(connection: "duckdb.DuckDBPyConnection", table: Snapshot) -> Followed:
-    """The met rows as another pipeline knows them: by the snapshot's file, and the number there."""
+def _as_source(connection: "duckdb.DuckDBPyConnection", table: Snapshot) -> FollowedRows:
+    """Identify the matched rows as another pipeline does: by the snapshot's file and number."""
     pieces, before = [], 0
     for file in table.files:
         end = before + file.rows
         pieces.append(
-            f"SELECT {literal(file.sha256)} AS source, _number - {before} AS record FROM met "
+            f"SELECT {literal(file.sha256)} AS source, _number - {before} AS record FROM matched "
             f"WHERE _number > {before} AND _number <= {end}"
         )
         before = end
     rows = connection.sql(" UNION ALL ".join(pieces)).to_arrow_table()
-    return Followed(frozenset(file.sha256 for file in table.files), rows)
+    return FollowedRows(frozenset(file.sha256 for file in table.files), rows)
 
 
 def broken_rules(text: str, known: Sequence[str]) -> list[str]:
-    """The rules that a quarantined row broke, of those that are known; a name may hold commas."""
+    """Return the known rules that a quarantined row broke; a rule's name may contain commas."""
     return [rule for rule in known if f",{rule}," in f",{text},"]

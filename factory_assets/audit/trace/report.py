@@ -1,6 +1,7 @@
-"""What a trace says: the shape of `factory trace --json`, whose JSON Schema is published.
+"""The shape of a trace, as `factory trace --json` prints it; its JSON Schema is published.
 
-A field is added, never renamed or given another meaning, without another `version`.
+A field may be added. Renaming one or changing its meaning requires a new `version`. How a trace is
+computed belongs in `backward` and `forward`.
 """
 
 from typing import Literal
@@ -8,16 +9,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 State = Literal["whole", "changed", "gone", "unchecked"]
-"""Whether bytes are those of the digest: read and equal, read and others, not there, not read."""
+"""How stored bytes compare with the recorded digest.
+
+Read and equal, read and different, missing, or not read.
+"""
 
 
-class Fact(BaseModel):
-    """A part of a trace."""
+class TracePart(BaseModel):
+    """Base class of the parts of a trace."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class SnapshotFile(Fact):
+class SnapshotFile(TracePart):
     """One Parquet file of a snapshot."""
 
     sha256: str
@@ -26,11 +30,11 @@ class SnapshotFile(Fact):
     state: State
 
 
-class Table(Fact):
+class Table(TracePart):
     """One snapshot."""
 
     name: str
-    """As the command line takes it."""
+    """Name of the snapshot, as the command line accepts it."""
     part: str
     data_version: str
     rows: int
@@ -38,63 +42,65 @@ class Table(Fact):
     files: tuple[SnapshotFile, ...]
 
 
-class Step(Fact):
-    """One stage as it was computed."""
+class Step(TracePart):
+    """One computed stage."""
 
     name: str
-    """Pipeline, stage and data version; of a stage that stores tables, as the command takes it."""
+    """Pipeline, stage and data version; the command line accepts it if the stage stores tables."""
     pipeline: str
     stage: str
     partition: str | None
     key: str
-    """Digest of all that could change the result; the record's name."""
+    """Cache key: digest of everything that could change the result; also the record's name."""
     data_version: str
     run_id: str
-    """The run that computed it."""
+    """The run that computed the stage."""
     finished: str
-    """UTC, ISO 8601."""
+    """When the stage finished: UTC, ISO 8601."""
     code: str | None
     """Digest of the stage's own code."""
     declaration: str
-    """SHA-256 of the part of the declaration that it read."""
+    """SHA-256 of the part of the declaration that the stage read."""
     libraries: dict[str, str]
     rows: dict[str, int]
-    """What came in and what became of it."""
+    """Row counts: how many came in, and what happened to them."""
     rules: dict[str, int]
-    """Rule to the number of rows that broke it; a row may break several."""
+    """Rule to the number of rows that broke it; one row may break several."""
     conserved: bool | None
-    """Whether the rows add up; None where none are counted."""
+    """Whether the row counts add up; null if the stage has nothing to add up."""
     tables: tuple[Table, ...]
     inputs: tuple[str, ...]
-    """The names of the steps whose results went in."""
+    """Names of the steps whose results the stage read."""
 
 
-class Source(Fact):
-    """One source of an ingest."""
+class Source(TracePart):
+    """One source that an ingest read."""
 
     name: str
-    """As declared."""
+    """Name as declared."""
     sha256: str
     rows: int
     labels: dict[str, str]
     state: State | Literal["not a file"]
     path: str | None
-    """Where it is now, if it is found."""
+    """Current path; null if no file was found."""
     snapshot: str | None
-    """The snapshot of another pipeline that it is."""
+    """Name of the snapshot, if the source is a snapshot of another pipeline."""
     read_by: str
-    """The step that read it."""
+    """Name of the step that read the source."""
     join: str = ""
-    """The join whose table it is; empty for a source of rows."""
+    """Name of the join whose table the source is; empty for a source of rows."""
 
 
-class GateOutcome(Fact):
+class GateOutcome(TracePart):
+    """The outcome of one gate."""
+
     name: str
     passed: bool
     explanation: str
 
 
-class ModelFact(Fact):
+class ModelFact(TracePart):
     """One model version."""
 
     name: str
@@ -106,71 +112,71 @@ class ModelFact(Fact):
     state: State
     champion: bool
     passed: bool | None
-    """Whether its gates passed; None where it was not judged."""
+    """Whether its gates passed; null if it was not evaluated."""
     gates: tuple[GateOutcome, ...]
     metrics: dict[str, float]
-    """On the test rows."""
+    """Metrics on the test rows."""
     deployed: tuple[str, ...]
-    """When it was made the champion; UTC."""
+    """When it became the champion: UTC, one time per deployment."""
     mlflow_run: str
     run_id: str | None
     code_version: str | None
     spec_sha256: str | None
-    """Of the whole declaration."""
+    """SHA-256 of the whole declaration."""
 
 
-class ColumnOrigin(Fact):
-    """Where a column's values come from."""
+class ColumnOrigin(TracePart):
+    """Where the values of a column come from."""
 
     name: str
     role: Literal["feature", "target", "column"]
     ingested: tuple[str, ...]
-    """The columns of the ingested table."""
+    """Columns of the ingested table that the values come from."""
     sources: tuple[str, ...]
-    """The columns of the source, as it names them."""
+    """Columns of the sources that the values come from, named as in the source."""
     by: str | None
-    """The expression or statistic that makes it."""
+    """The expression or statistic that computes the column; null if none does."""
 
 
-class Hop(Fact):
-    """A row of one snapshot."""
+class Hop(TracePart):
+    """One row of one snapshot."""
 
     table: str
     row: int
-    """Its number in the snapshot, from 1."""
+    """Number of the row in the snapshot, from 1."""
 
 
-class RowOrigin(Fact):
-    """The way of one row back to its source."""
+class RowOrigin(TracePart):
+    """The path of one row back to its source."""
 
     hops: tuple[Hop, ...]
-    """From the row that was asked for to that of the first snapshot."""
+    """From the requested row to the row of the first snapshot."""
     sha256: str
-    """Of the source: the row's `_file`."""
+    """SHA-256 of the source: the row's `_file`."""
     record: int
-    """The row's `_row`: which record of the source it is, from 1."""
+    """Number of the record in the source, from 1: the row's `_row`."""
     source: Source | None
     lines: tuple[int, int] | None
-    """The first and the last line of the record in the unpacked text file."""
+    """First and last line of the record in the unpacked text file; null if they are unknown."""
     lines_unknown: str | None
-    """Why the lines cannot be told."""
+    """Why the lines are unknown."""
 
 
-class RowPlace(Fact):
-    """Where one row went."""
+class RowPlace(TracePart):
+    """Where one stage put one row."""
 
     part: str
-    """The part that holds it, `duplicate`, or `not there`."""
+    """The part that contains the row, `duplicate`, or `not there`."""
     row: int | None
-    """Its number there, from 1."""
+    """Number of the row in that part, from 1."""
     rules: tuple[str, ...]
-    """The rules that it broke."""
+    """The rules that the row broke."""
     same_as: int | None = None
-    """Of a duplicate: the record whose key it has."""
+    """For a duplicate: the record of the same source with the same key that was kept, if any."""
 
 
-class Passage(Fact):
-    """What one stage did with the rows that are followed."""
+class StagePassage(TracePart):
+    """What one stage did with the followed rows."""
 
     step: str
     stage: str
@@ -180,48 +186,48 @@ class Passage(Fact):
     """Part, or `duplicates`, to the number of rows that went there."""
     rules: dict[str, int]
     places: tuple[RowPlace, ...]
-    """Of a single row."""
+    """Where the row went, if a single row is followed."""
     joined: str = ""
-    """The join by which the source came in; then its own rows cannot be counted."""
+    """Name of the join that read the source; its rows cannot be counted then. Empty otherwise."""
 
 
-class Fed(Fact):
-    """A model version that was made of the parts."""
+class ModelUse(TracePart):
+    """A model version that used the parts of the split."""
 
     name: str
     champion: bool
     passed: bool | None
-    """Whether its gates passed; None where it was not judged."""
+    """Whether its gates passed; null if it was not evaluated."""
     rows: dict[str, int]
-    """How many of the rows it learned from (`train`), stopped at (`validation`), was judged on."""
+    """Followed rows that it was trained on (`train`), validated on (`validation`), tested on."""
 
 
-class RowRoute(Fact):
-    """One way that the rows went, stage by stage."""
+class RowRoute(TracePart):
+    """One route of the followed rows, stage by stage."""
 
-    passages: tuple[Passage, ...]
-    models: tuple[Fed, ...]
+    passages: tuple[StagePassage, ...]
+    models: tuple[ModelUse, ...]
     into: tuple["RowRoute", ...]
-    """The ways through pipelines that read the clean snapshot."""
+    """Routes through other pipelines that read a snapshot of this one."""
 
 
-class Trace(Fact):
-    """The whole answer."""
+class Trace(TracePart):
+    """The complete answer of a trace."""
 
     format: Literal["factory.trace"] = "factory.trace"
     version: Literal[1] = 1
-    """Of this shape."""
+    """Version of this format."""
     name: str
     kind: Literal["model", "snapshot", "source"]
     verified: bool
-    """Whether the bytes of all files were read."""
+    """Whether the bytes of all files were read and compared."""
     problems: tuple[str, ...]
-    """What is not as it was: changed or lost files, records that contradict themselves."""
+    """Changed or missing files, and records that contradict themselves or each other."""
     model: ModelFact | None = None
     steps: tuple[Step, ...] = ()
-    """Back, the last step first."""
+    """For a model or a snapshot: the stages behind it, the last one first."""
     sources: tuple[Source, ...] = ()
     columns: tuple[ColumnOrigin, ...] = ()
     row: RowOrigin | None = None
     fates: tuple[RowRoute, ...] = ()
-    """Forward, of a source."""
+    """For a source: the routes of its rows."""

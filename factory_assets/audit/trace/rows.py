@@ -1,4 +1,4 @@
-"""One row: its identity, its numbers in snapshots, and its way back to the record of a source."""
+"""Identify one row, find its numbers in snapshots, and trace it back to the record of a source."""
 
 import tempfile
 from collections.abc import Iterator
@@ -26,40 +26,41 @@ if TYPE_CHECKING:
 
 
 Row = tuple[str, int]
-"""The digest of a source, and which of its records."""
+"""SHA-256 of a source, and the number of the record in it, from 1."""
 
 
 def parse_row(text: str, history: RecordGraph) -> int | Row:
-    """A number, or `SOURCE:N` with a source by any of its names.
+    """Parse a number, or `SOURCE:N` with any name of a source.
 
     Raises:
-        UnknownNameError: neither.
+        UnknownNameError: the text is neither.
     """
     source, _, number = text.rpartition(":")
     if not number.isdecimal() or not int(number):
         raise UnknownNameError(
-            f"{text!r} is no row", remedy="write its number, from 1, or SOURCE:N, as in data.csv:17"
+            f"{text!r} is not a row number",
+            remedy="write a number from 1, or SOURCE:N, as in data.csv:17",
         )
     if not source:
         return int(number)
     name = parse(source)
     if isinstance(name, SnapshotName):
-        return _in_file(find_snapshot(name, history).table, int(number))
+        return _file_row(find_snapshot(name, history).table, int(number))
     if isinstance(name, SourceName):
         return find_source(name, history), int(number)
-    raise UnknownNameError(f"{source!r} is no source", remedy="name a file or a snapshot")
+    raise UnknownNameError(f"{source!r} is not a source", remedy="name a file or a snapshot")
 
 
-def _in_file(table: Snapshot, number: int) -> Row:
-    """A row of a snapshot as another pipeline knows it: by its file, and its number there."""
+def _file_row(table: Snapshot, number: int) -> Row:
+    """Identify a row of a snapshot as another pipeline does: by its file and its number in it."""
     before = [0, *accumulate(file.rows for file in table.files)]
-    at = _place(table, number, before)
-    return table.files[at].sha256, number - before[at]
+    index = _file_index(table, number, before)
+    return table.files[index].sha256, number - before[index]
 
 
 @contextmanager
-def opened(snapshot: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """An engine with the view `kept`: the snapshot's rows, and their number from 1 as `_number`.
+def open_snapshot(snapshot: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open an engine with the view `stored`: the snapshot's rows, numbered from 1 as `_number`.
 
     Raises:
         StorageError: a file of the snapshot is gone or damaged.
@@ -75,32 +76,36 @@ def opened(snapshot: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnectio
         engine_errors(where, StorageError, "materialise it again"),
     ):
         connection.execute(
-            f"CREATE TEMP VIEW kept AS SELECT *, _order + 1 AS _number FROM ({query})"
+            f"CREATE TEMP VIEW stored AS SELECT *, _order + 1 AS _number FROM ({query})"
         )
         yield connection
 
 
 def identity_at(snapshot: Snapshot, home: Home, number: int) -> Row:
-    """The identity of a row by its number.
+    """Return the identity of a row, given its number.
 
     Raises:
         DataError: there is no such row.
         StorageError: its file is gone or damaged.
     """
     before = [0, *accumulate(file.rows for file in snapshot.files)]
-    at = _place(snapshot, number, before)
-    # Of one file, so that the engine need not number the others.
-    alone = snapshot.model_copy(update={"files": (snapshot.files[at],)})
-    with opened(alone, home) as connection:
+    index = _file_index(snapshot, number, before)
+    # Open only the file that contains the row, so that the engine need not number the others.
+    one_file = snapshot.model_copy(update={"files": (snapshot.files[index],)})
+    with open_snapshot(one_file, home) as connection:
         row = connection.execute(
-            f"SELECT {', '.join(IDENTITY)} FROM kept WHERE _number = ?", [number - before[at]]
+            f"SELECT {', '.join(IDENTITY)} FROM stored WHERE _number = ?", [number - before[index]]
         ).fetchone()
     assert row is not None
     return str(row[0]), int(row[1])
 
 
-def _place(snapshot: Snapshot, number: int, before: list[int]) -> int:
-    """Which file has the row."""
+def _file_index(snapshot: Snapshot, number: int, before: list[int]) -> int:
+    """Return the index of the file that contains the row.
+
+    Args:
+        before: number of rows before each file, and after the last one.
+    """
     if not 1 <= number <= before[-1]:
         raise DataError(
             f"there is no row {number}",
@@ -111,44 +116,48 @@ def _place(snapshot: Snapshot, number: int, before: list[int]) -> int:
 
 
 def numbers_of(snapshot: Snapshot, home: Home, row: Row) -> list[int]:
-    """Under which numbers the snapshot has the row; several where a source was read twice."""
-    with opened(snapshot, home) as connection:
-        found = connection.execute(
-            "SELECT _number FROM kept WHERE _file = ? AND _row = ? ORDER BY 1", list(row)
+    """Return the numbers of a row in the snapshot; several if a source was read twice."""
+    with open_snapshot(snapshot, home) as connection:
+        numbers = connection.execute(
+            "SELECT _number FROM stored WHERE _file = ? AND _row = ? ORDER BY 1", list(row)
         ).fetchall()
-    return [int(number) for (number,) in found]
+    return [int(number) for (number,) in numbers]
 
 
-def origin(
-    held: ResolvedTable, asked: int | Row, history: RecordGraph, folders: Folders, verify: bool
+def trace_row(
+    resolved: ResolvedTable,
+    requested: int | Row,
+    history: RecordGraph,
+    folders: Folders,
+    verify: bool,
 ) -> RowOrigin:
-    """The way of a row of a table back to the record of a source.
+    """Trace a row of a table back to the record of its source.
 
     Raises:
         DataError: the table has no such row.
         StorageError: a table on the way is gone.
     """
-    table = held.table
-    record, part = held.records[0], held.part
+    table = resolved.table
+    record, part = resolved.records[0], resolved.part
     name = snapshot_name(record.pipeline, record.stage, part, table.data_version)
-    if isinstance(asked, int):
-        number, row = asked, identity_at(table, history.home, asked)
+    if isinstance(requested, int):
+        number, row = requested, identity_at(table, history.home, requested)
     else:
-        row = asked
+        row = requested
         numbers = numbers_of(table, history.home, row)
         if not numbers:
             raise DataError(
-                f"row {row[1]} of {row[0][:12]} is not in it",
+                f"row {row[1]} of {row[0][:12]} is not in this table",
                 where=name[:80],
                 remedy=f"follow it forward: factory trace sha256:{row[0][:12]} --row {row[1]}",
             )
         number = numbers[0]
-    return _followed(
-        list(held.records), [Hop(table=name, row=number)], row, history, folders, verify
+    return _trace_back(
+        list(resolved.records), [Hop(table=name, row=number)], row, history, folders, verify
     )
 
 
-def _followed(
+def _trace_back(
     records: list[Record],
     hops: list[Hop],
     row: Row,
@@ -160,14 +169,14 @@ def _followed(
         source = _source(ingest, row[0])
         if source is None:
             continue
-        there = history.read_from(ingest).get(row[0])
-        if there:
-            made, number = there.record, there.before + row[1]
-            snapshot = tables_of(value_in(made))["snapshot"]
-            name = snapshot_name(made.pipeline, made.stage, None, made.data_version)
+        upstream_file = history.read_from(ingest).get(row[0])
+        if upstream_file:
+            upstream, number = upstream_file.record, upstream_file.before + row[1]
+            snapshot = tables_of(value_in(upstream))["snapshot"]
+            name = snapshot_name(upstream.pipeline, upstream.stage, None, upstream.data_version)
             hops.append(Hop(table=name, row=number))
-            before = identity_at(snapshot, history.home, number)
-            return _followed([made], hops, before, history, folders, verify)
+            upstream_row = identity_at(snapshot, history.home, number)
+            return _trace_back([upstream], hops, upstream_row, history, folders, verify)
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
         fact = source_fact(source, ingest, step, None, folders, verify)
         lines, why = source_lines(fact, source, row[1], ingest)
@@ -190,7 +199,7 @@ def _followed(
 
 
 def _ingests(records: list[Record], history: RecordGraph) -> Iterator[Record]:
-    """The ingests of the same pipeline that the records rest on."""
+    """Yield the ingests of the same pipeline that the records depend on."""
     for record in records:
         if record.stage == "ingest":
             yield record

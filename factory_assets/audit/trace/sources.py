@@ -1,4 +1,4 @@
-"""Where the sources of an ingest are now, and on which lines their records stand."""
+"""Locate the sources of an ingest as they are now, and the lines of their records."""
 
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from factory_resources.sources.files.line_numbers import lines_of
 from factory_resources.tracking.records import Record
 
 Folders = Mapping[str, Path]
-"""Pipeline to the folder of its declaration, where that is still there."""
+"""Pipeline to the folder of its declaration, if that still exists."""
 
 
 def source_fact(
@@ -27,12 +27,13 @@ def source_fact(
     folders: Folders,
     verify: bool,
 ) -> Source:
-    """What is known of a source today.
+    """Describe the present state of a source.
 
     Args:
-        record: of the ingest that read it.
-        step: that ingest's name.
-        snapshot: the name of the snapshot that it is, if it is one.
+        record: the record of the ingest that read it.
+        step: name of that ingest.
+        snapshot: name of the snapshot that the source is, if it is one.
+        verify: whether to compare the file with its digest.
     """
     is_file = "files" in declared_source(source, record)
     path = _path(source, record, folders) if is_file else None
@@ -55,15 +56,15 @@ def source_fact(
 
 
 def source_lines(
-    source: Source, kept: SourceFile, record: int, read: Record
+    source: Source, recorded: SourceFile, record: int, ingest: Record
 ) -> tuple[tuple[int, int] | None, str]:
-    """The lines of a record of a source, or why they cannot be told.
+    """Return the lines of a record of a source, or the reason why they are unknown.
 
     Args:
-        source: what is known of the source today.
-        kept: what was kept of it.
-        record: which of its records.
-        read: the record of the ingest that read it.
+        source: present state of the source.
+        recorded: the source as it was recorded.
+        record: number of the record in the source, from 1.
+        ingest: record of the ingest that read the source.
     """
     if source.state == "not a file":
         return None, "the source is no file"
@@ -71,7 +72,7 @@ def source_lines(
         return None, "the file is gone"
     if state_of(Path(source.path), source.sha256, True) != "whole":
         return None, "the file has changed since"
-    declared = declared_source(kept, read)
+    declared = declared_source(recorded, ingest)
     rules = TextRules(
         delimiter=declared.get("delimiter"),
         header=declared.get("header", True),
@@ -80,33 +81,33 @@ def source_lines(
     )
     inner = Path(source.name).name
     with tempfile.TemporaryDirectory() as scratch:
-        found = lines_of(
+        lines = lines_of(
             Path(source.path),
             record,
             source.rows,
             Path(scratch),
             declared=declared.get("format"),
-            # The name of a zipped source ends in that of its member.
+            # The name of a zipped source ends with the name of its member.
             member=None if Path(source.path).name == inner else escape(inner),
             rules=rules,
         )
-    return found, "" if found else "the file is no text, or its lines do not add up to its records"
+    return lines, "" if lines else "the file is no text, or its lines do not add up to its records"
 
 
 def declared_source(source: SourceFile, record: Record) -> dict[str, Any]:
-    """The part of the declaration that told where the source is."""
+    """Return the part of the declaration that locates the source."""
     ingest: dict[str, Any] = record.parts.get("declaration") or {}
     if source.join:
-        found = ingest.get("joins", {}).get(source.join, {}).get("source")
+        declared = ingest.get("joins", {}).get(source.join, {}).get("source")
     elif label := ingest.get("label"):
-        found = ingest.get("sources", {}).get(source.labels.get(label, ""))
+        declared = ingest.get("sources", {}).get(source.labels.get(label, ""))
     else:
-        found = ingest.get("source")
-    return found or {}
+        declared = ingest.get("source")
+    return declared or {}
 
 
 def _path(source: SourceFile, record: Record, folders: Folders) -> Path | None:
-    """The local file of that name; of a packed one, the file that holds it."""
+    """Return the local file with the source's name; for a packed source, the archive."""
     if "://" in source.name:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Trace: back from a model version, a snapshot or a row to its sources; forward from a source.
+"""Trace a model version, a snapshot or a row back to its sources, or a source forward.
 
-All answers come from the records, the snapshots and MLflow's tables; what they say of each other is
-checked, and so is every byte that they name.
+The records, the snapshots and MLflow's tables are read and compared with each other, and every file
+that they name is compared with its digest. How a trace is printed belongs in the command line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import Literal
 
 from factory_assets.audit.references import (
     PARTS,
-    SHORT,
+    SHOWN_DIGITS,
     ModelName,
     SnapshotName,
     SourceName,
@@ -19,16 +19,16 @@ from factory_assets.audit.references import (
 )
 from factory_assets.audit.resolver import ResolvedTable, find_model, find_snapshot, find_source
 from factory_assets.audit.trace.backward import (
-    back,
-    column_facts,
-    model_fact,
+    describe_columns,
+    describe_model,
+    describe_sources,
+    describe_step,
     model_records,
-    source_facts,
-    step_fact,
+    walk_upstream,
 )
-from factory_assets.audit.trace.forward import Followed, ForwardTracer
+from factory_assets.audit.trace.forward import FollowedRows, ForwardTracer
 from factory_assets.audit.trace.report import ColumnOrigin, ModelFact, RowOrigin, Source, Trace
-from factory_assets.audit.trace.rows import Row, origin, parse_row
+from factory_assets.audit.trace.rows import Row, parse_row, trace_row
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.verification import Checker
 from factory_assets.results.model import Candidate
@@ -42,106 +42,108 @@ from factory_resources.tracking.registry import Registry
 def trace(
     text: str, home: Home, *, row: str | None = None, folders: Folders, verify: bool = True
 ) -> Trace:
-    """What is known of a name, and of one row of it.
+    """Trace a name, and optionally one row of it.
 
     Args:
-        text: a name, as in `names`.
+        text: a name, as described in `references`.
         row: a number, or `SOURCE:N`.
-        folders: where pipelines are declared, to find sources with relative paths.
-        verify: read every file and compare its digest.
+        folders: pipeline to the folder of its declaration, to find sources with relative paths.
+        verify: whether to read every file and compare its digest.
 
     Raises:
-        UnknownNameError: the name means nothing here.
+        UnknownNameError: the name refers to nothing in this home.
         DataError: there is no such row.
         StorageError: a record is damaged, or the table of the row is gone.
     """
     name = parse(text)
     history = RecordGraph.of(home)
     tracer = Tracer(history, Registry(home), Checker(home, verify), folders)
-    asked = parse_row(row, history) if row else None
+    parsed_row = parse_row(row, history) if row else None
     match name:
         case ModelName():
-            return tracer.model(name, asked)
+            return tracer.model(name, parsed_row)
         case SnapshotName():
-            return tracer.snapshot(name, asked)
+            return tracer.snapshot(name, parsed_row)
         case SourceName():
-            return tracer.source(name, asked)
+            return tracer.source(name, parsed_row)
 
 
 @dataclass(frozen=True)
 class Tracer:
-    """What every trace needs."""
+    """Traces names in one home."""
 
     history: RecordGraph
     registry: Registry
     checker: Checker
     folders: Folders
 
-    def model(self, name: ModelName, asked: int | Row | None) -> Trace:
-        """Back from a model version; a row of a source is looked for in the parts of its split."""
+    def model(self, name: ModelName, row: int | Row | None) -> Trace:
+        """Trace a model version back; look for a row of a source in the parts of its split."""
         version = find_model(name, self.registry)
         title = f"{version.model}@{version.version}"
-        if isinstance(asked, int):
+        if isinstance(row, int):
             raise UnknownNameError(
-                f"{title} learned from several tables; row {asked} of which?",
+                f"row {row} is ambiguous: {title} learned from several tables",
                 remedy=f"name one, as in {name.pipeline}/split.train, or a row of a source, FILE:N",
             )
-        records = back(model_records(version, self.history), self.history)
+        records = walk_upstream(model_records(version, self.history), self.history)
         split = next((r for r in records if r.stage == "split"), None)
         trained = self.history.candidate(version.model, version.version)
         candidate = value_in(trained) if trained else None
         columns: tuple[ColumnOrigin, ...] = ()
         if split and isinstance(candidate, Candidate):
-            columns = column_facts(split, self.history, candidate)
-        return self._told(
+            columns = describe_columns(split, self.history, candidate)
+        return self._backward_trace(
             title,
             "model",
             records,
-            model=model_fact(version, self.history, self.registry, self.checker),
+            model=describe_model(version, self.history, self.registry, self.checker),
             columns=columns,
-            row=self._in_parts(split, asked) if split and asked else None,
+            row=self._in_parts(split, row) if split and row else None,
         )
 
-    def snapshot(self, name: SnapshotName, asked: int | Row | None) -> Trace:
-        """Back from what a stage stored."""
-        held = find_snapshot(name, self.history)
-        version = held.table.data_version if held.part else held.records[0].data_version
-        return self._told(
-            snapshot_name(name.pipeline, name.stage, held.part, version),
+    def snapshot(self, name: SnapshotName, row: int | Row | None) -> Trace:
+        """Trace back what a stage stored."""
+        resolved = find_snapshot(name, self.history)
+        first = resolved.records[0]
+        version = resolved.table.data_version if resolved.part else first.data_version
+        return self._backward_trace(
+            snapshot_name(name.pipeline, name.stage, resolved.part, version),
             "snapshot",
-            back(held.records, self.history),
-            columns=column_facts(held.records[0], self.history),
-            row=None if asked is None else self._origin(held, asked),
+            walk_upstream(resolved.records, self.history),
+            columns=describe_columns(first, self.history),
+            row=None if row is None else self._origin(resolved, row),
         )
 
-    def source(self, name: SourceName, asked: int | Row | None) -> Trace:
-        """Forward from a source."""
+    def source(self, name: SourceName, row: int | Row | None) -> Trace:
+        """Trace a source forward."""
         digest = find_source(name, self.history)
         facts = [*self._sources(self.history.records, digest)]
-        most = max(fact.rows for fact in facts)
-        if isinstance(asked, tuple):
+        last = max(fact.rows for fact in facts)
+        if isinstance(row, tuple):
             raise UnknownNameError(
-                f"{asked[0][:SHORT]}:{asked[1]} is no row of a source", remedy="write its number"
+                f"{row[0][:SHOWN_DIGITS]}:{row[1]} is not a row number of a source",
+                remedy="write only the number of the row in the source",
             )
-        if asked is not None and asked > most:
+        if row is not None and row > last:
             raise DataError(
-                f"there is no row {asked}",
-                where=f"sha256:{digest[:SHORT]}",
-                remedy=f"its rows are 1 to {most}",
+                f"there is no row {row}",
+                where=f"sha256:{digest[:SHOWN_DIGITS]}",
+                remedy=f"its rows are 1 to {last}",
             )
-        rows = Followed(frozenset({digest})) if asked is None else Followed.one(digest, asked)
+        rows = FollowedRows(frozenset({digest})) if row is None else FollowedRows.one(digest, row)
         fates = ForwardTracer(self.history, self.registry, self.checker).fates(rows)
         return Trace(
             name=f"sha256:{digest}",
             kind="source",
             verified=self.checker.verify,
-            # The same file may have been read many times: each of its names once.
+            # A file may have been read many times; list each of its names once.
             sources=tuple({fact.name: fact for fact in facts}.values()),
             fates=fates,
             problems=tuple(self.checker.problems),
         )
 
-    def _told(
+    def _backward_trace(
         self,
         title: str,
         kind: Literal["model", "snapshot"],
@@ -151,7 +153,7 @@ class Tracer:
         row: RowOrigin | None,
         model: ModelFact | None = None,
     ) -> Trace:
-        steps = tuple(step_fact(record, self.history, self.checker) for record in records)
+        steps = tuple(describe_step(record, self.history, self.checker) for record in records)
         return Trace(
             name=title,
             kind=kind,
@@ -166,13 +168,13 @@ class Tracer:
 
     def _sources(self, records: Sequence[Record], only: str | None = None) -> Iterator[Source]:
         for record in records:
-            yield from source_facts(record, self.history, self.folders, self.checker, only)
+            yield from describe_sources(record, self.history, self.folders, self.checker, only)
 
-    def _origin(self, held: ResolvedTable, asked: int | Row) -> RowOrigin:
-        return origin(held, asked, self.history, self.folders, self.checker.verify)
+    def _origin(self, resolved: ResolvedTable, row: int | Row) -> RowOrigin:
+        return trace_row(resolved, row, self.history, self.folders, self.checker.verify)
 
     def _in_parts(self, split: Record, row: int | Row) -> RowOrigin:
-        """The way back from the part of the split that has the row."""
+        """Trace the row back from the part of the split that contains it."""
         missing: DataError | None = None
         for part in PARTS["split"]:
             try:

@@ -1,4 +1,4 @@
-"""Whether what is stored is what was recorded: digests of files, of models, of records."""
+"""Check that stored files, models and records match the digests that were recorded."""
 
 import json
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from factory_resources.tracking.records import Record
 
 @dataclass
 class Checker:
-    """Reads every file once, however often it is asked for; collects what is wrong.
+    """Checks files, reading each at most once, and collects the problems.
 
     Args:
-        home: whose files.
-        verify: whether bytes are read at all; without it only files that are gone are noticed.
+        home: the home that contains the files.
+        verify: whether to read files at all; without it only missing files are noticed.
     """
 
     home: Home
@@ -29,29 +29,29 @@ class Checker:
     _states: dict[Path, State] = field(default_factory=dict)
 
     def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
-        """The snapshot's files, each with its state."""
-        found = []
+        """Return the snapshot's files, each with its state."""
+        checked = []
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
             state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
-            found.append(
+            checked.append(
                 SnapshotFile(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state)
             )
-        return tuple(found)
+        return tuple(checked)
 
     def snapshot(self, snapshot: Snapshot) -> State:
         return worst(file.state for file in self.files(snapshot))
 
     def model(self, files: Path, digest: str, name: str) -> State:
-        """The state of a model version's files: that of its manifest, and all that it names."""
+        """Return the worst state of a model version's manifest and of the files that it lists."""
         manifest = files / MANIFEST
         state = self._state(manifest, digest, f"{name}/{MANIFEST}")
         if state != "whole":
             return state
-        named = json.loads(manifest.read_bytes())
-        return worst(self._state(files / n, d, f"{name}/{n}") for n, d in named.items())
+        digests = json.loads(manifest.read_bytes())
+        return worst(self._state(files / n, d, f"{name}/{n}") for n, d in digests.items())
 
     def record(self, record: Record) -> None:
-        """Note what of a record contradicts itself."""
+        """Add the contradictions within a record to the problems."""
         self.problems += [d for d in damages(record) if d not in self.problems]
 
     def _state(self, path: Path, digest: str, name: str) -> State:
@@ -66,7 +66,7 @@ class Checker:
 
 
 def state_of(path: Path, digest: str, verify: bool) -> State:
-    """What has become of a file."""
+    """Compare a file with its digest; without `verify` only check that it exists."""
     try:
         if not verify:
             return "unchecked" if path.is_file() else "gone"
@@ -77,7 +77,7 @@ def state_of(path: Path, digest: str, verify: bool) -> State:
 
 
 def worst(states: Iterable[State]) -> State:
-    """The state of a whole by those of its parts; of nothing, `whole`."""
+    """Return the worst of the states; `whole` if there are none."""
     order: tuple[State, ...] = ("whole", "unchecked", "gone", "changed")
     return max(states, key=order.index, default="whole")
 

@@ -1,1 +1,1 @@
-"""`factory check`: mistakes in declarations, found before a run."""
+"""`factory check`: find mistakes in declarations before a run."""

@@ -1,4 +1,8 @@
-"""`factory check`: every mistake of every declaration, found before anything runs."""
+"""`factory check`: find every mistake in every declaration, without running anything.
+
+Checks of SQL belong in `expressions`, checks of sources in `sources`, checks of one file by itself
+in `factory_assets.declarations`.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,39 +40,45 @@ from factory_resources.user_code import load_object
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Every problem of the named pipelines, or of all; in the order of files and lines.
+    """Return every problem of the named pipelines, or of all, sorted by file and line.
 
     Raises:
-        DeclarationError: for a name that no folder has.
+        DeclarationError: there is no pipeline of that name.
     """
     folders = every_pipeline_folder()
     names = [folder.name for folder in folders]
     for name in pipelines:
         if name not in names:
             raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
-    asked = [folder for folder in folders if not pipelines or folder.name in pipelines]
-    found = [problem for folder in asked for problem in check_folder(folder)]
-    return sorted([*found, *_clashes(asked), *([] if pipelines else _missing_folders())])
+    selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
+    problems = [problem for folder in selected for problem in check_folder(folder)]
+    return sorted([*problems, *_clashes(selected), *([] if pipelines else _missing_folders())])
 
 
 def unchecked(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """What the contracts' files promise and nothing checks, of the pipelines that are whole."""
-    found = []
+    """Return the promises of contract files that the factory does not check.
+
+    Pipelines whose declaration has problems are left out.
+    """
+    promises = []
     for folder in every_pipeline_folder():
         if pipelines and folder.name not in pipelines:
             continue
         pipeline, document, _ = read(folder)
         if pipeline is not None:
             for file, line, what in not_checked(document.data["attributes"], folder):
-                found.append(Problem(file, line, "", f"is not checked: {what}"))
-    return sorted(found)
+                promises.append(Problem(file, line, "", f"not checked: {what}"))
+    return sorted(promises)
 
 
 def check_folder(folder: Path) -> list[Problem]:
-    """Every problem of one declaration; those that need a whole declaration come only with one."""
-    pipeline, document, found = read(folder)
+    """Return every problem of one declaration.
+
+    Problems that show only in a declaration that loads are not looked for in one that does not.
+    """
+    pipeline, document, problems = read(folder)
     if pipeline is None:
-        return found
+        return problems
     return sorted(at_line(folder, document, mistake) for mistake in _deep_mistakes(pipeline))
 
 
@@ -77,18 +87,18 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
     pipeline = of_a_partition(pipeline)
-    wrong = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
-    yield from wrong
-    if wrong:
+    mistakes = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
+    yield from mistakes
+    if mistakes:
         return
-    found = headers(pipeline)
-    yield from _promised(pipeline, found or {})
-    known = _known(pipeline, found or {})
+    columns = headers(pipeline)
+    yield from _missing_columns(pipeline, columns or {})
+    known = _known(pipeline, columns or {})
     clean = pipeline.spec.clean
-    wrong = list(wrong_expressions(clean, known))
-    yield from wrong
+    mistakes = list(wrong_expressions(clean, known))
+    yield from mistakes
     declared = pipeline.spec.model_dump(by_alias=True)
-    for where, what in () if wrong else sensitive_misuses(pipeline):
+    for where, what in () if mistakes else sensitive_misuses(pipeline):
         yield of_section((), declared, f"{where}: {what}")
     if known is not None:
         if not pipeline.spec.ingest.contract.columns:
@@ -109,18 +119,18 @@ def _references(pipeline: Pipeline) -> Iterator[Mistake]:
         references.append((("train", "model", "python"), train.model.python))
     for at, reference in references:
         try:
-            found = load_object(reference, pipeline.folder)
+            loaded = load_object(reference, pipeline.folder)
         except DeclarationError as error:
             yield Mistake(at, f"{error.what}; {error.remedy}")
         else:
-            if not callable(found):
+            if not callable(loaded):
                 yield Mistake(
-                    at, f"{reference!r} is {type(found).__name__}, not a function or class"
+                    at, f"{reference!r} is {type(loaded).__name__}, not a function or class"
                 )
 
 
 def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Promises that no value can keep, and names that SQL cannot tell apart."""
+    """Yield rules that no value can satisfy, and names that SQL cannot tell apart."""
     seen: dict[str, str] = {}
     for i, column in enumerate(pipeline.spec.ingest.contract.columns):
         at = ("ingest", "contract", "columns", i)
@@ -134,12 +144,15 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
         except ContractError as error:
             yield Mistake(at, str(error))
         if column.pattern and (reason := wrong_pattern(column.pattern)):
-            message = f"{column.pattern!r} is no regular expression: {reason}"
+            message = f"{column.pattern!r} is not a regular expression: {reason}"
             yield Mistake((*at, "pattern"), message)
 
 
 def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Metrics that the declared task does not have; an undeclared task is found from the data."""
+    """Yield metrics that the declared task does not have.
+
+    If no task is declared, it is derived from the data when the pipeline runs.
+    """
     train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
     if train is None or train.task is None:
         return
@@ -147,20 +160,20 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     if evaluate.protected and task != "binary":
         yield Mistake(
             ("evaluate", "protected"),
-            f"protected groups are compared by decisions between two classes; the task is {task}",
+            f"protected groups need a task with two classes; the task is {task}",
         )
-    asked: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
-    asked += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
-    asked.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
-    for at, metric in asked:
+    named: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
+    named += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
+    named.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
+    for at, metric in named:
         if metric is not None and metric not in valid:
-            yield Mistake(at, f"{metric!r} is no metric of {task}; {suggest(metric, valid)}")
+            yield Mistake(at, f"{metric!r} is not a metric of {task}; {suggest(metric, valid)}")
 
 
-def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
-    """Contract columns that the source does not have."""
+def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
+    """Yield contract columns that a source file does not have."""
     for i, column in enumerate(pipeline.spec.ingest.contract.columns):
-        for file, columns in found.items():
+        for file, columns in files.items():
             if column.source_name not in columns:
                 key = "name" if column.source is None else "from"
                 message = f"no column {column.source_name!r} in {file}"
@@ -171,16 +184,16 @@ def _promised(pipeline: Pipeline, found: Headers) -> Iterator[Mistake]:
                 break
 
 
-def _known(pipeline: Pipeline, found: Headers) -> Known | None:
-    """The columns before cleaning, with the types that the contract gives; None where unknown."""
+def _known(pipeline: Pipeline, files: Headers) -> Known | None:
+    """Return the columns before cleaning with their contract types; None if they are unknown."""
     ingest = pipeline.spec.ingest
-    made = (*ingest.labels, *pipeline.spec.partitions)
-    labelled: dict[str, ColumnType | None] = dict.fromkeys(made, "string")
+    label_names = (*ingest.labels, *pipeline.spec.partitions)
+    labels: dict[str, ColumnType | None] = dict.fromkeys(label_names, "string")
     if ingest.contract.columns:
-        return {column.name: column.type for column in ingest.contract.columns} | labelled
-    if not found:
+        return {column.name: column.type for column in ingest.contract.columns} | labels
+    if not files:
         return None
-    return {name: None for columns in found.values() for name in columns} | labelled
+    return {name: None for columns in files.values() for name in columns} | labels
 
 
 def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
@@ -189,7 +202,7 @@ def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
         other = first.setdefault(folder.name, folder)
         if other != folder:
             message = (
-                f"pipeline {folder.name!r} is declared in {other} too; rename one of the folders"
+                f"pipeline {folder.name!r} is also declared in {other}; rename one of the folders"
             )
             yield Problem(folder / FILE, 1, "", message)
 
@@ -197,4 +210,4 @@ def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
 def _missing_folders() -> Iterator[Problem]:
     for folder in defs_folders():
         if not folder.is_dir():
-            yield Problem(folder, 1, "", "FACTORY_DEFS names this folder, but it is not there")
+            yield Problem(folder, 1, "", "FACTORY_DEFS names this folder, but it does not exist")

@@ -1,6 +1,6 @@
-"""Whether the SQL of a declaration can be computed: parsed, its columns known, its types fitting.
+"""Check the SQL of a declaration without data: syntax, column names and types.
 
-Needs no data. The same is checked again, on the data, when the stage runs.
+The stage checks it again on the data when it runs.
 """
 
 import tempfile
@@ -29,29 +29,29 @@ _CLEAN: At = ("clean",)
 
 
 def wrong_expressions(clean: Clean, known: Known | None) -> list[Mistake]:
-    """Every mistake in the expressions of `clean`.
+    """Return every mistake in the expressions of `clean`.
 
     Args:
-        clean: the section.
-        known: the columns before cleaning; None where nobody knows them yet.
+        clean: the section of the declaration.
+        known: the columns before cleaning; None if they are not known yet.
     """
-    found: list[Mistake] = []
+    mistakes: list[Mistake] = []
     columns = None if known is None else list(known)
     for rule, sql in clean.where.items():
-        found += _check(sql, columns, (*_CLEAN, "where", rule))
+        mistakes += _check(sql, columns, (*_CLEAN, "where", rule))
     for name, sql in clean.derive.items():
         at = (*_CLEAN, "derive", name)
-        found += _check(sql, columns, at)
+        mistakes += _check(sql, columns, at)
         if columns is not None:
             if name.lower() in {column.lower() for column in columns}:
-                message = f"column {name!r} exists already; give it a name of its own"
-                found.append(Mistake(at, message, at_key=True))
+                message = f"column {name!r} exists already; choose another name"
+                mistakes.append(Mistake(at, message, at_key=True))
             columns.append(name)
-    # SQL cannot tell names apart that differ only in case; `check` says so elsewhere.
+    # DuckDB cannot have columns that differ only in case; the check of the contract reports those.
     distinct = len({name.lower() for name in known or ()}) == len(known or ())
-    if not found and known is not None and distinct and all(known.values()):
-        found = _wrong_types(clean, known)
-    return found
+    if not mistakes and known is not None and distinct and all(known.values()):
+        mistakes = _wrong_types(clean, known)
+    return mistakes
 
 
 def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:
@@ -67,9 +67,9 @@ def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:
 
 
 def _wrong_types(clean: Clean, known: Known) -> list[Mistake]:
-    """What DuckDB says of each expression over an empty table of the declared types."""
+    """Bind each expression in DuckDB to an empty table of the declared types."""
     columns = ", ".join(f"{identifier(n)} {SQL_TYPES[t]}" for n, t in known.items() if t)
-    found = []
+    mistakes = []
     with (
         tempfile.TemporaryDirectory() as scratch,
         sealed(read=[], write=Path(scratch)) as connection,
@@ -80,18 +80,18 @@ def _wrong_types(clean: Clean, known: Known) -> list[Mistake]:
             if kind and kind != "BOOLEAN":
                 message = f"yields {kind}, not true or false; compare it, as in `torque > 0`"
             if message:
-                found.append(Mistake((*_CLEAN, "where", rule), message))
+                mistakes.append(Mistake((*_CLEAN, "where", rule), message))
         for name, sql in clean.derive.items():
             kind, message = _bind(connection, sql)
             if message:
-                found.append(Mistake((*_CLEAN, "derive", name), message))
+                mistakes.append(Mistake((*_CLEAN, "derive", name), message))
                 break
             connection.execute(f"ALTER TABLE rows ADD COLUMN {identifier(name)} {kind}")
-    return found
+    return mistakes
 
 
 def _bind(connection: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, str]:
-    """The type that the expression yields, or what is wrong with it."""
+    """Return the SQL type that the expression yields and "", or "" and what is wrong with it."""
     try:
         with engine_errors(""):
             row = connection.execute(f"DESCRIBE SELECT ({sql}\n) AS r FROM rows").fetchone()

@@ -1,6 +1,6 @@
-"""What is wrong with the declared sources, as far as that is known without running anything.
+"""Check the declared sources without running anything, and read the columns of local files.
 
-The columns of a source, where its files are at hand; reads no more of them than it must.
+Of a file it reads no more than the header needs; databases are not queried.
 """
 
 import tempfile
@@ -26,11 +26,11 @@ from factory_resources.sources.files.reader import parquet_columns
 from factory_resources.sql.engine import sealed
 
 Headers = dict[str, tuple[str, ...]]
-"""A source's name to its columns."""
+"""File name to its columns."""
 
 
 def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
-    """Every declared source with its place in the declaration, joined tables last."""
+    """Yield every declared source with its place in the declaration, joined tables last."""
     for name, source in ingest.tables.items():
         yield ("ingest", "source") if name is None else ("ingest", "sources", name), source
     for name, join in ingest.joins.items():
@@ -38,18 +38,18 @@ def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
 
 
 def of_a_partition(pipeline: Pipeline) -> Pipeline:
-    """With the sources of the newest partition that has its files, where there is one."""
+    """Bind the sources to the newest partition that has data; unchanged if there is none."""
     if not pipeline.spec.partitions:
         return pipeline
     try:
-        there = list_partitions(pipeline, datetime.now(UTC), {}, Home.from_env()).partitions
+        partitions = list_partitions(pipeline, datetime.now(UTC), {}, Home.from_env()).partitions
     except SourceError:
         return pipeline
-    return bind(pipeline, there[-1]) if there else pipeline
+    return bind(pipeline, partitions[-1]) if partitions else pipeline
 
 
 def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Files that are there and cannot be read, and queries that are none."""
+    """Yield existing files that cannot be read, and invalid queries."""
     for at, source in placed_sources(pipeline.spec.ingest):
         try:
             match source:
@@ -58,12 +58,12 @@ def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
                 case DatabaseSource(query=str()):
                     _require_query(source)
         except SourceError as error:
-            asked = isinstance(source, DatabaseSource)
-            yield Mistake((*at, "query") if asked else at, str(error), at_key=True)
+            is_query = isinstance(source, DatabaseSource)
+            yield Mistake((*at, "query") if is_query else at, str(error), at_key=True)
 
 
 def wrong_upstream(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Pipelines that are not there, and those that read each other."""
+    """Yield source pipelines that do not exist, and pipelines that read each other."""
     names = [folder.name for folder in pipeline_folders()]
     for at, source in placed_sources(pipeline.spec.ingest):
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
@@ -85,47 +85,47 @@ def _require_query(source: DatabaseSource) -> None:
 
 
 def headers(pipeline: Pipeline) -> Headers | None:
-    """The columns of each source with those that are joined to it; None where some are unknown."""
-    ingest, found = pipeline.spec.ingest, dict[str, tuple[str, ...]]()
+    """Return the columns of each source file and those joined to it; None if some are unknown."""
+    ingest, files = pipeline.spec.ingest, dict[str, tuple[str, ...]]()
     for source in ingest.tables.values():
         columns = _columns(source, pipeline.folder)
         if not columns:
             return None
-        found |= columns
+        files |= columns
     for join in ingest.joins.values():
         added = join.columns
         if added is None:
-            there = _columns(join.source, pipeline.folder)
-            if not there:
+            joined = _columns(join.source, pipeline.folder)
+            if not joined:
                 return None
             added = tuple(
                 column
-                for columns in there.values()
+                for columns in joined.values()
                 for column in columns
                 if column not in (join.key or join.on)
             )
-        found = {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in found.items()}
-    return found
+        files = {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in files.items()}
+    return files
 
 
 def wrong_joins(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Columns of joins that the tables do not have."""
+    """Yield columns of joins that the tables do not have."""
     ingest = pipeline.spec.ingest
     for name, join in ingest.joins.items():
         at: At = ("ingest", "joins", name)
-        there = _columns(join.source, pipeline.folder)
+        joined = _columns(join.source, pipeline.folder)
         tables = (_columns(source, pipeline.folder) for source in ingest.tables.values())
-        wrong = [m for table in tables for m in _missing((*at, "on"), join.on, table)]
-        if join.key or not wrong:
+        mistakes = [m for table in tables for m in _missing((*at, "on"), join.on, table)]
+        if join.key or not mistakes:
             key = "key" if join.key else "on"
-            wrong += _missing((*at, key), join.key or join.on, there)
-        yield from wrong
-        yield from _missing((*at, "columns"), join.columns or (), there)
+            mistakes += _missing((*at, key), join.key or join.on, joined)
+        yield from mistakes
+        yield from _missing((*at, "columns"), join.columns or (), joined)
 
 
-def _missing(at: At, wanted: tuple[str, ...], there: Headers) -> Iterator[Mistake]:
-    for file, columns in there.items():
-        for column in wanted:
+def _missing(at: At, required: tuple[str, ...], files: Headers) -> Iterator[Mistake]:
+    for file, columns in files.items():
+        for column in required:
             if column not in columns:
                 yield Mistake(at, f"no column {column!r} in {file}; {suggest(column, columns)}")
                 return
@@ -141,24 +141,25 @@ def _columns(source: Source, folder: Path) -> Headers:
 
 
 MOST_ZIPPED = 50_000_000
-"""Bytes of a zip that is still unpacked for its header alone."""
+"""Bytes of the largest zip that is unpacked only to read a header."""
 
 
 def source_columns(source: FileSource, folder: Path) -> dict[str, tuple[str, ...]]:
-    """Each file's name to its columns; a file that is not there or costs too much is left out.
+    """Return the columns of each file; missing files, and headers that cost too much, are left out.
 
     Raises:
-        SourceError: a file that is there cannot be read.
+        SourceError: an existing file cannot be read.
     """
     try:
         files = find_files(source.files, folder)
     except SourceError:
         return {}
-    found = ((file.name, _first_columns(file, source)) for file in files[:20])
-    return {name: columns for name, columns in found if columns}
+    headers_of_files = ((file.name, _header(file, source)) for file in files[:20])
+    return {name: columns for name, columns in headers_of_files if columns}
 
 
-def _first_columns(file: File, source: FileSource) -> tuple[str, ...]:
+def _header(file: File, source: FileSource) -> tuple[str, ...]:
+    """Return the columns of a file; empty if reading them would cost too much."""
     path, name = file.path, file.name
     kind, packing = format_of(str(path), source.format)
     if path.stat().st_size > MOST_ZIPPED and packing == "zip":
@@ -167,7 +168,8 @@ def _first_columns(file: File, source: FileSource) -> tuple[str, ...]:
         if packing == "zip":
             path, inner = take_member(path, name, source.member, Path(scratch))
             kind, packing = format_of(inner, source.format)
-        # The keys of JSON Lines are known only from all lines; packed Parquet has its header last.
+        # Both would need the whole file: any line of JSON Lines may add a key, and the schema of
+        # Parquet is at its end, which cannot be unpacked alone.
         if kind == "jsonl" or (kind == "parquet" and packing != "plain"):
             return ()
         if kind == "parquet":

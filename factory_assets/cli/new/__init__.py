@@ -1,1 +1,1 @@
-"""`factory new`: a declaration drafted from a data file."""
+"""`factory new`: draft a declaration from a data file."""

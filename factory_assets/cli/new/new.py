@@ -1,4 +1,7 @@
-"""`factory new`: profile a data file and declare a pipeline for it."""
+"""`factory new`: profile a data file and write a declaration for it.
+
+The profile belongs in `profile`, the decisions in `recommend`, the text of the file in `render`.
+"""
 
 import os
 from pathlib import Path
@@ -15,35 +18,52 @@ from factory_resources.home.home import Home
 def new(name: str, *, source: Path, target: str, folder: Path) -> Path:
     """Write `folder/name/defs.yaml`, which passes `factory check`, and return its path.
 
+    Args:
+        name: of the pipeline.
+        source: the data file.
+        target: the column to predict.
+        folder: the folder of pipelines.
+
     Raises:
-        DeclarationError: a bad name, or one that is taken.
-        SourceError: the file cannot be read.
-        DataError: there is nothing to predict, or nothing to predict it from.
+        DeclarationError: the name is not valid, or there is a pipeline of that name.
+        SourceError: the data file cannot be read.
+        DataError: the target cannot be predicted, or no input column is left.
         StorageError: the folder cannot be written.
     """
     if not NAME.match(name):
-        raise DeclarationError(f"{name!r} is no name for a pipeline", remedy=NAME_RULE)
-    own = folder.resolve() / name
-    taken = [path for path in every_pipeline_folder() if path.name == name]
-    if (own / FILE).exists() or taken:
+        raise DeclarationError(f"{name!r} is not a valid pipeline name", remedy=NAME_RULE)
+    pipeline_folder = folder.resolve() / name
+    existing = [path for path in every_pipeline_folder() if path.name == name]
+    if (pipeline_folder / FILE).exists() or existing:
         raise DeclarationError(
             f"pipeline {name!r} exists already",
-            where=str((taken or [own])[0] / FILE),
+            where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
     source = source.expanduser().resolve()
     table = profile(source)
-    content = draft(table, choose(table, target), file=_from(own, source), schema=schema_line(own))
-    Home.from_env().write_atomic(own / FILE, content.encode())
-    return own / FILE
+    content = draft(
+        table,
+        choose(table, target),
+        file=_declared_path(pipeline_folder, source),
+        schema=schema_line(pipeline_folder),
+    )
+    Home.from_env().write_atomic(pipeline_folder / FILE, content.encode())
+    return pipeline_folder / FILE
 
 
-def _from(own: Path, source: Path) -> str:
-    """Relative to the pipeline where the two lie close together and so move together."""
-    near = own.parent.parent
-    path = os.path.relpath(source, own) if source.is_relative_to(near) else str(source)
+def _declared_path(pipeline_folder: Path, source: Path) -> str:
+    """Return the path of the data file: relative to the pipeline if it is nearby, else absolute.
+
+    Files in the parent of the folder of pipelines are likely to be moved together with it.
+    """
+    near = pipeline_folder.parent.parent
+    is_near = source.is_relative_to(near)
+    path = os.path.relpath(source, pipeline_folder) if is_near else str(source)
     if "${" in path:
         raise SourceError(
-            "the path holds ${, which a declaration replaces", where=path, remedy="rename it"
+            "the path contains ${, which starts a variable in a declaration",
+            where=path,
+            remedy="rename the file or folder",
         )
     return path

@@ -1,4 +1,7 @@
-"""What a data file holds: columns, types, missing-value tokens, spread. Decides nothing."""
+"""Profile a data file: its columns, their types, missing-value tokens and values.
+
+Decisions based on the profile belong in `recommend`.
+"""
 
 import tempfile
 import zipfile
@@ -16,41 +19,47 @@ from factory_resources.sources.files.reader import SourceTable, parquet, read_fi
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
 FEW = 20
-"""Up to this many distinct values are listed."""
+"""The values of a column are listed if it has at most this many distinct ones."""
 
 SURE = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
 """Tokens that mean "no value" in any column."""
 
 BESIDE_NUMBERS = (*SURE, "-", "--", ".", "None", "none", "missing", "unknown")
-"""Tokens that mean it where all else is a number, a date or a truth value."""
+"""Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
 
 _CHUNK = 100
+"""Columns that one query describes."""
 
 
 @dataclass(frozen=True)
 class ColumnSummary:
+    """The profile of one column."""
+
     source: str
     """The name in the file."""
     type: ColumnType
     tokens: tuple[str, ...] = ()
-    """The missing-value tokens that occur in it."""
+    """The missing-value tokens that occur in the column."""
     present: int = 0
-    """Rows that have a value."""
+    """The number of rows that have a value."""
     distinct: int = 0
+    """The number of distinct values."""
     low: Any = None
     high: Any = None
     values: tuple[Any, ...] = ()
-    """All values in order, where there are few."""
+    """All distinct values in order; empty if there are more than `FEW`."""
 
 
 @dataclass(frozen=True)
 class FileProfile:
+    """The profile of a data file."""
+
     rows: int
     columns: tuple[ColumnSummary, ...]
     rules: TextRules
-    """How the file had to be read, where it is text."""
+    """The rules that the file was read by, if it is text."""
     member: str | None
-    """The file inside the zip."""
+    """The file that was read from a zip with several; None otherwise."""
 
 
 def profile(path: Path) -> FileProfile:
@@ -63,7 +72,7 @@ def profile(path: Path) -> FileProfile:
         raise SourceError("is not a file", where=str(path), remedy="name the data file")
     if not _is_data(path.name) and not zipfile.is_zipfile(path):
         raise SourceError(
-            "its name does not tell what it holds",
+            "its format cannot be derived from its name",
             where=str(path),
             remedy="rename it to end in .csv, .tsv, .txt, .parquet or .jsonl",
         )
@@ -72,7 +81,7 @@ def profile(path: Path) -> FileProfile:
     with tempfile.TemporaryDirectory() as scratch:
         raw, rules = _read(file, member, Path(scratch))
         if not raw.rows:
-            raise SourceError("has no rows", where=raw.name, remedy="give some data")
+            raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
             sealed(read=[raw.path], write=Path(scratch)) as connection,
             engine_errors(raw.name, SourceError, "check the file"),
@@ -84,7 +93,7 @@ def profile(path: Path) -> FileProfile:
 
 
 def _largest_member(path: Path) -> str | None:
-    """Of a zip with several data files, the largest; None where there is nothing to choose."""
+    """Return the largest data file of a zip with several files; None if there is no choice."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -104,36 +113,44 @@ _ATTEMPTS = (TextRules(), TextRules(encoding="latin-1"), TextRules(header=False)
 
 
 def _read(file: File, member: str | None, scratch: Path) -> tuple[SourceTable, TextRules]:
-    """As the file asks to be read: with a header unless its first line holds numbers only."""
-    first: SourceError | None = None
+    """Read the file by the first fitting rules: with a header unless line 1 has only numbers.
+
+    Raises:
+        SourceError: no rules fit; the error of the first attempt.
+    """
+    first_error: SourceError | None = None
     for number, rules in enumerate(_ATTEMPTS):
-        own = scratch / str(number)
-        own.mkdir()
+        attempt = scratch / str(number)
+        attempt.mkdir()
         try:
-            raw = read_file(file, own, member=member, rules=rules)
+            raw = read_file(file, attempt, member=member, rules=rules)
         except SourceError as error:
-            first = first or error
+            first_error = first_error or error
             continue
         if rules.header and raw.format == "csv" and _numbers_only(raw.columns):
-            first = first or SourceError(
-                "begins with numbers, not names", where=raw.name, remedy="add a line of names"
+            first_error = first_error or SourceError(
+                "begins with numbers instead of column names",
+                where=raw.name,
+                remedy="add a header line",
             )
             continue
-        if rules.header or _numbers_only(_first_row(raw, own)):
+        if rules.header or _numbers_only(_first_row(raw, attempt)):
             return raw, rules
-    assert first is not None
-    raise first
+    assert first_error is not None
+    raise first_error
 
 
 def _numbers_only(cells: Iterable[object]) -> bool:
-    def number(text: str) -> bool:
+    """Whether every cell is a number or a token that means "no value"."""
+
+    def is_number(text: str) -> bool:
         try:
             float(text)
         except ValueError:
             return text in SURE
         return True
 
-    return all(number(str(cell).strip()) for cell in cells)
+    return all(is_number(str(cell).strip()) for cell in cells)
 
 
 def _first_row(raw: SourceTable, scratch: Path) -> tuple[Any, ...]:
@@ -144,51 +161,52 @@ def _first_row(raw: SourceTable, scratch: Path) -> tuple[Any, ...]:
 def _describe(
     connection: Any, raw: SourceTable, chunk: Sequence[tuple[str, tuple[str, str]]]
 ) -> list[ColumnSummary]:
+    """Describe a chunk of columns, each given as (name in the file, (name, SQL type))."""
     table = parquet(raw.path)
     cells = [(identifier(name), kind) for _, (name, kind) in chunk]
-    found = _typed_columns(connection, table, cells, [source for source, _ in chunk])
+    columns = _typed_columns(connection, table, cells, [source for source, _ in chunk])
     values = [
         typed(present(cell, kind, ("", *column.tokens)), kind, column.type)
-        for (cell, kind), column in zip(cells, found, strict=True)
+        for (cell, kind), column in zip(cells, columns, strict=True)
     ]
     sums = ", ".join(f"count({v}), count(DISTINCT {v}), min({v}), max({v})" for v in values)
     row = iter(connection.execute(f"SELECT {sums} FROM {table}").fetchone())
-    found = [
+    columns = [
         replace(c, present=next(row), distinct=next(row), low=next(row), high=next(row))
-        for c in found
+        for c in columns
     ]
     lists = ", ".join(
         f"list_sort(list(DISTINCT {v}))" if c.distinct <= FEW else "[]"
-        for v, c in zip(values, found, strict=True)
+        for v, c in zip(values, columns, strict=True)
     )
-    listed = connection.execute(f"SELECT {lists} FROM {table}").fetchone()
+    distinct_values = connection.execute(f"SELECT {lists} FROM {table}").fetchone()
     return [
-        replace(column, values=tuple(v for v in some or () if v is not None))
-        for column, some in zip(found, listed, strict=True)
+        replace(column, values=tuple(v for v in of_column or () if v is not None))
+        for column, of_column in zip(columns, distinct_values, strict=True)
     ]
 
 
 def _typed_columns(
     connection: Any, table: str, cells: Sequence[tuple[str, str]], sources: Sequence[str]
 ) -> list[ColumnSummary]:
-    """Each column with its type and the missing-value tokens in it."""
+    """Return each column with its type and the missing-value tokens in it."""
     tokens = ", ".join(literal(token) for token in BESIDE_NUMBERS)
     tests = []
     for cell, kind in cells:
         text = f"CAST({present(cell, kind, ('',))} AS VARCHAR)"
         tests.append(f"list_sort(list(DISTINCT {text}) FILTER (WHERE {text} IN ({tokens})))")
         tests += [
-            f"bool_and({could_be(text, wanted)}) FILTER (WHERE {text} NOT IN ({tokens}))"
-            for wanted in INFERRED
+            f"bool_and({could_be(text, candidate)}) FILTER (WHERE {text} NOT IN ({tokens}))"
+            for candidate in INFERRED
         ]
     row = iter(connection.execute(f"SELECT {', '.join(tests)} FROM {table}").fetchone())
     columns = []
     for source, (_, kind) in zip(sources, cells, strict=True):
-        there = tuple(next(row) or ())
-        fits = [wanted for wanted, answer in [(w, next(row)) for w in INFERRED] if answer]
+        occurring = tuple(next(row) or ())
+        fits = [candidate for candidate, fit in [(c, next(row)) for c in INFERRED] if fit]
         column_type = native_type(kind) or (fits[0] if fits and kind == "VARCHAR" else "string")
-        # What a typed source holds is a value, whatever it looks like.
-        meant = SURE if column_type == "string" else BESIDE_NUMBERS
-        used = tuple(t for t in there if t in meant) if kind == "VARCHAR" else ()
+        # A typed source marks missing values itself, so there no value counts as a token.
+        valid = SURE if column_type == "string" else BESIDE_NUMBERS
+        used = tuple(t for t in occurring if t in valid) if kind == "VARCHAR" else ()
         columns.append(ColumnSummary(source, column_type, used))
     return columns

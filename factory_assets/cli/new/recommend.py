@@ -1,6 +1,6 @@
-"""What to make of a profiled table: names, inputs, split, model and gates, each with its reason.
+"""Decide names, inputs, split, model and metric for a profiled table.
 
-What only the owner of the data can know, such as a range, is not guessed.
+What only the owner of the data can know, such as a column's valid range, is not guessed.
 """
 
 import re
@@ -26,21 +26,25 @@ _UNIT = re.compile(r"\s*[\[(]\s*([^\s\d\])]{1,10})\s*[\])]\s*$")
 MOST_CLASSES = 1000
 
 SMALL = 300
-"""Below this many rows a linear model is the safer beginning."""
+"""Below this many rows a linear model is the safer start."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
+    """The decisions that a declaration needs."""
+
     names: Mapping[str, str]
-    """The column's name in the source to its name in the pipeline."""
+    """A column's name in the source to its name in the pipeline."""
     units: Mapping[str, str]
-    """By name in the source, where that tells it."""
+    """A column's name in the source to its unit, if the name contains one."""
     target: ColumnSummary
     task: Task
     exclude: Mapping[str, str]
-    """Name to the reason why it is no input."""
+    """A column's name to the reason why it is not an input."""
     categorical: tuple[str, ...]
+    """Whole-number inputs that stand for categories."""
     group: str | None
+    """The column whose equal values stay in one part of the split."""
     slices: tuple[str, ...]
     metric: Metric
     model: str
@@ -49,35 +53,40 @@ class Recommendation:
 def choose(table: FileProfile, target: str) -> Recommendation:
     """Decide everything that a declaration needs.
 
+    Args:
+        table: the profile of the data file.
+        target: the name of the column to predict, in the source or in the pipeline.
+
     Raises:
-        DataError: the target is not there, empty, the same everywhere or different everywhere, or
-            no input column is left.
+        DataError: the target does not exist, is empty, is constant or is a date, is text with too
+            many distinct values, or no input column is left.
     """
     names = dict(_names(table))
-    goal = _target(table, names, target)
-    task = _task(goal)
-    inputs = [c for c in table.columns if c is not goal]
+    target_column = _target(table, names, target)
+    task = _task(target_column)
+    candidates = [c for c in table.columns if c is not target_column]
     exclude = {
         names[c.source]: why
-        for c in inputs
-        if (why := _why_no_input(c, names[c.source], table.rows))
+        for c in candidates
+        if (why := _why_excluded(c, names[c.source], table.rows))
     }
-    groups = [names[c.source] for c in inputs if _is_group(c, names[c.source], table.rows)]
-    kept = [c for c in inputs if names[c.source] not in exclude]
-    if not kept:
+    groups = [names[c.source] for c in candidates if _is_group(c, names[c.source], table.rows)]
+    inputs = [c for c in candidates if names[c.source] not in exclude]
+    if not inputs:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(exclude.items())[:5])
         raise DataError(
-            f"no column is left to learn {target!r} from", remedy=f"give more columns ({reasons})"
+            f"no column is left from which to predict {target!r}",
+            remedy=f"add columns ({reasons})",
         )
     return Recommendation(
         names=names,
         units={c.source: unit[1] for c in table.columns if (unit := _UNIT.search(c.source))},
-        target=goal,
+        target=target_column,
         task=task,
         exclude=exclude,
-        categorical=tuple(names[c.source] for c in kept if _is_code(c, names[c.source])),
+        categorical=tuple(names[c.source] for c in inputs if _is_code(c, names[c.source])),
         group=groups[0] if groups else None,
-        slices=tuple(names[c.source] for c in kept if _is_slice(c) and not personal(c))[:1],
+        slices=tuple(names[c.source] for c in inputs if _is_slice(c) and not personal(c))[:1],
         metric=_METRICS[task],
         model="linear" if table.rows < SMALL else "gradient_boosting",
     )
@@ -91,20 +100,23 @@ _METRICS: Mapping[Task, Metric] = {
 
 
 def _names(table: FileProfile) -> Iterator[tuple[str, str]]:
-    """Plain identifiers stay, other names become lower case with underscores; none twice."""
+    """Yield each column's name in the source and a unique name in the pipeline.
+
+    Plain identifiers stay; other names become lower case with underscores.
+    """
     taken = {"file_row_number"}
     for i, column in enumerate(table.columns, 1):
-        plain = re.fullmatch(r"[A-Za-z]\w{0,62}", column.source, re.ASCII)
-        wanted = column.source if plain else _snake(column.source) or f"column_{i}"
-        name, n = wanted, 2
+        is_plain = re.fullmatch(r"[A-Za-z]\w{0,62}", column.source, re.ASCII)
+        base = column.source if is_plain else _snake_case(column.source) or f"column_{i}"
+        name, n = base, 2
         while name.lower() in taken:
-            name, n = f"{wanted}_{n}", n + 1
+            name, n = f"{base}_{n}", n + 1
         taken.add(name.lower())
         yield column.source, name
 
 
-def _snake(text: str) -> str:
-    """`Torque [Nm]` to `torque`, `Größe 2` to `grosse_2`."""
+def _snake_case(text: str) -> str:
+    """Convert `Torque [Nm]` to `torque`, `Größe 2` to `grosse_2`."""
     plain = _UNIT.sub("", text) or text
     plain = unicodedata.normalize("NFKD", plain.replace("ß", "ss"))
     ascii_only = plain.encode("ascii", "ignore").decode().lower()
@@ -113,26 +125,26 @@ def _snake(text: str) -> str:
 
 
 def _target(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:
-    found = [c for c in table.columns if c.source == target]
-    found = found or [c for c in table.columns if names[c.source] == target]
-    if not found:
+    matches = [c for c in table.columns if c.source == target]
+    matches = matches or [c for c in table.columns if names[c.source] == target]
+    if not matches:
         columns = [column.source for column in table.columns]
-        unnamed = "" if table.rules.header else "the file has no line of names; "
+        unnamed = "" if table.rules.header else "the file has no header line; "
         raise DataError(
             f"no column {target!r} to predict", remedy=f"{unnamed}{suggest(target, columns)}"
         )
-    column = found[0]
+    column = matches[0]
     if column.distinct < 2:
-        says = f"is {column.low!r} in every row" if column.present else "has no value"
+        values = f"is {column.low!r} in every row" if column.present else "has no value"
         raise DataError(
-            f"target {target!r} {says}",
-            remedy="there is nothing to tell apart; name another column",
+            f"target {target!r} {values}",
+            remedy="name a column with at least two different values",
         )
     return column
 
 
 def _task(target: ColumnSummary) -> Task:
-    """As training finds it: text, truth values and few whole numbers are classes."""
+    """Derive the task as training does: text, booleans and few whole numbers are classes."""
     if target.type == "float64" or (target.type == "int64" and target.distinct > FEW):
         return "regression"
     if target.type in ("date", "timestamp"):
@@ -142,32 +154,34 @@ def _task(target: ColumnSummary) -> Task:
     most = min(MOST_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
         raise DataError(
-            f"target {target.source!r} has {target.distinct} texts in {target.present} rows",
-            remedy="name a column of few classes, or of numbers",
+            f"target {target.source!r} has {target.distinct} different texts "
+            f"in {target.present} rows",
+            remedy="name a column with few classes, or with numbers",
         )
     return "binary" if target.distinct == 2 else "multiclass"
 
 
-def _why_no_input(column: ColumnSummary, name: str, rows: int) -> str:
+def _why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
+    """Return why a column should not be an input; empty if it can be one."""
     if not column.present:
         return "has no value"
     if column.distinct == 1 and column.present == rows:
         return "is the same in every row"
     if column.type in ("date", "timestamp"):
-        return "is a time; derive an age or an hour from it instead"
+        return "is a date or time; derive an age or an hour from it instead"
     if _is_group(column, name, rows):
-        return "says to whom a row belongs"
+        return "identifies the group that a row belongs to"
     unique = column.distinct == column.present and column.present > FEW
     if column.type == "string" and column.present > FEW and column.distinct > column.present * 0.9:
         return "is different in nearly every row"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
     if unique and column.type == "int64" and (_IDENTIFIER.search(name.lower()) or counts_up):
-        return "numbers the rows"
+        return "is a row number or identifier"
     return ""
 
 
 def _is_group(column: ColumnSummary, name: str, rows: int) -> bool:
-    """An identifier that comes again, as a patient's does: its rows belong in one part."""
+    """Whether it is a repeating identifier, as of patients, whose rows belong in one part."""
     return (
         column.type in ("int64", "string")
         and bool(_IDENTIFIER.search(name.lower()))
@@ -178,12 +192,12 @@ def _is_group(column: ColumnSummary, name: str, rows: int) -> bool:
 
 
 def _is_code(column: ColumnSummary, name: str) -> bool:
-    """Whole numbers that are surely names: the column is called a code, and has few of them."""
+    """Whether its whole numbers stand for categories: it is named like a code, with few values."""
     return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
 
 
 def personal(column: ColumnSummary) -> str | None:
-    """Why it may be personal data; told by its name, or by its values where they are few."""
+    """Return why it may be personal data, by its name or its listed values; None if it is not."""
     kind = "VARCHAR" if column.type == "string" else column.type
     return scan_for_pii({column.source: kind}, {column.source: column.values}).get(column.source)
 

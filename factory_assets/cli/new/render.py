@@ -1,4 +1,4 @@
-"""A profiled table and the choices for it as the text of a `defs.yaml`, with comments."""
+"""Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
 import re
 from collections.abc import Iterator
@@ -17,25 +17,25 @@ _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
 
 def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str) -> str:
-    """The whole file.
+    """Return the text of the whole file.
 
     Args:
-        table: the profile.
-        choices: what was decided for it.
-        file: the source as the declaration names it.
-        schema: the comment that tells editors the schema; may be empty.
+        table: the profile of the data file.
+        choices: the decisions for it.
+        file: the path of the data file as the declaration names it.
+        schema: the comment that names the schema to editors; may be empty.
     """
     target = choices.names[choices.target.source]
     lines = [
         f"type: {TYPES[0]}",
         "",
         "attributes:",
-        f"  purpose: {text(f'Predict {target}')}  # say for whom, and what they do with it",
+        f"  purpose: {text(f'Predict {target}')}  # say for whom, and what it is used for",
         "",
         "  ingest:",
         *_source(table, file),
         *_missing(table, choices),
-        "    contract:  # the columns as they are now; add range and values where you know them",
+        "    contract:  # columns as found in the file; add range and values that you know",
         *_contract(table, choices),
         "",
         *_split(choices, target),
@@ -48,9 +48,9 @@ def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str
 
 
 def text(value: str) -> str:
-    """A string as YAML, quoted only where it must be, for YAML 1.1 and 1.2 alike."""
-    plain = _PLAIN.fullmatch(value) and value == value.strip() and scalar(value) == value
-    if plain and yaml.safe_load(value) == value:
+    """Return a string as YAML that 1.1 and 1.2 read alike; quoted only if necessary."""
+    is_plain = _PLAIN.fullmatch(value) and value == value.strip() and scalar(value) == value
+    if is_plain and yaml.safe_load(value) == value:
         return value
     quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)
     return quoted.removesuffix("\n").removesuffix("...").rstrip()
@@ -72,7 +72,7 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     common = [token for token in SURE if token in used]
     if common:
         tokens = ", ".join(['""', *(text(token) for token in common)])
-        yield f"    missing: [{tokens}]  # tokens that mean: no value"
+        yield f'    missing: [{tokens}]  # tokens that mean "no value"'
     share = 1 - choices.target.present / table.rows
     if share > 0.45:
         why = f"{share:.0%} of the rows have no target"
@@ -92,35 +92,35 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
             parts.append(f"missing: [{', '.join(text(token) for token in own)}]")
         if column is choices.target:
             parts.append("nullable: false")
-        seen = _seen(column, table.rows)
+        comment = _values(column, table.rows)
         if why := personal(column):
-            seen = f"{why}: personal data?"
+            comment = f"{why}: personal data?"
             if column is not choices.target:
                 parts.append("sensitive: personal")
-        entries.append((f"      - {{{', '.join(parts)}}}", seen))
+        entries.append((f"      - {{{', '.join(parts)}}}", comment))
     width = min(88, max(len(entry) for entry, _ in entries))
-    for entry, seen in entries:
-        yield f"{entry:<{width}}  # {seen}"
+    for entry, comment in entries:
+        yield f"{entry:<{width}}  # {comment}"
 
 
-def _seen(column: ColumnSummary, rows: int) -> str:
-    """What the profile saw, in a few words."""
+def _values(column: ColumnSummary, rows: int) -> str:
+    """Summarise the values of a column in a few words."""
     absent = rows - column.present
-    lack = f", {max(absent / rows, 0.001):.1%} missing" if absent else ""
+    missing = f", {max(absent / rows, 0.001):.1%} missing" if absent else ""
     if not column.present:
-        return "no value at all"
+        return "no values"
     if column.type == "string" and not 0 < len(column.values) <= 8:
-        return f"{column.distinct} different{lack}"
+        return f"{column.distinct} different values{missing}"
     if column.type in ("string", "bool") or len(column.values) == 2:
-        return ", ".join(_short(value) for value in column.values) + lack
-    return f"{_short(column.low)} to {_short(column.high)}{lack}"
+        return ", ".join(_short(value) for value in column.values) + missing
+    return f"{_short(column.low)} to {_short(column.high)}{missing}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-    safe = "".join(c if c.isprintable() else " " for c in shown)
+    full = f"{value:.6g}" if isinstance(value, float) else str(value)
+    safe = "".join(c if c.isprintable() else " " for c in full)
     return safe if len(safe) <= 20 else f"{safe[:17]}..."
 
 
@@ -129,7 +129,7 @@ def _split(choices: Recommendation, target: str) -> Iterator[str]:
     why = ""
     if choices.group:
         parts.append(f"group: {text(choices.group)}")
-        why = "  # all rows of one group in one part, or the test would be too easy"
+        why = "  # keeps all rows of a group in one part; otherwise the test is too easy"
     elif choices.task != "regression":
         parts.append(f"stratify: {text(target)}")
         why = "  # the same share of each class in every part"
@@ -141,13 +141,13 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     yield f"    target: {text(target)}"
     yield f"    task: {choices.task}"
     if choices.exclude:
-        yield "    exclude:  # no inputs; add whatever is known only after the outcome"
+        yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (f"      - {text(name)}  # {why}" for name, why in choices.exclude.items())
     else:
-        yield "    exclude: []  # add whatever is known only after the outcome: it would leak"
+        yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
     if choices.categorical:
         names = ", ".join(text(name) for name in choices.categorical)
-        yield f"    categorical: [{names}]  # numbers that are names"
+        yield f"    categorical: [{names}]  # numbers that stand for categories"
     others = ", ".join(kind for kind in _KINDS if kind != choices.model)
     yield f"    model: {{kind: {choices.model}}}  # or {others}"
 

@@ -1,1 +1,1 @@
-"""What Dagster shows of a stage: metadata, checks, plots, lineage."""
+"""Describe the result of a stage for Dagster: metadata, checks, plots, lineage."""

@@ -1,4 +1,7 @@
-"""The asset checks of each stage: which there are, and their results."""
+"""The asset checks of each stage: their specs and their results.
+
+What is checked belongs in the stages and in `data`.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,21 +18,21 @@ from factory_resources.errors import FactoryError
 
 
 def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
-    """The checks of a stage; all but warnings block what follows in the same run."""
+    """Return the checks of a stage; all but warnings block later stages of the same run."""
     names: Mapping[str, str] = _CHECKS.get(stage, {})
     if stage == "evaluate":
         names = {
-            f"gate_{g.name}": f"{g.metric} of the {'folds' if g.of == 'folds' else 'test rows'}"
+            f"gate_{g.name}": f"{g.metric} on the {'folds' if g.of == 'folds' else 'test rows'}"
             for g in pipeline.spec.evaluate.gates
         }
     specs = {name: (what, True) for name, what in names.items()}
     if stage == "train" and pipeline.spec.training.budget:
-        specs["budget"] = ("Training came to its own end before its budget was spent.", False)
+        specs["budget"] = ("Training finished before its budget was spent.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
     if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
         specs["leaks"] = (
-            "No input gives the target away, and test rows are no acquaintances.",
+            "No input reveals the target, and test rows are unrelated to training rows.",
             action == "block",
         )
     return [
@@ -39,10 +42,10 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
 
 
 _CHECKS: dict[Stage, dict[str, str]] = {
-    "ingest": {"contract": "Few enough rows break the contract."},
-    "clean": {"conservation": "Every row is clean, in quarantine, or a counted duplicate."},
-    "split": {"no_overlap": "The parts add up to the clean rows; none is empty."},
-    "deploy": {"parity": "The exported model computes what the trained one does."},
+    "ingest": {"contract": "The share of rows that break the contract is within its limit."},
+    "clean": {"conservation": "Every row is clean, in quarantine, or counted as a duplicate."},
+    "split": {"no_overlap": "The parts add up to the clean rows, and none is empty."},
+    "deploy": {"parity": "The exported model predicts the same as the trained one."},
 }
 
 
@@ -53,8 +56,8 @@ def check_result(
     return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
 
 
-def broken_checks(call: StageRequest, error: FactoryError) -> list[dg.AssetCheckResult]:
-    """The checks that an error tells of: what the data was found to be before it was refused."""
+def checks_of_error(call: StageRequest, error: FactoryError) -> list[dg.AssetCheckResult]:
+    """Return the check results that an error carries: those of the data that was refused."""
     if isinstance(error, TableError | LeakError):
         return list(table_results(call, error.checks))
     return []

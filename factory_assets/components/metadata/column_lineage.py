@@ -1,4 +1,7 @@
-"""Which columns of which assets made each column of a table: Dagster's own metadata for it."""
+"""Column lineage of a stage's table: which columns of which assets each column comes from.
+
+Deriving origins from SQL belongs in `data.transforms.column_lineage`.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,10 +22,10 @@ KEY = "dagster/column_lineage"
 def column_lineage(
     call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The metadata of a table's columns; nothing where no asset is upstream of the stage.
+    """Return Dagster's lineage metadata of a table; empty if no asset is upstream of the stage.
 
     Args:
-        call: of ingest, clean or split.
+        call: the request of ingest, clean or split.
         snapshot: the stage's table.
         labels: the columns of an ingest that are in no source.
     """
@@ -30,11 +33,11 @@ def column_lineage(
     columns = [name for name in snapshot.columns if name not in IDENTITY]
     match call.stage:
         case "ingest":
-            return _of_sources(call, columns, labels)
+            return _ingest_lineage(call, columns, labels)
         case "clean":
             added = call.pipeline.spec.clean.columns
             ingested = [name for name in columns if name not in added]
-            return _lineage(_kept_origins(call, ingested), dg.AssetKey([pipeline, "ingest"]))
+            return _lineage(_clean_origins(call, ingested), dg.AssetKey([pipeline, "ingest"]))
         case _:
             return _lineage({name: (name,) for name in columns}, dg.AssetKey([pipeline, "clean"]))
 
@@ -42,8 +45,8 @@ def column_lineage(
 def _lineage(origins: Origins, upstream: dg.AssetKey) -> dict[str, Any]:
     return _metadata(
         {
-            name: [dg.TableColumnDep(upstream, origin) for origin in found]
-            for name, found in origins.items()
+            name: [dg.TableColumnDep(upstream, column) for column in columns]
+            for name, columns in origins.items()
         }
     )
 
@@ -52,37 +55,42 @@ def _metadata(deps: Mapping[str, Sequence[dg.TableColumnDep]]) -> dict[str, Any]
     return {KEY: dg.TableColumnLineage(deps_by_column=deps)}
 
 
-def _of_sources(call: StageRequest, columns: list[str], labels: Sequence[str]) -> dict[str, Any]:
-    made: dict[str, dg.AssetKey] = {}
+def _ingest_lineage(
+    call: StageRequest, columns: list[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    assets: dict[str, dg.AssetKey] = {}
     for source in call.pipeline.spec.ingest.every_source:
         if isinstance(source, SnapshotSource):
-            made[f"{source.pipeline}/{source.stage}."] = dg.AssetKey(
+            assets[f"{source.pipeline}/{source.stage}."] = dg.AssetKey(
                 [source.pipeline, source.stage]
             )
         elif isinstance(source, AssetSource):
-            made[f"{source.asset}."] = dg.AssetKey(source.asset.split("/"))
-    if not made:
+            assets[f"{source.asset}."] = dg.AssetKey(source.asset.split("/"))
+    if not assets:
         return {}
     origins = source_origins(relevant_spec(call.pipeline, "ingest"), columns, labels)
     return _metadata(
         {
             name: [
                 dg.TableColumnDep(key, origin.removeprefix(prefix))
-                for origin in found
-                for prefix, key in made.items()
+                for origin in columns_of_sources
+                for prefix, key in assets.items()
                 if origin.startswith(prefix)
             ]
-            for name, found in origins.items()
+            for name, columns_of_sources in origins.items()
         }
     )
 
 
-def _kept_origins(call: StageRequest, ingested: list[str]) -> Origins:
-    """Kept by what they follow from: a reused table must not cost the import of DuckDB (.12 s)."""
-    asked = [call.pipeline.spec.clean.model_dump(mode="json"), ingested]
-    name = sha256(json.dumps(asked).encode()).hexdigest()
+def _clean_origins(call: StageRequest, ingested: list[str]) -> Origins:
+    """Return the origins of clean's columns, cached by declaration and ingested columns.
+
+    Describing a reused table must not cost the import of DuckDB (0.12 s).
+    """
+    key = [call.pipeline.spec.clean.model_dump(mode="json"), ingested]
+    name = sha256(json.dumps(key).encode()).hexdigest()
     path = call.home.pictures / "previews" / f"columns-{name}.json"
     if not path.is_file():
-        found = clean_origins(call.pipeline.spec.clean, ingested)
-        call.home.write_atomic(path, json.dumps(found).encode())
+        origins = clean_origins(call.pipeline.spec.clean, ingested)
+        call.home.write_atomic(path, json.dumps(origins).encode())
     return {k: tuple(v) for k, v in json.loads(path.read_bytes()).items()}

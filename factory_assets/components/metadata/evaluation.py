@@ -1,4 +1,7 @@
-"""Markdown of a verdict: metrics and gates, and what a closer look found. No Dagster."""
+"""Markdown of an evaluation: metrics, gates, slices and the optional analyses. No Dagster.
+
+Computing them belongs in `ml.evaluation`.
+"""
 
 from collections.abc import Sequence
 
@@ -15,13 +18,13 @@ from factory_assets.spec.evaluate import FAIRNESS, METRICS
 
 
 def verdict(value: EvaluationResult) -> str:
-    """Metrics beside the baselines' and the champion's, and what each gate said."""
+    """Return the gates' outcomes, and the metrics beside those of baselines and champion."""
     others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
     classes = value.candidate.classes
     rows = []
     for name, number in value.metrics.items():
-        found = (metrics.get(name) for metrics in others.values())
-        rows.append((name, number, _interval(value, name), *found))
+        compared = (metrics.get(name) for metrics in others.values())
+        rows.append((name, number, _interval(value, name), *compared))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
     listed = "\n".join(gates) or "No gate is declared."
@@ -47,32 +50,32 @@ def slices(value: EvaluationResult) -> str:
 
 
 def importances(value: Importances) -> str:
-    """Which inputs the model rests on."""
+    """Return how much the model depends on each input."""
     first = f"; the first {len(value.columns)} of {value.inputs} inputs"
     more = first if value.inputs > len(value.columns) else ""
     numbers = table(
         ("input", f"{value.metric} lost", "sd"), [(c.column, c.mean, c.sd) for c in value.columns]
     )
     return (
-        f"How much worse {value.metric} is where an input is shuffled over {value.rows} test rows, "
-        f"the mean of {value.repeats}{more}. Of inputs that say the same, each may seem to matter "
-        f"little.\n\n{numbers}"
+        f"How much worse {value.metric} becomes when an input is shuffled across {value.rows} test "
+        f"rows, mean of {value.repeats} repeats{more}. Of inputs that carry the same information, "
+        f"each may seem unimportant.\n\n{numbers}"
     )
 
 
-def robustness(found: Sequence[Disturbed], metric: str, plain: float) -> str:
-    """The headline where the inputs are disturbed, beside that of the rows as they are."""
-    rows = [(one.kind, one.level, one.mean, one.sd, one.mean - plain) for one in found]
+def robustness(disturbed: Sequence[Disturbed], metric: str, plain: float) -> str:
+    """Return the primary metric with disturbed inputs, beside that with undisturbed ones."""
+    rows = [(one.kind, one.level, one.mean, one.sd, one.mean - plain) for one in disturbed]
     numbers = table(("disturbed by", "level", metric, "sd", "change"), rows)
     return (
-        f"{metric} is {plain:.4g} on the rows as they are. Noise: on numbers, its level in "
-        "standard deviations of the training rows. Missing: that share of all inputs."
+        f"{metric} is {plain:.4g} on the undisturbed rows. Noise is added to numbers; its level is "
+        "in standard deviations of the training rows. Missing: that share of all inputs is removed."
         f"\n\n{numbers}"
     )
 
 
 def fairness(value: EvaluationResult) -> str:
-    """How decisions fall on each group, with how sure that is."""
+    """Return how decisions differ between groups, with intervals."""
     rates = dict.fromkeys(rate for group in value.groups for rate in group.rates)
     rows = [
         (g.column, g.value, g.rows, *(_rate(g.rates.get(rate)) for rate in rates))
@@ -85,9 +88,9 @@ def fairness(value: EvaluationResult) -> str:
     ]
     numbers = table(("column", "group", "rows", *(rate.replace("_", " ") for rate in rates)), rows)
     return (
-        "The share decided positive: of all rows of the group, of its true and of its untrue ones, "
-        f"each with its 95 % interval (Wilson).\n\n{numbers}\n\nBetween the groups of one "
-        "column, the worst of all columns, with bootstrap intervals:\n\n"
+        "The share of positive decisions among all rows of the group, among its truly positive and "
+        f"its truly negative rows, with 95 % intervals (Wilson).\n\n{numbers}\n\nGaps between the "
+        "groups of one column, for the worst column, with bootstrap intervals:\n\n"
         f"{table(('gap', 'value', '95 % interval'), gaps)}"
     )
 
@@ -99,26 +102,27 @@ def _rate(rate: GroupRate | None) -> str:
 
 
 def folds(value: Folds) -> str:
-    """Cross-validation: which figure is of one fold, and which of all rows."""
+    """Return the results of cross-validation, over the folds and over all rows."""
     rows = [
         (name, metric.mean, metric.sd, len(metric.defined), metric.pooled)
         for name, metric in value.metrics.items()
     ]
     numbers = table(("metric", "mean", "sd", "folds", "pooled"), rows)
     return (
-        f"Each of the {value.rows} judged rows of all three parts, once, by one of {value.count} "
-        "models trained without its fold. Mean and sd: of the folds' own figures. Pooled: of all "
-        f"rows at once.\n\n{numbers}"
+        f"Each of {value.rows} rows of all three parts is predicted once, by that one of "
+        f"{value.count} models that was trained without its fold. Mean and sd are taken over the "
+        f"folds; pooled is computed on all rows at once.\n\n{numbers}"
     )
 
 
 def influence(value: InfluenceQuality) -> str:
-    """How far effects of training rows are to be believed."""
-    listed = "are listed" if value.believed else f"are not listed below {value.at_least:g}"
+    """Return how reliable the estimated effects of training rows are."""
+    required = f"the LDS must be at least {value.at_least:g}"
+    listed = "can be listed" if value.believed else f"cannot be listed: {required}"
     return (
-        f"LDS **{value.score:.3g}**, of at most {value.ceiling:.3g} as seeds differ too: how the "
-        f"effects of groups of training rows rank with what models say that are trained on "
-        f"{value.subsets} random halves of them, over {value.rows} test rows. Influential rows "
-        f"{listed}. Told from {value.reach} of {value.seeds} seeds; it took {value.trainings} "
-        "trainings."
+        f"LDS **{value.score:.3g}** (at most {value.ceiling:.3g}, because seeds differ too): the "
+        f"rank correlation between the estimated effects of groups of training rows and the "
+        f"outputs of models trained on {value.subsets} random halves of them, over {value.rows} "
+        f"test rows. Influential rows {listed}. Estimated from {value.reach} of {value.seeds} "
+        f"seeds, with {value.trainings} trainings."
     )

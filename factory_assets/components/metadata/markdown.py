@@ -1,4 +1,7 @@
-"""Markdown for the asset pages: previews, tables, pictures, links. No Dagster."""
+"""Markdown for the asset pages: previews, tables, pictures, links. No Dagster.
+
+Markdown of an evaluation belongs in `evaluation`.
+"""
 
 import base64
 import json
@@ -22,7 +25,7 @@ _COLUMNS = 24
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; cells are shortened and cannot break out of it."""
+    """Return a Markdown table; cells are shortened and cannot break out of it."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
@@ -30,7 +33,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any, longest: int = 40) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text if len(text) <= longest else text[: longest - 1] + "…"
-    # Data is no markup: no cell ends the table, links, or has the browser fetch a picture.
+    # Data is not markup: a cell must not end the table, add a link or load a picture.
     for character, harmless in (
         ("\\", "\\\\"),
         ("|", "\\|"),
@@ -40,35 +43,35 @@ def _cell(value: Any, longest: int = 40) -> str:
         ("`", "'"),
     ):
         text = text.replace(character, harmless)
-    # Neither line ends nor what turns the line around or hides in it.
+    # Remove line ends, and characters that are invisible or reverse the direction of the text.
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def column(pipeline: Pipeline, name: str) -> str | None:
-    """What the declaration says of a column."""
+    """Return the declaration's description of a column."""
     if name in IDENTITY:
-        return "Which source file (SHA-256) and which row of it this row came from."
+        return "The source file (SHA-256) or the record in it that this row comes from."
     if name in pipeline.spec.clean.derive:
         return f"= {pipeline.spec.clean.derive[name]}"
-    promised = next((c for c in pipeline.spec.ingest.contract.columns if c.name == name), None)
-    if promised is None:
+    declared = next((c for c in pipeline.spec.ingest.contract.columns if c.name == name), None)
+    if declared is None:
         return None
-    unit = f"[{promised.unit}]" if promised.unit else None
-    return " ".join(filter(None, (promised.description, unit, promised.sensitive))) or None
+    unit = f"[{declared.unit}]" if declared.unit else None
+    return " ".join(filter(None, (declared.description, unit, declared.sensitive))) or None
 
 
 def preview(pipeline: Pipeline, snapshot: Snapshot, home: Home) -> str:
-    """The first rows, without the columns that are nobody's business."""
+    """Return the first rows without sensitive columns; none if the pipeline's risk is high."""
     if pipeline.spec.risk.tier == "high":
         return "Not shown: the pipeline's risk is high."
     hidden = set(sensitive_columns(pipeline))
     shown = [c for c in snapshot.columns if c not in hidden and c not in IDENTITY][:_COLUMNS]
-    left_out = f"\n\nNot shown, being sensitive: {', '.join(sorted(hidden))}." if hidden else ""
-    return _kept_preview(snapshot, home, shown) + left_out
+    left_out = f"\n\nSensitive columns, not shown: {', '.join(sorted(hidden))}." if hidden else ""
+    return _cached_preview(snapshot, home, shown) + left_out
 
 
-def _kept_preview(snapshot: Snapshot, home: Home, columns: list[str]) -> str:
-    """Kept by what it shows: a reused snapshot must not cost the import of pyarrow (.2 s)."""
+def _cached_preview(snapshot: Snapshot, home: Home, columns: list[str]) -> str:
+    """Return the preview, cached: a reused snapshot must not cost the import of pyarrow (0.2 s)."""
     name = sha256(json.dumps([snapshot.data_version, columns]).encode()).hexdigest()
     path = home.pictures / "previews" / f"{name}.md"
     if not path.is_file():
@@ -88,7 +91,7 @@ def _first_rows(snapshot: Snapshot, home: Home, columns: list[str]) -> list[list
 def quarantine(
     pipeline: Pipeline, quarantined: dict[str, int], snapshot: Snapshot | None, home: Home
 ) -> str:
-    """How many rows broke each rule, and the first of them."""
+    """Return how many rows broke each rule, and the first of these rows."""
     if snapshot is None:
         return "No row broke a rule."
     by_rule = table(("rule", "rows"), sorted(quarantined.items(), key=lambda item: -item[1]))
@@ -96,7 +99,7 @@ def quarantine(
 
 
 def points(lines: Iterable[str]) -> str:
-    """A Markdown list."""
+    """Return a Markdown list."""
     return "\n".join(f"- {_cell(line, 400)}" for line in lines)
 
 
@@ -120,7 +123,7 @@ def picture(title: str, png: bytes) -> str:
 
 
 def loss_curve(candidate: Candidate, home: Home) -> str:
-    """Drawn once and kept: a reused candidate must not cost the import of a plotting library."""
+    """Return the plot, cached: a reused candidate must not cost importing a plotting library."""
     path = home.pictures / candidate.model / str(candidate.version) / "loss.png"
     if not path.is_file():
         from factory_assets.ml.plots.training import plot_loss
@@ -130,7 +133,7 @@ def loss_curve(candidate: Candidate, home: Home) -> str:
 
 
 def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
-    """What was tried and chosen, and the picture of it, drawn once as the loss curve is."""
+    """Return what was tried and chosen, with a plot that is cached like the loss curve."""
     path = home.pictures / candidate.model / str(candidate.version) / "search.png"
     if not path.is_file():
         from factory_assets.ml.plots.training import plot_search
@@ -142,7 +145,7 @@ def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
 
 
 def mlflow_links(value: Candidate | Champion) -> str:
-    """The run and the version in MLflow's own UI, as `factory up` serves it."""
+    """Return links to the run and the version in MLflow's UI, as `factory up` serves it."""
     ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:5000")
     version = (
         f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
@@ -151,5 +154,5 @@ def mlflow_links(value: Candidate | Champion) -> str:
 
 
 def rows_before_split(call: StageRequest) -> int:
-    cleaned = latest_result(call.pipeline, "clean", call.home, call.run_id)
-    return cleaned.snapshot.rows if isinstance(cleaned, CleanResult) else 0
+    clean = latest_result(call.pipeline, "clean", call.home, call.run_id)
+    return clean.snapshot.rows if isinstance(clean, CleanResult) else 0

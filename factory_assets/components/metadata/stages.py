@@ -1,6 +1,6 @@
-"""What a person sees of each stage in the Dagster UI.
+"""Describe each stage's result for the Dagster UI: its metadata and its check results.
 
-Metadata and checks, from the stage's value.
+How texts and tables look belongs in `markdown` and `evaluation`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 
 
 def describe(call: StageRequest, outcome: StageRun) -> Description:
-    """The metadata and check results of a stage's value, reused or new."""
+    """Return the metadata and check results of a stage's result, reused or new."""
     value = outcome.value
     match value:
         case IngestResult():
@@ -61,12 +61,15 @@ def describe(call: StageRequest, outcome: StageRun) -> Description:
     return metadata, checks
 
 
-def costs(of: str, total: CostTotal) -> dict[str, Any]:
-    """Metadata of a sum; carbon is left out where a part of it is not known."""
-    found = {f"{of}seconds": round(total.seconds, 2), f"{of}energy [Wh]": round(total.wh, 6)}
+def costs(prefix: str, total: CostTotal) -> dict[str, Any]:
+    """Return the metadata of a cost total; carbon is left out if a part of it is unknown."""
+    metadata = {
+        f"{prefix}seconds": round(total.seconds, 2),
+        f"{prefix}energy [Wh]": round(total.wh, 6),
+    }
     if total.co2e is not None:
-        found[f"{of}carbon [g CO2e]"] = round(total.co2e, 6)
-    return found
+        metadata[f"{prefix}carbon [g CO2e]"] = round(total.co2e, 6)
+    return metadata
 
 
 def _table(call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
@@ -131,8 +134,8 @@ def _cleaned(call: StageRequest, value: CleanResult) -> Description:
         "quarantined": value.quarantined_rows,
         "duplicates": value.duplicates,
     }
-    whole = value.rows_in == value.snapshot.rows + value.quarantined_rows + value.duplicates
-    return metadata, [check_result(call, "conservation", whole, **counts)]
+    conserved = value.rows_in == value.snapshot.rows + value.quarantined_rows + value.duplicates
+    return metadata, [check_result(call, "conservation", conserved, **counts)]
 
 
 def _parts(call: StageRequest, value: SplitResult) -> Description:
@@ -146,8 +149,8 @@ def _parts(call: StageRequest, value: SplitResult) -> Description:
         ),
     }
     clean = markdown.rows_before_split(call)
-    whole = sum(rows.values()) == clean and all(rows.values())
-    return metadata, [check_result(call, "no_overlap", whole, clean=clean, **rows)]
+    adds_up = sum(rows.values()) == clean and all(rows.values())
+    return metadata, [check_result(call, "no_overlap", adds_up, clean=clean, **rows)]
 
 
 def _candidate(call: StageRequest, value: Candidate) -> Description:
@@ -163,15 +166,15 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
     }
     checks = []
     if call.pipeline.spec.training.budget:
-        told = value.stopped.text if value.stopped else "it was not spent"
-        metadata["budget"] = told
+        outcome = value.stopped.text if value.stopped else "the budget was not spent"
+        metadata["budget"] = outcome
         checks.append(
             dg.AssetCheckResult(
                 check_name="budget",
                 asset_key=[call.pipeline.name, call.stage],
                 passed=value.stopped is None,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=told,
+                description=outcome,
             )
         )
     if value.history:
@@ -198,7 +201,7 @@ def _verdict(call: StageRequest, value: EvaluationResult) -> Description:
         "result": dg.MetadataValue.md(evaluation.verdict(value)),
         **pictures,
         "slices": dg.MetadataValue.md(evaluation.slices(value)),
-        **_sceptic(value),
+        **_optional_analyses(value),
         "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value.candidate)),
         "test rows": value.predictions.rows,
     }
@@ -216,18 +219,18 @@ def _verdict(call: StageRequest, value: EvaluationResult) -> Description:
     return metadata, checks
 
 
-def _sceptic(value: EvaluationResult) -> dict[str, Any]:
-    """What was looked at more closely, where it was asked for."""
-    headline = value.metrics.get(value.headline, 0.0)
-    told = {
+def _optional_analyses(value: EvaluationResult) -> dict[str, Any]:
+    """Return the analyses that the declaration requests."""
+    undisturbed = value.metrics.get(value.headline, 0.0)
+    texts = {
         "inputs that matter": value.importances and evaluation.importances(value.importances),
         "disturbed inputs": value.robustness
-        and evaluation.robustness(value.robustness, value.headline, headline),
+        and evaluation.robustness(value.robustness, value.headline, undisturbed),
         "fairness": value.groups and evaluation.fairness(value),
         "folds": value.folds and evaluation.folds(value.folds),
         "influence": value.influence and evaluation.influence(value.influence),
     }
-    return {name: dg.MetadataValue.md(text) for name, text in told.items() if text}
+    return {name: dg.MetadataValue.md(text) for name, text in texts.items() if text}
 
 
 def _champion(call: StageRequest, value: Champion) -> Description:

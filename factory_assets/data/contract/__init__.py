@@ -1,1 +1,1 @@
-"""The contract of a table: types, rules, checks of the whole."""
+"""The contract of a table: types, row-level rules, checks of the whole table."""

@@ -1,4 +1,7 @@
-"""A contract's row-level rules as SQL: what breaks which promise."""
+"""The row-level rules of a contract as SQL.
+
+Uniqueness belongs in `validation`, checks of the whole table in `table_checks`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +14,27 @@ from factory_resources.sql.engine import essence, literal
 
 @dataclass(frozen=True)
 class Rule:
-    """One promise of one column, or of several together."""
+    """One rule about a column, or about several columns together."""
 
     name: str
-    """`kind:column`, or `unique:a,b`, as it is written into the quarantine."""
+    """`kind:column`, or `unique:a,b`, as written into the quarantine."""
     column: str
+    """Empty if the rule is about several columns."""
     broken: str
-    """SQL that is true for a row that breaks it; null where it does not apply."""
+    """SQL that is true for a row that breaks the rule; null if the rule does not apply."""
 
 
 def rules_of(column: Column, kind: ColumnType, value: str, mistyped: str) -> list[Rule]:
-    """The row-level rules of one column, uniqueness apart.
+    """Return the row-level rules of one column, except uniqueness.
 
     Args:
-        column: the promise.
-        kind: the declared or found type.
+        column: its declaration in the contract.
+        kind: its declared or inferred type.
         value: SQL of the typed value.
-        mistyped: SQL that is true where there is a value, but not of the type.
+        mistyped: SQL that is true if there is a value that is not of the type.
 
     Raises:
-        ContractError: where a promise does not fit the type.
+        ContractError: a declared rule does not fit the type.
     """
     broken: dict[str, str] = {}
     if kind != "string":
@@ -64,7 +68,7 @@ def _bound(column: Column, bound: Bound, kind: ColumnType) -> str | None:
     if kind not in (TIMES if isinstance(bound, str) else NUMBERS):
         what = "dates" if isinstance(bound, str) else "numbers"
         raise ContractError(
-            f"range of column {column.name!r} is one of {what}, but the column is {kind}",
+            f"range of column {column.name!r} has {what} as bounds, but the column is {kind}",
             remedy="correct the range, or declare the column's type",
         )
     return f"TIMESTAMP {literal(bound)}" if isinstance(bound, str) else repr(bound)
@@ -79,7 +83,7 @@ def _require_text(column: Column, key: str, kind: ColumnType) -> None:
 
 
 def wrong_pattern(pattern: str) -> str | None:
-    """What the engine says against a regular expression; None where it takes it."""
+    """Return why the engine rejects a regular expression; None if it is valid."""
     import duckdb
 
     with duckdb.connect(":memory:") as connection:
@@ -90,17 +94,17 @@ def wrong_pattern(pattern: str) -> str | None:
     return None
 
 
-def _allowed(column: Column, given: int | float | str | bool, kind: ColumnType) -> str:
-    text = str(given).lower() if isinstance(given, bool) else str(given)
+def _allowed(column: Column, allowed: int | float | str | bool, kind: ColumnType) -> str:
+    text = str(allowed).lower() if isinstance(allowed, bool) else str(allowed)
     fits = {
         "string": True,
         "bool": text.lower() in {"true", "false", "0", "1"},
         "int64": is_number(text) and float(text).is_integer(),
         "float64": is_number(text),
-    }.get(kind, not isinstance(given, bool))
+    }.get(kind, not isinstance(allowed, bool))
     if not fits:
         raise ContractError(
-            f"allowed value {given!r} of column {column.name!r} is no {kind}",
+            f"allowed value {allowed!r} of column {column.name!r} is not a valid {kind}",
             remedy="correct the column's values or its type",
         )
     return f"CAST({literal(text)} AS {SQL_TYPES[kind]})"

@@ -1,4 +1,7 @@
-"""A contract's types as SQL: what the value of a cell is. Runs nothing."""
+"""The types of a contract as SQL: expressions for the value of a cell.
+
+Only builds SQL; the queries belong in `validation` and `type_inference`.
+"""
 
 from collections.abc import Iterable
 from math import isfinite
@@ -21,12 +24,12 @@ _INTEGERS = frozenset(
 
 
 def present(cell: str, kind: str, missing: Iterable[str]) -> str:
-    """SQL of the cell's value with every missing-value token as null; text loses outer blanks.
+    """Return SQL for the cell's value: missing-value tokens as null, text without outer blanks.
 
     Args:
         cell: SQL of the cell.
         kind: its DuckDB type.
-        missing: the tokens; a token that is a number also means that number written otherwise.
+        missing: the tokens; a token that is a number also matches other spellings of that number.
     """
     tokens = sorted({token.strip() for token in missing})
     text = kind == "VARCHAR"
@@ -54,11 +57,11 @@ def is_numeric(kind: str) -> bool:
 
 
 def typed(value: str, kind: str, wanted: ColumnType) -> str:
-    """SQL of the value as the wanted type, null where it is not one, or would not be kept whole.
+    """Return SQL for the value as the wanted type; null if it does not fit without loss.
 
-    An int64 must be whole ("3.0" is, "3.7" is not); a float64 finite, and a whole number exact; a
-    bool one of true, false, 0 and 1; a date without a time other than midnight; times with a zone
-    become UTC. Years have four digits, and times no more than microseconds.
+    An int64 must be whole ("3.0" is, "3.7" is not). A float64 must be finite; if it is a whole
+    number, also exact. A bool is one of true, false, 0 and 1. A date has no time other than
+    midnight. Times with a zone become UTC. Years have four digits, times at most microseconds.
     """
     text = value if is_numeric(kind) else _text(value, kind)
     match wanted:
@@ -80,24 +83,29 @@ def typed(value: str, kind: str, wanted: ColumnType) -> str:
                 f"WHEN {lower} IN ('false', '0', '0.0') THEN false END"
             )
         case "timestamp":
-            # Text without a zone is taken for UTC, which the engine's own zone is.
+            # Text without a zone is read as UTC, the engine's own zone.
             time = f"TRY_CAST({value} AS TIMESTAMP)"
             if not _is_time(kind):
                 text = _text(value, kind)
                 plain = f"length({text}) = 19 AND substr({text}, 17, 1) = ':'"
                 zoned = f"CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
-                # No room for a zone: four times cheaper.
+                # Too short for a zone: the plain cast is four times cheaper.
                 time = f"CASE WHEN {plain} THEN {time} ELSE {zoned} END"
-            return f"CASE WHEN {_is_kept(value, kind, time)} THEN {time} END"
+            return f"CASE WHEN {_is_representable(value, kind, time)} THEN {time} END"
         case "date":
             time = value if _is_time(kind) else _text(value, kind)
             date = f"TRY_CAST({time} AS DATE)"
             midnight = f"TRY_CAST({time} AS TIMESTAMP) = {date}"
-            return f"CASE WHEN {midnight} AND {_is_kept(value, kind, date)} THEN {date} END"
+            return (
+                f"CASE WHEN {midnight} AND {_is_representable(value, kind, date)} THEN {date} END"
+            )
 
 
 def _is_whole(text: str) -> str:
-    """Told from the digits, because the engine rounds; what most numbers look like comes first."""
+    """Return SQL for whether a number is whole.
+
+    It compares digits, because the engine rounds; the most common form is tested first.
+    """
     number = f"TRY_CAST({text} AS DOUBLE)"
     return (
         f"CAST(TRY_CAST({text} AS BIGINT) AS VARCHAR) = {text} "
@@ -108,12 +116,13 @@ def _is_whole(text: str) -> str:
 
 
 def _is_exact(value: str, kind: str) -> str:
+    """Return SQL for whether a double holds the number exactly, if it is whole."""
     whole = kind in _INTEGERS or kind == "HUGEINT"
     return f"CAST(CAST({value} AS DOUBLE) AS HUGEINT) = {value}" if whole else "true"
 
 
 def _is_exact_text(text: str) -> str:
-    """Whether no digit of a whole number, such as an identifier, is rounded away."""
+    """Return SQL for whether no digit of a whole number, such as an identifier, is rounded away."""
     number = f"TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT)"
     same = f"coalesce({number} = TRY_CAST({text} AS HUGEINT), false)"
     # The engine reads 1_000 as a number; in a table it is a code.
@@ -123,8 +132,8 @@ def _is_exact_text(text: str) -> str:
     )
 
 
-def _is_kept(value: str, kind: str, time: str) -> str:
-    """Whether a date or time is one that Python holds, and text says the year in four digits."""
+def _is_representable(value: str, kind: str, time: str) -> str:
+    """Return SQL for whether Python can hold the time, and text writes its year in four digits."""
     first = "0001" if _is_time(kind) else "1000"
     years = f"{time} BETWEEN '{first}-01-01' AND '9999-12-31 23:59:59.999999'"
     if kind == "TIMESTAMP_NS":
@@ -133,7 +142,7 @@ def _is_kept(value: str, kind: str, time: str) -> str:
         return years
     text = _text(value, kind)
     finer = rf"length({text}) > 26 AND regexp_matches({text}, '\.[0-9]{{6}}[0-9]*[1-9]')"
-    # The engine knows the words epoch and infinity.
+    # The engine would also accept the words epoch and infinity.
     return f"{text} BETWEEN '1' AND ':' AND {years} AND NOT ({finer})"
 
 
@@ -146,9 +155,9 @@ def _text(value: str, kind: str) -> str:
 
 
 def plainly(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
-    """SQL of the value where a text cell plainly is one, as most are; null elsewhere.
+    """Return SQL for the value of a text cell that has the most common form; null for other cells.
 
-    Never another value than `typed` of `present`, which tell any cell, at ten times the cost.
+    If it is not null, it equals `typed` of `present`, which handle any cell at ten times the cost.
     """
     tokens = sorted({token.strip() for token in missing} - {""})
     numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
@@ -179,14 +188,14 @@ def plainly(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
 
 
 INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timestamp")
-"""The types that text is tried for, in this order; what is none of them stays text."""
+"""The types that text is tested for, in this order; text that fits none of them stays text."""
 
 
 def could_be(value: str, wanted: ColumnType) -> str:
-    """SQL that tells whether a present text could be of the type, as a person would see it.
+    """Return SQL for whether a text that is not missing looks like the type to a person.
 
-    Stricter than `typed`: numbers with leading zeros are codes, and 0 and 1 are numbers; but NaN is
-    a number here, so that the rows with it are quarantined and the column stays one of numbers.
+    Stricter than `typed`: numbers with leading zeros are codes, and 0 and 1 are numbers. But NaN
+    counts as a number here, so that its rows are quarantined and the column stays numeric.
     """
     match wanted:
         case "int64":
@@ -205,7 +214,7 @@ def could_be(value: str, wanted: ColumnType) -> str:
 
 
 def native_type(kind: str) -> ColumnType | None:
-    """The contract's type of a typed source's column; None for text, which may hold anything."""
+    """Return the contract type of a typed source column; None for text, which may hold any type."""
     if kind in _INTEGERS or kind == "HUGEINT" or _is_whole_decimal(kind):
         return "int64"
     if is_numeric(kind):

@@ -1,7 +1,7 @@
-"""A table held against its contract as a whole: rows, freshness, drift, undeclared personal data.
+"""Check a whole table against its contract: rows, freshness, drift, undeclared personal data.
 
-Asked in every run, also of a table that was there already: its age is another one by then, and a
-limit may have been edited.
+The checks run in every run, even if the table is reused: its age has changed by then, and a limit
+may have been edited. What they compare is measured in `profiling.inspection`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,37 +15,38 @@ from factory_resources.errors import ContractError
 
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-_TOLD = 5
+_SHOWN = 5
+"""Changes that the message of the drift check lists."""
 
 
 def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
-    """The checks that a contract makes: what each is about, and whether it stops the pipeline."""
-    found: dict[str, tuple[str, bool]] = {}
+    """Return each check of a contract: its description, and whether it stops the pipeline."""
+    checks: dict[str, tuple[str, bool]] = {}
     if contract.rows:
-        found["row_count"] = ("The table has as many rows as the contract says.", True)
+        checks["row_count"] = ("The number of rows is within the limits of the contract.", True)
     if fresh := contract.freshness:
-        found["freshness"] = (f"The newest {fresh.column} is at most {fresh.within} old.", True)
+        checks["freshness"] = (f"The newest {fresh.column} is at most {fresh.within} old.", True)
     limit = contract.distribution.limit
-    found["drift"] = (
-        "Columns and their distributions are much as in the snapshot before.",
+    checks["drift"] = (
+        "Columns and their distributions are similar to those of the previous snapshot.",
         limit is not None,
     )
-    found["personal_data"] = (
-        "No column looks like personal data without being declared so.",
+    checks["personal_data"] = (
+        "No column looks like personal data unless it is declared as such.",
         False,
     )
-    return found
+    return checks
 
 
 def table_checks(
     contract: Contract, rows: int, findings: Findings, now: datetime
 ) -> Iterator[TableCheck]:
-    """Every check of `declared_checks`, in its order.
+    """Yield the result of every check of `declared_checks`, in that order.
 
     Args:
-        rows: of the table.
-        findings: about the table.
-        now: with a time zone.
+        rows: the number of rows of the table.
+        findings: what was measured on the table.
+        now: the current time, with a time zone.
     """
     if contract.rows:
         yield _row_count(contract, rows)
@@ -56,7 +57,7 @@ def table_checks(
 
 
 class TableError(ContractError):
-    """The table breaks its contract as a whole; `checks` are all that were made."""
+    """The table as a whole breaks its contract; `checks` holds the result of every check."""
 
     def __init__(self, checks: Sequence[TableCheck], where: str) -> None:
         broken = [check for check in checks if check.blocking and not check.passed]
@@ -67,10 +68,10 @@ class TableError(ContractError):
 
 
 def require_table(pipeline: Pipeline, rows: int, findings: Findings) -> None:
-    """Stop a pipeline whose table breaks its contract as a whole.
+    """Require that the table passes every blocking check.
 
     Raises:
-        TableError: with all that is broken.
+        TableError: a blocking check failed; the message lists all of them.
     """
     contract = pipeline.spec.ingest.contract
     checks = list(table_checks(contract, rows, findings, datetime.now(UTC)))
@@ -79,15 +80,15 @@ def require_table(pipeline: Pipeline, rows: int, findings: Findings) -> None:
 
 
 def _row_count(contract: Contract, rows: int) -> TableCheck:
-    promised = contract.rows
-    assert promised is not None
-    least, most = promised.at_least, promised.at_most
+    limits = contract.rows
+    assert limits is not None
+    least, most = limits.at_least, limits.at_most
     low, high = least is not None and rows < least, most is not None and rows > most
     wanted = f"at least {least}" if low else f"at most {most}"
     return TableCheck(
         "row_count",
         not low and not high,
-        f"there are {rows} rows, and the contract wants {wanted}"
+        f"there are {rows} rows, but the contract requires {wanted}"
         if low or high
         else f"{rows} rows",
         blocking=True,
@@ -101,7 +102,7 @@ def _row_count(contract: Contract, rows: int) -> TableCheck:
 
 
 def age_limit(within: str) -> timedelta:
-    """A length of time as the contract writes it, such as 36h."""
+    """Return a duration that the contract writes as in `36h`."""
     unit = within.lstrip("0123456789")
     return timedelta(**{_UNITS[unit]: int(within.removesuffix(unit))})
 
@@ -109,76 +110,80 @@ def age_limit(within: str) -> timedelta:
 def _freshness(contract: Contract, newest: str | None, now: datetime) -> TableCheck:
     fresh = contract.freshness
     assert fresh is not None
-    remedy = "bring newer data, or correct ingest.contract.freshness"
+    remedy = "provide newer data, or correct ingest.contract.freshness"
     if newest is None:
-        says = f"{fresh.column!r} has no value, so that nobody knows how old the data is"
+        says = f"{fresh.column!r} has no value, so the age of the data is unknown"
         return TableCheck("freshness", False, says, blocking=True, remedy=remedy)
     age = now - datetime.fromisoformat(newest).replace(tzinfo=UTC)
     passed = age <= age_limit(fresh.within)
-    says = f"the newest {fresh.column!r} is {newest}, {_words(age)} old"
+    says = f"the newest {fresh.column!r} is {newest}, {_age_in_words(age)} old"
     return TableCheck(
         "freshness",
         passed,
-        says if passed else f"{says}; the contract wants {fresh.within}",
+        says if passed else f"{says}; the contract allows {fresh.within}",
         blocking=True,
         remedy=remedy,
         numbers={"newest": newest, "age [h]": round(age / timedelta(hours=1), 2)},
     )
 
 
-def _words(age: timedelta) -> str:
+def _age_in_words(age: timedelta) -> str:
     if age >= timedelta(days=2):
         return f"{age.days} days"
     return f"{age / timedelta(hours=1):.1f} hours"
 
 
-def _drift(contract: Contract, found: Drift | None) -> TableCheck:
-    wanted, limit = contract.distribution, contract.distribution.limit
+def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
+    distribution, limit = contract.distribution, contract.distribution.limit
     blocking = limit is not None
-    if found is None:
-        return TableCheck("drift", True, "there is no snapshot before this one", blocking)
-    moved = [m for m in found.moved if not wanted.columns or m.column in wanted.columns]
-    # From the same index on as a limit lets pass: a limit says what is still alike.
+    if drift is None:
+        return TableCheck("drift", True, "there is no previous snapshot", blocking)
+    moved = [m for m in drift.moved if not distribution.columns or m.column in distribution.columns]
+    # A declared limit is the largest index that passes; CLEAR is the smallest that is reported.
     beyond = [m for m in moved if (m.index > limit if limit is not None else m.index >= CLEAR)]
-    changes = _schema_changes(contract, found)
-    told = [*changes, *(_told(one) for one in beyond)]
-    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    changes = _schema_changes(contract, drift)
+    listed = [*changes, *(_words_of(one) for one in beyond)]
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return TableCheck(
         "drift",
-        not told,
-        "against the snapshot before: " + (", ".join(told[:_TOLD]) + more if told else "alike"),
+        not listed,
+        "compared with the previous snapshot: "
+        + (", ".join(listed[:_SHOWN]) + more if listed else "no change"),
         blocking=blocking,
-        remedy="look at the source; if it is meant, raise ingest.contract.distribution.limit "
-        "or remove it for one run",
+        remedy="look at the source; if the change is intended, raise "
+        "ingest.contract.distribution.limit or remove it for one run",
         numbers={
-            "compared with": found.against,
-            "rows before": found.rows_before,
+            "compared with": drift.against,
+            "rows before": drift.rows_before,
             "largest index": moved[0].index if moved else 0.0,
             "limit": limit if limit is not None else CLEAR,
         },
     )
 
 
-def _schema_changes(contract: Contract, found: Drift) -> list[str]:
-    """Of a table whose columns and types are declared there are none that nobody meant."""
+def _schema_changes(contract: Contract, drift: Drift) -> list[str]:
+    """Return the schema changes; none if the contract declares all columns and their types.
+
+    A person then changed them on purpose, in the contract.
+    """
     if contract.columns and all(column.type for column in contract.columns):
         return []
-    return list(found.schema_changes)
+    return list(drift.schema_changes)
 
 
-def _told(one: ColumnDrift) -> str:
-    return f"{one.column!r} {one.what} (index {one.index:.2f})"
+def _words_of(column: ColumnDrift) -> str:
+    return f"{column.column!r} {column.what} (index {column.index:.2f})"
 
 
 def _personal_data(contract: Contract, found: dict[str, str]) -> TableCheck:
     declared = {column.name for column in contract.columns if column.sensitive}
-    left = {name: why for name, why in found.items() if name not in declared}
-    says = "; ".join(f"{name!r}: {why}" for name, why in left.items())
+    undeclared = {name: why for name, why in found.items() if name not in declared}
+    says = "; ".join(f"{name!r}: {why}" for name, why in undeclared.items())
     return TableCheck(
         "personal_data",
-        not left,
-        f"may be personal: {says}" if left else "no column looks like personal data",
+        not undeclared,
+        f"may be personal: {says}" if undeclared else "no column looks like personal data",
         blocking=False,
         remedy="declare `sensitive: personal` for the columns that are",
-        numbers={"columns": len(left)},
+        numbers={"columns": len(undeclared)},
     )

@@ -1,4 +1,4 @@
-"""The type of each column: declared, the source's own, or the narrowest that fits all values."""
+"""Find the type of each column: declared, given by the source, or inferred from all values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 CHUNK = 200
-"""Columns looked at in one query: planning time grows faster than their number."""
+"""Columns in one query: planning time grows faster than their number."""
 
 
 def missing_tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
-    """Return the texts that stand for a missing value in the column."""
+    """Return the texts that mean a missing value in the column."""
     return (*ingest.missing, *column.missing)
 
 
@@ -35,14 +35,14 @@ def column_types(
     columns: Sequence[Column],
     raws: Sequence[SourceTable],
 ) -> list[ColumnType]:
-    """The declared type, else the source's own, else the narrowest that every value fits."""
-    found: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
-    unknown = [i for i, kind in enumerate(found) if kind is None]
+    """Return the declared type, else the one in the source, else the narrowest for all values."""
+    types: list[ColumnType | None] = [c.type or _own_type(c, raws) for c in columns]
+    unknown = [i for i, kind in enumerate(types) if kind is None]
     for start in range(0, len(unknown), CHUNK):
         chunk = unknown[start : start + CHUNK]
         for i, kind in zip(chunk, _inferred(connection, ingest, columns, raws, chunk), strict=True):
-            found[i] = kind
-    return [kind or "string" for kind in found]
+            types[i] = kind
+    return [kind or "string" for kind in types]
 
 
 def _own_type(column: Column, raws: Sequence[SourceTable]) -> ColumnType | None:
@@ -62,7 +62,7 @@ def _inferred(
     raws: Sequence[SourceTable],
     chunk: Sequence[int],
 ) -> list[ColumnType]:
-    # One row a cell: the plan stays small however many columns there are.
+    # One row per cell keeps the plan small, however many columns there are.
     selects = []
     for raw in raws:
         cells = []
@@ -79,8 +79,8 @@ def _inferred(
         f"SELECT i, {tests} FROM ({' UNION ALL '.join(selects)}) WHERE cell IS NOT NULL GROUP BY i"
     ).fetchall()
     answers = {i: fits for i, *fits in rows}
-    return [_first(INFERRED, answers.get(i, ())) for i in range(len(chunk))]
+    return [_first_that_fits(INFERRED, answers.get(i, ())) for i in range(len(chunk))]
 
 
-def _first(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> ColumnType:
+def _first_that_fits(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> ColumnType:
     return next((kind for kind, fits in zip(kinds, answers, strict=False) if fits), "string")

@@ -1,4 +1,7 @@
-"""The source rows beside their contract: which kept it, which did not, and why."""
+"""Validate source rows against their contract: which are valid, which are not, and why.
+
+The SQL of single rules belongs in `rules`, that of types in `sql_types`.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +32,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ContractValidation:
-    """Queries over the view of all source rows; `columns` in the snapshot's order."""
+    """The queries over a view of all source rows; `columns` are in the order of the snapshot."""
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     labels: tuple[str, ...]
+    """Columns that hold the same value in every row of a source."""
     ignored: tuple[str, ...]
+    """Source columns that the contract does not name."""
 
     @classmethod
     def of(
         cls, connection: duckdb.DuckDBPyConnection, ingest: Ingest, raws: Sequence[SourceTable]
     ) -> ContractValidation:
-        """Create the view `checked`: value `v<i>`, text `x<i>`, whether mistyped `m<i>`.
+        """Create the view `checked` of all source rows, and the queries over it.
+
+        For column i it holds the typed value `v<i>`, the text of the source `x<i>`, and `m<i>`:
+        whether there is a value that is not of the type.
 
         Raises:
-            ContractError: a missing column, or a rule that does not fit its column's type.
+            ContractError: a column is missing, or a rule does not fit the type of its column.
         """
         _require_patterns(ingest.contract.columns)
         labels = tuple(raws[0].labels)
@@ -63,35 +71,37 @@ class ContractValidation:
             for rule in rules_of(column, kind, f"v{i}", f"m{i}")
         )
         rules += tuple(
-            _partner(ingest, columns, k, rule) for k, rule in enumerate(raws[0].partners)
+            _join_rule(ingest, columns, k, rule) for k, rule in enumerate(raws[0].partners)
         )
         read = {column.source_name for column in columns}
         ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
-        plain = cls(columns, rules, labels, tuple(ignored))
+        validation = cls(columns, rules, labels, tuple(ignored))
         rows = sum(raw.rows for raw in raws)
         keys = [(c.name,) for c in columns if c.unique] + list(ingest.contract.unique)
         for names in dict.fromkeys(keys) if rows else ():
-            plain = replace(plain, rules=(*plain.rules, _unique(connection, plain, names, rows)))
-        return plain
+            validation = replace(
+                validation, rules=(*validation.rules, _unique(connection, validation, names, rows))
+            )
+        return validation
 
     @property
     def any_rule_broken(self) -> str:
-        """SQL that is true for a row that breaks some rule."""
+        """SQL that is true for a row that breaks at least one rule."""
         # A list, because the engine plans a long chain of ORs in quadratic time.
         return f"list_contains([{', '.join(rule.broken for rule in self.rules)}]::BOOLEAN[], true)"
 
     def cell(self, name: str) -> str:
-        """SQL of the typed value of a column, or of a label.
+        """Return SQL for the typed value of a column or label that `unique` names.
 
         Raises:
-            ContractError: where there is no such column.
+            ContractError: there is no such column.
         """
         names = [column.name for column in self.columns]
         if name in names:
             return f"v{names.index(name)}"
         if name not in self.labels:
             remedy = suggestion(name, [*names, *self.labels])
-            raise ContractError(f"there is no column {name!r} to be unique", remedy=remedy)
+            raise ContractError(f"there is no column {name!r}, which `unique` names", remedy=remedy)
         return identifier(name)
 
     def _query(self, prefix: str, where: str, extra: str = "") -> str:
@@ -102,27 +112,30 @@ class ContractValidation:
 
     @property
     def valid_rows(self) -> str:
-        """The rows that keep every rule, typed."""
+        """The query for the rows that satisfy every rule, typed."""
         return self._query("v", f"NOT ({self.any_rule_broken})")
 
     @property
     def invalid_rows(self) -> str:
-        """The rows that break some rule, as the source has them, with the rules' names."""
+        """The query for the rows that break a rule: source values, and the names of the rules."""
         names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
         return self._query("x", self.any_rule_broken, f", concat_ws(',', {names}) AS _rules")
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-        """How many rows break each rule; only rules that are broken."""
-        found: dict[str, int] = {}
+        """Return the number of rows that break each rule, without the rules that no row breaks."""
+        counts: dict[str, int] = {}
         for start in range(0, len(self.rules), CHUNK):
             chunk = self.rules[start : start + CHUNK]
             sums = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in chunk)
             row = connection.execute(f"SELECT {sums} FROM checked").fetchone() or ()
-            found |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
-        return found
+            counts |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
+        return counts
 
     def example(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
-        """One value that broke the rule, for the message; nothing of a sensitive column."""
+        """Return a value that broke the rule, worded for a message.
+
+        It is empty if the column is sensitive, or if no single value broke the rule.
+        """
         rule = next(rule for rule in self.rules if rule.name == name)
         names = [column.name for column in self.columns]
         if rule.column not in names:
@@ -134,14 +147,17 @@ class ContractValidation:
         return f", such as {str(row[0])[:60]!r}" if row else ""
 
 
-def _partner(ingest: Ingest, columns: Sequence[Column], number: int, rule: str) -> Rule:
-    """Of a required join: the row must have its like. Told by the column that names it."""
+def _join_rule(ingest: Ingest, columns: Sequence[Column], number: int, rule: str) -> Rule:
+    """Return the rule of a required join: the row must have a match in the joined table.
+
+    It is reported for the column that holds the first key of the join.
+    """
     on = ingest.joins[rule.removeprefix("join:")].on[0]
     return Rule(rule, next((c.name for c in columns if c.source_name == on), ""), f"NOT q{number}")
 
 
 def _all_columns(raws: Sequence[SourceTable]) -> tuple[Column, ...]:
-    # Not validated: a source may name its columns as it likes.
+    # Without validation: a source may give its columns any names.
     names = dict.fromkeys(name for raw in raws for name in raw.columns)
     return tuple(Column.model_construct(name=name) for name in names)
 
@@ -150,9 +166,9 @@ def _require_patterns(columns: Sequence[Column]) -> None:
     for column in columns:
         if column.pattern and (reason := wrong_pattern(column.pattern)):
             raise ContractError(
-                f"pattern {column.pattern!r} of column {column.name!r} is no regular expression "
+                f"pattern {column.pattern!r} of column {column.name!r} is not a regular expression "
                 f"({reason})",
-                remedy="write one of RE2's: without look-around and back-references",
+                remedy="use the RE2 syntax, which has no look-around and no back-references",
             )
 
 
@@ -173,16 +189,17 @@ def _missing_column(name: str, raw: SourceTable) -> ContractError:
 def _require_distinct(names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        # One letter may be written in two ways that nobody can tell apart.
+        # Unicode can encode one letter in two ways that look the same.
         other = seen.setdefault(normalize("NFC", name).lower(), name)
         if name.lower() == "file_row_number" or name.startswith("_"):
             raise ContractError(
-                f"column name {name!r} is the factory's own, as all that begin with an underscore",
+                f"column name {name!r} is reserved, as are all that begin with an underscore",
                 remedy="rename it in the source, or with `from` in a contract",
             )
         if other is not name:
             raise ContractError(
-                f"columns {other!r} and {name!r} differ only in case, or not at all",
+                f"columns {other!r} and {name!r} differ only in case or Unicode form, "
+                "or not at all",
                 remedy="rename one of them with `from` in the contract",
             )
 
@@ -201,7 +218,7 @@ def _source_query(
         text, value = present(f"r{i}", kind, tokens), typed(f"p{i}", kind, wanted)
         plain.append(f"{identifier(name)} AS r{i}")
         if kind == "VARCHAR":
-            # Only the cells that are not plain are looked at closely.
+            # Only cells that do not have the most common form need the costly conversion.
             plain.append(f"{plainly(identifier(name), wanted, tokens)} AS t{i}")
             text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
         texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
@@ -220,26 +237,27 @@ def _source_query(
 
 def _unique(
     connection: duckdb.DuckDBPyConnection,
-    checked: ContractValidation,
+    validation: ContractValidation,
     names: tuple[str, ...],
     rows: int,
 ) -> Rule:
-    """Later occurrences of a key; a row that is broken anyway comes after those that are not.
+    """Return the rule that later occurrences of a key break.
 
-    First the keys that occur again are found, by a hash of eight bytes; only their rows are sorted.
+    A row that breaks another rule counts as later than those that do not. Keys that occur more than
+    once are found first, by a hash of eight bytes, so that only their rows are sorted.
     """
-    cells = [checked.cell(name) for name in names]
-    keys, whole = ", ".join(cells), " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
+    cells = [validation.cell(name) for name in names]
+    keys, complete = ", ".join(cells), " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE again AS SELECT hash({keys}) AS key FROM checked "
-        f"WHERE {whole} GROUP BY key HAVING count(*) > 1"
+        f"WHERE {complete} GROUP BY key HAVING count(*) > 1"
     )
     repeated = (
-        f"SELECT _order FROM checked WHERE {whole} AND hash({keys}) IN (FROM again) "
+        f"SELECT _order FROM checked WHERE {complete} AND hash({keys}) IN (FROM again) "
         f"QUALIFY row_number() OVER "
-        f"(PARTITION BY {keys} ORDER BY ({checked.any_rule_broken}), _order) > 1"
+        f"(PARTITION BY {keys} ORDER BY ({validation.any_rule_broken}), _order) > 1"
     )
-    variable = f"repeated_{len(checked.rules)}"
+    variable = f"repeated_{len(validation.rules)}"
     mark(connection, variable, repeated, rows)
     column = names[0] if len(names) == 1 else ""
     return Rule(f"unique:{','.join(names)}", column, marked(variable, rows))

@@ -1,1 +1,1 @@
-"""Inputs that tell the answer, and rows that cross the split."""
+"""Leaks: inputs that reveal the target, and rows or groups that several parts share."""

@@ -1,7 +1,7 @@
-"""Leaks: what of the inputs or of the parts would make a model look better than it is.
+"""Measure leaks: whatever in the inputs or parts would make a model look better than it is.
 
-Found once for each split, on a fair sample of the training rows; whether it matters is asked in
-every run (see `leak_check`), so that accepting a leak computes nothing again.
+They are measured once per split; inputs, on a random sample of the training rows. Whether a leak
+matters is decided in every run (see `policy`), so that accepting a leak computes nothing again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 _ROWS, _CELLS = 100_000, 10_000_000
-"""The training rows that are looked at, and fewer of a wide table."""
+"""Rows and cells of the sample: a wide table gives fewer rows."""
 
 _LETTERS = 200
-"""A longer text is no name: it may be a picture."""
+"""Characters of a text that are read: a longer text is not a name, it may be a picture."""
 
 
 def find_leaks(
@@ -34,14 +34,14 @@ def find_leaks(
     inputs: Sequence[str],
     rows: Mapping[str, int],
 ) -> Leaks:
-    """Look for leaks in the parts to be.
+    """Measure the leaks of a split before its parts are stored.
 
     Args:
-        connection: with the view `source` of the clean rows, numbered by `_order`, and the table
-            `parts` of (_order, _part).
-        columns: of the clean rows, to their types.
-        inputs: those that the model may learn from.
-        rows: of each part.
+        connection: an engine with the view `source` of the clean rows, numbered by `_order`, and
+            the table `parts` of (_order, _part).
+        columns: the DuckDB type of each clean column.
+        inputs: the columns that the model may learn from.
+        rows: the number of rows of each part.
     """
     kinds = {name: kind for name, kind in columns.items() if name not in IDENTITY}
     target = pipeline.spec.training.target
@@ -63,7 +63,7 @@ def find_leaks(
 def _sample(
     connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], rows: int
 ) -> pa.Table:
-    """Training rows in their order, which chance chose by their place."""
+    """Return a random but reproducible sample of the training rows, in random order."""
     every = -(-rows // min(_ROWS, max(1, _CELLS // len(columns))))
     cells = ", ".join(
         f"left({identifier(name)}, {_LETTERS}) AS {identifier(name)}"

@@ -1,4 +1,7 @@
-"""Columns as small whole numbers, for counting: names, stretches of numbers, classes."""
+"""Encode columns as small whole numbers, for counting: names, intervals of numbers, classes.
+
+What is counted belongs in `predictive_power`.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ if TYPE_CHECKING:
 
 
 FEW = 20
-"""A whole-number target of at most this many values names classes, as in training."""
+"""A whole-number target with at most this many values names classes, as in training."""
 
 _BINS, _IN_BIN = 64, 10
+"""Most intervals of a numeric column, and the average number of rows that each needs."""
 
 
 def is_named(column: pa.ChunkedArray) -> bool:
-    """Whether its values are names rather than amounts."""
+    """Return whether the values of a column are names rather than amounts."""
     import pyarrow.types as types
 
     text = types.is_string(column.type) or types.is_large_string(column.type)
@@ -27,7 +31,7 @@ def is_named(column: pa.ChunkedArray) -> bool:
 
 
 def is_regressed(target: pa.ChunkedArray, task: str | None) -> bool:
-    """Whether a target is a number to be predicted, by the declared task or by its values."""
+    """Return whether a target is a number to predict, by the declared task or by its values."""
     import pyarrow.compute as pc
     import pyarrow.types as types
 
@@ -39,9 +43,9 @@ def is_regressed(target: pa.ChunkedArray, task: str | None) -> bool:
 
 
 def counted(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
-    """A code for each row, and the values that the codes stand for; one more code is a missing one.
+    """Return a code for each row, and the value of each code; one more code means missing.
 
-    The values stay in the engine's form: of a measurement there are as many as rows.
+    The values stay in Arrow: a measurement may have as many different values as rows.
     """
     encoded = column.dictionary_encode().combine_chunks()
     codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
@@ -49,17 +53,18 @@ def counted(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
 
 
 def word(value: pa.Scalar) -> str:
-    """A value as a person writes it: 1 rather than 1.0, and `true` as in the declaration."""
-    known = value.as_py()
-    if isinstance(known, bool):
-        return str(known).lower()
-    return f"{known:g}" if isinstance(known, float) else str(known)
+    """Return a value as a person writes it: 1 rather than 1.0, and `true` as in the declaration."""
+    plain = value.as_py()
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    return f"{plain:g}" if isinstance(plain, float) else str(plain)
 
 
 def coded(column: pa.ChunkedArray) -> Codes | None:
-    """A code for each name, or for each stretch of numbers of about as many rows.
+    """Return a code for each row: its name, or its interval of numbers.
 
-    None for a type that is no input, and where there is no number at all.
+    The intervals have about equally many rows. None for a type that cannot be an input, and for a
+    column without any finite number.
     """
     import numpy as np
     import pyarrow.types as types
@@ -79,7 +84,10 @@ def coded(column: pa.ChunkedArray) -> Codes | None:
 
 
 def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Between 0 and 1, equal values in the middle of theirs: no outlier decides alone."""
+    """Return the ranks of the values, between 0 and 1; equal values share the middle of theirs.
+
+    Ranks keep a single outlier from deciding a measure.
+    """
     import numpy as np
 
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)

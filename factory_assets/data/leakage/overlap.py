@@ -1,11 +1,7 @@
-"""Test rows that repeat a training row in all of their inputs: copies, or alike by chance?
+"""Measure what training and test rows share: copies, people or things, and time.
 
-Counted by the engine over all rows, or over a fair share of them where they are many. Of test rows
-the inputs alone are looked at.
-
-Whether training and test rows are of the same people, and whether time runs backwards.
-
-Counted by the engine over all rows.
+The engine counts over all rows; copies, over a random share of the rows if there are many. What
+inputs say about the target belongs in `predictive_power`.
 """
 
 from __future__ import annotations
@@ -24,42 +20,43 @@ if TYPE_CHECKING:
 
 
 _ROWS = 1_000_000
-"""About so many rows are compared."""
+"""Approximate number of rows that are compared for copies."""
 
 _FEWEST = 4
-"""Inputs, of which a half is evidence."""
+"""Fewest inputs with which half of them is evidence."""
 
 _MORE = 2
-"""So many times more pairs are alike in half of the inputs than in all, where chance made them."""
+"""Factor by which more pairs agree in half of the inputs than in all, if they agree by chance."""
 
 _KINDS = 0.2
-"""With fewer kinds of rows than this share of the rows, everybody has a double."""
+"""With fewer different rows than this share of the rows, every row has a double."""
 
 
 @dataclass(frozen=True)
 class _Alike:
-    """Rows of the same key."""
+    """Counts of rows with equal keys."""
 
     tested: int
+    """Test rows."""
     shared: int
-    """Test rows with a training row of their key."""
+    """Test rows whose key a training row has too."""
     pairs: int
-    """Of a test row and a training row."""
+    """Pairs of a test row and a training row with equal keys."""
     kinds: float
-    """Keys, as a share of rows."""
+    """Number of different keys, as a share of the rows."""
 
 
 def duplicates(
     connection: duckdb.DuckDBPyConnection, inputs: Sequence[str], rows: int
 ) -> Duplicates | None:
-    """The test rows whose inputs a training row has too; None where there are none.
+    """Count the test rows whose inputs a training row has too; None if there are none.
 
-    Copies are alike in each half of their columns just as often as in all of them; rows that are
-    alike by chance far more often.
+    Copies agree in each half of their inputs just as often as in all of them; rows that agree by
+    chance do so far more often. Of test rows, only the inputs are read.
 
     Args:
-        connection: with the view `source` and the table `parts`.
-        rows: in all parts.
+        connection: an engine with the view `source` and the table `parts`.
+        rows: the number of rows in all parts.
     """
     one, two = (_hash(inputs[half::2]) for half in (0, 1))
     every = rows // _ROWS + 1
@@ -90,20 +87,20 @@ def _hash(columns: Sequence[str]) -> str:
 
 
 def _alike(connection: duckdb.DuckDBPyConnection, key: str, every: int) -> _Alike:
-    found = connection.execute(
+    row = connection.execute(
         "SELECT sum(tested), sum(tested) FILTER (trained > 0), sum(tested * trained), "
         "count(*) / sum(tested + trained) FROM ("
         "SELECT count(*) FILTER (_part = 'test') AS tested, "
         f"count(*) FILTER (_part = 'train') AS trained FROM hashed WHERE {key} % {every} = 0 "
         f"GROUP BY {key})"
     ).fetchone()
-    tested, shared, pairs, kinds = found or (0, 0, 0, 0)
+    tested, shared, pairs, kinds = row or (0, 0, 0, 0)
     return _Alike(int(tested or 0), int(shared or 0), int(pairs or 0), float(kinds or 0))
 
 
 _VALUES, _OFTEN = 50, 0.02
-"""A column names somebody if it has so many values, the average one in no more than this share of
-the rows: else it is a code, such as of a kind of admission."""
+"""A column names somebody if it has at least so many values, the average one in at most this share
+of the rows; otherwise it is a code, such as for a kind of admission."""
 
 
 def groups(
@@ -112,13 +109,15 @@ def groups(
     columns: Mapping[str, str],
     rows: int,
 ) -> dict[str, float]:
-    """Columns that name somebody to the share of test rows whose name training rows have too.
+    """Map each column that names somebody to the share of test rows that training rows know.
+
+    A test row is known if a training row has the same value in that column.
 
     Args:
-        columns: to their types.
-        rows: in all parts.
+        columns: the DuckDB type of each column.
+        rows: the number of rows in all parts.
     """
-    declared = _declared(pipeline)
+    declared = _grouping_columns(pipeline)
     named = [
         name
         for name, kind in columns.items()
@@ -127,15 +126,15 @@ def groups(
         and name != pipeline.spec.training.target
         and NAMES.intersection(words_of(name)[-1:])
     ]
-    found = {name: _known(connection, name) for name in declared if name in columns}
+    shares = {name: _share_in_training(connection, name) for name in declared if name in columns}
     for name in named:
         if _names_somebody(connection, name, rows):
-            found[name] = _known(connection, name)
-    return {name: share for name, share in found.items() if share > 0}
+            shares[name] = _share_in_training(connection, name)
+    return {name: share for name, share in shares.items() if share > 0}
 
 
-def _declared(pipeline: Pipeline) -> list[str]:
-    """The columns of which the declaration says that their rows belong together."""
+def _grouping_columns(pipeline: Pipeline) -> list[str]:
+    """Return the columns whose equal values belong together according to the declaration."""
     spec = pipeline.spec
     model = spec.training.model
     by = [
@@ -155,7 +154,7 @@ def _names_somebody(connection: duckdb.DuckDBPyConnection, name: str, rows: int)
     return bool(values >= _VALUES and present / values <= _OFTEN * rows)
 
 
-def _known(connection: duckdb.DuckDBPyConnection, name: str) -> float:
+def _share_in_training(connection: duckdb.DuckDBPyConnection, name: str) -> float:
     column = identifier(name)
     row = connection.execute(
         f"SELECT count(*) FILTER (_part = 'test' AND {column} IN (SELECT {column} FROM source "
@@ -169,11 +168,11 @@ def _known(connection: duckdb.DuckDBPyConnection, name: str) -> float:
 def later(
     connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, columns: Mapping[str, str]
 ) -> dict[str, float]:
-    """Columns of time to the share of training rows that are later than half of the test rows.
+    """Map each time column to the share of training rows that are later than half the test rows.
 
-    For `split.time`, later than any of the test rows.
+    For `split.time`, it is the share that is later than the earliest test row.
     """
-    found = {}
+    shares = {}
     for name in _times(pipeline, columns):
         first = "min" if name == pipeline.spec.split.time else "median"
         column = identifier(name)
@@ -184,12 +183,15 @@ def later(
         ).fetchone()
         after, trained = row or (0, 0)
         if after:
-            found[name] = round(after / trained, 4)
-    return found
+            shares[name] = round(after / trained, 4)
+    return shares
 
 
 def _times(pipeline: Pipeline, columns: Mapping[str, str]) -> Iterable[str]:
-    """Where the split is by one time, no other matters; a day of birth is no time of a row."""
+    """Return the columns that say when a row happened; a date of birth does not.
+
+    If the split is by a time, only that one counts.
+    """
     if pipeline.spec.split.time:
         return [pipeline.spec.split.time]
     return [

@@ -1,6 +1,7 @@
-"""What was found out about leaks, held against the declaration: what is sure, suspected, accepted.
+"""Judge measured leaks by the declaration: which are sure, suspected or accepted.
 
-Asked before each training, also of one that is reused: what is accepted may have been edited.
+This happens before each training, even if a stored one is reused: what is accepted may have been
+edited. Measuring leaks belongs in `detection`.
 """
 
 import json
@@ -21,116 +22,121 @@ if TYPE_CHECKING:
 
 
 REASONS = "factory.leaks_accepted"
-"""The tag of a model version that holds what was accepted, each with its reason."""
+"""The tag of a model version that holds the accepted leaks, each with its reason."""
 
 _WELL = {"AUC": 0.9, "R²": 0.75}
-"""From which on an input that is called an outcome is believed to be one."""
+"""Power from which an input that is named like an outcome is a sure leak."""
 
 _MANY, _LEAST = 0.01, 10
-"""Copied test rows, of which so many matter: a share of them, and a number."""
+"""Smallest share and smallest number of copied test rows that count as a leak."""
 
 _STRADDLE = 0.01
+"""Smallest share of test rows known from training rows that counts as a leak."""
 
 _BACKWARDS = 0.05
+"""Smallest share of training rows later than half the test rows that counts as a leak."""
 
-_TOLD = 8
+_SHOWN = 8
+"""Leaks or inputs that a message lists."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """One reason to doubt what the test rows will say."""
+    """One reason to doubt the metrics on the test set."""
 
     column: str
-    """Empty for what is about whole rows."""
+    """Empty for a leak of whole rows."""
     says: str
+    """The message, in one line."""
     sure: bool
     remedy: str
+    """Empty for an input: all inputs share one remedy."""
     accepted: str | None
-    """The reason that was written."""
+    """The declared reason for accepting it; None if it is not accepted."""
 
 
-def leaks_of(pipeline: Pipeline, found: Leaks) -> list[Leak]:
-    """All that was found, the sure ones first; nothing where the declaration says `off`."""
+def leaks_of(pipeline: Pipeline, measured: Leaks) -> list[Leak]:
+    """Return all leaks: open ones before accepted ones, then sure ones first; none if `off`."""
     rule = pipeline.spec.training.leaks
     if rule.action == "off":
         return []
     leaks = [
-        *_inputs(pipeline, found),
-        *_duplicates(pipeline, found),
-        *_groups(pipeline, found),
-        *_later(pipeline, found),
+        *_inputs(pipeline, measured),
+        *_duplicates(pipeline, measured),
+        *_groups(pipeline, measured),
+        *_later(pipeline, measured),
     ]
     return sorted(leaks, key=lambda leak: (leak.accepted is not None, not leak.sure))
 
 
-def leak_check(pipeline: Pipeline, found: Leaks) -> TableCheck | None:
-    """All leaks as one check; None where the declaration says `off`."""
+def leak_check(pipeline: Pipeline, measured: Leaks) -> TableCheck | None:
+    """Return all leaks as one check; None if the declaration says `off`."""
     rule = pipeline.spec.training.leaks
     if rule.action == "off":
         return None
-    leaks = leaks_of(pipeline, found)
+    leaks = leaks_of(pipeline, measured)
     open_ = [leak for leak in leaks if leak.accepted is None]
     sure = [leak for leak in open_ if leak.sure]
     blocking = rule.action == "block" and bool(sure)
-    told = [leak.says for leak in open_[:_TOLD]]
-    told += [f"{len(open_) - _TOLD} more"] * (len(open_) > _TOLD)
-    kept = [f"{one.says} ({one.accepted})" for one in leaks if one.accepted is not None]
+    shown = [leak.says for leak in open_[:_SHOWN]]
+    shown += [f"{len(open_) - _SHOWN} more"] * (len(open_) > _SHOWN)
+    accepted = [f"{one.says} ({one.accepted})" for one in leaks if one.accepted is not None]
     return TableCheck(
         "leaks",
         not open_,
-        "; ".join(told or [f"accepted: {one}" for one in kept] or ["none found"]),
-        # A suspicion alone stops nothing.
+        "; ".join(shown or [f"accepted: {one}" for one in accepted] or ["none found"]),
+        # A suspected leak alone never stops the pipeline.
         blocking=blocking,
         remedy=_remedy(sure or open_),
         numbers={
             "sure": len(sure),
             "suspected": len(open_) - len(sure),
-            **({"accepted": "; ".join(kept)} if kept else {}),
-            **{f"{found.measure} of {name} alone": number for name, number in _best(found)},
+            **({"accepted": "; ".join(accepted)} if accepted else {}),
+            **{f"{measured.measure} of {name} alone": number for name, number in _best(measured)},
         },
     )
 
 
 class LeakError(DataError):
-    """A leak that is sure and that nobody has accepted; `checks` are all that were made."""
+    """A sure leak that is not accepted; `checks` holds the check that failed."""
 
     def __init__(self, check: TableCheck, where: str) -> None:
         super().__init__(check.says, where=where, remedy=check.remedy)
         self.checks = (check,)
 
 
-def require_no_leaks(pipeline: Pipeline, found: Leaks) -> None:
-    """Stop before anything is learned from what gives the answer away.
+def require_no_leaks(pipeline: Pipeline, measured: Leaks) -> None:
+    """Require that no sure leak is open if the declaration says `block`.
 
     Raises:
-        LeakError: with all that was found.
+        LeakError: there is one; the message lists all open leaks.
     """
-    check = leak_check(pipeline, found)
+    check = leak_check(pipeline, measured)
     if check and check.blocking and not check.passed:
         raise LeakError(check, f"{pipeline.name}/train")
 
 
-def reasons(pipeline: Pipeline, found: Leaks) -> str:
-    """What was accepted of what was found, each with its reason, as JSON; empty for nothing."""
-    leaks = leaks_of(pipeline, found)
-    kept = {leak.column or "duplicates": leak.accepted for leak in leaks if leak.accepted}
-    return json.dumps(kept, sort_keys=True) if kept else ""
+def reasons(pipeline: Pipeline, measured: Leaks) -> str:
+    """Return the accepted leaks with their reasons as JSON; an empty text if there are none."""
+    leaks = leaks_of(pipeline, measured)
+    accepted = {leak.column or "duplicates": leak.accepted for leak in leaks if leak.accepted}
+    return json.dumps(accepted, sort_keys=True) if accepted else ""
 
 
 def keep_reasons(
-    pipeline: Pipeline, found: Leaks, candidate: Candidate, registry: "Registry"
+    pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
 ) -> None:
-    """Write the reasons of today to a candidate that was trained before; they changed no weight."""
-    now = reasons(pipeline, found)
+    """Store the current reasons with a candidate that is reused; they do not change its weights."""
+    now = reasons(pipeline, measured)
     before = registry.version_tags(candidate.model, candidate.version).get(REASONS, "")
     if now != before:
         registry.tag_version(candidate.model, candidate.version, {REASONS: now})
 
 
 def _remedy(leaks: Sequence[Leak]) -> str:
-    """One for all inputs, and one for each other thing."""
+    """Return one remedy for all inputs, and one for each other kind of leak."""
     names = list(dict.fromkeys(leak.column for leak in leaks if not leak.remedy))
-    shown = ", ".join(names[:_TOLD]) + ", …" * (len(names) > _TOLD)
+    shown = ", ".join(names[:_SHOWN]) + ", …" * (len(names) > _SHOWN)
     inputs = [
         f"add to train.exclude: [{shown}], or write why it is known beforehand: "
         f"train.leaks.allow: {{{names[0]}: …}}"
@@ -139,65 +145,65 @@ def _remedy(leaks: Sequence[Leak]) -> str:
     return "; ".join([*inputs, *dict.fromkeys(leak.remedy for leak in leaks if leak.remedy)])
 
 
-def _best(found: Leaks) -> list[tuple[str, float]]:
-    return sorted(found.power.items(), key=lambda one: (-one[1], one[0]))[:3]
+def _best(measured: Leaks) -> list[tuple[str, float]]:
+    return sorted(measured.power.items(), key=lambda one: (-one[1], one[0]))[:3]
 
 
-def _inputs(pipeline: Pipeline, found: Leaks) -> Iterator[Leak]:
+def _inputs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     target, allow = pipeline.spec.training.target, pipeline.spec.training.leaks.allow
     hidden = sensitive_columns(pipeline)
-    named = meanings(pipeline, found.inputs)
-    made = made_of_target(pipeline, found.inputs)
-    for name in found.inputs:
-        power, implied = found.power.get(name, 0.0), found.implied.get(name)
-        reached = f"({found.measure} {power:.3f})"
-        well = power >= _WELL[found.measure]
-        if name in made:
-            says, sure = f"{name!r} is made of {target!r}", True
-        elif found.limit is not None and power >= found.limit:
-            says, sure = f"{name!r} alone tells {target!r} {reached}", True
+    named = meanings(pipeline, measured.inputs)
+    computed = made_of_target(pipeline, measured.inputs)
+    for name in measured.inputs:
+        power, implied = measured.power.get(name, 0.0), measured.implied.get(name)
+        measure = f"({measured.measure} {power:.3f})"
+        strong = power >= _WELL[measured.measure]
+        if name in computed:
+            says, sure = f"{name!r} is computed from {target!r}", True
+        elif measured.limit is not None and power >= measured.limit:
+            says, sure = f"{name!r} alone predicts {target!r} {measure}", True
         elif implied:
             says, sure = _implied(name, target, implied, name in hidden), True
         elif name in named:
-            says, sure = f"{name!r} may be an outcome: {named[name]}", well
-            says += f", and it tells {target!r} well {reached}" if well else ""
+            says, sure = f"{name!r} may be an outcome: {named[name]}", strong
+            says += f", and it predicts {target!r} well {measure}" if strong else ""
         else:
             continue
         yield Leak(name, says, sure, "", allow.get(name))
 
 
-def _implied(name: str, target: str, found: Implied, hidden: bool) -> str:
-    value = "has one of its values" if hidden else found.value
+def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:
+    value = "has one of its values" if hidden else implied.value
     return (
-        f"where {name!r} {value}, {target!r} is {found.target} "
-        f"({found.hits} of {found.rows} training rows; of all of them {found.share:.1%})"
+        f"where {name!r} {value}, {target!r} is {implied.target} "
+        f"({implied.hits} of {implied.rows} rows; {implied.share:.1%} of all training rows)"
     )
 
 
-def _duplicates(pipeline: Pipeline, found: Leaks) -> Iterator[Leak]:
-    same = found.duplicates
-    if same is None or same.coincidence or same.share < _MANY or same.rows < _LEAST:
+def _duplicates(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
+    copies = measured.duplicates
+    if copies is None or copies.coincidence or copies.share < _MANY or copies.rows < _LEAST:
         return
     yield Leak(
         "",
-        f"{same.rows} test rows ({same.share:.1%}) repeat the inputs of a training row",
+        f"{copies.rows} test rows ({copies.share:.1%}) repeat the inputs of a training row",
         True,
         "drop repeated rows with clean.deduplicate or keep them together with split.group, or "
-        "write why they are right: train.leaks.duplicates",
+        "write why they are acceptable: train.leaks.duplicates",
         pipeline.spec.training.leaks.duplicates,
     )
 
 
-def _groups(pipeline: Pipeline, found: Leaks) -> Iterator[Leak]:
+def _groups(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     split, allow = pipeline.spec.split, pipeline.spec.training.leaks.allow
-    for name, share in found.groups.items():
+    for name, share in measured.groups.items():
         declared = name == split.group
-        # What is to come is told of those who are known: a split by time is meant to.
+        # A split by time is meant to predict the future of known groups.
         if share < _STRADDLE or (split.time and not declared):
             continue
         yield Leak(
             name,
-            f"{share:.1%} of the test rows are of a {name!r} that training rows know",
+            f"{share:.1%} of the test rows have a {name!r} that training rows have too",
             declared,
             f"keep them apart with split.group: {name}, or accept it: "
             f"train.leaks.allow: {{{name}: …}}",
@@ -205,9 +211,9 @@ def _groups(pipeline: Pipeline, found: Leaks) -> Iterator[Leak]:
         )
 
 
-def _later(pipeline: Pipeline, found: Leaks) -> Iterator[Leak]:
+def _later(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     time, allow = pipeline.spec.split.time, pipeline.spec.training.leaks.allow
-    for name, share in found.later.items():
+    for name, share in measured.later.items():
         if name == time:
             says = f"{share:.1%} of the training rows are later by {name!r} than a test row"
         elif share < _BACKWARDS:

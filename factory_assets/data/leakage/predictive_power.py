@@ -1,13 +1,14 @@
-"""How well each input alone tells the target, on training rows that it was not fitted on.
+"""Measure how well each input alone predicts the target, and which values give a class away.
 
-What the target is for each name, or in each stretch of numbers, is learned from one half of the
-rows and asked of the other. No scikit-learn: its import alone costs 1 s.
+The target for each name, or each interval of numbers, is learned from one half of the training rows
+and predicted in the other. scikit-learn is not used: its import alone costs 1 s.
 
-Which value of an input comes with one rare class only, however few rows have it.
+A value gives a rare class away if it occurs with that class only, however few rows have it. A
+threshold of a measured quantity may be just as certain, such as too much power for a machine: that
+is physics, not a leak. So of numbers only these conditions are tested: each of two values, being
+missing, and differing from the value of most rows. Of names, each value is tested.
 
-A threshold of a measured quantity may be as sure, such as too much power for a machine: that is
-physics. So of numbers only these are looked at: either of two values, being missing, and being
-another one than the one that most rows have. Of names, each.
+Which measurements count as leaks belongs in `policy`.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 
 
 _FEWEST = 100
-"""Training rows, below which nothing is said."""
+"""Fewest training rows with which an input is judged."""
 
 _CLASSES = 20
-"""So many of the most frequent classes are looked at."""
+"""Number of classes that are judged, the most frequent ones."""
 
 _AUC, _HONEST = 0.99, 0.975
-"""Telling almost alone, and the best that a measurement of the known data sets reaches (breast
-cancer's worst perimeter): a leak must surely be beyond that."""
+"""AUC of an input that almost decides the class alone, and the best AUC of a legitimate input in
+known data sets (breast cancer's worst perimeter): a leak must be significantly above that."""
 
 _R2 = 0.98
+"""R² of an input that almost decides a number alone."""
 
 _SURE = 1.645
 """Standard errors of a one-sided 95 % bound."""
@@ -45,7 +47,7 @@ _SURE = 1.645
 
 @dataclass(frozen=True)
 class Power:
-    """What the inputs tell of the target; see `Leaks`."""
+    """How well the inputs predict the target; the fields are explained in `Leaks`."""
 
     measure: Literal["AUC", "R²"]
     limit: float | None = None
@@ -54,12 +56,12 @@ class Power:
 
 
 def powers(table: pa.Table, target: str, task: str | None) -> Power:
-    """Look at each column but the target.
+    """Measure every column other than the target.
 
     Args:
-        table: training rows, in an order that chance made: every second one is held back.
-        target: a column without a missing value.
-        task: as declared.
+        table: training rows in random order; every second one is held out.
+        target: the name of a column without missing values.
+        task: the declared task; None to infer it from the target.
     """
     inputs = [name for name in table.column_names if name != target]
     if not is_regressed(table[target], task):
@@ -67,12 +69,12 @@ def powers(table: pa.Table, target: str, task: str | None) -> Power:
     if table.num_rows < _FEWEST:
         return Power("R²")
     place = ranks(table[target].cast("float64", safe=False).to_numpy())
-    found = {}
+    power = {}
     for name in inputs:
         codes = coded(table[name])
         if codes is not None:
-            found[name] = round(_explained(codes, place), 4)
-    return Power("R²", _R2, found)
+            power[name] = round(_explained(codes, place), 4)
+    return Power("R²", _R2, power)
 
 
 def _of_classes(table: pa.Table, inputs: list[str], target: str) -> Power:
@@ -85,23 +87,28 @@ def _of_classes(table: pa.Table, inputs: list[str], target: str) -> Power:
         int(code): auc_limit(int(counts[code]), table.num_rows)
         for code in np.argsort(-counts, kind="stable")[:_CLASSES]
     }
-    clear = {code: limit for code, limit in limits.items() if limit is not None}
+    judged = {code: limit for code, limit in limits.items() if limit is not None}
     power, implied = {}, {}
     for name in inputs:
         codes = coded(table[name])
         if codes is None:
             continue
-        if clear:
-            power[name] = round(_separated(codes, classes, len(names), list(clear)), 4)
+        if judged:
+            power[name] = round(_separated(codes, classes, len(names), list(judged)), 4)
         if found := implication(table[name], classes, names):
             implied[name] = found
-    return Power("AUC", max(clear.values(), default=None), power, implied)
+    return Power("AUC", max(judged.values(), default=None), power, implied)
 
 
 def auc_limit(of_class: int, rows: int) -> float | None:
-    """From which AUC an input is surely better than an honest one; None with too few rows.
+    """Return the AUC from which an input is a leak; None with too few rows.
 
-    By the standard error that Hanley and McNeil (1982) give for the honest one.
+    It is significantly above the best legitimate AUC, by the standard error that Hanley and McNeil
+    (1982) give for the latter.
+
+    Args:
+        of_class: the number of rows of the class.
+        rows: the number of all rows.
     """
     others = rows - of_class
     if rows < _FEWEST or not of_class or not others:
@@ -114,24 +121,24 @@ def auc_limit(of_class: int, rows: int) -> float | None:
 
 
 def _explained(codes: Codes, place: NDArray[np.float64]) -> float:
-    """R² of the mean rank that the same code has in the other half."""
+    """Return the R² of predicting ranks by the mean rank of the same code in the other half."""
     import numpy as np
 
     error, width = 0.0, int(codes.max()) + 1
     for half in (0, 1):
-        fit, held = slice(half, None, 2), slice(1 - half, None, 2)
+        fit, held_out = slice(half, None, 2), slice(1 - half, None, 2)
         rows = np.bincount(codes[fit], minlength=width)
         sums = np.bincount(codes[fit], place[fit], minlength=width)
         means = np.where(rows > 0, sums / np.maximum(rows, 1), 0.5)
-        error += float(((place[held] - means[codes[held]]) ** 2).sum())
+        error += float(((place[held_out] - means[codes[held_out]]) ** 2).sum())
     return 1 - error / float(((place - place.mean()) ** 2).sum())
 
 
 def _separated(codes: Codes, classes: Codes, width: int, wanted: list[int]) -> float:
-    """The AUC of the wanted class that is told least well, the mean of both halves."""
+    """Return the AUC, averaged over both halves, of the wanted class that is separated worst."""
     import numpy as np
 
-    # Codes may have gaps, and a column of many names is counted by those that there are.
+    # Codes may have gaps; only those that occur are counted.
     _, codes = np.unique(codes, return_inverse=True)
     levels = int(codes.max()) + 1
     first, second = (
@@ -143,53 +150,61 @@ def _separated(codes: Codes, classes: Codes, width: int, wanted: list[int]) -> f
     return min((_auc(first, second, c) + _auc(second, first, c)) / 2 for c in wanted)
 
 
-def _auc(fit: NDArray[np.float64], held: NDArray[np.float64], code: int) -> float:
-    """From rows by [value, class]: values are ranked by one half, and the other half is judged."""
+def _auc(fit: NDArray[np.float64], held_out: NDArray[np.float64], code: int) -> float:
+    """Return the AUC of a class: one half of the rows ranks the values, the other is judged.
+
+    Args:
+        fit: rows by [value, class] in the half that ranks.
+        held_out: the same of the half that is judged.
+        code: the column of the class.
+    """
     import numpy as np
 
     rows = fit.sum(axis=1)
     base = fit[:, code].sum() / rows.sum()
     score = np.where(rows > 0, fit[:, code] / np.maximum(rows, 1), base)
     _, place = np.unique(score, return_inverse=True)
-    hits = np.bincount(place, held[:, code])
-    others = np.bincount(place, held.sum(axis=1) - held[:, code])
+    hits = np.bincount(place, held_out[:, code])
+    others = np.bincount(place, held_out.sum(axis=1) - held_out[:, code])
     pairs = hits.sum() * others.sum()
     won = ((np.cumsum(others) - others / 2) * hits).sum()
     return float(won / pairs) if pairs else 0.5
 
 
 _RARE = 0.25
-"""A class of at most this share of the rows is given away ..."""
+"""Largest share of the rows that a class may have to count as rare."""
 
 _PURE, _BOUND, _QUANTILE = 0.99, 0.85, 1.645
-"""... by a value of whose rows this share is of it, and by a one-sided 95 % bound the other."""
+"""Smallest share of a value's rows that are of the class, smallest one-sided 95 % lower bound of
+that share, and the quantile of the bound."""
 
 _LEVELS = 20
+"""Largest number of different names that are tested one by one."""
 
 
 def implication(column: pa.ChunkedArray, classes: Codes, names: list[str]) -> Implied | None:
-    """The value of most rows that comes with one rare class only.
+    """Return the most frequent condition that gives a rare class away; None if there is none.
 
     Args:
-        classes: of each row, as a place in `names`.
+        classes: the class of each row, as an index into `names`.
     """
     import numpy as np
 
     totals = np.bincount(classes, minlength=len(names))
-    found = []
-    for value, rows in _values(column):
+    candidates = []
+    for value, rows in _conditions(column):
         of_class = np.bincount(classes[rows], minlength=len(names))
         code, count = int(np.argmax(of_class)), int(rows.sum())
         hits, share = int(of_class[code]), float(totals[code]) / len(classes)
         if share <= _RARE and gives_away(hits, count):
-            found.append(
+            candidates.append(
                 Implied(value=value, target=names[code], hits=hits, rows=count, share=share)
             )
-    return max(found, key=lambda one: one.rows, default=None)
+    return max(candidates, key=lambda one: one.rows, default=None)
 
 
 def gives_away(hits: int, rows: int) -> bool:
-    """Whether nearly all rows are hits, and there are enough of them; by Wilson's lower bound."""
+    """Return whether nearly all rows are hits, and enough of them by Wilson's lower bound."""
     if not rows or hits / rows < _PURE:
         return False
     z2, share = _QUANTILE**2, hits / rows
@@ -197,8 +212,8 @@ def gives_away(hits: int, rows: int) -> bool:
     return bool((share + z2 / (2 * rows) - spread) / (1 + z2 / rows) >= _BOUND)
 
 
-def _values(column: pa.ChunkedArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """What a row may be, in words, and which rows are."""
+def _conditions(column: pa.ChunkedArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield each condition to test, in words, with the rows that satisfy it."""
     import numpy as np
 
     codes, values = counted(column)

@@ -1,8 +1,7 @@
-"""What an input's name, description or formula says of it: whether it is an outcome. No data.
+"""Recognise columns by their names, descriptions and formulas: outcomes, people, dates of birth.
 
-Words are a hint, not a proof: they only warn, unless the input tells the target well.
-
-The words by which a column's name or description says what it is: an outcome, or somebody.
+Words are a hint, not a proof: they only cause a warning, unless the input also predicts the target
+well. No data is read here.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from factory_assets.spec import Pipeline
 from factory_resources.sql.expressions import parse
 
 _LETTERS = 4
-"""A word of fewer letters is found in too many others."""
+"""Fewest letters of a word that is searched: shorter ones are part of too many others."""
 
 
 def meanings(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]:
-    """The inputs that say that they are an outcome, each with how it says so."""
+    """Return the inputs that seem to be an outcome, each with the reason in words."""
     target = pipeline.spec.training.target
-    told = {c.name: c.description or "" for c in pipeline.spec.ingest.contract.columns}
-    parents = _made_of(pipeline, target)
-    found = {}
+    descriptions = {c.name: c.description or "" for c in pipeline.spec.ingest.contract.columns}
+    parents = _origins(pipeline, target)
+    reasons = {}
     for name in inputs:
         by_name = _outcome(words_of(name), target, "its name", OUTCOMES)
-        description = words_of(told.get(name, ""))
+        description = words_of(descriptions.get(name, ""))
         by_description = _outcome(description, target, "its description", TOLD_OUTCOMES)
-        why = "the target is made of it" if name in parents else None
+        why = "the target is computed from it" if name in parents else None
         if why := why or next(by_name, None) or next(by_description, None):
-            found[name] = why
-    return found
+            reasons[name] = why
+    return reasons
 
 
 def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]) -> Iterator[str]:
@@ -38,7 +37,7 @@ def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]
     last = own[-1] if own else ""
     joined = "".join(own)
     if len(joined) >= _LETTERS and joined not in VAGUE and joined in "".join(words):
-        yield f"{where} holds the target's name"
+        yield f"{where} contains the target's name"
     if len(last) >= _LETTERS and last not in VAGUE and last in words:
         yield f"{last!r} is in {where}, and in the target's"
     for word in words:
@@ -47,49 +46,49 @@ def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]
 
 
 def made_of_target(pipeline: Pipeline, inputs: Iterable[str]) -> list[str]:
-    """The inputs in whose formula, or in that of a column in it, the target stands."""
+    """Return the inputs that are computed from the target, directly or through other columns."""
     target = pipeline.spec.training.target
     spec = pipeline.spec.clean
     windowed = spec.windows.columns if spec.windows else ()
-    # Reading formulas costs more than seeing that none names the target.
+    # Searching the text for the target's name is cheaper than parsing the formulas.
     if not any(target.casefold() in text.casefold() for text in (*spec.derive.values(), *windowed)):
         return []
-    return [name for name in inputs if target in _made_of(pipeline, name)]
+    return [name for name in inputs if target in _origins(pipeline, name)]
 
 
-def _made_of(pipeline: Pipeline, made: str) -> set[str]:
-    """The columns that a column of the clean table is made of, directly or not."""
+def _origins(pipeline: Pipeline, derived_column: str) -> set[str]:
+    """Return the columns that a clean column is computed from, directly or indirectly."""
     derived, windows = pipeline.spec.clean.derive, pipeline.spec.clean.windows
     over = {
         f"{column}_{statistic}": column
         for column in (windows.columns if windows else ())
         for statistic in (windows.statistics if windows else ())
     }
-    found: set[str] = set()
-    waiting = [made]
+    origins: set[str] = set()
+    waiting = [derived_column]
     while waiting:
         name = waiting.pop()
         of: tuple[str, ...] = (over[name],) if name in over else ()
         if name in derived:
             of += parse(derived[name], f"{pipeline.name}/clean: derive.{name}").columns
-        waiting += (column for column in of if column not in found)
-        found.update(of)
-    return found - {made}
+        waiting += (column for column in of if column not in origins)
+        origins.update(of)
+    return origins - {derived_column}
 
 
 _OUTCOMES = {
-    "what came out": """
+    "results": """
         outcome outcomes result results label target truth actual prediction predicted
         ergebnis ausgang befund diagnose diagnosis
         """,
-    "when it was over": """
+    "after the event": """
         after afterwards post final finally resolution resolved closed closure discharge discharged
         """,
-    "what went wrong": """
+    "failures": """
         failure failures failed defect defects fault faults cause churned cancelled canceled
         defaulted repaid ausfall ausfallgrund fehlerursache
         """,
-    "who did not live": "death died deceased survived todesursache",
+    "deaths": "death died deceased survived todesursache",
 }
 
 _NAMES = {
@@ -118,22 +117,23 @@ def _all(words: dict[str, str]) -> frozenset[str]:
 
 
 OUTCOMES = _all(_OUTCOMES)
-"""Words for what is known only afterwards."""
+"""Words in the names of columns that are known only afterwards."""
 
 TOLD_OUTCOMES = frozenset({"outcome", "outcomes", "afterwards", "ergebnis"})
-"""Those that a description has only of such columns: a test before has results and defects too."""
+"""Outcome words in descriptions; the others also describe what is known before, such as the result
+of an earlier test."""
 
 NAMES = _all(_NAMES)
-"""Words that the name of a column ends in whose values name somebody or something."""
+"""Last words in the names of columns whose values identify somebody or something."""
 
 VAGUE = _all(_VAGUE)
-"""Words that a target may end in, and that say nothing of it."""
+"""Last words in the name of a target that say nothing about it."""
 
 BIRTHS = _all(_BIRTHS)
-"""Words for a date that is no time of the row."""
+"""Words for a date that does not say when the row happened."""
 
 
 def words_of(text: str) -> list[str]:
-    """In lower case: of `patient_nbr`, `patientNbr` and `Patient nbr` the same two."""
+    """Return the words in lower case: the same for `patient_nbr`, `patientNbr`, `Patient nbr`."""
     parted = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text)
     return re.findall(r"[^\W\d_]+", parted.casefold())

@@ -1,6 +1,6 @@
-"""A scan for personal data that nobody declared: told by a column's name, or by its values.
+"""Scan for personal data that is not declared, by the names of columns and by their values.
 
-It names columns and says why; it never repeats a value. A hint for a person, not a proof.
+It reports columns with a reason and never repeats a value. A hint for a person, not a proof.
 """
 
 import re
@@ -9,9 +9,10 @@ from typing import Any
 from unicodedata import normalize
 
 _LOOKED_AT = 2_000
+"""Largest number of values of a column that are examined."""
 
 _LETTERS = 300
-"""Of a long text only the beginning is looked at: searching takes the square of its length."""
+"""Characters of a text that are searched: searching takes quadratic time in their number."""
 
 _NAMES = {
     "a person's name": """
@@ -62,7 +63,7 @@ _TITLED = re.compile(r"(^|[,;] )(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Mlle|Sra|S
 
 
 def is_iban(text: str) -> bool:
-    """Whether it is an International Bank Account Number, check digits included."""
+    """Return whether a text is an International Bank Account Number with valid check digits."""
     bare = text.replace(" ", "").upper()
     if not _IBAN.fullmatch(bare):
         return False
@@ -79,22 +80,22 @@ _BY_VALUE: tuple[tuple[str, float, Callable[[str], object]], ...] = (
     ("phone numbers", 0.3, _is_phone),
     ("names with a title", 0.3, _TITLED.search),
 )
-"""What values may be, from which share of them on it is told, and how one is known."""
+"""Each kind of value: its name, the smallest share of a sample that is reported, and its test."""
 
 
 def scan_for_pii(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict[str, str]:
-    """The columns that look like personal data, each with why.
+    """Return the columns that look like personal data, each with the reason.
 
     Args:
-        columns: column to DuckDB type.
-        sampled: present values of some of the columns.
+        columns: the DuckDB type of each column.
+        sampled: values of some of the columns, without missing ones.
     """
-    found = {}
+    reasons = {}
     for name, kind in columns.items():
-        why = _by_name(name, kind) or _by_value(sampled.get(name) if kind == "VARCHAR" else None)
-        if why:
-            found[name] = why
-    return found
+        reason = _by_name(name, kind) or _by_value(sampled.get(name) if kind == "VARCHAR" else None)
+        if reason:
+            reasons[name] = reason
+    return reasons
 
 
 def _by_name(name: str, kind: str) -> str | None:
@@ -108,10 +109,10 @@ def _by_name(name: str, kind: str) -> str | None:
 def _by_value(values: Iterable[Any] | None) -> str | None:
     if values is None:
         return None
-    every = list(values)
-    some = [str(value)[:_LETTERS].strip() for value in every[:: len(every) // _LOOKED_AT + 1]]
+    present = list(values)
+    sample = [str(value)[:_LETTERS].strip() for value in present[:: len(present) // _LOOKED_AT + 1]]
     for what, least, test in _BY_VALUE:
-        share = sum(bool(test(text)) for text in some) / max(1, len(some))
+        share = sum(bool(test(text)) for text in sample) / max(1, len(sample))
         if share >= least:
             return f"{what} in {share:.0%} of a sample"
     return None

@@ -1,4 +1,7 @@
-"""Which columns are sensitive, what was made of them included, and where they may not be used."""
+"""Which columns are sensitive, derived ones included, and where they must not be used.
+
+Finding personal data that is not declared belongs in `pii_scan`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,39 +16,42 @@ Level = str
 
 
 def sensitive_columns(pipeline: Pipeline) -> dict[str, Level]:
-    """Column to how sensitive it is; a column that is made of sensitive ones is as they are."""
+    """Return the level of each sensitive column.
+
+    A column that is computed from sensitive ones has the strictest of their levels.
+    """
     spec = pipeline.spec
-    found: dict[str, Level] = {
+    levels: dict[str, Level] = {
         c.name: c.sensitive for c in spec.ingest.contract.columns if c.sensitive
     }
-    if not found:
+    if not levels:
         return {}
     for name, sql in spec.clean.derive.items():
-        if level := _strictest(found, parse(sql, f"{pipeline.name}/clean: derive.{name}").columns):
-            found[name] = level
+        if level := _strictest(levels, parse(sql, f"{pipeline.name}/clean: derive.{name}").columns):
+            levels[name] = level
     if windows := spec.clean.windows:
         for column in windows.columns:
-            if level := _strictest(found, (column,)):
-                found |= dict.fromkeys(windows.of(column), level)
-    return found
+            if level := _strictest(levels, (column,)):
+                levels |= dict.fromkeys(windows.of(column), level)
+    return levels
 
 
-def _strictest(found: dict[str, Level], columns: tuple[str, ...]) -> Level | None:
-    folded = {name.lower(): level for name, level in found.items()}
+def _strictest(sensitive: dict[str, Level], columns: tuple[str, ...]) -> Level | None:
+    folded = {name.lower(): level for name, level in sensitive.items()}
     levels = {folded[name.lower()] for name in columns if name.lower() in folded}
     return "secret" if "secret" in levels else next(iter(levels), None)
 
 
 def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Where a sensitive column would be shown or learned: (place in the declaration, what).
+    """Yield each use that would show or learn a sensitive column: (declared key, message).
 
-    The target, slices and protected groups name their values in plots, metrics and predictions; a
-    secret is nothing to learn from.
+    The target, slices and protected groups show their values in plots, metrics and predictions. A
+    secret must not even be an input. In a message, the remedy follows the first semicolon.
     """
-    spec, found = pipeline.spec, sensitive_columns(pipeline)
-    if spec.train is None or not found:
+    spec, sensitive = pipeline.spec, sensitive_columns(pipeline)
+    if spec.train is None or not sensitive:
         return
-    if level := found.get(spec.train.target):
+    if level := sensitive.get(spec.train.target):
         yield (
             "train.target",
             f"{spec.train.target!r} is {level}, and plots and predictions show its values; "
@@ -53,7 +59,7 @@ def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         )
     for key, shown in (("slices", "slices"), ("protected", "fairness figures")):
         for name in getattr(spec.evaluate, key):
-            if level := found.get(name):
+            if level := sensitive.get(name):
                 yield (
                     f"evaluate.{key}",
                     f"{name!r} is {level}, and {shown} show its values; leave it out, or remove "
@@ -63,16 +69,16 @@ def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     unread = {*spec.train.exclude, *times, spec.split.group, spec.train.target}
     unread.add(spec.split.given.column if spec.split.given else None)
     unread.add(spec.train.model.by if isinstance(spec.train.model, SequenceNetwork) else None)
-    for name, level in found.items():
+    for name, level in sensitive.items():
         if level == "secret" and name not in unread:
             yield "train.exclude", f"{name!r} is secret and would be an input; exclude it"
 
 
 def require_kept_out(pipeline: Pipeline) -> None:
-    """Refuse a declaration that would show or learn from what it calls sensitive.
+    """Require that the declaration neither shows nor learns a column that it calls sensitive.
 
     Raises:
-        DeclarationError: the first such use.
+        DeclarationError: it does; the message is about the first such use.
     """
     for where, what in sensitive_misuses(pipeline):
         raise DeclarationError(
@@ -84,14 +90,14 @@ def require_kept_out(pipeline: Pipeline) -> None:
 
 @contextmanager
 def redact_errors(pipeline: Pipeline) -> Iterator[None]:
-    """Keep data out of what goes wrong, where some column is sensitive.
+    """Remove data from errors if some column is sensitive.
 
-    Whoever made an error may have quoted a value in it; an error of ours says the same without the
-    other's words, and goes on without its cause, which would be logged as well.
+    The message of a library may quote a value. An error of the factory loses words that it repeats
+    from such a message, and its cause, which would be logged too.
 
     Raises:
-        FactoryError: as it was, or without the words.
-        RuntimeError: in place of an error that is nobody's mistake, with its place.
+        FactoryError: unchanged, or without the quoted words.
+        RuntimeError: in place of an unexpected error, with its traceback but not its message.
     """
     try:
         yield
@@ -99,31 +105,32 @@ def redact_errors(pipeline: Pipeline) -> Iterator[None]:
         if not any(column.sensitive for column in pipeline.spec.ingest.contract.columns):
             raise
         if _quotes(error):
-            error.what = "the data does not fit; how is not shown, as some columns are sensitive"
+            error.what = "the data is not valid; details are hidden, as some columns are sensitive"
             error.args = (error.what,)
         error.__cause__ = error.__context__ = None
         raise
     except Exception as error:
         if not any(column.sensitive for column in pipeline.spec.ingest.contract.columns):
             raise
-        words = f"{type(error).__name__}; its words are not shown, as some columns are sensitive"
-        raise RuntimeError(words).with_traceback(error.__traceback__) from None
+        message = f"{type(error).__name__}; its message is hidden, as some columns are sensitive"
+        raise RuntimeError(message).with_traceback(error.__traceback__) from None
 
 
-# What these say is about the declaration, or about the machine.
+# Their messages are about the declaration or the machine, not about values.
 _HARMLESS = frozenset(
     {"BinderException", "ParserException", "CatalogException", "IOException", "PermissionException"}
 )
 
 _SHORTEST = 4
+"""Characters of the shortest message that is searched for."""
 
 
 def _quotes(error: FactoryError) -> bool:
-    """Whether the message repeats words of the error that was its cause."""
+    """Return whether the message repeats words of the error that caused it."""
     cause = error.__cause__
     if cause is None or isinstance(cause, OSError | FactoryError):
         return False
     if type(cause).__name__ in _HARMLESS:
         return False
-    theirs = [str(cause).strip(), essence(cause)] if isinstance(cause, Exception) else [str(cause)]
-    return any(len(words) >= _SHORTEST and words[:40] in error.what for words in theirs)
+    texts = [str(cause).strip(), essence(cause)] if isinstance(cause, Exception) else [str(cause)]
+    return any(len(text) >= _SHORTEST and text[:40] in error.what for text in texts)

@@ -1,1 +1,1 @@
-"""What a table looks like, and how that moved since the last version."""
+"""Profiles of tables, and how a table drifted since its previous version."""

@@ -1,8 +1,10 @@
-"""What changed from one snapshot to the next: columns, types, missing values, distributions.
+"""Compare a snapshot with the previous one: columns, types, missing values, distributions.
 
-The measure is the population stability index (PSI) over the bins of the earlier snapshot: 0 where
-all is as it was, 0.1 a slight and 0.2 a clear change. What chance alone may give in samples of this
-size is taken off, so that small tables do not cry wolf.
+The measure is the population stability index (PSI) over the bins of the previous snapshot: 0 means
+no change, 0.1 a slight and 0.2 a clear one. What chance alone may add in samples of this size is
+subtracted, so that small tables raise no false alarms.
+
+Whether a change breaks the contract belongs in `contract.table_checks`.
 """
 
 from collections import Counter
@@ -14,29 +16,31 @@ from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
 from factory_assets.results.data import ColumnDrift, Drift
 
 CLEAR = 0.2
+"""Index from which a change is clear."""
 
 _LISTED = 200
+"""Largest number of changed columns that are stored."""
 
 
 def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, Any]) -> Drift:
-    """Compare a snapshot with the one before it.
+    """Compare a snapshot with the previous one.
 
     Args:
-        against: the data version of the earlier one.
-        before: its profile.
-        after: that of the later one.
-        sampled: the later one's sampled values by column.
+        against: the data version of the previous snapshot.
+        before: the profile of the previous snapshot.
+        after: the profile of the new snapshot.
+        sampled: sampled values of the new snapshot by column.
     """
-    came = [name for name in after.columns if name not in before.columns]
-    went = [name for name in before.columns if name not in after.columns]
+    added = [name for name in after.columns if name not in before.columns]
+    removed = [name for name in before.columns if name not in after.columns]
     both = [name for name in after.columns if name in before.columns]
-    moved = [found for name in both for found in _moved(name, before, after, sampled.get(name))]
+    moved = [one for name in both for one in _column_drifts(name, before, after, sampled.get(name))]
     return Drift(
         against=against,
         rows_before=before.rows,
         schema_changes=tuple(
-            [f"column {name!r} is new" for name in came]
-            + [f"column {name!r} is gone" for name in went]
+            [f"column {name!r} is new" for name in added]
+            + [f"column {name!r} is gone" for name in removed]
             + [
                 f"column {name!r} was {before.columns[name].type} and is {after.columns[name].type}"
                 for name in both
@@ -47,22 +51,23 @@ def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, A
     )
 
 
-def _moved(name: str, before: Profile, after: Profile, values: Any) -> list[ColumnDrift]:
+def _column_drifts(name: str, before: Profile, after: Profile, values: Any) -> list[ColumnDrift]:
+    """Return the drift of the share of missing values, and that of the values."""
     old, new = before.columns[name], after.columns[name]
-    there = [
+    counts = [
         [p.missing * n, (1 - p.missing) * n] for p, n in ((old, before.rows), (new, after.rows))
     ]
-    found = []
-    if index := psi(*there):
+    drifts = []
+    if index := psi(*counts):
         what = f"missing {old.missing:.1%} → {new.missing:.1%}"
-        found.append(ColumnDrift(column=name, index=index, what=what))
+        drifts.append(ColumnDrift(column=name, index=index, what=what))
     if values is None or not old.count or not new.count or old.type != new.type:
-        return found
+        return drifts
     now = _counts(old, values)
     past = [share * old.count for share in _shares(old)]
     if index := psi(past, now):
-        found.append(ColumnDrift(column=name, index=index, what=_told(old, new, now)))
-    return found
+        drifts.append(ColumnDrift(column=name, index=index, what=_change_in_words(old, new, now)))
+    return drifts
 
 
 def _shares(old: ColumnProfile) -> Sequence[float]:
@@ -72,7 +77,7 @@ def _shares(old: ColumnProfile) -> Sequence[float]:
 
 
 def _counts(old: ColumnProfile, values: Any) -> list[int]:
-    """How many of the values are in each bin of the earlier snapshot."""
+    """Return how many of the values are in each bin of the previous snapshot."""
     if not old.categories:
         return binned(values, old.edges)
     counted = Counter(str(value) for value in values.tolist())
@@ -81,11 +86,11 @@ def _counts(old: ColumnProfile, values: Any) -> list[int]:
 
 
 def psi(past: Sequence[float], now: Sequence[float]) -> float:
-    """The index less what chance may give, never below 0.
+    """Return the population stability index less what chance may add, never below 0.
 
     Args:
-        past: how many values were in each bin.
-        now: how many are.
+        past: the number of values in each bin, in the previous snapshot.
+        now: the same in the new snapshot.
     """
     bins = [(p, n) for p, n in zip(past, now, strict=True) if p or n]
     k, all_past, all_now = len(bins), sum(past), sum(now)
@@ -93,14 +98,14 @@ def psi(past: Sequence[float], now: Sequence[float]) -> float:
         return 0.0
     index = 0.0
     for p, n in bins:
-        # Half a value more in each bin: an empty one is no infinite change.
+        # Half a value more in each bin keeps an empty bin from being an infinite change.
         was, is_ = (p + 0.5) / (all_past + k / 2), (n + 0.5) / (all_now + k / 2)
         index += (is_ - was) * log(is_ / was)
     chance = (k - 1 + 2 * sqrt(2 * (k - 1))) * (1 / all_past + 1 / all_now)
     return round(max(0.0, index - chance), 4)
 
 
-def _told(old: ColumnProfile, new: ColumnProfile, now: Sequence[int]) -> str:
+def _change_in_words(old: ColumnProfile, new: ColumnProfile, now: Sequence[int]) -> str:
     if not old.categories:
         return f"{_spread(old)} → {_spread(new)}"
     total = sum(now)
@@ -113,7 +118,7 @@ def _told(old: ColumnProfile, new: ColumnProfile, now: Sequence[int]) -> str:
 
 
 def _spread(column: ColumnProfile) -> str:
-    """The median, and between which values eight of ten lie."""
+    """Return the median and the range of the middle 80 % of the values, in words."""
     low, high = column.edges[0], column.edges[-1]
     reached, median = 0.0, high
     for edge, share in zip(column.edges, column.shares, strict=False):

@@ -1,4 +1,7 @@
-"""What ingest finds out about a whole table before it publishes it; judged in `table_checks`."""
+"""Measure a whole table before `ingest` publishes it: age, drift, undeclared personal data.
+
+The measurements are judged in `contract.table_checks`.
+"""
 
 from pathlib import Path
 
@@ -16,50 +19,50 @@ from factory_resources.tracking.records import Record, Records
 def inspect_table(
     pipeline: Pipeline, written: StagedRows, home: Home, scratch: Path, partition: str | None
 ) -> tuple[Findings, Profile]:
-    """Look at the rows that are about to become the snapshot.
+    """Measure the rows that are about to become the snapshot.
 
     Args:
-        written: they, in files.
+        written: the rows, in files.
         scratch: a folder on the home's own file system.
-        partition: the key of the partition that they are.
+        partition: the key of the partition that the rows belong to.
 
     Returns:
-        What was found, and the profile to keep with the snapshot.
+        The findings, and the profile to store with the snapshot.
 
     Raises:
-        StorageError: the disk says no.
+        StorageError: the disk cannot be written.
     """
     fresh = pipeline.spec.ingest.contract.freshness
     hidden = sensitive_names(pipeline)
-    before = _before(pipeline, home, partition)
-    past = _profile(before, home, scratch, hidden) if before else None
+    before = _previous_snapshot(pipeline, home, partition)
+    past = _profile_of(before, home, scratch, hidden) if before else None
     with sealed(read=[path for path, _ in written.files], write=scratch) as connection:
-        made, sampled = profile(connection, written, hidden)
+        computed, sampled = profile(connection, written, hidden)
         latest = newest(connection, written, fresh.column) if fresh else None
     shown = {name: kind for name, kind in written.columns.items() if name not in hidden}
-    found = Findings(
+    findings = Findings(
         newest=latest,
-        drift=drift(before.data_version, past, made, sampled) if before and past else None,
+        drift=drift(before.data_version, past, computed, sampled) if before and past else None,
         personal=scan_for_pii(shown, sampled),
     )
-    return found, made
+    return findings, computed
 
 
 def sensitive_names(pipeline: Pipeline) -> frozenset[str]:
-    """The ingested columns of which no value may be remembered."""
+    """Return the ingested columns whose values must not be stored in a profile."""
     return frozenset(c.name for c in pipeline.spec.ingest.contract.columns if c.sensitive)
 
 
-def _before(pipeline: Pipeline, home: Home, partition: str | None) -> Snapshot | None:
-    """The snapshot accepted last; for a new period of time, that of the period before it."""
+def _previous_snapshot(pipeline: Pipeline, home: Home, partition: str | None) -> Snapshot | None:
+    """Return the snapshot accepted last; for a new period of time, that of the period before."""
     records = Records(home)
     record = records.latest(pipeline.name, "ingest", partition)
     if record is None and partition is not None:
-        record = _of_the_period_before(pipeline, records, partition)
+        record = _record_of_previous_period(pipeline, records, partition)
     return IngestResult.model_validate(record.value).snapshot if record else None
 
 
-def _of_the_period_before(pipeline: Pipeline, records: Records, key: str) -> Record | None:
+def _record_of_previous_period(pipeline: Pipeline, records: Records, key: str) -> Record | None:
     dimensions = pipeline.spec.partitions
     time, this = time_dimension(dimensions), partition_of(dimensions, key)
     if time is None or this is None:
@@ -76,12 +79,12 @@ def _of_the_period_before(pipeline: Pipeline, records: Records, key: str) -> Rec
     return records.latest(pipeline.name, "ingest", last.key) if last else None
 
 
-def _profile(
+def _profile_of(
     snapshot: Snapshot, home: Home, scratch: Path, hidden: frozenset[str]
 ) -> Profile | None:
-    """As it was kept, else made again; None where the snapshot is gone."""
-    if known := load_profile(snapshot.data_version, home, hidden):
-        return known
+    """Return the stored profile, or compute it again; None if the snapshot is gone."""
+    if stored := load_profile(snapshot.data_version, home, hidden):
+        return stored
     if not exists(snapshot, home):
         return None
     paths = snapshot.paths(home)

@@ -1,12 +1,11 @@
-"""What is remembered of a snapshot's columns, so that the next one can be compared with it.
+"""Profiles of the columns of a snapshot, with which the next snapshot is compared.
 
-Small, and without a value of a sensitive column. Kept beside the tables by data version; a profile
-that is gone is made again from its snapshot.
+A profile is small and holds no value of a sensitive column. It is stored beside the tables by data
+version; a profile that is missing is computed again from its snapshot.
 
-A sample of the rows of Parquet files: many short stretches, evenly spread. The same every time.
-
-What is told of a sample is told of the table as far as chance allows; but nothing here reads a
-table of any size for longer than one of a million rows.
+Values come from a sample of the rows: many short runs of consecutive rows, evenly spread, the same
+every time. So no table takes longer to read than one of a million rows. Comparing two profiles
+belongs in `drift`.
 """
 
 from collections import Counter
@@ -31,13 +30,14 @@ if TYPE_CHECKING:
 _BINS = 10
 
 _CATEGORIES = 20
+"""Largest number of frequent values that a profile holds."""
 
 _FEW = 20
 """Fewer different values than this are no sign of an identifier."""
 
 
 class ColumnProfile(BaseModel):
-    """One column: of a number the deciles, of text the most frequent values, else only the type."""
+    """One column: deciles of numbers, most frequent values of text, otherwise only the type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,17 +45,17 @@ class ColumnProfile(BaseModel):
     missing: float
     """Share of the rows."""
     count: int = 0
-    """Of the sampled values that the rest is about."""
+    """Number of sampled values that the other fields describe."""
     edges: tuple[float, ...] = ()
-    """Bounds between bins, each bound within the lower bin."""
+    """Bounds between bins; a value equal to a bound is in the lower bin."""
     shares: tuple[float, ...] = ()
-    """Share of the values in each bin, one more than edges."""
+    """Share of the values in each bin: one more than there are edges."""
     categories: dict[str, float] = {}
-    """Most frequent values with their share; the others together are the rest."""
+    """Share of each of the most frequent values; the other values are the rest."""
 
 
 class Profile(BaseModel):
-    """One snapshot."""
+    """The profile of one snapshot."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,32 +68,35 @@ def profile(
     written: "StagedRows",
     hidden: Collection[str],
 ) -> tuple[Profile, dict[str, Any]]:
-    """The profile, and the sampled values of each column that it looked at.
+    """Return the profile of a table, and the sampled values that it describes by column.
 
     Args:
-        hidden: the sensitive columns, of which no value is looked at.
+        hidden: the sensitive columns, whose values are not read.
     """
-    absent = missing(connection, written)
-    looked_at = [
+    missing_counts = missing(connection, written)
+    described = [
         name
         for name, kind in written.columns.items()
         if kind in {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN"}
         and name not in hidden
         and name not in IDENTITY
     ]
-    sampled = dict(columns_of(connection, written, looked_at)) if written.rows else {}
+    sampled = dict(columns_of(connection, written, described)) if written.rows else {}
     columns = {}
     for name, kind in written.columns.items():
         if name in IDENTITY:
             continue
-        share = absent[name] / max(1, written.rows)
-        found = _distribution(kind, sampled[name]) if name in sampled else {}
-        columns[name] = ColumnProfile(type=kind, missing=share, **found)
+        share = missing_counts[name] / max(1, written.rows)
+        distribution = _distribution(kind, sampled[name]) if name in sampled else {}
+        columns[name] = ColumnProfile(type=kind, missing=share, **distribution)
     return Profile(rows=written.rows, columns=columns), sampled
 
 
 def _distribution(kind: str, values: Any) -> dict[str, Any]:
-    """Nothing of what never repeats, except measures: that is an identifier."""
+    """Return the fields of a profile that describe the values; none for an identifier.
+
+    Whole numbers or texts that never repeat are an identifier.
+    """
     import numpy as np
 
     if not len(values):
@@ -112,7 +115,7 @@ def _distribution(kind: str, values: Any) -> dict[str, Any]:
 
 
 def quantiles(values: Any) -> tuple[float, ...]:
-    """The different deciles, each one of the values."""
+    """Return the distinct deciles, each of them one of the values."""
     import numpy as np
 
     places = np.arange(1, _BINS) / _BINS
@@ -121,20 +124,22 @@ def quantiles(values: Any) -> tuple[float, ...]:
 
 
 def binned(values: Any, edges: tuple[float, ...]) -> list[int]:
-    """How many values are in each bin."""
+    """Return the number of values in each bin."""
     import numpy as np
 
     place = np.searchsorted(edges, values.astype("float64"), side="left")
     return [int(count) for count in np.bincount(place, minlength=len(edges) + 1)]
 
 
-def store_profile(made: Profile, data_version: str, home: Home, hidden: Collection[str]) -> None:
-    """Remember the profile of a snapshot."""
-    home.write_atomic(_path(data_version, home, hidden), made.model_dump_json().encode())
+def store_profile(
+    computed: Profile, data_version: str, home: Home, hidden: Collection[str]
+) -> None:
+    """Store the profile of a snapshot."""
+    home.write_atomic(_path(data_version, home, hidden), computed.model_dump_json().encode())
 
 
 def load_profile(data_version: str, home: Home, hidden: Collection[str]) -> Profile | None:
-    """The profile of a snapshot, as long as the same columns are sensitive."""
+    """Return the stored profile of a snapshot; None without one for these sensitive columns."""
     path = _path(data_version, home, hidden)
     if not path.is_file():
         return None
@@ -145,28 +150,32 @@ def load_profile(data_version: str, home: Home, hidden: Collection[str]) -> Prof
 
 
 def _path(data_version: str, home: Home, hidden: Collection[str]) -> Path:
-    # What may be remembered depends on what is sensitive now.
+    # Which columns are sensitive decides what a profile may hold.
     name = sha256("\n".join([data_version, *sorted(hidden)]).encode()).hexdigest()
     return home.path / "profiles" / f"{name}.json"
 
 
 ROWS = 20_000
+"""Largest number of rows in a sample."""
 
 _CELLS = 4_000_000
+"""Largest number of cells in a sample: a wide table gives fewer rows."""
 
-_STRETCHES = 25
+_RUNS = 25
+"""Runs of consecutive rows in a sample."""
 
 _CHUNK = 200
+"""Columns in one query."""
 
 
 @dataclass(frozen=True)
 class StagedRows:
-    """Rows in files, in order: of a snapshot, or of one that is not published yet."""
+    """Rows in files, in order: of a stored snapshot, or of one that is not published yet."""
 
     files: Sequence[tuple[Path, int]]
     """Each file with its number of rows."""
     columns: Mapping[str, str]
-    """Column to DuckDB type."""
+    """DuckDB type of each column."""
 
     @property
     def rows(self) -> int:
@@ -174,17 +183,17 @@ class StagedRows:
 
 
 def missing(connection: "duckdb.DuckDBPyConnection", written: StagedRows) -> dict[str, int]:
-    """Column to the number of its missing values, all rows counted: the files themselves say it."""
+    """Return the number of missing values of each column, from the metadata of the files."""
     rows = connection.execute(
         "SELECT column_id, sum(stats_null_count)::BIGINT "
         f"FROM parquet_metadata({_listed(written)}) GROUP BY 1"
     ).fetchall()
-    found = dict(rows)
-    return {name: found.get(i) or 0 for i, name in enumerate(written.columns)}
+    counts = dict(rows)
+    return {name: counts.get(i) or 0 for i, name in enumerate(written.columns)}
 
 
 def newest(connection: "duckdb.DuckDBPyConnection", written: StagedRows, column: str) -> str | None:
-    """The greatest value of a date or timestamp, ISO 8601, of all rows; None without one."""
+    """Return the greatest date or time of a column in all rows, in ISO 8601; None without one."""
     row = connection.execute(
         f"SELECT max({identifier(column)})::TIMESTAMP FROM read_parquet({_listed(written)})"
     ).fetchone()
@@ -194,30 +203,30 @@ def newest(connection: "duckdb.DuckDBPyConnection", written: StagedRows, column:
 def columns_of(
     connection: "duckdb.DuckDBPyConnection", written: StagedRows, names: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Each column with its present values in the sample, as a NumPy array."""
-    wanted = min(ROWS, max(_STRETCHES, _CELLS // max(1, len(names))))
-    stretches = list(_stretches(written, wanted))
+    """Yield each column with its sampled values, without missing ones, as a NumPy array."""
+    wanted = min(ROWS, max(_RUNS, _CELLS // max(1, len(names))))
+    runs = list(_runs(written, wanted))
     for start in range(0, len(names), _CHUNK):
         chunk = names[start : start + _CHUNK]
         cells = ", ".join(identifier(name) for name in chunk)
-        query = " UNION ALL ".join(f"SELECT {cells} FROM {stretch}" for stretch in stretches)
+        query = " UNION ALL ".join(f"SELECT {cells} FROM {run}" for run in runs)
         found = connection.execute(query).fetchnumpy()
         for name in chunk:
             values = found[name]
             yield name, values.compressed() if hasattr(values, "compressed") else values
 
 
-def _stretches(written: StagedRows, wanted: int) -> Iterator[str]:
-    """Tables of consecutive rows; the engine reads no more of a file than it needs for them."""
+def _runs(written: StagedRows, wanted: int) -> Iterator[str]:
+    """Yield the runs as SQL tables; the engine reads only the parts of a file that they need."""
     ends = list(accumulate(rows for _, rows in written.files))
     for first, last in _places(written.rows, wanted):
         for (path, rows), end in zip(written.files, ends, strict=True):
             low, high = max(first, end - rows), min(last, end)
             if low < high:
-                own = end - rows
+                before = end - rows
                 yield (
-                    f"{parquet(path)} WHERE file_row_number >= {low - own} "
-                    f"AND file_row_number < {high - own}"
+                    f"{parquet(path)} WHERE file_row_number >= {low - before} "
+                    f"AND file_row_number < {high - before}"
                 )
 
 
@@ -225,9 +234,9 @@ def _places(rows: int, wanted: int) -> Iterator[tuple[int, int]]:
     if rows <= wanted:
         yield 0, rows
         return
-    length = wanted // _STRETCHES
-    for i in range(_STRETCHES):
-        first = i * (rows - length) // (_STRETCHES - 1)
+    length = wanted // _RUNS
+    for i in range(_RUNS):
+        first = i * (rows - length) // (_RUNS - 1)
         yield first, first + length
 
 

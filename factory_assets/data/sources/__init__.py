@@ -1,1 +1,1 @@
-"""Each kind of declared source, found and ready to be read."""
+"""The declared sources: find them, identify their content, read them."""

@@ -1,4 +1,7 @@
-"""A source that is there and not read yet: what each kind of source comes down to."""
+"""The common form of every kind of source: found and identified, but not read yet.
+
+Finding the sources of each kind belongs in the modules beside this one.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,36 +13,36 @@ from factory_resources.sources.files.reader import SourceTable
 
 @dataclass(frozen=True)
 class SourceHandle:
-    """One source that is there and not read yet."""
+    """One source that was found and is not read yet."""
 
     version: str
-    """Digest of its content, or of everything that determines it."""
+    """Digest of the content, or of everything that determines it."""
     labels: Mapping[str, str]
-    """Columns that hold the same value in each of its rows."""
+    """Columns that hold the same value in every row of the source."""
     read: Callable[[Path], SourceTable]
-    """Brings it into the common form, in an empty folder of its own."""
+    """Reads the source into the common form, in an empty folder that it is given."""
     bytes: int = 0
-    """Its size; 0 where that is not known."""
+    """Size of the source; 0 if unknown."""
     join: str | None = None
-    """The join whose table it is; None for a source of rows."""
+    """The join that adds the table to the rows; None for a source of rows."""
     require_unchanged: Callable[[], None] = lambda: None
-    """To be called when all has been read: raises where it is another by now."""
+    """Called after everything was read: raises if the source has changed since it was found."""
     name: str = ""
-    """Of a file, as declared."""
+    """Name of a file, as declared."""
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What finding a source needs to know beside its declaration."""
+    """What is needed to find a source, in addition to its declaration."""
 
     folder: Path
-    """Of the `defs.yaml`, where relative paths start."""
+    """Folder of the `defs.yaml`, from which relative paths start."""
     home: Home
     scratch_path: Path
-    """Where `scratch` is to be."""
+    """Path of `scratch`, which is created when it is first used."""
 
     @property
     def scratch(self) -> Path:
-        """A folder of the source's own, for what must be read to be known."""
+        """The source's own folder, for content that must be read to be identified."""
         self.scratch_path.mkdir(parents=True, exist_ok=True)
         return self.scratch_path

@@ -1,6 +1,6 @@
-"""Fetch: which sources a pipeline reads at this moment, each with a version that tells its content.
+"""Find the sources that a pipeline reads now, each with a version that identifies its content.
 
-Nothing is held against a contract here; that is `ingest`.
+Validating their rows belongs in `validated_blocks`.
 """
 
 import json
@@ -27,42 +27,42 @@ from factory_resources.home.home import Home
 
 
 def discover_sources(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[SourceHandle, ...]:
-    """The sources in the order of their rows, and then the tables that are joined to them.
+    """Return the sources in the order of their rows, then the tables that are joined to them.
 
     Args:
-        scratch: where a source that must be read to be known is kept until it is asked for.
+        scratch: the folder for sources that must be read to be identified.
 
     Raises:
         SourceError: a source is missing or unreadable.
     """
     ingest = pipeline.spec.ingest
     with name_pipeline_in_errors(pipeline):
-        found: list[SourceHandle] = []
+        handles: list[SourceHandle] = []
         for name, source in ingest.tables.items():
-            added = {ingest.label: name} if ingest.label and name else {}
-            found += (
-                replace(one, labels={**one.labels, **added})
-                for one in discover(source, _place(pipeline, home, scratch, f"rows_{name}"))
+            label = {ingest.label: name} if ingest.label and name else {}
+            handles += (
+                replace(one, labels={**one.labels, **label})
+                for one in discover(source, _context(pipeline, home, scratch, f"rows_{name}"))
             )
         for name, join in sorted(ingest.joins.items()):
-            place = _place(pipeline, home, scratch, f"join_{name}")
-            found += (replace(one, join=name) for one in discover(join.source, place))
-        return tuple(found)
+            context = _context(pipeline, home, scratch, f"join_{name}")
+            handles += (replace(one, join=name) for one in discover(join.source, context))
+        return tuple(handles)
 
 
-def _place(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> SourceContext:
+def _context(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> SourceContext:
     return SourceContext(pipeline.folder, home, scratch / name)
 
 
-def sources_key(found: tuple[SourceHandle, ...]) -> str:
-    """Digest of what reading would yield; the code of a Python source is not part of it."""
-    content = [[dict(source.labels), source.version, source.join] for source in found]
+def sources_key(handles: tuple[SourceHandle, ...]) -> str:
+    """Return the digest of what reading would yield, without the code of a Python source."""
+    content = [[dict(source.labels), source.version, source.join] for source in handles]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
 def name_pipeline_in_errors(pipeline: Pipeline) -> Iterator[None]:
-    """Name the pipeline in what went wrong."""
+    """Name the pipeline in every error that is raised within the context."""
     try:
         yield
     except FactoryError as error:
@@ -72,7 +72,7 @@ def name_pipeline_in_errors(pipeline: Pipeline) -> Iterator[None]:
         raise
 
 
-def discover(source: Source, place: SourceContext) -> Iterable[SourceHandle]:
+def discover(source: Source, context: SourceContext) -> Iterable[SourceHandle]:
     """Return handles on what a declared source holds now, in the order of its rows.
 
     Raises:
@@ -82,32 +82,32 @@ def discover(source: Source, place: SourceContext) -> Iterable[SourceHandle]:
         case FileSource(remote=True):
             from factory_assets.data.sources.files import discover_objects
 
-            return discover_objects(source, place)
+            return discover_objects(source, context)
         case FileSource():
             from factory_assets.data.sources.files import discover_files
 
-            return discover_files(source, place)
+            return discover_files(source, context)
         case ImageSource():
             from factory_assets.data.sources.files import discover_images
 
-            return [discover_images(source, place)]
+            return [discover_images(source, context)]
         case PythonSource():
             from factory_assets.data.sources.python import discover_python
 
-            return [discover_python(source, place)]
+            return [discover_python(source, context)]
         case DatabaseSource():
             from factory_assets.data.sources.tables import discover_database
 
-            return [discover_database(source, place)]
+            return [discover_database(source, context)]
         case DeltaSource():
             from factory_assets.data.sources.tables import discover_delta
 
-            return discover_delta(source, place)
+            return discover_delta(source, context)
         case SnapshotSource():
             from factory_assets.data.sources.tables import discover_snapshot
 
-            return discover_snapshot(source, place)
+            return discover_snapshot(source, context)
         case AssetSource():
             from factory_assets.data.sources.tables import discover_asset
 
-            return [discover_asset(source, place)]
+            return [discover_asset(source, context)]

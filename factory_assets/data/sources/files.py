@@ -1,8 +1,8 @@
-"""Files as sources: each is one, known by the digest of its bytes.
+"""Files as sources: local files, objects of S3-compatible storage, folders of images.
 
-Objects of S3-compatible storage as sources: fetched only where they are not known yet.
-
-Image files as a source: one table, a row a file, known by the bytes of all of them.
+Each file or object is a source, identified by the digest of its bytes; an object is only fetched if
+its digest is not known yet. Images form a single source, a table with one row per file. Reading a
+file format belongs in `factory_resources.sources.files`.
 """
 
 import json
@@ -35,22 +35,22 @@ from factory_resources.sources.object_storage import (
 )
 
 
-def discover_files(source: FileSource, place: SourceContext) -> Iterator[SourceHandle]:
-    """The files in the order of their patterns and names; of a map, in the order of its labels.
+def discover_files(source: FileSource, context: SourceContext) -> Iterator[SourceHandle]:
+    """Yield the files in the order of their patterns and names; of a map, in that of its labels.
 
     Raises:
         SourceError: a file is missing or unreadable.
     """
     patterns = source.files
     if isinstance(patterns, dict):
-        # The order of keys in a declaration means nothing.
+        # The order of keys in a declaration has no meaning.
         patterns = dict(sorted(patterns.items()))
-    for digested in DigestCache(place.home).of_files(find_files(patterns, place.folder)):
+    for digested in DigestCache(context.home).of_files(find_files(patterns, context.folder)):
         yield discover_file(source, digested)
 
 
 def discover_file(source: FileSource, digested: Digested) -> SourceHandle:
-    """One file that is read as the source declares."""
+    """Return the handle of one file, which is read as the source declares."""
     labels = {source.label: digested.file.label or ""} if source.label else {}
     return SourceHandle(
         digested.sha256,
@@ -78,39 +78,39 @@ def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Sourc
     )
 
 
-def discover_objects(source: FileSource, place: SourceContext) -> Iterator[SourceHandle]:
-    """The objects in the order of their patterns and names; of a map, of its labels.
+def discover_objects(source: FileSource, context: SourceContext) -> Iterator[SourceHandle]:
+    """Yield the objects in the order of their patterns and names; of a map, in that of its labels.
 
     Raises:
-        SourceError: nothing matches, a key is not set, or the storage says no.
+        SourceError: nothing matches, a key is not set, or the storage refuses access.
     """
-    storage = storage_of(source, place.home)
+    storage = storage_of(source, context.home)
     patterns = source.files
     if isinstance(patterns, dict):
         patterns = dict(sorted(patterns.items()))
-    digests = DigestCache(place.home)
+    digests = DigestCache(context.home)
     for number, one in enumerate(find_objects(patterns, storage)):
-        kept = place.scratch / str(number)
-        kept.mkdir()
+        folder = context.scratch / str(number)
+        folder.mkdir()
         digest = known_digest(one, storage, digests)
         if digest is None:
-            digest = fetch(one, storage, kept / file_name(one))
+            digest = fetch(one, storage, folder / file_name(one))
             remember(one, storage, digests, digest)
-        yield _found(source, one, digest, kept, storage)
+        yield _object_handle(source, one, digest, folder, storage)
 
 
 def objects_there(source: FileSource, pattern: str, home: Home) -> list[str]:
-    """The names of the objects that a pattern matches, in order; there may be none.
+    """Return the names of the objects that a pattern matches, in order; there may be none.
 
     Raises:
-        SourceError: a key is not set, or the storage says no.
+        SourceError: a key is not set, or the storage refuses access.
     """
     system = storage_of(source, home).system
     return [PREFIX + str(i.path) for i in there(system, expand(pattern).removeprefix(PREFIX))]
 
 
 def storage_of(source: FileSource, home: Home) -> ObjectStorage:
-    """Where the source's objects are, with the keys to it."""
+    """Return the storage that holds the source's objects, with its access keys."""
     declared = source.storage or StorageSpec()
     return ObjectStorage(
         endpoint=expand(declared.endpoint),
@@ -120,10 +120,10 @@ def storage_of(source: FileSource, home: Home) -> ObjectStorage:
     )
 
 
-def _found(
-    source: FileSource, one: Object, digest: str, kept: Path, storage: ObjectStorage
+def _object_handle(
+    source: FileSource, one: Object, digest: str, folder: Path, storage: ObjectStorage
 ) -> SourceHandle:
-    path = kept / file_name(one)
+    path = folder / file_name(one)
     labels = {source.label: one.label or ""} if source.label else {}
 
     def read(own: Path) -> SourceTable:
@@ -134,17 +134,19 @@ def _found(
     return SourceHandle(digest, labels, read, one.bytes)
 
 
-def discover_images(source: ImageSource, place: SourceContext) -> SourceHandle:
-    """The images in the order of their paths; one that cannot be read has no pixels.
+def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle:
+    """Return one table of the images in the order of their paths.
+
+    An image that cannot be read has no pixels.
 
     Raises:
-        SourceError: a pattern matches nothing, or what is no image by its name.
+        SourceError: a pattern matches nothing, or a file whose name is not that of an image.
     """
-    files = tuple(DigestCache(place.home).of_files(find_files(source.images, place.folder)))
+    files = tuple(DigestCache(context.home).of_files(find_files(source.images, context.folder)))
     for digested in files:
         if digested.file.path.suffix.lower() not in SUFFIXES:
             raise SourceError(
-                f"{digested.file.name} is no image",
+                f"{digested.file.name} is not an image",
                 where="source.images",
                 remedy=f"name files that end in {', '.join(SUFFIXES)}",
             )
@@ -152,7 +154,7 @@ def discover_images(source: ImageSource, place: SourceContext) -> SourceHandle:
     version = sha256(json.dumps([content, source.model_dump(mode="json")]).encode()).hexdigest()
 
     def read(own: Path) -> SourceTable:
-        return _table(source, files, own)
+        return _image_table(source, files, own)
 
     def require_unchanged() -> None:
         for digested in files:
@@ -167,7 +169,7 @@ def discover_images(source: ImageSource, place: SourceContext) -> SourceHandle:
     )
 
 
-def _table(source: ImageSource, files: tuple[Digested, ...], scratch: Path) -> SourceTable:
+def _image_table(source: ImageSource, files: tuple[Digested, ...], scratch: Path) -> SourceTable:
     import pyarrow as pa
 
     grey = source.colours == "grey"

@@ -1,6 +1,7 @@
-"""Which files lie where a declaration looks for them, and whose partition each is: names only.
+"""List the partitions whose files exist, from the names of the files alone.
 
-Nothing is opened here, and a file that vanishes meanwhile is no error.
+No file is opened, and one that vanishes meanwhile is not an error. Matching a name against a
+pattern belongs in `partition_patterns`.
 """
 
 import re
@@ -18,34 +19,35 @@ from factory_resources.sources.files.discovery import expand, split_glob
 from factory_resources.sources.object_storage import PREFIX
 
 Keys = Mapping[str, Sequence[str]]
-"""Dimension to keys of it."""
+"""Keys of each dimension."""
 
 Matches = dict[tuple[str, ...], list[str]]
-"""Keys of a pattern's dimensions, in order of name, to the files whose names have them."""
+"""Files by the keys in their names: one key for each dimension of a pattern, in order of name."""
 
 
 @dataclass(frozen=True)
 class PartitionListing:
-    """What is there of a pipeline in partitions."""
+    """The partitions of a pipeline whose files exist."""
 
     partitions: tuple[Partition, ...]
-    """Those that are over and have all the files that they need, in the order of their keys."""
+    """Partitions that have ended and have all their files, in the order of their keys."""
     absent: int
-    """How many are over and have none."""
+    """Number of partitions that have ended and lack a file."""
     files: Mapping[str, tuple[str, ...]]
-    """Key of a partition to its files and objects; none where sources are neither."""
+    """Files and objects of each partition by its key; none for other kinds of source."""
     dynamic: Keys
-    """The keys of dynamic dimensions."""
+    """All keys of the dynamic dimensions."""
 
 
 def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> PartitionListing:
-    """The partitions whose files are there.
+    """List the partitions whose files exist.
 
     Args:
-        known: keys of dynamic dimensions, beside those that the files' names tell.
+        now: the time by which a partition must have ended.
+        known: keys of dynamic dimensions in addition to those in the names of files.
 
     Raises:
-        SourceError: a variable that is not set, or a storage of objects that says no.
+        SourceError: a variable is not set, or the object storage refuses access.
     """
     dimensions = pipeline.spec.partitions
     patterns, matches = [], []
@@ -55,28 +57,30 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
             patterns.append(pattern)
             matches.append(_matches(pattern, files_of(source, text, pipeline.folder, home)))
     dynamic = {
-        name: sorted({*known.get(name, ()), *_told(name, patterns, matches)})
+        name: sorted({*known.get(name, ()), *_keys_in_names(name, patterns, matches)})
         for name, dimension in dimensions.items()
         if isinstance(dimension, DynamicPartitions)
     }
-    there: dict[str, Partition] = {}
+    complete: dict[str, Partition] = {}
     files: dict[str, tuple[str, ...]] = {}
     absent = 0
     for partition in partitions_until(dimensions, now, dynamic):
-        own = [
-            found.get(tuple(partition.keys[name] for name in pattern.names), [])
-            for pattern, found in zip(patterns, matches, strict=True)
+        own_files = [
+            files_by_keys.get(tuple(partition.keys[name] for name in pattern.names), [])
+            for pattern, files_by_keys in zip(patterns, matches, strict=True)
         ]
-        if all(own):
-            there[partition.key] = partition
-            files[partition.key] = tuple(name for names in own for name in names)
+        if all(own_files):
+            complete[partition.key] = partition
+            files[partition.key] = tuple(name for names in own_files for name in names)
         else:
             absent += 1
-    return PartitionListing(tuple(there[key] for key in sorted(there)), absent, files, dynamic)
+    return PartitionListing(
+        tuple(complete[key] for key in sorted(complete)), absent, files, dynamic
+    )
 
 
 def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:
-    """The patterns of all files and objects, each with its source."""
+    """Yield the patterns of all files and objects, each with its source."""
     for source in pipeline.spec.ingest.every_source:
         texts: Sequence[str] = ()
         if isinstance(source, FileSource):
@@ -89,10 +93,10 @@ def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:
 
 
 def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str]:
-    """What a pattern matches, in order of name; a place that names a dimension matches any key.
+    """Return the files that a pattern matches, in order of name; `{dimension}` matches any key.
 
     Raises:
-        SourceError: a variable that is not set, or a storage of objects that says no.
+        SourceError: a variable is not set, or the object storage refuses access.
     """
     wild = "/".join(_wild(pattern))
     if pattern.startswith(PREFIX) and isinstance(source, FileSource):
@@ -104,13 +108,13 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
 
 
 def _wild(pattern: str) -> Iterator[str]:
-    """The parts of the path, with `*` for what names a dimension."""
+    """Yield the parts of the path, with `*` in place of each `{dimension}`."""
     anything = "\0"
     marked = PLACE.sub(
         lambda place: "/".join(anything for _ in (place[2] or "").split("/")), pattern
     )
     for part in marked.split("/"):
-        # Side by side two would mean folders at any depth.
+        # Two stars side by side would match folders at any depth.
         yield re.sub(r"[*\0]+", "*", part) if anything in part else part
 
 
@@ -120,15 +124,17 @@ def _full(pattern: str, folder: Path) -> str:
 
 
 def _matches(pattern: Pattern, names: Sequence[str]) -> Matches:
-    found: Matches = {}
+    files_by_keys: Matches = {}
     for name in names:
         for keys in pattern.keys_of(name):
-            found.setdefault(keys, []).append(name)
-    return found
+            files_by_keys.setdefault(keys, []).append(name)
+    return files_by_keys
 
 
-def _told(name: str, patterns: Sequence[Pattern], matches: Sequence[Matches]) -> Iterator[str]:
-    for pattern, found in zip(patterns, matches, strict=True):
+def _keys_in_names(
+    name: str, patterns: Sequence[Pattern], matches: Sequence[Matches]
+) -> Iterator[str]:
+    for pattern, files_by_keys in zip(patterns, matches, strict=True):
         if name in pattern.names:
             place = pattern.names.index(name)
-            yield from (keys[place] for keys in found)
+            yield from (keys[place] for keys in files_by_keys)

@@ -1,9 +1,10 @@
-"""The sources of one partition: its keys put where the declaration names its dimensions.
+"""Placeholders of partitions in a declaration, such as `{day}`: fill them in, or find their keys.
 
-`{day}` stands for the key, `{day:%Y/%m}` for the beginning of a period of time in that form. In
-file names the rest of a pattern keeps its meaning, but no character of a key does.
+`{day}` stands for the key, `{day:%Y/%m}` for the beginning of a period of time in that format.
+`bind` inserts the keys of a partition; in file patterns they are escaped, so that no character of a
+key acts as a wildcard. `Pattern` goes the other way, from the name of a file to the keys.
 
-A pattern of files that names partitions, read backwards: from a file's name to the keys.
+Listing the files belongs in `partition_listing`.
 """
 
 import re
@@ -33,10 +34,10 @@ _UNSAFE = re.compile(r"[/\\]")
 
 
 def bind(pipeline: Pipeline, partition: Partition | None) -> Pipeline:
-    """The pipeline with the sources of the partition.
+    """Return the pipeline with the sources of one partition.
 
     Raises:
-        SourceError: a key that no file's name can hold.
+        SourceError: a key cannot be part of a file name.
     """
     if partition is None:
         return pipeline
@@ -47,7 +48,7 @@ def bind(pipeline: Pipeline, partition: Partition | None) -> Pipeline:
 def _bound(value: Any, partition: Partition, in_file: bool) -> Any:
     match value:
         case str():
-            return PLACE.sub(_putting(partition, in_file), value)
+            return PLACE.sub(_filler(partition, in_file), value)
         case Spec():
             return value.model_copy(
                 update={
@@ -64,8 +65,10 @@ def _bound(value: Any, partition: Partition, in_file: bool) -> Any:
             return value
 
 
-def _putting(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], str]:
-    def put(match: re.Match[str]) -> str:
+def _filler(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], str]:
+    """Return the function that replaces a placeholder by the partition's key."""
+
+    def fill(match: re.Match[str]) -> str:
         name, form = match[1], match[2]
         if name not in partition.keys:
             return match[0]
@@ -74,17 +77,17 @@ def _putting(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], s
             key = partition.begins[name].strftime(form)
         elif in_file and _UNSAFE.search(key):
             raise SourceError(
-                f"partition key {key!r} cannot stand in a file's name",
+                f"partition key {key!r} cannot be part of a file name",
                 where=name,
                 remedy="name the partition without slashes",
             )
         return escape(key) if in_file else key
 
-    return put
+    return fill
 
 
 Place = tuple[str, str | None]
-"""A dimension, and the form in which it is named."""
+"""A placeholder: a dimension, and the format of its time, if it gives one."""
 
 _DIGITS = {"Y": 4, "j": 3, **dict.fromkeys("mdHMSyUWV", 2)}
 
@@ -93,31 +96,31 @@ _WILD = re.compile(r"\*\*/|\*+|\?|\[!?[^]]+\]")
 
 @dataclass(frozen=True)
 class Pattern:
-    """A glob with places, such as `/data/{day:%Y}/{day}-{site}.csv`."""
+    """A glob with placeholders, such as `/data/{day:%Y}/{day}-{site}.csv`."""
 
     names: tuple[str, ...]
-    """The dimensions that it names, in order of name."""
+    """The dimensions in the pattern, in order of name."""
     _expression: re.Pattern[str]
-    """One group a place."""
+    """Has one group for each placeholder."""
     _places: tuple[Place, ...]
-    _known: Mapping[str, Mapping[tuple[str, ...], Sequence[str]]]
-    """Of a dimension that is not dynamic, the texts at its places to its keys."""
+    _texts_to_keys: Mapping[str, Mapping[tuple[str, ...], Sequence[str]]]
+    """For each dimension that is not dynamic: its keys by the texts at its placeholders."""
 
     @classmethod
     def of(cls, text: str, dimensions: Mapping[str, Dimension], now: datetime) -> "Pattern":
-        """Read the pattern; keys of time are those of periods that are over by `now`."""
+        """Parse the pattern; time dimensions have the keys of the periods that end by `now`."""
         places = tuple(dict.fromkeys((place[1], place[2]) for place in PLACE.finditer(text)))
         names = tuple(sorted({name for name, _ in places}))
         known = {}
         for name in names:
             if isinstance(dimensions[name], TimePartitions | ListedPartitions):
-                known[name] = _known(name, dimensions[name], places, now)
+                known[name] = _keys_by_texts(name, dimensions[name], places, now)
         return cls(names, re.compile(_expression(text, places, dimensions)), places, known)
 
     def keys_of(self, path: str) -> Iterator[tuple[str, ...]]:
-        """The keys that the name of a file has, one for each of `names`.
+        """Yield the keys that the name of a file stands for, one for each of `names`.
 
-        Several where the name tells less than a key, as `{day:%Y-%m}` does.
+        There are several if the name holds only a part of a key, as with `{day:%Y-%m}`.
         """
         match = self._expression.fullmatch(path)
         if match is None:
@@ -126,14 +129,14 @@ class Pattern:
         candidates: list[Sequence[str]] = []
         for name in self.names:
             texts = tuple(text for place, text in at.items() if place[0] == name)
-            if name in self._known:
-                candidates.append(self._known[name].get(texts, ()))
+            if name in self._texts_to_keys:
+                candidates.append(self._texts_to_keys[name].get(texts, ()))
             else:
                 candidates.append(() if wrong_key(texts[0]) else texts)
         yield from product(*candidates)
 
 
-def _known(
+def _keys_by_texts(
     name: str, dimension: Dimension, places: Sequence[Place], now: datetime
 ) -> Mapping[tuple[str, ...], Sequence[str]]:
     forms = [form for place, form in places if place == name]
@@ -147,51 +150,53 @@ def _known(
 
 
 def _expression(text: str, places: Sequence[Place], dimensions: Mapping[str, Dimension]) -> str:
-    made, end, seen = "", 0, set[Place]()
+    expression, end, seen = "", 0, set[Place]()
     for match in PLACE.finditer(text):
         place = (match[1], match[2])
-        made += _glob(text[end : match.start()])
-        # The same place says the same again.
-        own = f"(?P=p{places.index(place)})"
+        expression += _glob_expression(text[end : match.start()])
+        # The same placeholder must match the same text again.
+        group = f"(?P=p{places.index(place)})"
         if place not in seen:
-            own = f"(?P<p{places.index(place)}>{_text(dimensions[place[0]], place[1])})"
-        made, end = made + own, match.end()
+            group = (
+                f"(?P<p{places.index(place)}>{_place_expression(dimensions[place[0]], place[1])})"
+            )
+        expression, end = expression + group, match.end()
         seen.add(place)
-    return made + _glob(text[end:])
+    return expression + _glob_expression(text[end:])
 
 
-def _text(dimension: Dimension, form: str | None) -> str:
-    """What may stand at a place, as narrow as can be: two places may stand side by side."""
+def _place_expression(dimension: Dimension, form: str | None) -> str:
+    """Return an expression for one placeholder, narrow because placeholders may be adjacent."""
     if isinstance(dimension, TimePartitions):
         offset = r"(?:[+-]\d{4})?" if dimension.every == "hour" and not form else ""
-        return _form(form or FORMATS[dimension.every]) + offset
+        return _time_expression(form or FORMATS[dimension.every]) + offset
     if isinstance(dimension, ListedPartitions):
         return "|".join(re.escape(key) for key in sorted(dimension.values, key=len, reverse=True))
     return "[^/]+?"
 
 
-def _form(form: str) -> str:
-    made, end = "", 0
+def _time_expression(form: str) -> str:
+    expression, end = "", 0
     for match in re.finditer("%(.)", form):
         digits = _DIGITS.get(match[1])
-        made += re.escape(form[end : match.start()])
-        made += rf"\d{{{digits}}}" if digits else "[^/]+?"
+        expression += re.escape(form[end : match.start()])
+        expression += rf"\d{{{digits}}}" if digits else "[^/]+?"
         end = match.end()
-    return made + re.escape(form[end:])
+    return expression + re.escape(form[end:])
 
 
-def _glob(text: str) -> str:
-    made, end = "", 0
+def _glob_expression(text: str) -> str:
+    expression, end = "", 0
     for match in _WILD.finditer(text):
-        made += re.escape(text[end : match.start()])
+        expression += re.escape(text[end : match.start()])
         match match[0]:
             case "**/":
-                made += "(?:[^/]+/)*"
+                expression += "(?:[^/]+/)*"
             case "?":
-                made += "[^/]"
+                expression += "[^/]"
             case wild if wild.startswith("["):
-                made += wild.replace("[!", "[^", 1).replace("\\", "\\\\")
+                expression += wild.replace("[!", "[^", 1).replace("\\", "\\\\")
             case _:
-                made += "[^/]*"
+                expression += "[^/]*"
         end = match.end()
-    return made + re.escape(text[end:])
+    return expression + re.escape(text[end:])

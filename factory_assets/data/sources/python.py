@@ -1,4 +1,4 @@
-"""What a function of the user's returns, as a source."""
+"""A Python function of the user as a source: the table that it returns."""
 
 import json
 from hashlib import sha256
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def discover_python(source: PythonSource, place: SourceContext) -> SourceHandle:
-    """Known by the files that it reads and its arguments, else by what it returns.
+def discover_python(source: PythonSource, context: SourceContext) -> SourceHandle:
+    """Return the handle of a function's table.
+
+    It is identified by the files that the function reads and its arguments; if the declaration does
+    not name the files, by the table that it returns.
 
     Raises:
         SourceError: a file is missing, or the function fails.
     """
     if source.reads is None:
-        raw = _call(source, place.folder, place.scratch)
+        raw = _call(source, context.folder, context.scratch)
         return SourceHandle(raw.sha256, {}, lambda own: raw)
-    files = tuple(DigestCache(place.home).of_files(find_files(source.reads, place.folder)))
-    content = [[there.sha256 for there in files], expand_all(source.args)]
+    files = tuple(DigestCache(context.home).of_files(find_files(source.reads, context.folder)))
+    content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def read(own: Path) -> SourceTable:
-        return _call(source, place.folder, own)
+        return _call(source, context.folder, own)
 
     def require_unchanged() -> None:
-        for there in files:
-            there.require_unchanged()
+        for file in files:
+            file.require_unchanged()
 
     return SourceHandle(version, {}, read, require_unchanged=require_unchanged)
 

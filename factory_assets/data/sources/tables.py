@@ -1,11 +1,8 @@
-"""Tables and queries of databases as sources.
+"""Tables as sources: databases, Delta tables, Dagster assets, snapshots of other pipelines.
 
-Delta tables of other systems as sources: each of their files is one.
-
-The table that a Dagster asset of the code location last yielded, as a source.
-
-Another pipeline's newest snapshot as a source; its files keep their digests, and the trace goes
-on from there.
+Each file of a Delta table is a source. So is each file of a snapshot: it keeps its digest, which
+lets a trace continue into the other pipeline. Reading a database or a Delta log belongs in
+`factory_resources.sources`.
 """
 
 import json
@@ -30,13 +27,15 @@ from factory_resources.tables.snapshot import Snapshot, TableFile, exists
 from factory_resources.tracking.records import Record, Records
 
 
-def discover_database(source: DatabaseSource, place: SourceContext) -> SourceHandle:
-    """Known by what it answers: a database tells of no change in any cheaper way that is sure.
+def discover_database(source: DatabaseSource, context: SourceContext) -> SourceHandle:
+    """Read a table or query, and return its handle.
+
+    It is identified by its rows: a database has no cheaper way to detect every change.
 
     Raises:
-        SourceError: whatever the database says, in one line.
+        SourceError: the database cannot be reached or refuses the query, in one line.
     """
-    question = DatabaseQuery(
+    query = DatabaseQuery(
         database=source.database,
         table=source.table,
         query=source.query,
@@ -44,70 +43,72 @@ def discover_database(source: DatabaseSource, place: SourceContext) -> SourceHan
         parameters=expand_all(source.parameters),
         timeout=source.timeout,
     )
-    raw = read_database(question, place.folder, place.home, place.scratch)
+    raw = read_database(query, context.folder, context.home, context.scratch)
     return SourceHandle(raw.sha256, {}, lambda own: raw)
 
 
-def discover_delta(source: DeltaSource, place: SourceContext) -> Iterator[SourceHandle]:
-    """The files of the version in the order in which they were written.
+def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:
+    """Yield the files of a Delta table's version in the order in which they were written.
 
     Raises:
-        SourceError: no such table or version, or a file is missing.
+        SourceError: there is no such table or version, or a file is missing.
     """
-    ones = delta_files(source.delta, source.version, place.folder)
+    ones = delta_files(source.delta, source.version, context.folder)
     files = tuple(one.file for one in ones)
-    for one, there in zip(ones, DigestCache(place.home).of_files(files), strict=True):
-        yield _delta_file(one, there)
+    for one, digested in zip(ones, DigestCache(context.home).of_files(files), strict=True):
+        yield _delta_file(one, digested)
 
 
-def _delta_file(one: DeltaFile, there: Digested) -> SourceHandle:
+def _delta_file(one: DeltaFile, digested: Digested) -> SourceHandle:
     def read(own: Path) -> SourceTable:
-        return read_delta_file(one, there.sha256, own)
+        return read_delta_file(one, digested.sha256, own)
 
-    # What the log adds to a file's bytes: the values of its partition, and columns.
+    # The log adds to the bytes of a file: its columns, and the values of its partition.
     added = json.dumps([one.columns, one.partition], default=str)
-    version = sha256(f"{there.sha256} {added}".encode()).hexdigest()
-    return SourceHandle(version, {}, read, there.bytes, require_unchanged=there.require_unchanged)
+    version = sha256(f"{digested.sha256} {added}".encode()).hexdigest()
+    return SourceHandle(
+        version, {}, read, digested.bytes, require_unchanged=digested.require_unchanged
+    )
 
 
-def discover_asset(source: AssetSource, place: SourceContext) -> SourceHandle:
-    """Known by the digest of the table's bytes.
+def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
+    """Return the handle of the table that a Dagster asset last stored, identified by its bytes.
 
     Raises:
-        SourceError: the asset was not materialised yet.
+        SourceError: the asset has not been materialised yet.
     """
-    path = path_of(place.home, source.asset.split("/"))
+    path = path_of(context.home, source.asset.split("/"))
     if not path.is_file():
         raise SourceError(
             "has not been materialised yet",
             where=f"asset {source.asset}",
             remedy="materialise it in the UI, or with: dagster asset materialize",
         )
-    [there] = DigestCache(place.home).of_files((File(path, f"asset {source.asset}"),))
+    [digested] = DigestCache(context.home).of_files((File(path, f"asset {source.asset}"),))
 
     def read(own: Path) -> SourceTable:
         raw = read_file(
-            there.file,
+            digested.file,
             own,
             declared="parquet",
             rules=TextRules(None, True, (), "utf-8"),
-            digest=there.sha256,
+            digest=digested.sha256,
         )
         return replace(raw, format=None)
 
     return SourceHandle(
-        there.sha256, {}, read, there.bytes, require_unchanged=there.require_unchanged
+        digested.sha256, {}, read, digested.bytes, require_unchanged=digested.require_unchanged
     )
 
 
-def discover_snapshot(source: SnapshotSource, place: SourceContext) -> Iterator[SourceHandle]:
-    """The files of the snapshot in order; of a pipeline in partitions, partition by partition.
+def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterator[SourceHandle]:
+    """Yield the files of another pipeline's newest snapshot, partition by partition.
 
     Raises:
-        SourceError: there is none yet, or its files are gone.
+        SourceError: there is no snapshot yet, or its files are gone.
     """
     name = f"{source.pipeline}/{source.stage}"
-    records = _records(source, place.home)
+    records = _records(source, context.home)
     if not records:
         raise SourceError(
             "there is no result yet",
@@ -116,29 +117,29 @@ def discover_snapshot(source: SnapshotSource, place: SourceContext) -> Iterator[
         )
     for record in records:
         snapshot = Snapshot.model_validate(record.value["snapshot"])
-        if not exists(snapshot, place.home):
+        if not exists(snapshot, context.home):
             raise SourceError(
                 f"snapshot {snapshot.data_version[:12]} is gone",
                 where=name,
-                remedy=f"make it again: factory run {source.pipeline}",
+                remedy=f"compute it again: factory run {source.pipeline}",
             )
-        for file, path in zip(snapshot.files, snapshot.paths(place.home), strict=True):
-            yield _snapshot(snapshot, file, path, f"{name}@{snapshot.data_version}")
+        for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
+            yield _snapshot_file(snapshot, file, path, f"{name}@{snapshot.data_version}")
 
 
 def _records(source: SnapshotSource, home: Home) -> list[Record]:
     records = Records(home)
     whole = records.latest(source.pipeline, source.stage)
     keys = records.partitions(source.pipeline, source.stage)
-    found = (records.latest(source.pipeline, source.stage, key) for key in keys)
-    parts = [record for record in found if record]
-    # A pipeline that came to have partitions, or has them no more, left both kinds behind.
+    latest = (records.latest(source.pipeline, source.stage, key) for key in keys)
+    parts = [record for record in latest if record]
+    # A pipeline that had no partitions before, or has none any more, has both kinds of record.
     if whole and all(record.finished < whole.finished for record in parts):
         return [whole]
     return parts
 
 
-def _snapshot(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:
+def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:
     columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
 
     def read(own: Path) -> SourceTable:

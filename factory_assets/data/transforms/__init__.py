@@ -1,1 +1,1 @@
-"""Joins, cleaning queries, and the lineage of columns through them."""
+"""Joins, cleaning queries, and the lineage of columns through both."""

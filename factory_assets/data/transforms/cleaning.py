@@ -1,6 +1,6 @@
-"""A declaration of `clean` as queries; nothing is stored here.
+"""The queries of a `clean` declaration: rules, duplicates, derived columns, sliding windows.
 
-Sliding-window statistics as SQL: over the last rows of each unit, the current one included.
+Running them on blocks and storing the result belongs in `cleaned_blocks` and `stages.clean`.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanQueries:
-    """A declaration as queries over the view `source`, whose column `_order` is the row's place."""
+    """Queries over the view `source`, whose column `_order` is the position of the row."""
 
     spec: Clean
     where: str
+    """Pipeline and stage, for messages."""
     looks_around: bool
-    """Whether a derived column sees other rows; then the engine gives up the source's order."""
+    """Whether a derived column reads other rows; the engine then does not keep the source order."""
     rows: int = 0
-    """Of all the rows that duplicates are marked in."""
+    """Number of rows among which duplicates are marked."""
 
     @classmethod
     def of(cls, spec: Clean, columns: Sequence[str], where: str) -> "CleanQueries":
-        """Check every name and expression without running one.
+        """Check every name and expression of the declaration without running a query.
 
         Raises:
-            ExpressionError: an unknown column, a name that is taken, a forbidden expression.
+            ExpressionError: a column is unknown, a name is taken, or an expression is forbidden.
         """
         known = [name for name in columns if name not in IDENTITY]
         for rule, sql in spec.where.items():
@@ -61,16 +62,16 @@ class CleanQueries:
 
     @property
     def separable(self) -> bool:
-        """Whether what becomes of a row rests on no row after it."""
+        """Whether the result of a row does not depend on the rows after it."""
         return not self.spec.windows and not self.looks_around
 
     @property
     def rules(self) -> dict[str, str]:
-        """Rule to SQL that is true for a row that breaks it; the line break ends a comment."""
+        """By rule: SQL that is true for a row that breaks it. The line break ends a comment."""
         return {name: f"({sql}\n) IS FALSE" for name, sql in self.spec.where.items()}
 
     @property
-    def _any(self) -> str:
+    def _any_rule_broken(self) -> str:
         return "(" + (" OR ".join(self.rules.values()) or "false") + ")"
 
     @property
@@ -78,12 +79,12 @@ class CleanQueries:
         names = ", ".join(f"CASE WHEN {s} THEN {literal(n)} END" for n, s in self.rules.items())
         return (
             f"SELECT * EXCLUDE (_order), concat_ws(',', {names}) AS _rules "
-            f"FROM source WHERE {self._any}"
+            f"FROM source WHERE {self._any_rule_broken}"
         )
 
     @property
     def valid_rows(self) -> str:
-        query = f"FROM source WHERE NOT {self._any}"
+        query = f"FROM source WHERE NOT {self._any_rule_broken}"
         if self.spec.deduplicate:
             query += f" AND NOT {marked('repeated', self.rows)}"
         query = self._derived(query)
@@ -93,7 +94,7 @@ class CleanQueries:
         return f"SELECT * EXCLUDE (_order) FROM ({query})" + " ORDER BY _order" * bool(ordered)
 
     def _derived(self, query: str, until: str | None = None) -> str:
-        """One SELECT around the other: a column sees just what was there before it."""
+        """Nest one SELECT per derived column, so that each sees only the columns before it."""
         for name, sql in self.spec.derive.items():
             query = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({query})"
             if name == until:
@@ -101,10 +102,10 @@ class CleanQueries:
         return query
 
     def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Have the engine understand each expression by itself, so that a mistake has its place.
+        """Let the engine type-check each expression on its own, so that an error names its place.
 
         Raises:
-            ExpressionError: types do not fit, or a rule is no truth value.
+            ExpressionError: types do not fit, or a rule is not boolean.
         """
         for rule, sql in self.spec.where.items():
             with engine_errors(f"{self.where}: where.{rule}"):
@@ -122,24 +123,24 @@ class CleanQueries:
     def counts(
         self, connection: "duckdb.DuckDBPyConnection", broken: StagedTable
     ) -> dict[str, int]:
-        """Rule to the number of rows that break it; only rules that are broken."""
+        """Return the number of rows that break each rule, without the rules that no row breaks."""
         rules = f"SELECT unnest(string_split(_rules, ',')) AS rule FROM {parquet(broken.path)}"
         rows = connection.execute(f"SELECT rule, count(*) FROM ({rules}) GROUP BY rule").fetchall()
-        found = dict(rows)
-        return {name: found[name] for name in self.rules if name in found}
+        counts = dict(rows)
+        return {name: counts[name] for name in self.rules if name in counts}
 
     def mark_duplicates(
         self, connection: "duckdb.DuckDBPyConnection", earlier: Sequence[Path]
     ) -> int:
-        """Mark whole rows whose key an earlier one has as `repeated`; how many they are.
+        """Mark valid rows that repeat the key of an earlier row as `repeated`; return their number.
 
         Args:
-            earlier: files of clean rows that come before those of the source.
+            earlier: files of clean rows that precede those of the source.
         """
         if not self.spec.deduplicate:
             return 0
         key = ", ".join(identifier(name) for name in self.spec.deduplicate)
-        rows = f"SELECT {key}, _order FROM source WHERE NOT {self._any}"
+        rows = f"SELECT {key}, _order FROM source WHERE NOT {self._any_rule_broken}"
         for path in earlier:
             rows += f" UNION ALL SELECT {key}, -1 AS _order FROM {parquet(path)}"
         ranked = (
@@ -150,15 +151,15 @@ class CleanQueries:
         return mark(connection, "repeated", repeated, self.rows)
 
     def blame(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Compute rules and derived columns one by one.
+        """Compute rules and derived columns one by one, to find which of them fails.
 
         Raises:
-            ExpressionError: naming the first that fails on a value.
+            ExpressionError: one fails on a value; the message names it.
         """
         for name, broken in self.rules.items():
             with engine_errors(f"{self.where}: where.{name}"):
                 connection.execute(f"SELECT count(*) FROM source WHERE {broken}")
-        rows = f"FROM source WHERE NOT {self._any}"
+        rows = f"FROM source WHERE NOT {self._any_rule_broken}"
         for name in self.spec.derive:
             with engine_errors(f"{self.where}: derive.{name}"):
                 connection.execute(
@@ -166,31 +167,36 @@ class CleanQueries:
                 )
 
 
-def _require_known(names: Sequence[str], known: Sequence[str], place: str, where: str) -> None:
+def _require_known(names: Sequence[str], known: Sequence[str], key: str, where: str) -> None:
     folded = {name.lower() for name in known}
     for name in names:
         if name.lower() not in folded:
             raise ExpressionError(
                 f"there is no column {name!r}",
-                where=f"{where}: {place}",
+                where=f"{where}: {key}",
                 remedy=suggestion(name, known),
             )
 
 
-def _require_new(name: str, known: Sequence[str], place: str, where: str) -> None:
+def _require_new(name: str, known: Sequence[str], key: str, where: str) -> None:
     if name.lower() in {*(k.lower() for k in known), "file_row_number"}:
         raise ExpressionError(
             f"column {name!r} exists already",
-            where=f"{where}: {place}",
-            remedy="give it a name of its own",
+            where=f"{where}: {key}",
+            remedy="give it another name",
         )
 
 
 def windowed(windows: Windows, query: str) -> str:
-    """`query` with the columns that the windows add; it must yield `_order`.
+    """Return `query` with the statistics of sliding windows as additional columns.
 
-    Missing values are left out of every statistic. The slope is the least-squares one, in units of
-    the column a step, and 0 where a single value is known; std is that of the population.
+    A window holds the last rows of a unit, the current row included. Missing values are left out of
+    every statistic. The slope is the least-squares slope in units of the column per step, and 0 if
+    only one value is known; std is that of the population.
+
+    Args:
+        windows: the declaration.
+        query: must yield `_order`.
     """
     by, order = identifier(windows.by), identifier(windows.order)
     cells = ", ".join(

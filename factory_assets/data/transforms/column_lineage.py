@@ -1,7 +1,8 @@
-"""Which columns each column is made of, from source to feature: read from the declared SQL.
+"""Column lineage: the columns that each column is computed from, read from the declared SQL.
 
-DuckDB's own parser tells what an expression names, so that nothing is guessed; sqlglot reads the
-queries that go to databases, in their own dialects.
+DuckDB's own parser finds the columns in an expression, so that nothing is guessed; sqlglot parses
+the queries that are sent to databases, in their own dialects. The lineage of rows belongs in
+`audit.trace`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,41 +14,41 @@ from factory_assets.spec import IDENTITY, Clean
 from factory_resources.sql.expressions import columns_of
 
 Origins = dict[str, tuple[str, ...]]
-"""Column to the columns that it is made of."""
+"""Each column with the columns that it is computed from."""
 
 
 def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
-    """Every column of the clean table, and the ingested columns whose values make it.
+    """Return the ingested columns from whose values each clean column is computed.
 
-    Rules and keys decide which rows there are, not what is in them: see `row_columns`.
+    Rules and keys decide which rows remain, not their values: see `row_columns`.
 
     Args:
-        ingested: the columns that come in, identity apart.
+        ingested: the columns of the ingested table; identity columns are ignored.
     """
-    known: Origins = {name: (name,) for name in ingested if name not in IDENTITY}
+    origins: Origins = {name: (name,) for name in ingested if name not in IDENTITY}
     for name, sql in clean.derive.items():
-        known[name] = _joined(known, columns_of(sql, f"derive.{name}"))
+        origins[name] = _joined(origins, columns_of(sql, f"derive.{name}"))
     if windows := clean.windows:
         around = (windows.by, windows.order)
         for column in windows.columns:
-            found = _joined(known, (column, *around))
-            known |= dict.fromkeys(windows.of(column), found)
-    return known
+            window_origins = _joined(origins, (column, *around))
+            origins |= dict.fromkeys(windows.of(column), window_origins)
+    return origins
 
 
 def makers(clean: Clean) -> dict[str, str]:
-    """Each column that cleaning adds, and how it is made."""
-    found = dict(clean.derive)
+    """Return how each column that cleaning adds is computed."""
+    formulas = dict(clean.derive)
     if windows := clean.windows:
         last = f"rows by {windows.by}, ordered by {windows.order}"
         for column in windows.columns:
             for name, (statistic, size) in windows.of(column).items():
-                found[name] = f"{statistic} of {column} over {size} {last}"
-    return found
+                formulas[name] = f"{statistic} of {column} over {size} {last}"
+    return formulas
 
 
 def row_columns(clean: Clean) -> tuple[str, ...]:
-    """The columns that decide which rows are kept: of rules, and of the key of duplicates."""
+    """Return the columns that decide which rows remain: those in rules and in `deduplicate`."""
     named = [c for rule, sql in clean.where.items() for c in columns_of(sql, f"where.{rule}")]
     return tuple(dict.fromkeys([*named, *clean.deduplicate]))
 
@@ -55,36 +56,36 @@ def row_columns(clean: Clean) -> tuple[str, ...]:
 def source_origins(
     declaration: Mapping[str, Any], ingested: Sequence[str], labels: Collection[str] = ()
 ) -> Origins:
-    """Every ingested column, and the columns of the sources that make it.
+    """Return the source columns from which each ingested column is computed.
 
-    Those of files and functions have their own names; those of a database, a snapshot or an asset
+    Columns of files and functions have their own names; those of a database, a snapshot or an asset
     are written `table.column`, and those of a joined file `join.column`.
 
     Args:
-        declaration: of ingest, as a record keeps it.
-        ingested: the columns of the table, identity apart.
-        labels: the columns that tell whose a row is; they are in no source.
+        declaration: the declaration of ingest, as a record stores it.
+        ingested: the columns of the table; identity columns are ignored.
+        labels: the columns that name the source of a row; they are in no source.
     """
-    promised = {c["name"]: c.get("source") for c in declaration["contract"]["columns"]}
+    declared = {c["name"]: c.get("source") for c in declaration["contract"]["columns"]}
     several = declaration.get("sources") or {"": declaration.get("source") or {}}
-    sources = [_Told(source) for source in several.values()]
+    sources = [_SourceColumns(source) for source in several.values()]
     joined = {
-        column: _Told(join["source"], f"{name}.")
+        column: _SourceColumns(join["source"], f"{name}.")
         for name, join in (declaration.get("joins") or {}).items()
         for column in join.get("columns") or ()
     }
-    found: Origins = {}
+    origins: Origins = {}
     for name in ingested:
         if name in IDENTITY:
             continue
-        told = promised.get(name) or name
-        by = [] if name in labels else [joined[told]] if told in joined else sources
-        found[name] = tuple(dict.fromkeys(o for source in by for o in source.origins(told)))
-    return found
+        column = declared.get(name) or name
+        given_by = [] if name in labels else [joined[column]] if column in joined else sources
+        origins[name] = tuple(dict.fromkeys(o for one in given_by for o in one.origins(column)))
+    return origins
 
 
-class _Told:
-    """Where a source's columns come from."""
+class _SourceColumns:
+    """The origins of the columns of one source."""
 
     def __init__(self, source: Mapping[str, Any], prefix: str = "") -> None:
         if "pipeline" in source:
@@ -105,9 +106,9 @@ class _Told:
 
 
 def query_origins(sql: str, dialect: str) -> Origins:
-    """Every column of a query's result, and the `table.column`s that make it.
+    """Return the `table.column`s from which each column of a query's result is computed.
 
-    Columns that the text does not tell, such as those of `*`, are left out.
+    Columns that cannot be found in the text of the query, such as those of `*`, are left out.
     """
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -117,25 +118,25 @@ def query_origins(sql: str, dialect: str) -> Origins:
         nodes = lineage(None, sql, {}, dialect=dialect)
     except SqlglotError:
         return {}
-    found: Origins = {}
+    origins: Origins = {}
     for name, node in nodes.items():
         leaves = [leaf for leaf in node.walk() if not leaf.downstream]
         if name == "*" or any(isinstance(leaf.expression, exp.Placeholder) for leaf in leaves):
             continue
-        found[name] = tuple(
+        origins[name] = tuple(
             dict.fromkeys(
                 f"{_table(leaf.expression)}.{exp.to_column(leaf.name, dialect=dialect).name}"
                 for leaf in leaves
                 if isinstance(leaf.expression, exp.Table)
             )
         )
-    return found
+    return origins
 
 
 def clean_of(declaration: Any) -> Clean | None:
-    """The declaration of `clean` as a record keeps it; None where it is of another time."""
+    """Parse a stored declaration of `clean`; None if it is from an incompatible version."""
     try:
-        # Leniently: JSON has lists where the vocabulary has tuples.
+        # Not strict: JSON has lists where the model has tuples.
         return Clean.model_validate(declaration, strict=False)
     except ValidationError:
         return None

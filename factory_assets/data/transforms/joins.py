@@ -1,6 +1,7 @@
-"""The declared joins: columns of other tables added to the rows of a source.
+"""The declared joins: add columns of other tables to the rows of a source.
 
-The rows stay what they were: as many, in their order, under their own identity.
+The rows keep their number, their order and their identity. That a row must have a match is a rule
+of the contract, which belongs in `contract.validation`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,16 +25,16 @@ def with_joins(
     others: Mapping[str, Sequence[SourceTable]],
     scratch: Path,
 ) -> list[SourceTable]:
-    """Each source with the columns of every join, in the order of the joins' names.
+    """Return each source with the columns of every join, in the order of the joins' names.
 
     Args:
         raws: the sources of rows.
-        others: of each join, what its own source is made of.
-        scratch: where the wider tables are written.
+        others: the tables to join, by the name of the join.
+        scratch: the folder for the wider tables.
 
     Raises:
-        SourceError: a column that a join names is not there.
-        ContractError: a key occurs twice in a joined table, or a column is in both.
+        SourceError: a column that a join names does not exist.
+        ContractError: a key occurs twice in a joined table, or a column is in both tables.
     """
     wide = list(raws)
     for number, (name, join) in enumerate(sorted(joins.items())):
@@ -47,17 +48,17 @@ def _joined(
     name: str, join: Join, raw: SourceTable, others: Sequence[SourceTable], scratch: Path
 ) -> SourceTable:
     scratch.mkdir()
-    table, there = _table(join, others)
+    table, available = _table(join, others)
     key = join.key or join.on
     _require(join.on, raw.columns, f"joins.{name}.on", raw.name)
     names = ", ".join(dict.fromkeys(other.name for other in others))
-    _require(key, there, f"joins.{name}.key", names)
-    added = tuple(c for c in there if c not in key) if join.columns is None else join.columns
-    _require(added, there, f"joins.{name}.columns", names)
+    _require(key, available, f"joins.{name}.key", names)
+    added = tuple(c for c in available if c not in key) if join.columns is None else join.columns
+    _require(added, available, f"joins.{name}.columns", names)
     for column in added:
         if column in raw.columns:
             raise ContractError(
-                f"column {column!r} of {names} is in the source as well",
+                f"column {column!r} of {names} exists in the source too",
                 where=f"joins.{name}",
                 remedy="name the columns to add in `columns`, or rename it in a query",
             )
@@ -68,21 +69,21 @@ def _joined(
     ):
         _require_unique(connection, table, key, f"joins.{name}", names)
         same = " AND ".join(
-            f"{_text('s.' + identifier(raw.columns[mine][0]))} = o.k{i}"
+            f"{_key_text('s.' + identifier(raw.columns[mine][0]))} = o.k{i}"
             for i, mine in enumerate(join.on)
         )
-        keys = [f"{_text(identifier(column))} AS k{i}" for i, column in enumerate(key)]
+        keys = [f"{_key_text(identifier(column))} AS k{i}" for i, column in enumerate(key)]
         cells = [f"{identifier(column)} AS j{i}" for i, column in enumerate(added)]
-        other = f"SELECT {', '.join([*keys, *cells])}, true AS there FROM ({table})"
+        other = f"SELECT {', '.join([*keys, *cells])}, true AS matched FROM ({table})"
         mine = [*(place for place, _ in raw.columns.values()), *raw.partners.values()]
         selected = ", ".join(
             [
                 *(f"s.{identifier(place)} AS c{i}" for i, place in enumerate(mine)),
                 *(f"o.j{i} AS c{len(mine) + i}" for i in range(len(added))),
-                "o.there IS NOT NULL AS partner",
+                "o.matched IS NOT NULL AS partner",
             ]
         )
-        # The engine promises the order of a scan, not that of a join.
+        # The engine guarantees the order of a scan, but not that of a join.
         connection.execute(
             f"COPY (SELECT {selected} FROM {parquet(raw.path)} s LEFT JOIN ({other}) o ON {same} "
             f"ORDER BY s.file_row_number) TO {literal(str(target))} (FORMAT parquet)"
@@ -99,9 +100,9 @@ def _joined(
 
 
 def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
-    """A query for the joined table, and its columns; labels of its files are columns too."""
+    """Return a query for the joined table, and its columns, labels of its files included."""
     label = join.source.label if isinstance(join.source, FileSource) else None
-    parts, there = [], dict[str, tuple[str, str]]()
+    parts, columns = [], dict[str, tuple[str, str]]()
     for other in others:
         cells = [
             f"{identifier(place)} AS {identifier(column)}"
@@ -109,42 +110,42 @@ def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
         ]
         if label:
             cells.append(f"{literal(other.labels[label])} AS {identifier(label)}")
-            there[label] = (label, "VARCHAR")
+            columns[label] = (label, "VARCHAR")
         parts.append(f"SELECT {', '.join(cells)} FROM {parquet(other.path)}")
-        there |= other.columns
-    return " UNION ALL BY NAME ".join(parts), there
+        columns |= other.columns
+    return " UNION ALL BY NAME ".join(parts), columns
 
 
-def _text(cell: str) -> str:
-    """What is compared: text without outer blanks; a missing value is like no other."""
+def _key_text(cell: str) -> str:
+    """Return SQL for a key as text without outer blanks; a missing value matches nothing."""
     return f"nullif(trim(CAST({cell} AS VARCHAR), E' \\t\\r\\n'), '')"
 
 
-def _require(wanted: Sequence[str], there: Columns, where: str, name: str) -> None:
-    for column in wanted:
-        if column not in there:
+def _require(required: Sequence[str], available: Columns, where: str, name: str) -> None:
+    for column in required:
+        if column not in available:
             raise SourceError(
                 f"{name} has no column {column!r}",
                 where=where,
-                remedy=suggestion(column, list(there)),
+                remedy=suggestion(column, list(available)),
             )
 
 
 def _require_unique(
     connection: "duckdb.DuckDBPyConnection", table: str, key: Sequence[str], where: str, name: str
 ) -> None:
-    cells = [_text(identifier(column)) for column in key]
+    cells = [_key_text(identifier(column)) for column in key]
     present = " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
     listed = ", ".join(cells)
-    found = connection.execute(
+    repeated = connection.execute(
         f"SELECT {listed}, count(*) AS n FROM ({table}) WHERE {present} "
         f"GROUP BY {listed} HAVING n > 1 ORDER BY n DESC, {listed} LIMIT 1"
     ).fetchone()
-    if found:
-        *values, rows = found
+    if repeated:
+        *values, rows = repeated
         shown = ", ".join(f"{c} {v!r}" for c, v in zip(key, values, strict=True))
         raise ContractError(
             f"key {shown} occurs {rows} times in {name}",
             where=where,
-            remedy="a joined table has each key once: correct it, or join by more columns",
+            remedy="a joined table must have each key once: correct it, or join by more columns",
         )

@@ -1,6 +1,7 @@
-"""Machine telemetry by the process behind the AI4I 2020 data set (UCI 601, S. Matzka, CC BY 4.0).
+"""Simulate machine telemetry like that of AI4I 2020 (UCI 601, S. Matzka, CC BY 4.0).
 
-Distributions and failure rules are those of its published description, fitted to its 10,000 rows.
+Distributions and failure rules follow the published description of that data set and are fitted to
+its 10,000 rows.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ if TYPE_CHECKING:
 
 TYPES = ("L", "M", "H")
 WEAR = (2, 3, 5)
-"""Minutes of wear that a part of each type costs the tool."""
+"""Minutes of tool wear that a part of each type causes."""
 STRAIN = (11_000, 12_000, 13_000)
-"""Wear times torque, min Nm, that a machine of each type does not stand."""
+"""Wear times torque (min Nm) above which a machine fails, for each type of part."""
 
 
 def simulate(rows: int = 100_000, seed: int = 1, faults: float = 0.0) -> pyarrow.Table:
-    """One row a part that was made, in the order of making; columns as in the real set.
+    """Return one row for each produced part, in the order of production; columns as in AI4I 2020.
 
-    Temperatures in K, speed in rpm, torque in Nm, tool wear in min; failures are 0 or 1. The share
-    `faults` of the rows has one reading that no machine can have, as when a sensor drops out. They
-    are drawn last: the rest is the same with and without them.
+    Temperatures are in K, speed in rpm, torque in Nm, tool wear in min; failures are 0 or 1.
+
+    Args:
+        rows: the number of parts.
+        seed: of the random generator.
+        faults: the share of rows with one impossible reading, as when a sensor drops out. They are
+            drawn last, so that all other values are the same with and without them.
     """
     import numpy as np
     import pyarrow
@@ -73,9 +78,10 @@ def simulate(rows: int = 100_000, seed: int = 1, faults: float = 0.0) -> pyarrow
 
 
 def _walk(random: np.random.Generator, rows: int) -> Numbers:
-    """A random walk of mean 0 and standard deviation 1, normalised over each 10,000 rows.
+    """Return a random walk with mean 0 and standard deviation 1 in each block of 10,000 rows.
 
-    So is the original over its own: the share of failures does not depend on the number of rows.
+    The original normalises its walk over its 10,000 rows; with blocks of that size, the share of
+    failures does not depend on the number of rows.
     """
     import numpy as np
 
@@ -95,9 +101,13 @@ def _positive_torque(random: np.random.Generator, rows: int) -> Numbers:
 
 
 def _tools(random: np.random.Generator, cost: Whole) -> tuple[Whole, NDArray[np.bool_]]:
-    """Wear before each part (min), and whether the tool failed on it.
+    """Return the tool wear (min) before each part, and whether the tool failed on it.
 
-    A tool ends at about N(215, 10) min of wear: 39 % of those fail, the rest are replaced in time.
+    The life of a tool is N(215, 10) min of wear: at its end 39 % fail, the rest are replaced.
+
+    Args:
+        random: the random generator.
+        cost: the wear (min) that each part causes.
     """
     import numpy as np
 
@@ -107,7 +117,7 @@ def _tools(random: np.random.Generator, cost: Whole) -> tuple[Whole, NDArray[np.
     start = 0
     while start < len(cost):
         life = random.normal(215, 10)
-        # The first part that the tool begins at or beyond the end of its life is its last one.
+        # The last part of a tool is the first that it starts at or beyond the end of its life.
         last = int(np.searchsorted(total, total[start] + life))
         last = min(max(last, start), len(cost) - 1)
         wear[start : last + 1] = total[start : last + 1] - total[start]

@@ -1,4 +1,4 @@
-"""The breast cancer data that scikit-learn carries (Wisconsin, UCI 17, W. Wolberg; CC BY 4.0)."""
+"""The Wisconsin breast cancer data set of scikit-learn (UCI 17, W. Wolberg; CC BY 4.0)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def load() -> pd.DataFrame:
-    """569 tumours: 30 measures of their cell nuclei, and the `diagnosis`, benign or malignant."""
+    """Return 569 tumours: 30 measures of their cell nuclei and `diagnosis`, benign or malignant."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)

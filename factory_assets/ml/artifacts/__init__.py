@@ -1,1 +1,1 @@
-"""The files of a trained model: weights, calibration, ONNX."""
+"""The files of a trained model: weights, calibration, ONNX graph."""

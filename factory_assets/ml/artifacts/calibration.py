@@ -1,7 +1,7 @@
-"""Probabilities that mean what they say: corrected by what became of the validation rows.
+"""Calibration: a correction of predicted probabilities, fitted on the validation rows.
 
-A correction is two numbers, so that it is kept as JSON and becomes a few nodes of the ONNX graph.
-How good probabilities are is measured in `metrics.py`.
+A calibration is two numbers, so that it can be stored as JSON and becomes a few nodes of the ONNX
+graph. Measuring the quality of probabilities belongs in `ml/metrics/`.
 """
 
 from __future__ import annotations
@@ -19,41 +19,48 @@ if TYPE_CHECKING:
 
 
 FLOOR = 1e-5
-"""Added to a probability before its logarithm: 0 has none, and the last digits decide nothing."""
+"""Added to a probability before its logarithm: log(0) is avoided, and last digits do not matter."""
 
 SLOPES = (0.05, 20.0)
+"""Bounds of the slope: for few rows or perfectly separated classes the best fit is unbounded."""
 
 SHIFT = 20.0
-"""Bounds: on few rows, or classes that never mix, the best correction would be without end."""
+"""Bound of the absolute shift, for the same reason."""
 
-FEWEST, FOLDS = 50, 5
-"""Below so many validation rows `auto` leaves probabilities alone; else it is decided by folds."""
+MIN_ROWS, FOLDS = 50, 5
+"""Below 50 validation rows, or 5 of a class, `auto` does not calibrate; else 5 folds decide."""
 
 Method = Literal["temperature", "platt"]
 
 
 class Calibration(StageResult):
-    """`softmax(slope * log(p + FLOOR) + shift)`, the shift being that of the last class alone."""
+    """`softmax(slope * log(p + FLOOR) + shift)`; the shift applies to the last class only."""
 
     method: Method
     slope: float
-    """1 / temperature: below 1 it makes probabilities less extreme. Above 0: order stays."""
+    """1 / temperature; below 1 makes probabilities less extreme. Positive, so the order stays."""
     shift: float = 0.0
-    """0 for `temperature`."""
+    """Always 0 for `temperature`."""
 
     def apply(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[rows, classes] to the same."""
+        """Calibrate probabilities [rows, classes]; the result has the same shape."""
         import numpy as np
 
         scores = _logs(probabilities) * self.slope
         scores[:, -1] += self.shift
-        found: NDArray[np.float64] = np.exp(_log_softmax(scores))
-        return found
+        calibrated: NDArray[np.float64] = np.exp(_log_softmax(scores))
+        return calibrated
 
     def nodes(
         self, before: str, after: str, classes: int
     ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-        """The same in ONNX, from one name to another, and its constants; in double, as here."""
+        """Return the ONNX nodes that compute `apply` in double precision, and their constants.
+
+        Args:
+            before: the name of the tensor with the probabilities of the model.
+            after: the name of the tensor with the calibrated probabilities.
+            classes: the number of classes.
+        """
         import numpy as np
         from onnx import TensorProto, helper, numpy_helper
 
@@ -73,47 +80,58 @@ class Calibration(StageResult):
         return nodes, [numpy_helper.from_array(value, name) for name, value in constants.items()]
 
 
-def require_calibrable(wanted: Calibrate, task: Task) -> None:
-    """Raises DeclarationError when the task has no such probabilities."""
-    if wanted == "none":
+def require_calibrable(requested: Calibrate, task: Task) -> None:
+    """Check that the requested calibration fits the task.
+
+    Raises:
+        DeclarationError: if it does not.
+    """
+    if requested == "none":
         return
     if task == "regression":
         raise DeclarationError(
-            "numbers have no probabilities to calibrate",
+            "a regression target has no probabilities to calibrate",
             where="train.calibrate",
-            remedy="leave it out, or set train.task",
+            remedy="remove train.calibrate, or set train.task",
         )
-    if wanted == "platt" and task != "binary":
+    if requested == "platt" and task != "binary":
         raise DeclarationError(
-            "platt is for two classes",
+            "platt needs exactly two classes",
             where="train.calibrate",
             remedy="choose temperature or auto",
         )
 
 
 def fit_calibration(
-    wanted: Calibrate, truth: NDArray[np.int64], probabilities: NDArray[np.float64]
+    requested: Calibrate, truth: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> Calibration | None:
-    """The correction under which validation rows were likeliest; None where there is to be none.
+    """Fit the requested calibration on validation rows.
 
     Args:
+        requested: the declared method; `auto` chooses one by cross-validation, or none.
         truth: class codes [rows].
-        probabilities: [rows, classes], what the model says of these rows.
+        probabilities: the model's probabilities for these rows, [rows, classes].
+
+    Returns:
+        The calibration, or None if probabilities are to stay as they are.
     """
-    match wanted:
+    match requested:
         case "none":
             return None
         case "auto":
             method = _best_method(truth, probabilities)
             return fit_method(method, truth, probabilities) if method else None
         case _:
-            return fit_method(wanted, truth, probabilities)
+            return fit_method(requested, truth, probabilities)
 
 
 def fit_method(
     method: Method, truth: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> Calibration:
-    """By maximum likelihood; of `platt` with Platt's targets, which are never quite 0 and 1."""
+    """Fit a calibration by maximum likelihood.
+
+    `platt` uses Platt's smoothed targets, which are never exactly 0 or 1.
+    """
     import numpy as np
     from scipy.optimize import minimize
 
@@ -126,78 +144,80 @@ def fit_method(
         targets = np.stack([1 - chance, chance], axis=1)
     shifted = method == "platt"
 
-    def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scores = logs * numbers[0]
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = logs * parameters[0]
         if shifted:
-            scores[:, -1] += numbers[1]
-        said = _log_softmax(scores)
-        errors = np.exp(said) - targets
+            scores[:, -1] += parameters[1]
+        log_probabilities = _log_softmax(scores)
+        errors = np.exp(log_probabilities) - targets
         gradient = [(errors * logs).sum(axis=1).mean(), *([errors[:, -1].mean()] * shifted)]
-        return float(-(targets * said).sum(axis=1).mean()), np.array(gradient)
+        return float(-(targets * log_probabilities).sum(axis=1).mean()), np.array(gradient)
 
     bounds = [SLOPES, *([(-SHIFT, SHIFT)] * shifted)]
     start = np.array([1.0, *([0.0] * shifted)])
     options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9}
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
+    fitted = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
     return Calibration(
-        method=method, slope=float(found[0]), shift=float(found[1]) if shifted else 0.0
+        method=method, slope=float(fitted[0]), shift=float(fitted[1]) if shifted else 0.0
     )
 
 
 def _best_method(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Method | None:
-    """The one that lowers the loss of rows that it was not fitted on, by more than a standard
-    error; None where neither does."""
+    """Return the method that lowers the cross-validated loss most, by more than a standard error.
+
+    None if no method does, or if there are too few rows.
+    """
     import numpy as np
 
     classes = probabilities.shape[1]
-    if len(truth) < FEWEST or np.bincount(truth, minlength=classes).min() < FOLDS:
+    if len(truth) < MIN_ROWS or np.bincount(truth, minlength=classes).min() < FOLDS:
         return None
     methods: tuple[Method, ...] = ("temperature", "platt") if classes == 2 else ("temperature",)
     folds = _folds(truth)
     best: Method | None = None
-    most = 0.0
+    best_gain = 0.0
     for method in methods:
         after = np.empty_like(probabilities)
         for fold in range(FOLDS):
-            kept, held = folds != fold, folds == fold
-            after[held] = fit_method(method, truth[kept], probabilities[kept]).apply(
-                probabilities[held]
+            fitting, held_out = folds != fold, folds == fold
+            after[held_out] = fit_method(method, truth[fitting], probabilities[fitting]).apply(
+                probabilities[held_out]
             )
         gains = _losses(truth, probabilities) - _losses(truth, after)
         error = float(gains.std(ddof=1)) / len(gains) ** 0.5
-        if gains.mean() > max(most, error):
-            best, most = method, float(gains.mean())
+        if gains.mean() > max(best_gain, error):
+            best, best_gain = method, float(gains.mean())
     return best
 
 
 def _folds(truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[rows]: each class dealt out to the folds, as its rows stand."""
+    """Return the fold of each row; the rows of each class go to the folds in turn."""
     import numpy as np
 
     folds = np.empty(len(truth), dtype=np.int64)
     for code in np.unique(truth):
-        places = np.flatnonzero(truth == code)
-        folds[places] = np.arange(len(places)) % FOLDS
+        rows = np.flatnonzero(truth == code)
+        folds[rows] = np.arange(len(rows)) % FOLDS
     return folds
 
 
 def _losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    found: NDArray[np.float64] = -_logs(probabilities)[np.arange(len(truth)), truth]
-    return found
+    losses: NDArray[np.float64] = -_logs(probabilities)[np.arange(len(truth)), truth]
+    return losses
 
 
 def _logs(probabilities: NDArray[np.float64]) -> NDArray[Any]:
     import numpy as np
 
-    found: NDArray[Any] = np.log(probabilities + FLOOR)
-    return found
+    logs: NDArray[Any] = np.log(probabilities + FLOOR)
+    return logs
 
 
 def _log_softmax(scores: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     scores = scores - scores.max(axis=1, keepdims=True)
-    found: NDArray[Any] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return found
+    result: NDArray[Any] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return result

@@ -1,12 +1,13 @@
-"""A trained model as one ONNX graph, preprocessing included: a named input a column, outputs out.
+"""Export of a trained model as one ONNX graph, which includes the preprocessing.
 
-Numbers come as float [N, 1], NaN where missing; names as string [N, 1], "" where missing; a text
-as what its encoder makes of it, float [N, width], for the graph does not hold the encoder; a
-picture as uint8 [N, pixels]. Out come
+The graph has one input per column, named like the column. Numbers are float [N, 1], NaN if missing;
+categories are string [N, 1], "" if missing; a text is the output of its encoder, float [N, width],
+because the graph does not contain the encoder; a picture is uint8 [N, pixels]. The output is
 `probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
 
-A model of series has one input more, `_windows` int64 [M, window]: for each prediction the rows
-that it is made from, counted from 0, the oldest first, -1 after the last. M predictions come out.
+A model of series has an additional input, `_windows` int64 [M, window]: the input rows of each of
+M predictions, counted from 0, oldest first, -1 after the last row. Running the graph belongs in
+`onnx_model.py`.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 
 def export(trained: TrainedModel) -> bytes:
-    """The serialised graph, checked by ONNX; the same bytes for the same model.
+    """Return the serialised graph, checked by ONNX; the same model gives the same bytes.
 
     Raises:
-        ModelError: when a user's own network does what ONNX cannot express.
+        ModelError: if a user's own network does something that ONNX cannot express.
     """
     import onnx
 
@@ -45,8 +46,8 @@ def export(trained: TrainedModel) -> bytes:
     whole = merge(before, trained.model.graph(), {name: name for name in names})
     served = _with_outside_names(whole, trained)
     onnx.checker.check_model(served, full_check=True)
-    found: bytes = served.SerializeToString(deterministic=True)
-    return found
+    graph: bytes = served.SerializeToString(deterministic=True)
+    return graph
 
 
 def output_name(trained: TrainedModel) -> str:
@@ -54,7 +55,10 @@ def output_name(trained: TrainedModel) -> str:
 
 
 def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
-    """Columns, called `in_0` and on, to `numbers` and `codes`, step by step as in `Features`."""
+    """Build the graph from columns `in_0`, `in_1`, … to `numbers` and `codes`.
+
+    The steps are those of `Features.arrays`.
+    """
     from onnx import TensorProto, helper
 
     nodes: list[Any] = []
@@ -83,9 +87,9 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
 
 
 def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.ModelProto:
-    """Call inputs by their columns and the output by what it is.
+    """Name the inputs after their columns, add the named output, and store the metadata.
 
-    A column may be called anything but begin with an underscore, hence all that is inside does.
+    Columns cannot begin with an underscore, so all inner names get that prefix to avoid clashes.
     """
     from onnx import compose, helper
 
@@ -97,20 +101,20 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
         node.input[:] = [columns.get(name, name) for name in node.input]
     _add_output(served.graph, trained)
     series = trained.features.series
-    facts = {
+    metadata = {
         CLASSES: json.dumps(trained.target.classes),
         INGEST: trained.description.ingest.model_dump_json(by_alias=True),
         CLEAN: trained.description.clean.model_dump_json(by_alias=True),
     }
     if trained.features.picture:
-        facts[PICTURE] = trained.features.picture.model_dump_json()
+        metadata[PICTURE] = trained.features.picture.model_dump_json()
     if trained.features.texts:
-        facts[TEXTS] = json.dumps([text.model_dump() for text in trained.features.texts])
+        metadata[TEXTS] = json.dumps([text.model_dump() for text in trained.features.texts])
     if series:
-        facts[SERIES] = series.model_dump_json()
+        metadata[SERIES] = series.model_dump_json()
     if trained.description.threshold is not None:
-        facts[THRESHOLD] = repr(trained.description.threshold)
-    helper.set_model_props(served, facts)
+        metadata[THRESHOLD] = repr(trained.description.threshold)
+    helper.set_model_props(served, metadata)
     served.producer_name, served.producer_version, served.domain = "factory", "", ""
     return served
 
@@ -131,7 +135,7 @@ def _add_output(graph: onnx.GraphProto, trained: TrainedModel) -> None:
         info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", target.outputs])
         graph.output.append(info)
         return
-    # In double, since a large mean would swallow a small deviation.
+    # In double: in float32, a large mean would absorb a small deviation.
     for constant, value in (("_sd", target.sd), ("_mean", target.mean)):
         graph.initializer.append(numpy_helper.from_array(np.array(value), constant))
     graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), "_flat"))
@@ -147,7 +151,7 @@ def _add_output(graph: onnx.GraphProto, trained: TrainedModel) -> None:
 
 
 def _pixel_nodes(name: str, nodes: list[Any], constants: list[Any]) -> str:
-    """From a byte a number to 0 … 1; what the result is called."""
+    """Scale pixel bytes to 0 … 1; return the name of the result."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -160,7 +164,7 @@ def _pixel_nodes(name: str, nodes: list[Any], constants: list[Any]) -> str:
 def _number_nodes(
     features: Features, scaled: bool, nodes: list[Any], constants: list[Any]
 ) -> list[str]:
-    """The names of what stands side by side in `numbers`."""
+    """Add the nodes for numeric inputs; return the names of the tensors to concatenate."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 

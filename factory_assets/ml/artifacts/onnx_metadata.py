@@ -1,4 +1,7 @@
-"""The names under which an exported graph carries what serving it needs, and its extra input."""
+"""Names in an exported ONNX graph: the metadata that serving needs, and the input for windows.
+
+Writing the graph belongs in `onnx_export.py`, reading it in `onnx_model.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ if TYPE_CHECKING:
 
 
 CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
-"""Keys of the graph's metadata: the classes as JSON, the probability of a positive, and
-the parts of the declaration that make rows, as JSON."""
+"""Metadata keys: the classes as JSON, the probability threshold of the positive class, and the
+`ingest` and `clean` sections of the declaration as JSON."""
 
 SERIES = "series"
-"""The key of how rows make series, as JSON, where the model reads windows of them."""
+"""Metadata key, only for models of series: how rows form series, as JSON."""
 
 TEXTS = "texts"
-"""The key of the columns of text and their encoders, as JSON, where the model reads any."""
+"""Metadata key, only for models that read text: the columns and their encoders, as JSON."""
 
 PICTURE = "picture"
-"""The key of the column of pictures and their size, as JSON, where the model reads one."""
+"""Metadata key, only for models that read pictures: the column and their size, as JSON."""
 
 WINDOWS = "_windows"
-"""The input that says which rows make each window."""
+"""The graph input that lists the rows of each window."""

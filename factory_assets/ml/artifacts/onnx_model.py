@@ -1,4 +1,7 @@
-"""The served model: an ONNX graph that reads columns and needs nothing else of the factory."""
+"""The served model: an ONNX graph that turns columns into outputs.
+
+Exporting the graph belongs in `onnx_export.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from factory_assets.ml.artifacts.onnx_metadata import (
     THRESHOLD,
     WINDOWS,
 )
-from factory_assets.ml.features.columns import read_names, read_numbers
+from factory_assets.ml.features.columns import read_categories, read_numbers
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text
@@ -41,29 +44,29 @@ FOLDER = "onnx"
 
 DIGEST_TAG = "factory.onnx_sha256"
 
-MANY = 65_536
-"""Rows that are scored at once."""
+BATCH_ROWS = 65_536
+"""Rows scored at once; for series, rows of all windows together."""
 
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A loaded graph."""
+    """A loaded graph with the metadata that it needs to read rows."""
 
     session: Any
     inputs: Mapping[str, str]
-    """Column to what it is given as: `tensor(float)`, `tensor(string)`, or `tensor(uint8)` of the
-    picture. What the graph reads of a text is numbers."""
+    """Column to type: `tensor(float)`, `tensor(string)`, or `tensor(uint8)` for the picture. Texts
+    are `tensor(string)` here although the graph reads the numbers of their encoder."""
     series: Series | None
-    """How rows make the windows that it reads; None where it reads single rows."""
+    """How rows form the windows that the graph reads; None if it reads single rows."""
     texts: tuple[Text, ...]
-    """The columns that are read by an encoder before the graph."""
+    """The columns that a sentence encoder reads before the graph runs."""
     picture: Picture | None
-    """The column of pictures, where there is one."""
+    """The column of pictures, if any."""
     classes: tuple[str, ...]
     threshold: float | None
     ingest: Ingest
     clean: Clean
-    """With `ingest`, how its rows are made: as declared when it was trained."""
+    """With `ingest`, how rows are prepared: as declared when the model was trained."""
 
     @classmethod
     def of(cls, graph: bytes) -> OnnxModel:
@@ -72,39 +75,39 @@ class OnnxModel:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        facts = session.get_modelmeta().custom_metadata_map
-        threshold = facts.get(THRESHOLD)
-        texts = tuple(map(Text.model_validate, json.loads(facts.get(TEXTS, "[]"))))
+        metadata = session.get_modelmeta().custom_metadata_map
+        threshold = metadata.get(THRESHOLD)
+        texts = tuple(map(Text.model_validate, json.loads(metadata.get(TEXTS, "[]"))))
         return cls(
             session=session,
             inputs={v.name: v.type for v in session.get_inputs() if v.name != WINDOWS}
             | dict.fromkeys((text.name for text in texts), "tensor(string)"),
-            series=Series.model_validate_json(facts[SERIES]) if SERIES in facts else None,
+            series=Series.model_validate_json(metadata[SERIES]) if SERIES in metadata else None,
             texts=texts,
-            picture=Picture.model_validate_json(facts[PICTURE]) if PICTURE in facts else None,
-            classes=tuple(json.loads(facts[CLASSES])),
+            picture=Picture.model_validate_json(metadata[PICTURE]) if PICTURE in metadata else None,
+            classes=tuple(json.loads(metadata[CLASSES])),
             threshold=None if threshold is None else float(threshold),
-            ingest=Ingest.model_validate_json(facts[INGEST]),
-            clean=Clean.model_validate_json(facts[CLEAN]),
+            ingest=Ingest.model_validate_json(metadata[INGEST]),
+            clean=Clean.model_validate_json(metadata[CLEAN]),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that rows must have: the inputs, and those that make series of rows."""
-        around = (self.series.by, self.series.order) if self.series else ()
-        return tuple(dict.fromkeys((*self.inputs, *around)))
+        """The columns that rows must have: the inputs, and those that separate and order series."""
+        keys = (self.series.by, self.series.order) if self.series else ()
+        return tuple(dict.fromkeys((*self.inputs, *keys)))
 
     def outputs(
         self, table: pa.Table, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """Probabilities [rows, classes], or predictions [rows].
+        """Return probabilities [rows, classes], or predictions [rows].
 
         Args:
-            rows: the places of the rows that are asked for, all where left out. A model of series
-                reads those before them too, so `table` holds whole series.
+            rows: indices of the rows to score (default: all). A model of series also reads earlier
+                rows, so `table` must contain whole series.
 
         Raises:
-            DataError: when an input column is missing or holds another kind of value.
+            DataError: if an input column is missing or has values of another type.
         """
         import numpy as np
 
@@ -112,31 +115,33 @@ class OnnxModel:
             if name not in table.column_names:
                 raise DataError(
                     f"input column {name!r} is missing",
-                    remedy=f"the model reads {', '.join(self.columns)}",
+                    remedy=f"provide all columns that the model reads: {', '.join(self.columns)}",
                 )
-        # No row is never asked: the runtime ends the process over an empty recurrence.
-        nothing = np.empty((0, len(self.classes)) if self.classes else 0)
-        parts = [nothing, *self._parts(table, rows)]
-        found: NDArray[np.float64] = np.concatenate(parts).astype(np.float64)
-        return found
+        # Never run the graph without rows: an empty recurrence makes the runtime end the process.
+        no_rows = np.empty((0, len(self.classes)) if self.classes else 0)
+        batches = [no_rows, *self._batches(table, rows)]
+        outputs: NDArray[np.float64] = np.concatenate(batches).astype(np.float64)
+        return outputs
 
-    def _parts(self, table: pa.Table, rows: NDArray[np.int64] | None) -> Iterator[Any]:
+    def _batches(self, table: pa.Table, rows: NDArray[np.int64] | None) -> Iterator[Any]:
+        """Yield the outputs of the graph, batch by batch."""
         import numpy as np
 
         if self.series is None:
             table = table if rows is None else table.take(rows)
-            for start in range(0, table.num_rows, MANY):
-                yield self._run(table.slice(start, MANY), {})
+            for start in range(0, table.num_rows, BATCH_ROWS):
+                yield self._run(table.slice(start, BATCH_ROWS), {})
             return
         layout, windows = lay_out(table, self.series)
         windows = windows if rows is None else windows.take(rows)
-        many = max(1, MANY // windows.size)
+        many = max(1, BATCH_ROWS // windows.size)
         for start in range(0, len(windows), many):
-            places = windows.take(slice(start, start + many)).places()
-            needed, flat = np.unique(places, return_inverse=True)
-            empty = int(needed[0] < 0)
-            read = table.take(layout[needed[empty:]])
-            yield self._run(read, {WINDOWS: flat.reshape(places.shape) - empty})
+            positions = windows.take(slice(start, start + many)).places()
+            needed, flat = np.unique(positions, return_inverse=True)
+            # The positions are sorted, so the padding -1 of short windows comes first.
+            padded = int(needed[0] < 0)
+            batch = table.take(layout[needed[padded:]])
+            yield self._run(batch, {WINDOWS: flat.reshape(positions.shape) - padded})
 
     def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:
         readers = {reader.name: reader for reader in (*self.texts, self.picture) if reader}
@@ -148,10 +153,10 @@ class OnnxModel:
 
 
 def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
-    """The version that serves, and its graph, proven to be the one that was deployed.
+    """Load the champion: its version number and its graph, verified by SHA-256.
 
     Raises:
-        ModelError: when nothing was deployed yet, or the graph is missing or changed.
+        ModelError: if nothing was deployed yet, or if the graph is missing or changed.
     """
     from factory_resources.tracking.registry import Registry
 
@@ -160,21 +165,25 @@ def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
     if number is None:
         raise ModelError(
             f"{model!r} has no champion yet",
-            remedy=f"make one: factory run {model}",
+            remedy=f"train and deploy one: factory run {model}",
         )
     return number, load_served(registry, registry.version(model, number))
 
 
 def load_served(registry: Registry, version: Version) -> OnnxModel:
-    """The graph that was deployed as a version, proven to be that.
+    """Load the graph that was deployed as a version, verified by SHA-256.
 
     Raises:
-        ModelError: when the version never served, or its graph is missing or changed.
+        ModelError: if the version was never deployed, or if its graph is missing or changed.
     """
     digest = version.tags.get(DIGEST_TAG)
     where = f"{version.model} version {version.version}"
     if digest is None:
-        raise ModelError("was never deployed", where=where, remedy=f"factory run {version.model}")
+        raise ModelError(
+            "was never deployed",
+            where=where,
+            remedy=f"deploy a version: factory run {version.model}",
+        )
     path = registry.run_files(version.model, version.run_id) / FOLDER / FILE
     try:
         graph = path.read_bytes()
@@ -192,13 +201,13 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
 
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
-    """[rows, 1]: float32 with NaN where missing, or text with "" where missing."""
+    """Return [rows, 1]: float32 with NaN if missing, or text with "" if missing."""
     import numpy as np
 
     if kind == "tensor(float)":
         return read_numbers(table, name)[:, None]
-    encoded = read_names(table, name)
+    encoded = read_categories(table, name)
     words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
     indices = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
-    found: NDArray[Any] = words[indices][:, None]
-    return found
+    texts: NDArray[Any] = words[indices][:, None]
+    return texts

@@ -1,7 +1,8 @@
-"""The files of a trained model: written once, checked against their manifest before being read.
+"""A trained model and its files, which are written once and verified before they are read.
 
-No pickle and no code: which class reads the numbers follows from the kind, and the kind from
-`model.json`, whose digest is part of the candidate.
+The files contain no pickle and no code. `model.json` names the kind of the model, and the kind
+determines the class that reads the learned numbers. The candidate carries the digest of the
+manifest, which lists the digests of all files. The ONNX graph belongs in `onnx_export.py`.
 """
 
 from __future__ import annotations
@@ -37,33 +38,33 @@ MANIFEST = "manifest.json"
 DESCRIPTION = "model.json"
 
 MODEL_TAG = "factory.model_sha256"
-"""The tag of a model version that holds the digest of its files."""
+"""The tag of a model version with the digest of its manifest."""
 
-# MLflow's own descriptions of the model, different for every run; nothing of ours reads them.
-_APART = frozenset({MANIFEST, "MLmodel", "input_example.json"})
+# MLflow's own descriptions of the model differ in every run, and the factory does not read them.
+_NOT_IN_MANIFEST = frozenset({MANIFEST, "MLmodel", "input_example.json"})
 
 
 class Description(StageResult):
-    """Everything of a trained model but its learned numbers."""
+    """Everything about a trained model except its learned numbers."""
 
     spec: ModelSpec
     ingest: Ingest
-    """With `clean`, how the rows were made that it learned from: new rows are made the same way."""
+    """With `clean`, how the training rows were prepared; new rows are prepared the same way."""
     clean: Clean
     features: Features
     target: Target
     threshold: float | None
-    """Of the calibrated probability."""
+    """The calibrated probability from which a row is predicted positive; None unless binary."""
     calibration: Calibration | None = None
 
     @property
     def shape(self) -> Shape:
-        return shape_of(self.features, self.target)
+        return model_shape(self.features, self.target)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with its preprocessing: rows of the clean table in, outputs out."""
+    """A model with its preprocessing: reads rows of the clean table and returns outputs."""
 
     description: Description
     model: Model
@@ -79,29 +80,29 @@ class TrainedModel:
     def outputs(
         self, table: pa.Table, rows: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """Probabilities [rows, classes], or predictions [rows] in the target's unit.
+        """Return probabilities [rows, classes], or predictions [rows] in the target's unit.
 
         Args:
-            rows: the places of the rows that are asked for, all where left out. A model of series
-                reads those before them too, so `table` holds whole series.
+            rows: indices of the rows to score (default: all). A model of series also reads earlier
+                rows, so `table` must contain whole series.
 
         Raises:
-            DataError: when an input column is missing or holds another kind of value.
+            DataError: if an input column is missing or has values of another type.
         """
         arrays = self.features.arrays(table, scaled=self.model.scaled, rows=rows)
         return self.outputs_of(arrays)
 
     def outputs_of(self, arrays: Arrays) -> NDArray[np.float64]:
-        """The same of rows that are encoded already."""
-        found = self.model.outputs(arrays)
+        """Return the outputs of rows that are already encoded."""
+        outputs = self.model.outputs(arrays)
         if self.target.task == "regression":
-            return self.target.unscaled(found)
+            return self.target.unscaled(outputs)
         calibration = self.description.calibration
-        return calibration.apply(found) if calibration else found
+        return calibration.apply(outputs) if calibration else outputs
 
 
-def shape_of(features: Features, target: Target) -> Shape:
-    """What a model over such features reads, and what it returns."""
+def model_shape(features: Features, target: Target) -> Shape:
+    """Return the input and output sizes of a model for these features and this target."""
     picture = features.picture
     return Shape(
         task=target.task,
@@ -114,31 +115,31 @@ def shape_of(features: Features, target: Target) -> Shape:
 
 
 def save_trained(trained: TrainedModel, files: Path) -> str:
-    """Write the model's files and their manifest into an empty folder; the manifest's SHA-256."""
+    """Write the model's files and manifest into an empty folder; return the manifest's SHA-256."""
     trained.model.save(files)
     (files / DESCRIPTION).write_bytes(trained.description.model_dump_json(by_alias=True).encode())
-    manifest = manifest_of(files)
+    manifest = build_manifest(files)
     (files / MANIFEST).write_bytes(manifest)
     return sha256(manifest).hexdigest()
 
 
 def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel:
-    """Read a candidate back.
+    """Load the model of a candidate, after verifying its files.
 
     Args:
-        candidate: what `train` returned; its digest decides.
-        home: where its files are.
-        folder: of the declaration; a user's own module is found there.
+        candidate: the result of `train`; its digest must match the manifest.
+        home: the home whose registry stores the model's files.
+        folder: the folder of the declaration, where a user's own module is loaded from.
 
     Raises:
-        ModelError: when a file is missing, changed or not what this code writes.
+        ModelError: if a file is missing or changed, or cannot be read.
     """
     from factory_resources.tracking.registry import Registry
 
     version = Registry(home).version(candidate.model, candidate.version)
     where = f"{candidate.model} version {candidate.version}"
     with home.scratch() as scratch:
-        # Checked and read from a private copy: the original could change in between.
+        # Verify and read a private copy: the original could change in between.
         copy_checked(version.files, scratch, candidate.digest, where)
         try:
             description = Description.model_validate_json((scratch / DESCRIPTION).read_bytes())
@@ -151,18 +152,26 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
     return TrainedModel(description, model)
 
 
-def manifest_of(files: Path) -> bytes:
-    """JSON of file name to SHA-256, for every file that is part of the model."""
-    names = sorted(p.name for p in files.iterdir() if p.is_file() and p.name not in _APART)
+def build_manifest(files: Path) -> bytes:
+    """Return JSON of file name to SHA-256, for every file that is part of the model."""
+    names = sorted(
+        p.name for p in files.iterdir() if p.is_file() and p.name not in _NOT_IN_MANIFEST
+    )
     digests = {name: sha256((files / name).read_bytes()).hexdigest() for name in names}
     return json.dumps(digests, indent=1).encode()
 
 
 def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
-    """Copy the files that the manifest names, each proven to be what was written.
+    """Copy the files that the manifest names, each verified by its SHA-256.
+
+    Args:
+        files: the folder to copy from.
+        into: the folder to copy to.
+        digest: the expected SHA-256 of the manifest.
+        where: the model version, for error messages.
 
     Raises:
-        ModelError: naming the file that is missing or changed.
+        ModelError: if a file is missing or changed; the message names the file.
     """
     try:
         manifest = (files / MANIFEST).read_bytes()

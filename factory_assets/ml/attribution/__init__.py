@@ -1,1 +1,1 @@
-"""Which training rows moved a prediction."""
+"""Measure which training rows moved a prediction."""

@@ -1,10 +1,7 @@
-"""How a network's outputs move with its parameters, row by row: exact, in eval mode.
+"""Gradients of a network's outputs by its parameters, row by row: exact, in eval mode.
 
-Imports torch, hence is imported only inside functions.
-
-What of a model is open to gradients: its networks, and what each is called with.
-
-Imports torch, hence is imported only inside functions.
+Also finds the networks of a model and the inputs that each is called with. Influence belongs in
+`gauss_newton`. Imports torch, hence is imported only inside functions.
 """
 
 from __future__ import annotations
@@ -26,84 +23,85 @@ from factory_resources.errors import ModelError
 
 Reach = Literal["all parameters", "last layer"]
 
-LARGEST = 2**27
-"""Numbers in a Jacobian that is held: half a gigabyte."""
+MAX_JACOBIAN = 2**27
+"""Numbers in the largest Jacobian kept in memory: half a gigabyte."""
 
-WIDEST = 4096
-"""The largest matrix whose eigenvectors are taken: half a minute on one core."""
+MAX_EIGEN_SIZE = 4096
+"""Size of the largest matrix whose eigenvectors are computed: half a minute on one core."""
 
-MANY = 1024
-"""Rows that are taken at once."""
+BATCH = 1024
+"""Rows per batch."""
 
 
 @dataclass(frozen=True)
 class Linearised:
-    """A network at some rows."""
+    """A network linearised at some rows."""
 
     outputs: Tensor
     """[rows, outputs]: logits, or the standardised number."""
     jacobian: Tensor
-    """[rows, free, parameters] of the number; of classes, of each logit less the last one, on which
-    alone probabilities depend."""
+    """[rows, free, parameters]: of the number, or of each logit minus the last one. Probabilities
+    depend only on these differences."""
 
 
 def reach_of(view: View, rows: int, outputs: int) -> Reach:
-    """All parameters where the network and the rows are few enough for it."""
+    """Return the parameters to differentiate by: all if network and rows are small enough."""
     free = max(outputs - 1, 1)
     size = sum(p.numel() for p in view.module.parameters())
-    small = rows * free * size <= LARGEST and min(rows * free, size) <= WIDEST
-    return "all parameters" if small and _maps(view) else "last layer"
+    small = rows * free * size <= MAX_JACOBIAN and min(rows * free, size) <= MAX_EIGEN_SIZE
+    return "all parameters" if small and _supports_vmap(view) else "last layer"
 
 
 def linearise(view: View, reach: Reach) -> Linearised:
-    """What the network says of the rows, and how that moves with the parameters within reach.
+    """Compute the network's outputs for the rows, and their Jacobian by the parameters in reach.
 
     Raises:
-        ModelError: the network does not end in a linear layer, or is too large even so.
+        ModelError: reach is the last layer, and it is not linear or its Jacobian is too large.
     """
     view.module.eval()
-    return _whole(view) if reach == "all parameters" else _last(view)
+    return _all_parameters(view) if reach == "all parameters" else _last_layer(view)
 
 
-def _whole(view: View) -> Linearised:
+def _all_parameters(view: View) -> Linearised:
     weights = {name: weight.detach() for name, weight in view.module.named_parameters()}
 
-    def say(weights: dict[str, Tensor], *row: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(weights: dict[str, Tensor], *row: Tensor) -> tuple[Tensor, Tensor]:
         one = (part.unsqueeze(0) for part in row)
-        said: Tensor = functional_call(view.module, weights, (*view.shared, *one))[0]
-        return _free(said), said
+        output: Tensor = functional_call(view.module, weights, (*view.shared, *one))[0]
+        return _free(output), output
 
-    each = vmap(jacrev(say, has_aux=True), in_dims=(None, *(0 for _ in view.each)))
+    row_gradients = vmap(jacrev(forward, has_aux=True), in_dims=(None, *(0 for _ in view.each)))
     outputs, jacobians = [], []
-    for part in sliced(view.each, MANY):
-        moved, said = each(weights, *part)
-        outputs.append(said.detach())
+    for part in sliced(view.each, BATCH):
+        moved, output = row_gradients(weights, *part)
+        outputs.append(output.detach())
         jacobians.append(torch.cat([m.detach().flatten(2) for m in moved.values()], dim=2))
     return Linearised(torch.cat(outputs), torch.cat(jacobians))
 
 
-def _last(view: View) -> Linearised:
-    """Closed form: a linear layer's output moves with a weight by that weight's input."""
+def _last_layer(view: View) -> Linearised:
+    """Closed form: the derivative of a linear layer's output by a weight is that weight's input."""
     layers = [layer for layer in view.module.modules() if isinstance(layer, nn.Linear)]
     if not layers:
         raise _no_linear_end(view)
-    seen: list[Tensor] = []
-    hook = layers[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    captured: list[Tensor] = []
+    hook = layers[-1].register_forward_pre_hook(lambda _, given: captured.append(given[0].detach()))
     try:
         with torch.no_grad():
-            said = [view.module(*view.shared, *part) for part in sliced(view.each, MANY)]
+            chunks = [view.module(*view.shared, *part) for part in sliced(view.each, BATCH)]
     finally:
         hook.remove()
-    outputs, inputs = torch.cat(said), torch.cat(seen)
+    outputs, inputs = torch.cat(chunks), torch.cat(captured)
     with torch.no_grad():
         if inputs.dim() != 2 or not torch.allclose(layers[-1](inputs), outputs, atol=1e-5):
             raise _no_linear_end(view)
     if layers[-1].bias is not None:
         inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
     signs = _free(torch.eye(outputs.shape[1])).T
-    if len(inputs) * signs.numel() * inputs.shape[1] > 2 * LARGEST:
+    if len(inputs) * signs.numel() * inputs.shape[1] > 2 * MAX_JACOBIAN:
         raise ModelError(
-            f"the influence of {len(inputs)} rows on {outputs.shape[1]} outputs is too large",
+            f"the influence of {len(inputs)} rows on {outputs.shape[1]} outputs needs too much "
+            "memory",
             remedy="leave evaluate.influence out",
         )
     jacobian = torch.einsum("fk,nd->nfkd", signs, inputs).flatten(2)
@@ -115,10 +113,12 @@ def _free(outputs: Tensor) -> Tensor:
     return outputs if outputs.shape[-1] == 1 else outputs[..., :-1] - outputs[..., -1:]
 
 
-def _maps(view: View) -> bool:
-    """Whether torch can take the gradient of each row; of a recurrent network it cannot."""
+def _supports_vmap(view: View) -> bool:
+    """Whether torch can compute gradients row by row; for a recurrent network it cannot."""
     try:
-        _whole(View(view.module.eval(), view.shared, tuple(part[:2] for part in view.each)))
+        _all_parameters(
+            View(view.module.eval(), view.shared, tuple(part[:2] for part in view.each))
+        )
     except RuntimeError:
         return False
     return True
@@ -133,17 +133,17 @@ def _no_linear_end(view: View) -> ModelError:
 
 @dataclass(frozen=True)
 class View:
-    """One network at some rows: `module(*shared, *each)` says [rows, outputs], as logits."""
+    """One network at some rows: `module(*shared, *each)` returns [rows, outputs], as logits."""
 
     module: nn.Module
     shared: tuple[Tensor, ...]
-    """What all rows read, such as the layout of series."""
+    """Inputs common to all rows, such as the layout of series."""
     each: tuple[Tensor, ...]
-    """One entry a row."""
+    """Inputs with one entry per row."""
 
 
 def views_of(model: Model, inputs: Arrays) -> tuple[View, ...]:
-    """The networks whose mean a model is, at some rows; none of a model without gradients."""
+    """Return the networks that a model averages, with their inputs; none without gradients."""
     if isinstance(model, LinearModel):
         matrix = inputs.one_hot(model.cardinalities)
         return (View(model.layer(), (), (torch.from_numpy(matrix),)),)

@@ -1,8 +1,9 @@
-"""The linear datamodelling score: whether predicted effects of groups of rows are the real ones.
+"""The linear datamodelling score (LDS): how well predicted effects of groups of rows match reality.
 
-Models are trained again on random halves of the training rows; for each judged row, what they say
-is ranked and so is the sum of the effects of the rows that each half holds. The mean rank
-correlation is the score: 1 is perfect, 0 is chance.
+Models are trained again on random halves of the training rows. For each judged row, the predictions
+of these models are ranked, and so are the sums of the effects of the rows in each half. The score
+is the mean rank correlation: 1 is perfect, 0 is chance. Training the models belongs in
+`measurement`.
 """
 
 from __future__ import annotations
@@ -15,33 +16,35 @@ if TYPE_CHECKING:
 
 
 TINY = 1e-7
-"""Probabilities are no nearer to 0 and 1 than this."""
+"""Probabilities are clipped to at least this distance from 0 and 1."""
 
 
 def halves(target: NDArray[Any], count: int, seed: int) -> NDArray[np.bool_]:
     """[count, rows]: random halves of the rows, each with half of every class, rounded up.
 
     Args:
-        target: [rows], class codes, or numbers, of which any half is as good.
+        target: [rows], class codes; or numbers, for which the halves are drawn from all rows.
     """
     import numpy as np
 
-    chance = np.random.default_rng(seed)
-    found = np.zeros((count, len(target)), dtype=bool)
+    random = np.random.default_rng(seed)
+    chosen = np.zeros((count, len(target)), dtype=bool)
     classes = target if target.dtype.kind == "i" else np.zeros(len(target), dtype=np.int64)
     members = [np.flatnonzero(classes == code) for code in np.unique(classes)]
-    for half in found:
+    for half in chosen:
         for rows in members:
-            half[chance.permutation(rows)[: (len(rows) + 1) // 2]] = True
-    return found
+            half[random.permutation(rows)[: (len(rows) + 1) // 2]] = True
+    return chosen
 
 
-def said(outputs: NDArray[np.float64], classes: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """[…, judged]: the log-odds of each row's class, or the number where there are no classes.
+def predicted_quantity(
+    outputs: NDArray[np.float64], classes: NDArray[np.int64] | None
+) -> NDArray[np.float64]:
+    """[…, judged]: the log-odds of each row's class, or the number if there are no classes.
 
     Args:
         outputs: probabilities […, judged, classes], or numbers […, judged].
-        classes: [judged], the class in question of each row.
+        classes: [judged], the class of each row whose log-odds are computed.
     """
     import numpy as np
 
@@ -54,26 +57,28 @@ def said(outputs: NDArray[np.float64], classes: NDArray[np.int64] | None) -> NDA
 
 
 def lds(
-    effects: NDArray[np.float64], held: NDArray[np.bool_], observed: NDArray[np.float64]
+    effects: NDArray[np.float64], members: NDArray[np.bool_], observed: NDArray[np.float64]
 ) -> float:
-    """The score.
+    """Return the score.
 
     Args:
         effects: [judged, training rows].
-        held: [halves, training rows], which rows each half holds.
-        observed: [halves, judged], what the models trained on them say.
+        members: [halves, training rows], whether a half contains the row.
+        observed: [halves, judged], predictions of the models trained on the halves, as of
+            `predicted_quantity`.
     """
     import numpy as np
 
-    predicted = held.astype(np.float64) @ effects.T
+    predicted = members.astype(np.float64) @ effects.T
     return _mean(_rank_correlations(predicted, observed))
 
 
 def ceiling(observed: NDArray[np.float64]) -> float:
-    """The score that perfect effects would have, as training again with another seed differs too.
+    """Return the score of perfect effects, which is below 1 because other seeds predict otherwise.
 
     Args:
-        observed: [halves, seeds, judged]; of a single seed it cannot be told, and 1 is returned.
+        observed: [halves, seeds, judged]; with a single seed the score is unknown, and 1 is
+            returned.
     """
     import numpy as np
 
@@ -83,13 +88,13 @@ def ceiling(observed: NDArray[np.float64]) -> float:
         for a in range(seeds)
         for b in range(a)
     ]
-    alike = max(float(np.mean(pairs)), 0.0) if pairs else 1.0
-    # Spearman-Brown: how alike two means over so many seeds would be.
-    return float(np.sqrt(seeds * alike / (1 + (seeds - 1) * alike)))
+    agreement = max(float(np.mean(pairs)), 0.0) if pairs else 1.0
+    # Spearman-Brown: the correlation between two means over this many seeds.
+    return float(np.sqrt(seeds * agreement / (1 + (seeds - 1) * agreement)))
 
 
 def _mean(correlations: NDArray[np.float64]) -> float:
-    """0 where no row says anything."""
+    """Return the mean of the correlations that are defined; 0 if none is."""
     known = correlations[correlations == correlations]
     return float(known.mean()) if len(known) else 0.0
 
@@ -97,7 +102,7 @@ def _mean(correlations: NDArray[np.float64]) -> float:
 def _rank_correlations(
     first: NDArray[np.float64], second: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """[columns]; NaN where a column does not vary, which says nothing."""
+    """[columns]: NaN for a column without variation."""
     import numpy as np
     from scipy.stats import rankdata
 
@@ -105,5 +110,5 @@ def _rank_correlations(
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     spread = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (a * b).sum(axis=0) / spread
-    return found
+        correlations: NDArray[np.float64] = (a * b).sum(axis=0) / spread
+    return correlations

@@ -1,7 +1,8 @@
-"""Measure influence: how well it foretells what the model says when it learns from half the rows.
+"""Measure influence: how well it predicts the outputs of models trained on half of the rows.
 
-A third as many other halves, judged on validation rows, choose the damping or the neighbours; the
-score is then of test rows and of halves that have chosen nothing.
+The damping, or the number of neighbours, is chosen first, on validation rows and a third as many
+other halves. The score is then measured on test rows and halves that took no part in that choice.
+The score itself belongs in `lds`, the effects in `methods`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.attribution.lds import ceiling, halves, lds, said
+from factory_assets.ml.attribution.lds import ceiling, halves, lds, predicted_quantity
 from factory_assets.ml.attribution.methods import Attribution, attribution
-from factory_assets.ml.attribution.retraining import Retrainer, keep_seeds, make_retrainer
+from factory_assets.ml.attribution.retraining import Retrainer, make_retrainer, store_seeds
 from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model
@@ -29,135 +30,148 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-FEWEST = 6
-"""Halves that choose, at least."""
+MIN_CHOOSING_HALVES = 6
+"""Smallest number of halves for choosing the variant."""
 
-FAR = 1000
-"""Seeds of the halves begin here, beyond those of any ensemble."""
+FIRST_HALF_SEED = 1000
+"""The first seed of models trained on halves, beyond the seeds of any ensemble."""
 
 
 def measure_influence(
-    judgement: TestSet,
+    test_set: TestSet,
     parts: SplitResult,
     trained: TrainedModel,
     home: Home,
     progress: Progress | None = None,
 ) -> InfluenceQuality | None:
-    """The score, and the seeds' networks kept with the candidate; None where it is not asked for.
+    """Measure the score, and store the further networks with the candidate; None if not declared.
 
     Raises:
         ModelError: the network does not end in a linear layer.
     """
-    asked = judgement.pipeline.spec.evaluate.influence
-    if asked is None:
+    declared = test_set.pipeline.spec.evaluate.influence
+    if declared is None:
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
-    learner = make_retrainer(judgement.pipeline, trained, training, validation, home)
-    seeds = learner.seeds(asked.seeds)
-    choosing = max(FEWEST, asked.subsets // 3)
-    told = _Told(progress, seeds * asked.subsets + choosing)
-    others = further_seeds(learner, asked.seeds)
-    effects = attributed(learner, others)
-    seed = judgement.pipeline.spec.training.seed
-    chance = _drawn(len(learner.validation), asked.rows, seed)
-    variant = _chosen(
-        effects, learner, learner.validation.inputs.take(chance), choosing, seed + 1, told
+    learner = make_retrainer(test_set.pipeline, trained, training, validation, home)
+    seeds = learner.seeds(declared.seeds)
+    choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
+    counter = _TrainingProgress(progress, seeds * declared.subsets + choosing_halves)
+    others = further_seeds(learner, declared.seeds)
+    effects = candidate_attribution(learner, others)
+    seed = test_set.pipeline.spec.training.seed
+    choosing_rows = _sample(len(learner.validation), declared.rows, seed)
+    variant = _choose_variant(
+        effects,
+        learner,
+        learner.validation.inputs.take(choosing_rows),
+        choosing_halves,
+        seed + 1,
+        counter,
     )
-    rows = _drawn(len(judgement.places), asked.rows, seed)
+    rows = _sample(len(test_set.places), declared.rows, seed)
     inputs = trained.features.arrays(
-        judgement.test, scaled=trained.model.scaled, rows=judgement.places[rows]
+        test_set.test, scaled=trained.model.scaled, rows=test_set.places[rows]
     )
-    classes = said_classes(trained, inputs)
-    held = halves(learner.training.target, asked.subsets, seed)
-    observed = _observed(learner, held, inputs, classes, seeds, told)
-    found = effects.effects(variant, inputs, classes)
+    classes = predicted_classes(trained, inputs)
+    members = halves(learner.training.target, declared.subsets, seed)
+    observed = _retrain(learner, members, inputs, classes, seeds, counter)
+    predicted = effects.effects(variant, inputs, classes)
     return InfluenceQuality(
         variant=variant,
         reach=effects.reach,
         seeds=seeds,
-        subsets=asked.subsets,
+        subsets=declared.subsets,
         rows=len(rows),
-        trainings=len(others) + told.count,
-        score=lds(found, held, observed.mean(axis=1)),
+        trainings=len(others) + counter.count,
+        score=lds(predicted, members, observed.mean(axis=1)),
         ceiling=ceiling(observed),
-        at_least=asked.at_least,
-        digest=keep_seeds(others, judgement.candidate, home),
+        at_least=declared.at_least,
+        digest=store_seeds(others, test_set.candidate, home),
     )
 
 
-def further_seeds(learner: Retrainer, asked: int) -> list[Model]:
-    """Networks from as many seeds more as the candidate lacks; trees and lines need none."""
+def further_seeds(learner: Retrainer, seeds: int) -> list[Model]:
+    """Train the networks that the candidate lacks for the given number of seeds.
+
+    Other kinds of models need none.
+    """
     from factory_assets.ml.models.networks.model import NetworkModel
 
     if not isinstance(learner.trained.model, NetworkModel):
         return []
-    return [learner.fit(None, seed) for seed in range(learner.own, asked)]
+    return [learner.fit(None, seed) for seed in range(learner.own, seeds)]
 
 
-def attributed(learner: Retrainer, others: list[Model]) -> Attribution:
-    """The effects of the candidate's training rows, over its own seeds and the others."""
+def candidate_attribution(learner: Retrainer, others: list[Model]) -> Attribution:
+    """Return the effects of the candidate's training rows, averaged over all networks."""
     weights = learner.weights(learner.training.target)
     counts = None if weights is None else weights[learner.training.target]
     return attribution([learner.trained.model, *others], learner.training, counts)
 
 
-def said_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64] | None:
-    """[rows]: the class that the model finds likeliest; None where it predicts a number."""
+def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64] | None:
+    """[rows]: the class with the highest probability; None if the model predicts a number."""
     if not trained.target.classes:
         return None
     likeliest: NDArray[np.int64] = trained.model.outputs(inputs).argmax(axis=1)
     return likeliest
 
 
-def _chosen(
-    effects: Attribution, learner: Retrainer, judged: Arrays, count: int, seed: int, told: _Told
+def _choose_variant(
+    effects: Attribution,
+    learner: Retrainer,
+    judged: Arrays,
+    count: int,
+    seed: int,
+    counter: _TrainingProgress,
 ) -> Variant:
-    held = halves(learner.training.target, count, seed)
-    classes = said_classes(learner.trained, judged)
-    observed = _observed(learner, held, judged, classes, 1, told)[:, 0]
+    members = halves(learner.training.target, count, seed)
+    classes = predicted_classes(learner.trained, judged)
+    observed = _retrain(learner, members, judged, classes, 1, counter)[:, 0]
 
     def score(variant: Variant) -> float:
-        return lds(effects.effects(variant, judged, classes), held, observed)
+        return lds(effects.effects(variant, judged, classes), members, observed)
 
     return max(effects.variants, key=score)
 
 
-def _observed(
+def _retrain(
     learner: Retrainer,
-    held: NDArray[np.bool_],
+    members: NDArray[np.bool_],
     judged: Arrays,
     classes: NDArray[np.int64] | None,
     seeds: int,
-    told: _Told,
+    counter: _TrainingProgress,
 ) -> NDArray[np.float64]:
-    """[halves, seeds, judged]: what models trained on the halves say."""
+    """[halves, seeds, judged]: train models on the halves and return their predictions."""
     import numpy as np
 
-    found = []
-    for half in held:
+    observed = []
+    for half in members:
         rows = np.flatnonzero(half)
         for seed in range(seeds):
-            told.one()
-            model = learner.fit(rows, FAR + seed)
-            found.append(said(model.outputs(judged), classes))
-    return np.reshape(found, (len(held), seeds, len(judged)))
+            counter.advance()
+            model = learner.fit(rows, FIRST_HALF_SEED + seed)
+            observed.append(predicted_quantity(model.outputs(judged), classes))
+    return np.reshape(observed, (len(members), seeds, len(judged)))
 
 
-def _drawn(rows: int, asked: int, seed: int) -> NDArray[np.int64]:
+def _sample(rows: int, limit: int, seed: int) -> NDArray[np.int64]:
     import numpy as np
 
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:asked])
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
 
 
 @dataclass
-class _Told:
-    """Says how far the trainings have come."""
+class _TrainingProgress:
+    """Report how many of the trainings have started."""
 
     progress: Progress | None
     total: int
     count: int = 0
 
-    def one(self) -> None:
+    def advance(self) -> None:
         self.count += 1
         if self.progress:
             self.progress(f"influence: training {self.count} of {self.total}")

@@ -1,6 +1,7 @@
-"""Effects of training rows on what a model says, in variants between which validation rows decide.
+"""Effects of training rows on the predictions of a model, by gradients or nearest neighbours.
 
-By gradients where the model has them, else by nearest neighbours. Heavy imports inside functions.
+Each method has variants, from which `measurement` chooses on validation rows. The formulas belong
+in `gauss_newton` and `nearest_neighbours`. Heavy imports inside functions.
 """
 
 from __future__ import annotations
@@ -25,39 +26,40 @@ NEIGHBOURS = (5, 20, 80)
 
 
 class Attribution(ABC):
-    """Effects of the training rows of one model, or of several alike, then averaged."""
+    """Effects of the training rows of one model, or the mean over models from several seeds."""
 
     variants: tuple[Variant, ...]
     reach: str
-    """What the effects are told from."""
+    """What the effects are computed from: all parameters, the last layer or nearest neighbours."""
 
     @abstractmethod
     def effects(
         self, variant: Variant, judged: Arrays, classes: NDArray[np.int64] | None
     ) -> NDArray[np.float64]:
-        """[judged, training rows]: by how much each training row raises what is said of each.
+        """[judged, training rows]: by how much each training row raises the prediction.
 
         Args:
-            classes: [judged], the class whose log-odds are meant; None for the predicted number.
+            classes: [judged], the class whose log-odds are the prediction; None for the predicted
+                number.
         """
 
     @abstractmethod
     def suspicion(self, variant: Variant) -> NDArray[np.float64]:
-        """[training rows]: how much a row stands alone; where high, its label may be wrong."""
+        """[training rows]: how much a row stands out; if high, its label may be wrong."""
 
 
 def attribution(
     models: Sequence[Model], training: LabelledArrays, weights: NDArray[np.float64] | None = None
 ) -> Attribution:
-    """What fits the models.
+    """Return the method that suits the models: gradients if they have them, else neighbours.
 
     Args:
-        models: alike, of several seeds.
-        training: the rows that all of them learned from.
+        models: of the same kind and settings, from several seeds.
+        training: the rows that all of them were trained on.
         weights: [training rows], how much each counts in the loss.
 
     Raises:
-        ModelError: a network that does not end in a linear layer.
+        ModelError: a network does not end in a linear layer.
     """
     from factory_assets.ml.attribution.gradients import views_of
 
@@ -94,25 +96,25 @@ class Gradients(Attribution):
 
         from factory_assets.ml.attribution.gradients import linearise, views_of
 
-        asked = None if classes is None else torch.from_numpy(classes)
+        codes = None if classes is None else torch.from_numpy(classes)
         views = [view for model in self._models for view in views_of(model, judged)]
-        found = [
-            space.effects(space.towards(linearise(view, self._reach), asked), variant.amount)
+        by_network = [
+            space.effects(space.towards(linearise(view, self._reach), codes), variant.amount)
             for space, view in zip(self._spaces, views, strict=True)
         ]
-        mean: NDArray[np.float64] = torch.stack(found).double().mean(dim=0).numpy()
+        mean: NDArray[np.float64] = torch.stack(by_network).double().mean(dim=0).numpy()
         return mean
 
     def suspicion(self, variant: Variant) -> NDArray[np.float64]:
         import torch
 
-        found = [space.self_influence(variant.amount) for space in self._spaces]
-        mean: NDArray[np.float64] = torch.stack(found).double().mean(dim=0).numpy()
+        by_network = [space.self_influence(variant.amount) for space in self._spaces]
+        mean: NDArray[np.float64] = torch.stack(by_network).double().mean(dim=0).numpy()
         return mean
 
 
 class Neighbours(Attribution):
-    """k-NN Shapley, between inputs or between the leaves that rows fall into."""
+    """k-NN Shapley, by distance between inputs or between the leaves that rows fall into."""
 
     def __init__(self, model: Model, training: LabelledArrays) -> None:
         self._training = training
@@ -128,7 +130,7 @@ class Neighbours(Attribution):
         target = self._training.target
         values = target - target.mean() if classes is None else target == classes[:, None]
         distances = self._distances(variant, judged)
-        return knn_shapley(distances, _wide(values, len(distances)), int(variant.amount))
+        return knn_shapley(distances, _broadcast(values, len(distances)), int(variant.amount))
 
     def suspicion(self, variant: Variant) -> NDArray[np.float64]:
         return disagreement(self._matrix(self._training.inputs), self._training.target)
@@ -138,17 +140,19 @@ class Neighbours(Attribution):
 
         known = self._training.inputs
         if variant.by == "leaves" and self._leaves:
-            there, here = self._leaves(known), self._leaves(judged)
-            apart = [np.mean(row != there, axis=1) for row in here]
-            return np.stack(apart)
+            known_leaves, judged_leaves = self._leaves(known), self._leaves(judged)
+            shares = [np.mean(row != known_leaves, axis=1) for row in judged_leaves]
+            return np.stack(shares)
         from sklearn.metrics import pairwise_distances
 
-        found: NDArray[np.float64] = pairwise_distances(self._matrix(judged), self._matrix(known))
-        return found
+        distances: NDArray[np.float64] = pairwise_distances(
+            self._matrix(judged), self._matrix(known)
+        )
+        return distances
 
 
 class Standard:
-    """Rows as points: numbers by their spread among the training rows, names one by one."""
+    """Rows as points: numbers scaled by their spread in the training rows, names one-hot."""
 
     def __init__(self, training: Arrays) -> None:
         self._mean, spread = training.numbers.mean(axis=0), training.numbers.std(axis=0)
@@ -161,13 +165,13 @@ class Standard:
 
         points = [(inputs.numbers - self._mean) / self._spread]
         for i, count in enumerate(self._codes):
-            # Two names are as far apart as two numbers one standard deviation from each other.
+            # The distance of two names equals that of two numbers one standard deviation apart.
             known = np.eye(count + 1, dtype=np.float32) / np.float32(2**0.5)
             points.append(known[np.minimum(inputs.codes[:, i], count)])
         return np.concatenate(points, axis=1)
 
 
-def _wide(values: NDArray[np.float64], judged: int) -> NDArray[np.float64]:
+def _broadcast(values: NDArray[np.float64], judged: int) -> NDArray[np.float64]:
     import numpy as np
 
     return np.broadcast_to(values, (judged, values.shape[-1]))

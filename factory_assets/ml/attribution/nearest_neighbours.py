@@ -1,9 +1,10 @@
-"""k-NN Shapley: what each training row is worth to the vote of a row's nearest neighbours.
+"""k-NN Shapley: the value of each training row for the vote of a row's nearest neighbours.
 
 For models without gradients. The closed form of Jia et al. (2019), for any value that neighbours
 contribute: the value of a group is the sum of its k nearest members' values, over k.
 
-Into which leaf of each tree rows fall: rows in the same leaves are alike to the trees.
+Also finds the leaf of each tree that a row falls into, as a distance for models of trees: rows in
+the same leaves look the same to the trees.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 NEAREST = 10
-"""Neighbours that a row is compared with to see whether it stands alone."""
+"""Neighbours with which `disagreement` compares a row."""
 
 
 def knn_shapley(
@@ -30,8 +31,8 @@ def knn_shapley(
 
     Args:
         distances: [judged, training rows].
-        values: [judged, training rows], what a row contributes as a neighbour: 1 where it has the
-            class in question and 0 where not, or its number.
+        values: [judged, training rows], what a row contributes as a neighbour: 1 if it has the
+            class in question and 0 if not, or its number.
         k: how many neighbours vote.
     """
     import numpy as np
@@ -42,11 +43,13 @@ def knn_shapley(
     places = np.arange(1, rows)
     steps = (ranked[:, :-1] - ranked[:, 1:]) / k * np.minimum(k, places) / places
     farthest = ranked[:, -1:] * min(k, rows) / (k * rows)
-    # From the farthest row inwards, each differs from the next by its step.
+    # From the farthest row inwards, the value of each row is that of the next plus its step.
     inwards = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
-    found = np.empty_like(ranked)
-    np.put_along_axis(found, order, np.concatenate([inwards + farthest, farthest], axis=1), axis=1)
-    return found
+    shapley = np.empty_like(ranked)
+    np.put_along_axis(
+        shapley, order, np.concatenate([inwards + farthest, farthest], axis=1), axis=1
+    )
+    return shapley
 
 
 def disagreement(points: NDArray[np.floating], target: NDArray[Any]) -> NDArray[np.float64]:
@@ -55,20 +58,20 @@ def disagreement(points: NDArray[np.floating], target: NDArray[Any]) -> NDArray[
     from sklearn.neighbors import NearestNeighbors
 
     count = min(NEAREST, len(points) - 1)
-    found = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False)
+    neighbours = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(return_distance=False)
     if target.dtype.kind == "i":
-        apart: NDArray[np.float64] = np.mean(target[found] != target[:, None], axis=1)
-        return apart
-    apart = np.abs(target - target[found].mean(axis=1)).astype(np.float64)
-    return apart
+        difference: NDArray[np.float64] = np.mean(target[neighbours] != target[:, None], axis=1)
+        return difference
+    difference = np.abs(target - target[neighbours].mean(axis=1)).astype(np.float64)
+    return difference
 
 
 Leaves = Callable[[Arrays], "NDArray[np.int64]"]
-"""Rows to [rows, trees]."""
+"""Maps rows to the leaf of each tree, [rows, trees]."""
 
 
 def leaves_of(model: Model) -> Leaves | None:
-    """None for a model that is not made of scikit-learn's trees."""
+    """Return the leaves of scikit-learn's trees; None for any other model."""
     from factory_assets.ml.models.trees.gradient_boosting import BoostingModel
     from factory_assets.ml.models.trees.random_forest import ForestModel
     from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
@@ -80,25 +83,25 @@ def leaves_of(model: Model) -> Leaves | None:
     def leaves(inputs: Arrays) -> NDArray[np.int64]:
         matrix, estimator = trees.matrix(inputs), trees.estimator
         if isinstance(trees, ForestModel):
-            found: NDArray[np.int64] = estimator.apply(matrix)
-            return found
+            indices: NDArray[np.int64] = estimator.apply(matrix)
+            return indices
         return boosted_leaves(estimator, matrix)
 
     return leaves
 
 
 def boosted_leaves(estimator: Any, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
-    """[rows, trees], which scikit-learn tells of forests alone."""
+    """[rows, trees]: the leaves of boosted trees; scikit-learn has `apply` only for forests."""
     import numpy as np
 
     trees = [tree.nodes for round_ in estimator._predictors for tree in round_]
     rows = np.arange(len(matrix))
-    found = np.zeros((len(matrix), len(trees)), dtype=np.int64)
+    leaves = np.zeros((len(matrix), len(trees)), dtype=np.int64)
     for number, nodes in enumerate(trees):
-        at = found[:, number]
-        while not (ends := nodes["is_leaf"][at].astype(bool)).all():
-            values = matrix[rows, nodes["feature_idx"][at]]
-            left = values <= nodes["num_threshold"][at]
-            onward = np.where(left, nodes["left"][at], nodes["right"][at])
-            at[:] = np.where(ends, at, onward)
-    return found
+        node = leaves[:, number]
+        while not (is_leaf := nodes["is_leaf"][node].astype(bool)).all():
+            values = matrix[rows, nodes["feature_idx"][node]]
+            left = values <= nodes["num_threshold"][node]
+            child = np.where(left, nodes["left"][node], nodes["right"][node])
+            node[:] = np.where(is_leaf, node, child)
+    return leaves

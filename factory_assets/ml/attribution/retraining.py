@@ -1,10 +1,10 @@
-"""A candidate trained again: on all of its training rows or some, from other seeds.
+"""Train a candidate again: on all or some of its training rows, from other seeds.
 
-Preprocessing stays the candidate's, so that only the rows that are learned from differ.
+Preprocessing stays that of the candidate, so that only the training rows and seeds differ.
 
-The networks of further seeds, kept with the candidate in MLflow under a digest manifest.
-
-With them, the candidate and its training rows any list of influences is made without training.
+Also stores the networks of further seeds with the candidate in MLflow, under a digest manifest:
+with them, lists of influential rows are computed later without any training. Effects belong in
+`methods`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.artifacts.trained_model import (
     MANIFEST,
     TrainedModel,
+    build_manifest,
     copy_checked,
-    manifest_of,
 )
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import APART, FitContext, Model
+from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.results.evaluation import InfluenceQuality
 from factory_assets.results.model import Candidate
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retrainer:
-    """What the candidate learned from, and how."""
+    """The candidate with its training and validation rows, to train it again."""
 
     pipeline: Pipeline
     trained: TrainedModel
@@ -50,22 +50,22 @@ class Retrainer:
 
     @property
     def single(self) -> ModelSpec:
-        """What is trained again: one network, where the candidate may be several."""
+        """The model to train again: a single network, even if the candidate is an ensemble."""
         spec = self.trained.description.spec
         return spec.model_copy(update={"ensemble": 1}) if isinstance(spec, Network) else spec
 
     @property
     def own(self) -> int:
-        """How many seeds the candidate itself was trained from."""
+        """From how many seeds the candidate itself was trained."""
         spec = self.trained.description.spec
         return spec.ensemble if isinstance(spec, Network) else 1
 
-    def seeds(self, asked: int) -> int:
-        """How many seeds there are: linear models are the same from every one."""
-        return 1 if isinstance(self.single, Linear) else asked
+    def seeds(self, declared: int) -> int:
+        """Return how many seeds to use: 1 for linear models, which do not depend on it."""
+        return 1 if isinstance(self.single, Linear) else declared
 
     def weights(self, target: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """[classes], where they are balanced."""
+        """[classes]: the class weights; None if the classes are not balanced."""
         import numpy as np
 
         classes = len(self.trained.target.classes)
@@ -76,47 +76,47 @@ class Retrainer:
         return weights
 
     def fit(self, rows: NDArray[np.int64] | None, seed: int) -> Model:
-        """Train on some of the rows, or on all; seeds 0, 1, … are those of an ensemble."""
+        """Train on the given rows, or on all if None; seeds 0, 1, … are those of an ensemble."""
         training = self.training if rows is None else self.training.take(rows)
         with self.home.scratch() as scratch:
-            setting = FitContext(
+            context = FitContext(
                 spec=self.single,
                 shape=self.trained.description.shape,
-                seed=self.pipeline.spec.training.seed + APART * seed,
+                seed=self.pipeline.spec.training.seed + ENSEMBLE_SEED_STEP * seed,
                 class_weights=self.weights(training.target),
                 folder=self.pipeline.folder,
                 scratch=scratch,
                 progress=lambda _: None,
                 trainer=self.pipeline.spec.training.trainer,
             )
-            return fit_model(setting, training, self.validation).model
+            return fit_model(context, training, self.validation).model
 
 
 def make_retrainer(
     pipeline: Pipeline, trained: TrainedModel, training: pa.Table, validation: pa.Table, home: Home
 ) -> Retrainer:
-    """From the tables that the candidate was trained with."""
+    """Encode the tables that the candidate was trained on."""
     import numpy as np
 
     classes = trained.target.classes
-    places = trained.target.values(validation) >= 0 if classes else np.ones(len(validation), bool)
+    known = trained.target.values(validation) >= 0 if classes else np.ones(len(validation), bool)
     return Retrainer(
         pipeline,
         trained,
-        learned_rows(trained, training),
-        learned_rows(trained, validation, np.flatnonzero(places)),
+        encode_rows(trained, training),
+        encode_rows(trained, validation, np.flatnonzero(known)),
         home,
     )
 
 
-def learned_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> LabelledArrays:
-    """Rows as the model learns from them."""
+def encode_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> LabelledArrays:
+    """Encode rows for training; `rows` selects some of the table."""
     inputs = trained.features.arrays(table, scaled=trained.model.scaled, rows=rows)
-    target = _learned(trained.target, table)
+    target = _learning_target(trained.target, table)
     return LabelledArrays(inputs, target if rows is None else target[rows])
 
 
-def _learned(target: Target, table: pa.Table) -> NDArray[Any]:
+def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:
     values = target.values(table)
     return values if target.classes else target.scaled(values)
 
@@ -124,19 +124,19 @@ def _learned(target: Target, table: pa.Table) -> NDArray[Any]:
 FOLDER = "influence"
 
 
-def keep_seeds(models: Sequence[Model], candidate: Candidate, home: Home) -> str | None:
-    """Store the models with the candidate's run; the manifest's SHA-256, None without models."""
+def store_seeds(models: Sequence[Model], candidate: Candidate, home: Home) -> str | None:
+    """Store the models with the candidate's run; return the manifest's SHA-256, None for none."""
     from factory_resources.tracking.registry import Registry
 
     if not models:
         return None
     with home.scratch() as files:
         for number, model in enumerate(models):
-            with home.scratch() as apart:
-                model.save(apart)
-                for path in apart.iterdir():
+            with home.scratch() as folder:
+                model.save(folder)
+                for path in folder.iterdir():
                     move(path, files / f"{number}-{path.name}")
-        manifest = manifest_of(files)
+        manifest = build_manifest(files)
         (files / MANIFEST).write_bytes(manifest)
         digest = sha256(manifest).hexdigest()
         Registry(home).add_files(candidate.run_id, files, f"{FOLDER}/{digest[:12]}")
@@ -146,7 +146,7 @@ def keep_seeds(models: Sequence[Model], candidate: Candidate, home: Home) -> str
 def load_seeds(
     learner: Retrainer, candidate: Candidate, influence: InfluenceQuality
 ) -> list[Model]:
-    """What was kept, each file proven to be what was written.
+    """Load the stored models, after checking that each file is the one that was written.
 
     Raises:
         ModelError: a file is missing or changed.
@@ -155,18 +155,18 @@ def load_seeds(
 
     if influence.digest is None:
         return []
-    kept = Registry(learner.home).run_files(candidate.model, candidate.run_id) / FOLDER
+    stored = Registry(learner.home).run_files(candidate.model, candidate.run_id) / FOLDER
     where = f"{candidate.model} version {candidate.version}, influence"
     with learner.home.scratch() as files:
-        copy_checked(kept / influence.digest[:12], files, influence.digest, where)
+        copy_checked(stored / influence.digest[:12], files, influence.digest, where)
         numbers = sorted({int(path.name.partition("-")[0]) for path in files.iterdir()})
         return [_load(learner, files, number) for number in numbers]
 
 
 def _load(learner: Retrainer, files: Path, number: int) -> Model:
     spec, shape = learner.single, learner.trained.description.shape
-    with learner.home.scratch() as apart:
+    with learner.home.scratch() as folder:
         for path in files.glob(f"{number}-*"):
-            move(path, apart / path.name.partition("-")[2])
+            move(path, folder / path.name.partition("-")[2])
         cls = model_class(spec, learner.pipeline.folder)
-        return cls.load(spec, shape, apart, learner.pipeline.folder)
+        return cls.load(spec, shape, folder, learner.pipeline.folder)

@@ -1,1 +1,1 @@
-"""How good a candidate is: test set, gates, folds, baselines, robustness."""
+"""Measure how good a candidate is: test set, gates, folds, baselines, robustness."""

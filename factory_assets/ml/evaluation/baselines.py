@@ -1,4 +1,7 @@
-"""What a candidate is measured against: a constant guess and a linear model, learned as it was."""
+"""Baselines of a candidate: a constant prediction, and a linear model on the candidate's inputs.
+
+Scoring belongs in `test_set`, comparing in `gates`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.training.fitting import fit
-from factory_assets.ml.training.out_of_core import thinned
+from factory_assets.ml.training.out_of_core import sample_rows
 from factory_assets.results.data import SplitResult
 from factory_assets.spec import Linear, Pipeline
 from factory_resources.home.home import Home
@@ -20,11 +23,11 @@ LINEAR = Linear(kind="linear")
 
 
 def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> NDArray[Any]:
-    """The same for every row: the classes' shares of the training rows, or the mean of the target.
+    """Predict the same for every row: the class shares of the training rows, or the mean target.
 
     Args:
-        training_truth: class codes or numbers of the training rows, as `Target.values` gives them.
-        rows: how many rows to guess.
+        training_truth: class codes or numbers of the training rows, as from `Target.values`.
+        rows: how many rows to predict.
 
     Returns:
         Probabilities [rows, classes], or predictions [rows].
@@ -40,12 +43,12 @@ def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> 
 def linear_baseline(
     pipeline: Pipeline, parts: SplitResult, candidate: TrainedModel, home: Home
 ) -> TrainedModel:
-    """Logistic or ridge regression on the candidate's inputs, fitted on training rows.
+    """Fit logistic or ridge regression on the candidate's training rows.
 
-    Of a large table, on a part of its rows. A candidate that is this very model is its own
-    baseline.
+    Of a large table, only a sample of the rows is used. A candidate that is this very model is its
+    own baseline.
     """
     if candidate.description.spec == LINEAR:
         return candidate
-    training, validation = thinned(parts.train, home), thinned(parts.validation, home)
+    training, validation = sample_rows(parts.train, home), sample_rows(parts.validation, home)
     return fit(pipeline, training, validation, home, model=LINEAR).trained

@@ -1,4 +1,4 @@
-"""The champion that a candidate is compared with, scored on the candidate's test rows."""
+"""Score the champion on the test rows of the candidate that is compared with it."""
 
 from __future__ import annotations
 
@@ -11,41 +11,45 @@ from factory_resources.home.home import Home
 
 
 def score_champion(
-    judgement: TestSet, version: int | None, home: Home
+    test_set: TestSet, version: int | None, home: Home
 ) -> dict[str, float] | NotComparable | None:
-    """The champion's metrics on the judged rows, or why there are none; None without a champion."""
+    """Return the champion's metrics on the judged rows, or why there are none.
+
+    None if there is no champion.
+    """
     from factory_resources.tracking.registry import Registry
 
     if version is None:
         return None
-    registry, candidate = Registry(home), judgement.candidate
+    registry, candidate = Registry(home), test_set.candidate
     try:
         stored = registry.version(candidate.model, version)
-        learned = registry.client.get_run(stored.run_id).data.params
-        if learned.get("target") != candidate.target:
+        params = registry.client.get_run(stored.run_id).data.params
+        if params.get("target") != candidate.target:
             return NotComparable(
-                f"v{version} predicts {learned.get('target')}, not {candidate.target}"
+                f"v{version} predicts {params.get('target')}, not {candidate.target}"
             )
-        # The code of a user's own network may have changed since; its export has not. Otherwise
-        # both sides are scored alike: the same model again is no worse, to the last digit.
-        if "model.python" in learned:
-            served = load_served(registry, stored)
-            return _score(judgement, served, served.classes, served.threshold)
-        # Only the version and the digest of what it stands for decide what is loaded.
-        change = {"version": version, "digest": stored.tags.get(MODEL_TAG, "")}
-        trained = load_trained(candidate.model_copy(update=change), home, judgement.pipeline.folder)
-        about = trained.description
-        return _score(judgement, trained, about.target.classes, about.threshold)
+        # The code of a user's own network may have changed since, so its export is scored. Other
+        # models are scored like the candidate: the same model again gives exactly its metrics.
+        if "model.python" in params:
+            exported = load_served(registry, stored)
+            return _score(test_set, exported, exported.classes, exported.threshold)
+        # Only the version and the digest of its files decide what is loaded.
+        changes = {"version": version, "digest": stored.tags.get(MODEL_TAG, "")}
+        trained = load_trained(candidate.model_copy(update=changes), home, test_set.pipeline.folder)
+        description = trained.description
+        return _score(test_set, trained, description.target.classes, description.threshold)
     except FactoryError as error:
         return NotComparable(f"v{version}: {error}")
 
 
 def _score(
-    judgement: TestSet,
+    test_set: TestSet,
     model: TrainedModel | OnnxModel,
     classes: tuple[str, ...],
     threshold: float | None,
 ) -> dict[str, float] | NotComparable:
-    if classes != judgement.candidate.classes:
-        return NotComparable(f"it tells {', '.join(classes) or 'numbers'} apart")
-    return judgement.score(judgement.outputs(model), threshold).metrics()
+    if classes != test_set.candidate.classes:
+        predicted = f"the classes {', '.join(classes)}" if classes else "numbers"
+        return NotComparable(f"it predicts {predicted}")
+    return test_set.score(test_set.outputs(model), threshold).metrics()

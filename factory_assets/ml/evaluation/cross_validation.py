@@ -1,9 +1,8 @@
-"""Cross-validation beside the held test: every row is judged once, by a model trained without it.
+"""Cross-validation beside the test set: each row is judged once, by a model trained without it.
 
-Folds are dealt over the rows of all three parts: alike in their classes, whole groups in one fold.
-Each fold fits preprocessing and model anew; nothing is chosen by what comes out.
-
-Rows dealt out so that every hand is alike: in their classes, whole groups in one hand.
+The rows of all three parts are divided into folds with about the same share of every class; a group
+of rows stays in one fold. Each fold fits preprocessing and model again, and no choice depends on
+the results. Scoring rows belongs in `test_set`, deciding in `gates`.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-DECIDED = frozenset({"accuracy", "balanced_accuracy", "f1", "precision", "recall"})
-"""Metrics of decisions, which each fold makes by its own threshold."""
+DECISION_METRICS = frozenset({"accuracy", "balanced_accuracy", "f1", "precision", "recall"})
+"""Metrics of decisions; each fold decides with its own threshold."""
 
 
 def cross_validate(
-    judgement: TestSet,
+    test_set: TestSet,
     parts: SplitResult,
     trained: TrainedModel,
     home: Home,
     progress: Progress | None = None,
 ) -> Folds | None:
-    """Judge every row of the three parts; None where no folds are declared.
+    """Judge every row of the three parts; None if no folds are declared.
 
     Args:
-        judgement: of the candidate; rows and truth are each fold's own.
-        trained: the candidate, whose kind, settings and classes each fold learns anew.
+        test_set: of the candidate; each fold replaces its rows and truth.
+        trained: the candidate; each fold trains a model of its kind, settings and classes.
 
     Raises:
-        DataError: there are fewer rows or groups than folds, or a class is too rare for each fold
-            to train on it.
+        DataError: there are fewer rows or groups than folds, or a class is too rare to be trained
+            on in every fold.
     """
     import numpy as np
     import pyarrow as pa
 
-    pipeline = _pinned(judgement.pipeline, trained.target)
+    pipeline = _pinned(test_set.pipeline, trained.target)
     count = pipeline.spec.evaluate.folds
     if not count:
         return None
@@ -68,29 +67,29 @@ def cross_validate(
         raise _too_rare(
             trained.target, str(whole[trained.target.column].filter(unseen)[0]), pipeline
         )
-    dealt = _ranks(pipeline, trained.target, whole)
-    if dealt.max() + 1 < count:
+    ranks = _ranks(pipeline, trained.target, whole)
+    if ranks.max() + 1 < count:
         raise DataError(
-            f"{count} folds need as many rows or groups; there are {dealt.max() + 1}",
+            f"{count} folds need at least {count} rows or groups; there are {ranks.max() + 1}",
             where=f"{pipeline.name}/evaluate",
-            remedy="declare fewer in evaluate.folds, or give more data",
+            remedy="declare fewer folds in evaluate.folds, or give more data",
         )
     scored = []
     for fold in range(count):
         if progress:
             progress(f"fold {fold + 1} of {count}")
-        held = dealt % count == fold
-        rest, judged = (whole.take(np.flatnonzero(rows)) for rows in (~held, held))
+        in_fold = ranks % count == fold
+        rest, judged = (whole.take(np.flatnonzero(rows)) for rows in (~in_fold, in_fold))
         model = _fit(pipeline, trained, rest, home)
         places = judged_rows(judged, pipeline.spec.evaluate.last)
         truth = trained.target.values(judged)[places]
-        own = replace(judgement, pipeline=pipeline, test=judged, places=places, truth=truth)
-        scored.append(own.score_model(model))
+        fold_set = replace(test_set, pipeline=pipeline, test=judged, places=places, truth=truth)
+        scored.append(fold_set.score_model(model))
     return Folds(count=count, rows=sum(map(len, scored)), metrics=_metrics(scored))
 
 
 def fold_figures(folds: Folds | None) -> dict[str, float]:
-    """As they are logged: `cv_<metric>_mean`, `_sd` and `_pooled`."""
+    """Return the figures to log: `cv_<metric>_mean`, `_sd` and `_pooled`."""
     figures = {
         f"cv_{name}_{figure}": getattr(metric, figure)
         for name, metric in (folds.metrics if folds else {}).items()
@@ -100,25 +99,29 @@ def fold_figures(folds: Folds | None) -> dict[str, float]:
 
 
 def _fit(pipeline: Pipeline, trained: TrainedModel, rest: pa.Table, home: Home) -> TrainedModel:
-    """Learn from rows as `train` does, a share of them held out for stopping and the threshold."""
-    held = drawn(_ranks(pipeline, trained.target, rest), pipeline.spec.split.validation)
+    """Train like `train`, with a share of the rows for early stopping and the threshold."""
+    validation = sample_units(
+        _ranks(pipeline, trained.target, rest), pipeline.spec.split.validation
+    )
     model = trained.description.spec
-    found = fit(pipeline, rest.filter(~held), rest.filter(held), home, model=model).trained
-    if lost := sorted(set(trained.target.classes) - set(found.target.classes)):
-        raise _too_rare(found.target, lost[0], pipeline)
-    return found
+    fitted = fit(
+        pipeline, rest.filter(~validation), rest.filter(validation), home, model=model
+    ).trained
+    if lost := sorted(set(trained.target.classes) - set(fitted.target.classes)):
+        raise _too_rare(fitted.target, lost[0], pipeline)
+    return fitted
 
 
 def _too_rare(target: Target, name: str, pipeline: Pipeline) -> DataError:
     return DataError(
         f"class {name!r} of target {target.column!r} has too few rows to train on in every fold",
         where=f"{pipeline.name}/evaluate",
-        remedy="give more rows of it, send it to quarantine, or leave evaluate.folds out",
+        remedy="give more rows of the class, send it to quarantine, or leave evaluate.folds out",
     )
 
 
 def _pinned(pipeline: Pipeline, target: Target) -> Pipeline:
-    """The same task in every fold, and the same positive class; groups are compared elsewhere."""
+    """Fix task and positive class for all folds; leave out groups, which only the test compares."""
     positive = {"positive": target.classes[1]} if target.task == "binary" else {}
     train = pipeline.spec.training.model_copy(update={"task": target.task, **positive})
     evaluate = pipeline.spec.evaluate.model_copy(update={"protected": ()})
@@ -135,46 +138,50 @@ def _ranks(pipeline: Pipeline, target: Target, table: pa.Table) -> NDArray[np.in
         codes = value_codes(table[rule.stratify])
         strata = strata * (codes.max() + 1) + codes
     units = value_codes(table[rule.group]) if rule.group else np.arange(table.num_rows)
-    return deal(strata, units, rule.seed)
+    return stratified_ranks(strata, units, rule.seed)
 
 
 def _metrics(scored: Sequence[ScoredRows]) -> dict[str, FoldMetric]:
-    found = [fold.metrics() for fold in scored]
+    by_fold = [fold.metrics() for fold in scored]
     pooled = _pooled(scored)
     return {
         name: FoldMetric(
-            values=tuple(metrics.get(name) for metrics in found), pooled=pooled.get(name)
+            values=tuple(metrics.get(name) for metrics in by_fold), pooled=pooled.get(name)
         )
         for name in metric_names(scored[0].task)
-        if any(name in metrics for metrics in found)
+        if any(name in metrics for metrics in by_fold)
     }
 
 
 def _pooled(scored: Sequence[ScoredRows]) -> dict[str, float]:
-    """Of all folds as one; what each decided by its own threshold stays decided."""
+    """Score all folds as one; decisions stay those of each fold's own threshold."""
     import numpy as np
 
     first = scored[0]
     truth = np.concatenate([fold.truth for fold in scored])
     outputs = np.concatenate([fold.outputs for fold in scored])
     names = set(metric_names(first.task))
-    plain = replace(first, truth=truth, outputs=outputs).metrics(names - DECIDED)
+    pooled = replace(first, truth=truth, outputs=outputs).metrics(names - DECISION_METRICS)
     if first.task == "regression":
-        return plain
+        return pooled
     decided = np.eye(outputs.shape[1])[np.concatenate([fold.predicted for fold in scored])]
-    sure = replace(first, truth=truth, outputs=decided, threshold=0.5)
-    return {**plain, **sure.metrics(names & DECIDED)}
+    decisions = replace(first, truth=truth, outputs=decided, threshold=0.5)
+    return {**pooled, **decisions.metrics(names & DECISION_METRICS)}
 
 
-def deal(strata: NDArray[Any], units: NDArray[Any], seed: int) -> NDArray[np.int64]:
-    """The place of each row's unit in an order in which alike units stand together, else by chance.
+def stratified_ranks(strata: NDArray[Any], units: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """Rank the units of the rows for stratified folds.
 
-    Dealt from it like cards, every hand is alike. A unit counts as the rarest of its rows' strata,
-    so that rare classes are spread; of alike units the larger come first.
+    Units are sorted by stratum, in it the larger ones first, and otherwise at random. If every n-th
+    unit of this order goes to the same fold, all n folds have about the same strata. A unit belongs
+    to the rarest stratum of its rows, so that rare classes are spread.
 
     Args:
-        strata: [rows], not negative: what hands should hold alike.
+        strata: [rows], not negative: the codes that each fold should have in the same proportion.
         units: [rows]: rows of the same unit stay together.
+
+    Returns:
+        [rows]: the rank of each row's unit, from 0.
     """
     import numpy as np
 
@@ -188,8 +195,12 @@ def deal(strata: NDArray[Any], units: NDArray[Any], seed: int) -> NDArray[np.int
     return ranks[unit]
 
 
-def drawn(ranks: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
-    """A share of what is dealt, at least one unit: evenly through the order."""
+def sample_units(ranks: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Sample a share of the units, at least one, evenly over their ranks.
+
+    Returns:
+        [rows]: whether the row's unit is in the sample.
+    """
     import numpy as np
 
     return np.asarray(np.floor(ranks * share) > np.floor((ranks - 1) * share))

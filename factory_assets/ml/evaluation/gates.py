@@ -1,4 +1,7 @@
-"""Whether a candidate's metrics pass the declared gates, and why. Nothing is scored here."""
+"""Decide whether a candidate's metrics pass the declared gates, and explain why.
+
+Computing metrics does not belong here.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,12 +14,12 @@ from factory_assets.spec.evaluate import Gate
 Metrics = Mapping[str, float]
 
 Comparison = tuple[bool, float | None, str]
-"""Whether the gate passes, the number that decided, and why."""
+"""Whether the gate passes, the bound that decided (None if undefined), and the explanation."""
 
 
 @dataclass(frozen=True)
 class NotComparable:
-    """A champion that exists but cannot be judged on these rows."""
+    """The reason why an existing champion cannot be scored on these rows."""
 
     reason: str
 
@@ -28,14 +31,15 @@ def judge(
     champion: Metrics | NotComparable | None,
     folds: Folds | None = None,
 ) -> tuple[GateResult, ...]:
-    """One result a gate, in order. All metrics but those of the folds are of the same rows.
+    """Return one result for each gate, in the order of the gates.
 
     A metric that is missing or NaN, on either side, fails its gate. `better_than` must be better by
-    more than the margin; `no_worse_than` may be worse by as much as the margin.
+    more than the margin; `no_worse_than` may be worse by at most the margin.
 
     Args:
-        champion: None where no model serves yet; `no_worse_than` then passes.
-        folds: of cross-validation, for the gates that ask for them.
+        metrics: of the candidate, on the same test rows as those of the baselines and the champion.
+        champion: None if no model serves yet; `no_worse_than` then passes.
+        folds: of cross-validation, for the gates on their mean.
     """
     means = folds.means if folds else {}
     return tuple(
@@ -113,7 +117,7 @@ def _sign(gate: Gate) -> int:
 
 
 def _line(gate: Gate, value: float, relation: str, other: float) -> str:
-    """Both numbers in as few digits as still tell them apart."""
+    """Write both numbers with as few digits as distinguish them, from 3 to 8."""
     digits = next((d for d in range(3, 9) if f"{value:.{d}g}" != f"{other:.{d}g}"), 3)
     margin = f" (margin {gate.margin:g})" if gate.margin else ""
     what = f"{gate.metric} (mean of the folds)" if gate.of == "folds" else gate.metric

@@ -1,7 +1,7 @@
-"""Which inputs matter to a model: how much worse the headline is when a column is shuffled.
+"""Permutation importance: how much worse the primary metric is when an input is shuffled.
 
-It is told of the model, not of the world: of two inputs that say the same, each may seem to matter
-little. The work is bounded, so that it can be done by default.
+It describes the model, not the world: of two inputs with the same information, each may seem to
+matter little. The work is bounded, so that it is done by default.
 """
 
 from __future__ import annotations
@@ -22,66 +22,68 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-KEPT = 20
-"""Inputs that are told, those that matter most."""
+MOST_INPUTS = 20
+"""Inputs in the result, those that matter most."""
 
-ROWS = 2_000
+MAX_ROWS = 2_000
+"""Judged rows that are used at most."""
 
-FEWEST = 200
+MIN_ROWS = 200
+"""Judged rows that are used at least, if there are as many."""
 
-WORK = 50_000
-"""Rows that are predicted in all, a window counting as its rows; yet FEWEST rows a column."""
+MAX_PREDICTED_ROWS = 50_000
+"""Rows to predict in total, where a window counts as its rows; but FEWEST rows per column."""
 
-CALLS = 300
-"""Predictions in all; the repeats are fewer where columns are many."""
+MAX_PREDICTIONS = 300
+"""Predictions in total; the more columns, the fewer repeats."""
 
 
-def importances(judgement: TestSet, trained: TrainedModel) -> Importances | None:
-    """Permutation importances on judged rows, the largest first.
+def importances(test_set: TestSet, trained: TrainedModel) -> Importances | None:
+    """Compute permutation importances on judged rows, the largest first.
 
-    None where none are asked for, where there is but one input, or where the rows do not define
-    the headline. Sources: Breiman, Random forests (2001), doi 10.1023/A:1010933404324; Fisher et
-    al. (2019), arXiv 1801.01489.
+    None if none are declared, if there is only one input, or if the primary metric is undefined on
+    the rows. Sources: Breiman, Random forests (2001), doi 10.1023/A:1010933404324; Fisher et al.
+    (2019), arXiv 1801.01489.
     """
     import numpy as np
 
     features = trained.features
-    asked = judgement.pipeline.spec.evaluate.importances
-    if not asked or len(features.columns) < 2:
+    declared = test_set.pipeline.spec.evaluate.importances
+    if not declared or len(features.columns) < 2:
         return None
-    repeats = max(1, min(asked, CALLS // len(features.columns)))
-    generator = np.random.default_rng(judgement.pipeline.spec.training.seed)
-    rows = _rows(len(judgement.places), repeats, features)
-    chosen = np.sort(generator.choice(len(judgement.places), rows, replace=False))
-    own = replace(judgement, places=judgement.places[chosen], truth=judgement.truth[chosen])
-    shuffled = _Shuffled(own, trained)
+    repeats = max(1, min(declared, MAX_PREDICTIONS // len(features.columns)))
+    generator = np.random.default_rng(test_set.pipeline.spec.training.seed)
+    rows = _rows(len(test_set.places), repeats, features)
+    chosen = np.sort(generator.choice(len(test_set.places), rows, replace=False))
+    sample = replace(test_set, places=test_set.places[chosen], truth=test_set.truth[chosen])
+    shuffled = _Shuffled(sample, trained)
     plain = shuffled.score()
     if plain is None:
         return None
-    sign = 1 if higher_is_better(own.primary_metric) else -1
-    found = []
+    sign = 1 if higher_is_better(sample.primary_metric) else -1
+    results = []
     for column in _columns(features):
         values = [shuffled.score(column, generator) for _ in range(repeats)]
         losses = [sign * (plain - value) for value in values if value is not None]
         if losses:
-            found.append(
+            results.append(
                 Importance(
                     column=column.name, mean=float(np.mean(losses)), sd=float(np.std(losses))
                 )
             )
-    ranked = sorted(found, key=lambda one: -one.mean)
+    ranked = sorted(results, key=lambda one: -one.mean)
     return Importances(
-        metric=own.primary_metric,
+        metric=sample.primary_metric,
         rows=rows,
         repeats=repeats,
         inputs=len(features.columns),
-        columns=tuple(ranked[:KEPT]),
+        columns=tuple(ranked[:MOST_INPUTS]),
     )
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Where an input is in the arrays."""
+    """The columns of the arrays that an input fills."""
 
     name: str
     numbers: tuple[int, ...] = ()
@@ -91,7 +93,7 @@ class _Column:
 def _columns(features: Features) -> Iterator[_Column]:
     last = len(features.numeric)
     for i, number in enumerate(features.numeric):
-        # Whether it is missing goes with the value.
+        # The indicator of a missing value is shuffled with the value.
         yield _Column(number.name, numbers=(i, last) if number.indicator else (i,))
         last += number.indicator
     for text in features.texts:
@@ -105,38 +107,38 @@ def _columns(features: Features) -> Iterator[_Column]:
 
 def _rows(judged: int, repeats: int, features: Features) -> int:
     window = features.series.window if features.series else 1
-    allowed = WORK // (len(features.columns) * repeats * window)
-    return min(judged, ROWS, max(FEWEST, allowed))
+    allowed = MAX_PREDICTED_ROWS // (len(features.columns) * repeats * window)
+    return min(judged, MAX_ROWS, max(MIN_ROWS, allowed))
 
 
 class _Shuffled:
-    """The rows as the model reads them; of series all rows of the table, as windows see them."""
+    """The encoded rows, with one column shuffled at a time; of series, all rows of the table."""
 
-    def __init__(self, judgement: TestSet, trained: TrainedModel) -> None:
-        self._judgement, self._trained = judgement, trained
+    def __init__(self, test_set: TestSet, trained: TrainedModel) -> None:
+        self._test_set, self._trained = test_set, trained
         self._arrays: Arrays = trained.features.arrays(
-            judgement.test, scaled=trained.model.scaled, rows=judgement.places
+            test_set.test, scaled=trained.model.scaled, rows=test_set.places
         )
 
     def score(
         self, column: _Column | None = None, generator: np.random.Generator | None = None
     ) -> float | None:
-        """The headline, one column shuffled."""
+        """Return the primary metric with one column shuffled, or with none; None if undefined."""
         arrays = self._arrays
         if column and generator:
             order = generator.permutation(len(arrays.numbers))
-            numbers = _swapped(arrays.numbers, column.numbers, order)
-            arrays = Arrays(numbers, _swapped(arrays.codes, column.codes, order), arrays.windows)
-        trained, judgement = self._trained, self._judgement
-        scored = judgement.score(trained.outputs_of(arrays), trained.description.threshold)
-        return scored.metrics({judgement.primary_metric}).get(judgement.primary_metric)
+            numbers = _permuted(arrays.numbers, column.numbers, order)
+            arrays = Arrays(numbers, _permuted(arrays.codes, column.codes, order), arrays.windows)
+        trained, test_set = self._trained, self._test_set
+        scored = test_set.score(trained.outputs_of(arrays), trained.description.threshold)
+        return scored.metrics({test_set.primary_metric}).get(test_set.primary_metric)
 
 
-def _swapped(values: NDArray[Any], columns: tuple[int, ...], order: NDArray[Any]) -> NDArray[Any]:
+def _permuted(values: NDArray[Any], columns: tuple[int, ...], order: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     if not columns:
         return values
-    found = values.copy()
-    found[:, columns] = values[np.ix_(order, np.array(columns))]
-    return found
+    permuted = values.copy()
+    permuted[:, columns] = values[np.ix_(order, np.array(columns))]
+    return permuted

@@ -1,6 +1,7 @@
-"""How a model holds out: the headline under noise on its numbers, and with values set missing.
+"""Robustness: the primary metric under noise on numbers, and with values set missing.
 
-The rows go through the model's real preprocessing, each input being disturbed by itself.
+The disturbed rows go through the model's own preprocessing. All inputs are disturbed at once, each
+independently.
 """
 
 from __future__ import annotations
@@ -22,40 +23,43 @@ Kind = Literal["noise", "missing"]
 Disturb = Callable[["pa.Table", TrainedModel, float, "np.random.Generator"], "pa.Table"]
 
 
-def robustness(judgement: TestSet, trained: TrainedModel) -> tuple[Disturbed, ...]:
-    """One figure a kind and level, the mean over seeded repeats; none where it is not asked for,
-    or where there is nothing to disturb so."""
+def robustness(test_set: TestSet, trained: TrainedModel) -> tuple[Disturbed, ...]:
+    """Return one figure for each kind and level: the mean over seeded repeats.
+
+    Empty if it is not declared; a kind is left out if the model has no input to disturb that way.
+    """
     import numpy as np
 
-    asked, features = judgement.pipeline.spec.evaluate.robustness, trained.features
-    if asked is None:
+    declared, features = test_set.pipeline.spec.evaluate.robustness, trained.features
+    if declared is None:
         return ()
     pictures = (features.picture.name,) if features.picture else ()
-    generator = np.random.default_rng(judgement.pipeline.spec.training.seed)
+    generator = np.random.default_rng(test_set.pipeline.spec.training.seed)
     kinds: tuple[tuple[Kind, tuple[float, ...], Disturb], ...] = (
-        ("noise", asked.noise if features.numeric else (), with_noise),
-        ("missing", asked.missing if features.columns != pictures else (), with_gaps),
+        ("noise", declared.noise if features.numeric else (), with_noise),
+        ("missing", declared.missing if features.columns != pictures else (), with_gaps),
     )
-    found = []
+    results = []
     for kind, levels, disturb in kinds:
         for level in levels:
             values = [
-                _score(judgement, trained, disturb(judgement.test, trained, level, generator))
-                for _ in range(asked.repeats)
+                _score(test_set, trained, disturb(test_set.test, trained, level, generator))
+                for _ in range(declared.repeats)
             ]
             defined = [value for value in values if value is not None]
             if defined:
                 mean, sd = float(np.mean(defined)), float(np.std(defined))
-                found.append(Disturbed(kind=kind, level=level, mean=mean, sd=sd))
-    return tuple(found)
+                results.append(Disturbed(kind=kind, level=level, mean=mean, sd=sd))
+    return tuple(results)
 
 
 def with_noise(
     table: pa.Table, trained: TrainedModel, level: float, generator: np.random.Generator
 ) -> pa.Table:
-    """Normal noise on the numbers, its sd a share of that of the training rows.
+    """Add normal noise to the numbers, except booleans and the columns that order a series.
 
-    True and false have no noise, nor has what orders a series.
+    Args:
+        level: the standard deviation of the noise, as a share of that of the training rows.
     """
     import pyarrow as pa
 
@@ -73,7 +77,7 @@ def with_noise(
 def with_gaps(
     table: pa.Table, trained: TrainedModel, share: float, generator: np.random.Generator
 ) -> pa.Table:
-    """A share of each input's values missing, but for pictures and what orders a series."""
+    """Set a share of each input's values missing, except pictures and what orders a series."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -84,8 +88,8 @@ def with_gaps(
         column = table[name]
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        lost = pa.array(generator.random(len(column)) < share)
-        gaps = pc.if_else(lost, pa.scalar(None, column.type), column)
+        missing = pa.array(generator.random(len(column)) < share)
+        gaps = pc.if_else(missing, pa.scalar(None, column.type), column)
         table = table.set_column(table.column_names.index(name), name, gaps)
     return table
 
@@ -95,7 +99,7 @@ def _ordering(trained: TrainedModel) -> tuple[str, ...]:
     return (series.by, series.order) if series else ()
 
 
-def _score(judgement: TestSet, trained: TrainedModel, table: pa.Table) -> float | None:
-    outputs = trained.outputs(table, judgement.places)
-    scored = judgement.score(outputs, trained.description.threshold)
-    return scored.metrics({judgement.primary_metric}).get(judgement.primary_metric)
+def _score(test_set: TestSet, trained: TrainedModel, table: pa.Table) -> float | None:
+    outputs = trained.outputs(table, test_set.places)
+    scored = test_set.score(outputs, trained.description.threshold)
+    return scored.metrics({test_set.primary_metric}).get(test_set.primary_metric)

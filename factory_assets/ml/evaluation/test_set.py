@@ -1,6 +1,7 @@
-"""What a verdict rests on: the judged rows with their truth, and how outputs become metrics.
+"""The test set of a candidate: which test rows are judged, their truth, slices and groups.
 
-The rows that are judged: which of the test rows, in which slices, and what was said of each.
+Also turns outputs into scores and stores the predictions. Formulas of metrics belong in
+`ml.metrics`, decisions in `gates`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.features.columns import read_names
-from factory_assets.ml.metrics.fairness import Grouping, Members, members
-from factory_assets.ml.metrics.metrics import HEADLINE, ScoredRows, metric_names, unit_rows
+from factory_assets.ml.features.columns import read_categories
+from factory_assets.ml.metrics.fairness import Grouping, RateGroups, rate_groups
+from factory_assets.ml.metrics.metrics import (
+    PRIMARY_METRIC,
+    ScoredRows,
+    metric_names,
+    normalise_probabilities,
+)
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import IDENTITY, LastRow, Pipeline
@@ -34,16 +40,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TestSet:
-    """The rows that are judged, and how outputs on them become metrics."""
+    """The judged rows of a candidate, with what is needed to score outputs on them."""
 
     pipeline: Pipeline
     candidate: Candidate
     test: pa.Table
-    """All test rows: a row of a series is judged by those before it."""
+    """All test rows: a model of series also reads the rows before a judged one."""
     places: NDArray[np.int64]
-    """Which of them are judged."""
+    """[judged rows]: their positions in `test`."""
     truth: NDArray[Any]
-    """Of the judged rows."""
+    """[judged rows]: class codes or numbers."""
 
     @cached_property
     def rows(self) -> pa.Table:
@@ -52,47 +58,48 @@ class TestSet:
 
     @cached_property
     def groupings(self) -> tuple[Grouping, ...]:
-        """The judged rows by each protected column."""
+        """The groups of the judged rows, for each protected column."""
         protected = self.pipeline.spec.evaluate.protected
         return tuple(group_rows(self.rows, column) for column in protected)
 
     @cached_property
-    def members(self) -> Members:
-        """Which of them count for a rate."""
-        return members(self.groupings, self.truth, self.pipeline.spec.evaluate.min_rows)
+    def rate_groups(self) -> RateGroups:
+        """The group of each judged row for each rate, -1 if the row does not count for the rate."""
+        return rate_groups(self.groupings, self.truth, self.pipeline.spec.evaluate.min_rows)
 
     @property
     def primary_metric(self) -> str:
-        return self.pipeline.spec.evaluate.metric or HEADLINE[self.candidate.task]
+        return self.pipeline.spec.evaluate.metric or PRIMARY_METRIC[self.candidate.task]
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The metrics of the test rows that decide something: the headline, those of the gates."""
+        """The metrics that must be defined on the test rows: the primary one and those of gates."""
         gates = self.pipeline.spec.evaluate.gates
-        asked = (gate.metric for gate in gates if gate.of == "test")
-        return tuple(dict.fromkeys((self.primary_metric, *asked)))
+        of_test = (gate.metric for gate in gates if gate.of == "test")
+        return tuple(dict.fromkeys((self.primary_metric, *of_test)))
 
     def score(self, outputs: NDArray[Any], threshold: float | None) -> ScoredRows:
+        """Score outputs for the judged rows; without a threshold, 0.5 decides."""
         evaluate = self.pipeline.spec.evaluate
         return ScoredRows(
             self.candidate.task,
             self.truth,
-            outputs if self.candidate.task == "regression" else unit_rows(outputs),
+            outputs if self.candidate.task == "regression" else normalise_probabilities(outputs),
             threshold=0.5 if threshold is None else threshold,
             clip=None if evaluate.clip is None else float(evaluate.clip),
             asymmetry=evaluate.asymmetry,
-            groups=self.members if evaluate.protected else {},
+            groups=self.rate_groups if evaluate.protected else {},
         )
 
     def score_model(self, model: TrainedModel) -> ScoredRows:
         return self.score(self.outputs(model), model.description.threshold)
 
     def outputs(self, model: TrainedModel | OnnxModel) -> NDArray[np.float64]:
-        """What a model says of the judged rows."""
+        """Return the outputs of a model for the judged rows: [rows, classes] or [rows]."""
         return model.outputs(self.test, self.places)
 
     def require_known(self) -> None:
-        """Raises DeclarationError when what decides does not fit the task."""
+        """Raise DeclarationError if a declared metric, or `protected`, does not fit the task."""
         known = metric_names(self.candidate.task)
         gates = self.pipeline.spec.evaluate.gates
         if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
@@ -100,7 +107,7 @@ class TestSet:
                 f"evaluate.protected compares decisions between two classes; this target is "
                 f"{self.candidate.task}",
                 where=f"{self.pipeline.name}/evaluate",
-                remedy="leave it out; evaluate.slices judges groups apart for every target",
+                remedy="leave it out; evaluate.slices judges groups separately for every target",
             )
         for name in (self.primary_metric, *(gate.metric for gate in gates)):
             if name not in known:
@@ -111,7 +118,7 @@ class TestSet:
                 )
 
     def require_defined(self, metrics: Mapping[str, float]) -> None:
-        """Raises DataError when a metric that decides is undefined on the judged rows."""
+        """Raise DataError if a metric of `asked` is undefined on the judged rows."""
         for name in self.asked:
             if name not in metrics:
                 raise DataError(
@@ -124,11 +131,11 @@ class TestSet:
         if metric in FAIRNESS:
             fewest = self.pipeline.spec.evaluate.min_rows
             return (
-                f"it needs two groups with {fewest} such rows each; give more test rows, or lower "
-                "evaluate.min_rows"
+                f"it needs two groups with {fewest} applicable rows each; give more test rows, or "
+                "lower evaluate.min_rows"
             )
         return (
-            "it needs rows of every class (precision: one predicted positive); "
+            "it needs rows of every class (precision: one row predicted positive); "
             "give more test rows or choose another metric"
         )
 
@@ -139,24 +146,25 @@ def open_test_set(
     """Open the test rows.
 
     Raises:
-        DataError: a class that no training row has, or a column of `evaluate.last` is missing.
-        DeclarationError: a metric is not one of the task's.
+        DataError: a test row has a class that no training row has, or a column of `evaluate.last`
+            is missing.
+        DeclarationError: a metric does not fit the task.
     """
     test = read_arrow(parts.test, home)
     places = judged_rows(test, pipeline.spec.evaluate.last)
     truth = trained.target.values(test)[places]
-    judgement = TestSet(pipeline, candidate, test, places, truth)
+    test_set = TestSet(pipeline, candidate, test, places, truth)
     if candidate.classes and (truth < 0).any():
-        raise _unseen(judgement.rows, truth, candidate)
-    judgement.require_known()
-    return judgement
+        raise _unseen(test_set.rows, truth, candidate)
+    test_set.require_known()
+    return test_set
 
 
 def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataError:
     rows = truth < 0
     names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
     return DataError(
-        f"no training row has the class of {int(rows.sum())} test rows: {candidate.target} is "
+        f"{int(rows.sum())} test rows have a class that no training row has: {candidate.target} is "
         f"{', '.join(names[:5])}",
         where=f"{candidate.model}/evaluate",
         remedy=f"set split.stratify to {candidate.target}, or send rare classes to quarantine",
@@ -164,16 +172,17 @@ def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataE
 
 
 MOST_SLICES = 50
-"""Values of one column that are judged apart, the most frequent first."""
+"""Values of one column that become slices, the most frequent first."""
 
 
 def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
-    """The places of all test rows; or of the last of each unit, in the order in which they stand.
+    """Return the positions of all test rows or, if `last` is given, of the last row of each unit.
 
-    Of rows with an equal order the later one is the last; a missing order comes first.
+    The positions ascend. Of rows with an equal order the later one is the last; a missing order
+    comes first.
 
     Raises:
-        DataError: when there is no such column.
+        DataError: a column of `last` is missing.
     """
     import numpy as np
 
@@ -188,32 +197,32 @@ def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
 
 
 def group_rows(table: pa.Table, column: str) -> Grouping:
-    """The rows by the values of a protected column.
+    """Group the rows by the values of a protected column.
 
     Raises:
-        DataError: when there is no such column.
+        DataError: the column is missing.
     """
     import numpy as np
 
-    found = list(slice_rows(table, column, "evaluate.protected"))
+    slices = list(slice_rows(table, column, "evaluate.protected"))
     codes = np.full(table.num_rows, -1)
-    for code, (_, rows) in enumerate(found):
+    for code, (_, rows) in enumerate(slices):
         codes[rows] = code
-    return Grouping(column, tuple(name for name, _ in found), codes)
+    return Grouping(column, tuple(name for name, _ in slices), codes)
 
 
 def slice_rows(
     table: pa.Table, column: str, where: str = "evaluate.slices"
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Each value of the column, most frequent first, with the places of its rows.
+    """Yield the MOST_SLICES most frequent values of the column, with the positions of their rows.
 
     Raises:
-        DataError: when there is no such column.
+        DataError: the column is missing.
     """
     import numpy as np
 
     _require(table, column, where)
-    encoded = read_names(table, column)
+    encoded = read_categories(table, column)
     names = [*encoded.dictionary.to_pylist(), "(missing)"]
     codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
     counts = np.bincount(codes, minlength=len(names))
@@ -223,13 +232,13 @@ def slice_rows(
             yield names[code], np.flatnonzero(codes == code)
 
 
-def keep_predictions(
+def store_predictions(
     rows: pa.Table, candidate: Candidate, outputs: NDArray[Any], home: Home, table: str
 ) -> Snapshot:
     """Store `_file, _row, truth` and `p_0 … p_k` (in the order of the classes) or `prediction`.
 
     Args:
-        rows: the judged rows; the snapshot keeps their order.
+        rows: the judged rows; the snapshot has their order.
         outputs: [rows, classes] or [rows].
     """
     import pyarrow as pa

@@ -1,1 +1,1 @@
-"""From columns to the arrays that a model reads."""
+"""Encoding of table columns into the arrays that a model reads."""

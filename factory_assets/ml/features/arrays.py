@@ -1,6 +1,6 @@
-"""The arrays that a model reads, in memory or mapped from files, with or without their labels.
+"""Containers for the arrays that a model reads, in memory or mapped from files.
 
-How columns become arrays belongs in `features`, how series are laid out in `series`.
+Encoding columns into arrays belongs in `features.py`, laying out series in `series.py`.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a model reads."""
+    """The encoded inputs of a model."""
 
     numbers: NDArray[np.float32]
-    """[rows, width], without a missing value."""
+    """[rows, width], without missing values."""
     codes: NDArray[np.int64]
-    """[rows, categories], from 0 to each cardinality - 1."""
+    """[rows, categories], each column from 0 to its cardinality - 1."""
     windows: RowWindows | None = None
-    """Of series: the rows that each asked row is judged by, as places in the two above."""
+    """Series only: the window of each requested row, as positions in `numbers` and `codes`."""
 
     def __len__(self) -> int:
         return len(self.numbers if self.windows is None else self.windows)
 
     def take(self, rows: Any) -> Arrays:
-        """The same for some rows: indices [rows]; of a series its layout stays whole."""
+        """Select rows by their indices [rows]; for series, only the windows are selected."""
         if self.windows is not None:
             return Arrays(self.numbers, self.codes, self.windows.take(rows))
         return Arrays(self.numbers[rows], self.codes[rows])
 
     def one_hot(self, cardinalities: Sequence[int]) -> NDArray[np.float32]:
-        """[rows, width + sum of cardinalities]: the numbers, then each category's codes."""
+        """Return [rows, width + sum of cardinalities]: the numbers, then the codes as one-hot."""
         import numpy as np
 
         blocks = [
@@ -48,66 +48,66 @@ class Arrays:
 
 @dataclass(frozen=True)
 class LabelledArrays:
-    """Inputs with their truth."""
+    """The encoded inputs with their true targets."""
 
     inputs: Arrays
     target: NDArray[Any]
-    """int64 class codes [rows], or the standardised number, float32 [rows]."""
+    """Class codes, int64 [rows]; or standardised numbers, float32 [rows]."""
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, rows: Any) -> LabelledArrays:
-        """The same for some rows: indices [rows]."""
+        """Select rows by their indices [rows]."""
         return LabelledArrays(self.inputs.take(rows), self.target[rows])
 
 
 @dataclass(frozen=True)
 class MemoryMap:
-    """Files that are mapped into memory, so that what was read can be let go of."""
+    """Files mapped into memory, so that pages that were read can be released."""
 
     maps: list[mmap.mmap] = field(default_factory=list)
 
-    def array(self, path: Path, kind: str, *shape: int) -> NDArray[Any]:
-        """What the file holds; writing changes only the memory."""
+    def array(self, path: Path, dtype: str, *shape: int) -> NDArray[Any]:
+        """Map a file as an array; writing to it changes only the memory."""
         import numpy as np
 
         if not path.stat().st_size:
-            return np.empty(shape, dtype=kind)
+            return np.empty(shape, dtype=dtype)
         with path.open("rb") as file:
-            found = mmap.mmap(
+            mapped = mmap.mmap(
                 file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
             )
-        self.maps.append(found)
-        return np.frombuffer(found, dtype=kind).reshape(shape)
+        self.maps.append(mapped)
+        return np.frombuffer(mapped, dtype=dtype).reshape(shape)
 
     def release(self) -> None:
-        """Forget what was read of the files; it is read again where it is asked for."""
-        for found in self.maps:
-            found.madvise(mmap.MADV_DONTNEED)
+        """Drop the pages that were read; the next access reads them from the files again."""
+        for mapped in self.maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
 class RowWindows:
-    """One window a row, in the order of the rows that were asked for."""
+    """One window for each requested row, in the order of the rows."""
 
     ends: NDArray[np.int64]
-    """[rows]: the row's own place in the layout, the last of its window."""
+    """[rows]: the row's own position in the layout, which is the last of its window."""
     lengths: NDArray[np.int64]
-    """[rows]: from 1 to `size`; fewer than that at the beginning of a series."""
+    """[rows]: from 1 to `size`; below `size` only at the beginning of a series."""
     size: int
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def take(self, rows: Any) -> RowWindows:
-        """The same for some rows: indices [rows], or a slice."""
+        """Select rows by their indices [rows], or by a slice."""
         return RowWindows(self.ends[rows], self.lengths[rows], self.size)
 
     def places(self) -> NDArray[np.int64]:
-        """[rows, size]: the places of each window, the oldest first; -1 after its last row."""
+        """Return [rows, size]: layout positions of each window, oldest first, -1 after its end."""
         import numpy as np
 
         step = np.arange(self.size)
-        found: NDArray[np.int64] = (self.ends - self.lengths + 1)[:, None] + step
-        return np.where(step < self.lengths[:, None], found, -1)
+        positions: NDArray[np.int64] = (self.ends - self.lengths + 1)[:, None] + step
+        return np.where(step < self.lengths[:, None], positions, -1)

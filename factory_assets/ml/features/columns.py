@@ -1,5 +1,6 @@
-"""Which columns a model may learn from, by the declaration alone; their values are looked at in
-`features`.
+"""Which columns a model may learn from by the declaration, and how their values are read.
+
+Decisions that need the values, such as leaving out constant columns, belong in `features.py`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
-    """[rows], NaN where missing; infinite values count as missing, as in the served model.
+    """Return [rows], NaN if missing; infinite values count as missing, as in the served model.
 
     Raises:
-        DataError: when the column holds no numbers.
+        DataError: if the column cannot be cast to numbers.
     """
     import numpy as np
     import pyarrow as pa
@@ -43,9 +44,9 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"input column {name!r} holds {table.schema.field(name).type}, not numbers",
-            remedy="give it as numbers",
+            remedy="provide it as numbers",
         ) from error
-    # Rounded before anything is fitted: thresholds must agree with the float32 that is served.
+    # Round before fitting: learned thresholds must match the float32 values used in serving.
     with np.errstate(over="ignore"):
         narrow: NDArray[np.float32] = values.astype(np.float32)
     infinite = np.isinf(narrow)
@@ -54,8 +55,8 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
     return narrow
 
 
-def read_names(table: pa.Table, name: str) -> pa.DictionaryArray:
-    """The column as dictionary-encoded text, one chunk; booleans read `true` and `false`."""
+def read_categories(table: pa.Table, name: str) -> pa.DictionaryArray:
+    """Return the column as dictionary-encoded text in one chunk; booleans are `true`, `false`."""
     import pyarrow as pa
 
     column = table[name]
@@ -65,13 +66,17 @@ def read_names(table: pa.Table, name: str) -> pa.DictionaryArray:
     return encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
 
 
-def inputs_of(pipeline: Pipeline, columns: Iterable[str]) -> list[str]:
-    """Every column but the target, the excluded and those that only say which part a row is in."""
+def input_columns(pipeline: Pipeline, columns: Iterable[str]) -> list[str]:
+    """Return the columns that a model may learn from.
+
+    Left out are the identity of a row, the target, excluded columns, the columns by which rows
+    are split or partitioned, and the column that separates the series of a sequence model.
+    """
     spec = pipeline.spec
     given = spec.split.given.column if spec.split.given else None
-    # When a row came says nothing about rows to come.
+    # The time partition of a row says nothing about future rows.
     time = time_dimension(spec.partitions)
     model = spec.training.model
     by = model.by if isinstance(model, SequenceNetwork) else None
-    out = {*IDENTITY, spec.training.target, *spec.training.exclude, spec.split.group, given}
-    return [name for name in columns if name not in out | {time, by}]
+    left_out = {*IDENTITY, spec.training.target, *spec.training.exclude, spec.split.group, given}
+    return [name for name in columns if name not in left_out | {time, by}]

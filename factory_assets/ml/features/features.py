@@ -1,7 +1,7 @@
-"""From a table to the arrays that a model reads: which columns are inputs, and how each is encoded.
+"""Input encoding: which columns of a table are inputs, and how they become arrays for a model.
 
 Everything here is fitted on training rows and is plain data, so that it can be stored as JSON and
-be rebuilt inside an ONNX graph. The target is in `target.py`, the models are in `models/`.
+be rebuilt inside an ONNX graph. The target belongs in `target.py`, the models in `ml/models/`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.features.columns import (
-    inputs_of,
+    input_columns,
     is_number,
     is_text,
-    read_names,
+    read_categories,
     read_numbers,
 )
 from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.series import Series, lay_out
-from factory_assets.ml.features.texts import Text, text_input
+from factory_assets.ml.features.texts import Text, describe_text
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
 from factory_resources.errors import DataError
@@ -31,43 +31,43 @@ if TYPE_CHECKING:
 
 
 OUTPUTS = ("probabilities", "prediction")
-"""What the served model's output is called."""
+"""The names of the served model's outputs."""
 
 
 class Number(StageResult):
-    """A numeric input: `(value or median - mean) / sd`, and perhaps whether it is missing."""
+    """A numeric input: `(value - mean) / sd`, missing values replaced by the median before."""
 
     name: str
     median: float
     mean: float
     sd: float
-    """At least the smallest step that float32 can tell apart at the mean; never 0."""
+    """1 if the computed sd is not above the spacing of float32 at the mean; never 0."""
     indicator: bool
-    """Whether training rows missed it, so that being missing is an input of its own."""
+    """Whether values were missing in training; then being missing is an additional input."""
 
 
 class Category(StageResult):
-    """An input of names: code i+1 is `vocabulary[i]`, code 0 is missing, rare or never seen."""
+    """A categorical input: code i+1 is `vocabulary[i]`, code 0 is missing, rare or unseen."""
 
     name: str
     vocabulary: tuple[str, ...]
 
 
 class Features(StageResult):
-    """The fitted preprocessing, in the order of the model's inputs."""
+    """The fitted encoding of all inputs, in the order of the model's inputs."""
 
     numeric: tuple[Number, ...]
     categorical: tuple[Category, ...]
     constant: tuple[str, ...]
-    """Columns left out because every training row holds the same."""
+    """Columns left out because all training rows have the same value."""
     ignored: tuple[str, ...]
     """Columns left out because of their type: dates, times, nested values."""
     series: Series | None = None
-    """How rows make the windows that the model reads; None where it reads single rows."""
+    """How rows form the windows that the model reads; None if it reads single rows."""
     texts: tuple[Text, ...] = ()
-    """Columns that an encoder reads: their numbers follow those of `numeric`."""
+    """Columns that a sentence encoder reads; their numbers follow those of `numeric`."""
     picture: Picture | None = None
-    """The column of pictures, where there is one: its pixels are numbers too, the last ones."""
+    """The column of pictures, if any; its pixels are the last of the numbers."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,28 +83,28 @@ class Features(StageResult):
 
     @property
     def width(self) -> int:
-        """Number columns of `Arrays.numbers`: one for each number and one for each indicator, those
-        of texts, and the pixels of the picture."""
+        """The columns of `Arrays.numbers`: numbers, indicators of missing values, texts, pixels."""
         plain = len(self.numeric) + sum(n.indicator for n in self.numeric)
         pixels = self.picture.numbers if self.picture else 0
         return plain + sum(text.width for text in self.texts) + pixels
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """The number of codes of each categorical input, code 0 included."""
+        """The number of codes of each categorical input, including code 0."""
         return tuple(len(c.vocabulary) + 1 for c in self.categorical)
 
     def arrays(
         self, table: pa.Table, *, scaled: bool, rows: NDArray[np.int64] | None = None
     ) -> Arrays:
-        """Encode rows; `scaled` divides numbers by their spread, which trees neither need nor want.
+        """Encode rows.
 
         Args:
-            rows: the places of the rows that are asked for, all where left out; a series is read
-                from the whole table all the same.
+            scaled: whether to standardise numbers, which tree models do not need.
+            rows: indices of the rows to encode (default: all); a model of series still reads the
+                whole table.
 
         Raises:
-            DataError: when an input column is missing or holds another kind of value.
+            DataError: if an input column is missing or has values of another type.
         """
         import numpy as np
 
@@ -112,7 +112,7 @@ class Features(StageResult):
         if missing:
             raise DataError(
                 f"input column {missing[0]!r} is missing",
-                remedy=f"the model reads {', '.join(self.columns)}",
+                remedy=f"provide all columns that the model reads: {', '.join(self.columns)}",
             )
         windows = None
         if self.series:
@@ -133,7 +133,7 @@ class Features(StageResult):
             if scaled:
                 values -= np.float32(number.mean)
                 values /= np.float32(number.sd)
-            # Once, because the rows of a column lie far apart.
+            # Write once: the values of a column are far apart in the row-major array.
             numbers[:, i] = values
         for text in self.texts:
             numbers[:, last : last + text.width] = text.read(table)
@@ -143,21 +143,23 @@ class Features(StageResult):
             numbers[:, last:] /= np.float32(255)
         codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
         for i, category in enumerate(self.categorical):
-            codes[:, i] = _encode(read_names(table, category.name), category.vocabulary)
+            codes[:, i] = _encode(read_categories(table, category.name), category.vocabulary)
         return Arrays(numbers, codes, windows)
 
 
 def fit_features(
     pipeline: Pipeline, training: pa.Table, *, vocabulary: int, series: Series | None = None
 ) -> Features:
-    """Choose the inputs and learn their encoding from training rows.
+    """Choose the inputs and fit their encoding on training rows.
 
     Args:
-        vocabulary: how many names of a categorical column are kept at most, the frequent first.
-        series: how rows make windows, for a model that reads them.
+        vocabulary: the maximum number of values encoded per categorical column, frequent first.
+        series: how rows form windows, for a model of series.
 
     Raises:
-        DataError: when no input column is left.
+        DataError: if no input column is left, the declared picture column is missing or holds no
+            pictures, or an input has the name of a model output.
+        ModelError: if a declared text encoder is missing.
     """
     import pyarrow.types as types
 
@@ -171,7 +173,7 @@ def fit_features(
             picture = fit_picture(training, name)
             continue
         if (reader := pipeline.spec.training.text.get(name)) and is_text(kind):
-            texts.append(text_input(name, reader))
+            texts.append(describe_text(name, reader))
             continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and not (is_number(kind) or types.is_boolean(kind)):
@@ -195,7 +197,7 @@ def fit_features(
         raise DataError(
             "no input column is left to learn from",
             where=pipeline.name,
-            remedy=f"keep one that varies (constant or of no usable type: {left_out})",
+            remedy=f"provide one that varies (constant or of an unsupported type: {left_out})",
         )
     return Features(
         numeric=tuple(numeric),
@@ -209,24 +211,24 @@ def fit_features(
 
 
 def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:
-    """The columns that may be inputs, if their values allow it.
+    """Return the columns that may be inputs by the declaration; their values decide later.
 
     Raises:
-        DataError: one has a name that the served model's output has.
+        DataError: if one has the name of an output of the served model.
     """
-    found = inputs_of(pipeline, columns)
+    candidates = input_columns(pipeline, columns)
     for name in OUTPUTS:
-        if name in found:
+        if name in candidates:
             raise DataError(
                 f"input column {name!r} has the name of the model's own output",
                 where=pipeline.name,
                 remedy="rename it with `from` in the contract, or exclude it in train.exclude",
             )
-    return found
+    return candidates
 
 
 def _is_constant(column: pa.ChunkedArray) -> bool:
-    """Whether every row holds the same, or nothing."""
+    """Whether all rows have the same value or all values are missing."""
     import pyarrow.compute as pc
     import pyarrow.types as types
 
@@ -234,12 +236,12 @@ def _is_constant(column: pa.ChunkedArray) -> bool:
         return bool(column.null_count == len(column))
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    # The first rows tell nearly always.
+    # The first rows nearly always decide.
     return all(pc.all(pc.equal(rows, column[0])).as_py() for rows in (column[:1000], column))
 
 
 def _fit_number(training: pa.Table, name: str) -> Number | None:
-    """None where only missing or infinite values vary."""
+    """Fit a numeric input; return None if every value is missing or infinite."""
     import numpy as np
 
     values = read_numbers(training, name)
@@ -263,7 +265,10 @@ def _fit_number(training: pa.Table, name: str) -> Number | None:
 
 
 def _median(values: NDArray[np.float32]) -> float:
-    """Numpy's own looks for NaN, and halves the sum of the middle two in the type of the values."""
+    """Return the median in float64.
+
+    `numpy.median` also searches for NaN and averages the middle two values in their own dtype.
+    """
     import numpy as np
 
     upper = len(values) // 2
@@ -273,16 +278,16 @@ def _median(values: NDArray[np.float32]) -> float:
 
 
 def _fit_category(training: pa.Table, name: str, limit: int) -> Category | None:
-    """None where there are only missing and empty values."""
+    """Fit a categorical input; return None if every value is missing or empty."""
     import numpy as np
 
-    column = read_names(training, name)
+    column = read_categories(training, name)
     indices: NDArray[Any] = column.indices.drop_null().to_numpy(zero_copy_only=False)
     words = column.dictionary.to_pylist()
     counts = np.bincount(indices, minlength=len(words))
     ranked = sorted(zip(-counts, words, strict=True))
-    kept = tuple(word for _, word in ranked if word)[:limit]
-    return Category(name=name, vocabulary=kept) if kept else None
+    vocabulary = tuple(word for _, word in ranked if word)[:limit]
+    return Category(name=name, vocabulary=vocabulary) if vocabulary else None
 
 
 def _encode(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> NDArray[np.int64]:
@@ -293,5 +298,5 @@ def _encode(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> NDArray[np
         [*(codes.get(w, 0) for w in column.dictionary.to_pylist()), 0], dtype=np.int64
     )
     indices = column.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
-    found: NDArray[np.int64] = lookup[indices]
-    return found
+    result: NDArray[np.int64] = lookup[indices]
+    return result

@@ -1,6 +1,7 @@
-"""A column of pictures as numbers: each a text that begins with its size, such as `28x28x1:`.
+"""Picture inputs: columns of pictures as pixel values.
 
-How files become such texts is in `factory_resources/sources/files/images.py`.
+A picture is stored as a text: its size, such as `28x28x1:`, and then its pixels in base64. How
+files become such texts belongs in `factory_resources/sources/files/images.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Picture(StageResult):
-    """An input of pictures, all of one size."""
+    """A picture input; all pictures have the same size."""
 
     name: str
     height: int
@@ -26,7 +27,7 @@ class Picture(StageResult):
 
     @property
     def numbers(self) -> int:
-        """How many each picture has."""
+        """The number of pixel values of one picture."""
         return self.height * self.width * self.colours
 
     @property
@@ -34,17 +35,17 @@ class Picture(StageResult):
         return f"{self.height}x{self.width}x{self.colours}:"
 
     def read(self, table: pa.Table) -> NDArray[np.uint8]:
-        """[rows, numbers], row by row of pixels, the colours of a pixel together.
+        """Return [rows, numbers]: pixels line by line, the colours of a pixel side by side.
 
         Raises:
-            DataError: a picture is missing, or of another size.
+            DataError: if a picture is missing, unreadable or of another size.
         """
         import base64
         import binascii
 
         import numpy as np
 
-        found = np.empty((table.num_rows, self.numbers), dtype=np.uint8)
+        pictures = np.empty((table.num_rows, self.numbers), dtype=np.uint8)
         for row, text in enumerate(table[self.name].to_pylist()):
             size, colon, pixels = str(text or "").partition(":")
             try:
@@ -52,16 +53,17 @@ class Picture(StageResult):
             except binascii.Error:
                 content = b""
             if size + colon != self._size or len(content) != self.numbers:
-                raise _no_picture(self.name, size if colon else "", self._size.rstrip(":"))
-            found[row] = np.frombuffer(content, dtype=np.uint8)
-        return found
+                expected = f"a picture of size {self._size.rstrip(':')}"
+                raise _not_a_picture(self.name, size if colon else "", expected)
+            pictures[row] = np.frombuffer(content, dtype=np.uint8)
+        return pictures
 
 
 def fit_picture(training: pa.Table, name: str) -> Picture:
-    """Of the size of the first one.
+    """Describe a picture input, with the size of the first picture in the training rows.
 
     Raises:
-        DataError: when the column holds no pictures.
+        DataError: if the first value that is not missing is not a picture, or if there is none.
     """
     import re
 
@@ -71,16 +73,16 @@ def fit_picture(training: pa.Table, name: str) -> Picture:
     first = str(present[0].as_py()) if len(present) else ""
     size = re.match(r"(\d{1,4})x(\d{1,4})x([13]):", first)
     if not size:
-        raise _no_picture(name, "", "such as an image source gives")
+        raise _not_a_picture(name, "", "pictures from an image source")
     height, width, colours = map(int, size.groups())
     return Picture(name=name, height=height, width=width, colours=colours)
 
 
-def _no_picture(name: str, found: str, wanted: str) -> DataError:
-    what = f"one of {found}" if found else "a row without one"
+def _not_a_picture(name: str, size: str, expected: str) -> DataError:
+    actual = f"a picture of size {size}" if size else "a row without a picture"
     return DataError(
-        f"column {name!r} holds {what}, not a picture of {wanted}",
+        f"column {name!r} holds {actual}, expected {expected}",
         where="train.model.image",
-        remedy=f"promise {{name: {name}, type: string, nullable: false}} in the contract: broken "
-        "images go to quarantine",
+        remedy=f"declare {{name: {name}, type: string, nullable: false}} in the contract, so that "
+        "broken images go to quarantine",
     )

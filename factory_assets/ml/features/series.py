@@ -1,7 +1,7 @@
-"""Windows over series: which rows of a table a row is judged by. Places only, no values.
+"""Windows over series: which rows of a table form the input of each row. Positions, no values.
 
-Rows are laid out series after series, each in its order; a window is then where it ends and how
-many rows it holds, so that no window is ever copied until a batch of them is read.
+Rows are laid out series after series, each in its order. A window is then described by its last
+position and its length, so that windows are copied only when a batch of them is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Series(StageResult):
-    """How rows make series, and how far back a row sees."""
+    """Which columns separate and order series, and how many rows a window has at most."""
 
     by: str
     order: str
@@ -28,24 +28,24 @@ class Series(StageResult):
 
 
 def series_of(spec: ModelSpec) -> Series | None:
-    """What the declared model says of series; None for a model of single rows."""
+    """Return the series of a declared sequence model; None for a model of single rows."""
     if not isinstance(spec, SequenceNetwork):
         return None
     return Series(by=spec.by, order=spec.order, window=spec.window)
 
 
 def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], RowWindows]:
-    """Lay a table out in series.
+    """Arrange the rows of a table series after series.
 
-    Rows of equal order stay as they stand; a missing order comes last, and rows without a series
-    are one series, all as in `clean.windows`.
+    Rows of equal order keep the order of the table, rows with a missing order come last, and rows
+    with a missing series key form one series, all as in `clean.windows`.
 
     Returns:
-        The rows of the table in the order of the layout, int64 [rows], and the window of each row
-        in the order of the table.
+        The table row at each position of the layout, int64 [rows], and the window of each row in
+        the order of the table.
 
     Raises:
-        DataError: when one of the two columns is missing.
+        DataError: if the column that separates or orders series is missing.
     """
     import numpy as np
     import pyarrow as pa
@@ -54,31 +54,32 @@ def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], RowWind
     for key, name in (("by", series.by), ("order", series.order)):
         if name not in table.column_names:
             raise DataError(
-                f"column {name!r} is missing, which the windows of the model need",
+                f"column {name!r} is missing, but the windows of the model need it",
                 where=f"train.model.{key}",
-                remedy=f"the rows of each {series.by} are ordered by {series.order}; give both",
+                remedy=f"provide {series.by} and {series.order}, which orders the rows of each "
+                f"{series.by}",
             )
     owner = value_codes(table[series.by])
     keys = pa.table({"owner": owner, "order": _plain(table[series.order])})
     ranked = pc.sort_indices(keys, sort_keys=[("owner", "ascending"), ("order", "ascending")])
     rows: NDArray[np.int64] = ranked.to_numpy().astype(np.int64)
-    places = np.arange(len(rows))
+    positions = np.arange(len(rows))
     first = np.diff(owner[rows], prepend=-1) != 0
-    age = places - np.maximum.accumulate(np.where(first, places, 0)) + 1
-    lengths = np.minimum(age, series.window)
+    rows_so_far = positions - np.maximum.accumulate(np.where(first, positions, 0)) + 1
+    lengths = np.minimum(rows_so_far, series.window)
     ends = np.empty_like(rows)
-    ends[rows] = places
+    ends[rows] = positions
     return rows, RowWindows(ends, lengths[ends], series.window)
 
 
 def value_codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """[rows]: the same number for the same value; a missing one counts as a value."""
+    """Return [rows]: one code for each distinct value; missing counts as a value."""
     import numpy as np
 
     encoded = _plain(column).dictionary_encode(null_encoding="encode").combine_chunks()
     whole = encoded if hasattr(encoded, "indices") else encoded.chunk(0)
-    found: NDArray[np.int64] = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
+    codes: NDArray[np.int64] = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,4 +1,7 @@
-"""What is predicted: task, classes in order, scale of a number. Fitted on training rows."""
+"""The prediction target: its task, ordered classes or scale, fitted on the training rows.
+
+The encoding of inputs belongs in `features.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,33 +19,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEW = 20
-"""A whole-number target of at most this many values names classes, unless declared otherwise."""
+MAX_INTEGER_CLASSES = 20
+"""An integer target of at most this many values is taken as classes, unless declared otherwise."""
 
-MOST = 1000
-"""More classes than this are surely numbers or free text."""
+MAX_CLASSES = 1000
+"""More classes than this are refused: such a target is a number or free text."""
 
 
 class Target(StageResult):
-    """The target column as the models see it."""
+    """The fitted target column."""
 
     column: str
     task: Task
     classes: tuple[str, ...]
-    """In the order of the outputs, for two classes the positive last; empty for numbers."""
+    """In the order of the model's outputs, the positive of two classes last; empty for numbers."""
     mean: float
     sd: float
-    """Models learn `(value - mean) / sd`; 0 and 1 for classes."""
+    """Models learn `(value - mean) / sd`. For classes, `mean` is 0 and `sd` is 1."""
 
     @property
     def outputs(self) -> int:
         return len(self.classes) or 1
 
     def values(self, table: pa.Table) -> NDArray[Any]:
-        """The truth: int64 class codes [rows], -1 for a class that training never saw; or float64.
+        """Return the true values: class codes, int64 [rows], or numbers, float64 [rows].
+
+        A class that does not occur in the training rows has code -1.
 
         Raises:
-            DataError: when the column is missing or a value of it is missing or infinite.
+            DataError: if the column is missing, or if a value is missing or infinite.
         """
         import numpy as np
 
@@ -54,8 +59,8 @@ class Target(StageResult):
         lookup = np.array(
             [codes.get(w, -1) for w in encoded.dictionary.to_pylist()], dtype=np.int64
         )
-        found: NDArray[np.int64] = lookup[encoded.indices.to_numpy(zero_copy_only=False)]
-        return found
+        result: NDArray[np.int64] = lookup[encoded.indices.to_numpy(zero_copy_only=False)]
+        return result
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         import numpy as np
@@ -70,11 +75,11 @@ class Target(StageResult):
 
 
 def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
-    """Find the task and the classes from the training rows.
+    """Derive the task and the classes or the scale from the training rows.
 
     Raises:
-        DataError: when the column or a value is missing, a value is infinite, all rows have the
-            same, or the values do not fit the declared task.
+        DataError: if the column or a value is missing, a value is infinite, all values are equal,
+            or the values do not fit the declared task.
     """
     name, task = pipeline.spec.training.target, pipeline.spec.training.task
     column = target_column(training, name)
@@ -89,11 +94,11 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
     classes = _classes(column)
     if len(classes) == 1:
         raise _one_value(name, classes[0])
-    if len(classes) > MOST or (task == "binary" and len(classes) > 2):
+    if len(classes) > MAX_CLASSES or (task == "binary" and len(classes) > 2):
         raise DataError(
             f"target {name!r} has {len(classes)} classes in the training rows",
             where=pipeline.name,
-            remedy=f"a binary target has 2, a multiclass one at most {MOST}; set train.task",
+            remedy=f"set train.task: binary needs 2 classes, multiclass at most {MAX_CLASSES}",
         )
     kind: Task = "binary" if len(classes) == 2 and task != "multiclass" else "multiclass"
     if kind == "binary":
@@ -102,29 +107,29 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
 
 
 def target_column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """The target, complete.
+    """Return the target column and ensure that it has rows and no missing values.
 
     Raises:
-        DataError: when there is no such column, no row, or a value is missing.
+        DataError: if there is no such column or no row, or if a value is missing.
     """
     if name not in table.column_names:
         shown = ", ".join(c for c in table.column_names if not c.startswith("_"))
-        raise DataError(f"no target column {name!r}", remedy=f"train.target may be one of {shown}")
+        raise DataError(f"no target column {name!r}", remedy=f"set train.target to one of {shown}")
     column = table[name]
     if not len(column):
-        raise DataError("there is no row to learn from", remedy="give more data or a larger share")
+        raise DataError("there is no row to learn from", remedy="add data or enlarge its share")
     if column.null_count:
         raise _incomplete(name, column.null_count, "missing")
     return column
 
 
 def _guess(column: pa.ChunkedArray) -> Task | None:
-    """None for classes of a number yet to be counted."""
+    """Return the task by type and distinct values; None if the number of classes decides."""
     import pyarrow.compute as pc
     import pyarrow.types as types
 
     if types.is_integer(column.type):
-        return "regression" if pc.count_distinct(column).as_py() > FEW else None
+        return "regression" if pc.count_distinct(column).as_py() > MAX_INTEGER_CLASSES else None
     return "regression" if is_number(column.type) else None
 
 
@@ -145,7 +150,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
 
 
 def _texts(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Each value's class name; 1.0 and 1 name the same class."""
+    """Return the class name of each value; 1.0 and 1 are the same class."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as types
@@ -166,7 +171,7 @@ def _texts(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def _classes(column: pa.ChunkedArray) -> tuple[str, ...]:
-    """Numbers by size, other names by alphabet."""
+    """Return the distinct classes, numbers in numeric and other names in alphabetical order."""
     names = _texts(column).dictionary.to_pylist()
     return tuple(sorted(names, key=float if is_number(column.type) else str))
 
@@ -174,7 +179,7 @@ def _classes(column: pa.ChunkedArray) -> tuple[str, ...]:
 def _positive_last(
     pipeline: Pipeline, column: pa.ChunkedArray, classes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Two classes, the one that the metrics are about second."""
+    """Return the two classes, the positive one last."""
     import pyarrow.types as types
 
     declared = pipeline.spec.training.positive
@@ -182,21 +187,22 @@ def _positive_last(
         if is_number(column.type) or types.is_boolean(column.type):
             return classes
         counts = {c["values"]: c["counts"] for c in _texts(column).value_counts().to_pylist()}
-        # Of equally frequent ones, the last by alphabet.
+        # The rarer class is positive; of equally frequent ones, the alphabetically last.
         return tuple(sorted(classes, key=lambda name: (-counts[name], name)))
     positive = str(declared).lower() if isinstance(declared, bool) else str(declared)
     if positive not in classes:
         raise DataError(
-            f"train.positive {positive!r} is no class of target {pipeline.spec.training.target!r}",
+            f"train.positive {positive!r} is not a class of target "
+            f"{pipeline.spec.training.target!r}",
             where=pipeline.name,
-            remedy=f"the classes are {' and '.join(classes)}",
+            remedy=f"choose one of {', '.join(classes)}",
         )
     return tuple(sorted(classes, key=lambda name: name == positive))
 
 
-def _incomplete(name: str, count: int, what: str) -> DataError:
+def _incomplete(name: str, count: int, fault: str) -> DataError:
     return DataError(
-        f"target {name!r} is {what} in {count} rows",
+        f"target {name!r} is {fault} in {count} rows",
         remedy="quarantine such rows: nullable: false in the contract, or a rule in clean.where",
     )
 
@@ -204,5 +210,5 @@ def _incomplete(name: str, count: int, what: str) -> DataError:
 def _one_value(name: str, value: str) -> DataError:
     return DataError(
         f"target {name!r} is {value!r} in every training row",
-        remedy="there is nothing to tell apart; check the target, the rules and the split",
+        remedy="choose a target that varies, or check the rules and the split",
     )

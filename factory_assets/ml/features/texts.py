@@ -1,4 +1,7 @@
-"""A column of text as numbers, by a sentence encoder on this machine."""
+"""Text inputs: columns of text that a local sentence encoder turns into numbers.
+
+The encoder itself belongs in `factory_resources/encoders/`.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,31 @@ if TYPE_CHECKING:
 
 
 class Text(StageResult):
-    """An input of text."""
+    """A text input and the encoder that reads it."""
 
     name: str
     encoder: str
-    """As declared: an installed package, or a folder."""
+    """As declared: the name of an installed package, or a folder."""
     digest: str
-    """Of the encoder's files: no other may stand in for it."""
+    """SHA-256 of the encoder's files; an encoder with another digest is refused."""
     width: int
 
     def read(self, table: pa.Table) -> NDArray[np.float32]:
-        """[rows, width]; a missing text is an empty one.
+        """Return [rows, width]; a missing text is read as an empty one.
 
         Raises:
-            ModelError: when the encoder is gone, or another one.
+            ModelError: if the encoder is missing or has another digest.
         """
         texts = ["" if text is None else str(text) for text in table[self.name].to_pylist()]
         return encoder(self.encoder, self.digest).encode(texts)
 
 
-def text_input(name: str, declared: str) -> Text:
-    """Raises ModelError when there is no such encoder."""
+def describe_text(name: str, declared: str) -> Text:
+    """Describe a text input by its declared encoder.
+
+    Raises:
+        ModelError: if there is no such encoder.
+    """
     digest = encoder_digest(declared)
     width = encoder(declared).width
     return Text(name=name, encoder=declared, digest=digest, width=width)

@@ -1,1 +1,1 @@
-"""Figures of merit, with intervals and by group."""
+"""Evaluation metrics, their confidence intervals and their comparison between groups."""

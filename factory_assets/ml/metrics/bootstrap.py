@@ -1,4 +1,7 @@
-"""How sure the metrics are: bootstrap intervals over the judged rows."""
+"""Bootstrap confidence intervals of metrics over the evaluated rows.
+
+The metrics themselves belong in `metrics.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,25 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 
-# A ranking metric costs about 90 ns a row once the rows are in the order of the scores: 20,000 rows
-# with two metrics take 1 s for 200 resamples, 200,000 rows 4 s for the 100 that remain.
-ROWS_IN_ALL = 40_000_000
+# A ranking metric costs about 90 ns per row if the rows are sorted by score: 200 resamples of
+# 20,000 rows with two metrics take 1 s, the 100 resamples allowed for 200,000 rows take 4 s.
+MAX_ROWS_DRAWN = 40_000_000
 
-FEWEST = 50
+MIN_RESAMPLES = 50
 
 
 def bootstrap_intervals(
     scored: ScoredRows, names: Collection[str], *, resamples: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile interval of each named metric.
+    """Return the 95 % percentile interval of each named metric.
 
-    Rows are drawn with replacement, as many as there are, in the same way for the same seed. A
-    metric that is undefined in more than half of the resamples gets no interval. Source: Efron,
-    Bootstrap methods (1979), doi 10.1214/aos/1176344552.
+    Each resample draws as many rows as there are, with replacement; equal seeds give equal draws.
+    A metric that is undefined in at least half of the resamples gets no interval.
+
+    Source: Efron, Bootstrap methods (1979), doi 10.1214/aos/1176344552.
 
     Args:
-        resamples: at most this many; fewer where rows are many, yet never below 50 for that.
+        resamples: the maximum number of resamples. Many rows reduce it, but not below 50.
     """
     import numpy as np
 
@@ -50,13 +54,13 @@ def bootstrap_intervals(
     return intervals
 
 
-def resample_count(rows: int, metrics: int, asked: int) -> int:
-    """How many resamples the rows allow: a bound on work, the same on every machine."""
-    return min(asked, max(FEWEST, ROWS_IN_ALL // (rows * metrics)))
+def resample_count(rows: int, metrics: int, requested: int) -> int:
+    """Limit the resamples by rows and metrics: a bound on work, the same on every machine."""
+    return min(requested, max(MIN_RESAMPLES, MAX_ROWS_DRAWN // (rows * metrics)))
 
 
 def _by_score(scored: ScoredRows) -> ScoredRows:
-    # Drawn in order, rows stay sorted: scikit-learn then ranks them at half the cost.
+    # Draws keep the order of rows: scikit-learn ranks sorted rows at half the cost.
     if scored.task != "binary":
         return scored
     return scored.take((-scored.outputs[:, 1]).argsort(kind="stable"))

@@ -1,6 +1,7 @@
-"""How well outputs agree with the truth: one number a metric, by scikit-learn. No files, no models.
+"""Evaluation metrics: how well outputs agree with true values, one number per metric.
 
-A metric that is undefined on the given rows, such as ROC AUC on a single class, is left out.
+A metric that is undefined for the given rows, such as ROC AUC of a single class, is left out.
+Reading files and running models belong elsewhere.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.metrics.fairness import Members, difference, ratio
-from factory_assets.ml.metrics.reliability import Binned, binned
+from factory_assets.ml.metrics.fairness import RateGroups, rate_difference, rate_ratio
+from factory_assets.ml.metrics.reliability import ProbabilityBins, bin_by_probability
 from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry
 from factory_assets.spec.train import Task
 
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-HEADLINE: Mapping[Task, str] = {
+PRIMARY_METRIC: Mapping[Task, str] = {
     "binary": "average_precision",
     "multiclass": "balanced_accuracy",
     "regression": "rmse",
 }
-"""The metric that stands for all others where the declaration names none."""
+"""The primary metric of each task, if the declaration names none."""
 
 Compute = Callable[["ScoredRows"], Any]
-"""A metric as scikit-learn returns it; None where it is undefined."""
+"""Computes a metric; returns None if it is undefined."""
 
 
 def higher_is_better(metric: str) -> bool:
@@ -36,13 +37,13 @@ def higher_is_better(metric: str) -> bool:
 
 
 def metric_names(task: Task) -> tuple[str, ...]:
-    """The metrics that a task can have."""
+    """Return the metrics that a task can have."""
     return tuple(_METRICS[task])
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """What one model said of some rows, and what is true of them."""
+    """The outputs of one model for some rows, with the true values."""
 
     task: Task
     truth: NDArray[Any]
@@ -50,26 +51,26 @@ class ScoredRows:
     outputs: NDArray[Any]
     """Probabilities, float64 [rows, classes]; or predictions, float64 [rows]."""
     threshold: float = 0.5
-    """Two classes: the probability from which a row is positive."""
+    """Two classes: a row with at least this probability is predicted positive."""
     clip: float | None = None
-    """Numbers: where true values are cut for `rmse_clipped`."""
+    """Numbers: the upper limit to which `rmse_clipped` cuts true values."""
     asymmetry: Asymmetry | None = None
     """Numbers: the scales of `asymmetric_score`."""
-    groups: Members = field(default_factory=dict)
-    """Two classes: the groups that are compared, by rate."""
+    groups: RateGroups = field(default_factory=dict)
+    """Two classes: the groups compared by the fairness metrics, by rate."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def take(self, rows: NDArray[Any]) -> ScoredRows:
-        """The same for some rows: indices, or a mask [rows]."""
+        """Select rows by indices or by a mask [rows]."""
         groups = {
             rate: tuple(codes[rows] for codes in columns) for rate, columns in self.groups.items()
         }
         return replace(self, truth=self.truth[rows], outputs=self.outputs[rows], groups=groups)
 
     def metrics(self, only: Collection[str] | None = None) -> dict[str, float]:
-        """Metric to value, for those asked that these rows define."""
+        """Return metric to value for the metrics in `only` (default: all) that are defined."""
         if not len(self):
             return {}
         names = [n for n in _METRICS[self.task] if only is None or n in only]
@@ -78,22 +79,23 @@ class ScoredRows:
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """The class code of each row: the likeliest, or by the threshold where there are two."""
+        """The predicted class code of each row: by the threshold if there are two classes, else the
+        most likely one."""
         if self.task == "binary":
             return (self.outputs[:, 1] >= self.threshold).astype("int64")
         codes: NDArray[np.int64] = self.outputs.argmax(axis=1)
         return codes
 
     @cached_property
-    def binned(self) -> Binned:
-        """The rows by the probability of the positive class, or of the likeliest of several."""
+    def bins(self) -> ProbabilityBins:
+        """The rows binned by the probability of the positive class, or of the most likely class."""
         if self.task == "binary":
-            return binned(self.outputs[:, 1], self.truth)
-        return binned(self.outputs.max(axis=1), self.truth == self.predicted)
+            return bin_by_probability(self.outputs[:, 1], self.truth)
+        return bin_by_probability(self.outputs.max(axis=1), self.truth == self.predicted)
 
     @cached_property
     def present(self) -> int:
-        """How many classes these rows truly hold."""
+        """The number of distinct true classes in these rows."""
         import numpy as np
 
         return int((np.bincount(self.truth) > 0).sum())
@@ -105,23 +107,23 @@ def classification_metrics(
     threshold: float | None,
     classes: Sequence[str],
 ) -> dict[str, float]:
-    """Every defined metric of class probabilities.
+    """Compute every defined metric of class probabilities.
 
     Args:
-        truth_codes: int [rows], places in `classes`.
-        probabilities: [rows, classes], rows sum to 1 up to the rounding of float32.
-        threshold: of the second of two classes; None stands for 0.5.
-        classes: the classes in the order of the outputs; two of them make the task binary.
+        truth_codes: int [rows], indices into `classes`.
+        probabilities: [rows, classes]; rows sum to 1 within float32 precision.
+        threshold: from which the second of two classes is predicted; None means 0.5.
+        classes: in the order of the outputs; with two classes the task is binary.
     """
     task: Task = "binary" if len(classes) == 2 else "multiclass"
     cut = 0.5 if threshold is None else threshold
-    return ScoredRows(task, truth_codes, unit_rows(probabilities), cut).metrics()
+    return ScoredRows(task, truth_codes, normalise_probabilities(probabilities), cut).metrics()
 
 
 def regression_metrics(
     truth: NDArray[Any], prediction: NDArray[Any], clip: float | None
 ) -> dict[str, float]:
-    """Every defined metric of predicted numbers, both [rows], in the unit of the target."""
+    """Compute every defined metric of predicted numbers; both [rows], in the target's unit."""
     import numpy as np
 
     scored = ScoredRows(
@@ -130,8 +132,8 @@ def regression_metrics(
     return scored.metrics()
 
 
-def unit_rows(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Float64 rows that sum to 1 more closely than float32 can, as scikit-learn asks."""
+def normalise_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Rescale rows in float64 to sum to 1, as scikit-learn requires; float32 is too coarse."""
     import numpy as np
 
     wide = np.asarray(probabilities, dtype=np.float64)
@@ -179,15 +181,15 @@ def _brier(s: ScoredRows) -> Any:
 
 
 def _ece(s: ScoredRows) -> Any:
-    return s.binned.error
+    return s.bins.error
 
 
 def _difference(rate: str) -> Compute:
-    return lambda s: difference(s.predicted, s.groups.get(rate, ()))
+    return lambda s: rate_difference(s.predicted, s.groups.get(rate, ()))
 
 
 def _ratio(s: ScoredRows) -> Any:
-    return ratio(s.predicted, s.groups.get("selection_rate", ()))
+    return rate_ratio(s.predicted, s.groups.get("selection_rate", ()))
 
 
 def _accuracy(s: ScoredRows) -> Any:
@@ -197,7 +199,7 @@ def _accuracy(s: ScoredRows) -> Any:
 
 
 def _balanced_accuracy(s: ScoredRows) -> Any:
-    """The mean recall of the classes present; with one class it would only repeat the accuracy."""
+    """Mean recall of the classes present; None for one class, where it would equal accuracy."""
     from sklearn.metrics import recall_score
 
     if s.present < 2:
@@ -212,7 +214,7 @@ def _labels(s: ScoredRows) -> list[int]:
 
 
 def _by_class(score: str) -> Compute:
-    """F1, precision or recall: of the positive class, or the mean over all classes seen."""
+    """F1, precision or recall: of the positive class, or the mean over all classes that occur."""
 
     def compute(s: ScoredRows) -> Any:
         import numpy as np
@@ -239,7 +241,10 @@ def _rmse_clipped(s: ScoredRows) -> Any:
 
 
 def _asymmetric_score(s: ScoredRows) -> Any:
-    """Of NASA's engine data: A. Saxena et al., doi 10.1109/PHM.2008.4711414."""
+    """Score of NASA's engine data; None on overflow.
+
+    Source: A. Saxena et al., doi 10.1109/PHM.2008.4711414.
+    """
     import numpy as np
 
     if s.asymmetry is None:

@@ -1,1 +1,1 @@
-"""The kinds of model, each behind `base.Model`."""
+"""The kinds of model, each a class that implements `base.Model`."""

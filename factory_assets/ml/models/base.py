@@ -1,4 +1,7 @@
-"""What every kind of model is to the factory: fitted, stored, loaded, evaluated, exported."""
+"""The interface of every kind of model: fit, store, load, evaluate and export.
+
+Choosing the class of a declared kind belongs in `kinds.py`.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,19 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-Watch = Callable[[Epoch], None]
-"""Told of each epoch of a network; `TrialPruned` ends the fit."""
+EpochCallback = Callable[[Epoch], None]
+"""Called after each epoch of a network; raising `TrialPruned` ends the fit."""
 
-APART = 1_000_000
-"""The seeds of an ensemble lie so far apart that those of two declarations hardly meet."""
+ENSEMBLE_SEED_STEP = 1_000_000
+"""Distance between the seeds of an ensemble: seeds of two declarations are unlikely to coincide."""
 
-FARTHEST = 20.0
-"""Standard deviations from the mean beyond which a number counts as just so far in the factory's
-own networks: one absurd value must not drown the others, nor overflow."""
+CLIP_SD = 20.0
+"""Standard deviations from the mean to which the factory's own networks clip each number, so that
+one absurd value neither dominates the others nor overflows."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
-    """Nobody wants the model any more, for the reason that it holds."""
+    """Raised when a search prunes the trial; carries the reason."""
 
 
 @dataclass(frozen=True)
@@ -48,100 +51,107 @@ class Shape:
     outputs: int
     """The number of classes, or 1."""
     window: int | None = None
-    """How many rows the model reads for one output; None where it reads single rows."""
+    """How many rows the model reads for one output; None if it reads single rows."""
     picture: tuple[int, int, int] | None = None
-    """Height, width and colours of the picture that the last of the numbers are."""
+    """Height, width and colours of the picture whose pixels are the last of the numbers."""
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What fitting needs beside the rows."""
+    """Everything that fitting needs besides the rows."""
 
     spec: ModelSpec
     shape: Shape
     seed: int
     class_weights: NDArray[np.float64] | None
-    """[classes], or None for all alike."""
+    """[classes]; None if all classes weigh the same."""
     folder: Path
-    """Of the declaration: a user's own module is found there."""
+    """The folder of the declaration, from which a user's own module is loaded."""
     scratch: Path
-    """Files that need not outlive the fit."""
+    """A folder for files that are not needed after the fit."""
     progress: Progress
     trainer: Trainer = field(default_factory=Trainer)
-    """How the training of a network is carried out."""
+    """How a network is trained: accelerator, devices, precision, checkpoints."""
     checkpoints: Path | None = None
-    """The folder in which it is kept how far a training came; None where nothing is kept."""
-    watch: Watch | None = None
+    """The folder of the checkpoints; None if none are written."""
+    watch: EpochCallback | None = None
     budget: Share | None = None
-    """What it may spend; None for what it needs."""
+    """What the training may spend; None if it has no limit."""
     halved: bool = False
-    """Whether batches are half as large as declared, because memory was short."""
+    """Whether batches are half as large as declared, for lack of memory."""
     rank: int = 0
+    """The number of this process among the `ranks` processes that train one network together."""
     ranks: int = 1
-    """Which of how many processes this is that train one network together."""
     mapped: MemoryMap | None = None
-    """The files in which the rows lie; None where they are in memory."""
+    """The mapped files that hold the rows; None if the rows are in memory."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the weight of each row's class, [rows], or None if all weigh the same."""
         return None if self.class_weights is None else self.class_weights[target]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model, and how it came about."""
+    """A fitted model and how its training went."""
 
     model: Model
     history: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     halved: bool = False
-    """Whether batches were half as large as declared, because memory was short."""
+    """Whether batches were half as large as declared, for lack of memory."""
 
 
 class Model(ABC):
-    """One kind of model. The class comes from code, by the kind; the files hold only numbers."""
+    """One kind of model.
+
+    The declared kind determines the class; the stored files contribute only numbers, never code.
+    """
 
     scaled: ClassVar[bool]
-    """Whether numbers are standardised before they reach the model."""
+    """Whether numeric inputs are standardised before the model reads them."""
     vocabulary: ClassVar[int]
-    """The largest number of names kept of a categorical column."""
+    """The largest number of values of a categorical column that get a code of their own."""
     stops: ClassVar[bool] = False
-    """Whether its training can be ended by a budget."""
+    """Whether a budget can stop its training."""
     streams: ClassVar[bool] = False
-    """Whether it learns from rows that lie in files as well as from rows in memory."""
+    """Whether it can also be trained on rows in mapped files, not only on rows in memory."""
 
     @classmethod
     @abstractmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        """Learn from `train`; `validation` only says when to stop.
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+        """Fit on `train`; `validation` only decides when to stop.
 
         Raises:
-            ModelError: when the loss is not a number, or a user's own module fails.
+            ModelError: the loss becomes NaN or infinite, or a user's own module fails.
         """
 
     @abstractmethod
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
-        """Probabilities [rows, classes], or standardised predictions [rows]."""
+        """Return probabilities [rows, classes], or standardised predictions [rows]."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the learned numbers: the same bytes for the same model."""
+        """Write the learned numbers; the same model gives the same bytes."""
 
     @classmethod
     @abstractmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
-        """Read what `save` wrote. No code is taken from the files.
+        """Read what `save` wrote. No code is loaded from the files.
 
         Raises:
-            ModelError: when the files are not such a model.
+            ModelError: the files do not contain such a model.
         """
 
     @abstractmethod
     def graph(self) -> onnx.ModelProto:
-        """`numbers` float [N, width] and `codes` int64 [N, categories], each where there is one, to
-        `outputs` float [N, classes] or [N, 1]; of series also `windows` int64 [M, window], and then
-        the outputs are [M, …]."""
+        """Return the model as an ONNX graph.
+
+        Inputs: `numbers` float [N, width] and `codes` int64 [N, categories], each only if the model
+        has such columns; models of series also read `windows` int64 [M, window].
+        Output: `outputs` float [N, classes] or [N, 1]; for series [M, classes] or [M, 1].
+        """
 
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """How many numbers were learned."""
+        """The number of learned values."""

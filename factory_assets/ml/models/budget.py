@@ -1,7 +1,7 @@
-"""What a training may spend: one account for all its networks, of which each has an even share.
+"""The budget of a training: one account for all its networks, each with an equal share.
 
-What a network leaves over, those after it may spend. How a kind of model is stopped is its own
-business.
+Later networks may spend what earlier ones left over. Stopping the training belongs to each kind of
+model.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from factory_assets.spec.train import Budget
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Meter, Rates
 
-PAUSE = 0.5
-"""Seconds between two looks at the meter."""
+READ_INTERVAL = 0.5
+"""Seconds between two readings of the meter."""
 
-KEEP = 5.0
-"""Seconds between two notes of what was spent."""
+STORE_INTERVAL = 5.0
+"""Seconds between two writes of the amount spent."""
 
 FILE = "spent.json"
 
 
 class Spent(StageResult):
-    """What was spent by a moment."""
+    """The amount spent so far."""
 
     wh: float = 0.0
     minutes: float = 0.0
     ends: dict[int, int] = {}
-    """After how many steps networks were stopped."""
+    """Number of a network to the step after which the budget stopped it."""
 
 
 class Account(Protocol):
-    """Says when it is over."""
+    """Decides when a network must stop."""
 
     def over(self, network: int, of: int, steps: int) -> bool:
-        """Whether the network, after so many steps, must stop."""
+        """Whether network number `network` of `of` must stop after `steps` steps."""
 
     def stopped(self) -> Stopped | None:
-        """Where it had to; None where every network came to its own end."""
+        """Return where networks were stopped; None if none was."""
 
 
 @dataclass(frozen=True)
@@ -60,41 +60,43 @@ class Share:
     of: int = 1
 
     def part(self, network: int, of: int) -> Share:
+        """Return the share of one network among `of`."""
         return replace(self, network=network, of=of)
 
     def over(self, steps: int) -> bool:
+        """Whether the network must stop after `steps` steps."""
         return self.account.over(self.network, self.of, steps)
 
 
-class Metered:
-    """By what is metered: another training may stop elsewhere.
+class MeteredAccount:
+    """Stops by metered consumption, so that another training may stop elsewhere.
 
     Args:
-        kept: the file that remembers over a kill what was spent by then; None where nothing does.
+        file: stores the amount spent, so that it survives a kill; None if it is not stored.
     """
 
-    def __init__(self, budget: Budget, meter: Meter, kept: Path | None = None) -> None:
-        self._budget, self._meter, self._file = budget, meter, kept
-        self._before = self._seen = _read(kept) if kept else Spent()
-        self._looked = self._kept = -inf
+    def __init__(self, budget: Budget, meter: Meter, file: Path | None = None) -> None:
+        self._budget, self._meter, self._file = budget, meter, file
+        self._before = self._latest = _read_spent(file) if file else Spent()
+        self._read_at = self._stored_at = -inf
         self._ends: dict[int, int] = dict(self._before.ends)
         self._of = 1
 
     def over(self, network: int, of: int, steps: int) -> bool:
         now = time.monotonic()
-        if now - self._looked >= PAUSE:
-            self._seen, self._looked = self._now(), now
-        stops = self._share() >= (network + 1) / of
+        if now - self._read_at >= READ_INTERVAL:
+            self._latest, self._read_at = self._spent(), now
+        stops = self._spent_share() >= (network + 1) / of
         if stops:
             self._ends[network], self._of = steps, of
-        if stops or now - self._kept >= KEEP:
-            self._keep()
+        if stops or now - self._stored_at >= STORE_INTERVAL:
+            self._store()
         return stops
 
     def stopped(self) -> Stopped | None:
         if not self._ends:
             return None
-        spent, budget = self._now(), self._budget
+        spent, budget = self._spent(), self._budget
         limits = {"Wh": budget.wh, "minutes": budget.minutes}
         return Stopped(
             budget=" or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit),
@@ -103,20 +105,21 @@ class Metered:
             after=tuple(self._ends.get(network) for network in range(self._of)),
         )
 
-    def _now(self) -> Spent:
+    def _spent(self) -> Spent:
         cost, before = self._meter.read(), self._before
         return Spent(
             wh=before.wh + cost.wh, minutes=before.minutes + cost.seconds / 60, ends=self._ends
         )
 
-    def _share(self) -> float:
-        """What was spent, of what is allowed."""
-        pairs = (self._seen.wh, self._budget.wh), (self._seen.minutes, self._budget.minutes)
+    def _spent_share(self) -> float:
+        """Return the amount spent as a share of the limit that is closest."""
+        pairs = (self._latest.wh, self._budget.wh), (self._latest.minutes, self._budget.minutes)
         return max(spent / limit for spent, limit in pairs if limit is not None)
 
-    def _keep(self) -> None:
+    def _store(self) -> None:
         if self._file:
-            self._kept, spent = time.monotonic(), self._seen.model_copy(update={"ends": self._ends})
+            self._stored_at = time.monotonic()
+            spent = self._latest.model_copy(update={"ends": self._ends})
             with storage_errors(self._file):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 new = self._file.with_suffix(".new")
@@ -124,8 +127,8 @@ class Metered:
                 os.replace(new, self._file)
 
 
-class Replayed:
-    """By where an earlier training was stopped, so that the same comes out."""
+class ReplayedAccount:
+    """Stops where an earlier training was stopped, so that the result is the same."""
 
     def __init__(self, before: Stopped) -> None:
         self._before = before
@@ -139,8 +142,8 @@ class Replayed:
         return self._before
 
 
-def _read(path: Path) -> Spent:
-    """Nothing was spent where the file is not there, or was lost in a power cut."""
+def _read_spent(path: Path) -> Spent:
+    """Read the stored amount; zero if the file is missing or was damaged by a power cut."""
     try:
         return Spent.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -148,20 +151,20 @@ def _read(path: Path) -> Spent:
 
 
 @contextmanager
-def account_of(
-    budget: Budget | None, before: Stopped | None, kept: Path | None
+def open_account(
+    budget: Budget | None, before: Stopped | None, folder: Path | None
 ) -> Iterator[Account | None]:
-    """The account of a training that begins now; None where it may spend what it needs.
+    """Open the account of a training that starts now; None if it has no limit.
 
     Args:
         budget: as declared.
-        before: where the training that is to be done again was stopped.
-        kept: the folder of what outlives a kill.
+        before: where the budget stopped the earlier training that this one repeats.
+        folder: survives a kill of the process; the amount spent is stored there.
     """
     if before:
-        yield Replayed(before)
+        yield ReplayedAccount(before)
     elif budget is None:
         yield None
     else:
         with Meter(Rates.from_env()) as meter:
-            yield Metered(budget, meter, kept / FILE if kept else None)
+            yield MeteredAccount(budget, meter, folder / FILE if folder else None)

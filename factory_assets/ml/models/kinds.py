@@ -1,6 +1,7 @@
-"""The kinds of model, one small file each, behind the interface in `base.py`.
+"""Map a declared kind to its model class.
 
-A model of the user's own: a LightningModule, or a scikit-learn estimator, told apart here.
+A user's own model is recognised here as a LightningModule or a scikit-learn estimator. The
+interface belongs in `base.py`, each kind in a module of its own.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, Model, Shape, TrialPruned, Watch
+from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
 from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object
 
 __all__ = [
+    "EpochCallback",
     "Fit",
     "FitContext",
     "LabelledArrays",
     "Model",
     "Shape",
     "TrialPruned",
-    "Watch",
     "fit_model",
     "kind_of",
     "model_class",
@@ -29,18 +30,19 @@ __all__ = [
 
 
 def kind_of(spec: ModelSpec) -> str:
-    """The kind as the declaration calls it."""
+    """Return the kind as declared; `python` for a user's own model."""
     return getattr(spec, "kind", "python")
 
 
 def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
-    """The class behind a declared kind; torch or scikit-learn is imported here and not before.
+    """Return the class of a declared kind; only now import torch or scikit-learn.
 
     Args:
-        folder: of the declaration; a user's own module is found there.
+        folder: the folder of the declaration, from which a user's own module is loaded.
 
     Raises:
-        DeclarationError, ModelError: when what the user names is not there, or is no model.
+        DeclarationError: the user's module or name cannot be found.
+        ModelError: the user's object is not a model.
     """
     match spec:
         case OwnModule():
@@ -75,29 +77,29 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             return NetworkModel
 
 
-def fit_model(setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+def fit_model(context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
     """Fit the declared kind; see `Model.fit`."""
-    return model_class(setting.spec, setting.folder).fit(setting, train, validation)
+    return model_class(context.spec, context.folder).fit(context, train, validation)
 
 
 def custom_model(spec: OwnModule, folder: Path) -> type[Model]:
-    """The class that fits, keeps and exports what `python` names.
+    """Return the class that fits, stores and exports the object that `python` names.
 
     Raises:
-        DeclarationError: when it cannot be found.
-        ModelError: when it is neither.
+        DeclarationError: the object cannot be found.
+        ModelError: it is neither a LightningModule nor a scikit-learn estimator.
     """
-    own = load_object(spec.python, folder)
-    if isinstance(own, type) and any(map(_is_module, own.__mro__)):
+    user_object = load_object(spec.python, folder)
+    if isinstance(user_object, type) and any(map(_is_module, user_object.__mro__)):
         from factory_assets.ml.models.networks.model import NetworkModel
 
         return NetworkModel
-    if hasattr(own, "fit") or (callable(own) and not isinstance(own, type)):
+    if hasattr(user_object, "fit") or (callable(user_object) and not isinstance(user_object, type)):
         from factory_assets.ml.models.custom.estimator import CustomEstimatorModel
 
         return CustomEstimatorModel
     raise ModelError(
-        f"{spec.python} is no LightningModule and no scikit-learn estimator",
+        f"{spec.python} is neither a LightningModule nor a scikit-learn estimator",
         where=str(folder),
         remedy="name a subclass of lightning.pytorch.LightningModule, an estimator, or a function "
         "that returns one",
@@ -105,5 +107,5 @@ def custom_model(spec: OwnModule, folder: Path) -> type[Model]:
 
 
 def _is_module(base: type) -> bool:
-    """By name: Lightning takes seconds to import, which a scikit-learn estimator never needs."""
+    """Compare by name: importing Lightning takes seconds, and an estimator never needs it."""
     return base.__name__ == "LightningModule" and base.__module__.startswith("lightning.")

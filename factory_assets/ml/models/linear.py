@@ -1,4 +1,4 @@
-"""Logistic regression for classes and ridge regression for numbers, fitted by scikit-learn."""
+"""Linear models: logistic regression for classes, ridge for numbers, fitted by scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LinearModel(Model):
-    """`softmax(x W + b)`, or `x W + b`; kept as the two arrays that it is."""
+    """`softmax(x W + b)` for classes, `x W + b` for numbers; stored as the arrays W and b."""
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 50
@@ -29,24 +29,24 @@ class LinearModel(Model):
         self._shape, self._weights, self._bias = shape, weights, bias
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         import warnings
 
         import numpy as np
         from sklearn.exceptions import ConvergenceWarning
 
-        estimator = _estimator(cast(Linear, setting.spec), setting)
-        matrix = train.inputs.one_hot(setting.shape.cardinalities)
+        estimator = _estimator(cast(Linear, context.spec), context)
+        matrix = train.inputs.one_hot(context.shape.cardinalities)
         with warnings.catch_warnings():
-            # Separable classes never converge to the last digit; the penalty keeps weights sane.
+            # Separable classes never converge fully; the penalty keeps the weights bounded.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(matrix, train.target, sample_weight=setting.sample_weights(train.target))
+            estimator.fit(matrix, train.target, sample_weight=context.sample_weights(train.target))
         weights = np.atleast_2d(estimator.coef_).T.astype(np.float32)
         bias = np.atleast_1d(estimator.intercept_).astype(np.float32)
-        if setting.shape.task == "binary":
+        if context.shape.task == "binary":
             # softmax of (0, z) is the logistic function of z.
             weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
-        return Fit(cls(setting.shape, np.ascontiguousarray(weights), bias))
+        return Fit(cls(context.shape, np.ascontiguousarray(weights), bias))
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np
@@ -64,7 +64,7 @@ class LinearModel(Model):
         return self._shape.cardinalities
 
     def layer(self) -> nn.Linear:
-        """The same as a layer of a network: logits or numbers of the one-hot matrix."""
+        """Return the model as a torch layer: one-hot matrix to logits or standardised numbers."""
         import torch
 
         layer = torch.nn.Linear(*self._weights.shape)
@@ -109,9 +109,9 @@ class LinearModel(Model):
         return int(self._weights.size + self._bias.size)
 
 
-def _estimator(spec: Linear, setting: FitContext) -> Any:
+def _estimator(spec: Linear, context: FitContext) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    if setting.shape.task == "regression":
+    if context.shape.task == "regression":
         return Ridge(alpha=spec.regularisation)
     return LogisticRegression(C=1 / spec.regularisation, max_iter=500)

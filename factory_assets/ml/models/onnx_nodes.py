@@ -1,4 +1,4 @@
-"""ONNX pieces that the models share: one-hot matrices, merging, one opset for all."""
+"""ONNX helpers that the models share: one opset, one-hot matrices, merging graphs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_model(
     outputs: Sequence[onnx.ValueInfoProto],
     constants: Sequence[onnx.TensorProto] = (),
 ) -> onnx.ModelProto:
-    """A model of the opset that every part shares, so that parts can be merged."""
+    """Return a model with the shared opset, so that models can be merged."""
     from onnx import helper
 
     graph = helper.make_graph(nodes, "factory", inputs, outputs, initializer=constants)
@@ -42,7 +42,7 @@ def make_opsets() -> list[onnx.OperatorSetIdProto]:
 
 
 def array_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
-    """`numbers` and `codes`, each where the model has one."""
+    """Return the graph inputs `numbers` and `codes`, each only if the model has such columns."""
     from onnx import TensorProto, helper
 
     numbers = helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["N", shape.numbers])
@@ -53,7 +53,7 @@ def array_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
 
 
 def one_hot(shape: Shape) -> onnx.ModelProto:
-    """As `Arrays.one_hot`: to `matrix`, float [N, width + sum of cardinalities]."""
+    """Return `Arrays.one_hot` as a graph: `matrix`, float [N, width + sum of cardinalities]."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -76,7 +76,7 @@ def one_hot(shape: Shape) -> onnx.ModelProto:
 def merge(
     first: onnx.ModelProto, second: onnx.ModelProto, names: dict[str, str]
 ) -> onnx.ModelProto:
-    """Feed outputs of `first` to inputs of `second`: output name to input name."""
+    """Feed outputs of `first` into inputs of `second`; `names` maps output name to input name."""
     from onnx import compose
 
     prefixed = compose.add_prefix(second, "model_", rename_inputs=False, rename_outputs=False)

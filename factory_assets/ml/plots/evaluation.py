@@ -1,6 +1,7 @@
-"""The pictures of a model: how it learned, what the test rows say of it. PNG bytes, no files.
+"""Plots of a model's evaluation: predictions, slices, importance of inputs, robustness.
 
-The pictures of a model's inputs: which matter, and what noise and gaps in them do.
+Every plot is returned as PNG bytes. Plots of class probabilities belong in `classification.py`,
+plots of training in `training.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.classification import classification_plots
-from factory_assets.ml.plots.style import BLUE, GREY, INK, ORANGE, RED, figure, label, png, shown
+from factory_assets.ml.plots.style import BLUE, GREY, INK, ORANGE, RED, figure, label, one_line, png
 from factory_assets.results.evaluation import Disturbed, Importances, Slice
 
 if TYPE_CHECKING:
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-BARS = 16
+MAX_BARS = 16
 
-FEW = 2000
-"""Rows up to which every one is a point of its own."""
+MAX_POINTS = 2000
+"""Up to this many rows are drawn as points, more as density."""
 
 
 def evaluation_plots(scored: ScoredRows, classes: Sequence[str], target: str) -> dict[str, bytes]:
-    """Title to PNG of everything worth seeing of these outputs.
+    """Return title to PNG of the plots that fit the task.
 
     Args:
-        classes: in the order of the outputs; none for numbers.
-        target: the name of the predicted column, for the axes.
+        classes: in the order of the outputs; empty for numbers.
+        target: the name of the predicted column, for the axis labels.
     """
     if scored.task == "regression":
         return {
@@ -40,20 +41,20 @@ def evaluation_plots(scored: ScoredRows, classes: Sequence[str], target: str) ->
 
 
 def predicted_against_actual(scored: ScoredRows, target: str) -> bytes:
-    """Every row, or their density where there are many, beside the line of perfect prediction."""
-    made, axes = figure()
+    """Plot predicted against actual values, as points or density, and the perfect prediction."""
+    drawing, axes = figure()
     truth, outputs = scored.truth, scored.outputs
     _cloud(axes, truth, outputs)
     ends = [min(truth.min(), outputs.min()), max(truth.max(), outputs.max())]
-    axes.plot(ends, ends, color=RED, linestyle="--", linewidth=1, label="perfect")
+    axes.plot(ends, ends, color=RED, linestyle="--", linewidth=1, label="perfect prediction")
     title = f"Predicted against actual, {len(scored):,} rows"
     label(axes, title=title, x=f"actual {target}", y=f"predicted {target}", legend=True)
-    return png(made)
+    return png(drawing)
 
 
 def residuals(scored: ScoredRows, target: str) -> bytes:
-    """Histogram of predicted - actual, with its mean."""
-    made, axes = figure()
+    """Plot a histogram of predicted - actual, with its mean."""
+    drawing, axes = figure()
     errors = scored.outputs - scored.truth
     axes.hist(errors, bins=40, color=BLUE, alpha=0.85)
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -61,74 +62,77 @@ def residuals(scored: ScoredRows, target: str) -> bytes:
     axes.axvline(errors.mean(), color=RED, linestyle="--", linewidth=1.2, label=mean)
     title = f"Residuals, {len(scored):,} rows"
     label(axes, title=title, x=f"predicted - actual {target}", y="rows", legend=True)
-    return png(made)
+    return png(drawing)
 
 
-def plot_slices(found: Sequence[Slice], metric: str, overall: Mapping[str, float]) -> bytes:
-    """The headline metric of each slice, with its number of rows, beside that of all test rows."""
-    made, axes = figure()
-    drawn = [s for s in found if metric in s.metrics][:BARS]
-    places = list(range(len(drawn)))
-    axes.barh(places, [s.metrics[metric] for s in drawn], color=BLUE, alpha=0.85)
-    names = [f"{shown(f'{s.column} = {s.value}', 20)}, {s.rows:,} rows" for s in drawn]
-    axes.set_yticks(places, names, parse_math=False)
+def plot_slices(slices: Sequence[Slice], metric: str, overall: Mapping[str, float]) -> bytes:
+    """Plot the primary metric of each slice, with its rows, and the metric of all test rows."""
+    drawing, axes = figure()
+    drawn = [s for s in slices if metric in s.metrics][:MAX_BARS]
+    positions = list(range(len(drawn)))
+    axes.barh(positions, [s.metrics[metric] for s in drawn], color=BLUE, alpha=0.85)
+    names = [f"{one_line(f'{s.column} = {s.value}', 20)}, {s.rows:,} rows" for s in drawn]
+    axes.set_yticks(positions, names, parse_math=False)
     axes.invert_yaxis()
-    more = f" (first {BARS} of {len(found)})" if len(found) > BARS else ""
+    more = f" (first {MAX_BARS} of {len(slices)})" if len(slices) > MAX_BARS else ""
     if metric in overall:
         axes.axvline(overall[metric], color=RED, linestyle="--", linewidth=1.2)
-        more += f"; dashed: all rows, {overall[metric]:.3g}"
+        more += f"; dashed line: all rows, {overall[metric]:.3g}"
     label(axes, title=f"Slices{more}", x=metric)
-    return png(made)
+    return png(drawing)
 
 
 def _cloud(axes: Axes, x: NDArray[Any], y: NDArray[Any]) -> None:
-    if len(x) <= FEW:
+    if len(x) <= MAX_POINTS:
         axes.scatter(x, y, s=9, color=BLUE, alpha=0.5, linewidths=0)
     else:
         axes.hexbin(x, y, gridsize=45, bins="log", cmap="Blues", mincnt=1, linewidths=0)
 
 
-def plot_importances(found: Importances) -> bytes:
-    """How much worse the headline is without each input, with the sd over the repeats."""
-    made, axes = figure()
-    places = range(len(found.columns))
+def plot_importances(importances: Importances) -> bytes:
+    """Plot how much worse the primary metric is if an input is shuffled, with sd over repeats."""
+    drawing, axes = figure()
+    positions = range(len(importances.columns))
     axes.barh(
-        list(places),
-        [one.mean for one in found.columns],
-        xerr=[one.sd for one in found.columns],
+        list(positions),
+        [one.mean for one in importances.columns],
+        xerr=[one.sd for one in importances.columns],
         color=BLUE,
         ecolor=INK,
         alpha=0.85,
     )
-    names = [shown(one.column, 20) for one in found.columns]
-    axes.set_yticks(list(places), names, parse_math=False, fontsize=7)
+    names = [one_line(one.column, 20) for one in importances.columns]
+    axes.set_yticks(list(positions), names, parse_math=False, fontsize=7)
     axes.invert_yaxis()
     axes.axvline(0, color=INK, linewidth=0.8)
-    more = f", first {len(found.columns)} of {found.inputs}"
-    title = f"Importance of inputs{more if found.inputs > len(found.columns) else ''}"
-    label(axes, title=title, x=f"{found.metric} lost, {found.rows:,} rows")
-    return png(made)
+    shown_inputs = len(importances.columns)
+    more = f", first {shown_inputs} of {importances.inputs}"
+    title = f"Importance of inputs{more if importances.inputs > shown_inputs else ''}"
+    worse = f"worsening of {importances.metric}, {importances.rows:,} rows"
+    label(axes, title=title, x=worse)
+    return png(drawing)
 
 
-def plot_robustness(found: Sequence[Disturbed], metric: str, plain: float) -> bytes:
-    """The headline by the level of noise, and by the share of missing values."""
-    made, axes = figure()
-    for kind, colour, words in (
-        ("noise", BLUE, "noise [sd]"),
-        ("missing", ORANGE, "missing share"),
+def plot_robustness(disturbed: Sequence[Disturbed], metric: str, undisturbed: float) -> bytes:
+    """Plot the primary metric by level of noise and by share of missing values."""
+    drawing, axes = figure()
+    for kind, colour, name in (
+        ("noise", BLUE, "noise (sd of training rows)"),
+        ("missing", ORANGE, "share of missing values"),
     ):
-        levels = sorted((one for one in found if one.kind == kind), key=lambda one: one.level)
+        levels = sorted((one for one in disturbed if one.kind == kind), key=lambda one: one.level)
         if levels:
             axes.errorbar(
                 [0, *(one.level for one in levels)],
-                [plain, *(one.mean for one in levels)],
+                [undisturbed, *(one.mean for one in levels)],
                 yerr=[0, *(one.sd for one in levels)],
                 color=colour,
                 marker="o",
                 markersize=4,
                 linewidth=1.5,
-                label=words,
+                label=name,
             )
-    axes.axhline(plain, color=GREY, linestyle="--", linewidth=1, label=f"as they are, {plain:.3g}")
-    label(axes, title="Disturbed inputs", x="level", y=metric, legend=True)
-    return png(made)
+    baseline = f"undisturbed, {undisturbed:.3g}"
+    axes.axhline(undisturbed, color=GREY, linestyle="--", linewidth=1, label=baseline)
+    label(axes, title="Robustness to disturbed inputs", x="level", y=metric, legend=True)
+    return png(drawing)

@@ -1,4 +1,7 @@
-"""The picture of a search: each trial, and the best until then. PNG bytes, no files."""
+"""Plots of training: the loss by epoch, and the trials of a hyperparameter search.
+
+Every plot is returned as PNG bytes. Plots of the test rows belong in `evaluation.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def plot_search(candidate: Candidate, tuned: Tuned) -> bytes:
-    """Every trial's metric in the order of the trials; those given up or failed at the bottom."""
+    """Plot the metric of each trial in order; pruned and failed trials are at the bottom."""
     from matplotlib.ticker import MaxNLocator
 
-    made, axes = figure()
+    drawing, axes = figure()
     done = [(i, t.value) for i, t in enumerate(tuned.trials, 1) if t.value is not None]
-    places, values = zip(*done, strict=True)
-    axes.scatter(places, values, s=16, color=BLUE, label="a trial")
-    axes.step(places, tuned.best_so_far(), where="post", color=BLUE, linewidth=1.2, label="best")
+    numbers, values = zip(*done, strict=True)
+    axes.scatter(numbers, values, s=16, color=BLUE, label="trial")
+    best = tuned.best_so_far()
+    axes.step(numbers, best, where="post", color=BLUE, linewidth=1.2, label="best so far")
     axes.scatter(
         [tuned.chosen + 1],
         [tuned.trials[tuned.chosen].value],
@@ -28,30 +32,31 @@ def plot_search(candidate: Candidate, tuned: Tuned) -> bytes:
         edgecolors=RED,
         label="chosen",
     )
-    without = [i for i, trial in enumerate(tuned.trials, 1) if trial.value is None]
-    if without:
+    unfinished = [i for i, trial in enumerate(tuned.trials, 1) if trial.value is None]
+    if unfinished:
         floor = axes.get_ylim()[0]
-        axes.scatter(without, [floor] * len(without), marker="x", s=16, color=GREY, label="none")
+        bottom = [floor] * len(unfinished)
+        axes.scatter(unfinished, bottom, marker="x", s=16, color=GREY, label="pruned or failed")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    title = f"Search, {candidate.model}"
+    title = f"Hyperparameter search, {candidate.model}"
     label(axes, title=title, x="trial", y=f"validation {tuned.metric}", legend=True)
-    return png(made)
+    return png(drawing)
 
 
 def plot_loss(candidate: Candidate) -> bytes:
-    """The loss of training and validation rows by epoch, the best epoch marked."""
+    """Plot the loss of training and validation rows by epoch, with the best epoch marked."""
     from matplotlib.ticker import MaxNLocator
 
-    made, axes = figure()
+    drawing, axes = figure()
     epochs = [epoch.epoch for epoch in candidate.history]
     marker = "o" if len(epochs) == 1 else None
     for name, colour in (("train", BLUE), ("validation", ORANGE)):
         losses = [getattr(epoch, f"{name}_loss") for epoch in candidate.history]
         axes.plot(epochs, losses, color=colour, linewidth=1.8, marker=marker, label=name)
     if candidate.best_epoch is not None:
-        best = f"best: epoch {candidate.best_epoch}"
+        best = f"best epoch: {candidate.best_epoch}"
         axes.axvline(candidate.best_epoch, color=GREY, linestyle="--", linewidth=1, label=best)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    what = "squared error" if candidate.task == "regression" else "cross entropy"
-    label(axes, title=f"Loss, {candidate.model}", x="epoch", y=f"loss ({what})", legend=True)
-    return png(made)
+    loss = "squared error" if candidate.task == "regression" else "cross entropy"
+    label(axes, title=f"Loss, {candidate.model}", x="epoch", y=f"loss ({loss})", legend=True)
+    return png(drawing)

@@ -1,1 +1,1 @@
-"""From rows to a fitted model: preparation, fitting, search."""
+"""Turn rows into a fitted model: preparation, fitting, search."""

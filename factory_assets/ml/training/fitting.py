@@ -1,4 +1,8 @@
-"""Fitting one model on rows that are ready: weights, calibration and threshold, without MLflow."""
+"""Fit one model on prepared rows, with class weights, calibration and threshold.
+
+Preparing the rows belongs in `preparation`, trying several settings in `search`; MLflow is not used
+here.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import fit_calibration
-from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, shape_of
+from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, model_shape
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import FitContext, Watch
-from factory_assets.ml.models.budget import Share, account_of
+from factory_assets.ml.models.base import EpochCallback, FitContext
+from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import fit_model, model_class
-from factory_assets.ml.training.preparation import TrainingData, make_ready
+from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
@@ -33,17 +37,17 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FitResult:
-    """A trained model, and how it came about."""
+    """A trained model and how its training went."""
 
     trained: TrainedModel
     history: tuple[Epoch, ...]
     best_epoch: int | None
     scored: ScoredRows
-    """What it said of the validation rows."""
+    """The validation rows with the model's outputs for them."""
     stopped: Stopped | None = None
-    """Whether its budget ended the training."""
+    """Where the budget ended the training; None if it did not."""
     halved: bool = False
-    """Whether batches were half as large as declared, because memory was short."""
+    """Whether batches were half as large as declared, for lack of memory."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -62,39 +66,42 @@ def fit(
     progress: Progress | None = None,
     checkpoints: Path | None = None,
 ) -> FitResult:
-    """Fit without MLflow and without a search, `model` in place of the declared one, such as a
-    baseline.
+    """Prepare the rows and fit, without MLflow and without a search.
 
     Args:
-        before: where an earlier training was stopped that is to be done again.
+        model: fitted in place of the declared model, for example a baseline.
+        before: where the budget stopped an earlier training that this one repeats.
+        checkpoints: as for `train`.
 
     Raises:
-        DataError, ModelError, DeclarationError: as `train`.
+        DataError, ModelError, DeclarationError: as for `train`.
     """
     chosen = model or pipeline.spec.training.model
-    ready = make_ready(pipeline, training, validation, chosen)
-    return fit_ready(
+    ready = prepare_rows(pipeline, training, validation, chosen)
+    return fit_prepared(
         pipeline, ready, home, chosen, progress, checkpoints=checkpoints, before=before
     )
 
 
-def fit_ready(
+def fit_prepared(
     pipeline: Pipeline,
     ready: TrainingData,
     home: Home,
     model: ModelSpec,
     progress: Progress | None = None,
-    watch: Watch | None = None,
+    watch: EpochCallback | None = None,
     checkpoints: Path | None = None,
     before: Stopped | None = None,
 ) -> FitResult:
-    """Fit a model of the kind and the window that the rows were made ready for.
+    """Fit a model on rows that were prepared for its kind and window.
 
     Args:
-        watch: told of each epoch of a network; what it raises ends the fit.
+        watch: called after each epoch of a network; an exception that it raises ends the fit.
+        checkpoints: as for `train`.
+        before: where the budget stopped an earlier training that this one repeats.
 
     Raises:
-        ModelError, DeclarationError: as `train`.
+        ModelError, DeclarationError: as for `train`.
     """
     spec, target = pipeline.spec.training, ready.target
     balanced = target.classes and spec.class_weights == "balanced"
@@ -105,34 +112,36 @@ def fit_ready(
             where="train.budget",
             remedy="leave the budget out, or choose a network or lightgbm",
         )
-    # What begins anew after a kill may spend all of it again.
-    kept = checkpoints if isinstance(model, Network) else None
+    # Only a network resumes after a kill; other models start again, with the whole budget.
+    resume_folder = checkpoints if isinstance(model, Network) else None
     with (
         home.scratch() as scratch,
-        account_of(spec.budget if stops else None, before, kept) as account,
+        open_account(spec.budget if stops else None, before, resume_folder) as account,
     ):
-        setting = FitContext(
+        context = FitContext(
             spec=model,
-            shape=shape_of(ready.features, target),
+            shape=model_shape(ready.features, target),
             seed=spec.seed,
-            class_weights=_balanced(ready.rows.target, target.outputs) if balanced else None,
+            class_weights=_balanced_weights(ready.rows.target, target.outputs)
+            if balanced
+            else None,
             folder=pipeline.folder,
             scratch=scratch,
-            progress=progress or silent,
+            progress=progress or no_progress,
             trainer=spec.trainer,
             checkpoints=checkpoints,
             watch=watch,
             budget=Share(account) if account else None,
             mapped=ready.mapped,
         )
-        found = fit_model(setting, ready.rows, ready.held)
+        fitted = fit_model(context, ready.rows, ready.validation)
         stopped = account.stopped() if account else None
-    outputs = found.model.outputs(ready.held.inputs)
-    calibration = fit_calibration(spec.calibrate, ready.held.target, outputs)
+    outputs = fitted.model.outputs(ready.validation.inputs)
+    calibration = fit_calibration(spec.calibrate, ready.validation.target, outputs)
     if calibration:
         outputs = calibration.apply(outputs)
     binary = target.task == "binary"
-    threshold = best_threshold(ready.held.target, outputs[:, 1]) if binary else None
+    threshold = best_threshold(ready.validation.target, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
         ingest=pipeline.spec.ingest,
@@ -144,19 +153,23 @@ def fit_ready(
     )
     scored = _scored(target, ready.truth, outputs, threshold)
     return FitResult(
-        TrainedModel(description, found.model),
-        found.history,
-        found.best_epoch,
+        TrainedModel(description, fitted.model),
+        fitted.history,
+        fitted.best_epoch,
         scored,
         stopped,
-        found.halved,
+        fitted.halved,
     )
 
 
 def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """The probability from which a row is positive, with the highest F1 on these rows.
+    """Return the probability threshold with the highest F1 on these rows.
 
-    It lies halfway between two scores, so that the last digits of a score decide nothing.
+    It lies halfway between two scores, so that rounding of a score does not change a decision.
+
+    Args:
+        truth: [rows], 1 for positive rows.
+        scores: [rows], probability of the positive class.
     """
     import numpy as np
 
@@ -167,15 +180,15 @@ def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> flo
     ranked = scores[order]
     hits = np.cumsum(truth[order] == 1)
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
-    # Rows of equal score stand or fall together: only the last of them may be a cut.
+    # Rows of equal score get the same decision: only the last of them can be the cut.
     last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
     best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
     return float((ranked[best] + below) / 2)
 
 
-def _balanced(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Every class weighs the same in sum: rows / (classes * rows of the class)."""
+def _balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """[classes]: rows / (classes * rows of the class), so that each class has the same total."""
     import numpy as np
 
     weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
@@ -192,5 +205,5 @@ def _scored(
     return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
 
 
-def silent(_: str) -> None:
+def no_progress(_: str) -> None:
     pass

@@ -1,7 +1,7 @@
-"""Training rows that do not fit in memory: fitted column by column, encoded batch by batch.
+"""Encode training rows that do not fit in memory: fit column by column, encode batch by batch.
 
-What they are encoded to lies in files of a scratch folder, mapped into memory. Nothing here knows
-how a network learns from it.
+The encoded rows are files of a scratch folder, mapped into memory. How a network reads them does
+not belong here.
 """
 
 from __future__ import annotations
@@ -25,36 +25,40 @@ if TYPE_CHECKING:
 
 
 CELLS = 100_000_000
-"""Rows times columns from which a table is large: 800 MB of numbers, and as much again to encode
-them. A constant, so that what is learned does not depend on the machine."""
+"""Rows times columns above which a table is large: 800 MB of numbers, and as much again to encode
+them. A constant, so that the trained model does not depend on the machine."""
 
 BATCH = 65_536
-"""Rows that are encoded at once."""
+"""Rows encoded at a time."""
 
-THIN = 10
-"""How many times smaller than a large table what stands for it is."""
+SAMPLE_DIVISOR = 10
+"""A sample of a large table has about CELLS / THIN cells."""
 
 
 def is_large(snapshot: Snapshot) -> bool:
     return snapshot.rows * len(snapshot.columns) > CELLS
 
 
-def thinned(snapshot: Snapshot, home: Home) -> pa.Table:
-    """All rows of a table; of a large one every so-manieth."""
+def sample_rows(snapshot: Snapshot, home: Home) -> pa.Table:
+    """Return all rows; of a large table every n-th."""
     import pyarrow as pa
 
     if not is_large(snapshot):
         return read_arrow(snapshot, home)
-    step, start, kept = ceil(THIN * snapshot.rows * len(snapshot.columns) / max(CELLS, 1)), 0, []
+    step, start, batches = (
+        ceil(SAMPLE_DIVISOR * snapshot.rows * len(snapshot.columns) / max(CELLS, 1)),
+        0,
+        [],
+    )
     for batch in read_batches(snapshot, home, snapshot.columns, rows=BATCH):
-        kept.append(batch.take(pa.array(range(start, batch.num_rows, step), pa.int64())))
+        batches.append(batch.take(pa.array(range(start, batch.num_rows, step), pa.int64())))
         start = (start - batch.num_rows) % step
-    return pa.Table.from_batches(kept)
+    return pa.Table.from_batches(batches)
 
 
 @dataclass(frozen=True)
-class Columns:
-    """A snapshot as a table, of which a column is read when it is asked for, and not kept."""
+class ColumnReader:
+    """A snapshot with the interface of a table, which reads a column on each access."""
 
     snapshot: Snapshot
     home: Home
@@ -75,7 +79,7 @@ class Columns:
         return read_arrow(self.snapshot, self.home, [name])[name]
 
 
-def encoded(
+def encode(
     snapshot: Snapshot,
     home: Home,
     features: Features,
@@ -84,14 +88,18 @@ def encoded(
     *,
     scaled: bool,
 ) -> tuple[LabelledArrays, NDArray[Any]]:
-    """The rows of known classes as a network reads them, and their truth as metrics take it.
+    """Encode the rows of known classes for a network.
 
     Args:
-        mapped: holds the files from now on; the disk has them back when it is gone.
+        mapped: owns the files; their disk space is freed when it is garbage collected.
+        scaled: whether numbers are standardised.
+
+    Returns:
+        The encoded rows, and their truth for metrics: class codes or unscaled numbers, [rows].
 
     Raises:
         DataError: a value of the target is missing or infinite.
-        StorageError: the disk says no.
+        StorageError: writing to the disk failed.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""From rows to what a model learns from: inputs and target fitted on training rows, all encoded.
+"""Prepare rows for training: fit inputs and target on the training rows, encode both parts.
 
-Test rows never come here; which model learns, and how, is in `fitting.py`.
+Test rows never come here. Fitting a model belongs in `fitting`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.out_of_core import Columns, encoded, is_large
+from factory_assets.ml.training.out_of_core import ColumnReader, encode, is_large
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
@@ -27,109 +27,118 @@ if TYPE_CHECKING:
 
 
 Tables = tuple["pa.Table", "pa.Table"]
-"""Training and validation rows; large ones as `Columns`, which are a table to those who ask."""
+"""Training and validation rows; large ones as `ColumnReader`, which looks like a table."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows made ready to be learned from, which no setting of a model changes but its window."""
+    """Encoded rows. Of all settings of a model only the window changes them."""
 
     features: Features
     target: Target
     rows: LabelledArrays
-    held: LabelledArrays
-    """Validation rows of a class that training rows have too."""
+    validation: LabelledArrays
+    """The validation rows whose class occurs in the training rows."""
     truth: NDArray[Any]
-    """Of the same rows, as metrics take it."""
+    """[validation rows], truth for metrics: class codes or unscaled numbers."""
     mapped: MemoryMap | None = None
-    """The files in which the rows lie; None where they are in memory."""
+    """The files that hold the rows; None if they are in memory."""
 
 
-def read_ready(
+def read_training_data(
     pipeline: Pipeline, train: Snapshot, validation: Snapshot, home: Home, model: ModelSpec
 ) -> tuple[Tables, TrainingData]:
-    """Training and validation rows, as they are and ready; of large tables no more than a column
-    is read at a time, where the model can learn so.
+    """Read and encode the training and validation rows.
+
+    If the training table is large and the model can learn from files, only one column or one batch
+    is in memory at a time.
+
+    Returns:
+        The rows as stored, and encoded.
 
     Raises:
-        DataError: when the rows cannot be learned from.
-        StorageError: when they cannot be read, or the disk does not hold what they become.
+        DataError: the rows cannot be learned from.
+        StorageError: the rows cannot be read, or the disk has no space for the encoded rows.
     """
     if is_large(train) and model_class(model, pipeline.folder).streams:
-        columns: Tables = Columns(train, home), Columns(validation, home)
-        return columns, stream_ready(pipeline, train, validation, home, model)
+        columns: Tables = ColumnReader(train, home), ColumnReader(validation, home)
+        return columns, stream_rows(pipeline, train, validation, home, model)
     tables = read_arrow(train, home), read_arrow(validation, home)
-    return tables, make_ready(pipeline, *tables, model)
+    return tables, prepare_rows(pipeline, *tables, model)
 
 
-def make_ready(
+def prepare_rows(
     pipeline: Pipeline, training: pa.Table, validation: pa.Table, model: ModelSpec
 ) -> TrainingData:
-    """Fit target and inputs on the training rows, and transform both parts.
+    """Fit target and inputs on the training rows, and encode both parts.
 
     Raises:
-        DataError: when the rows cannot be learned from.
+        DataError: the rows cannot be learned from.
     """
     cls = model_class(model, pipeline.folder)
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(model))
-    known = _of_known_classes(target, validation)
+    known = _rows_of_known_classes(target, validation)
     return TrainingData(
         features=features,
         target=target,
-        rows=LabelledArrays(features.arrays(training, scaled=cls.scaled), _truth(target, training)),
-        held=LabelledArrays(
+        rows=LabelledArrays(
+            features.arrays(training, scaled=cls.scaled), _learning_target(target, training)
+        ),
+        validation=LabelledArrays(
             features.arrays(validation, scaled=cls.scaled, rows=known),
-            _truth(target, validation)[known],
+            _learning_target(target, validation)[known],
         ),
         truth=target.values(validation)[known],
     )
 
 
-def stream_ready(
+def stream_rows(
     pipeline: Pipeline, train: Snapshot, validation: Snapshot, home: Home, model: ModelSpec
 ) -> TrainingData:
-    """As `make_ready`, of rows that need not fit in memory: what they become lies in files.
+    """Do the same as `prepare_rows` for rows that need not fit in memory: encode them into files.
 
     Raises:
-        DataError: when the rows cannot be learned from.
-        StorageError: when the disk does not hold them.
+        DataError: the rows cannot be learned from.
+        StorageError: the disk has no space for the encoded rows.
     """
     cls = model_class(model, pipeline.folder)
-    training = Columns(train, home)
+    training = ColumnReader(train, home)
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
     mapped = MemoryMap()
-    (rows, _), (held, truth) = (
-        encoded(part, home, features, target, mapped, scaled=cls.scaled)
+    (rows, _), (encoded_validation, truth) = (
+        encode(part, home, features, target, mapped, scaled=cls.scaled)
         for part in (train, validation)
     )
-    _require_known(len(held))
-    return TrainingData(features, target, rows, held, truth, mapped)
+    _require_known(len(encoded_validation))
+    return TrainingData(features, target, rows, encoded_validation, truth, mapped)
 
 
-def _truth(target: Target, table: pa.Table) -> NDArray[Any]:
+def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:
     values = target.values(table)
     return values if target.classes else target.scaled(values)
 
 
-def _of_known_classes(target: Target, validation: pa.Table) -> NDArray[np.int64]:
-    """The places of the validation rows whose class training rows have too; others cannot say when
-    to stop."""
+def _rows_of_known_classes(target: Target, validation: pa.Table) -> NDArray[np.int64]:
+    """Return the positions of the validation rows whose class occurs in the training rows.
+
+    The model cannot predict any other class, so those rows say nothing about when to stop.
+    """
     import numpy as np
 
     if not target.classes:
         return np.arange(validation.num_rows)
-    places: NDArray[np.int64] = np.flatnonzero(target.values(validation) >= 0)
-    _require_known(len(places))
-    return places
+    positions: NDArray[np.int64] = np.flatnonzero(target.values(validation) >= 0)
+    _require_known(len(positions))
+    return positions
 
 
 def _require_known(rows: int) -> None:
     if not rows:
         raise DataError(
-            "there is no validation row of a class that was trained on",
+            "no validation row has a class that occurs in the training rows",
             remedy="give more data or a larger split.validation",
         )

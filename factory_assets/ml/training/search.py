@@ -1,8 +1,9 @@
-"""Search for better settings than the declared ones, by what the validation rows say of them.
+"""Search for settings that score better on the validation rows than the declared ones.
 
-The declared settings are the first trial, so that a search is never worse there than none. Every
-trial is an MLflow run below the candidate's own, and is written down in a study when it is over: a
-search that was killed goes on with the trials that are there.
+The declared settings are the first trial, so that the result is never worse there than without a
+search. Each trial is an MLflow run below the candidate's run, and is stored in a study when it
+ends: a search that was killed resumes after its last stored trial. How one trial is fitted and
+scored belongs in `trials`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from factory_assets.ml.metrics.metrics import HEADLINE, higher_is_better, metric_names
+from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
 from factory_assets.ml.training.fitting import FitResult, Progress
@@ -40,8 +41,8 @@ _STATUS: Mapping[studies.State, Status] = {
     "failed": "FAILED",
 }
 
-WARM = 4
-"""The first so-manieth part of the epochs gives nothing up: the learning rate has yet to rise."""
+WARMUP_DIVISOR = 4
+"""No network is pruned in the first 1/WARM of its epochs, while the learning rate still rises."""
 
 
 def search(
@@ -53,20 +54,21 @@ def search(
     progress: Progress,
     checkpoints: Path | None,
 ) -> tuple[FitResult, Tuned]:
-    """The best model that is found, and how.
+    """Return the best model, and how it was found.
 
     Args:
         tables: the training and the validation rows.
-        ready: what they are for the declared model.
+        ready: the same rows, prepared for the declared model.
         run: the candidate's.
-        checkpoints: a folder of this computation alone; where it is there, a search that was killed
-            goes on. None for one that nothing goes on with.
+        checkpoints: a folder for this computation alone; if it exists, the search that left it is
+            resumed. None for a search that is never resumed.
 
     Raises:
-        DataError: the validation rows do not define the metric.
-        DeclarationError: the metric is none of the task's, or a setting none of the user's model.
+        DataError: the metric is undefined on the validation rows.
+        DeclarationError: the metric does not fit the task, or a setting does not fit the user's
+            model.
         ModelError: the declared settings cannot be trained.
-        StorageError: the trials cannot be kept.
+        StorageError: the trials cannot be stored.
     """
     trials = Trials(pipeline, tables, ready, home, metric_of(pipeline, ready))
     _require_settings(trials)
@@ -76,27 +78,27 @@ def search(
         resume=checkpoints is not None and checkpoints.is_dir(),
         maximise=higher_is_better(trials.metric),
         seed=pipeline.spec.training.seed,
-        patience=trials.model.epochs // WARM if isinstance(trials.model, Network) else 0,
+        patience=trials.model.epochs // WARMUP_DIVISOR if isinstance(trials.model, Network) else 0,
     ) as study:
         if checkpoints:
             with storage_errors(checkpoints):
                 checkpoints.mkdir(parents=True, exist_ok=True)
-        made = Search(trials, study, run, progress, checkpoints)
-        made.adopt()
-        while not made.is_over():
-            made.try_next()
-        return made.best()
+        current = Search(trials, study, run, progress, checkpoints)
+        current.adopt()
+        while not current.is_over():
+            current.try_next()
+        return current.best()
 
 
 def metric_of(pipeline: Pipeline, ready: TrainingData) -> str:
-    """What decides: as declared, or the headline of `evaluate`.
+    """Return the metric that decides: the declared one, or the primary metric of `evaluate`.
 
     Raises:
-        DeclarationError: it is no metric of the task.
+        DeclarationError: the metric does not fit the task.
     """
     spec, task = pipeline.spec, ready.target.task
     tune = spec.training.tune
-    metric = (tune and tune.metric) or spec.evaluate.metric or HEADLINE[task]
+    metric = (tune and tune.metric) or spec.evaluate.metric or PRIMARY_METRIC[task]
     if metric not in metric_names(task):
         raise DeclarationError(
             f"metric {metric!r} does not fit a {task} target",
@@ -107,21 +109,21 @@ def metric_of(pipeline: Pipeline, ready: TrainingData) -> str:
 
 
 def _require_settings(trials: Trials) -> None:
-    """An estimator of the user's own has no settings but its arguments."""
+    """Raise DeclarationError if a search over a user's estimator names more than its arguments."""
     model, folder = trials.model, trials.pipeline.folder
     if not isinstance(model, OwnModule) or issubclass(model_class(model, folder), NetworkModel):
         return
     for name in trials.space:
         if not name.startswith(ARGS):
             raise DeclarationError(
-                f"{name} says how networks are trained, and {model.python} is none",
+                f"{name} is a setting for training networks, and {model.python} is not a network",
                 where=f"{trials.pipeline.name}/train",
-                remedy="name in train.tune.search arguments of the estimator, as args.NAME",
+                remedy="let train.tune.search name arguments of the estimator, as args.NAME",
             )
 
 
 class Search:
-    """One search under way."""
+    """One search in progress."""
 
     def __init__(
         self,
@@ -134,36 +136,37 @@ class Search:
         self._trials, self._study, self._run, self._progress = trials, study, run, progress
         self._checkpoints = checkpoints
         self._fitted: dict[int, FitResult] = {}
-        """The best model of this process, by the place of its trial."""
+        """The best model fitted in this process, by the index of its trial."""
 
     def adopt(self) -> None:
-        """The trials of a search that was killed belong to this run now."""
+        """Move the trials of a search that was killed to this run."""
         for tried in self._study.tried:
             self._run.adopt(tried.notes["run_id"], _STATUS[tried.state])
 
     def is_over(self) -> bool:
+        """Whether at least one trial ran and the allowed trials, minutes or Wh are used up."""
         tune, count = self._trials.tune, len(self._study.tried)
-        ends = (
+        limits = (
             (tune.most, count),
             (tune.minutes, self._used("seconds") / 60),
             (tune.wh, self._used("wh")),
         )
-        return count > 0 and any(most is not None and used >= most for most, used in ends)
+        return count > 0 and any(limit is not None and used >= limit for limit, used in limits)
 
     def try_next(self) -> None:
-        """One trial, in MLflow and in the study."""
-        place, trials = len(self._study.tried), self._trials
-        given = None if place else declared_settings(trials.model, trials.space)
-        trial = self._study.begin(trials.space, given)
-        checkpoints = self._checkpoints and self._checkpoints / f"trial-{place}"
-        with open_child(self._run, f"trial {place + 1}") as child:
+        """Run one trial and store it in MLflow and in the study."""
+        index, trials = len(self._study.tried), self._trials
+        initial = None if index else declared_settings(trials.model, trials.space)
+        trial = self._study.begin(trials.space, initial)
+        checkpoints = self._checkpoints and self._checkpoints / f"trial-{index}"
+        with open_child(self._run, f"trial {index + 1}") as child:
             child.log_parameters(trial.settings)
             with Meter(Rates.from_env()) as meter:
                 outcome = trials.outcome(
                     trial,
-                    lambda text: self._progress(f"trial {place + 1}, {text}"),
-                    declared=not place,
-                    deadline=self._deadline() if place else None,
+                    lambda text: self._progress(f"trial {index + 1}, {text}"),
+                    declared=not index,
+                    deadline=self._deadline() if index else None,
                     checkpoints=checkpoints,
                 )
                 cost = meter.read()
@@ -173,52 +176,52 @@ class Search:
         child.end(_STATUS[outcome.state])
         if checkpoints:
             rmtree(checkpoints, ignore_errors=True)
-        if outcome.fitted and self._best() == place:
-            self._fitted = {place: outcome.fitted}
-        self._tell(place, outcome)
+        if outcome.fitted and self._best_index() == index:
+            self._fitted = {index: outcome.fitted}
+        self._report(index, outcome)
 
     def best(self) -> tuple[FitResult, Tuned]:
-        """The best model; fitted again where it was a process that died that had it."""
-        place, tried = self._best(), self._study.tried
-        fitted = self._fitted.get(place) or self._trials.fit(
-            tried[place].settings if place else None, self._progress
+        """Return the best model; fit it again if the process that had fitted it was killed."""
+        index, tried = self._best_index(), self._study.tried
+        fitted = self._fitted.get(index) or self._trials.fit(
+            tried[index].settings if index else None, self._progress
         )
         tuned = Tuned(
             metric=self._trials.metric,
             higher_is_better=self._study.maximise,
             trials=tuple(Trial(state=t.state, value=t.value) for t in tried),
-            chosen=place,
-            settings={n: str(v) for n, v in self._settings(place).items()},
+            chosen=index,
+            settings={n: str(v) for n, v in self._settings(index).items()},
         )
         return fitted, tuned
 
-    def _settings(self, place: int) -> studies.Settings:
-        if place:
-            return self._study.tried[place].settings
+    def _settings(self, index: int) -> studies.Settings:
+        if index:
+            return self._study.tried[index].settings
         return declared_settings(self._trials.model, self._trials.space)
 
-    def _best(self) -> int:
-        """The place of the best trial; of equals the earliest."""
+    def _best_index(self) -> int:
+        """Return the index of the best trial; of equal ones, the earliest."""
         sign = -1 if self._study.maximise else 1
         values = [
             (sign * t.value, i) for i, t in enumerate(self._study.tried) if t.value is not None
         ]
         return min(values)[1]
 
-    def _used(self, what: str) -> float:
-        return sum(float(tried.notes[what]) for tried in self._study.tried)
+    def _used(self, note: str) -> float:
+        return sum(float(tried.notes[note]) for tried in self._study.tried)
 
     def _deadline(self) -> float | None:
         minutes = self._trials.tune.minutes
         return None if minutes is None else time.monotonic() + minutes * 60 - self._used("seconds")
 
-    def _tell(self, place: int, outcome: TrialOutcome) -> None:
-        best, most = self._best(), self._trials.tune.most
-        count = f"{place + 1}/{most}" if most else f"{place + 1}"
-        says = outcome.why if outcome.value is None else f"{outcome.value:.4g}"
+    def _report(self, index: int, outcome: TrialOutcome) -> None:
+        best, most = self._best_index(), self._trials.tune.most
+        count = f"{index + 1}/{most}" if most else f"{index + 1}"
+        result = outcome.why if outcome.value is None else f"{outcome.value:.4g}"
         value = self._study.tried[best].value
         self._progress(
-            f"trial {count}: {self._trials.metric} {says} (best {value:.4g}, trial {best + 1})"
+            f"trial {count}: {self._trials.metric} {result} (best {value:.4g}, trial {best + 1})"
         )
 
 

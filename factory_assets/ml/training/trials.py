@@ -1,6 +1,7 @@
-"""One trial of a search: a model with some settings, fitted, and what became of it. No database.
+"""Run one trial of a search: fit a model with proposed settings and score it.
 
-Between the settings of a model and what a search proposes: numbers, and words for all others.
+Also translates between the settings of a model and the values that a search proposes: numbers, and
+JSON texts for all other types. Storing trials belongs in `search`.
 """
 
 from __future__ import annotations
@@ -17,16 +18,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from factory_assets.ml.features.series import series_of
-from factory_assets.ml.models.base import TrialPruned, Watch
-from factory_assets.ml.training.fitting import FitResult, Progress, fit_ready
-from factory_assets.ml.training.preparation import TrainingData, make_ready
+from factory_assets.ml.models.base import EpochCallback, TrialPruned
+from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared
+from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
-from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
-from factory_resources.tracking.studies import OpenTrial as Asked
+from factory_resources.tracking.studies import Numbers, OpenTrial, Settings, Space, State, Words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What became of a trial."""
+    """How a trial ended."""
 
     state: State
     epochs: int
@@ -45,13 +45,13 @@ class TrialOutcome:
 
 @dataclass(frozen=True)
 class Trials:
-    """What all trials of a search have in common."""
+    """The inputs that all trials of a search share."""
 
     pipeline: Pipeline
     tables: tuple[pa.Table, pa.Table]
-    """Training and validation rows, from which another window is made ready anew."""
+    """Training and validation rows, to prepare again for another window."""
     ready: TrainingData
-    """What they are for the declared model."""
+    """The same rows, prepared for the declared model."""
     home: Home
     metric: str
 
@@ -69,39 +69,42 @@ class Trials:
 
     def outcome(
         self,
-        asked: Asked,
+        trial: OpenTrial,
         progress: Progress,
         *,
         declared: bool,
         deadline: float | None,
         checkpoints: Path | None,
     ) -> TrialOutcome:
-        """Fit and score; the declared settings are neither given up nor allowed to fail.
+        """Fit and score one trial.
 
         Args:
-            deadline: on the monotonic clock.
-            checkpoints: as of `train`, for this trial alone.
+            declared: whether to fit the declared settings, which must not fail, instead of those of
+                the trial.
+            deadline: time of the monotonic clock in seconds, after which a network is pruned.
+            checkpoints: as for `train`, for this trial alone.
 
         Raises:
-            ModelError, DataError: as `fit`, for the declared settings.
+            ModelError: the declared settings cannot be fitted.
+            DataError: the declared settings do not yield a finite metric.
         """
-        watch = EpochWatch(asked.is_hopeless, prune=self.tune.prune, deadline=deadline)
+        watch = EpochWatch(trial.is_hopeless, prune=self.tune.prune, deadline=deadline)
         try:
-            settings = None if declared else asked.settings
+            settings = None if declared else trial.settings
             fitted = self.fit(settings, progress, watch, checkpoints)
         except TrialPruned as reason:
             return TrialOutcome("pruned", watch.epochs, why=str(reason))
         except (ModelError, ValidationError) as error:
             if declared:
                 raise
-            says = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            return TrialOutcome("failed", watch.epochs, why=says)
+            message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            return TrialOutcome("failed", watch.epochs, why=message)
         value, epochs = self._value(fitted), len(fitted.history)
         if value is not None and isfinite(value):
             return TrialOutcome("complete", epochs, value, fitted=fitted)
         if declared:
             raise DataError(
-                f"the validation rows do not define {self.metric}",
+                f"{self.metric} is undefined on the validation rows",
                 where=f"{self.pipeline.name}/train",
                 remedy="give more data, a larger split.validation, or another train.tune.metric",
             )
@@ -111,24 +114,24 @@ class Trials:
         self,
         settings: Settings | None,
         progress: Progress,
-        watch: Watch | None = None,
+        watch: EpochCallback | None = None,
         checkpoints: Path | None = None,
     ) -> FitResult:
-        """Fit with some settings, or with the declared ones.
+        """Fit with the given settings, or with the declared ones if they are None.
 
         Raises:
-            ModelError: when the loss is not a number, or a user's own module fails.
-            ValidationError: a model cannot have such settings together.
+            ModelError: the loss is not a number, or a user's own module fails.
+            ValidationError: the model does not allow this combination of settings.
         """
         model, ready = self.model, self.ready
         if settings is not None:
             model = with_proposed(model, self.space, settings)
         if series_of(model) != series_of(self.model):
-            ready = make_ready(self.pipeline, *self.tables, model)
-        return fit_ready(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
+            ready = prepare_rows(self.pipeline, *self.tables, model)
+        return fit_prepared(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
 
     def _value(self, fitted: FitResult) -> float | None:
-        """The metric, which may need what `evaluate` says of it."""
+        """Return the metric, with the clip and asymmetry that `evaluate` declares for it."""
         evaluate = self.pipeline.spec.evaluate
         clip = None if evaluate.clip is None else float(evaluate.clip)
         scored = replace(fitted.scored, clip=clip, asymmetry=evaluate.asymmetry)
@@ -136,7 +139,7 @@ class Trials:
 
 
 class EpochWatch:
-    """Counts the epochs of a network, and gives it up where it is hopeless or too late."""
+    """Count the epochs of a network; end the trial if it is hopeless or past the deadline."""
 
     def __init__(
         self,
@@ -157,31 +160,33 @@ class EpochWatch:
 
 
 def dimensions(model: ModelSpec, tune: Tune) -> Space:
-    """What is searched."""
-    return {name: _dimension(model, name, where) for name, where in space_of(model, tune).items()}
+    """Return the space to search, by the name of each setting."""
+    return {
+        name: _dimension(model, name, allowed) for name, allowed in space_of(model, tune).items()
+    }
 
 
-def _dimension(model: ModelSpec, name: str, where: Span | Choices) -> Numbers | Words:
-    if isinstance(where, Choices):
-        return Words(tuple(dict.fromkeys(map(json.dumps, where.values))))
-    low, high = where.range
-    return Numbers(low, high, log=where.log, whole=is_whole(model, name, where))
+def _dimension(model: ModelSpec, name: str, allowed: Span | Choices) -> Numbers | Words:
+    if isinstance(allowed, Choices):
+        return Words(tuple(dict.fromkeys(map(json.dumps, allowed.values))))
+    low, high = allowed.range
+    return Numbers(low, high, log=allowed.log, whole=is_whole(model, name, allowed))
 
 
 def declared_settings(model: ModelSpec, space: Space) -> Settings:
-    """What of the space the declaration says itself."""
-    found = {name: declared_value(model, name) for name in space}
-    return {n: json.dumps(v) if isinstance(space[n], Words) else v for n, v in found.items()}
+    """Return the declared values of the settings in the space."""
+    values = {name: declared_value(model, name) for name in space}
+    return {n: json.dumps(v) if isinstance(space[n], Words) else v for n, v in values.items()}
 
 
 def with_proposed(model: ModelSpec, space: Space, settings: Settings) -> ModelSpec:
-    """The model that a trial is about.
+    """Return the model with the proposed settings.
 
     Raises:
-        ValidationError: it cannot have such settings together.
+        ValidationError: the model does not allow this combination of settings.
     """
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: json.loads(value) if isinstance(space[name], Words) else value
         for name, value in settings.items()
     }
-    return with_settings(model, found)
+    return with_settings(model, values)

@@ -1,4 +1,4 @@
-"""Every name of the command line is of one kind, and of no kind is said in one line."""
+"""Parsing names of the command line: each has one kind; an invalid name is refused."""
 
 from pathlib import Path
 
@@ -33,29 +33,31 @@ DIGEST = "0123456789abcdef" * 4
         ("apples/unknown", SourceName(Path("apples/unknown"), None)),
     ],
 )
-def test_kinds(text: str, name: object) -> None:
+def test_parse_recognises_the_kind_of_a_name(text: str, name: object) -> None:
     assert parse(text) == name
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("apples@0", "is no name"),
-        ("apples@new", "is no name"),
-        ("sha256:xyz", "is no name"),
-        ("sha256:012", "is no name"),
-        ("apples/clean@xyz", "is no name"),
+        ("apples@0", "is not a valid name"),
+        ("apples@new", "is not a valid name"),
+        ("sha256:xyz", "is not a valid name"),
+        ("sha256:012", "is not a valid name"),
+        ("apples/clean@xyz", "is not a valid name"),
         ("apples/clean.train", "clean has no part 'train'; valid: snapshot, quarantine"),
         ("apples/split.tain@012345", "did you mean 'train'"),
         ("apples/train", "train stores no table; write apples@3 for a model version"),
     ],
 )
-def test_no_names(text: str, message: str) -> None:
+def test_parse_refuses_invalid_names(text: str, message: str) -> None:
     with pytest.raises(UnknownNameError, match=message):
         parse(text)
 
 
-def test_a_file_may_look_like_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_file_may_look_like_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "apples@new").touch()
     assert parse("apples@new") == SourceName(Path("apples@new"), None)
@@ -73,9 +75,9 @@ def test_a_file_may_look_like_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ),
     version=st.from_regex(r"[0-9a-f]{6,64}", fullmatch=True),
 )
-def test_what_is_printed_is_understood(
+def test_parse_reads_every_name_that_is_printed(
     pipeline: str, table: tuple[str, str | None], version: str
 ) -> None:
     stage, part = table
-    found = parse(snapshot_name(pipeline, stage, part, version))
-    assert found == SnapshotName(pipeline, stage, part, version)  # type: ignore[arg-type]
+    parsed = parse(snapshot_name(pipeline, stage, part, version))
+    assert parsed == SnapshotName(pipeline, stage, part, version)  # type: ignore[arg-type]

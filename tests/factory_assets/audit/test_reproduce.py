@@ -1,10 +1,10 @@
-"""What a search found is trained again without a search."""
+"""A version that a search found is trained again without a search."""
 
 from pathlib import Path
 
 import pytest
 
-from factory_assets.audit.reproduce import recorded, reproduce
+from factory_assets.audit.reproduce import find_recorded_training, reproduce
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
@@ -31,8 +31,9 @@ def test_a_searched_and_calibrated_version_is_identical(tmp_path: Path, home: Ho
     candidate = values[-1]
     assert isinstance(candidate, Candidate)
     assert candidate.tuned
-    said: list[str] = []
-    found = reproduce(recorded("apples@1", home, {"apples": pipeline.folder}), home, said.append)
-    assert found.identical
-    assert found.digest_now == candidate.digest
-    assert not [line for line in said if "trial" in line]
+    messages: list[str] = []
+    original = find_recorded_training("apples@1", home, {"apples": pipeline.folder})
+    result = reproduce(original, home, messages.append)
+    assert result.identical
+    assert result.digest_now == candidate.digest
+    assert not [message for message in messages if "trial" in message]

@@ -1,4 +1,4 @@
-"""`factory influence`: rows with their lines, either kind of question, and when it refuses."""
+"""`factory influence`: both lists with the lines of their rows, and the cases that it refuses."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 STAGES = ("ingest", "clean", "split", "train", "evaluate")
 
 WRONG = (30, 75, 111)
-"""Records whose label is the other one."""
+"""Records with the wrong label."""
 
 
 def attributes(at_least: float = 0.0, **column: Any) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def write(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a pipeline that has run up to evaluate."""
+    """The folder of a pipeline that has run up to evaluate."""
     folder = tmp_path_factory.mktemp("influence") / "defs" / "fruit"
     folder.mkdir(parents=True)
     write(folder)
@@ -73,45 +73,47 @@ def environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_DEFS", str(folder.parent))
 
 
-def ask(*arguments: str) -> Result:
+def influence(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["influence", *arguments])
 
 
-def listed(*arguments: str) -> dict[str, Any]:
-    shown = ask(*arguments, "--json")
-    assert shown.exit_code == 0, shown.output
-    return dict(json.loads(shown.output))
+def influence_report(*arguments: str) -> dict[str, Any]:
+    result = influence(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.output))
 
 
-def test_rows_are_those_of_the_file(folder: Path) -> None:
-    found = listed("fruit@1", "--row", "1", "--top", "5")
+def test_listed_rows_are_those_of_the_source_file(folder: Path) -> None:
+    report = influence_report("fruit@1", "--row", "1", "--top", "5")
     lines = (folder / "data.csv").read_text().splitlines()
-    assert found["said"] in {"good", "bad"}
-    assert found["lds"] > 0.3
-    assert len(found["rows"]) == 5
-    sizes = [abs(row["score"]) for row in found["rows"]]
+    assert report["said"] in {"good", "bad"}
+    assert report["lds"] > 0.3
+    assert len(report["rows"]) == 5
+    sizes = [abs(row["score"]) for row in report["rows"]]
     assert sizes == sorted(sizes, reverse=True)
-    for row in found["rows"]:
+    for row in report["rows"]:
         assert row["lines"] == [row["record"] + 1] * 2
         assert lines[row["record"]].endswith(f",{row['label']}")
         assert row["source"].endswith("data.csv")
 
 
-def test_labels_that_pull_the_other_way_have_the_other_sign(folder: Path) -> None:
-    """A row of a file: as large as the wrong ones, which pull against what is said of it."""
+def test_wrongly_labelled_similar_rows_have_a_negative_score(folder: Path) -> None:
+    """The row of the file is as large as wrongly labelled ones, which lower its prediction."""
     (folder / "new.csv").write_text("size,weight\n2.4,0.0\n")
-    found = listed("fruit@1", "--file", str(folder / "new.csv"), "--row", "1", "--top", "100")
-    assert (found["said"], found["about"]) == ("good", "row 1 of new.csv")
-    score = {row["record"]: row["score"] for row in found["rows"]}
+    report = influence_report(
+        "fruit@1", "--file", str(folder / "new.csv"), "--row", "1", "--top", "100"
+    )
+    assert (report["said"], report["about"]) == ("good", "row 1 of new.csv")
+    score = {row["record"]: row["score"] for row in report["rows"]}
     lines = (folder / "data.csv").read_text().splitlines()
-    against = [r for r in WRONG if r in score and lines[r].startswith("2.5")]
-    assert against
-    assert all(score[record] < 0 for record in against)
+    opposing = [r for r in WRONG if r in score and lines[r].startswith("2.5")]
+    assert opposing
+    assert all(score[record] < 0 for record in opposing)
 
 
 def test_wrong_labels_are_suspicious() -> None:
-    found = listed("fruit@1", "--suspicious")
-    first = [row["record"] for row in found["rows"]]
+    report = influence_report("fruit@1", "--suspicious")
+    first = [row["record"] for row in report["rows"]]
     in_training = [record for record in WRONG if record in first]
     assert in_training
     assert set(first[: len(in_training)]) == set(in_training)
@@ -119,47 +121,47 @@ def test_wrong_labels_are_suspicious() -> None:
 
 def test_text_fits_a_terminal_and_shows_no_input(folder: Path) -> None:
     for arguments in (["--row", "2"], ["--suspicious"]):
-        shown = ask("fruit@1", *arguments)
-        assert shown.exit_code == 0
-        assert max(map(len, shown.output.splitlines())) <= WIDTH
-        assert "data.csv, line" in shown.output
-        assert "claimed" in shown.output or "labels to look at" in shown.output
+        result = influence("fruit@1", *arguments)
+        assert result.exit_code == 0
+        assert max(map(len, result.output.splitlines())) <= WIDTH
+        assert "data.csv, line" in result.output
+        assert "claimed" in result.output or "labels to look at" in result.output
         for line in (folder / "data.csv").read_text().splitlines()[1:]:
-            assert line.split(",")[0] not in shown.output.replace("+", " ").split()
+            assert line.split(",")[0] not in result.output.replace("+", " ").split()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["fruit@1"], "one question at a time"),
-        (["fruit@1", "--row", "1", "--suspicious"], "one question at a time"),
+        (["fruit@1"], "needs either --row or --suspicious"),
+        (["fruit@1", "--row", "1", "--suspicious"], "needs either --row or --suspicious"),
         (["fruit@9", "--row", "1"], "fruit has no version 9"),
-        (["fruit/clean", "--row", "1"], "is no model version"),
+        (["fruit/clean", "--row", "1"], "is not a model version"),
         (["fruit@1", "--row", "100000"], "there is no row 100000"),
-        (["fruit@1", "--row", "many"], "is no row"),
+        (["fruit@1", "--row", "many"], "is not a row number"),
         (["fruit@1", "--row", "100000", "--file", "FOLDER/data.csv"], "there is no row 100000"),
     ],
 )
-def test_what_cannot_be_answered_is_one_line(arguments: list[str], said: str, folder: Path) -> None:
-    shown = ask(*(word.replace("FOLDER", str(folder)) for word in arguments))
-    assert shown.exit_code == 2
-    [line] = shown.output.strip().splitlines()
-    assert said in line
+def test_a_wrong_request_is_one_line(arguments: list[str], message: str, folder: Path) -> None:
+    result = influence(*(word.replace("FOLDER", str(folder)) for word in arguments))
+    assert result.exit_code == 2
+    [line] = result.output.strip().splitlines()
+    assert message in line
 
 
-def test_a_list_is_refused_where_the_score_is_low_or_missing(folder: Path) -> None:
+def test_refuses_if_the_measured_score_is_low_or_missing(folder: Path) -> None:
     home = Home(folder.parent.parent / "home")
     strict = attributes(1.0, sensitive="personal")
-    del_ = attributes(sensitive="personal")
-    del del_["evaluate"]["influence"]
-    for declared, said in ((strict, "below 1"), (del_, "was not measured")):
+    unmeasured = attributes(sensitive="personal")
+    del unmeasured["evaluate"]["influence"]
+    for declared, message in ((strict, "below 1"), (unmeasured, "was not measured")):
         declared["train"]["seed"] = 5 if declared is strict else 6
         pipeline = declare(folder, declared)
         for stage in STAGES[3:]:
             outcome = run_stage(StageRequest(pipeline, stage, home, "run"))
         version = outcome.value.candidate.version  # type: ignore[attr-defined]
-        shown = ask(f"fruit@{version}", "--row", "1")
-        assert shown.exit_code == 2
-        [line] = shown.output.strip().splitlines()
-        assert said in line
+        result = influence(f"fruit@{version}", "--row", "1")
+        assert result.exit_code == 2
+        [line] = result.output.strip().splitlines()
+        assert message in line
     declare(folder, attributes(sensitive="personal"))

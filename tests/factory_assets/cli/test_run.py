@@ -1,4 +1,4 @@
-"""`factory run` of pipelines without a model, and what it says of what it cannot do."""
+"""`factory run` and `--explain` of a pipeline without a model, and errors in their arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tests.pipelines import APPLES, declare, write_apples
 
 @pytest.fixture
 def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """A data product: it ends after `clean`."""
+    """A pipeline without `train`: a data product that ends after `clean`."""
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
@@ -28,25 +28,25 @@ def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     return declare(tmp_path / "apples", {**attributes, "schedule": {"cron": "0 2 * * *"}})
 
 
-def shown(command: Any, **how: Any) -> str:
+def output_of(command: Any, **options: Any) -> str:
     console = Console(record=True, width=120)
-    command(["apples"], console=console, **how)
+    command(["apples"], console=console, **options)
     return console.export_text()
 
 
 def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     assert check(["apples"]) == []
-    text = shown(run)
+    text = output_of(run)
     assert "apples · clean" in text
     assert "split" not in text
     assert "200 clean" in text
     assert "champion" not in text
-    again = shown(run)
+    again = output_of(run)
     assert again.count("reused") == 3
-    assert shown(plan).count("reuse (computed") == 2
+    assert output_of(plan).count("reuse (computed") == 2
 
 
-def test_its_job_and_schedule_end_there_too(product: Pipeline) -> None:
+def test_the_job_and_schedule_of_a_data_product_end_at_clean(product: Pipeline) -> None:
     definitions = build_defs([product.folder])
     job = definitions.resolve_job_def("apples")
     assert {node.name for node in job.nodes} == {"apples__ingest", "apples__clean"}
@@ -54,7 +54,7 @@ def test_its_job_and_schedule_end_there_too(product: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("options", "message"),
     [
         ({"stages": ["train"]}, "a pipeline without `train` has no stage 'train'; its stages are"),
         ({"stages": ["clena"]}, "no stage 'clena'; the stages are ingest, clean"),
@@ -62,14 +62,14 @@ def test_its_job_and_schedule_end_there_too(product: Pipeline) -> None:
     ],
 )
 @pytest.mark.parametrize("command", [run, plan])
-def test_what_makes_no_sense_is_said_before_anything_runs(
-    product: Pipeline, tmp_path: Path, command: Any, how: dict[str, Any], message: str
+def test_wrong_arguments_are_reported_before_anything_runs(
+    product: Pipeline, tmp_path: Path, command: Any, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DeclarationError, match=message):
-        shown(command, **how)
+        output_of(command, **options)
     assert not (tmp_path / "home").exists()
 
 
-def test_it_predicts_nothing(product: Pipeline) -> None:
+def test_a_data_product_cannot_predict(product: Pipeline) -> None:
     with pytest.raises(ModelError, match="'apples' has no model; declare `train`"):
         predict_file("apples", product.folder / "data.csv", None)

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors use agrees with the loader, and the published copy is current."""
+"""The JSON Schema of a `defs.yaml` agrees with the loader; published copy and docs are current."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from factory_assets.cli.schema import PUBLISHED, schema, schema_line, schema_tex
 from factory_assets.declarations.loader import DEFS
 from factory_assets.declarations.yaml_document import parse
 from factory_resources.home.home import PROJECT
-from tests.factory_assets.declarations.cases import FULL, SHORT
+from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS
 
 _VALIDATOR = jsonschema.Draft202012Validator(schema())
 
@@ -23,7 +23,7 @@ def test_published_copy_is_current() -> None:
     assert PUBLISHED.read_text() == schema_text(), "run: factory schema > docs/defs.schema.json"
 
 
-def test_it_is_a_schema() -> None:
+def test_it_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
@@ -32,8 +32,8 @@ def test_shipped_declarations_are_valid(file: Path) -> None:
     assert [e.message for e in _VALIDATOR.iter_errors(parse(file.read_bytes()).data)] == []
 
 
-@pytest.mark.parametrize("text", [FULL, SHORT])
-def test_one_and_many_columns_are_valid(text: str) -> None:
+@pytest.mark.parametrize("text", [FULL, SHOWN_DIGITS])
+def test_long_and_short_declarations_are_valid(text: str) -> None:
     assert [e.message for e in _VALIDATOR.iter_errors(parse(text.encode()).data)] == []
 
 
@@ -57,22 +57,22 @@ def test_mistakes_are_not_valid(old: str, new: str) -> None:
 
 def test_every_key_is_described() -> None:
     parts = json.loads(schema_text())["$defs"]
-    bare = [
+    undescribed = [
         f"{part}.{key}"
         for part, content in parts.items()
         for key, value in content["properties"].items()
         if "description" not in value
     ]
-    assert bare == []
+    assert undescribed == []
 
 
-def test_only_a_file_inside_the_project_names_the_schema(tmp_path: Path) -> None:
+def test_only_a_declaration_inside_the_project_names_the_schema(tmp_path: Path) -> None:
     assert schema_line(tmp_path) == ""
     line = schema_line(DEFS / "new_one")
     assert line == "# yaml-language-server: $schema=../../../docs/defs.schema.json\n"
 
 
-def test_the_page_about_declaring_names_every_key_and_word() -> None:
+def test_the_declaration_page_names_every_key_and_word() -> None:
     page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "declare.md").read_text(), flags=re.DOTALL)
     words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
     parts = schema()["$defs"].values()
@@ -81,7 +81,7 @@ def test_the_page_about_declaring_names_every_key_and_word() -> None:
     assert {word for part in parts for word in _literals(part)} <= words
 
 
-def test_the_page_about_declaring_tells_the_defaults_of_models() -> None:
+def test_the_declaration_page_names_the_defaults_of_models() -> None:
     page = (PROJECT / "docs" / "declare.md").read_text()
     for model in (
         "Mlp",
@@ -100,7 +100,7 @@ def test_the_page_about_declaring_tells_the_defaults_of_models() -> None:
 
 
 def _literals(value: Any) -> set[str]:
-    """Every word that an enumeration anywhere in a schema allows."""
+    """Return every word that an enumeration anywhere in a schema allows."""
     if isinstance(value, list):
         return {word for item in value for word in _literals(item)}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The table at the end: right numbers, legible in 100 columns and without colour."""
+"""The summary table: right numbers, readable in 100 columns and without colour."""
 
 import io
 from dataclasses import replace
@@ -128,7 +128,7 @@ def test_rows_are_conserved_in_the_summary() -> None:
     assert found.rows_in == found.rows_clean + 12 + 8
 
 
-def test_headline_with_interval_and_baseline() -> None:
+def test_primary_metric_with_interval_and_baseline() -> None:
     found = summary(WHOLE)
     assert (found.metric, found.value, found.interval, found.linear) == (
         "roc_auc",
@@ -138,7 +138,7 @@ def test_headline_with_interval_and_baseline() -> None:
     )
 
 
-def test_folds_stand_below_the_test() -> None:
+def test_folds_are_shown_below_the_test_metric() -> None:
     metrics = {"roc_auc": FoldMetric(values=(0.8, 0.9), pooled=0.84)}
     folds = Folds(count=2, rows=90, metrics=metrics)
     judged = verdict().model_copy(update={"folds": folds})
@@ -157,7 +157,7 @@ def test_folds_stand_below_the_test() -> None:
         ((gate("at_least", True),), 4, "1/1 passed", "v4 champion"),
         ((gate("at_least", True),), None, "1/1 passed", "v4 candidate"),
         ((gate("at_least", True),), 3, "1/1 passed", "v4 candidate"),
-        # The champion of before serves on.
+        # The former champion stays.
         (
             (gate("at_least", True), gate("no_worse_than_champion", False)),
             3,
@@ -166,7 +166,7 @@ def test_folds_stand_below_the_test() -> None:
         ),
     ],
 )
-def test_gates_and_model(
+def test_gates_and_status_of_the_model(
     gates: tuple[GateResult, ...], deployed: int | None, words: str, model: str
 ) -> None:
     values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": verdict(*gates)}
@@ -176,7 +176,7 @@ def test_gates_and_model(
     assert (found.gates, found.model) == (words, model)
 
 
-def test_a_run_that_stopped_early() -> None:
+def test_a_run_that_stopped_early_has_a_partial_row() -> None:
     found = summary({"ingest": INGESTED})
     assert (found.rows_in, found.rows_clean, found.rows_quarantined) == (100_000, None, 10)
     assert (found.gates, found.model, found.metric) == ("-", "-", None)
@@ -184,7 +184,7 @@ def test_a_run_that_stopped_early() -> None:
     assert "12.3 s" in drawn(summary({}))
 
 
-def test_table_says_all_without_colour() -> None:
+def test_table_is_complete_without_colour() -> None:
     text = drawn(summary(WHOLE, reused=5))
     for part in (
         "machine_failure",
@@ -239,7 +239,7 @@ def test_table_fits_100_columns_whatever_the_names() -> None:
         assert part in text
 
 
-def test_names_are_no_markup() -> None:
+def test_names_are_not_read_as_markup() -> None:
     assert "[red]x[/red]" in drawn(replace(summary(WHOLE), pipeline="[red]x[/red]"))
 
 

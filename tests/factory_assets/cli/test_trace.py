@@ -22,7 +22,7 @@ RULE = "the_size_of_a_fruit_is_never_below_zero_whatever_the_scale_says"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of a declared pipeline that has run; names, paths and a file's content are long and odd."""
+    """The folder of a pipeline that has run; its names, paths and file content are long and odd."""
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
     folder = tmp_path / "defs" / NAME
@@ -55,24 +55,24 @@ def _file(folder: Path) -> str:
     return str(next(folder.glob("*.csv")))
 
 
-def test_text_fits_a_terminal_and_cannot_command_it(folder: Path) -> None:
+def test_text_fits_a_terminal_and_contains_no_control_characters(folder: Path) -> None:
     for arguments in (
         [f"{NAME}/clean"],
         [f"{NAME}/clean", "--row", "2"],
         [_file(folder)],
         [_file(folder), "--row", "2"],
     ):
-        shown = _trace(*arguments)
-        assert shown.exit_code == 0, shown.output
-        assert max(map(len, shown.output.splitlines())) <= WIDTH
-        assert "\x1b" not in shown.output
-        assert "no problems: every stored file was read" in shown.output
+        result = _trace(*arguments)
+        assert result.exit_code == 0, result.output
+        assert max(map(len, result.output.splitlines())) <= WIDTH
+        assert "\x1b" not in result.output
+        assert "no problems: every stored file was read" in result.output
 
 
-def test_a_row_with_its_lines(folder: Path) -> None:
-    shown = _trace(f"{NAME}/clean", "--row", "2").output
-    assert "record 3 of" in shown
-    assert "lines 4 to 5" in shown
+def test_a_row_is_traced_to_its_lines_and_forward(folder: Path) -> None:
+    backward = _trace(f"{NAME}/clean", "--row", "2").output
+    assert "record 3 of" in backward
+    assert "lines 4 to 5" in backward
     forward = _trace(_file(folder), "--row", "2").output
     assert f"in quarantine, row 1, broke {RULE}" in forward
     assert "duplicate of record 1" in _trace(_file(folder), "--row", "4").output
@@ -82,10 +82,10 @@ def test_json_has_the_published_shape(folder: Path) -> None:
     schema = json.loads((PROJECT / "docs" / "trace.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     for arguments in ([f"{NAME}/clean", "--row", "1"], [_file(folder), "--no-verify"]):
-        found = json.loads(_trace(*arguments, "--json").output)
-        jsonschema.validate(found, schema)
-        assert (found["format"], found["version"]) == ("factory.trace", 1)
-        assert found["verified"] is ("--no-verify" not in arguments)
+        trace = json.loads(_trace(*arguments, "--json").output)
+        jsonschema.validate(trace, schema)
+        assert (trace["format"], trace["version"]) == ("factory.trace", 1)
+        assert trace["verified"] is ("--no-verify" not in arguments)
 
 
 def test_the_published_schema_is_current() -> None:
@@ -94,13 +94,13 @@ def test_the_published_schema_is_current() -> None:
     assert CliRunner().invoke(main, ["schema", "trace"]).output == published
 
 
-def test_what_changed_is_told_with_exit_code_1(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_reported_with_exit_code_1(folder: Path, tmp_path: Path) -> None:
     [file] = (tmp_path / "home" / "tables" / NAME / "clean").glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    shown = _trace(f"{NAME}/clean")
-    assert shown.exit_code == 1
-    assert "CHANGED" in shown.output
-    assert "its SHA-256 differs" in " ".join(shown.output.split())
+    result = _trace(f"{NAME}/clean")
+    assert result.exit_code == 1
+    assert "CHANGED" in result.output
+    assert "its SHA-256 differs" in " ".join(result.output.split())
     assert _trace(f"{NAME}/clean", "--no-verify").exit_code == 0
 
 

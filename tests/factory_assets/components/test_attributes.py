@@ -1,4 +1,4 @@
-"""A training that may take a GPU waits for it; others wait for nothing."""
+"""A training that may use a GPU waits for the pool's slot; others do not wait."""
 
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ def test_a_training_on_a_gpu_needs_the_slot(accelerator: str, tmp_path: Path) ->
     assert pools(tmp_path, NETWORK, accelerator=accelerator) == {POOL}
 
 
-def test_others_do_not(tmp_path: Path) -> None:
+def test_a_training_without_a_gpu_needs_no_slot(tmp_path: Path) -> None:
     assert pools(tmp_path, NETWORK, accelerator="cpu") == set()
     assert pools(tmp_path, {"kind": "linear"}) == set()
 
 
-def test_there_is_one_slot_and_a_dead_run_gives_it_back(home: Home) -> None:
+def test_the_pool_has_one_slot_and_a_dead_run_frees_it(home: Home) -> None:
     prepare(home)
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         storage = instance.event_log_storage

@@ -1,4 +1,4 @@
-"""What Dagster sees of partitions: events and metadata of each, however a run was started."""
+"""Partitions in Dagster: each has events and metadata, however the run was started."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +74,7 @@ def run_partitions(
     )
 
 
-def told(
+def events_of(
     result: dg.ExecuteInProcessResult, stage: str
 ) -> dict[str | None, dg.AssetMaterialization]:
     events = (event.materialization for event in result.get_asset_materialization_events())
@@ -89,7 +89,7 @@ def known(instance: dg.DagsterInstance, stage: str) -> set[str]:
     return set(instance.get_materialized_partitions(dg.AssetKey(["meter", stage])))
 
 
-def test_a_backfill_tells_of_each_partition(
+def test_a_backfill_records_each_partition(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
@@ -97,7 +97,7 @@ def test_a_backfill_tells_of_each_partition(
     write(pipeline, "2024-01-02", 3, 4, 5)
     result = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-02")
     assert result.success
-    events = told(result, "clean")
+    events = events_of(result, "clean")
     assert {key: meta(event, "dagster/row_count") for key, event in events.items()} == {
         "2024-01-01": 2,
         "2024-01-02": 3,
@@ -110,29 +110,29 @@ def test_a_backfill_tells_of_each_partition(
     assert checks["conservation"].metadata["partitions"].value == 2
 
 
-def test_again_is_reused_and_says_so(
+def test_a_repeated_partition_is_reused_and_its_metadata_says_so(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
     write(pipeline, "2024-01-01", 1, 2)
     first = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
     again = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
-    event = told(again, "clean")["2024-01-01"]
+    event = events_of(again, "clean")["2024-01-01"]
     assert meta(event, "reused") is True
     assert meta(event, "computed by run") == first.run_id
     assert meta(event, "saved seconds") >= 0
     assert meta(event, "saved energy [Wh]") >= 0
-    before = told(first, "clean")["2024-01-01"]
+    before = events_of(first, "clean")["2024-01-01"]
     assert event.tags
     assert before.tags
     assert event.tags["dagster/data_version"] == before.tags["dagster/data_version"]
     forced = run_partitions(
         pipeline, home, instance, "2024-01-01", "2024-01-01", **{REUSE_TAG: "false"}
     )
-    assert meta(told(forced, "clean")["2024-01-01"], "reused") is False
+    assert meta(events_of(forced, "clean")["2024-01-01"], "reused") is False
 
 
-def test_one_failing_partition_keeps_none_of_the_others(
+def test_a_failing_partition_does_not_stop_the_others(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
@@ -148,10 +148,10 @@ def test_one_failing_partition_keeps_none_of_the_others(
     assert "(1 more failed: 2024-01-04)" in str(error)
     assert known(instance, "ingest") == {"2024-01-01", "2024-01-03"}
     again = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
-    assert meta(told(again, "ingest")["2024-01-01"], "reused") is True
+    assert meta(events_of(again, "ingest")["2024-01-01"], "reused") is True
 
 
-def test_the_job_brings_what_needs_it_up_to_date(
+def test_the_job_brings_outdated_partitions_up_to_date(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
@@ -159,8 +159,8 @@ def test_the_job_brings_what_needs_it_up_to_date(
     write(pipeline, "2024-01-02", 3)
     first = run_job(pipeline, home, instance)
     assert first.success
-    assert set(told(first, "clean")) == {"2024-01-01", "2024-01-02"}
-    summed = told(first, "partitions")[None]
+    assert set(events_of(first, "clean")) == {"2024-01-01", "2024-01-02"}
+    summed = events_of(first, "partitions")[None]
     assert meta(summed, "partitions") == 2
     assert meta(summed, "without data") == 8
     assert meta(summed, "dagster/row_count") == 3
@@ -168,18 +168,18 @@ def test_the_job_brings_what_needs_it_up_to_date(
     write(pipeline, "2024-01-02", 3, 4)
     write(pipeline, "2024-01-05", 5)
     second = run_job(pipeline, home, instance)
-    assert set(told(second, "clean")) == {"2024-01-02", "2024-01-05"}
-    assert meta(told(second, "partitions")[None], "kept") == 2
+    assert set(events_of(second, "clean")) == {"2024-01-02", "2024-01-05"}
+    assert meta(events_of(second, "partitions")[None], "kept") == 2
     third = run_job(pipeline, home, instance)
-    assert set(told(third, "clean")) == set()
-    assert meta(told(third, "partitions")[None], "reused") is True
-    assert meta(told(third, "partitions")[None], "saved seconds") > 0
-    event = told(second, "clean")["2024-01-05"]
+    assert set(events_of(third, "clean")) == set()
+    assert meta(events_of(third, "partitions")[None], "reused") is True
+    assert meta(events_of(third, "partitions")[None], "saved seconds") > 0
+    event = events_of(second, "clean")["2024-01-05"]
     assert event.tags
     assert event.tags["dagster/data_version"] == meta(event, "data version")
 
 
-def test_the_job_runs_just_the_partitions_asked_for(
+def test_the_job_runs_only_the_requested_partitions(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
@@ -187,8 +187,8 @@ def test_the_job_runs_just_the_partitions_asked_for(
         write(pipeline, day, 1)
     result = run_job(pipeline, home, instance, keys=["2024-01-02"], stages=["ingest"])
     assert result.success
-    assert set(told(result, "ingest")) == {"2024-01-02"}
-    assert set(told(result, "clean")) == set()
+    assert set(events_of(result, "ingest")) == {"2024-01-02"}
+    assert set(events_of(result, "clean")) == set()
     missing = run_job(pipeline, home, instance, keys=["2024-01-03"])
     assert not missing.success
 
@@ -206,15 +206,17 @@ def test_a_job_whose_partition_fails_finishes_the_others(
     assert known(instance, "clean") == {"2024-01-01", "2024-01-02"}
 
 
-def test_no_data_at_all_is_told(tmp_path: Path, home: Home, instance: dg.DagsterInstance) -> None:
+def test_missing_data_of_all_partitions_is_reported(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
     result = run_job(declared(tmp_path), home, instance)
     failures = [e for e in result.all_events if e.is_step_failure]
-    assert "no partition has data yet; these are looked for: {day}.csv" in str(
+    assert "no partition has data yet; add files that match {day}.csv" in str(
         failures[0].step_failure_data.error
     )
 
 
-def test_dynamic_keys_and_two_dimensions(
+def test_the_job_handles_two_dimensions_with_dynamic_keys(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     both = {**DAYS, "machine": {"dynamic": True}}
@@ -229,13 +231,13 @@ def test_dynamic_keys_and_two_dimensions(
     assert result.success
     assert set(instance.get_dynamic_partitions("meter_machine")) == {"m1", "m2"}
     assert known(instance, "clean") == {"2024-01-01|m1", "2024-01-02|m2"}
-    # The UI's own way, by the same keys.
+    # As the UI does it, with the same keys.
     again = run_partitions(pipeline, home, instance, "2024-01-02|m2", "2024-01-02|m2")
     assert again.success
-    assert meta(told(again, "clean")["2024-01-02|m2"], "reused") is True
+    assert meta(events_of(again, "clean")["2024-01-02|m2"], "reused") is True
 
 
-def test_later_stages_follow_partitions(tmp_path: Path, home: Home) -> None:
+def test_later_stages_depend_on_the_partitions_asset(tmp_path: Path, home: Home) -> None:
     train = {"target": "x", "model": {"kind": "linear"}}
     pipeline = declared(tmp_path, train=train)
     graph = definitions(pipeline, home).resolve_asset_graph()

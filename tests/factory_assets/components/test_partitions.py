@@ -1,4 +1,4 @@
-"""Dagster's partitions are the declaration's: the same periods, the same keys."""
+"""Dagster's partitions equal those of the declaration: the same periods, the same keys."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from factory_assets.spec.partitions import partitions_until
 
 _ZONES = (
     *("UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "Asia/Kolkata"),
-    # Clocks that jump at midnight, or fall back to it; and a summer time of its own kind.
+    # Clocks that change at midnight, or back to it; and unusual daylight saving rules.
     *("America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Africa/Casablanca"),
 )
 
@@ -35,7 +35,7 @@ def _pipeline(**partitions: dict[str, Any]) -> Pipeline:
     days=st.integers(0, 100),
     now_minutes=st.integers(0, 100 * 24 * 60),
 )
-def test_periods_are_those_of_dagster(
+def test_periods_equal_those_of_dagster(
     every: Period, zone: str, start: datetime, days: int, now_minutes: int
 ) -> None:
     start = start.replace(second=0, microsecond=0)

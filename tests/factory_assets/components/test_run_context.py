@@ -1,4 +1,4 @@
-"""The second time nothing is computed, and each stage says so, however the run was started."""
+"""A second run computes nothing, and each stage says so, however the run was started."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def _by_assets(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
 
 
 @pytest.mark.parametrize("start", [_by_command, _by_schedule, _by_assets])
-def test_the_second_time_is_reused(made: tuple[Pipeline, Home, str], start: Start) -> None:
+def test_a_second_run_reuses_every_stage(made: tuple[Pipeline, Home, str], start: Start) -> None:
     pipeline, _, first = made
     with dg.DagsterInstance.get() as instance:
         start(pipeline, instance)
@@ -75,9 +75,9 @@ def test_the_second_time_is_reused(made: tuple[Pipeline, Home, str], start: Star
             event = instance.get_latest_materialization_event(dg.AssetKey([pipeline.name, stage]))
             assert event
             assert event.run_id == again.run_id
-            told = event.asset_materialization
-            assert told
-            metadata = {name: value.value for name, value in told.metadata.items()}
+            materialization = event.asset_materialization
+            assert materialization
+            metadata = {name: value.value for name, value in materialization.metadata.items()}
             assert metadata["reused"] is True
             assert metadata["computed by run"] == first
             assert metadata["saved seconds"] == metadata["seconds"]

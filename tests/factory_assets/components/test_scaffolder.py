@@ -1,4 +1,4 @@
-"""The template for `dg scaffold` is a declaration that holds, and never replaces one."""
+"""The template for `dg scaffold` is a valid declaration, and never replaces one."""
 
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ def _scaffold(folder: Path, **changed: Any) -> None:
     PipelineScaffolder().scaffold(dg.ScaffoldRequest(**{**request, **changed}))
 
 
-def test_template_loads(tmp_path: Path) -> None:
+def test_template_is_a_valid_declaration(tmp_path: Path) -> None:
     _scaffold(tmp_path / "apples")
     assert load_pipeline(tmp_path / "apples").spec.training.target == "outcome"
 
 
-def test_what_is_commented_out_holds_too(tmp_path: Path) -> None:
+def test_template_is_valid_with_its_comments_enabled(tmp_path: Path) -> None:
     text = "\n".join(
         line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line
         for line in TEMPLATE.replace("#   ", "#   ").splitlines()
@@ -46,7 +46,9 @@ def test_what_is_commented_out_holds_too(tmp_path: Path) -> None:
         ("apples", {"append": True}, "exists already"),
     ],
 )
-def test_refused(tmp_path: Path, name: str, changed: dict[str, Any], message: str) -> None:
+def test_scaffolding_is_refused_without_writing_a_file(
+    tmp_path: Path, name: str, changed: dict[str, Any], message: str
+) -> None:
     with pytest.raises(click.ClickException, match=message):
         _scaffold(tmp_path / name, **changed)
     assert list((tmp_path / name).iterdir()) == []

@@ -1,4 +1,4 @@
-"""The sensor of a declared pipeline with real files: from arriving to the run of its partitions."""
+"""The sensor of a declared pipeline with real files: from their arrival to the requested run."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factory_assets.components.sensors import asked_for, see
+from factory_assets.components.sensors import list_arrivals, run_request
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError
@@ -35,8 +35,8 @@ class Looking:
         self.cursor: str | None = None
         self.sensor = arrivals_sensor(
             pipeline.name,
-            look=lambda: see(pipeline, Home(pipeline.folder / "home")),
-            run=lambda keys: asked_for(pipeline, keys),
+            look=lambda: list_arrivals(pipeline, Home(pipeline.folder / "home")),
+            run=lambda keys: run_request(pipeline, keys),
             settle=settle,
             enabled=False,
             clock=lambda: time.time() + self.later,
@@ -46,7 +46,7 @@ class Looking:
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
             data = self.sensor.evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
-        self.said = data.skip_message or ""
+        self.message = data.skip_message or ""
         self.added = {
             key for request in data.dynamic_partitions_requests for key in request.partition_keys
         }
@@ -59,16 +59,16 @@ def keys(requests: list[dg.RunRequest]) -> list[str]:
     return found
 
 
-def test_an_arriving_file_is_a_partition_and_a_run(
+def test_an_arriving_file_requests_a_run_of_its_partition(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
     looking = Looking(pipeline, instance)
     assert looking.tick() == []
-    assert looking.said == "nothing new"
+    assert looking.message == "nothing new"
     write(pipeline, "2024-01-02", 1)
     assert looking.tick() == []
-    assert looking.said == "still being written: 2024-01-02"
+    assert looking.message == "still being written: 2024-01-02"
     assert keys(looking.tick()) == ["2024-01-02"]
     assert looking.tick() == []
     write(pipeline, "2024-01-03", 1)
@@ -89,7 +89,7 @@ def test_a_file_is_left_alone_until_it_has_settled(
     assert keys(looking.tick()) == ["2024-01-02"]
 
 
-def test_the_same_files_are_one_run_even_without_a_cursor(
+def test_the_same_files_have_the_same_run_key_without_a_cursor(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     pipeline = declared(tmp_path)
@@ -100,7 +100,9 @@ def test_the_same_files_are_one_run_even_without_a_cursor(
     assert first.tick()[0].run_key == second.tick()[0].run_key
 
 
-def test_new_machines_become_known(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_new_keys_of_a_dynamic_dimension_are_added(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     pipeline = declared(
         tmp_path,
         partitions={"machine": {"dynamic": True}},
@@ -118,7 +120,9 @@ def test_new_machines_become_known(tmp_path: Path, instance: dg.DagsterInstance)
     assert looking.added == {"m1", "m2"}
 
 
-def test_the_run_does_just_that(tmp_path: Path, home: Home, instance: dg.DagsterInstance) -> None:
+def test_the_requested_run_computes_only_its_partitions(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
     pipeline = declared(tmp_path)
     write(pipeline, "2024-01-01", 1)
     write(pipeline, "2024-01-02", 1)
@@ -150,7 +154,7 @@ def test_without_partitions_the_whole_pipeline_runs(
     assert (request.run_config, request.asset_selection) == ({}, None)
 
 
-def test_what_cannot_be_seen_is_said(
+def test_files_that_cannot_be_listed_are_reported(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FACTORY_NOWHERE", raising=False)
@@ -160,7 +164,7 @@ def test_what_cannot_be_seen_is_said(
     )
     looking = Looking(pipeline, instance)
     assert looking.tick() == []
-    assert "FACTORY_NOWHERE} is not set" in looking.said
+    assert "FACTORY_NOWHERE} is not set" in looking.message
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A table that grew is, byte for byte, the table that is made at once; only new files are read."""
+"""Blocks: a table that grew equals one that is computed at once; only new files are read."""
 
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ def _pipeline(folder: Path, **clean: Any) -> Pipeline:
     return pipeline(folder, ingest=_INGEST, clean=clean or _CLEAN, train=None)
 
 
-def _run(made: Pipeline, home: Home) -> tuple[IngestResult, CleanResult]:
+def _run(declared: Pipeline, home: Home) -> tuple[IngestResult, CleanResult]:
     values = [
-        run_stage(StageRequest(made, stage, home, "run")).value for stage in ("ingest", "clean")
+        run_stage(StageRequest(declared, stage, home, "run")).value for stage in ("ingest", "clean")
     ]
     ingested, cleaned = values
     assert isinstance(ingested, IngestResult)
@@ -63,28 +63,28 @@ _TABLE = st.lists(
 
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(first=st.lists(_TABLE, min_size=1, max_size=4), later=st.lists(_TABLE, max_size=4))
-def test_grown_is_made_at_once(
+def test_a_grown_table_equals_one_computed_at_once(
     first: list[list[tuple[int, float]]],
     later: list[list[tuple[int, float]]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("grown")
-    made = _pipeline(folder, **{**_CLEAN, "where": {"any": "size < 90 or size is null"}})
+    declared = _pipeline(folder, **{**_CLEAN, "where": {"any": "size < 90 or size is null"}})
     if not any(0 <= size < 90 for table in first for _, size in table):
         first = [[(1, 5.0)], *first]
     for number, table in enumerate(first):
         _write(folder, number, table)
-    _run(made, Home(folder / "home"))
+    _run(declared, Home(folder / "home"))
     for number, table in enumerate(later, len(first)):
         _write(folder, number, table)
-    grown, at_once = _run(made, Home(folder / "home")), _run(made, Home(folder / "other"))
-    # Only one of the two had a table before.
-    found = {"findings": Findings()}
-    assert grown[0].model_copy(update=found) == at_once[0].model_copy(update=found)
+    grown, at_once = _run(declared, Home(folder / "home")), _run(declared, Home(folder / "other"))
+    # Only one of the two homes had a previous table to compare with.
+    no_findings = {"findings": Findings()}
+    assert grown[0].model_copy(update=no_findings) == at_once[0].model_copy(update=no_findings)
     assert grown[1] == at_once[1]
     ingested, cleaned = grown
-    whole = ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows
-    assert whole
+    complete = ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows
+    assert complete
     assert cleaned.rows_in == cleaned.snapshot.rows + cleaned.quarantined_rows + cleaned.duplicates
     named = DeltaTable(str(Home(folder / "home").tables / "p" / "clean")).file_uris()
     assert {Path(uri).name for uri in named} == {file.name for file in cleaned.snapshot.files}
@@ -97,19 +97,19 @@ def test_only_new_files_are_read(
 
     for number in range(6):
         _write(tmp_path, number, [(number * 10 + i, float(i)) for i in range(20)])
-    made = _pipeline(tmp_path)
-    before, cleaned_before = _run(made, home)
+    declared = _pipeline(tmp_path)
+    before, cleaned_before = _run(declared, home)
     assert len(before.blocks) == 6
     read: list[str] = []
     original = reader.read_file
 
-    def listening(file: Any, *args: Any, **kwargs: Any) -> Any:
+    def recording(file: Any, *args: Any, **kwargs: Any) -> Any:
         read.append(file.name)
         return original(file, *args, **kwargs)
 
-    monkeypatch.setattr("factory_assets.data.sources.files.read_file", listening)
+    monkeypatch.setattr("factory_assets.data.sources.files.read_file", recording)
     _write(tmp_path, 6, [(3, 4.0), (1000, 5.0)])
-    after, cleaned = _run(made, home)
+    after, cleaned = _run(declared, home)
     assert read == ["part006.csv"]
     assert after.blocks[:6] == before.blocks
     assert cleaned.blocks[:6] == cleaned_before.blocks
@@ -117,7 +117,7 @@ def test_only_new_files_are_read(
     assert [row["key"] for row in rows(cleaned.snapshot, home)][-1] == 1000
 
 
-def test_what_sees_other_rows_is_made_as_one(tmp_path: Path, home: Home) -> None:
+def test_a_derived_column_over_other_rows_gives_a_single_block(tmp_path: Path, home: Home) -> None:
     for number in range(3):
         _write(tmp_path, number, [(number * 10 + i, float(i)) for i in range(20)])
     _, cleaned = _run(_pipeline(tmp_path, derive={"total": "sum(size) OVER ()"}), home)
@@ -125,36 +125,36 @@ def test_what_sees_other_rows_is_made_as_one(tmp_path: Path, home: Home) -> None
     assert {row["total"] for row in rows(cleaned.snapshot, home)} == {570.0}
 
 
-@pytest.mark.parametrize("change", ["taken away", "changed"])
-def test_an_earlier_file_decides_what_is_a_duplicate_later(
+@pytest.mark.parametrize("change", ["removed", "changed"])
+def test_a_change_of_an_earlier_file_changes_later_duplicates(
     change: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(block_plan, "FULL", 1)
     for number in range(3):
         _write(tmp_path, number, [(key, 5.0) for key in (number, 7, 8, 9, number + 100)])
-    made = _pipeline(tmp_path)
-    _, before = _run(made, home)
+    declared = _pipeline(tmp_path)
+    _, before = _run(declared, home)
     assert before.duplicates == 6
-    if change == "taken away":
+    if change == "removed":
         (tmp_path / "part000.csv").unlink()
     else:
         _write(tmp_path, 0, [(key, 5.0) for key in (0, 50, 51, 52, 53, 54)])
-    ingested, cleaned = _run(made, home)
-    # What was found out differs, because the one home has an earlier table to compare with.
-    other, at_once = _run(made, Home(tmp_path / "other"))
+    ingested, cleaned = _run(declared, home)
+    # The findings differ, because only one home has a previous table to compare with.
+    other, at_once = _run(declared, Home(tmp_path / "other"))
     assert (ingested.snapshot, cleaned) == (other.snapshot, at_once)
     assert cleaned.duplicates == 3
 
 
-def test_a_lost_file_in_the_middle_is_made_again_from_the_rows_before_it(
+def test_a_lost_file_in_the_middle_is_computed_again(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(block_plan, "FULL", 1)
     for number in range(3):
         _write(tmp_path, number, [(key, 5.0) for key in (number, 7 + number, 8 + number)])
-    made = _pipeline(tmp_path)
-    _, before = _run(made, home)
+    declared = _pipeline(tmp_path)
+    _, before = _run(declared, home)
     before.snapshot.paths(home)[1].unlink()
-    _, after = _run(made, home)
+    _, after = _run(declared, home)
     assert after == before
     assert [row["key"] for row in rows(after.snapshot, home)] == [0, 7, 8, 1, 9, 2, 10]

@@ -38,7 +38,7 @@ attributes:
   schedule: {cron: "0 2 * * *", timezone: Europe/Berlin}
 """
 
-SHORT = """\
+SHOWN_DIGITS = """\
 type: factory_assets.ModelPipeline
 attributes:
   purpose: Tell good apples from bad

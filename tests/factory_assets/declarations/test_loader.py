@@ -17,11 +17,11 @@ from factory_assets.declarations import loader
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders, problems
 from factory_assets.spec import PipelineSpec
 from factory_resources.errors import DeclarationError
-from tests.factory_assets.declarations.cases import FULL, SHORT, declare, line_of
+from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS, declare, line_of
 
 
 def test_short_declaration_loads_with_defaults(tmp_path: Path) -> None:
-    pipeline = load_pipeline(declare(tmp_path, SHORT, "apples"))
+    pipeline = load_pipeline(declare(tmp_path, SHOWN_DIGITS, "apples"))
     assert pipeline.name == "apples"
     assert pipeline.folder == tmp_path / "apples"
     spec = pipeline.spec
@@ -268,9 +268,9 @@ def test_pipeline_folders_are_the_shipped_ones_and_those_of_the_environment(
 ) -> None:
     shipped = [folder.name for folder in pipeline_folders()]
     assert {"machine_failure", "tumour_diagnosis"} <= set(shipped)
-    first = declare(tmp_path / "one", SHORT, "apples")
-    declare(tmp_path / "two", SHORT, "apples")
-    pears = declare(tmp_path / "two", SHORT, "pears")
+    first = declare(tmp_path / "one", SHOWN_DIGITS, "apples")
+    declare(tmp_path / "two", SHOWN_DIGITS, "apples")
+    pears = declare(tmp_path / "two", SHOWN_DIGITS, "pears")
     folders = [tmp_path / "one", tmp_path / "two", tmp_path / "not_there"]
     monkeypatch.setenv("FACTORY_DEFS", os.pathsep.join(map(str, folders)))
     assert pipeline_folders()[len(shipped) :] == [first, pears]

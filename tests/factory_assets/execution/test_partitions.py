@@ -289,7 +289,7 @@ def test_a_key_leads_to_no_other_folder(tmp_path: Path, home: Home, key: str) ->
     folder.mkdir()
     write(tmp_path, "secret", 1)
     made = declared(folder, "{site}.csv", partitions={"site": {"dynamic": True}})
-    with pytest.raises(SourceError, match="cannot stand in a file's name"):
+    with pytest.raises(SourceError, match="cannot be part of a file name"):
         run(made, home, key)
     assert not Records(home).partitions("p", "ingest")
 

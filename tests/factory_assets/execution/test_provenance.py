@@ -7,7 +7,7 @@ import pytest
 
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution import code_version
-from factory_assets.execution.provenance import FOLDER, environment, read_origin
+from factory_assets.execution.provenance import FOLDER, environment, read_provenance
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import SplitResult
@@ -66,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.mark.slow
 def test_all_that_made_a_version_is_kept(made: Made) -> None:
-    origin = read_origin(Registry(made.home).version("apples", 1), made.home)
+    origin = read_provenance(Registry(made.home).version("apples", 1), made.home)
     assert origin.declaration == made.pipeline.spec
     parts = made.outcomes["split"].value
     assert isinstance(parts, SplitResult)
@@ -88,8 +88,8 @@ def test_who_changes_it_is_noticed(made: Made) -> None:
     declared["train"]["seed"] = 99
     path.write_text(json.dumps(declared))
     with pytest.raises(ModelError, match=r"apples@1: file declaration\.json is not the one"):
-        read_origin(version, made.home)
+        read_provenance(version, made.home)
     path.write_text(before)
     older = type(version)("apples", 1, version.run_id, version.files, {})
     with pytest.raises(ModelError, match="it is not recorded how this version was trained"):
-        read_origin(older, made.home)
+        read_provenance(older, made.home)

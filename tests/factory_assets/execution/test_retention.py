@@ -11,7 +11,7 @@ import pytest
 
 from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest, stages_of
-from factory_assets.execution.retention import find_waste, seconds_of
+from factory_assets.execution.retention import find_garbage, seconds_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
 from factory_resources.errors import StorageError, UnknownNameError
@@ -46,7 +46,7 @@ def _write(root: Path, name: str, number: int) -> None:
 def _waste(root: Path, *, days: float = 31, keep: int = MONTH) -> list[Garbage]:
     """As it will be found after some days."""
     home = Home(root / "home")
-    found = find_waste(home, Registry(home).versions(), keep, time.time() + days * 86_400)
+    found = find_garbage(home, Registry(home).versions(), keep, time.time() + days * 86_400)
     return [item for item in found if item.kind != "lock"]
 
 
@@ -242,7 +242,7 @@ def test_model_versions_keep_what_made_them(tmp_path: Path) -> None:
     write_apples(tmp_path / "apples", 220)
     assert _run(tmp_path, "apples", APPLES, "second again") == []
     with pytest.raises(StorageError, match="MLflow knows no model version"):
-        find_waste(home, {}, 0)
+        find_garbage(home, {}, 0)
 
 
 @pytest.mark.parametrize(
@@ -254,5 +254,5 @@ def test_lengths_of_time(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days"])
 def test_wrong_lengths_of_time(text: str) -> None:
-    with pytest.raises(UnknownNameError, match="is no length of time"):
+    with pytest.raises(UnknownNameError, match="is not a duration"):
         seconds_of(text)

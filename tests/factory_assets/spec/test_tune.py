@@ -167,6 +167,6 @@ def test_the_metric_is_one_of_the_declared_task(tmp_path: Path) -> None:
     declare(tmp_path / "apples", with_label)
     says = [problem.what for problem in check_folder(tmp_path / "apples")]
     assert any(
-        line.startswith("attributes.train.tune.metric: 'rmse' is no metric of binary")
+        line.startswith("attributes.train.tune.metric: 'rmse' is not a metric of binary")
         for line in says
     ), says

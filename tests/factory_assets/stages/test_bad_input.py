@@ -93,11 +93,11 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         ContractError,
         ["columns 'a' and 'A' differ only in case"],
     ),
-    "the factory's own name": (
+    "a reserved name": (
         {"d.csv": b"_row,y\n1,2\n"},
         {},
         ContractError,
-        ["'_row' is the factory's own"],
+        ["'_row' is reserved"],
     ),
     "wrong delimiter": (
         {"d.csv": b"a;y\n1;2\n"},
@@ -127,13 +127,13 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.csv": b"a,y\nx,2\n"},
         {"contract": [{"name": "a", "range": [0, 1]}]},
         ContractError,
-        ["range of column 'a' is one of numbers, but the column is string"],
+        ["range of column 'a' has numbers as bounds, but the column is string"],
     ),
     "values of another type": (
         {"d.csv": b"a,y\n1,2\n"},
         {"contract": [{"name": "a", "type": "int64", "values": ["x"]}]},
         ContractError,
-        ["allowed value 'x' of column 'a' is no int64"],
+        ["allowed value 'x' of column 'a' is not a valid int64"],
     ),
     "broken JSON": (
         {"d.jsonl": b'{"y": 1}\n{"y": \n'},

@@ -151,7 +151,7 @@ def test_broken_parity_is_refused(factory: Factory, wrong: float) -> None:
     outputs[17] += wrong
     changed = recorded.set_column(recorded.column_names.index("p_1"), "p_1", pa.array(outputs))
     said = said.model_copy(update={"predictions": keep(factory.home, "wrong", changed)})
-    with pytest.raises(RefusedError, match="differs from the judged one by"):
+    with pytest.raises(RefusedError, match="differs from the evaluated one by"):
         factory.deploy(candidate, said)
     assert factory.champion is None
 
@@ -173,7 +173,7 @@ def test_rows_that_are_no_test_rows_are_refused(factory: Factory) -> None:
     table = read_arrow(said.predictions, factory.home)
     foreign = table.set_column(0, "_file", pa.array(["g"] * 200))
     said = said.model_copy(update={"predictions": keep(factory.home, "foreign", foreign)})
-    with pytest.raises(ModelError, match="200 judged rows are not among the test rows"):
+    with pytest.raises(ModelError, match="200 evaluated rows are not among the test rows"):
         factory.deploy(candidate, said)
 
 
@@ -200,7 +200,9 @@ def test_tampered_graph_is_not_served(factory: Factory) -> None:
 
 
 def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
-    with pytest.raises(ModelError, match="'p' has no champion yet; make one: factory run p"):
+    with pytest.raises(
+        ModelError, match="'p' has no champion yet; train and deploy one: factory run p"
+    ):
         load_champion("p", home)
 
 
@@ -217,8 +219,8 @@ from tests.factory_assets.ml.models.cases import KINDS, pipeline
 from factory_assets.results.data import SplitResult
 
 folder = Path(sys.argv[1])
-said = Verdict.model_validate_json((folder / "verdict.json").read_bytes())
-given = Parts.model_validate_json((folder / "parts.json").read_bytes())
+said = EvaluationResult.model_validate_json((folder / "verdict.json").read_bytes())
+given = SplitResult.model_validate_json((folder / "parts.json").read_bytes())
 method = sys.argv[2]
 original = getattr(Registry, method)
 def killed(*args):

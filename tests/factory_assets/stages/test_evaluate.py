@@ -402,7 +402,9 @@ def test_a_class_that_training_never_saw_is_an_error(pears: Case) -> None:
 
     with (
         altered_test(pears, spoil),
-        pytest.raises(DataError, match="class of 2 test rows: label is rotten"),
+        pytest.raises(
+            DataError, match="2 test rows have a class that no training row has: label is rotten"
+        ),
     ):
         pears.judge()
 

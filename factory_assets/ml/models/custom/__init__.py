@@ -1,1 +1,1 @@
-"""A user's own estimator."""
+"""A scikit-learn estimator that the user names."""

@@ -1,4 +1,7 @@
-"""How a user's estimator is built, the same way every time, and its mistakes in one line."""
+"""Build a user's estimator reproducibly, and report its errors in one line.
+
+Fitting it belongs in `estimator.py`, storing it in `serialization.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEW = 2_000
-"""Rows of a rehearsal, or of each class where a class has fewer than its share."""
+SAMPLE_ROWS = 2_000
+"""Rows of the trial fit before the training; with classes, an equal share of each."""
 
 
-def built(spec: OwnModule, setting: FitContext) -> Any:
-    """The unfitted estimator, seeded wherever it draws and was given no seed.
+def build_estimator(spec: OwnModule, context: FitContext) -> Any:
+    """Return the unfitted estimator, with a seed for every `random_state` that has none.
 
     Raises:
-        ModelError: when it is none, or does not fit the task.
+        ModelError: it is not an estimator, or not one for the task.
     """
-    own = load_object(spec.python, setting.folder)
+    user_object = load_object(spec.python, context.folder)
     with custom_errors(spec):
-        estimator = own(**spec.args)
-    _require_fitting(estimator, spec, regression=setting.shape.task == "regression")
+        estimator = user_object(**spec.args)
+    _require_estimator_of_task(estimator, spec, regression=context.shape.task == "regression")
     seeds = {
-        name: setting.seed % 2**32
+        name: context.seed % 2**32
         for name, value in estimator.get_params().items()
         if name.rpartition("__")[2] == "random_state" and value is None
     }
@@ -40,13 +43,13 @@ def built(spec: OwnModule, setting: FitContext) -> Any:
     return estimator
 
 
-def weights_of(
+def weight_arguments(
     estimator: Any, spec: OwnModule, weights: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float64]]:
-    """The keyword by which it takes weights of rows, where there are any.
+    """Return the keyword argument of `fit` with the row weights; empty if `weights` is None.
 
     Raises:
-        ModelError: when it takes none.
+        ModelError: the estimator does not accept weights.
     """
     from sklearn.utils.validation import has_fit_parameter
 
@@ -56,15 +59,15 @@ def weights_of(
     last = steps[-1][1] if steps else estimator
     if not has_fit_parameter(last, "sample_weight"):
         raise ModelError(
-            f"{spec.python} takes no sample_weight, so that classes cannot be balanced",
+            f"{spec.python} does not accept sample_weight, so its classes cannot be balanced",
             where="train.class_weights",
             remedy="leave class_weights out, or choose another estimator",
         )
     return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weights}
 
 
-def by_one_core(estimator: Any) -> None:
-    """From now on: threads add up in another order each time."""
+def limit_to_one_core(estimator: Any) -> None:
+    """Limit a fitted estimator to one core: threads would add up in a different order each time."""
     names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_jobs"]
     estimator.set_params(**dict.fromkeys(names, 1))
     for part in getattr(estimator, "estimators_", ()):
@@ -72,22 +75,22 @@ def by_one_core(estimator: Any) -> None:
             part.n_jobs = 1
 
 
-def few_rows(target: NDArray[Any], *, classes: bool) -> NDArray[np.int64]:
-    """Places of some rows, the first ones of every class."""
+def small_sample(target: NDArray[Any], *, classes: bool) -> NDArray[np.int64]:
+    """Return the indices of at most about `SAMPLE_ROWS` rows; with classes, the first of each."""
     import numpy as np
 
-    if len(target) <= FEW:
+    if len(target) <= SAMPLE_ROWS:
         return np.arange(len(target))
     if not classes:
-        return np.arange(FEW)
+        return np.arange(SAMPLE_ROWS)
     codes = np.unique(target)
-    each = max(2, FEW // len(codes))
+    each = max(2, SAMPLE_ROWS // len(codes))
     return np.sort(np.concatenate([np.flatnonzero(target == code)[:each] for code in codes]))
 
 
 @contextmanager
 def custom_errors(spec: OwnModule) -> Iterator[None]:
-    """Whatever the estimator raises is said in one line, and what it warns of, not at all."""
+    """Reduce the exceptions of the user's estimator to one line; silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,15 +99,15 @@ def custom_errors(spec: OwnModule) -> Iterator[None]:
         raise ModelError(
             f"{spec.python} failed: {type(error).__name__}: {error}",
             where="train.model",
-            remedy="correct it, or its args",
+            remedy="correct the estimator, or train.model.args",
         ) from error
 
 
-def _require_fitting(estimator: Any, spec: OwnModule, *, regression: bool) -> None:
+def _require_estimator_of_task(estimator: Any, spec: OwnModule, *, regression: bool) -> None:
     from sklearn.base import is_classifier, is_regressor
 
-    needed = ("fit", "predict" if regression else "predict_proba", "get_params", "set_params")
-    missing = [name for name in needed if not hasattr(estimator, name)]
+    required = ("fit", "predict" if regression else "predict_proba", "get_params", "set_params")
+    missing = [name for name in required if not hasattr(estimator, name)]
     if missing:
         raise ModelError(
             f"{spec.python} has no {missing[0]}",
@@ -113,9 +116,9 @@ def _require_fitting(estimator: Any, spec: OwnModule, *, regression: bool) -> No
             + ("numbers" if regression else "probabilities"),
         )
     if not (is_regressor(estimator) if regression else is_classifier(estimator)):
+        expected = "regressor" if regression else "classifier"
         raise ModelError(
-            f"{spec.python} is no {'regressor' if regression else 'classifier'}, as train.target "
-            "needs",
+            f"{spec.python} is not a {expected}, but train.target needs one",
             where="train.model.python",
-            remedy="name one, or set train.task",
+            remedy=f"name a {expected}, or set train.task",
         )

@@ -1,8 +1,8 @@
-"""A scikit-learn estimator by dotted path: scikit-learn's own, a user's subclass of one, or a
-pipeline of them.
+"""A scikit-learn estimator that the user names by dotted path.
 
-It is rehearsed on a few rows, so that what can be neither kept nor exported is said before the
-training. How it is built and fitted is here; how it is kept without pickle, in `own_kept.py`.
+It is scikit-learn's own, a user's subclass of one, or a pipeline of them. A trial fit on a few rows
+reports before the training if it cannot be stored or exported. Building it belongs in
+`construction.py`, storing it in `serialization.py`, exporting it in `onnx_export.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Shape
 from factory_assets.ml.models.custom import serialization
 from factory_assets.ml.models.custom.construction import (
-    built,
-    by_one_core,
+    build_estimator,
     custom_errors,
-    few_rows,
-    weights_of,
+    limit_to_one_core,
+    small_sample,
+    weight_arguments,
 )
-from factory_assets.ml.models.custom.onnx_export import custom_graph, require_same
+from factory_assets.ml.models.custom.onnx_export import custom_graph, require_same_outputs
 from factory_assets.ml.models.trees.gradient_boosting import narrow_thresholds
 from factory_assets.ml.models.trees.sklearn_base import FILE, EstimatorModel
 from factory_assets.spec.models import Network, OwnModule
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class CustomEstimatorModel(EstimatorModel):
-    """What the user named, over scaled numbers and one-hot names."""
+    """The user's estimator over scaled numbers and one-hot categories."""
 
     scaled: ClassVar[bool] = True
 
@@ -43,55 +43,55 @@ class CustomEstimatorModel(EstimatorModel):
         self._spec, self._folder = spec, folder
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        _require_no_settings_of_networks(cast(OwnModule, setting.spec))
-        places = few_rows(train.target, classes=setting.shape.task != "regression")
-        few = LabelledArrays(_take(train.inputs, places), train.target[places])
-        if len(few) < len(train):
-            cls._learn(setting, few)._prove(few.inputs)
-        model = cls._learn(setting, train)
-        model._prove(few.inputs)
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+        _require_no_network_settings(cast(OwnModule, context.spec))
+        rows = small_sample(train.target, classes=context.shape.task != "regression")
+        sample = LabelledArrays(_take(train.inputs, rows), train.target[rows])
+        if len(sample) < len(train):
+            cls._fit_on(context, sample)._require_storable(sample.inputs)
+        model = cls._fit_on(context, train)
+        model._require_storable(sample.inputs)
         return Fit(model)
 
     @classmethod
-    def _learn(cls, setting: FitContext, rows: LabelledArrays) -> Self:
-        spec = cast(OwnModule, setting.spec)
-        estimator = built(spec, setting)
-        weights = weights_of(estimator, spec, setting.sample_weights(rows.target))
+    def _fit_on(cls, context: FitContext, rows: LabelledArrays) -> Self:
+        spec = cast(OwnModule, context.spec)
+        estimator = build_estimator(spec, context)
+        weights = weight_arguments(estimator, spec, context.sample_weights(rows.target))
         with custom_errors(spec):
-            estimator.fit(rows.inputs.one_hot(setting.shape.cardinalities), rows.target, **weights)
-        by_one_core(estimator)
+            estimator.fit(rows.inputs.one_hot(context.shape.cardinalities), rows.target, **weights)
+        limit_to_one_core(estimator)
         if hasattr(estimator, "_predictors"):
             narrow_thresholds(estimator)
-        return cls(setting.shape, estimator, spec, setting.folder)
+        return cls(context.shape, estimator, spec, context.folder)
 
-    def _prove(self, inputs: Arrays) -> None:
-        """Raises ModelError when it cannot be kept, or exported, or says something else then."""
-        serialization.dumped(self._estimator, self._spec, self._folder)
-        require_same(self.graph(), inputs, self.outputs(inputs), self._spec)
+    def _require_storable(self, inputs: Arrays) -> None:
+        """Raise ModelError if the model cannot be stored or exported, or the export differs."""
+        serialization.dump_estimator(self._estimator, self._spec, self._folder)
+        require_same_outputs(self.graph(), inputs, self.outputs(inputs), self._spec)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         with custom_errors(self._spec):
-            found = super().outputs(inputs)
-        return found.reshape(-1) if self._shape.task == "regression" else found
+            outputs = super().outputs(inputs)
+        return outputs.reshape(-1) if self._shape.task == "regression" else outputs
 
     def save(self, folder: Path) -> None:
-        content = serialization.dumped(self._estimator, self._spec, self._folder)
+        content = serialization.dump_estimator(self._estimator, self._spec, self._folder)
         (folder / FILE).write_bytes(content)
 
     @classmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
-        own = cast(OwnModule, spec)
-        estimator = serialization.loaded((files / FILE).read_bytes(), own, folder)
-        return cls(shape, estimator, own, folder)
+        declared = cast(OwnModule, spec)
+        estimator = serialization.load_estimator((files / FILE).read_bytes(), declared, folder)
+        return cls(shape, estimator, declared, folder)
 
     def graph(self) -> onnx.ModelProto:
         return custom_graph(self._estimator, self._shape, self._spec)
 
     @property
     def parameters(self) -> int:
-        return serialization.numbers_in(
-            serialization.dumped(self._estimator, self._spec, self._folder)
+        return serialization.count_numbers(
+            serialization.dump_estimator(self._estimator, self._spec, self._folder)
         )
 
 
@@ -99,11 +99,11 @@ def _take(inputs: Arrays, rows: NDArray[np.int64]) -> Arrays:
     return Arrays(inputs.numbers[rows], inputs.codes[rows])
 
 
-def _require_no_settings_of_networks(spec: OwnModule) -> None:
+def _require_no_network_settings(spec: OwnModule) -> None:
     for name, field in Network.model_fields.items():
         if getattr(spec, name) != field.default:
             raise ModelError(
-                f"{name} says how networks are trained, and {spec.python} is none",
+                f"{name} is a setting for training networks, but {spec.python} is not one",
                 where="train.model",
-                remedy="give the estimator its settings in args",
+                remedy="set the parameters of the estimator in train.model.args",
             )

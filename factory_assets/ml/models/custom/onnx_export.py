@@ -1,4 +1,7 @@
-"""A user's estimator as ONNX: what of it can be exported, and whether the graph says the same."""
+"""Export a user's estimator to ONNX, and check that the graph gives the same outputs.
+
+Exporting an estimator that is known to be exportable belongs in `ml/models/trees/sklearn_base.py`.
+"""
 
 from __future__ import annotations
 
@@ -19,77 +22,81 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-GROSS = 1e-3
-"""A difference that is no rounding: the exporter computes something else. Deploy is stricter."""
+MAX_DIFFERENCE = 1e-3
+"""A larger difference is not rounding: the graph computes something else. Deploy is stricter."""
 
-ANSWERS = ("predict", "predict_proba", "decision_function", "transform")
-"""The methods that an exporter takes from scikit-learn's class."""
+EXPORTED_METHODS = ("predict", "predict_proba", "decision_function", "transform")
+"""The methods that the exporter takes from scikit-learn's class; no subclass may override them."""
 
 
 def custom_graph(estimator: Any, shape: Shape, spec: OwnModule) -> onnx.ModelProto:
-    """What `Model.graph` promises.
+    """Return the graph that `Model.graph` describes.
 
     Raises:
-        ModelError: when it cannot be exported.
+        ModelError: the estimator cannot be exported.
     """
-    view = _as_exported(estimator, spec)
+    view = _as_sklearn_classes(estimator, spec)
     try:
         with redirect_stdout(io.StringIO()):
             return estimator_graph(view, shape)
     except Exception as error:
-        # Its exporters raise whatever their code meets.
-        raise _no_export(spec, f"{type(error).__name__}: {str(error).partition('.')[0]}") from error
+        # skl2onnx raises exceptions of any type.
+        raise _not_exportable(
+            spec, f"{type(error).__name__}: {str(error).partition('.')[0]}"
+        ) from error
 
 
-def require_same(
+def require_same_outputs(
     graph: onnx.ModelProto, inputs: Arrays, expected: NDArray[np.float64], spec: OwnModule
 ) -> None:
-    """Raises ModelError when the graph cannot run, or says something else than the estimator."""
+    """Raise ModelError if the graph does not run, or differs from the estimator's outputs."""
     import onnxruntime
 
     feed = {"numbers": inputs.numbers, "codes": inputs.codes}
     try:
         session = onnxruntime.InferenceSession(graph.SerializeToString())
-        said = session.run(None, {value.name: feed[value.name] for value in session.get_inputs()})
+        outputs = session.run(
+            None, {value.name: feed[value.name] for value in session.get_inputs()}
+        )
     except Exception as error:
-        raise _no_export(spec, str(error)) from error
-    difference = float(abs(said[0].reshape(expected.shape) - expected).max())
-    if not difference <= GROSS:
-        raise _no_export(spec, f"the graph's outputs differ by {difference:.2g}")
+        raise _not_exportable(spec, str(error)) from error
+    difference = float(abs(outputs[0].reshape(expected.shape) - expected).max())
+    if not difference <= MAX_DIFFERENCE:
+        raise _not_exportable(spec, f"the graph's outputs differ by {difference:.2g}")
 
 
-def _as_exported(estimator: Any, spec: OwnModule) -> Any:
-    """The same with the user's subclasses as the classes of scikit-learn that they are.
+def _as_sklearn_classes(estimator: Any, spec: OwnModule) -> Any:
+    """Return a copy whose user-defined subclasses are replaced by their scikit-learn classes.
 
     Raises:
-        ModelError: when such a class answers by code of its own.
+        ModelError: such a subclass overrides a method that the exporter translates.
     """
     if hasattr(estimator, "steps"):
         view = copy.copy(estimator)
-        view.steps = [(name, _as_exported(step, spec)) for name, step in estimator.steps]
+        view.steps = [(name, _as_sklearn_classes(step, spec)) for name, step in estimator.steps]
         return view
-    own = type(estimator)
-    base = next((cls for cls in own.__mro__ if _exports(cls)), own)
-    if base is own:
+    estimator_class = type(estimator)
+    base = next((cls for cls in estimator_class.__mro__ if _has_exporter(cls)), estimator_class)
+    if base is estimator_class:
         return estimator
-    for cls in own.__mro__[: own.__mro__.index(base)]:
-        if changed := [name for name in ANSWERS if name in vars(cls)]:
-            raise _no_export(spec, f"{cls.__name__} has a {changed[0]} of its own")
+    for cls in estimator_class.__mro__[: estimator_class.__mro__.index(base)]:
+        if overridden := [name for name in EXPORTED_METHODS if name in vars(cls)]:
+            raise _not_exportable(spec, f"{cls.__name__} overrides {overridden[0]}")
     view = copy.copy(estimator)
     view.__class__ = base
     return view
 
 
-def _exports(cls: type) -> bool:
-    """Whether it brings its own exporter, or is a public class of scikit-learn."""
+def _has_exporter(cls: type) -> bool:
+    """Whether the class has its own exporter, or is of scikit-learn outside `sklearn.base`."""
     return hasattr(cls, "onnx_converter") or (
         cls.__module__.startswith("sklearn.") and cls.__module__ != "sklearn.base"
     )
 
 
-def _no_export(spec: OwnModule, why: str) -> ModelError:
+def _not_exportable(spec: OwnModule, reason: str) -> ModelError:
     return ModelError(
-        f"{spec.python} cannot be exported to ONNX: {why}",
+        f"{spec.python} cannot be exported to ONNX: {reason}",
         where="train.model.python",
-        remedy="choose an estimator that skl2onnx exports",
+        remedy="choose an estimator that skl2onnx can export",
     )

@@ -1,4 +1,7 @@
-"""A user's estimator in a file without pickle: skops, and a list of trusted types."""
+"""Store a user's estimator without pickle, with skops and a list of trusted types.
+
+The factory's own estimators are stored in `ml/models/trees/sklearn_base.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from factory_assets.ml.models.trees.sklearn_base import FILE, canonical, not_trusted
+from factory_assets.ml.models.trees.sklearn_base import FILE, canonical, untrusted_file_error
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object, module_beside
@@ -28,49 +31,49 @@ TRUSTED = frozenset(
         "sklearn.tree._tree.Tree",
     }
 )
-"""Types beyond skops' own list that hold numbers and run nothing when they are read."""
+"""Types beyond skops' own list that contain only numbers and run no code when they are read."""
 
 
-def dumped(estimator: Any, spec: OwnModule, folder: Path) -> bytes:
-    """The same bytes for the same estimator, wherever the declaration's folder is.
+def dump_estimator(estimator: Any, spec: OwnModule, folder: Path) -> bytes:
+    """Return the estimator as bytes that do not depend on where the declaration's folder is.
 
     Raises:
-        ModelError: when it holds what would not be read back.
+        ModelError: the estimator contains objects that `load_estimator` would reject.
     """
     import skops.io
 
     try:
         content = skops.io.dumps(estimator)
     except Exception as error:
-        raise _not_kept(spec, f"{type(error).__name__}: {error}") from error
-    if wrong := _untrusted(content, spec, folder):
-        raise _not_kept(spec, f"it holds {wrong[0]}")
-    return canonical(_with_modules(content, _plain_names(spec, folder)))
+        raise _not_storable(spec, f"{type(error).__name__}: {error}") from error
+    if untrusted := _untrusted(content, spec, folder):
+        raise _not_storable(spec, f"it contains {untrusted[0]}")
+    return canonical(_with_module_names(content, _plain_names(spec, folder)))
 
 
-def loaded(content: bytes, spec: OwnModule, folder: Path) -> Any:
-    """Read back what `dumped` wrote.
+def load_estimator(content: bytes, spec: OwnModule, folder: Path) -> Any:
+    """Read back what `dump_estimator` wrote.
 
     Raises:
-        DeclarationError: when the user's module is gone.
-        ModelError: when the content is anything else.
+        DeclarationError: the user's module cannot be found any more.
+        ModelError: the content is not such an estimator, or contains untrusted types.
     """
     import skops.io
 
-    # Only a module that is imported already is found under its own name.
+    # A module beside the declaration has a generated name, which works only after its import.
     load_object(spec.python, folder)
-    back = {plain: unique for unique, plain in _plain_names(spec, folder).items()}
+    generated = {plain: unique for unique, plain in _plain_names(spec, folder).items()}
     try:
-        content = _with_modules(content, back)
-        if wrong := _untrusted(content, spec, folder):
-            raise not_trusted(f"{FILE} holds {wrong[0]}, which is not trusted")
+        content = _with_module_names(content, generated)
+        if untrusted := _untrusted(content, spec, folder):
+            raise untrusted_file_error(f"{FILE} contains {untrusted[0]}, which is not trusted")
         return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, ImportError) as error:
-        raise not_trusted(f"{FILE} is no {spec.python}: {error}") from error
+        raise untrusted_file_error(f"{FILE} is not a stored {spec.python}: {error}") from error
 
 
-def numbers_in(content: bytes) -> int:
-    """How many numbers its arrays hold."""
+def count_numbers(content: bytes) -> int:
+    """Return how many numbers the arrays in the file contain."""
     import numpy as np
 
     with ZipFile(io.BytesIO(content)) as archive:
@@ -79,37 +82,40 @@ def numbers_in(content: bytes) -> int:
 
 
 def _untrusted(content: bytes, spec: OwnModule, folder: Path) -> list[str]:
-    """Types that are neither listed nor of the user's own module, whose code runs in any case."""
+    """Return the types that are neither listed nor defined in the user's module.
+
+    The code of the user's module runs in any case.
+    """
     import skops.io
 
-    own = {spec.python.partition(":")[0], *_plain_names(spec, folder)}
+    user_modules = {spec.python.partition(":")[0], *_plain_names(spec, folder)}
     return [
         kind
         for kind in skops.io.get_untrusted_types(data=content)
-        if kind not in TRUSTED and kind.rpartition(".")[0] not in own
+        if kind not in TRUSTED and kind.rpartition(".")[0] not in user_modules
     ]
 
 
 def _plain_names(spec: OwnModule, folder: Path) -> dict[str, str]:
-    """The name under which a module beside the declaration is imported, to its plain one."""
+    """Map the generated name of a module beside the declaration to its plain name."""
     plain = spec.python.partition(":")[0]
     beside = module_beside(plain, folder)
     return {beside.__name__: plain} if beside else {}
 
 
-def _with_modules(content: bytes, names: dict[str, str]) -> bytes:
-    """The same archive with modules called otherwise."""
+def _with_module_names(content: bytes, names: dict[str, str]) -> bytes:
+    """Return the archive with modules renamed; `names` maps old name to new name."""
     if not names:
         return content
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(content)) as archive, ZipFile(buffer, "w") as changed:
         for name in archive.namelist():
-            held = archive.read(name)
+            data = archive.read(name)
             if name == "schema.json":
-                schema = json.loads(held)
+                schema = json.loads(data)
                 _rename(schema, names)
-                held = json.dumps(schema).encode()
-            changed.writestr(ZipInfo(name), held)
+                data = json.dumps(schema).encode()
+            changed.writestr(ZipInfo(name), data)
     return buffer.getvalue()
 
 
@@ -121,9 +127,9 @@ def _rename(node: Any, names: dict[str, str]) -> None:
         _rename(child, names)
 
 
-def _not_kept(spec: OwnModule, why: str) -> ModelError:
+def _not_storable(spec: OwnModule, reason: str) -> ModelError:
     return ModelError(
-        f"{spec.python} cannot be kept without pickle: {why}",
+        f"{spec.python} cannot be stored without pickle: {reason}",
         where="train.model.python",
         remedy="choose another estimator",
     )

@@ -1,1 +1,1 @@
-"""Neural networks, trained by Lightning."""
+"""Neural networks, trained with Lightning."""

@@ -1,6 +1,7 @@
-"""Networks, trained by Lightning: the factory's own for tables, or a user's LightningModule.
+"""Networks over single rows, trained with Lightning.
 
-A small convolutional network over pictures, beside which other columns may stand.
+These are the factory's MLP for tables, its CNN for pictures, and a user's LightningModule. Networks
+over windows of series belong in `sequence_model.py`, the training loop in `lightning`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
-from factory_assets.ml.models.base import APART, Fit, FitContext, Model, Progress, Shape
+from factory_assets.ml.models.base import (
+    ENSEMBLE_SEED_STEP,
+    Fit,
+    FitContext,
+    Model,
+    Progress,
+    Shape,
+)
 from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
@@ -31,7 +39,7 @@ FILE = "weights.safetensors"
 
 
 class NetworkModel(Model):
-    """A LightningModule over scaled numbers and category codes, kept as its weights."""
+    """A LightningModule over scaled numbers and category codes; only its weights are stored."""
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 200
@@ -42,93 +50,93 @@ class NetworkModel(Model):
         self._shape, self._module = shape, module.eval()
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         from factory_assets.ml.models.networks.modules.ensemble import ensemble
 
-        count = cast(Network, setting.spec).ensemble
+        count = cast(Network, context.spec).ensemble
         members = []
         for member in range(count):
-            kept = setting.checkpoints
-            own = replace(
-                setting,
-                seed=setting.seed + APART * member,
-                progress=_numbered(setting.progress, member, count),
-                checkpoints=kept / str(member) if kept else None,
-                # The first tells whether the others are worth it.
-                watch=None if member else setting.watch,
-                budget=setting.budget and setting.budget.part(member, count),
+            folder = context.checkpoints
+            member_context = replace(
+                context,
+                seed=context.seed + ENSEMBLE_SEED_STEP * member,
+                progress=_with_member(context.progress, member, count),
+                checkpoints=folder / str(member) if folder else None,
+                # The first member shows a search whether the others are worth training.
+                watch=None if member else context.watch,
+                budget=context.budget and context.budget.part(member, count),
             )
-            members.append(cls._fit_in_memory(own, train, validation))
-        whole = ensemble([module for module, _ in members], setting.shape)
-        return _fit_of(cls(setting.shape, whole), [best for _, best in members])
+            members.append(cls._fit_in_memory(member_context, train, validation))
+        network = ensemble([module for module, _ in members], context.shape)
+        return _fit_of(cls(context.shape, network), [best for _, best in members])
 
     @classmethod
     def _fit_in_memory(
-        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+        cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> tuple[NetworkModule, BestEpochCallback]:
-        """With batches as declared or, where memory is too short for them, half as large."""
+        """Fit with the declared batch size; if memory is too small for that, with half of it."""
         from factory_assets.ml.models.networks.lightning.trainer import OutOfMemoryError
 
         try:
-            return cls._fit_one(setting, train, validation)
+            return cls._fit_one(context, train, validation)
         except OutOfMemoryError as error:
-            setting.progress(f"{error.what}: begins anew with batches half as large")
-        kept = setting.checkpoints
-        smaller = replace(setting, halved=True, checkpoints=kept / "halved" if kept else None)
+            context.progress(f"{error.what}: restarting with batches half as large")
+        folder = context.checkpoints
+        smaller = replace(context, halved=True, checkpoints=folder / "halved" if folder else None)
         module, best = cls._fit_one(smaller, train, validation)
         best.halved = True
         return module, best
 
     @classmethod
     def _fit_one(
-        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+        cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> tuple[NetworkModule, BestEpochCallback]:
         import torch
 
         from factory_assets.ml.models.networks.lightning.distributed import (
-            devices_of,
-            train_together,
+            device_count,
+            train_distributed,
         )
-        from factory_assets.ml.models.networks.lightning.logs import quiet
+        from factory_assets.ml.models.networks.lightning.logs import silenced
 
-        several = devices_of(setting) * setting.trainer.nodes > 1
-        with torch.random.fork_rng(), quiet():
-            module = cls._new(setting)
+        distributed = device_count(context) * context.trainer.nodes > 1
+        with torch.random.fork_rng(), silenced():
+            module = cls._new(context)
             best = (
-                train_together(cls._share, setting, train, validation)
-                if several
-                else cls._learn(module, setting, train, validation)
+                train_distributed(cls._train_process, context, train, validation)
+                if distributed
+                else cls._train(module, context, train, validation)
             )
         module.load_state_dict(best.weights)
         return module, best
 
     @classmethod
-    def _new(cls, setting: FitContext) -> NetworkModule:
+    def _new(cls, context: FitContext) -> NetworkModule:
         import torch
 
-        torch.manual_seed(setting.seed)
-        return cls._build(setting.spec, setting.shape, setting.folder)
+        torch.manual_seed(context.seed)
+        return cls._build(context.spec, context.shape, context.folder)
 
     @classmethod
-    def _share(
-        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+    def _train_process(
+        cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> BestEpochCallback:
-        """The part of one process in a training by several."""
-        return cls._learn(cls._new(setting), setting, train, validation)
+        """Do the work of one process of a distributed training."""
+        return cls._train(cls._new(context), context, train, validation)
 
     @classmethod
-    def _learn(
+    def _train(
         cls,
         module: NetworkModule,
-        setting: FitContext,
+        context: FitContext,
         train: LabelledArrays,
         validation: LabelledArrays,
     ) -> BestEpochCallback:
-        from factory_assets.ml.models.networks.lightning.trainer import learn
+        from factory_assets.ml.models.networks.lightning.trainer import train_network
 
-        return learn(
+        return train_network(
             module,
-            setting,
+            context,
             (*tensors(train.inputs), target_of(train)),
             (*tensors(validation.inputs), target_of(validation)),
         )
@@ -137,21 +145,21 @@ class NetworkModel(Model):
         import torch
 
         with torch.inference_mode():
-            parts = list(self._parts(inputs))
-            raw = torch.cat(parts) if parts else torch.empty((0, self._shape.outputs))
-            ready = (
+            batches = list(self._raw_outputs(inputs))
+            raw = torch.cat(batches) if batches else torch.empty((0, self._shape.outputs))
+            outputs = (
                 raw.reshape(-1) if self._shape.task == "regression" else raw.double().softmax(dim=1)
             )
-        found: NDArray[np.float64] = ready.double().numpy()
-        return found
+        result: NDArray[np.float64] = outputs.double().numpy()
+        return result
 
-    def _parts(self, inputs: Arrays) -> Iterator[Tensor]:
-        """What the network says, slice by slice."""
+    def _raw_outputs(self, inputs: Arrays) -> Iterator[Tensor]:
+        """Yield the network's outputs, [rows, outputs], batch by batch."""
         from factory_assets.ml.models.networks.lightning.batches import sliced
-        from factory_assets.ml.models.networks.lightning.trainer import MANY
+        from factory_assets.ml.models.networks.lightning.trainer import ROWS_PER_BATCH
 
-        for part in sliced(tensors(inputs), MANY):
-            yield self._module(*part)
+        for batch in sliced(tensors(inputs), ROWS_PER_BATCH):
+            yield self._module(*batch)
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -171,7 +179,7 @@ class NetworkModel(Model):
             module.load_state_dict(load_file(files / FILE))
         except RuntimeError as error:
             raise ModelError(
-                f"{FILE} does not fit the network: {error}", remedy="train it again"
+                f"{FILE} does not match the network: {error}", remedy="train again"
             ) from error
         return cls(shape, module)
 
@@ -185,18 +193,18 @@ class NetworkModel(Model):
         from factory_assets.ml.models.networks.lightning.trainer import user_errors
         from factory_assets.ml.models.networks.modules.mlp import MlpModule
 
-        wanted = (shape.numbers, shape.cardinalities, shape.outputs)
+        sizes = (shape.numbers, shape.cardinalities, shape.outputs)
         if isinstance(spec, Mlp):
-            return MlpModule(*wanted, hidden=spec.hidden, dropout=spec.dropout)
+            return MlpModule(*sizes, hidden=spec.hidden, dropout=spec.dropout)
         declared = cast(OwnModule, spec)
-        own = _custom_class(declared, folder)
+        user_class = _custom_class(declared, folder)
         with user_errors(declared):
-            built: NetworkModule = own(*wanted, **declared.args)
-        return built
+            module: NetworkModule = user_class(*sizes, **declared.args)
+        return module
 
     @property
     def network(self) -> nn.Module:
-        """The trained module, in eval mode; of several members an `Ensemble`."""
+        """The trained module in eval mode; an `Ensemble` if there are several members."""
         return self._module
 
     @property
@@ -205,42 +213,43 @@ class NetworkModel(Model):
 
 
 def _custom_class(spec: OwnModule, folder: Path) -> type[NetworkModule]:
-    """The user's class with our training beneath it: what it does not do itself, ours does."""
+    """Derive the user's class also from `NetworkModule`, which does what it does not override."""
     from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
-    own = load_object(spec.python, folder)
-    return type(own.__name__, (own, NetworkModule), {})
+    user_class = load_object(spec.python, folder)
+    return type(user_class.__name__, (user_class, NetworkModule), {})
 
 
-def _numbered(progress: Progress, member: int, count: int) -> Progress:
+def _with_member(progress: Progress, member: int, count: int) -> Progress:
     if count == 1:
         return progress
     return lambda text: progress(f"network {member + 1}/{count}, {text}")
 
 
-def _fit_of(model: Model, found: Sequence[BestEpochCallback]) -> Fit:
-    """The epochs of every network, one after another; the best of them all."""
-    epochs = [epoch for best in found for epoch in best.history]
+def _fit_of(model: Model, callbacks: Sequence[BestEpochCallback]) -> Fit:
+    """Number the epochs of all networks consecutively, and find the best of them."""
+    epochs = [epoch for callback in callbacks for epoch in callback.history]
     history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
     best = min(history, key=lambda epoch: epoch.validation_loss)
-    return Fit(model, history, best.epoch, any(network.halved for network in found))
+    return Fit(model, history, best.epoch, any(callback.halved for callback in callbacks))
 
 
 def tensors(inputs: Arrays) -> tuple[Tensor, Tensor]:
-    """Numbers and codes, without a copy."""
+    """Return numbers and codes as tensors that share the arrays' memory."""
     import torch
 
     return torch.from_numpy(inputs.numbers), torch.from_numpy(inputs.codes)
 
 
 def target_of(rows: LabelledArrays) -> Tensor:
+    """Return the targets as a tensor that shares the array's memory."""
     import torch
 
     return torch.from_numpy(rows.target)
 
 
 class CnnModel(NetworkModel):
-    """The pixels are the last of the numbers."""
+    """A CNN over pictures and other columns; the pixels are the last of the numbers."""
 
     streams: ClassVar[bool] = False
 

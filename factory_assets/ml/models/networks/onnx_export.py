@@ -1,4 +1,7 @@
-"""A network as ONNX, by torch's own exporter. Imports torch, hence only inside functions."""
+"""Export a network to ONNX with torch's own exporter.
+
+This module imports torch, so import it only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class _Served(nn.Module):
-    """The network with its last step, over those of its inputs that hold columns."""
+    """The network with its output transformation, taking only the inputs that have columns."""
 
     def __init__(self, network: nn.Module, shape: Shape) -> None:
         super().__init__()
         self._network, self._shape = network, shape
 
     def forward(self, first: Tensor, second: Tensor | None = None) -> Tensor:
-        return self._ready(self._network(*self._both(first, second)))
+        return self._transform(self._network(*self._all_inputs(first, second)))
 
-    def _both(self, first: Tensor, second: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _all_inputs(self, first: Tensor, second: Tensor | None) -> tuple[Tensor, Tensor]:
         rows = first.shape[0]
         if not self._shape.cardinalities:
             return first, torch.zeros((rows, 0), dtype=torch.int64)
@@ -39,26 +42,26 @@ class _Served(nn.Module):
             return torch.zeros((rows, 0)), first
         return first, cast(Tensor, second)
 
-    def _ready(self, raw: Tensor) -> Tensor:
+    def _transform(self, raw: Tensor) -> Tensor:
         if self._shape.task == "regression":
             return raw.reshape(-1, 1)
         return raw.softmax(dim=1)
 
 
 class _ServedWindows(_Served):
-    """The same over windows of such rows."""
+    """The same for a network over windows of rows."""
 
     def forward(  # type: ignore[override]
         self, windows: Tensor, first: Tensor, second: Tensor | None = None
     ) -> Tensor:
-        return self._ready(self._network(*self._both(first, second), windows))
+        return self._transform(self._network(*self._all_inputs(first, second), windows))
 
 
 def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
-    """The graph that `Model.graph` promises.
+    """Return the graph that `Model.graph` describes.
 
     Raises:
-        ModelError: when a user's module does what ONNX cannot express.
+        ModelError: a user's module uses operations that ONNX cannot express.
     """
     inputs = {
         "numbers": torch.zeros((3, shape.numbers)),
@@ -92,18 +95,20 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
         ) from error
     model: onnx.ModelProto = cast(Any, program).model_proto
     model.ir_version = IR
-    return _plain(model)
+    return _canonical(model)
 
 
-def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same bytes for the same network: names in order of appearance, and nothing of the export
-    itself, which would also tell where on the machine the code lies."""
+def _canonical(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make the bytes reproducible: number names by appearance, and delete the export's metadata.
+
+    The metadata would also disclose where the code is on this machine.
+    """
     graph = model.graph
-    outside = {"", *(value.name for value in (*graph.input, *graph.output))}
+    public = {"", *(value.name for value in (*graph.input, *graph.output))}
     names: dict[str, str] = {}
 
     def renamed(values: Iterable[str]) -> list[str]:
-        return [v if v in outside else names.setdefault(v, f"v{len(names)}") for v in values]
+        return [v if v in public else names.setdefault(v, f"v{len(names)}") for v in values]
 
     for node in graph.node:
         node.name = node.doc_string = ""
@@ -120,7 +125,7 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """The exporter prints its progress and warns of operators that no one uses."""
+    """Silence the exporter's progress output and its warnings about unused operators."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,7 @@
-"""Networks over windows of series: recurrent, convolutional, with attention."""
+"""Networks over windows of series: recurrent, convolutional, with attention.
+
+Their PyTorch modules belong in `modules/sequence.py`, networks over single rows in `model.py`.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,15 @@ if TYPE_CHECKING:
     from factory_assets.ml.models.networks.modules.sequence import SequenceModule
 
 
-MANY = 65_536
-"""Rows in the windows that are evaluated at once."""
+ROWS_PER_BATCH = 65_536
+"""Rows in the windows that are evaluated in one batch."""
 
-STEPS = 32
-"""The fewest steps of an epoch: windows overlap, so that a few epochs must do."""
+MIN_STEPS_PER_EPOCH = 32
+"""The fewest steps of an epoch: windows overlap, so that few epochs must suffice."""
 
 
 class SequenceModel(NetworkModel):
-    """A network over windows, gathered a batch at a time: memory stays that of the rows."""
+    """A network over windows. Each batch gathers its own, so that memory holds only the rows."""
 
     streams: ClassVar[bool] = False
 
@@ -41,47 +44,48 @@ class SequenceModel(NetworkModel):
         return SequenceModule(shape.numbers, shape.cardinalities, shape.outputs, declared)
 
     @classmethod
-    def _learn(
+    def _train(
         cls,
         module: NetworkModule,
-        setting: FitContext,
+        context: FitContext,
         train: LabelledArrays,
         validation: LabelledArrays,
     ) -> BestEpochCallback:
         import torch
 
-        from factory_assets.ml.models.networks.lightning.trainer import learn
+        from factory_assets.ml.models.networks.lightning.trainer import train_network
 
-        reader = cast("SequenceModule", module)
-        # One layout for both parts; each window stays within its own.
+        sequence_module = cast("SequenceModule", module)
+        # One layout for both parts; no window crosses from one into the other.
         pairs = zip(tensors(train.inputs), tensors(validation.inputs), strict=True)
         numbers, codes = (torch.cat(pair) for pair in pairs)
-        reader.read(numbers, codes)
-        before = len(train.inputs.numbers)
-        found = learn(
+        sequence_module.read(numbers, codes)
+        offset = len(train.inputs.numbers)
+        best = train_network(
             module,
-            setting,
+            context,
             _batch(train, 0),
-            _batch(validation, before),
-            window=reader.window,
-            steps=STEPS,
+            _batch(validation, offset),
+            window=sequence_module.window,
+            steps=MIN_STEPS_PER_EPOCH,
         )
-        reader.read(numbers[:0], codes[:0])
-        return found
+        sequence_module.read(numbers[:0], codes[:0])
+        return best
 
-    def _parts(self, inputs: Arrays) -> Iterator[Tensor]:
+    def _raw_outputs(self, inputs: Arrays) -> Iterator[Tensor]:
         import torch
 
         windows = cast(RowWindows, inputs.windows)
-        many = max(1, MANY // windows.size)
-        for start in range(0, len(windows), many):
-            places = windows.take(slice(start, start + many)).places()
-            yield self._module(*tensors(inputs), torch.from_numpy(places))
+        batch_size = max(1, ROWS_PER_BATCH // windows.size)
+        for start in range(0, len(windows), batch_size):
+            positions = windows.take(slice(start, start + batch_size)).places()
+            yield self._module(*tensors(inputs), torch.from_numpy(positions))
 
 
-def _batch(rows: LabelledArrays, before: int) -> Batch:
+def _batch(rows: LabelledArrays, offset: int) -> Batch:
+    """Return window ends, window lengths and targets; `offset` rows precede these in the layout."""
     import torch
 
     windows = cast(RowWindows, rows.inputs.windows)
-    ends = torch.from_numpy(windows.ends + before)
+    ends = torch.from_numpy(windows.ends + offset)
     return ends, torch.from_numpy(windows.lengths), target_of(rows)

@@ -1,1 +1,1 @@
-"""Tree ensembles, by scikit-learn and LightGBM."""
+"""Tree ensembles of scikit-learn and LightGBM."""

@@ -1,4 +1,4 @@
-"""Histogram gradient boosting, by scikit-learn, stopped by our own validation rows."""
+"""Histogram gradient boosting of scikit-learn, stopped early on the factory's validation rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import APART, Fit, FitContext
+from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, Fit, FitContext
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.results.model import Epoch
 from factory_assets.spec.models import GradientBoosting
 
 
 class BoostingModel(EstimatorModel):
-    """The trees up to the best validation loss; an epoch is one round of trees."""
+    """The trees up to the best validation loss; an `Epoch` is one boosting round."""
 
     trusted: ClassVar[tuple[str, ...]] = (
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -25,36 +25,38 @@ class BoostingModel(EstimatorModel):
     )
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        count = cast(GradientBoosting, setting.spec).ensemble
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+        count = cast(GradientBoosting, context.spec).ensemble
         members = [
-            cls._fit_one(replace(setting, seed=setting.seed + APART * member), train, validation)
+            cls._fit_one(
+                replace(context, seed=context.seed + ENSEMBLE_SEED_STEP * member), train, validation
+            )
             for member in range(count)
         ]
-        estimator = _mean([estimator for estimator, _ in members])
+        estimator = _averaged([estimator for estimator, _ in members])
         history = tuple(
             epoch.model_copy(update={"epoch": i})
             for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
         )
         best = min(history, key=lambda epoch: epoch.validation_loss)
-        return Fit(cls(setting.shape, estimator), history, max(best.epoch, 1))
+        return Fit(cls(context.shape, estimator), history, max(best.epoch, 1))
 
     @classmethod
     def _fit_one(
-        cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays
+        cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> tuple[Any, tuple[Epoch, ...]]:
-        estimator = _estimator(cast(GradientBoosting, setting.spec), setting)
+        estimator = _estimator(cast(GradientBoosting, context.spec), context)
         estimator.fit(
-            train.inputs.one_hot(setting.shape.cardinalities),
+            train.inputs.one_hot(context.shape.cardinalities),
             train.target,
-            sample_weight=setting.sample_weights(train.target),
-            X_val=validation.inputs.one_hot(setting.shape.cardinalities),
+            sample_weight=context.sample_weights(train.target),
+            X_val=validation.inputs.one_hot(context.shape.cardinalities),
             y_val=validation.target,
-            sample_weight_val=setting.sample_weights(validation.target),
+            sample_weight_val=context.sample_weights(validation.target),
         )
         losses = [-float(score) for score in estimator.validation_score_]
         best = losses.index(min(losses))
-        # Score 0 is the constant guess before the first round; a model keeps at least one round.
+        # Score 0 is the constant prediction before round 1; a model keeps at least one round.
         best = max(best, 1)
         del estimator._predictors[best:]
         narrow_thresholds(estimator)
@@ -70,10 +72,10 @@ class BoostingModel(EstimatorModel):
         return sum(len(t.nodes) for round_ in self._estimator._predictors for t in round_)
 
 
-def _estimator(spec: GradientBoosting, setting: FitContext) -> Any:
+def _estimator(spec: GradientBoosting, context: FitContext) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    regression = setting.shape.task == "regression"
+    regression = context.shape.task == "regression"
     return (HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier)(
         max_iter=spec.iterations,
         n_iter_no_change=spec.patience,
@@ -85,28 +87,28 @@ def _estimator(spec: GradientBoosting, setting: FitContext) -> Any:
         early_stopping=True,
         scoring="loss",
         tol=0.0,
-        random_state=setting.seed,
+        random_state=context.seed,
     )
 
 
-def _mean(estimators: Sequence[Any]) -> Any:
-    """One estimator that says the mean of what they say: all their trees, each with its share.
+def _averaged(estimators: Sequence[Any]) -> Any:
+    """Merge estimators into one that predicts their mean: all trees, leaf values divided by n.
 
-    They learned from the same rows, so that they begin at the same constant.
+    This needs equal constant predictions, which hold because all were fitted on the same rows.
     """
     if len(estimators) == 1:
         return estimators[0]
-    whole = estimators[0]
+    merged = estimators[0]
     rounds = [round_ for estimator in estimators for round_ in estimator._predictors]
     for round_ in rounds:
         for tree in round_:
             tree.nodes["value"] /= len(estimators)
-    whole._predictors = rounds
-    return whole
+    merged._predictors = rounds
+    return merged
 
 
 def narrow_thresholds(estimator: Any) -> None:
-    """Round thresholds down to float32: for float32 inputs the same comparison, also in ONNX."""
+    """Round thresholds down to float32: float32 inputs compare the same, here and in ONNX."""
     import numpy as np
 
     for round_ in estimator._predictors:

@@ -1,8 +1,7 @@
-"""Gradient boosting by LightGBM, an optional extra: kept as its text, served as ONNX trees.
+"""Gradient boosting of LightGBM, an optional extra: stored as text, exported as ONNX trees.
 
-The matrix is that of the other tree models: numbers unscaled and never missing, names one-hot.
-
-LightGBM's trees as one ONNX node, and the step from scores to probabilities.
+As in the other tree models, numbers are unscaled and never missing, and categories are one-hot. The
+ONNX graph has one node for all trees, then the step from scores to probabilities.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "reg
 
 
 class LightGbmModel(Model):
-    """The trees up to the best validation loss; an epoch is one round of trees."""
+    """The trees up to the best validation loss; an `Epoch` is one boosting round."""
 
     scaled: ClassVar[bool] = False
     vocabulary: ClassVar[int] = 50
@@ -44,34 +43,37 @@ class LightGbmModel(Model):
         self._shape, self._booster = shape, booster
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         lightgbm = _installed()
-        spec = cast(LightGbm, setting.spec)
-        parameters = _parameters(spec, setting)
-        seen: dict[str, dict[str, list[float]]] = {}
-        learned = _data(lightgbm, setting, train, parameters)
+        spec = cast(LightGbm, context.spec)
+        parameters = _parameters(spec, context)
+        recorded: dict[str, dict[str, list[float]]] = {}
+        training_set = _data(lightgbm, context, train, parameters)
         booster = lightgbm.train(
             parameters,
-            learned,
+            training_set,
             num_boost_round=spec.iterations,
-            valid_sets=[learned, _data(lightgbm, setting, validation, parameters, learned)],
+            valid_sets=[
+                training_set,
+                _data(lightgbm, context, validation, parameters, training_set),
+            ],
             valid_names=["training", "validation"],
             callbacks=[
                 lightgbm.early_stopping(spec.patience, verbose=False),
-                lightgbm.record_evaluation(seen),
-                *_at_budget(lightgbm, setting),
+                lightgbm.record_evaluation(recorded),
+                *_at_budget(lightgbm, context),
             ],
         )
-        losses = [next(iter(seen[part].values())) for part in ("training", "validation")]
+        losses = [next(iter(recorded[part].values())) for part in ("training", "validation")]
         history = tuple(
             Epoch(epoch=i, train_loss=train_loss, validation_loss=loss)
             for i, (train_loss, loss) in enumerate(zip(*losses, strict=True), start=1)
         )
-        # Not LightGBM's own word: where the budget ended it, that is the last round.
+        # Not `booster.best_iteration`: if the budget stopped the training, that is the last round.
         best = losses[1].index(min(losses[1])) + 1
-        # Only the best rounds, and nothing else than what is kept.
-        kept = _read(booster.model_to_string(num_iteration=best))
-        return Fit(cls(setting.shape, kept), history, best)
+        # Through text, so that the model predicts with exactly what is stored: the best rounds.
+        best_rounds = _read(booster.model_to_string(num_iteration=best))
+        return Fit(cls(context.shape, best_rounds), history, best)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np
@@ -79,10 +81,12 @@ class LightGbmModel(Model):
         classes = self._shape.outputs
         if not len(inputs):
             return np.empty((0, classes) if self._shape.task != "regression" else 0)
-        found: NDArray[np.float64] = self._booster.predict(
+        outputs: NDArray[np.float64] = self._booster.predict(
             inputs.one_hot(self._shape.cardinalities)
         )
-        return np.stack([1 - found, found], axis=1) if self._shape.task == "binary" else found
+        if self._shape.task == "binary":
+            return np.stack([1 - outputs, outputs], axis=1)
+        return outputs
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(self._booster.model_to_string().encode())
@@ -93,38 +97,37 @@ class LightGbmModel(Model):
         width = shape.numbers + sum(shape.cardinalities)
         trees = shape.outputs if shape.task == "multiclass" else 1
         if (booster.num_feature(), booster.num_model_per_iteration()) != (width, trees):
-            raise ModelError(f"{FILE} does not fit the inputs", remedy="train it again")
+            raise ModelError(f"{FILE} does not match the inputs of the model", remedy="train again")
         return cls(shape, booster)
 
     def graph(self) -> onnx.ModelProto:
-
         return trees_graph(self._booster.dump_model()["tree_info"], self._shape)
 
     @property
     def parameters(self) -> int:
-        """The nodes of all trees."""
+        """The number of nodes of all trees."""
         trees = self._booster.dump_model()["tree_info"]
         return sum(2 * tree["num_leaves"] - 1 for tree in trees)
 
 
-def _at_budget(lightgbm: Any, setting: FitContext) -> list[Any]:
-    """What ends the training when its budget is spent, after the round has been recorded."""
+def _at_budget(lightgbm: Any, context: FitContext) -> list[Any]:
+    """Return the callback that stops at the budget, after the round was recorded; or none."""
 
-    def stop(now: Any) -> None:
-        if setting.budget and setting.budget.over(now.iteration + 1):
-            setting.progress("the budget is spent: the best rounds so far are kept")
-            raise lightgbm.callback.EarlyStopException(now.iteration, now.evaluation_result_list)
+    def stop(env: Any) -> None:
+        if context.budget and context.budget.over(env.iteration + 1):
+            context.progress("the budget is spent: keeping the best rounds so far")
+            raise lightgbm.callback.EarlyStopException(env.iteration, env.evaluation_result_list)
 
-    # Behind LightGBM's own, whose order is up to 30.
+    # LightGBM's own callbacks have orders up to 30 and must run first.
     stop.order = 40  # type: ignore[attr-defined]
-    return [stop] if setting.budget else []
+    return [stop] if context.budget else []
 
 
 def _installed() -> Any:
-    """The package.
+    """Import the package.
 
     Raises:
-        ModelError: when it is not there.
+        ModelError: it is not installed.
     """
     try:
         import lightgbm
@@ -137,18 +140,18 @@ def _installed() -> Any:
     return lightgbm
 
 
-def _parameters(spec: LightGbm, setting: FitContext) -> dict[str, Any]:
-    classes = {"num_class": setting.shape.outputs} if setting.shape.task == "multiclass" else {}
+def _parameters(spec: LightGbm, context: FitContext) -> dict[str, Any]:
+    classes = {"num_class": context.shape.outputs} if context.shape.task == "multiclass" else {}
     return {
-        "objective": OBJECTIVES[setting.shape.task],
+        "objective": OBJECTIVES[context.shape.task],
         **classes,
         "learning_rate": spec.learning_rate,
         "num_leaves": spec.max_leaf_nodes,
         "min_data_in_leaf": spec.min_samples_leaf,
         "lambda_l2": spec.regularisation,
         "feature_fraction_bynode": spec.max_features,
-        "seed": setting.seed % 2**31,
-        # The same trees on any number of cores.
+        "seed": context.seed % 2**31,
+        # The trees must not depend on the number of cores.
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
@@ -157,15 +160,15 @@ def _parameters(spec: LightGbm, setting: FitContext) -> dict[str, Any]:
 
 def _data(
     lightgbm: Any,
-    setting: FitContext,
+    context: FitContext,
     rows: LabelledArrays,
     parameters: dict[str, Any],
     reference: Any = None,
 ) -> Any:
     return lightgbm.Dataset(
-        rows.inputs.one_hot(setting.shape.cardinalities),
+        rows.inputs.one_hot(context.shape.cardinalities),
         rows.target,
-        weight=setting.sample_weights(rows.target),
+        weight=context.sample_weights(rows.target),
         reference=reference,
         params=parameters,
     )
@@ -176,14 +179,16 @@ def _read(text: str) -> Any:
     try:
         return lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
-        raise ModelError(f"{FILE} holds no trees: {error}", remedy="train it again") from error
+        raise ModelError(
+            f"{FILE} does not contain LightGBM trees: {error}", remedy="train again"
+        ) from error
 
 
 def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProto:
-    """What `Model.graph` promises.
+    """Return the graph that `Model.graph` describes.
 
     Args:
-        trees: `tree_info` of LightGBM's JSON; one after another for each class.
+        trees: `tree_info` of LightGBM's JSON; within a round, one tree for each class.
     """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
@@ -191,8 +196,8 @@ def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProt
     node: Any = helper.make_node
     targets = shape.outputs if shape.task == "multiclass" else 1
     columns: dict[str, list[Any]] = defaultdict(list)
-    for place, tree in enumerate(trees):
-        _add_tree(tree["tree_structure"], place, place % targets, columns)
+    for number, tree in enumerate(trees):
+        _add_tree(tree["tree_structure"], number, number % targets, columns)
     ensemble = node(
         "TreeEnsembleRegressor",
         ["matrix"],
@@ -225,34 +230,34 @@ def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProt
 
 
 def _add_tree(root: dict[str, Any], tree: int, target: int, columns: dict[str, list[Any]]) -> None:
-    """Append a tree to the attributes of the node; its nodes are numbered as they are met."""
+    """Append a tree to the attributes of the ONNX node; number its nodes breadth first."""
     waiting = [root]
     number = 0
     while waiting:
-        found = waiting.pop(0)
-        leaf = "leaf_value" in found
+        node = waiting.pop(0)
+        leaf = "leaf_value" in node
         children = (0, 0)
         if not leaf:
             first = number + len(waiting) + 1
             children = (first, first + 1)
-            waiting += [found["left_child"], found["right_child"]]
+            waiting += [node["left_child"], node["right_child"]]
         else:
             columns["target_treeids"].append(tree)
             columns["target_nodeids"].append(number)
             columns["target_ids"].append(target)
-            columns["target_weights"].append(float(found["leaf_value"]))
+            columns["target_weights"].append(float(node["leaf_value"]))
         columns["nodes_treeids"].append(tree)
         columns["nodes_nodeids"].append(number)
         columns["nodes_modes"].append("LEAF" if leaf else "BRANCH_LEQ")
-        columns["nodes_featureids"].append(0 if leaf else found["split_feature"])
-        columns["nodes_values"].append(0.0 if leaf else _narrow(found["threshold"]))
+        columns["nodes_featureids"].append(0 if leaf else node["split_feature"])
+        columns["nodes_values"].append(0.0 if leaf else _narrow(node["threshold"]))
         columns["nodes_truenodeids"].append(children[0])
         columns["nodes_falsenodeids"].append(children[1])
         number += 1
 
 
 def _narrow(threshold: float) -> float:
-    """Rounded down to float32: for float32 inputs the same comparison."""
+    """Round down to float32, which does not change comparisons with float32 inputs."""
     import numpy as np
 
     narrow = np.float32(threshold)

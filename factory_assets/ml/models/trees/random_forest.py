@@ -1,4 +1,4 @@
-"""Random forests, by scikit-learn."""
+"""Random forests of scikit-learn."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from factory_assets.spec.train import RandomForest
 
 
 class ForestModel(EstimatorModel):
-    """Grown by all cores, evaluated by one: threads add the trees up in another order each time."""
+    """A forest fitted on all cores and evaluated on one.
+
+    Several threads would add up the trees in a different order each time.
+    """
 
     trusted: ClassVar[tuple[str, ...]] = ("sklearn.tree._tree.Tree",)
     estimators: ClassVar[tuple[str, ...]] = ("RandomForestClassifier", "RandomForestRegressor")
 
     @classmethod
-    def fit(cls, setting: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
+    def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-        spec = cast(RandomForest, setting.spec)
-        regression = setting.shape.task == "regression"
+        spec = cast(RandomForest, context.spec)
+        regression = context.shape.task == "regression"
         estimator = (RandomForestRegressor if regression else RandomForestClassifier)(
             n_estimators=spec.trees,
             max_depth=spec.max_depth,
             min_samples_leaf=spec.min_samples_leaf,
-            random_state=setting.seed,
+            random_state=context.seed,
             n_jobs=-1,
         )
-        matrix = train.inputs.one_hot(setting.shape.cardinalities)
-        estimator.fit(matrix, train.target, sample_weight=setting.sample_weights(train.target))
+        matrix = train.inputs.one_hot(context.shape.cardinalities)
+        estimator.fit(matrix, train.target, sample_weight=context.sample_weights(train.target))
         estimator.n_jobs = 1
-        return Fit(cls(setting.shape, estimator))
+        return Fit(cls(context.shape, estimator))
 
     @property
     def parameters(self) -> int:

@@ -1,4 +1,7 @@
-"""What the tree models share: estimators kept without pickle, in the same bytes every time."""
+"""Base of the models around a scikit-learn estimator: storage without pickle, ONNX export.
+
+Estimators that users name belong in `ml/models/custom`.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ FILE = "estimator.skops"
 
 
 class EstimatorModel(Model):
-    """A scikit-learn estimator over unscaled numbers and one-hot names.
+    """A scikit-learn estimator over unscaled numbers and one-hot categories.
 
-    Unscaled, because then a float32 comparison in ONNX is the comparison that was learned.
+    Numbers stay unscaled, so that float32 comparisons in ONNX are those that were learned.
     """
 
     scaled: ClassVar[bool] = False
     vocabulary: ClassVar[int] = 50
     trusted: ClassVar[tuple[str, ...]]
-    """The only types beyond skops' own defaults that a file of this kind may hold."""
+    """The only types beyond skops' defaults that a file of this kind may contain."""
     estimators: ClassVar[tuple[str, ...]]
-    """The class names that a file of this kind may hold at its root: for classes, for numbers."""
+    """The class that a file of this kind must contain: for classification, for regression."""
 
     def __init__(self, shape: Shape, estimator: Any) -> None:
         self._shape, self._estimator = shape, estimator
@@ -43,18 +46,18 @@ class EstimatorModel(Model):
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         matrix = self.matrix(inputs)
         regression = self._shape.task == "regression"
-        found: NDArray[np.float64] = (
+        outputs: NDArray[np.float64] = (
             self._estimator.predict(matrix) if regression else self._estimator.predict_proba(matrix)
         )
-        return found
+        return outputs
 
     @property
     def estimator(self) -> Any:
-        """The fitted one."""
+        """The fitted estimator."""
         return self._estimator
 
     def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
-        """What the estimator reads."""
+        """Return the estimator's input, [rows, width + sum of cardinalities]."""
         return inputs.one_hot(self._shape.cardinalities)
 
     def save(self, folder: Path) -> None:
@@ -70,9 +73,14 @@ class EstimatorModel(Model):
         try:
             estimator = skops.io.load(files / FILE, trusted=list(cls.trusted))
         except (UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
-            raise not_trusted(f"{FILE} holds what this kind of model does not: {error}") from error
-        if type(estimator).__name__ != cls.estimators[shape.task == "regression"]:
-            raise not_trusted(f"{FILE} holds a {type(estimator).__name__}")
+            raise untrusted_file_error(
+                f"{FILE} is not a file of this kind of model: {error}"
+            ) from error
+        expected = cls.estimators[shape.task == "regression"]
+        if type(estimator).__name__ != expected:
+            raise untrusted_file_error(
+                f"{FILE} contains a {type(estimator).__name__}, not a {expected}"
+            )
         return cls(shape, estimator)
 
     def graph(self) -> onnx.ModelProto:
@@ -84,7 +92,7 @@ class EstimatorModel(Model):
 
 
 def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
-    """What `Model.graph` promises, of an estimator over `Arrays.one_hot`."""
+    """Return the graph that `Model.graph` describes, for an estimator over `Arrays.one_hot`."""
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
 
@@ -98,14 +106,14 @@ def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
     scores = body.graph.output[-1].name
     for output in [o for o in body.graph.output if o.name != scores]:
         body.graph.output.remove(output)
-    # Its operators are the same in ours; merging wants the same declaration.
+    # The operators are the same in our opsets, and merging requires identical declarations.
     del body.opset_import[:]
     body.opset_import.extend(make_opsets())
     return _rename_output(merge(one_hot(shape), body, {"matrix": "matrix"}), scores)
 
 
 def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Call the only output `outputs`."""
+    """Rename the only output to `outputs`."""
     for node in model.graph.node:
         node.output[:] = ["outputs" if output == name else output for output in node.output]
         node.input[:] = ["outputs" if value == name else value for value in node.input]
@@ -113,9 +121,12 @@ def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return model
 
 
-def canonical(dumped: bytes) -> bytes:
-    """The same bytes for the same estimator: skops names things by address and stamps the time."""
-    with ZipFile(io.BytesIO(dumped)) as archive:
+def canonical(content: bytes) -> bytes:
+    """Rewrite a skops archive so that equal estimators give equal bytes.
+
+    skops names objects by memory address and stores the time.
+    """
+    with ZipFile(io.BytesIO(content)) as archive:
         schema = json.loads(archive.read("schema.json"))
         files: dict[str, str] = {}
         _renumber(schema, {}, files)
@@ -129,7 +140,7 @@ def canonical(dumped: bytes) -> bytes:
 
 
 def _renumber(node: Any, ids: dict[int, int], files: dict[str, str]) -> None:
-    """Replace addresses and file names, in place, by their order of appearance."""
+    """Replace addresses and file names in place by their order of appearance."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict):
         if "__id__" in node:
@@ -142,7 +153,7 @@ def _renumber(node: Any, ids: dict[int, int], files: dict[str, str]) -> None:
 
 
 def _without_padding(content: bytes) -> bytes:
-    """Records of trees have gaps between their fields that hold whatever was in memory."""
+    """Zero the gaps between the fields of tree records, which contain random memory."""
     import numpy as np
 
     if not content.startswith(b"\x93NUMPY"):
@@ -154,12 +165,12 @@ def _without_padding(content: bytes) -> bytes:
     for field in array.dtype.names:
         clean[field] = array[field]
     if "left_child" in array.dtype.names:
-        # Nothing reads a leaf's direction for missing values, and nothing sets it.
+        # scikit-learn neither sets nor reads a leaf's direction for missing values.
         clean["missing_go_to_left"][clean["left_child"] == -1] = 0
     buffer = io.BytesIO()
     np.save(buffer, clean, allow_pickle=False)
     return buffer.getvalue()
 
 
-def not_trusted(what: str) -> ModelError:
+def untrusted_file_error(what: str) -> ModelError:
     return ModelError(what, remedy="train again; do not use this artefact")

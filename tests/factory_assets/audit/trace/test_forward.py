@@ -1,4 +1,4 @@
-"""The trace goes on through other pipelines' snapshots, joins, several sources and partitions."""
+"""Traces through other pipelines' snapshots, joins, several sources and partitions."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def _write(root: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_through_another_pipeline(tmp_path: Path) -> None:
+def test_a_trace_passes_through_another_pipeline(tmp_path: Path) -> None:
     data = _write(
         tmp_path, "orchard/data.csv", "size,colour\n1,red\n-1,red\n2,green\n2,green\n9,x\n"
     )
@@ -88,14 +88,14 @@ def test_through_another_pipeline(tmp_path: Path) -> None:
         {"snapshot": 2, "quarantine": 1, "duplicates": 0},
     ]
     assert other.passages[1].rules == {"small": 1}
-    # A single row, from the file to the quarantine of the other pipeline; and from the snapshot.
+    # A single row: from its file to the other pipeline's quarantine, and by its snapshot.
     [fate] = _trace(tmp_path, str(data), "5").fates
     assert fate.into[0].passages[1].places[0].rules == ("small",)
     again = _trace(tmp_path, "juice/clean", "orchard/clean:2")
     assert again.row == found.row
 
 
-def test_joined_tables_and_several_sources(tmp_path: Path) -> None:
+def test_rows_of_several_sources_and_joined_tables_are_traced(tmp_path: Path) -> None:
     _write(tmp_path, "site/a.csv", "size,colour\n1,red\n2,green\n")
     _write(tmp_path, "site/b.csv", "size;colour\n3;red\n")
     prices = _write(tmp_path, "site/prices.csv", "colour,price\nred,5\ngreen,7\n")
@@ -134,7 +134,7 @@ def test_joined_tables_and_several_sources(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_of_one_pipeline_is_a_join_of_another(tmp_path: Path) -> None:
+def test_a_file_can_be_a_source_of_rows_and_of_a_join(tmp_path: Path) -> None:
     data = _write(tmp_path, "shared.csv", "colour,price\nred,5\ngreen,7\n")
     _write(tmp_path, "one/a.csv", "size,colour\n1,red\n")
     join = {"prices": {"source": {"files": str(data)}, "on": "colour"}}
@@ -160,7 +160,7 @@ def days(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_partitions_are_one_table(days: Path) -> None:
+def test_partitions_are_traced_as_one_table(days: Path) -> None:
     found = _trace(days, "plant/clean")
     assert [(s.stage, s.partition) for s in found.steps if s.stage == "clean"] == [
         ("clean", "2024-01-01"),
@@ -178,7 +178,7 @@ def test_partitions_are_one_table(days: Path) -> None:
     assert [p.partition for p in fate.passages] == ["2024-01-01", "2024-01-01"]
 
 
-def test_partitions_of_another_pipeline(days: Path) -> None:
+def test_a_trace_passes_through_partitions_of_another_pipeline(days: Path) -> None:
     _run(days, "all", {"ingest": {"source": {"pipeline": "plant"}}})
     found = _trace(days, "all/clean", "4")
     assert found.row

@@ -1,4 +1,4 @@
-"""Every row is found: forward in exactly one place, back at its source line with equal values."""
+"""Every row is traced forward to exactly one place, and back to its line with equal values."""
 
 import copy
 import csv
@@ -25,7 +25,7 @@ from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare
 
-# Three things happen to rows: a cell that is no number, a rule that is broken, a row that repeats.
+# A row may have a cell that is not a number, break a rule, or be a duplicate.
 CELLS = st.sampled_from(["1", "2", "3", "x", "-1"])
 
 TEXTS = st.sampled_from(["red", 'a "quoted"\nname', "with, comma", ""])
@@ -137,7 +137,7 @@ def _all_lead_back(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline that has a champion, and one that reads other files of its own."""
+    """A folder with a pipeline that has a champion, and its home."""
     root = tmp_path_factory.mktemp("made")
     folder = root / "apples"
     folder.mkdir()
@@ -174,7 +174,7 @@ def _of(root: Path, name: str, row: str | None = None, **more: Any) -> Trace:
 
 @pytest.mark.slow
 class TestModel:
-    def test_back_to_the_source(self, made: Path) -> None:
+    def test_a_model_is_traced_back_to_its_source(self, made: Path) -> None:
         found = _of(made, "apples@champion")
         assert found.problems == ()
         assert found.name == "apples@1"
@@ -196,7 +196,7 @@ class TestModel:
         assert columns["big"].by == "size > 2"
         assert [c.name for c in found.columns if c.role == "target"] == ["label"]
 
-    def test_forward_to_the_model(self, made: Path) -> None:
+    def test_a_source_is_traced_forward_to_the_model(self, made: Path) -> None:
         found = _of(made, str(made / "apples" / "data.csv"))
         [fate] = found.fates
         assert [p.rows for p in fate.passages[:2]] == [
@@ -215,7 +215,7 @@ class TestModel:
             (201, "clean", "duplicate", ()),
         ],
     )
-    def test_rows_that_fed_no_model(
+    def test_excluded_rows_reach_no_model(
         self, made: Path, row: int, stage: str, part: str, rules: tuple[str, ...]
     ) -> None:
         found = _of(made, str(made / "apples" / "data.csv"), str(row))
@@ -224,7 +224,7 @@ class TestModel:
         assert found.fates[0].models == ()
         assert place.same_as == (21 if part == "duplicate" else None)
 
-    def test_each_row_is_in_one_part(self, made: Path) -> None:
+    def test_each_row_is_in_one_part_of_the_split(self, made: Path) -> None:
         places = [
             _last(_of(made, "data.csv", str(row), verify=False).fates) for row in (1, 2, 30, 77)
         ]
@@ -237,13 +237,13 @@ class TestModel:
             assert f".{place.part}@" in of_model.hops[0].table
             assert of_model.lines == (row + 1, row + 1)
 
-    def test_predictions_lead_back(self, made: Path) -> None:
+    def test_predictions_are_traced_back_to_the_source(self, made: Path) -> None:
         found = _of(made, "apples/evaluate.predictions", "1").row
         assert found
         assert found.source
         assert found.source.name == "data.csv"
 
-    def test_a_changed_byte_is_told(self, copied: Path) -> None:
+    def test_a_changed_byte_is_reported(self, copied: Path) -> None:
         [file] = (copied / "home/tables/apples/split_train").glob("*.parquet")
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
@@ -254,7 +254,7 @@ class TestModel:
         )
         assert _of(copied, "apples@1", verify=False).problems == ()
 
-    def test_a_changed_model_is_told(self, copied: Path) -> None:
+    def test_a_changed_model_is_reported(self, copied: Path) -> None:
         [file] = (copied / "home/artifacts").rglob("model.json")
         file.write_bytes(file.read_bytes() + b" ")
         found = _of(copied, "apples@1")
@@ -264,21 +264,21 @@ class TestModel:
             "apples@1/model.json is not what was written: its SHA-256 differs",
         )
 
-    def test_a_changed_record_is_told(self, copied: Path) -> None:
+    def test_a_changed_record_is_reported(self, copied: Path) -> None:
         [file] = (copied / "home/records/apples/clean").glob("*.json")
         content = json.loads(file.read_text())
         content["parts"]["declaration"]["where"] = {}
         file.write_text(json.dumps(content))
         assert "is not what its name was made of" in _of(copied, "apples@1").problems[0]
 
-    def test_rows_that_do_not_add_up_are_told(self, copied: Path) -> None:
+    def test_rows_that_do_not_add_up_are_reported(self, copied: Path) -> None:
         [file] = (copied / "home/records/apples/clean").glob("*.json")
         content = json.loads(file.read_text())
         content["value"]["duplicates"] = 0
         file.write_text(json.dumps(content))
         assert any("do not add up" in problem for problem in _of(copied, "apples@1").problems)
 
-    def test_a_lost_snapshot_is_told(self, copied: Path) -> None:
+    def test_a_lost_snapshot_is_reported(self, copied: Path) -> None:
         for file in (copied / "home/tables/apples/clean").glob("*.parquet"):
             file.unlink()
         assert [p for p in _of(copied, "apples@1").problems if "is gone" in p]
@@ -287,7 +287,7 @@ class TestModel:
         with pytest.raises(FactoryError, match="its rows are gone"):
             _of(copied, "apples/clean", "3")
 
-    def test_a_source_that_changed_keeps_its_name(self, copied: Path) -> None:
+    def test_a_changed_source_is_still_found_by_its_name(self, copied: Path) -> None:
         data = copied / "apples" / "data.csv"
         digest = _of(copied, "apples/ingest").sources[0].sha256
         data.write_text(data.read_text() + "1,red,bad\n")
@@ -303,7 +303,7 @@ class TestModel:
         found = _of(copied, "apples/clean", "3")
         assert found.row
         assert found.row.lines_unknown == "the file is gone"
-        # By its name or its digest, the records still tell where its rows went.
+        # The records still tell where its rows went, if it is named by its name or its digest.
         for name in ("data.csv", f"sha256:{digest[:8]}"):
             assert _of(copied, name).fates[0].models[0].name == "apples@1"
 
@@ -324,21 +324,21 @@ class TestModel:
     [
         ("apples@7", None, "apples has no version 7; its versions are 1"),
         ("aples@1", None, "no model 'aples'; did you mean 'apples'"),
-        ("apples/clean@abcdef", None, "has no data version abcdef; there are apples/clean@"),
+        ("apples/clean@abcdef", None, "has no data version abcdef; choose one of: apples/clean@"),
         ("apples/clean.part", None, "clean has no part 'part'"),
         ("apples/deploy", None, "deploy stores no table; write apples@3"),
-        ("pears/clean", None, "pipeline 'pears' has stored nothing"),
+        ("pears/clean", None, "pipeline 'pears' has no results yet"),
         ("sha256:abcdef", None, "no pipeline has read a source sha256:abcdef"),
-        ("sha256:abc", None, "is no name; write pipeline@3"),
-        ("apples@new", None, "is no name; write pipeline@3"),
+        ("sha256:abc", None, "is not a valid name; write pipeline@3"),
+        ("apples@new", None, "is not a valid name; write pipeline@3"),
         ("nothing.csv", None, "there is no file 'nothing.csv'"),
-        ("apples/split", "1", "is 3 tables; name one: apples/split.train"),
-        ("apples/clean", "0", "is no row; write its number, from 1"),
-        ("apples@1", "3", "learned from several tables; row 3 of which"),
-        ("sha256:1", "x", "is no name"),
+        ("apples/split", "1", "consists of 3 tables; name one: apples/split.train"),
+        ("apples/clean", "0", "is not a row number; write a number from 1"),
+        ("apples@1", "3", "row 3 is ambiguous: apples@1 learned from several tables"),
+        ("sha256:1", "x", "is not a valid name"),
     ],
 )
-def test_wrong_names_are_one_clear_line(
+def test_wrong_names_are_refused_with_a_remedy(
     made: Path, name: str, row: str | None, message: str
 ) -> None:
     with pytest.raises(UnknownNameError, match=message):
@@ -351,9 +351,11 @@ def test_wrong_names_are_one_clear_line(
     [
         ("apples/clean", "199", "there is no row 199; its rows are 1 to 198"),
         ("data.csv", "202", "there is no row 202; its rows are 1 to 201"),
-        ("apples/clean", "data.csv:5", "row 5 of .* is not in it; follow it forward"),
+        ("apples/clean", "data.csv:5", "row 5 of .* is not in this table; follow it forward"),
     ],
 )
-def test_rows_that_are_not_there(made: Path, name: str, row: str, message: str) -> None:
+def test_missing_rows_are_refused_with_a_remedy(
+    made: Path, name: str, row: str, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         _of(made, name, row)

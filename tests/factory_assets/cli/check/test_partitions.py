@@ -1,4 +1,4 @@
-"""What `factory check` finds in a pipeline in partitions, with data and before there is any."""
+"""What `factory check` finds in a partitioned pipeline, with and without data."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checked(folder: Path, **changed: Any) -> list[str]:
-    """The messages about a declaration, whether it loads or not."""
+    """Return the messages about a declaration with these attributes changed."""
     pipeline = declared(folder)
     document = yaml.safe_load((pipeline.folder / "defs.yaml").read_text())
     document["attributes"] |= changed
@@ -33,7 +33,7 @@ def test_partitions_are_columns(folder: Path) -> None:
     assert checked(folder, clean=clean, train=train) == []
 
 
-def test_the_newest_partition_is_held_against_the_contract(folder: Path) -> None:
+def test_the_newest_partition_is_compared_with_the_contract(folder: Path) -> None:
     pipeline = declared(folder)
     (pipeline.folder / "2024-01-02.csv").write_text("x\n1\n")
     assert checked(folder) == []
@@ -67,5 +67,7 @@ def test_the_newest_partition_is_held_against_the_contract(folder: Path) -> None
         ),
     ],
 )
-def test_mistakes_have_their_place(folder: Path, changed: dict[str, Any], message: str) -> None:
+def test_mistakes_are_reported_with_their_place(
+    folder: Path, changed: dict[str, Any], message: str
+) -> None:
     assert any(message in line for line in checked(folder, **changed)), checked(folder, **changed)

@@ -1,4 +1,4 @@
-"""Mistakes in declared sources, told with their line before anything runs."""
+"""Mistakes in declared sources are reported with their line before anything runs."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ HEAD = "type: factory_assets.ModelPipeline\nattributes:\n  purpose: x\n  ingest:
 TAIL = "  train: {target: y, model: {kind: linear}}\n"
 
 
-def told(folder: Path, ingest: str) -> list[str]:
+def problems_of(folder: Path, ingest: str) -> list[str]:
     (folder / "d.csv").write_text("id,machine,y\n1,M2,5\n")
     (folder / "m.csv").write_text("machine,age\nM2,3\n")
     lines = "".join(f"    {line}\n" for line in ingest.splitlines())
@@ -23,7 +23,7 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
 
 
 @pytest.mark.parametrize(
-    ("ingest", "says"),
+    ("ingest", "message"),
     [
         ("source: {database: P}", "5: attributes.ingest.source: a database needs either `table`"),
         ("source: {databse: P, table: t}", "unknown key 'databse'; did you mean 'database'?"),
@@ -39,13 +39,13 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
         (JOINED % "x", "no column 'machinex' in d.csv; did you mean 'machine'?"),
         (JOINED % ", key: maschine", "joins.m.key: no column 'maschine' in m.csv; did you"),
         (JOINED % ", columns: [agee]", "joins.m.columns: no column 'agee' in m.csv; did you"),
-        (JOINED % ", key: [a, b]", "key has 2 columns, and `on` 1"),
+        (JOINED % ", key: [a, b]", "key has 2 columns, but `on` has 1"),
         (JOINED % "" + "\ncontract: [{name: agee}, {name: y}]", "no column 'agee' in d.csv"),
     ],
 )
-def test_one_line_for_one_mistake(ingest: str, says: str, tmp_path: Path) -> None:
-    [problem] = told(tmp_path, ingest)
-    assert says in problem
+def test_each_mistake_is_one_problem(ingest: str, message: str, tmp_path: Path) -> None:
+    [problem] = problems_of(tmp_path, ingest)
+    assert message in problem
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_one_line_for_one_mistake(ingest: str, says: str, tmp_path: Path) -> Non
         "source: {asset: raw/orders}",
     ],
 )
-def test_what_is_right_needs_no_data(ingest: str, tmp_path: Path) -> None:
-    assert told(tmp_path, ingest) == []
+def test_valid_sources_need_no_data(ingest: str, tmp_path: Path) -> None:
+    assert problems_of(tmp_path, ingest) == []

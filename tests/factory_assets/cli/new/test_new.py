@@ -1,4 +1,4 @@
-"""`factory new` on files as people have them: what it declares passes the check and runs."""
+"""`factory new` on typical data files: the declarations that it writes pass `check` and run."""
 
 import gzip
 import random
@@ -46,7 +46,7 @@ def _pipeline(tmp_path: Path, file: Path, target: str) -> Pipeline:
     return load_pipeline(written.parent)
 
 
-def test_apples(tmp_path: Path) -> None:
+def test_names_types_inputs_split_and_gates_are_chosen(tmp_path: Path) -> None:
     spec = _declared(tmp_path, _apples())
     assert spec.ingest.source.files == ("../../apples.csv",)  # type: ignore[union-attr]
     assert [(c.name, c.source_name, c.type) for c in spec.ingest.contract.columns] == [
@@ -75,16 +75,16 @@ def test_apples(tmp_path: Path) -> None:
     assert spec.evaluate.slices == ("Farm",)
 
 
-def test_it_can_be_read(tmp_path: Path) -> None:
+def test_the_declaration_is_short_and_explains_its_choices(tmp_path: Path) -> None:
     _declared(tmp_path, _apples())
     written = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
     assert len(written.splitlines()) < 45
-    assert "- Bought  # is a time" in written
+    assert "- Bought  # is a date or time" in written
     assert "10.0% missing" in written
 
 
 @pytest.mark.parametrize("packing", ["gz", "zip", "tsv", "semicolon", "crlf", "bom", "latin-1"])
-def test_ways_to_store_the_same_table(tmp_path: Path, packing: str) -> None:
+def test_reads_packings_separators_and_encodings(tmp_path: Path, packing: str) -> None:
     data = _apples()
     match packing:
         case "gz":
@@ -110,19 +110,19 @@ def test_ways_to_store_the_same_table(tmp_path: Path, packing: str) -> None:
     assert len(spec.ingest.contract.columns) == 9
 
 
-def test_text_without_names(tmp_path: Path) -> None:
+def test_a_file_without_a_header_line(tmp_path: Path) -> None:
     rows = "".join(
         f"{i % 50},{i % 7}.5,{'?' if i % 9 == 0 else i % 5},{i % 2}\n" for i in range(99)
     )
     with pytest.raises(DataError, match="no column 'y'") as caught:
         _declared(tmp_path, rows, target="y")
-    assert "no line of names" in str(caught.value)
+    assert "no header line" in str(caught.value)
     spec = _declared(tmp_path, rows, target="column_4")
     assert spec.ingest.source.header is False  # type: ignore[union-attr]
     assert spec.ingest.missing == ("", "?")
 
 
-def test_numbers_are_regressed(tmp_path: Path) -> None:
+def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
     rows = "".join(f"{i % 13},{i * 1.5}\n" for i in range(400))
     spec = _declared(tmp_path, "x,y\n" + rows, target="y")
     assert (spec.training.task, spec.split.stratify, spec.evaluate.metric) == (
@@ -133,7 +133,7 @@ def test_numbers_are_regressed(tmp_path: Path) -> None:
     assert spec.training.model.kind == "gradient_boosting"  # type: ignore[union-attr]
 
 
-def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
+def test_rows_of_one_patient_are_split_by_group(tmp_path: Path) -> None:
     rows = "".join(
         f"{i},{1000 + i // 2},{i % 7},{'sick' if i % 3 else 'well'}\n" for i in range(600)
     )
@@ -143,14 +143,14 @@ def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
     assert spec.training.exclude == ("visit_id", "patient_nbr")
 
 
-def test_target_that_is_often_missing(tmp_path: Path) -> None:
+def test_a_target_that_is_often_missing_raises_the_quarantine_limit(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7},{'' if i % 5 else ('a' if i % 10 else 'b')}\n" for i in range(500))
     spec = _declared(tmp_path, "x,y\n" + rows, target="y")
     assert spec.ingest.max_quarantine == 0.85
     assert spec.ingest.contract.columns[1].nullable is False
 
 
-def test_names_of_all_kinds(tmp_path: Path) -> None:
+def test_column_names_become_unique_and_valid(tmp_path: Path) -> None:
     names = [
         "a b",
         "A_b",
@@ -171,9 +171,18 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
     )
     spec = _declared(tmp_path, f"{header}\n{rows}", target="y")
     assert [column.source_name for column in spec.ingest.contract.columns] == names
-    made = [column.name for column in spec.ingest.contract.columns]
-    assert len({name.lower() for name in made}) == len(names)
-    assert made[:8] == ["a_b", "A_b_2", "quo_te", "select", "grosse", "column_6", "column_2nd", "x"]
+    declared = [column.name for column in spec.ingest.contract.columns]
+    assert len({name.lower() for name in declared}) == len(names)
+    assert declared[:8] == [
+        "a_b",
+        "A_b_2",
+        "quo_te",
+        "select",
+        "grosse",
+        "column_6",
+        "column_2nd",
+        "x",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -181,11 +190,11 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
     [
         ("Grad", "did you mean 'Grade'?"),
         ("Same", "is 'x' in every row"),
-        ("Apple ID", "120 texts in 120 rows"),
+        ("Apple ID", "120 different texts in 120 rows"),
         ("Bought", "is a date"),
     ],
 )
-def test_wrong_target(tmp_path: Path, target: str, message: str) -> None:
+def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         _declared(tmp_path, _apples(), target=target)
     assert message in str(caught.value)
@@ -206,7 +215,9 @@ def test_wrong_target(tmp_path: Path, target: str, message: str) -> None:
         ("a.csv", b"y\n0\n1\n", "no column is left"),
     ],
 )
-def test_wrong_file(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_wrong_file_is_an_error_of_one_line(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     with pytest.raises(FactoryError) as caught:
         _declared(tmp_path, content, name=name, target="y")
     assert message in str(caught.value)
@@ -214,18 +225,18 @@ def test_wrong_file(tmp_path: Path, name: str, content: bytes, message: str) -> 
     assert not (tmp_path / "defs").exists()
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not a file"):
         new("apples", source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
 
 
 @pytest.mark.parametrize("name", ["Apples", "a-b", "../x", "", "1a", "a" * 65])
-def test_wrong_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DeclarationError, match="no name"):
+def test_a_wrong_pipeline_name_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DeclarationError, match="is not a valid pipeline name"):
         new(name, source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
 
 
-def test_what_is_there_stays(tmp_path: Path) -> None:
+def test_an_existing_pipeline_is_not_overwritten(tmp_path: Path) -> None:
     _declared(tmp_path, _apples())
     file = tmp_path / "defs" / "apples" / "defs.yaml"
     file.write_text("mine")
@@ -236,7 +247,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-def test_file_far_away_is_named_in_full(tmp_path: Path) -> None:
+def test_a_file_far_away_is_declared_by_its_absolute_path(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "apples.csv").write_text(_apples())
     folder = tmp_path / "near" / "factory" / "defs"
@@ -265,7 +276,7 @@ def test_file_far_away_is_named_in_full(tmp_path: Path) -> None:
         "",
     ],
 )
-def test_text_is_read_back_as_it_was(value: str) -> None:
+def test_text_is_read_back_unchanged(value: str) -> None:
     assert parse(f"a: {text(value)}\nb: {{c: {text(value)}, d: 1}}\n".encode()).data == {
         "a": value,
         "b": {"c": value, "d": 1},
@@ -280,7 +291,7 @@ def test_text_is_read_back_as_it_was(value: str) -> None:
         ("cmapss/train_FD001.txt", "column_2", None),
     ],
 )
-def test_real_files(
+def test_real_files_are_declared(
     tmp_path: Path, real_data: Path, file: str, target: str, excluded: tuple[str, ...] | None
 ) -> None:
     spec = _pipeline(tmp_path, real_data / file, target).spec
@@ -288,7 +299,7 @@ def test_real_files(
 
 
 @pytest.mark.slow
-def test_real_zip(tmp_path: Path, real_data: Path) -> None:
+def test_a_real_zip_is_declared(tmp_path: Path, real_data: Path) -> None:
     file = real_data / "diabetes130" / "dataset_diabetes.zip"
     spec = _pipeline(tmp_path, file, "readmitted").spec
     assert spec.split.group == "patient_nbr"
@@ -296,7 +307,7 @@ def test_real_zip(tmp_path: Path, real_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_it_declares_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_declared_pipeline_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
     from factory_assets.cli.run import run
@@ -309,7 +320,7 @@ def test_what_it_declares_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "champion" in console.export_text()
 
 
-def test_what_looks_personal_is_declared_so_and_not_shown(tmp_path: Path) -> None:
+def test_personal_columns_are_declared_sensitive_and_their_values_not_shown(tmp_path: Path) -> None:
     rows = [f"{i},Ann{i % 3},ann{i}@example.org,{i % 7},{i % 2}" for i in range(60)]
     (tmp_path / "people.csv").write_text("\n".join(["id,vorname,mail,age,back", *rows]) + "\n")
     file = new("people", source=tmp_path / "people.csv", target="back", folder=tmp_path / "defs")

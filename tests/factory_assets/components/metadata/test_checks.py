@@ -1,4 +1,4 @@
-"""The checks of ingest in Dagster: they pass and fail with numbers, and stop what follows."""
+"""The checks of ingest in Dagster: they pass or fail with numbers, and block later stages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def _data(folder: Path, rows: int = 300, shift: float = 0) -> None:
     (folder / "data.csv").write_text("\n".join(["mail,size", *lines, "b@example.org,-1"]) + "\n")
 
 
-def test_every_check_has_its_result(tmp_path: Path, home: Home, instance: Any) -> None:
+def test_every_check_has_a_result(tmp_path: Path, home: Home, instance: Any) -> None:
     folder = tmp_path / "sizes"
     _data(folder)
     contract = {"columns": _COLUMNS, "rows": {"at_least": 10}, "unchecked": "Read by the lab"}
@@ -69,7 +69,7 @@ def test_every_check_has_its_result(tmp_path: Path, home: Home, instance: Any) -
     assert ingested.metadata["promised, not checked"].value == "- Read by the lab"
 
 
-def test_what_only_warns_stops_nothing_and_what_blocks_does(
+def test_blocking_checks_stop_the_run_and_warnings_do_not(
     tmp_path: Path, home: Home, instance: Any
 ) -> None:
     folder = tmp_path / "sizes"

@@ -1,4 +1,4 @@
-"""Dagster is told which columns of which assets made each column of ingest, clean and split."""
+"""Dagster's column lineage of ingest, clean and split names columns of upstream assets."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def _deps(
     return found
 
 
-def test_columns_from_source_to_split(tmp_path: Path) -> None:
+def test_lineage_leads_from_split_to_the_sources(tmp_path: Path) -> None:
     (tmp_path / "apples").mkdir()
     write_apples(tmp_path / "apples")
     found = _deps(

@@ -1,4 +1,4 @@
-"""Leaks in Dagster and at the command line: a check that blocks, warns, or is not there."""
+"""Leaks in Dagster and at the command line: a check that blocks, warns, or does not exist."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def _checks(result: Any) -> dict[str, Any]:
     return {check.check_name: check for check in result.get_asset_check_evaluations()}
 
 
-def test_the_check_blocks_warns_or_is_not_there(
+def test_the_leak_check_blocks_warns_or_is_absent(
     folder: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
     _declare(folder)
@@ -61,7 +61,9 @@ def test_the_check_blocks_warns_or_is_not_there(
     assert made == {"ingest", "clean", "split"}
     check = _checks(blocked)["leaks"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert check.description.startswith("'twice' alone tells 'y' (AUC 1.000); add to train.exclude")
+    assert check.description.startswith(
+        "'twice' alone predicts 'y' (AUC 1.000); add to train.exclude"
+    )
     assert check.metadata["AUC of twice alone"].value == 1
     _declare(folder, action="warn")
     warned = _materialise(folder, home, instance)
@@ -76,7 +78,7 @@ def test_the_check_blocks_warns_or_is_not_there(
     assert "leaks" not in _checks(_materialise(folder, home, instance))
 
 
-def test_the_command_says_it_in_one_line(
+def test_the_command_reports_leaks_in_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from factory_resources.errors import FactoryError
@@ -86,13 +88,15 @@ def test_the_command_says_it_in_one_line(
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
     _declare(folder)
     console = Console(record=True, width=120)
-    with pytest.raises(FactoryError) as told:
+    with pytest.raises(FactoryError) as error:
         run(["ovens"], console=console)
-    assert told.value.exit_code == 2
-    assert str(told.value).startswith("ovens/train: 'twice' alone tells 'y' (AUC 1.000); add to ")
-    # Asked for alone, training is refused as well.
-    with pytest.raises(FactoryError, match="'twice' alone tells 'y'"):
+    assert error.value.exit_code == 2
+    assert str(error.value).startswith(
+        "ovens/train: 'twice' alone predicts 'y' (AUC 1.000); add to "
+    )
+    # Training is refused even if it is the only requested stage.
+    with pytest.raises(FactoryError, match="'twice' alone predicts 'y'"):
         run(["ovens"], stages=["train"], console=console)
     _declare(folder, action="warn")
     run(["ovens"], console=console)
-    assert "ovens · train     warning: 'twice' alone tells 'y'" in console.export_text()
+    assert "ovens · train     warning: 'twice' alone predicts 'y'" in console.export_text()

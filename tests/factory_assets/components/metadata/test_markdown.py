@@ -1,4 +1,4 @@
-"""What data shows on the asset pages is text, whatever is in it."""
+"""Data on the asset pages is shown as plain text, whatever it contains."""
 
 import re
 
@@ -24,17 +24,17 @@ HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"
         ("x" * 41, "x" * 39 + "…"),
     ],
 )
-def test_a_cell_is_text(value: object, shown: str) -> None:
+def test_a_cell_is_escaped_and_shortened(value: object, shown: str) -> None:
     assert table(["a"], [[value]]).splitlines()[2] == f"| {shown} |"
 
 
 @given(st.lists(st.lists(HOSTILE, min_size=2, max_size=2), max_size=4), HOSTILE)
-def test_no_cell_leaves_its_place(rows: list[list[str]], name: str) -> None:
+def test_no_cell_breaks_out_of_the_table(rows: list[list[str]], name: str) -> None:
     lines = table([name, "b"], rows).split("\n")
     assert len(lines) == len(rows) + 2
     for line in lines:
         assert line.isprintable()
-        # An escaped sign is none: what is left are the three bars of two columns.
+        # Without escaped characters, only the three bars of two columns remain.
         plain = re.sub(r"\\.", "", line)
         assert plain.count("|") == 3
         assert not {"<", "[", "`"} & set(plain)

@@ -1,4 +1,4 @@
-"""The row-level rules of a contract: what goes to quarantine, and under which name."""
+"""The row-level rules of a contract: which rows go to quarantine, and under which rule name."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.data_stages import column, pipeline, rows
 
 
 def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, list[Any]]:
-    """The result, and (row number, rules) of each row in quarantine."""
+    """Return the result, and (row number, rules) of each row in quarantine."""
     (folder / "data.csv").write_text(text, encoding="utf-8")
     ingest_part = {
         "source": {"files": "data.csv"},
@@ -25,12 +25,12 @@ def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, 
     }
     target = text.partition("\n")[0].rpartition(",")[2]
     result = ingest(pipeline(folder, target, ingest=ingest_part), home)
-    kept = rows(result.quarantine, home, "_row", "_rules")
-    return result, [(row["_row"], row["_rules"]) for row in kept]
+    quarantined = rows(result.quarantine, home, "_row", "_rules")
+    return result, [(row["_row"], row["_rules"]) for row in quarantined]
 
 
 @pytest.mark.parametrize(
-    ("promise", "cells", "broken"),
+    ("rule", "cells", "broken"),
     [
         (
             {"type": "string", "pattern": "[A-Z]{2}[0-9]+"},
@@ -54,31 +54,33 @@ def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, 
     ],
 )
 def test_a_rule_quarantines_what_breaks_it(
-    promise: dict[str, Any], cells: list[str], broken: list[int], tmp_path: Path, home: Home
+    rule: dict[str, Any], cells: list[str], broken: list[int], tmp_path: Path, home: Home
 ) -> None:
     text = "\n".join(["x,y", *(f"{cell},1" for cell in cells)]) + "\n"
-    contract = [{"name": "x", **promise}, {"name": "y", "type": "int64"}]
-    result, kept = _ingested(text, tmp_path, home, contract)
-    rule = next(key for key in ("pattern", "length", "range") if key in promise)
-    assert kept == [(row, f"{rule}:x") for row in broken]
-    assert result.quarantined == {f"{rule}:x": len(broken)}
+    contract = [{"name": "x", **rule}, {"name": "y", "type": "int64"}]
+    result, quarantined = _ingested(text, tmp_path, home, contract)
+    kind = next(key for key in ("pattern", "length", "range") if key in rule)
+    assert quarantined == [(row, f"{kind}:x") for row in broken]
+    assert result.quarantined == {f"{kind}:x": len(broken)}
 
 
-def test_a_bad_pattern_is_told_with_its_column(tmp_path: Path, home: Home) -> None:
+def test_an_invalid_pattern_is_reported_with_its_column(tmp_path: Path, home: Home) -> None:
     assert wrong_pattern("a{1,3}") is None
     contract = [{"name": "x", "type": "string", "pattern": r"(a)\1"}]
-    with pytest.raises(ContractError, match=r"pattern .* of column 'x' is no regular expression"):
+    with pytest.raises(
+        ContractError, match=r"pattern .* of column 'x' is not a regular expression"
+    ):
         _ingested("x\na\n", tmp_path, home, contract)
 
 
-def test_a_pattern_on_a_column_that_turns_out_to_be_numbers_is_told(
+def test_a_pattern_on_a_column_that_is_inferred_as_numbers_is_reported(
     tmp_path: Path, home: Home
 ) -> None:
     with pytest.raises(ContractError, match="pattern of column 'x' needs text, but the column is"):
         _ingested("x\n1\n2\n", tmp_path, home, [{"name": "x", "pattern": "[0-9]"}])
 
 
-def test_several_columns_are_unique_together(tmp_path: Path, home: Home) -> None:
+def test_several_columns_can_be_unique_together(tmp_path: Path, home: Home) -> None:
     text = "site,machine,x\na,1,5\na,2,5\nb,1,5\na,1,6\n,1,5\n,1,5\na,2,-1\n"
     contract = {
         "columns": [
@@ -88,13 +90,13 @@ def test_several_columns_are_unique_together(tmp_path: Path, home: Home) -> None
         ],
         "unique": [["site", "machine"]],
     }
-    result, kept = _ingested(text, tmp_path, home, contract)
-    # A missing part makes no key; a row that is broken anyway is the one that goes.
-    assert kept == [(4, "unique:site,machine"), (7, "range:x,unique:site,machine")]
+    result, quarantined = _ingested(text, tmp_path, home, contract)
+    # A key with a missing part is not compared; of two rows, the one that breaks another rule goes.
+    assert quarantined == [(4, "unique:site,machine"), (7, "range:x,unique:site,machine")]
     assert column(result.snapshot, home, "_row") == [1, 2, 3, 5, 6]
 
 
-def test_the_label_of_a_file_may_be_part_of_a_key(tmp_path: Path, home: Home) -> None:
+def test_the_label_of_a_file_can_be_part_of_a_unique_key(tmp_path: Path, home: Home) -> None:
     for name in ("north", "south"):
         (tmp_path / f"{name}.csv").write_text("machine\n1\n2\n1\n")
     files = {"north": "north.csv", "south": "south.csv"}
@@ -109,8 +111,8 @@ def test_the_label_of_a_file_may_be_part_of_a_key(tmp_path: Path, home: Home) ->
     assert column(result.snapshot, home, "site") == ["north", "north", "south", "south"]
 
 
-def test_a_key_of_an_unknown_column_is_told(tmp_path: Path, home: Home) -> None:
-    with pytest.raises(ContractError, match="no column 'zz' to be unique"):
+def test_a_unique_key_of_an_unknown_column_is_reported(tmp_path: Path, home: Home) -> None:
+    with pytest.raises(ContractError, match="there is no column 'zz', which `unique` names"):
         _ingested("x,y\n1,2\n", tmp_path, home, {"unique": [["x", "zz"]]})
 
 
@@ -129,9 +131,9 @@ def test_each_key_is_kept_once_and_every_row_is_accounted_for(
         "columns": [{"name": n, "type": "string"} for n in ("a", "b", "y")],
         "unique": [["a", "b"]],
     }
-    result, kept = _ingested(text, tmp_path, home, contract)
+    result, quarantined = _ingested(text, tmp_path, home, contract)
     good = [(row["a"], row["b"]) for row in rows(result.snapshot, home)]
-    whole = Counter((a, b) for a, b in table if a and b)
-    assert Counter(key for key in good if None not in key) == Counter(set(whole))
-    assert len(good) + len(kept) == len(table) == result.rows_read
-    assert len(kept) == sum(count - 1 for count in whole.values())
+    complete_keys = Counter((a, b) for a, b in table if a and b)
+    assert Counter(key for key in good if None not in key) == Counter(set(complete_keys))
+    assert len(good) + len(quarantined) == len(table) == result.rows_read
+    assert len(quarantined) == sum(count - 1 for count in complete_keys.values())

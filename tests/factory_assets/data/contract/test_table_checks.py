@@ -1,4 +1,4 @@
-"""A table held against its contract as a whole: what stops, what only warns, what is told."""
+"""Checks of a whole table: what stops the pipeline, what only warns, and the messages."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,14 +29,14 @@ def _pipeline(folder: Path, text: str, contract: Any) -> Any:
     return pipeline(folder, ingest={"source": {"files": "data.csv"}, "contract": contract})
 
 
-def _run(made: Any, home: Home, run_id: str) -> IngestResult:
-    value = run_stage(StageRequest(made, "ingest", home, run_id)).value
+def _run(declared: Any, home: Home, run_id: str) -> IngestResult:
+    value = run_stage(StageRequest(declared, "ingest", home, run_id)).value
     assert isinstance(value, IngestResult)
     return value
 
 
 @pytest.mark.parametrize(("rows", "passed"), [(9, False), (10, True), (20, True), (21, False)])
-def test_row_count(rows: int, passed: bool) -> None:
+def test_row_count_must_be_within_its_limits(rows: int, passed: bool) -> None:
     check = _check("row_count", {"rows": {"at_least": 10, "at_most": 20}}, rows)
     assert (check.passed, check.blocking) == (passed, True)
     assert check.numbers == {"rows": rows, "at least": 10, "at most": 20}
@@ -54,22 +54,24 @@ def test_row_count(rows: int, passed: bool) -> None:
         (None, "9w", False),
     ],
 )
-def test_freshness(newest: str | None, within: str, passed: bool) -> None:
+def test_freshness_compares_the_newest_value_with_its_limit(
+    newest: str | None, within: str, passed: bool
+) -> None:
     contract = {"freshness": {"column": "t", "within": within}}
     check = _check("freshness", contract, newest=newest)
     assert (check.passed, check.blocking) == (passed, True)
     assert newest is None or newest in check.says
 
 
-def test_too_few_rows_stop_and_nothing_changes(tmp_path: Path, home: Home) -> None:
-    made = _pipeline(tmp_path, "x,y\n1,1\n2,1\n", {"rows": {"at_least": 3}})
-    with pytest.raises(TableError, match="there are 2 rows, and the contract wants at least 3"):
-        ingest(made, home)
-    # The digests of files that were read are no result.
+def test_too_few_rows_stop_the_pipeline_and_change_nothing(tmp_path: Path, home: Home) -> None:
+    declared = _pipeline(tmp_path, "x,y\n1,1\n2,1\n", {"rows": {"at_least": 3}})
+    with pytest.raises(TableError, match="there are 2 rows, but the contract requires at least 3"):
+        ingest(declared, home)
+    # Cached digests of files are no result.
     assert files_of(home) <= {"digests.db"}
 
 
-def test_stale_data_stops_also_where_nothing_changed(tmp_path: Path, home: Home) -> None:
+def test_stale_data_stops_a_reused_result_too(tmp_path: Path, home: Home) -> None:
     newest = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=30)
     text = f"t,y\n2020-01-01,1\n{newest.isoformat(timespec='seconds')},2\n"
     columns = [{"name": "t", "type": "timestamp"}, {"name": "y", "type": "int64"}]
@@ -80,8 +82,8 @@ def test_stale_data_stops_also_where_nothing_changed(tmp_path: Path, home: Home)
 
     first = run_stage(StageRequest(declared("2d"), "ingest", home, "one"))
     assert first.value.findings.newest == newest.isoformat(timespec="seconds")  # type: ignore[union-attr]
-    # The limit is no part of what is computed: it is only asked again.
-    with pytest.raises(TableError, match=r"the newest 't' is .*, 30\.0 hours old; .* wants 1d"):
+    # The limit is not a key component: the stored result is only checked again.
+    with pytest.raises(TableError, match=r"the newest 't' is .*, 30\.0 hours old; .* allows 1d"):
         run_stage(StageRequest(declared("1d"), "ingest", home, "two"))
     assert run_stage(StageRequest(declared("3d"), "ingest", home, "three")).reused
 
@@ -104,7 +106,7 @@ CONTRACT = [
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "change"),
     [
         (_table(900), None),
         (_table(900, shift=5), "'size' median 5 (mostly 1 to 9) → median 10 (mostly 6 to 14)"),
@@ -112,20 +114,22 @@ CONTRACT = [
         (_table(900, gap=3), "'size' missing 0.0% → 33.3%"),
     ],
 )
-def test_a_distribution_that_moved_is_named_with_before_and_after(
-    text: str, told: str | None, tmp_path: Path, home: Home
+def test_a_drifted_distribution_is_reported_with_before_and_after(
+    text: str, change: str | None, tmp_path: Path, home: Home
 ) -> None:
     _run(_pipeline(tmp_path, _table(1000), CONTRACT), home, "one")
     value = _run(_pipeline(tmp_path, text, CONTRACT), home, "two")
     check = _check("drift", {"columns": CONTRACT}, drift=value.findings.drift)
-    assert (check.passed, check.blocking) == (told is None, False)
+    assert (check.passed, check.blocking) == (change is None, False)
     assert check.numbers["rows before"] == 1000
-    assert told is None or told in check.says, check.says
-    # Running numbers never repeat: they are no distribution.
+    assert change is None or change in check.says, check.says
+    # Running numbers never repeat, so they have no distribution.
     assert "'id'" not in check.says
 
 
-def test_a_limit_stops_what_moved_and_leaves_the_old_snapshot(tmp_path: Path, home: Home) -> None:
+def test_a_drift_limit_stops_the_pipeline_and_keeps_the_old_snapshot(
+    tmp_path: Path, home: Home
+) -> None:
     limited = {"columns": CONTRACT, "distribution": {"limit": 0.5, "columns": ["size"]}}
     _run(_pipeline(tmp_path, _table(1000), limited), home, "one")
     before = files_of(home)
@@ -133,25 +137,25 @@ def test_a_limit_stops_what_moved_and_leaves_the_old_snapshot(tmp_path: Path, ho
         _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "two")
     tables = {name for name in files_of(home) if name.startswith("tables")}
     assert tables == {name for name in before if name.startswith("tables")}
-    # A column that is not named may move.
+    # A column outside of `distribution.columns` may drift.
     _run(_pipeline(tmp_path, _table(1000, colour="green"), limited), home, "three")
-    # And what was refused is accepted when the limit says so.
+    # With a higher limit, the refused table is accepted.
     limited["distribution"] = {"limit": 99.0}
     _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "four")
 
 
-def test_columns_that_came_went_or_changed_are_named(tmp_path: Path, home: Home) -> None:
+def test_added_removed_and_changed_columns_are_reported(tmp_path: Path, home: Home) -> None:
     _run(_pipeline(tmp_path, "a,b,y\n1,x,1\n2,y,1\n", []), home, "one")
     value = _run(_pipeline(tmp_path, "a,c,y\nq,x,1\nw,y,1\n", []), home, "two")
     check = _check("drift", {}, drift=value.findings.drift)
     assert not check.passed
     for change in ("column 'c' is new", "'b' is gone", "'a' was BIGINT and is VARCHAR"):
         assert change in check.says
-    # Where a contract says which columns there are, they changed because a person wrote so.
+    # If the contract declares the columns, a person changed them on purpose.
     assert _check("drift", {"columns": CONTRACT}, drift=value.findings.drift).passed
 
 
-def test_small_tables_do_not_cry_wolf(tmp_path: Path, home: Home) -> None:
+def test_small_tables_raise_no_false_alarm(tmp_path: Path, home: Home) -> None:
     for number in range(5):
         text = "\n".join(["id,size,colour,y", *_table(400).splitlines()[1 + 60 * number :][:60]])
         value = _run(_pipeline(tmp_path, text + "\n", CONTRACT), home, str(number))

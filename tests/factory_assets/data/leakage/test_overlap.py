@@ -1,4 +1,4 @@
-"""What parts share: copies, people and time are counted, coincidence is not taken for a copy."""
+"""What the parts share: copies, people and time are measured; coincidence is not a copy."""
 
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ def csv(**columns: Any) -> str:
 
 
 def look(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Leaks, list[Leak]]:
-    made, clean = cleaned(text, folder, home, **parts)
-    found = split(made, clean, home).leaks
-    return found, leaks_of(made, found)
+    declared, clean = cleaned(text, folder, home, **parts)
+    found = split(declared, clean, home).leaks
+    return found, leaks_of(declared, found)
 
 
 def measured(rows: int, seed: int = 1) -> dict[str, Any]:
@@ -30,21 +30,23 @@ def measured(rows: int, seed: int = 1) -> dict[str, Any]:
     return {**numbers, "y": chance.integers(0, 2, rows)}
 
 
-def test_copied_rows_are_told(tmp_path: Path, home: Home) -> None:
+def test_copied_rows_are_a_sure_leak(tmp_path: Path, home: Home) -> None:
     rows = measured(600)
     twice = {name: [*values, *values[:200]] for name, values in rows.items()}
     found, [leak] = look(csv(**twice), tmp_path, home)
     assert found.duplicates
-    # Of 160 test rows a quarter to a half are one of 400 that there are twice.
+    # Of 160 test rows, a quarter to a half belong to the 400 rows that occur twice.
     assert 20 < found.duplicates.rows < 80
     assert leak.sure
     assert f"{found.duplicates.rows} test rows" in leak.says
     assert "clean.deduplicate" in leak.remedy
-    told = {"train": {"target": "y", "model": {"kind": "linear"}, "leaks": {"duplicates": "why"}}}
-    assert look(csv(**twice), tmp_path, home, **told)[1][0].accepted == "why"
+    accepting = {
+        "train": {"target": "y", "model": {"kind": "linear"}, "leaks": {"duplicates": "why"}}
+    }
+    assert look(csv(**twice), tmp_path, home, **accepting)[1][0].accepted == "why"
 
 
-def test_copies_are_of_inputs_alone(tmp_path: Path, home: Home) -> None:
+def test_copies_are_compared_by_inputs_alone(tmp_path: Path, home: Home) -> None:
     rows = measured(600)
     twice = {name: [*values, *values[:200]] for name, values in rows.items()}
     train = {"target": "y", "model": {"kind": "linear"}, "exclude": ["code"]}
@@ -54,7 +56,7 @@ def test_copies_are_of_inputs_alone(tmp_path: Path, home: Home) -> None:
 
 
 @pytest.mark.parametrize("kind", ["few values", "correlated", "one column"])
-def test_what_is_alike_by_chance_is_no_copy(kind: str, tmp_path: Path, home: Home) -> None:
+def test_rows_that_agree_by_chance_are_no_copies(kind: str, tmp_path: Path, home: Home) -> None:
     chance = np.random.default_rng(2)
     hidden = chance.normal(size=(800, 2))
     inputs: dict[str, Any] = {
@@ -70,7 +72,7 @@ def test_what_is_alike_by_chance_is_no_copy(kind: str, tmp_path: Path, home: Hom
     assert leaks == []
 
 
-def test_a_patient_in_two_parts_is_told_and_a_group_keeps_them_apart(
+def test_a_patient_in_two_parts_is_suspected_and_a_group_split_removes_the_leak(
     tmp_path: Path, home: Home
 ) -> None:
     text = csv(patient_nbr=[i // 3 for i in range(600)], **measured(600))
@@ -83,7 +85,7 @@ def test_a_patient_in_two_parts_is_told_and_a_group_keeps_them_apart(
     assert (found.groups, leaks) == ({}, [])
 
 
-def test_a_declared_group_that_the_data_itself_tears_apart_is_sure(
+def test_a_declared_group_that_a_given_split_separates_is_a_sure_leak(
     tmp_path: Path, home: Home
 ) -> None:
     parts = ["test" if i % 5 == 0 else "train" for i in range(600)]
@@ -94,7 +96,9 @@ def test_a_declared_group_that_the_data_itself_tears_apart_is_sure(
 
 
 @pytest.mark.parametrize("name", ["udi", "row_id", "speed", "admission_type_id", "num_medications"])
-def test_what_names_nobody_twice_is_no_group(name: str, tmp_path: Path, home: Home) -> None:
+def test_a_column_that_names_nobody_twice_is_no_group(
+    name: str, tmp_path: Path, home: Home
+) -> None:
     values = {
         "udi": range(600),
         "row_id": range(600),
@@ -105,7 +109,7 @@ def test_what_names_nobody_twice_is_no_group(name: str, tmp_path: Path, home: Ho
     assert look(csv(**{name: values}, **measured(600)), tmp_path, home)[0].groups == {}
 
 
-def test_time_that_runs_backwards_is_told(tmp_path: Path, home: Home) -> None:
+def test_training_rows_later_than_test_rows_are_suspected(tmp_path: Path, home: Home) -> None:
     days = [f"2024-{1 + i // 50:02}-{1 + i % 28:02}" for i in range(600)]
     births = [f"1950-01-{1 + i % 28:02}" for i in range(600)]
     text = csv(date_of_birth=births, day=days, **measured(600))
@@ -113,16 +117,14 @@ def test_time_that_runs_backwards_is_told(tmp_path: Path, home: Home) -> None:
     assert 0.3 < found.later["day"] < 0.7
     assert (leak.column, leak.sure) == ("day", False)
     assert "split.time: day" in leak.remedy
-    # By construction, a split by time has none.
+    # By construction, a split by time has no later training rows.
     found, leaks = look(text, tmp_path, home, split={"time": "day"})
     assert (found.later, leaks) == ({}, [])
 
 
-def test_the_same_parts_have_the_same_version_whatever_was_found(
-    tmp_path: Path, home: Home
-) -> None:
-    made, clean = cleaned(csv(**measured(200)), tmp_path, home)
-    parts = split(made, clean, home)
+def test_measured_leaks_do_not_change_the_data_version(tmp_path: Path, home: Home) -> None:
+    declared, clean = cleaned(csv(**measured(200)), tmp_path, home)
+    parts = split(declared, clean, home)
     assert parts.leaks.inputs == ("a", "b", "c", "d", "e")
     assert parts.model_copy(update={"leaks": Leaks()}).data_version == parts.data_version
-    assert split(made, clean, home) == parts
+    assert split(declared, clean, home) == parts

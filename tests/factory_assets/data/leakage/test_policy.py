@@ -1,4 +1,4 @@
-"""What stops, what only warns, what is accepted; and that accepting computes nothing again."""
+"""Which leaks stop the pipeline, only warn or are accepted; accepting computes nothing again."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def declared(folder: Path, *, target: str = "y", **parts: Any) -> Pipeline:
 
 
 def failing(folder: Path) -> None:
-    """Machines that fail when hot, mostly, and a column that says of some why they failed."""
+    """Write machines that mostly fail when hot, and a column with the cause of some failures."""
     chance = np.random.default_rng(1)
     heat = chance.normal(size=900).round(3)
     y = (heat + chance.normal(0, 0.5, 900) > 1.3).astype(int)
@@ -37,9 +37,9 @@ def failing(folder: Path) -> None:
     (folder / "data.csv").write_text("\n".join(["heat,mode,y", *rows]) + "\n")
 
 
-def run(made: Pipeline, home: Home, run_id: str = "r") -> Any:
+def run(declaration: Pipeline, home: Home, run_id: str = "r") -> Any:
     for stage in ("ingest", "clean", "split", "train"):
-        outcome = run_stage(StageRequest(made, stage, home, run_id))  # type: ignore[arg-type]
+        outcome = run_stage(StageRequest(declaration, stage, home, run_id))  # type: ignore[arg-type]
     return outcome
 
 
@@ -49,20 +49,20 @@ def test_a_sure_leak_stops_before_training_and_names_column_and_remedy(
 ) -> None:
     prepare(home)
     failing(tmp_path)
-    with pytest.raises(LeakError) as told:
+    with pytest.raises(LeakError) as error:
         run(declared(tmp_path), home)
-    line = str(told.value)
+    line = str(error.value)
     assert "p/train: where 'mode' is 1, 'y' is 1 (" in line
     assert "add to train.exclude: [mode], or write why it is known beforehand: " in line
     assert "train.leaks.allow: {mode: …}" in line
-    assert told.value.exit_code == 2
+    assert error.value.exit_code == 2
     assert Registry(home).versions() == {}
     [planned] = explain(StageRequest(declared(tmp_path), "train", home, "r"), ["train"], [])
     assert (planned.what, "'mode' is 1" in planned.why) == ("fails", True)
 
 
 @pytest.mark.slow
-def test_what_is_accepted_is_kept_with_the_model_and_computes_nothing_again(
+def test_accepted_leaks_are_stored_with_the_model_and_compute_nothing_again(
     tmp_path: Path, home: Home
 ) -> None:
     prepare(home)
@@ -73,21 +73,23 @@ def test_what_is_accepted_is_kept_with_the_model_and_computes_nothing_again(
         rule = {"leaks": {"action": action, "allow": allow}}
         return run(declared(tmp_path, train=rule), home)
 
-    def kept() -> Any:
+    def stored() -> Any:
         return json.loads(Registry(home).version_tags("p", 1).get(REASONS) or "{}")
 
     assert not allowing("a guard says it at once").reused
-    assert kept() == {"mode": "a guard says it at once"}
+    assert stored() == {"mode": "a guard says it at once"}
     for reason, action in (("it is measured", "block"), (None, "warn"), (None, "off")):
         assert allowing(reason, action).reused
-        assert kept() == ({"mode": reason} if reason else {})
+        assert stored() == ({"mode": reason} if reason else {})
     with pytest.raises(LeakError):
         allowing(None)
     assert Registry(home).versions() == {"p": (1,)}
 
 
 @pytest.mark.slow
-def test_a_warning_stops_nothing_and_exclusion_ends_it(tmp_path: Path, home: Home) -> None:
+def test_a_warning_stops_nothing_and_excluding_the_input_removes_it(
+    tmp_path: Path, home: Home
+) -> None:
     prepare(home)
     failing(tmp_path)
     warned = declared(tmp_path, train={"leaks": {"action": "warn"}})
@@ -106,14 +108,14 @@ def test_a_warning_stops_nothing_and_exclusion_ends_it(tmp_path: Path, home: Hom
     assert (check.passed, check.says) == (True, "none found")
 
 
-def test_a_sensitive_column_shows_none_of_its_values(tmp_path: Path) -> None:
+def test_a_leak_of_a_sensitive_column_shows_none_of_its_values(tmp_path: Path) -> None:
     contract = [{"name": "mode", "sensitive": "personal"}, {"name": "y"}]
-    made = pipeline(
+    declaration = pipeline(
         tmp_path, ingest={"source": {"files": "data.csv"}, "contract": contract}, target="y"
     )
     implied = {"value": "is Zaphod", "target": "1", "hits": 50, "rows": 50, "share": 0.1}
     found = Leaks.model_validate({"inputs": ["mode"], "implied": {"mode": implied}})
-    [leak] = leaks_of(made, found)
+    [leak] = leaks_of(declaration, found)
     assert "Zaphod" not in leak.says
     assert leak.says.startswith("where 'mode' has one of its values, 'y' is 1 (50 of 50")
 
@@ -121,7 +123,7 @@ def test_a_sensitive_column_shows_none_of_its_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("power", "limit", "sure"), [(0.6, 0.99, False), (0.93, 0.99, True), (0.93, None, True)]
 )
-def test_a_name_warns_and_with_power_stops(
+def test_an_outcome_name_is_suspected_and_with_power_sure(
     power: float, limit: float | None, sure: bool, tmp_path: Path
 ) -> None:
     found = Leaks(inputs=("repair_outcome",), power={"repair_outcome": power}, limit=limit)
@@ -146,40 +148,42 @@ def test_a_name_warns_and_with_power_stops(
         ("diagnosis", "worst_concave_points", False),
     ],
 )
-def test_names_that_say_outcome(target: str, name: str, suspect: bool, tmp_path: Path) -> None:
+def test_outcomes_are_recognised_by_name(
+    target: str, name: str, suspect: bool, tmp_path: Path
+) -> None:
     assert (name in meanings(declared(tmp_path, target=target), [name])) == suspect
 
 
-def test_descriptions_and_formulas_say_it_too(tmp_path: Path) -> None:
+def test_outcomes_are_recognised_by_description_and_formula(tmp_path: Path) -> None:
     contract = [
         {"name": "twf", "description": "tool wear failure"},
         {"name": "thal", "description": "normal, fixed, reversible defect"},
         {"name": "num"},
         {"name": "failure"},
     ]
-    made = pipeline(
+    declaration = pipeline(
         tmp_path,
         ingest={"source": {"files": "data.csv"}, "contract": contract},
         clean={"derive": {"half": "num / 2", "ill": "half > 0", "doubled": "2 * ill::int"}},
         target="ill",
     )
     inputs = ("twf", "thal", "num", "half", "doubled", "failure")
-    assert meanings(made, inputs) == {
-        "num": "the target is made of it",
-        "half": "the target is made of it",
+    assert meanings(declaration, inputs) == {
+        "num": "the target is computed from it",
+        "half": "the target is computed from it",
         "failure": "'failure' is in its name",
     }
-    sure = {leak.column for leak in leaks_of(made, Leaks(inputs=inputs)) if leak.sure}
+    sure = {leak.column for leak in leaks_of(declaration, Leaks(inputs=inputs)) if leak.sure}
     assert sure == {"doubled"}
     other = pipeline(
         tmp_path,
         ingest={"source": {"files": "data.csv"}, "contract": contract},
         target="failure",
     )
-    assert meanings(other, ["twf", "thal"]) == {"twf": "its description holds the target's name"}
+    assert meanings(other, ["twf", "thal"]) == {"twf": "its description contains the target's name"}
 
 
-def test_a_reason_is_needed(tmp_path: Path) -> None:
+def test_accepting_a_leak_requires_a_reason(tmp_path: Path) -> None:
     for allow in ({"mode": ""}, {"mode": "  "}, {"mode": None}):
         with pytest.raises(ValidationError):
             declared(tmp_path, train={"leaks": {"allow": allow}})

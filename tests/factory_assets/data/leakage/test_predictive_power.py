@@ -1,4 +1,4 @@
-"""What an input alone tells: copies and failure modes are found, noise and honest strength not."""
+"""The power of single inputs: copies and failure modes are leaks, noise and good inputs are not."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from factory_assets.data.leakage.predictive_power import Power, auc_limit, gives
 
 
 def found(power: Power) -> set[str]:
-    """The inputs that alone tell the target."""
+    """Return the inputs that predict the target alone."""
     return {n for n, value in power.of.items() if power.limit is not None and value >= power.limit}
 
 
@@ -22,13 +22,13 @@ def table(chance: np.random.Generator, rows: int, **columns: Any) -> pa.Table:
 
 
 @pytest.mark.parametrize("kind", ["copy", "scaled", "scrambled", "named", "boolean", "gaps"])
-def test_a_copy_of_two_classes_is_found_however_it_is_written(kind: str) -> None:
+def test_a_copy_of_two_classes_is_found_in_any_encoding(kind: str) -> None:
     chance = np.random.default_rng(1)
     y = chance.integers(0, 2, 400)
     leak: Any = {
         "copy": y,
         "scaled": y * 3.5 + chance.normal(0, 0.1, 400),
-        # Neither rising nor falling: the middle is one class, both ends are the other.
+        # Not monotonic: the middle is one class, both ends are the other.
         "scrambled": np.where(y == 1, chance.normal(0, 0.1, 400), chance.choice([-2, 2], 400)),
         "named": np.array(["fine", "broken"])[y],
         "boolean": y == 1,
@@ -48,7 +48,7 @@ def test_a_function_of_a_number_is_found(shape: str) -> None:
     assert (power.measure, found(power)) == ("R²", {"leak"})
 
 
-def test_what_is_honest_is_not_found() -> None:
+def test_a_strong_legitimate_input_is_not_found() -> None:
     chance = np.random.default_rng(3)
     y = chance.integers(0, 2, 4000)
     # Two normal distributions this far apart have an AUC of .975.
@@ -89,21 +89,21 @@ def test_independent_noise_is_never_found(seed: int, rows: int, classes: int, ta
     assert power.implied == {}
 
 
-def test_a_failure_mode_is_found_though_it_tells_few_of_the_failures() -> None:
+def test_a_failure_mode_is_found_although_few_failures_have_it() -> None:
     chance = np.random.default_rng(4)
     modes = {name: chance.random(5000) < 0.008 for name in ("wear", "heat", "power")}
     y = np.any(list(modes.values()), axis=0) | (chance.random(5000) < 0.01)
     columns: dict[str, Any] = {
         "wear": modes["wear"].astype(int),
         "heat": pa.array(np.where(modes["heat"], "hot", "cold")),
-        # What was found out of the failure, and nothing where there was none.
+        # A measurement of the failure, missing if there was none.
         "power": pa.array(chance.normal(size=5000), mask=~modes["power"]),
         "hours": np.where(modes["wear"], chance.exponential(5, 5000), 0.0),
     }
     power = powers(table(chance, 5000, **columns, y=y.astype(int)), "y", None)
     assert found(power) == set()
-    said = {name: (one.value, one.target) for name, one in power.implied.items()}
-    assert said == {
+    conditions = {name: (one.value, one.target) for name, one in power.implied.items()}
+    assert conditions == {
         "wear": ("is 1", "1"),
         "heat": ("is hot", "1"),
         "power": ("is there", "1"),
@@ -112,8 +112,8 @@ def test_a_failure_mode_is_found_though_it_tells_few_of_the_failures() -> None:
     assert all(one.hits == one.rows > 20 for one in power.implied.values())
 
 
-def test_a_threshold_of_a_measured_quantity_is_physics() -> None:
-    """Above 9,000 W and below 3,500 W every machine fails; that is no leak."""
+def test_a_threshold_of_a_measured_quantity_is_no_leak() -> None:
+    """Every machine fails above 9,000 W and below 3,500 W, which is not a leak."""
     chance = np.random.default_rng(5)
     power = chance.normal(6250, 1300, 5000)
     wear = chance.integers(0, 250, 5000)
@@ -126,7 +126,7 @@ def test_a_threshold_of_a_measured_quantity_is_physics() -> None:
     assert given_.implied == {}
 
 
-def test_every_class_must_be_told() -> None:
+def test_an_input_must_predict_every_class() -> None:
     chance = np.random.default_rng(6)
     y = chance.integers(0, 3, 900)
     columns = {"all": np.array(["x", "y", "z"])[y], "one": (y == 2).astype(float)}
@@ -135,11 +135,13 @@ def test_every_class_must_be_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "classes", "said"),
+    ("rows", "classes", "judged"),
     [(99, (50, 49), False), (120, (60, 60), True), (500, (20, 480), False)],
 )
-def test_with_few_rows_nothing_is_said(rows: int, classes: tuple[int, int], said: bool) -> None:
-    assert (auc_limit(classes[0], rows) is not None) == said
+def test_with_few_rows_no_input_is_judged(
+    rows: int, classes: tuple[int, int], judged: bool
+) -> None:
+    assert (auc_limit(classes[0], rows) is not None) == judged
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_a_value_needs_enough_rows_to_give_away_a_class(hits: int, rows: int, gi
     assert gives_away(hits, rows) == gives
 
 
-def test_a_declared_task_decides() -> None:
+def test_a_declared_task_decides_the_measure() -> None:
     chance = np.random.default_rng(7)
     y = chance.integers(0, 5, 300)
     rows = table(chance, 300, leak=y * 2, y=y)

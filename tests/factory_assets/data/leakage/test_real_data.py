@@ -1,4 +1,4 @@
-"""Leaks of the real data sets are found, and no shipped or example pipeline is called one."""
+"""Leaks in the real data sets are found; the shipped and example pipelines have none."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _HEART = [*(f"column_{i}" for i in range(13)), "num"]
 _CMAPSS = ["unit", "cycle", *(f"setting_{i}" for i in (1, 2, 3)), *(f"s{i}" for i in range(1, 22))]
 
 _NAIVE: dict[str, tuple[dict[str, Any], str, dict[str, str], set[str], set[str]]] = {
-    # What one declares who knows nothing: source, target, derived, sure leaks, suspected ones.
+    # A declaration without domain knowledge: source, target, derived, sure leaks, suspected ones.
     "ai4i": (
         {"source": {"files": "ai4i2020/ai4i2020.csv"}},
         "Machine failure",
@@ -72,33 +72,33 @@ _NAIVE: dict[str, tuple[dict[str, Any], str, dict[str, str], set[str], set[str]]
 }
 
 
-def look(made: Pipeline, home: Home) -> Leaks:
-    return split(made, clean(made, ingest(made, home), home), home).leaks
+def look(declared: Pipeline, home: Home) -> Leaks:
+    return split(declared, clean(declared, ingest(declared, home), home), home).leaks
 
 
 @pytest.mark.parametrize("name", _NAIVE)
-def test_a_naive_declaration_is_told_what_leaks(
+def test_the_leaks_of_a_naive_declaration_are_found(
     name: str, real_data: Path, tmp_path: Path, home: Home
 ) -> None:
     source, target, derive, sure, suspected = _NAIVE[name]
     source["source"]["files"] = str(real_data / source["source"]["files"])
-    made = pipeline(tmp_path, target=target, ingest=source, clean={"derive": derive})
-    leaks = leaks_of(made, look(made, home))
+    declared = pipeline(tmp_path, target=target, ingest=source, clean={"derive": derive})
+    leaks = leaks_of(declared, look(declared, home))
     assert {leak.column for leak in leaks if leak.sure} == sure
     assert {leak.column for leak in leaks if not leak.sure} == suspected
 
 
 @pytest.mark.parametrize("name", sorted(p.parent.name for p in DEFS.glob("*/defs.yaml")))
-def test_what_ships_is_no_leak(name: str, home: Home) -> None:
-    made = load_pipeline(DEFS / name)
-    assert leaks_of(made, look(made, home)) == []
+def test_shipped_pipelines_have_no_leak(name: str, home: Home) -> None:
+    declared = load_pipeline(DEFS / name)
+    assert leaks_of(declared, look(declared, home)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", sorted(p.parent.name for p in (PROJECT / "examples").glob("*/defs.yaml"))
 )
-def test_no_example_is_called_a_leak(name: str, real_data: Path, home: Home) -> None:
-    made = load_pipeline(PROJECT / "examples" / name)
-    leaks = leaks_of(made, look(made, home))
+def test_examples_have_no_open_leak(name: str, real_data: Path, home: Home) -> None:
+    declared = load_pipeline(PROJECT / "examples" / name)
+    leaks = leaks_of(declared, look(declared, home))
     assert [leak.says for leak in leaks if leak.accepted is None] == []

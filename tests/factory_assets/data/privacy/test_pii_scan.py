@@ -1,4 +1,4 @@
-"""The scan for personal data: what it knows by name and by value, and what it leaves alone."""
+"""The scan for personal data: which names and values it recognises, and which it ignores."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("what", VALUES)
-def test_values_are_known(what: str) -> None:
+def test_personal_values_are_recognised(what: str) -> None:
     found = scan_for_pii({"x": "VARCHAR"}, {"x": np.array(VALUES[what], dtype=object)})
     assert found["x"].startswith(what)
     assert not any(value in found["x"] for value in VALUES[what])
 
 
 @pytest.mark.parametrize("value", HARMLESS)
-def test_other_values_are_left_alone(value: str) -> None:
+def test_other_values_are_ignored(value: str) -> None:
     assert scan_for_pii({"x": "VARCHAR"}, {"x": np.array([value], dtype=object)}) == {}
 
 
@@ -56,7 +56,7 @@ def test_a_few_addresses_among_much_text_are_found() -> None:
         ("IP Address", "VARCHAR"),
     ],
 )
-def test_names_are_known(name: str, kind: str) -> None:
+def test_personal_names_of_columns_are_recognised(name: str, kind: str) -> None:
     assert scan_for_pii({name: kind}, {})[name].startswith("named like")
 
 
@@ -64,16 +64,16 @@ def test_names_are_known(name: str, kind: str) -> None:
     ("name", "kind"),
     [("name", "BIGINT"), ("mail", "BOOLEAN"), ("tip", "DOUBLE"), ("surnames_total", "BIGINT")],
 )
-def test_other_names_are_left_alone(name: str, kind: str) -> None:
+def test_other_names_of_columns_are_ignored(name: str, kind: str) -> None:
     assert scan_for_pii({name: kind}, {}) == {}
 
 
 @settings(deadline=None)
 @given(st.from_regex(r"[A-Z]{2}[A-Z0-9]{11,30}", fullmatch=True))
-def test_check_digits_tell_an_iban_from_a_code(text: str) -> None:
+def test_check_digits_distinguish_an_iban_from_a_code(text: str) -> None:
     rest = f"{text[2:]}{text[:2]}00"
     check = 98 - int("".join(str(int(c, 36)) for c in rest)) % 97
-    made = f"{text[:2]}{check:02}{text[2:]}"
-    assert is_iban(made) == (15 <= len(made) <= 34)
+    valid = f"{text[:2]}{check:02}{text[2:]}"
+    assert is_iban(valid) == (15 <= len(valid) <= 34)
     wrong = f"{text[:2]}{(check + 1) % 97:02}{text[2:]}"
     assert not is_iban(wrong) or (check + 1) % 97 == check % 97

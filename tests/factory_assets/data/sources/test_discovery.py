@@ -1,4 +1,4 @@
-"""Every kind of source through ingest: same rows, same identity, noticed when it changes."""
+"""Sources through ingest: their rows, their identity, and a key that follows the content."""
 
 import sqlite3
 from contextlib import closing
@@ -39,7 +39,9 @@ def plant(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_table_of_a_database(plant: Path, tmp_path: Path, home: Home) -> None:
+def test_a_database_table_is_ingested_in_the_order_of_its_key(
+    plant: Path, tmp_path: Path, home: Home
+) -> None:
     declared = made(tmp_path, {"database": "sqlite:plant.db", "table": "t", "key": "id"})
     result = ingest(declared, home)
     [source] = result.sources
@@ -53,7 +55,7 @@ def test_a_table_of_a_database(plant: Path, tmp_path: Path, home: Home) -> None:
     ]
 
 
-def test_a_changed_row_is_noticed_and_a_moved_one_is_not(
+def test_the_key_changes_with_a_row_but_not_with_its_position(
     plant: Path, tmp_path: Path, home: Home
 ) -> None:
     declared = made(tmp_path, {"database": "sqlite:plant.db", "table": "t"})
@@ -64,7 +66,7 @@ def test_a_changed_row_is_noticed_and_a_moved_one_is_not(
     assert key(declared, home) != first
 
 
-def test_postgres_through_ingest(
+def test_a_postgres_query_is_ingested(
     postgres: Postgres, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANT_DB", postgres.url)
@@ -80,7 +82,7 @@ def test_postgres_through_ingest(
         ingest(made(tmp_path, source), home)
 
 
-def test_several_sources_come_in_the_order_of_their_names(
+def test_several_sources_are_read_in_the_order_of_their_names(
     plant: Path, tmp_path: Path, home: Home
 ) -> None:
     (tmp_path / "a.csv").write_text("id,y\n10,1\n11,2\n")
@@ -105,7 +107,7 @@ def test_several_sources_come_in_the_order_of_their_names(
     assert [source.labels for source in results[0].sources] == [{"site": "berlin"}, {"site": "ulm"}]
 
 
-def test_the_order_of_labels_in_the_declaration_means_nothing(tmp_path: Path, home: Home) -> None:
+def test_the_order_of_labels_in_the_declaration_does_not_matter(tmp_path: Path, home: Home) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"id,y\n1,{ord(name)}\n")
     results = [

@@ -1,6 +1,4 @@
-"""Objects of a real S3 API server: every packing, globs, labels, what is fetched again, and when
-not.
-"""
+"""Objects of a real S3 API server: packing, globs, labels, errors, and which are fetched again."""
 
 import gzip
 import io
@@ -34,7 +32,7 @@ CSV = b"id,y\n1,2\n2,3\n"
 
 @pytest.fixture
 def plant(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The address of a folder of the test's own."""
+    """Set the access to the server; return the name of the test's own folder."""
     monkeypatch.setenv("FACTORY_S3_ENDPOINT", s3.endpoint)
     monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "reader")
     monkeypatch.setenv("FACTORY_S3_SECRET_KEY", SECRET)
@@ -43,7 +41,7 @@ def plant(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The objects that were really fetched."""
+    """Record the names of the objects that are fetched."""
     names: list[str] = []
     real = files.fetch
 
@@ -70,7 +68,9 @@ def _packed() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", _packed())
-def test_every_packing(name: str, s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+def test_objects_of_every_packing_are_read(
+    name: str, s3: S3, plant: str, tmp_path: Path, home: Home
+) -> None:
     content = _packed()[name]
     s3.put(f"packed/{name}", content)
     escaped = name.replace("?", "[?]")
@@ -83,17 +83,19 @@ def test_every_packing(name: str, s3: S3, plant: str, tmp_path: Path, home: Home
     assert result.sources[0].name.startswith(f"s3://plant/packed/{name}")
 
 
-def test_globs_and_labels(s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+def test_objects_are_found_by_globs_and_labelled(
+    s3: S3, plant: str, tmp_path: Path, home: Home
+) -> None:
     for name in ("b/1.csv", "a/2.csv", "a/1.csv", "a/deep/3.csv", "a/other.txt"):
         s3.put(f"{plant}/{name}", f"y,x\n{name[-5]},{name}\n".encode())
 
-    def found(pattern: str) -> list[str]:
+    def values(pattern: str) -> list[str]:
         files = f"s3://plant/{plant}/{pattern}"
         return column(ingest(pipeline(tmp_path, files=files), home).snapshot, home, "x")
 
-    assert found("a/*.csv") == ["a/1.csv", "a/2.csv"]
-    assert found("*/1.csv") == ["a/1.csv", "b/1.csv"]
-    assert found("**/[13].csv") == ["a/1.csv", "a/deep/3.csv", "b/1.csv"]
+    assert values("a/*.csv") == ["a/1.csv", "a/2.csv"]
+    assert values("*/1.csv") == ["a/1.csv", "b/1.csv"]
+    assert values("**/[13].csv") == ["a/1.csv", "a/deep/3.csv", "b/1.csv"]
     files = {"z": f"s3://plant/{plant}/a/1.csv", "n": f"s3://plant/{plant}/b/*.csv"}
     part = {"source": {"files": files, "label": "site"}}
     result = ingest(pipeline(tmp_path, ingest=part), home)
@@ -109,16 +111,16 @@ def test_an_unchanged_object_is_not_fetched_again(
     first = key(declared, home)
     assert key(declared, home) == first
     assert fetched == ["1.csv", "2.csv"]
-    # The same size within the same second.
+    # The object changes without a change of size, within the same second.
     s3.put(f"{plant}/2.csv", b"y\n9\n")
     assert key(declared, home) != first
     assert fetched == ["1.csv", "2.csv", "2.csv"]
-    # Known, but now its rows are wanted.
+    # The digests are known, but ingest needs the rows.
     assert column(ingest(declared, home).snapshot, home, "y") == [1, 9]
     assert fetched == ["1.csv", "2.csv", "2.csv", "1.csv", "2.csv"]
 
 
-def test_what_the_storage_refuses(
+def test_errors_of_the_storage_are_reported_without_the_keys(
     s3: S3, plant: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put(f"{plant}/a.csv", CSV)
@@ -154,7 +156,7 @@ def test_what_the_storage_refuses(
     refused("s3://plant/a.csv", r"FACTORY_S3_ENDPOINT\} is not set")
 
 
-def test_an_object_that_changes_meanwhile(
+def test_an_object_that_changes_while_it_is_read_is_refused(
     s3: S3, plant: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put(f"{plant}/a.csv", CSV)
@@ -176,10 +178,12 @@ def test_a_local_file_is_scored_in_place_of_objects(plant: str, tmp_path: Path) 
     assert not source.remote
 
 
-def test_partitions_are_told_by_objects(s3: S3, plant: str, tmp_path: Path, home: Home) -> None:
+def test_partitions_are_found_by_the_names_of_objects(
+    s3: S3, plant: str, tmp_path: Path, home: Home
+) -> None:
     for name in ("m1/2024-01-01.csv", "m1/2024-01-02.csv", "m2/2024-01-02.csv", "m2/x.csv"):
         s3.put(f"{plant}/{name}", b"id,y\n1,2\n")
-    made = pipeline(
+    declared = pipeline(
         tmp_path,
         ingest={
             "source": {"files": f"s3://plant/{plant}/{{machine}}/{{day}}.csv"},
@@ -190,12 +194,12 @@ def test_partitions_are_told_by_objects(s3: S3, plant: str, tmp_path: Path, home
             "machine": {"dynamic": True},
         },
     )
-    found = wanted(made, datetime(2024, 2, 1, tzinfo=UTC), {}, home)
+    found = wanted(declared, datetime(2024, 2, 1, tzinfo=UTC), {}, home)
     keys = ["2024-01-01|m1", "2024-01-02|m1", "2024-01-02|m2"]
     assert [partition.key for partition in found.partitions] == keys
     assert found.absent == 3
-    done = list(backfill(StageRequest(made, "ingest", home, "run"), found.partitions))
+    done = list(backfill(StageRequest(declared, "ingest", home, "run"), found.partitions))
     assert [one.error for one in done] == [None] * 6
-    value = latest_result(made, "clean", home)
+    value = latest_result(declared, "clean", home)
     assert isinstance(value, CleanResult)
     assert column(value.snapshot, home, "machine") == ["m1", "m1", "m2"]

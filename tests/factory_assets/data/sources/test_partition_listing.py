@@ -1,4 +1,4 @@
-"""Which files are there and whose partition each is, from their names alone."""
+"""Partitions are listed from the names of the files alone."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ def there(pipeline: Pipeline, **known: list[str]) -> list[str]:
     return [partition.key for partition in list_partitions(pipeline, NOW, known, HOME).partitions]
 
 
-def test_days_that_are_over_and_have_a_file(tmp_path: Path) -> None:
+def test_days_that_have_ended_and_have_a_file_are_listed(tmp_path: Path) -> None:
     put(tmp_path, "2024-01-02.csv", "2024-01-04.csv", "2024-01-11.csv", "2023-12-31.csv", "x.csv")
     found = list_partitions(declared(tmp_path, "{day}.csv", day=DAY), NOW, {}, HOME)
     assert [partition.key for partition in found.partitions] == ["2024-01-02", "2024-01-04"]
@@ -59,12 +59,14 @@ def test_days_that_are_over_and_have_a_file(tmp_path: Path) -> None:
         ("(x+{day}).csv", ["(x+2024-01-02).csv"]),
     ],
 )
-def test_a_pattern_read_backwards(tmp_path: Path, pattern: str, names: list[str]) -> None:
+def test_a_pattern_gives_the_keys_in_file_names(
+    tmp_path: Path, pattern: str, names: list[str]
+) -> None:
     put(tmp_path, *names)
     assert there(declared(tmp_path, pattern, day=DAY)) == ["2024-01-02"]
 
 
-def test_dynamic_keys_are_told_by_names(tmp_path: Path) -> None:
+def test_dynamic_keys_come_from_file_names(tmp_path: Path) -> None:
     put(tmp_path, "m1/2024-01-01.csv", "m-2/2024-01-01.csv", "m-2/2024-01-02.csv")
     pipeline = declared(tmp_path, "{machine}/{day}.csv", day=DAY, machine={"dynamic": True})
     assert there(pipeline) == ["2024-01-01|m-2", "2024-01-01|m1", "2024-01-02|m-2"]
@@ -73,7 +75,7 @@ def test_dynamic_keys_are_told_by_names(tmp_path: Path) -> None:
     }
 
 
-def test_places_side_by_side(tmp_path: Path) -> None:
+def test_adjacent_placeholders_are_distinguished(tmp_path: Path) -> None:
     put(tmp_path, "north-2024-01-01.csv", "north-east-2024-01-02.csv", "a-b-2024-01-03.csv")
     sites = {"values": ["north", "north-east"]}
     assert there(declared(tmp_path, "{site}-{day}.csv", day=DAY, site=sites)) == [
@@ -83,7 +85,7 @@ def test_places_side_by_side(tmp_path: Path) -> None:
     assert there(machines)[-1] == "2024-01-03|a-b"
 
 
-def test_a_key_that_stands_twice_is_one(tmp_path: Path) -> None:
+def test_a_repeated_placeholder_must_match_the_same_key(tmp_path: Path) -> None:
     put(tmp_path, "m1/m1.csv", "m1/m2.csv", "m2/m2.csv")
     assert there(declared(tmp_path, "{m}/{m}.csv", m={"dynamic": True})) == ["m1", "m2"]
 
@@ -94,12 +96,12 @@ def test_a_partition_needs_all_its_files(tmp_path: Path) -> None:
     assert there(declared(tmp_path, source, day=DAY)) == ["2024-01-01"]
 
 
-def test_files_that_serve_several_partitions(tmp_path: Path) -> None:
+def test_a_file_can_belong_to_several_partitions(tmp_path: Path) -> None:
     put(tmp_path, "2024-01.csv")
     assert len(there(declared(tmp_path, "{day:%Y-%m}.csv", day=DAY))) == 10
 
 
-def test_without_files_every_period_is_there(tmp_path: Path) -> None:
+def test_without_files_every_period_is_listed(tmp_path: Path) -> None:
     source = {"python": "source:load", "args": {"day": "{day}"}}
     assert len(there(declared(tmp_path, source, day=DAY))) == 10
     reading = {**source, "reads": "{day}.csv"}
@@ -107,7 +109,7 @@ def test_without_files_every_period_is_there(tmp_path: Path) -> None:
     assert there(declared(tmp_path, reading, day=DAY)) == ["2024-01-05"]
 
 
-def test_folders_and_names_that_are_no_key_are_left_out(tmp_path: Path) -> None:
+def test_folders_and_names_that_are_not_a_key_are_ignored(tmp_path: Path) -> None:
     put(tmp_path, "a.csv", "a,b.csv", "...csv")
     (tmp_path / "folder.csv").mkdir()
     assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["a"]
@@ -120,7 +122,7 @@ _name = st.text("ab1-_.", min_size=1, max_size=5).filter(lambda s: s.strip(".") 
     keys=st.sets(_name, min_size=1, max_size=5),
     pattern=st.sampled_from(["{m}.csv", "x/{m}/data.csv", "{m}/{m}.csv", "pre{m}-post.csv"]),
 )
-def test_what_is_found_is_what_is_read(
+def test_the_listed_files_are_those_that_are_read(
     tmp_path_factory: pytest.TempPathFactory, keys: set[str], pattern: str
 ) -> None:
     folder = tmp_path_factory.mktemp("data")
@@ -137,11 +139,11 @@ def test_what_is_found_is_what_is_read(
         assert read == list(found.files[partition.key])
 
 
-def test_asking_by_key(tmp_path: Path) -> None:
+def test_partitions_are_requested_by_key(tmp_path: Path) -> None:
     put(tmp_path, "2024-01-02.csv")
     pipeline = declared(tmp_path, "{day}.csv", day=DAY)
-    asked = wanted(pipeline, NOW, {}, HOME, ["2024-01-03", "2024-01-03"])
-    assert [partition.key for partition in asked.partitions] == ["2024-01-03"]
+    requested = wanted(pipeline, NOW, {}, HOME, ["2024-01-03", "2024-01-03"])
+    assert [partition.key for partition in requested.partitions] == ["2024-01-03"]
     with pytest.raises(DataError, match=r"no partition '2024-1-2'; did you mean '2024-01-02'"):
         wanted(pipeline, NOW, {}, HOME, ["2024-1-2"])
     with pytest.raises(DataError, match=r"'2024-01-11' is not over; it ends at 2024-01-12 00:00"):

@@ -1,4 +1,4 @@
-"""Delta tables of other systems: partitions, versions, columns that came later, what is refused."""
+"""Delta tables of other systems: partitions, versions, later columns, and what is refused."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def lake(tmp_path: Path) -> Path:
     return path
 
 
-def test_partition_columns_are_columns(lake: Path, tmp_path: Path, home: Home) -> None:
+def test_partition_columns_are_read_as_columns(lake: Path, tmp_path: Path, home: Home) -> None:
     result = ingest(pipeline(tmp_path, ingest={"source": {"delta": "lake"}}), home)
     found = sorted(
         (r["y"], r["site"], r["day"], r["z"], r["_row"]) for r in rows(result.snapshot, home)
@@ -47,7 +47,7 @@ def test_partition_columns_are_columns(lake: Path, tmp_path: Path, home: Home) -
     assert all(source.name.startswith("lake/site=") for source in result.sources)
 
 
-def test_a_version_of_before(lake: Path, tmp_path: Path, home: Home) -> None:
+def test_an_earlier_version_can_be_read(lake: Path, tmp_path: Path, home: Home) -> None:
     def ys(version: int) -> list[int]:
         part = {"source": {"delta": str(lake), "version": version}}
         result = ingest(pipeline(tmp_path, ingest=part), home)
@@ -56,7 +56,7 @@ def test_a_version_of_before(lake: Path, tmp_path: Path, home: Home) -> None:
     assert [ys(0), ys(1), ys(2)] == [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
 
 
-def test_a_table_that_grew_begins_with_what_it_had(tmp_path: Path, home: Home) -> None:
+def test_a_grown_table_begins_with_its_earlier_rows(tmp_path: Path, home: Home) -> None:
     for i in range(3):
         write_deltalake(tmp_path / "t", pa.table({"y": [i]}), mode="append")
     declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
@@ -71,7 +71,7 @@ def test_a_table_that_grew_begins_with_what_it_had(tmp_path: Path, home: Home) -
     assert column(ingest(declared, home).snapshot, home, "y") == [2, 3]
 
 
-def test_a_partition_may_move_though_no_byte_changes(tmp_path: Path, home: Home) -> None:
+def test_a_changed_partition_value_in_the_log_changes_the_key(tmp_path: Path, home: Home) -> None:
     write_deltalake(tmp_path / "t", pa.table({"y": [1], "p": ["a"]}), partition_by=["p"])
     declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
     first = key(declared, home)
@@ -91,7 +91,9 @@ def _refused(source: dict[str, Any], says: str, folder: Path, home: Home) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_refused(lake: Path, tmp_path: Path, home: Home) -> None:
+def test_missing_tables_and_unsupported_features_are_refused(
+    lake: Path, tmp_path: Path, home: Home
+) -> None:
     _refused({"delta": "sea"}, "'sea' is no Delta table, but no folder", tmp_path, home)
     _refused({"delta": "."}, "a folder without a Delta log", tmp_path, home)
     _refused({"delta": "lake", "version": 9}, "no version 9; the newest is 2", tmp_path, home)
@@ -105,12 +107,14 @@ def test_what_is_refused(lake: Path, tmp_path: Path, home: Home) -> None:
     _refused({"delta": "lake"}, "lake: the Delta log cannot be read", tmp_path, home)
 
 
-def test_deletion_vectors_and_files_elsewhere_are_refused(tmp_path: Path, home: Home) -> None:
+def test_deletion_vectors_and_files_outside_the_table_are_refused(
+    tmp_path: Path, home: Home
+) -> None:
     features = {"delta.enableDeletionVectors": "true"}
     write_deltalake(tmp_path / "v", pa.table({"y": range(30)}), configuration=features)
     log = tmp_path / "v" / "_delta_log" / f"{0:020}.json"
     whole = log.read_text()
-    # The example of the format's own specification: six rows are deleted.
+    # The example in the specification of the format: six rows are deleted.
     vector = {
         "storageType": "i",
         "pathOrInlineDv": "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L",

@@ -1,4 +1,4 @@
-"""Column lineage: exact for the declared SQL, and silent where a text does not tell."""
+"""Column lineage: exact for declared SQL, and without an entry if a query does not show it."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ CLEAN = Clean.model_validate(
 INGESTED = ("id", "torque", "speed", "kind", "unit", "day", "_file", "_row")
 
 
-def test_clean_columns_lead_to_ingested_ones() -> None:
+def test_clean_columns_are_traced_to_ingested_ones() -> None:
     found = clean_origins(CLEAN, INGESTED)
     assert {name: set(origins) for name, origins in found.items()} == {
         **{name: {name} for name in INGESTED[:6]},
@@ -52,7 +52,7 @@ def test_clean_columns_lead_to_ingested_ones() -> None:
     assert row_columns(CLEAN) == ("Torque", "kind", "id")
 
 
-def test_a_declaration_comes_back_from_a_record() -> None:
+def test_a_stored_declaration_is_parsed_again() -> None:
     assert clean_of(CLEAN.model_dump(mode="json")) == CLEAN
     assert clean_of({"of": "another time"}) is None
 
@@ -61,7 +61,7 @@ def _declared(source: dict[str, Any], *columns: dict[str, Any], **more: Any) -> 
     return {"source": source, "contract": {"columns": [*columns]}, **more}
 
 
-def test_contract_columns_lead_to_those_of_the_source() -> None:
+def test_contract_columns_are_traced_to_source_columns() -> None:
     declaration = _declared(
         {"files": {"a": "a.csv"}, "label": "site"},
         {"name": "torque", "source": "Torque [Nm]"},
@@ -75,7 +75,7 @@ def test_without_contract_columns_keep_their_names() -> None:
     assert source_origins(_declared({"files": "x"}), ["A b"]) == {"A b": ("A b",)}
 
 
-def test_several_sources_and_joins() -> None:
+def test_columns_of_several_sources_and_joins_are_traced() -> None:
     declaration = {
         "source": None,
         "sources": {"a": {"files": "a.csv"}, "b": {"pipeline": "orchard", "stage": "clean"}},
@@ -119,14 +119,16 @@ def test_several_sources_and_joins() -> None:
         ("no sql at all (", "postgres", {}),
     ],
 )
-def test_queries(sql: str, dialect: str, expected: dict[str, tuple[str, ...]]) -> None:
+def test_query_columns_are_traced_to_their_tables(
+    sql: str, dialect: str, expected: dict[str, tuple[str, ...]]
+) -> None:
     found = query_origins(sql, dialect)
     assert {k: tuple(sorted(v)) for k, v in found.items()} == {
         k: tuple(sorted(v)) for k, v in expected.items()
     }
 
 
-def test_contract_columns_of_a_query_lead_to_its_tables() -> None:
+def test_contract_columns_of_a_query_are_traced_to_its_tables() -> None:
     query = {"database": "PLANT", "query": "SELECT r.t AS heat, r.id FROM readings r"}
     declaration = _declared(query, {"name": "temperature", "source": "heat"})
     assert source_origins(declaration, ["temperature", "id"]) == {

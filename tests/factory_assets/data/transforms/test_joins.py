@@ -1,4 +1,4 @@
-"""Joins: columns come in, rows stay what and where they are."""
+"""Joins add columns; rows keep their number, order and identity."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def _declared(folder: Path, join: dict[str, Any], **ingest_: Any) -> Pipeline:
     return pipeline(folder, ingest={"max_quarantine": 0.9, **part})
 
 
-def test_columns_come_in_and_rows_stay(tmp_path: Path, home: Home) -> None:
+def test_a_join_adds_columns_and_keeps_the_rows(tmp_path: Path, home: Home) -> None:
     result = ingest(_declared(tmp_path, {}), home)
     found = rows(result.snapshot, home, "id", "age", "model", "_row")
     assert [tuple(row.values()) for row in found] == [
@@ -44,7 +44,7 @@ def test_columns_come_in_and_rows_stay(tmp_path: Path, home: Home) -> None:
     assert result.rows_read == 5
 
 
-def test_a_required_partner_is_the_referential_check(tmp_path: Path, home: Home) -> None:
+def test_a_required_join_quarantines_rows_without_a_match(tmp_path: Path, home: Home) -> None:
     result = ingest(_declared(tmp_path, {"required": True, "columns": []}), home)
     assert result.quarantined == {"join:machines": 2}
     assert column(result.quarantine, home, "_row") == [3, 5]
@@ -53,7 +53,7 @@ def test_a_required_partner_is_the_referential_check(tmp_path: Path, home: Home)
         ingest(_declared(tmp_path, {"required": True}, max_quarantine=0.1), home)
 
 
-def test_the_contract_names_joined_columns(tmp_path: Path, home: Home) -> None:
+def test_the_contract_applies_to_joined_columns(tmp_path: Path, home: Home) -> None:
     contract = [
         {"name": "years", "from": "age", "type": "float64", "range": [None, 15]},
         {"name": "machine", "missing": ["M1"]},
@@ -64,7 +64,7 @@ def test_the_contract_names_joined_columns(tmp_path: Path, home: Home) -> None:
     assert column(result.snapshot, home, "years") == [10.0, None, None]
 
 
-def test_a_join_of_a_database_by_several_columns(tmp_path: Path, home: Home) -> None:
+def test_a_database_table_is_joined_by_several_columns(tmp_path: Path, home: Home) -> None:
     sqlite(
         tmp_path / "p.db",
         "CREATE TABLE t (unit TEXT, number INTEGER, age INTEGER)",
@@ -76,7 +76,7 @@ def test_a_join_of_a_database_by_several_columns(tmp_path: Path, home: Home) -> 
     assert column(result.snapshot, home, "age") == [7, None, None, 8, None]
 
 
-def test_two_joins_and_the_labels_of_files(tmp_path: Path, home: Home) -> None:
+def test_two_joins_add_columns_and_the_labels_of_files(tmp_path: Path, home: Home) -> None:
     (tmp_path / "n.csv").write_text("machine,colour\nM1,red\n")
     (tmp_path / "o.csv").write_text("machine,colour\nM2,blue\n")
     declared = _declared(tmp_path, {"columns": "age", "required": True})
@@ -91,7 +91,7 @@ def test_two_joins_and_the_labels_of_files(tmp_path: Path, home: Home) -> None:
     ]
 
 
-def test_another_joined_table_is_noticed(tmp_path: Path, home: Home) -> None:
+def test_a_changed_joined_table_changes_the_sources_key(tmp_path: Path, home: Home) -> None:
     declared = _declared(tmp_path, {})
     first = key(declared, home)
     (tmp_path / "m.csv").write_text(MACHINES.replace("30", "31"))
@@ -106,7 +106,7 @@ def test_another_joined_table_is_noticed(tmp_path: Path, home: Home) -> None:
         ({"columns": ["agee"]}, r"joins\.machines\.columns: m\.csv has no column 'agee'.*'age'"),
     ],
 )
-def test_columns_that_are_not_there(
+def test_a_join_reports_columns_that_do_not_exist(
     join: dict[str, Any], says: str, tmp_path: Path, home: Home
 ) -> None:
     with pytest.raises(SourceError, match=says):
@@ -119,7 +119,7 @@ def test_a_key_that_occurs_twice_stops_the_table(tmp_path: Path, home: Home) -> 
     with pytest.raises(ContractError, match=r"key machine 'M2' occurs 2 times in m\.csv"):
         ingest(declared, home)
     (tmp_path / "m.csv").write_text("machine,id\nM1,7\n")
-    with pytest.raises(ContractError, match=r"column 'id' of m\.csv is in the source"):
+    with pytest.raises(ContractError, match=r"column 'id' of m\.csv exists in the source"):
         ingest(declared, home)
 
 
@@ -128,7 +128,7 @@ cells = st.lists(st.sampled_from(["a", "b", " b", "c", "", "d'"]), min_size=1, m
 
 @settings(deadline=None, max_examples=40)
 @given(mine=cells, theirs=st.sets(st.sampled_from(["a", "b", "c", "d'"])), required=st.booleans())
-def test_no_row_is_lost_or_made(
+def test_a_join_neither_loses_nor_adds_rows(
     tmp_path_factory: pytest.TempPathFactory, mine: list[str], theirs: set[str], required: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("join")
@@ -142,14 +142,16 @@ def test_no_row_is_lost_or_made(
     (folder / "o.jsonl").write_text(lines(others))
     join = {"source": {"files": "o.jsonl"}, "on": "k", "required": required}
     part = {"source": {"files": "d.jsonl"}, "joins": {"o": join}, "max_quarantine": 1}
-    there = [k.strip() in theirs for k in mine]
-    if required and not any(there):
+    matched = [k.strip() in theirs for k in mine]
+    if required and not any(matched):
         with pytest.raises(ContractError, match="break the contract"):
             ingest(pipeline(folder, ingest=part), home)
         return
     result = ingest(pipeline(folder, ingest=part), home)
     good = rows(result.snapshot, home)
-    kept = [i for i, known in enumerate(there) if known or not required]
+    kept = [i for i, match in enumerate(matched) if match or not required]
     assert [row["_row"] - 1 for row in good] == [row["y"] for row in good] == kept
-    assert [row["v"] for row in good] == [f"v{mine[i].strip()}" if there[i] else None for i in kept]
+    assert [row["v"] for row in good] == [
+        f"v{mine[i].strip()}" if matched[i] else None for i in kept
+    ]
     assert result.rows_read == len(mine) == len(good) + result.quarantined_rows

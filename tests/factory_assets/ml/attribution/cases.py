@@ -1,4 +1,4 @@
-"""Small tables and models for the tests of influence."""
+"""Small tables and fitted models for the tests of influence."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from factory_assets.spec.train import Linear, ModelSpec
 
 LINEAR = Linear(kind="linear")
 
-# Decay so strong that training ends where loss and decay balance, as the theory supposes.
+# Weight decay so strong that training ends where loss and decay balance, as the theory assumes.
 NETWORK = Mlp(kind="mlp", hidden=(8,), dropout=0.0, weight_decay=1.0, epochs=25)
 
 
@@ -27,7 +27,7 @@ def rows_of(numbers: Any, target: Any, codes: Any = None) -> LabelledArrays:
 
 
 def drawn(count: int, classes: int, seed: int = 0) -> LabelledArrays:
-    """Points whose class, or number where there are no classes, three columns tell with noise."""
+    """Points whose class, or number if there are no classes, follows from 3 columns with noise."""
     chance = np.random.default_rng(seed)
     points = chance.normal(size=(count, 3))
     score = points @ [1.0, -1.0, 0.5] + chance.normal(size=count) * 0.5
@@ -38,7 +38,7 @@ def drawn(count: int, classes: int, seed: int = 0) -> LabelledArrays:
 
 
 def tumours() -> tuple[LabelledArrays, LabelledArrays, LabelledArrays]:
-    """Breast cancer: training, validation and test rows."""
+    """Return training, validation and test rows of breast cancer."""
     points, target = load_breast_cancer(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(points))
     points, target = points[order], target[order]
@@ -58,5 +58,5 @@ def fitted(
     outputs = int(rows.target.max()) + 1 if classes else 1
     task: Any = "regression" if not classes else "binary" if outputs == 2 else "multiclass"
     shape = Shape(task, rows.inputs.numbers.shape[1], (), outputs)
-    setting = FitContext(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
-    return fit_model(setting, rows, validation).model
+    context = FitContext(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    return fit_model(context, rows, validation).model

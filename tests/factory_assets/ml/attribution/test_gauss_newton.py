@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from factory_assets.ml.attribution.gauss_newton import Space, odds_gradient, space
 from factory_assets.ml.attribution.gradients import Linearised, View, linearise, views_of
-from factory_assets.ml.attribution.lds import said
+from factory_assets.ml.attribution.lds import predicted_quantity
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
 from factory_assets.spec.train import Linear
 from tests.factory_assets.ml.attribution.cases import drawn, fitted
@@ -28,84 +28,92 @@ def network(rows: int, outputs: int) -> tuple[View, torch.Tensor]:
     return View(module, (), (inputs, torch.empty((rows, 0), dtype=torch.int64))), target
 
 
-def dense(at: Linearised, target: torch.Tensor, damping: float) -> tuple[torch.Tensor, ...]:
-    """The inverse of the damped matrix, and each row's gradient, written out."""
-    if at.outputs.shape[1] == 1:
+def dense(linearised: Linearised, target: torch.Tensor, damping: float) -> tuple[torch.Tensor, ...]:
+    """Return the inverse of the damped matrix and each row's gradient, without decomposition."""
+    if linearised.outputs.shape[1] == 1:
         second = torch.ones(len(target), 1, 1, dtype=torch.float64)
-        first = at.outputs - target[:, None]
+        first = linearised.outputs - target[:, None]
     else:
-        shares = at.outputs.softmax(1)
+        shares = linearised.outputs.softmax(1)
         second = (torch.diag_embed(shares) - shares[:, :, None] * shares[:, None])[:, :-1, :-1]
         first = (shares - torch.nn.functional.one_hot(target, shares.shape[1]))[:, :-1]
-    hessian = torch.einsum("nkp,nkl,nlq->pq", at.jacobian, second, at.jacobian) / len(target)
-    # The metric: the root of the mean square of the rooted rows, up to a factor.
+    hessian = torch.einsum(
+        "nkp,nkl,nlq->pq", linearised.jacobian, second, linearised.jacobian
+    ) / len(target)
+    # The metric: the root of the diagonal, up to a factor.
     diagonal = hessian.diagonal()
     metric = (diagonal + 1e-3 * diagonal.mean()).sqrt()
     root = metric.pow(-0.5)
     largest = torch.linalg.eigvalsh(root[:, None] * hessian * root).max()
     inverse = torch.linalg.inv(hessian + damping * largest * torch.diag(metric))
-    return inverse, torch.einsum("nk,nkp->np", first, at.jacobian)
+    return inverse, torch.einsum("nk,nkp->np", first, linearised.jacobian)
 
 
 @pytest.mark.parametrize("rows", [6, 60])
 @pytest.mark.parametrize("outputs", [1, 2, 3])
-def test_effects_are_those_of_the_dense_formula(rows: int, outputs: int) -> None:
+def test_effects_equal_the_dense_formula(rows: int, outputs: int) -> None:
     """More parameters than rows, and fewer."""
     view, target = network(rows, outputs)
-    at = linearise(view, "all parameters")
-    found = space(at, target)
-    inverse, pulls = dense(at, target, 0.05)
+    linearised = linearise(view, "all parameters")
+    directions = space(linearised, target)
+    inverse, pulls = dense(linearised, target, 0.05)
     classes = target if outputs > 1 else None
-    heights = found.towards(at, classes)
-    towards = at.jacobian[:, 0]
+    heights = directions.towards(linearised, classes)
+    towards = linearised.jacobian[:, 0]
     if classes is not None:
-        slopes = odds_gradient(at.outputs, classes)[:, :-1]
-        towards = torch.einsum("nk,nkp->np", slopes, at.jacobian)
+        slopes = odds_gradient(linearised.outputs, classes)[:, :-1]
+        towards = torch.einsum("nk,nkp->np", slopes, linearised.jacobian)
     expected = -towards @ inverse @ pulls.T / rows
-    torch.testing.assert_close(found.effects(heights, 0.05), expected, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(directions.effects(heights, 0.05), expected, rtol=1e-5, atol=1e-8)
     own = torch.einsum("np,pq,nq->n", pulls, inverse, pulls) / rows
-    torch.testing.assert_close(found.self_influence(0.05), own, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(directions.self_influence(0.05), own, rtol=1e-5, atol=1e-8)
 
 
-def test_a_row_of_weight_two_pulls_as_two_rows() -> None:
+def test_row_of_weight_two_counts_as_two_rows() -> None:
     view, target = network(20, 2)
-    at = linearise(view, "all parameters")
+    linearised = linearise(view, "all parameters")
     doubled = torch.cat([torch.arange(20), torch.tensor([3])])
-    twice = space(Linearised(at.outputs[doubled], at.jacobian[doubled]), target[doubled])
+    twice = space(
+        Linearised(linearised.outputs[doubled], linearised.jacobian[doubled]), target[doubled]
+    )
     weights = torch.ones(20, dtype=torch.float64)
     weights[3] = 2
-    once = space(at, target, weights)
-    effects = [s.effects(s.towards(at, target), 0.1)[:, :20] * len(s.pulls) for s in (once, twice)]
+    once = space(linearised, target, weights)
+    effects = [
+        s.effects(s.towards(linearised, target), 0.1)[:, :20] * len(s.pulls) for s in (once, twice)
+    ]
     effects[1][:, 3] *= 2
-    # The mean is over 20 rows of weight 21, or over 21.
+    # One mean is over 20 rows with total weight 21, the other over 21 rows.
     torch.testing.assert_close(effects[0][:, :3], effects[1][:, :3] * 20 / 21, rtol=0.01, atol=0.01)
 
 
-def test_effects_are_those_of_leaving_a_row_out() -> None:
+def test_effects_match_leaving_one_row_out() -> None:
     rows, judged = drawn(120, 2), drawn(10, 2, seed=1)
     model = fitted(WEAK, rows, rows)
     [view], [other] = views_of(model, rows.inputs), views_of(model, judged.inputs)
-    found = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
-    heights = found.towards(linearise(other, "all parameters"), torch.from_numpy(judged.target))
-    effects = found.effects(heights, 1e-4).numpy()
-    whole = said(model.outputs(judged.inputs), judged.target)
+    directions = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
+    heights = directions.towards(
+        linearise(other, "all parameters"), torch.from_numpy(judged.target)
+    )
+    effects = directions.effects(heights, 1e-4).numpy()
+    whole = predicted_quantity(model.outputs(judged.inputs), judged.target)
     for left_out in range(0, 120, 12):
         rest = rows.take(np.delete(np.arange(120), left_out))
-        without = said(fitted(WEAK, rest, rest).outputs(judged.inputs), judged.target)
+        without = predicted_quantity(fitted(WEAK, rest, rest).outputs(judged.inputs), judged.target)
         if np.abs(whole - without).max() > 0.02:
             assert np.corrcoef(effects[:, left_out], whole - without)[0, 1] > 0.98
 
 
-def test_effects_are_dattris_where_both_mean_the_same() -> None:
-    """Of a linear model Gauss-Newton is Newton; dattri tells the loss, we the log-odds."""
+def test_effects_of_a_linear_model_equal_dattri() -> None:
+    """For a linear model Gauss-Newton is Newton; dattri explains the loss, we the log-odds."""
     rows, judged = drawn(150, 2), drawn(8, 2, seed=1)
     model = fitted(WEAK, rows, rows)
     [view], [other] = views_of(model, rows.inputs), views_of(model, judged.inputs)
-    at = linearise(other, "all parameters")
-    found = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
+    linearised = linearise(other, "all parameters")
+    directions = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
     classes = torch.from_numpy(judged.target)
-    effects = found.effects(found.towards(at, classes), 1e-6)
-    wrong = 1 - at.outputs.softmax(1).gather(1, classes[:, None])
+    effects = directions.effects(directions.towards(linearised, classes), 1e-6)
+    wrong = 1 - linearised.outputs.softmax(1).gather(1, classes[:, None])
     ours = effects * wrong * len(rows)
 
     def loss(params: Any, data: Any) -> torch.Tensor:
@@ -127,9 +135,9 @@ def test_effects_are_dattris_where_both_mean_the_same() -> None:
     torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
 
 
-def test_a_direction_that_no_row_knows_has_no_effect() -> None:
-    at = Linearised(torch.zeros(2, 1), torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]))
-    found: Space = space(at, torch.tensor([1.0, -1.0]))
-    assert found.curvature.shape == (1,)
+def test_direction_without_gradient_of_any_row_has_no_effect() -> None:
+    linearised = Linearised(torch.zeros(2, 1), torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]))
+    directions: Space = space(linearised, torch.tensor([1.0, -1.0]))
+    assert directions.curvature.shape == (1,)
     sideways = Linearised(torch.zeros(1, 1), torch.tensor([[[0.0, 1.0]]]))
-    assert not found.effects(found.towards(sideways, None), 0.1).any()
+    assert not directions.effects(directions.towards(sideways, None), 0.1).any()

@@ -1,4 +1,4 @@
-"""Gradients row by row, against autograd one row at a time."""
+"""Gradients row by row, compared with autograd for one row at a time."""
 
 from typing import Any
 
@@ -28,43 +28,43 @@ def gru() -> View:
 
 
 def by_autograd(view: View, row: int, parameters: list[Any]) -> torch.Tensor:
-    """[free, parameters] of one row."""
-    said = view.module(*view.shared, *(part[row : row + 1] for part in view.each))[0]
-    free = said if len(said) == 1 else said[:-1] - said[-1]
+    """[free, parameters]: the Jacobian of one row."""
+    outputs = view.module(*view.shared, *(part[row : row + 1] for part in view.each))[0]
+    free = outputs if len(outputs) == 1 else outputs[:-1] - outputs[-1]
     rows = [torch.autograd.grad(one, parameters, retain_graph=True) for one in free]
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 4])
-def test_all_parameters(outputs: int) -> None:
+def test_jacobian_by_all_parameters_equals_autograd(outputs: int) -> None:
     view = mlp(outputs)
-    found = linearise(view, "all parameters")
+    linearised = linearise(view, "all parameters")
     for row in range(6):
         expected = by_autograd(view, row, list(view.module.parameters()))
-        torch.testing.assert_close(found.jacobian[row], expected)
-    torch.testing.assert_close(found.outputs, view.module(*view.each))
+        torch.testing.assert_close(linearised.jacobian[row], expected)
+    torch.testing.assert_close(linearised.outputs, view.module(*view.each))
 
 
 @pytest.mark.parametrize("view", [mlp(1), mlp(3), gru()])
-def test_the_last_layer_in_closed_form(view: View) -> None:
-    found = linearise(view, "last layer")
+def test_jacobian_by_the_last_layer_equals_autograd(view: View) -> None:
+    linearised = linearise(view, "last layer")
     last = [layer for layer in view.module.modules() if isinstance(layer, nn.Linear)][-1]
-    for row in range(len(found.outputs)):
-        # Autograd has all weights and then the biases; ours has each output's beside its own.
+    for row in range(len(linearised.outputs)):
+        # Autograd returns all weights, then all biases; ours has each bias beside its weights.
         weight, bias = by_autograd(view, row, [last.weight, last.bias]).split(
             [last.weight.numel(), last.bias.numel()], dim=1
         )
         beside = torch.cat([weight.unflatten(1, last.weight.shape), bias[:, :, None]], dim=2)
-        torch.testing.assert_close(found.jacobian[row], beside.flatten(1))
+        torch.testing.assert_close(linearised.jacobian[row], beside.flatten(1))
 
 
-def test_all_parameters_are_within_reach_of_a_small_network_alone() -> None:
+def test_reach_is_all_parameters_only_for_a_small_network() -> None:
     assert reach_of(mlp(2), 6, 2) == "all parameters"
     assert reach_of(mlp(2), 10_000_000, 2) == "last layer"
     assert reach_of(gru(), 3, 3) == "last layer"
 
 
-def test_a_network_without_a_linear_end_is_refused() -> None:
+def test_network_without_a_linear_last_layer_is_rejected() -> None:
     ends = nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=1))
     with pytest.raises(ModelError, match="does not end in a linear layer"):
         linearise(View(ends, (), (torch.randn(4, 3),)), "last layer")

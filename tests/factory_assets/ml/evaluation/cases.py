@@ -1,4 +1,4 @@
-"""What the tests of judging share: a model and its judgement, without MLflow."""
+"""Fixtures of the evaluation tests: a fitted model and its test set, without MLflow."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ from tests.factory_assets.ml.models.cases import pipeline
 
 
 def evaluating(folder: Path, model: dict[str, Any], evaluate: dict[str, Any], **train: Any) -> Any:
-    """The pipeline of the learning cases, judged so."""
-    made = pipeline(folder, model, **train)
-    return with_spec(made, evaluate=Evaluate.model_validate(evaluate))
+    """Return the pipeline of the model cases with the given `evaluate` declaration."""
+    declared = pipeline(folder, model, **train)
+    return with_spec(declared, evaluate=Evaluate.model_validate(evaluate))
 
 
-def with_spec(made: Pipeline, **changes: Any) -> Pipeline:
-    return Pipeline(made.name, made.spec.model_copy(update=changes), made.folder)
+def with_spec(declared: Pipeline, **changes: Any) -> Pipeline:
+    return Pipeline(declared.name, declared.spec.model_copy(update=changes), declared.folder)
 
 
-def judging(made: Pipeline, given: SplitResult, home: Home) -> tuple[TestSet, TrainedModel]:
-    """The model, and the test rows opened for it."""
-    training = read_arrow(given.train, home)
-    fitted = fit(made, training, read_arrow(given.validation, home), home)
-    candidate = _candidate(made, fitted, 1, "run", "digest", training.num_rows)
-    return open_test_set(made, given, fitted.trained, candidate, home), fitted.trained
+def judging(declared: Pipeline, split: SplitResult, home: Home) -> tuple[TestSet, TrainedModel]:
+    """Fit the model, and open its test set."""
+    training = read_arrow(split.train, home)
+    fitted = fit(declared, training, read_arrow(split.validation, home), home)
+    candidate = _candidate(declared, fitted, 1, "run", "digest", training.num_rows)
+    return open_test_set(declared, split, fitted.trained, candidate, home), fitted.trained

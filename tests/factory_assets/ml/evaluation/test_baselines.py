@@ -1,4 +1,4 @@
-"""Baselines: what they say follows from training rows alone."""
+"""The trivial baseline: its outputs follow from the training rows alone."""
 
 import numpy as np
 import pytest

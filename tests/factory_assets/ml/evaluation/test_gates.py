@@ -1,4 +1,4 @@
-"""Gates: every comparison, in both directions of better, at and around the bound."""
+"""Gates: every comparison, for metrics that should be high or low, at and near the bound."""
 
 import math
 from typing import Any
@@ -53,7 +53,7 @@ def one(gate: dict[str, Any], value: float | None, champion: Any = None) -> Gate
         ({"metric": "rmse", "no_worse_than": "champion", "margin": 0.5}, 5.6, False),
     ],
 )
-def test_comparison(gate: dict[str, Any], value: float, passed: bool) -> None:
+def test_gate_passes_up_to_its_bound(gate: dict[str, Any], value: float, passed: bool) -> None:
     result = one(gate, value, CHAMPION)
     assert result.passed is passed
     assert result.value == value
@@ -63,7 +63,7 @@ def test_comparison(gate: dict[str, Any], value: float, passed: bool) -> None:
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "rmse"])
-def test_without_a_champion_the_gate_passes_and_says_why(metric: str) -> None:
+def test_gate_against_a_missing_champion_passes_and_explains_why(metric: str) -> None:
     result = one({"metric": metric, "no_worse_than": "champion"}, 0.1)
     assert result.passed
     assert result.bound is None
@@ -87,21 +87,21 @@ def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
         {"no_worse_than": "champion"},
     ],
 )
-def test_an_undefined_metric_passes_nothing(
-    comparison: dict[str, Any], value: float | None
-) -> None:
+def test_undefined_metric_fails_every_gate(comparison: dict[str, Any], value: float | None) -> None:
     result = one({"metric": "roc_auc", **comparison}, value)
     assert not result.passed
     assert "undefined" in result.explanation
 
 
-@pytest.mark.parametrize("other", [{}, {"roc_auc": math.nan}])
-def test_an_undefined_rival_is_not_beaten(other: dict[str, float]) -> None:
+@pytest.mark.parametrize("reference", [{}, {"roc_auc": math.nan}])
+def test_undefined_metric_of_baseline_or_champion_fails_the_gate(
+    reference: dict[str, float],
+) -> None:
     gates = [
         Gate(metric="roc_auc", better_than="linear"),
         Gate(metric="roc_auc", no_worse_than="champion"),
     ]
-    results = judge(gates, {"roc_auc": 1.0}, {"linear": other}, other)
+    results = judge(gates, {"roc_auc": 1.0}, {"linear": reference}, reference)
     assert [result.passed for result in results] == [False, False]
     assert all("undefined" in result.explanation for result in results)
 

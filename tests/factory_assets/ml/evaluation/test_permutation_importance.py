@@ -9,19 +9,19 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from factory_assets.components.metadata.evaluation import importances as in_words
+from factory_assets.components.metadata.evaluation import importances as markdown
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.permutation_importance import (
-    FEWEST,
-    KEPT,
-    ROWS,
+    MAX_ROWS,
+    MIN_ROWS,
+    MOST_INPUTS,
     _columns,
     _rows,
     importances,
 )
 from factory_assets.ml.features.features import Category, Features, Number
 from factory_assets.ml.features.images import Picture
-from factory_assets.ml.metrics.metrics import HEADLINE
+from factory_assets.ml.metrics.metrics import PRIMARY_METRIC
 from factory_assets.ml.plots.evaluation import plot_importances
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Importance, Importances
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 
 class Wrapped:
-    """The model as scikit-learn wants it: a frame in, outputs out."""
+    """The model with the interface of a scikit-learn estimator: a frame in, outputs out."""
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
@@ -48,84 +48,84 @@ class Wrapped:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_they_are_those_of_scikit_learn(task: str, home: Home, tmp_path: Path) -> None:
+def test_importances_agree_with_scikit_learn(task: str, home: Home, tmp_path: Path) -> None:
     from sklearn.inspection import permutation_importance
 
-    made = evaluating(tmp_path, KINDS["linear"], {"importances": 40})
-    judgement, trained = judging(made, parts(home, task, 450), home)
-    found = importances(judgement, trained)
-    assert found is not None
-    assert (found.rows, found.repeats, found.metric) == (
+    declared = evaluating(tmp_path, KINDS["linear"], {"importances": 40})
+    test_set, trained = judging(declared, parts(home, task, 450), home)
+    result = importances(test_set, trained)
+    assert result is not None
+    assert (result.rows, result.repeats, result.metric) == (
         150,
         40,
-        HEADLINE[judgement.candidate.task],
+        PRIMARY_METRIC[test_set.candidate.task],
     )
 
     def score(model: Wrapped, frame: pd.DataFrame, _: Any) -> float:
         outputs = model.predict(frame)
-        value = judgement.score(outputs, trained.description.threshold).metrics()[found.metric]
-        return -value if found.metric == "rmse" else value
+        value = test_set.score(outputs, trained.description.threshold).metrics()[result.metric]
+        return -value if result.metric == "rmse" else value
 
-    frame = judgement.rows.select(list(trained.features.columns)).to_pandas()
+    frame = test_set.rows.select(list(trained.features.columns)).to_pandas()
     theirs = permutation_importance(
-        Wrapped(trained), frame, judgement.truth, scoring=score, n_repeats=40, random_state=0
+        Wrapped(trained), frame, test_set.truth, scoring=score, n_repeats=40, random_state=0
     )
-    ours = {one.column: one for one in found.columns}
+    ours = {one.column: one for one in result.columns}
     for i, name in enumerate(frame.columns):
         # Five standard errors of the difference of two means of forty.
-        sure = 5 * (2 / 40) ** 0.5 * max(theirs.importances_std[i], 1e-9)
-        assert ours[name].mean == pytest.approx(theirs.importances_mean[i], abs=sure), name
+        tolerance = 5 * (2 / 40) ** 0.5 * max(theirs.importances_std[i], 1e-9)
+        assert ours[name].mean == pytest.approx(theirs.importances_mean[i], abs=tolerance), name
         assert ours[name].sd == pytest.approx(theirs.importances_std[i], rel=0.6, abs=1e-9), name
-    means = [one.mean for one in found.columns]
+    means = [one.mean for one in result.columns]
     assert means == sorted(means, reverse=True)
 
 
-def test_same_in_same_out_and_rows_are_left_as_they_were(home: Home, tmp_path: Path) -> None:
-    made = evaluating(tmp_path, KINDS["mlp"], {})
-    judgement, trained = judging(made, parts(home, count=120), home)
-    before = trained.outputs(judgement.test)
-    assert importances(judgement, trained) == importances(judgement, trained)
-    np.testing.assert_array_equal(trained.outputs(judgement.test), before)
+def test_importances_are_deterministic_and_do_not_change_the_rows(
+    home: Home, tmp_path: Path
+) -> None:
+    declared = evaluating(tmp_path, KINDS["mlp"], {})
+    test_set, trained = judging(declared, parts(home, count=120), home)
+    before = trained.outputs(test_set.test)
+    assert importances(test_set, trained) == importances(test_set, trained)
+    np.testing.assert_array_equal(trained.outputs(test_set.test), before)
 
 
-def test_none_are_asked_for_or_none_are_defined(home: Home, tmp_path: Path) -> None:
-    made = evaluating(tmp_path, KINDS["linear"], {"importances": 0})
-    judgement, trained = judging(made, parts(home, count=120), home)
-    assert importances(judgement, trained) is None
-    made = evaluating(tmp_path, KINDS["linear"], {})
-    judgement, trained = judging(made, parts(home, count=120), home)
-    assert importances(judgement, trained) is not None
-    positive = judgement.truth == 1
-    one_class = replace(
-        judgement, places=judgement.places[positive], truth=judgement.truth[positive]
-    )
+def test_importances_are_none_if_not_declared_or_undefined(home: Home, tmp_path: Path) -> None:
+    declared = evaluating(tmp_path, KINDS["linear"], {"importances": 0})
+    test_set, trained = judging(declared, parts(home, count=120), home)
+    assert importances(test_set, trained) is None
+    declared = evaluating(tmp_path, KINDS["linear"], {})
+    test_set, trained = judging(declared, parts(home, count=120), home)
+    assert importances(test_set, trained) is not None
+    positive = test_set.truth == 1
+    one_class = replace(test_set, places=test_set.places[positive], truth=test_set.truth[positive])
     assert importances(one_class, trained) is None
-    made = evaluating(tmp_path, KINDS["linear"], {}, exclude=["wear", "colour", "open"])
-    assert importances(*judging(made, parts(home, count=120), home)) is None
+    declared = evaluating(tmp_path, KINDS["linear"], {}, exclude=["wear", "colour", "open"])
+    assert importances(*judging(declared, parts(home, count=120), home)) is None
 
 
-def test_of_a_series_a_column_is_shuffled_in_the_whole_table(home: Home, tmp_path: Path) -> None:
-    """Heat and colour of the last rows tell the target; wear and the cycle tell nothing."""
-    made = with_spec(
+def test_columns_of_a_series_are_shuffled_in_the_whole_table(home: Home, tmp_path: Path) -> None:
+    """Heat and colour of the last rows determine the target; wear and the cycle do not."""
+    declared = with_spec(
         evaluating(tmp_path, {**SEQUENCES["tcn"], "epochs": 20}, {"importances": 5}),
         split=SplitRule(group="unit"),
     )
-    given = SplitResult(
+    split = SplitResult(
         train=keep(home, "train", series(60, 1)),
         validation=keep(home, "validation", series(20, 2)),
         test=keep(home, "test", series(30, 3)),
     )
-    judgement, trained = judging(made, given, home)
-    found = importances(judgement, trained)
-    assert found is not None
-    assert {one.column for one in found.columns[:2]} == {"heat", "colour"}
-    assert "unit" not in {one.column for one in found.columns}
-    assert found.columns[1].mean > 0.05
-    assert found.columns[2].mean < 0.03
+    test_set, trained = judging(declared, split, home)
+    result = importances(test_set, trained)
+    assert result is not None
+    assert {one.column for one in result.columns[:2]} == {"heat", "colour"}
+    assert "unit" not in {one.column for one in result.columns}
+    assert result.columns[1].mean > 0.05
+    assert result.columns[2].mean < 0.03
 
 
-def test_every_number_belongs_to_one_input() -> None:
-    """An indicator goes with its number, and the pixels with their picture."""
+def test_every_array_column_belongs_to_one_input() -> None:
+    """An indicator belongs to its number, and the pixels to their picture."""
     scale: dict[str, Any] = {"median": 0.0, "mean": 0.0, "sd": 1.0}
     features = Features(
         numeric=(
@@ -138,34 +138,37 @@ def test_every_number_belongs_to_one_input() -> None:
         ignored=(),
         picture=Picture(name="e", height=2, width=1, colours=1),
     )
-    found = {one.name: (one.numbers, one.codes) for one in _columns(features)}
-    assert found == {
+    columns = {one.name: (one.numbers, one.codes) for one in _columns(features)}
+    assert columns == {
         "a": ((0, 3), ()),
         "b": ((1,), ()),
         "c": ((2, 4), ()),
         "d": ((), (0,)),
         "e": ((5, 6), ()),
     }
-    assert set(found) == set(features.columns)
+    assert set(columns) == set(features.columns)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "window", "rows"), [(5, 1, ROWS), (50, 1, 333), (400, 1, FEWEST), (10, 50, FEWEST)]
+    ("inputs", "window", "rows"),
+    [(5, 1, MAX_ROWS), (50, 1, 333), (400, 1, MIN_ROWS), (10, 50, MIN_ROWS)],
 )
-def test_work_is_bounded(inputs: int, window: int, rows: int) -> None:
-    class Stand:
+def test_number_of_rows_is_bounded(inputs: int, window: int, rows: int) -> None:
+    class Features:
         columns = ("x",) * inputs
         series = type("S", (), {"window": window})() if window > 1 else None
 
-    assert _rows(1_000_000, 3, Stand()) == rows  # type: ignore[arg-type]
-    assert _rows(100, 3, Stand()) == 100  # type: ignore[arg-type]
+    assert _rows(1_000_000, 3, Features()) == rows  # type: ignore[arg-type]
+    assert _rows(100, 3, Features()) == 100  # type: ignore[arg-type]
 
 
-def test_they_are_shown() -> None:
-    columns = tuple(Importance(column=f"{ODD}{i}", mean=1 / (i + 1), sd=0.01) for i in range(KEPT))
-    found = Importances(metric="f1", rows=150, repeats=3, inputs=45, columns=columns)
-    require_picture(plot_importances(found))
-    text = in_words(found)
+def test_importances_are_plotted_and_tabulated() -> None:
+    columns = tuple(
+        Importance(column=f"{ODD}{i}", mean=1 / (i + 1), sd=0.01) for i in range(MOST_INPUTS)
+    )
+    result = Importances(metric="f1", rows=150, repeats=3, inputs=45, columns=columns)
+    require_picture(plot_importances(result))
+    text = markdown(result)
     assert "first 20 of 45 inputs" in text
     assert "150 test rows" in text
     assert "| 0.5 | 0.01 |" in text

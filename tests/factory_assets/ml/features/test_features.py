@@ -1,4 +1,4 @@
-"""Which columns are inputs, and how they become arrays."""
+"""Input features: which columns are used, and how they are encoded into arrays."""
 
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ TABLE = pa.table(
 
 
 def fitted(table: pa.Table = TABLE, vocabulary: int = 50, **train: Any) -> Features:
-    made = pipeline(Path(), {"kind": "linear"}, **{"exclude": ("id",), **train})
-    return fit_features(made, table, vocabulary=vocabulary)
+    declared = pipeline(Path(), {"kind": "linear"}, **{"exclude": ("id",), **train})
+    return fit_features(declared, table, vocabulary=vocabulary)
 
 
-def test_inputs_are_what_is_left() -> None:
+def test_constant_columns_and_unsupported_types_are_left_out() -> None:
     features = fitted(categorical=("code",))
     assert [n.name for n in features.numeric] == ["size"]
     assert [c.name for c in features.categorical] == ["code", "name"]
@@ -41,9 +41,11 @@ def test_inputs_are_what_is_left() -> None:
 
 
 @pytest.mark.parametrize("rule", [{"group": "code"}, {"given": {"column": "code", "test": "9"}}])
-def test_columns_that_only_place_a_row_are_no_inputs(rule: dict[str, Any]) -> None:
-    made = pipeline(Path(), {"kind": "linear"})
-    spec = made.spec.model_dump(mode="json", by_alias=True, exclude_unset=True) | {"split": rule}
+def test_columns_of_the_split_rule_are_not_inputs(rule: dict[str, Any]) -> None:
+    declared = pipeline(Path(), {"kind": "linear"})
+    spec = declared.spec.model_dump(mode="json", by_alias=True, exclude_unset=True) | {
+        "split": rule
+    }
     changed = Pipeline("p", PipelineSpec.model_validate(spec), Path())
     assert "code" not in fit_features(changed, TABLE, vocabulary=50).columns
 
@@ -53,7 +55,7 @@ def test_numbers_are_filled_scaled_and_flagged() -> None:
     size = features.numeric[0]
     assert (size.median, size.mean, size.indicator) == (3.0, 3.75, True)
     plain = features.arrays(TABLE, scaled=False).numbers
-    # size, code, then whether size was missing
+    # size, code, and whether size was missing
     assert plain.tolist() == [[1, 7, 0], [3, 7, 1], [3, 9, 0], [8, 9, 0]]
     scaled = features.arrays(TABLE, scaled=True).numbers[:, :2]
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-6)
@@ -82,7 +84,7 @@ def test_infinite_and_too_large_numbers_count_as_missing() -> None:
     assert np.isnan(read_numbers(table, "size")).tolist() == [False, True, True, True, True]
 
 
-def test_what_training_never_saw_is_finite() -> None:
+def test_values_unseen_in_training_become_finite_numbers() -> None:
     features = fit_features(pipeline(Path(), {"kind": "linear"}), rows(100, 1), vocabulary=50)
     arrays = features.arrays(hostile(rows(50, 2)), scaled=True)
     assert np.isfinite(arrays.numbers).all()
@@ -95,20 +97,21 @@ def test_almost_constant_large_numbers_do_not_explode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "message"),
     [
         (TABLE.select(["_file", "_row", "same", "day", "y"]), "no input column is left"),
         (TABLE.append_column("prediction", [[1.0, 2.0, 3.0, 4.0]]), "own output"),
     ],
 )
-def test_refused(table: pa.Table, says: str) -> None:
-    with pytest.raises(DataError, match=says):
+def test_fit_features_refuses_unusable_columns(table: pa.Table, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         fitted(table)
 
 
 def test_missing_and_mistyped_inputs_are_named() -> None:
     features = fitted()
-    with pytest.raises(DataError, match="'size' is missing; the model reads size, code, name"):
+    columns = "provide all columns that the model reads: size, code, name"
+    with pytest.raises(DataError, match=f"'size' is missing; {columns}"):
         features.arrays(TABLE.drop_columns(["size"]), scaled=True)
     wrong = TABLE.set_column(2, "size", [["a", "b", "c", "d"]])
     with pytest.raises(DataError, match="'size' holds string"):

@@ -1,4 +1,4 @@
-"""Images from a folder: read within bounds, learned by a small network, served and traced alike."""
+"""Pictures from files: read within limits, learned by a small network, and served the same."""
 
 import io
 from pathlib import Path
@@ -52,7 +52,7 @@ DIGITS: dict[str, Any] = {
 
 
 def write_digits(folder: Path, count: int) -> None:
-    """scikit-learn's digits as PNG files, each in the folder of what it is."""
+    """Write scikit-learn's digits as PNG files, each in a folder named after its class."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -74,17 +74,17 @@ def png(image: Image.Image, kind: str = "PNG", **more: Any) -> bytes:
     return buffer.getvalue()
 
 
-def run(made: Pipeline, home: Home) -> dict[str, StageRun]:
+def run(declared: Pipeline, home: Home) -> dict[str, StageRun]:
     prepare(home)
-    return {stage: run_stage(StageRequest(made, stage, home, "run")) for stage in STAGES}
+    return {stage: run_stage(StageRequest(declared, stage, home, "run")) for stage in STAGES}
 
 
 @pytest.mark.slow
 def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     folder = tmp_path / "digits"
     write_digits(folder, 700)
-    made = declare(folder, DIGITS)
-    values: Any = {stage: found.value for stage, found in run(made, home).items()}
+    declared = declare(folder, DIGITS)
+    values: Any = {stage: result.value for stage, result in run(declared, home).items()}
     candidate, verdict = values["train"], values["evaluate"]
     assert verdict.metrics["accuracy"] > 0.9
     assert verdict.metrics["accuracy"] > verdict.baselines["trivial"]["accuracy"] + 0.5
@@ -95,25 +95,25 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     difference = np.abs(served.outputs(test) - trained.outputs(test))
     assert difference.max() <= 1e-5
     row = test.slice(0, 1).to_pylist()[0]
-    scored = predict(made, folder / "scans" / row["digit"] / Path(row["path"]).name, home)
+    scored = predict(declared, folder / "scans" / row["digit"] / Path(row["path"]).name, home)
     assert scored["prediction"].to_pylist()[0] == served.classes[served.outputs(test)[0].argmax()]
-    assert all(found.reused for found in run(made, home).values())
+    assert all(result.reused for result in run(declared, home).values())
     (folder / "scans" / row["digit"] / Path(row["path"]).name).write_bytes(
         png(Image.new("L", (8, 8), 7))
     )
-    after = run_stage(StageRequest(made, "ingest", home, "run"))
+    after = run_stage(StageRequest(declared, "ingest", home, "run"))
     assert not after.reused
     assert after.value.data_version != values["ingest"].data_version
 
 
-def test_a_row_is_a_file(tmp_path: Path, home: Home) -> None:
+def test_ingest_stores_one_row_per_file(tmp_path: Path, home: Home) -> None:
     write_digits(tmp_path / "digits", 12)
-    found = read_arrow(ingest(small(tmp_path / "digits"), home).snapshot, home)
-    assert found.num_rows == 12
-    paths, digits = found["path"].to_pylist(), found["digit"].to_pylist()
+    result = read_arrow(ingest(small(tmp_path / "digits"), home).snapshot, home)
+    assert result.num_rows == 12
+    paths, digits = result["path"].to_pylist(), result["digit"].to_pylist()
     assert paths == sorted(paths)
     assert [Path(path).parent.name for path in paths] == digits
-    assert len(set(found["sha256"].to_pylist())) == 12
+    assert len(set(result["sha256"].to_pylist())) == 12
 
 
 def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
@@ -122,10 +122,10 @@ def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
     (folder / "scans" / "0" / "broken.png").write_bytes(b"no image")
     whole = png(Image.new("RGB", (300, 200), (1, 2, 3)))
     (folder / "scans" / "0" / "torn.png").write_bytes(whole[: len(whole) // 2])
-    found = ingest(small(folder), home)
-    assert found.snapshot.rows == 12
-    assert found.quarantined_rows == 2
-    assert [rule for rule in found.quarantined if "pixels" in rule]
+    result = ingest(small(folder), home)
+    assert result.snapshot.rows == 12
+    assert result.quarantined_rows == 2
+    assert [rule for rule in result.quarantined if "pixels" in rule]
 
 
 def test_pixels_are_those_of_the_file() -> None:
@@ -151,39 +151,44 @@ def test_pixels_are_those_of_the_file() -> None:
     ],
     ids=["empty", "header", "torn", "gif", "tiff", "bomb"],
 )
-def test_what_is_no_picture(content: bytes) -> None:
+def test_broken_and_unsupported_images_are_not_read(content: bytes) -> None:
     assert images.written(content, 8, grey=True) is None
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_every_mode_is_read(mode: str) -> None:
+def test_every_colour_mode_is_read(mode: str) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     text = images.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
     assert text is not None
     assert text.startswith("4x4x3:")
 
 
-def test_other_files_are_one_line(tmp_path: Path, home: Home) -> None:
+def test_other_file_types_raise_a_one_line_error(tmp_path: Path, home: Home) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(SourceError, match=r"notes.txt is no image; name files that end in .png"):
+    with pytest.raises(
+        SourceError, match=r"notes.txt is not an image; name files that end in .png"
+    ):
         ingest(small(tmp_path, images="*.txt"), home)
 
 
-def test_a_picture_of_another_size_is_one_line() -> None:
+def test_pictures_of_another_size_are_refused() -> None:
     from factory_assets.ml.features.images import fit_picture
 
     texts = [images.written(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
     table = pa.table({"seen": [texts[0], texts[1], None]})
     picture = fit_picture(table, "seen")
-    for row, says in ((1, "holds one of 5x5x1, not a picture of 4x4x1"), (2, "a row without one")):
-        with pytest.raises(DataError, match=says):
+    for row, message in (
+        (1, "holds a picture of size 5x5x1, expected a picture of size 4x4x1"),
+        (2, "a row without a picture"),
+    ):
+        with pytest.raises(DataError, match=message):
             picture.read(table.slice(row, 1))
-    with pytest.raises(DataError, match="not a picture"):
+    with pytest.raises(DataError, match="a row without a picture"):
         fit_picture(pa.table({"seen": ["a", "b"]}), "seen")
 
 
 @pytest.mark.slow
-def test_flips_only_while_training() -> None:
+def test_flip_mirrors_about_half_of_the_pictures() -> None:
     import torch
 
     from factory_assets.ml.models.networks.modules.cnn import CnnModule
@@ -203,7 +208,7 @@ def test_flips_only_while_training() -> None:
 
 
 def seen(count: int, seed: int, task: str) -> pa.Table:
-    """Rows with a picture each, which is brighter where the target is larger."""
+    """Return rows with one picture each, which is brighter if the target is larger."""
     table = rows(count, seed, task)
     chance = np.random.default_rng(seed)
     score = table["heat"].fill_null(50).to_numpy() / 100
@@ -215,11 +220,11 @@ def seen(count: int, seed: int, task: str) -> pa.Table:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_pictures_beside_columns_are_served_alike(task: str, tmp_path: Path) -> None:
+def test_models_of_pictures_and_columns_are_served_the_same(task: str, tmp_path: Path) -> None:
     model = {"kind": "cnn", "image": "seen", "epochs": 4, "hidden": [4, 8], "flip": True}
-    made = pipeline(tmp_path, {**model, "ensemble": 2 if task == "binary" else 1})
+    declared = pipeline(tmp_path, {**model, "ensemble": 2 if task == "binary" else 1})
     one, other = (
-        fit(made, seen(300, 1, task), seen(100, 2, task), Home(tmp_path / "home")).trained
+        fit(declared, seen(300, 1, task), seen(100, 2, task), Home(tmp_path / "home")).trained
         for _ in range(2)
     )
     test = hostile(seen(60, 3, task))

@@ -1,4 +1,4 @@
-"""Windows over series: which rows of a table make the input of each."""
+"""Windows over series: which rows of a table form the input of each row."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ ROWS = st.lists(
 
 
 def expected(rows: list[tuple[Any, Any]], row: int, size: int) -> list[int]:
-    """The window of a row, worked out one row at a time."""
+    """Compute the window of one row the slow way."""
 
     def rank(i: int) -> tuple[bool, int, int]:
         return rows[i][1] is None, rows[i][1] or 0, i
@@ -34,9 +34,7 @@ def expected(rows: list[tuple[Any, Any]], row: int, size: int) -> list[int]:
 
 @settings(deadline=None)
 @given(rows=ROWS, size=st.integers(2, 5))
-def test_windows_are_those_of_one_series_in_its_order(
-    rows: list[tuple[Any, Any]], size: int
-) -> None:
+def test_windows_follow_one_series_in_its_order(rows: list[tuple[Any, Any]], size: int) -> None:
     columns = {
         "unit": pa.array([unit for unit, _ in rows], pa.string()),
         "cycle": pa.array([cycle for _, cycle in rows], pa.int64()),
@@ -50,7 +48,7 @@ def test_windows_are_those_of_one_series_in_its_order(
         assert places == known + [-1] * (size - len(known))
 
 
-def test_some_windows_are_those_of_all() -> None:
+def test_take_selects_windows_of_single_rows() -> None:
     table = pa.table({"unit": [1, 1, 2, 1], "cycle": [3.0, 1.0, 1.0, 2.0]})
     _, windows = lay_out(table, SERIES)
     assert windows.take([3, 0]).places().tolist() == [[0, 1, -1], [0, 1, 2]]
@@ -65,28 +63,28 @@ def test_dictionaries_and_chunks_are_read_as_their_values() -> None:
     assert windows.places().tolist() == again.places().tolist()
 
 
-@pytest.mark.parametrize(("gone", "key"), [("unit", "by"), ("cycle", "order")])
-def test_names_the_column_that_is_gone(gone: str, key: str) -> None:
-    table = pa.table({"unit": [1], "cycle": [1]}).drop_columns(gone)
-    with pytest.raises(DataError, match=f"train.model.{key}: column '{gone}' is missing"):
+@pytest.mark.parametrize(("missing", "key"), [("unit", "by"), ("cycle", "order")])
+def test_lay_out_names_the_missing_column(missing: str, key: str) -> None:
+    table = pa.table({"unit": [1], "cycle": [1]}).drop_columns(missing)
+    with pytest.raises(DataError, match=f"train.model.{key}: column '{missing}' is missing"):
         lay_out(table, SERIES)
 
 
-def test_only_models_of_sequences_have_series() -> None:
+def test_only_sequence_models_have_series() -> None:
     assert series_of(Linear(kind="linear")) is None
     assert series_of(Gru(kind="gru", by="unit", order="cycle", window=3)) == SERIES
 
 
-@pytest.mark.parametrize(("secret", "uses"), [("unit", 0), ("heat", 1)])
-def test_what_makes_series_may_be_secret_as_it_is_no_input(secret: str, uses: int) -> None:
+@pytest.mark.parametrize(("secret", "misuses"), [("unit", 0), ("heat", 1)])
+def test_a_series_key_may_be_secret_but_an_input_may_not(secret: str, misuses: int) -> None:
     columns = [{"name": n, "type": "int64"} for n in ("unit", "cycle", "heat", "y")]
-    kept = [{**c, "sensitive": "secret"} if c["name"] == secret else c for c in columns]
+    contract = [{**c, "sensitive": "secret"} if c["name"] == secret else c for c in columns]
     model = {"kind": "gru", "by": "unit", "order": "cycle"}
     spec = {
         "purpose": "test",
-        "ingest": {"source": {"files": "a.csv"}, "contract": kept},
+        "ingest": {"source": {"files": "a.csv"}, "contract": contract},
         "split": {"time": "cycle"},
         "train": {"target": "y", "model": model},
     }
-    made = Pipeline("p", PipelineSpec.model_validate(spec), Path())
-    assert len(list(sensitive_misuses(made))) == uses
+    declared = Pipeline("p", PipelineSpec.model_validate(spec), Path())
+    assert len(list(sensitive_misuses(declared))) == misuses

@@ -1,4 +1,4 @@
-"""The task and the classes, found from the target's training rows."""
+"""The prediction target: its task, classes and scale, derived from the training rows."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def test_values_are_codes_and_unknown_classes_are_minus_one() -> None:
     assert fitted(["b", "a"]).values(pa.table({"y": ["a", "c", "b"]})).tolist() == [0, -1, 1]
 
 
-def test_numbers_are_standardised_and_back() -> None:
+def test_numbers_are_standardised_and_restored() -> None:
     target = fitted([10.0, 20.0, 60.0])
     values = target.values(pa.table({"y": [10.0, 20.0, 60.0]}))
     scaled = target.scaled(values)
@@ -50,7 +50,7 @@ def test_numbers_are_standardised_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "train", "says"),
+    ("values", "train", "message"),
     [
         ([1, 1, 1], {}, "'1' in every training row"),
         (["a", "a"], {}, "'a' in every training row"),
@@ -63,14 +63,14 @@ def test_numbers_are_standardised_and_back() -> None:
         ([], {}, "no row to learn from"),
     ],
 )
-def test_refused(values: Any, train: Any, says: str) -> None:
-    with pytest.raises(DataError, match=says) as caught:
+def test_fit_target_refuses_unusable_values(values: Any, train: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         fitted(values, **train)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_column_lists_the_others() -> None:
-    with pytest.raises(DataError, match=r"no target column 'y'; train\.target may be one of a, b"):
+    with pytest.raises(DataError, match=r"no target column 'y'; set train\.target to one of a, b"):
         fit_target(pipeline(Path(), {"kind": "linear"}), pa.table({"a": [1], "b": [2]}))
 
 
@@ -93,6 +93,6 @@ def test_the_positive_class_is_declared_or_the_rarer(
     assert fitted(values, positive=positive).classes == classes
 
 
-def test_an_unknown_positive_class_is_told() -> None:
-    with pytest.raises(DataError, match=r"'lat' is no class of target 'y'.*late and ok"):
+def test_an_unknown_positive_class_is_reported() -> None:
+    with pytest.raises(DataError, match=r"'lat' is not a class of target 'y'.*late, ok"):
         fitted(["ok", "late"], positive="lat")

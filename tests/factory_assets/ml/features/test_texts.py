@@ -1,4 +1,4 @@
-"""Text read by a sentence encoder: a tiny one of random weights, and MiniLM where it is there."""
+"""Text inputs: a tiny sentence encoder with random weights, and MiniLM if it is installed."""
 
 import json
 import os
@@ -42,7 +42,7 @@ WORDS += [*LETTERS, *(f"##{letter}" for letter in LETTERS), "!", "漢"]
 
 
 def tiny(folder: Path, seed: int = 0) -> Path:
-    """An encoder of random weights, in files like those of a real one."""
+    """Write an encoder with random weights, in the same files as a real one."""
     import torch
     from safetensors.torch import save_file
 
@@ -60,10 +60,13 @@ def tiny(folder: Path, seed: int = 0) -> Path:
     model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
     model |= {"max_input_chars_per_word": 100, "vocab": {word: i for i, word in enumerate(WORDS)}}
     rules = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
-    held = {"version": "1.0", "normalizer": {**rules, "strip_accents": None, "lowercase": True}}
-    held |= {"pre_tokenizer": {"type": "BertPreTokenizer"}, "model": model, "added_tokens": []}
-    held |= {"post_processor": None, "decoder": None, "truncation": None, "padding": None}
-    (folder / "tokenizer.json").write_text(json.dumps(held))
+    tokenizer = {
+        "version": "1.0",
+        "normalizer": {**rules, "strip_accents": None, "lowercase": True},
+    }
+    tokenizer |= {"pre_tokenizer": {"type": "BertPreTokenizer"}, "model": model, "added_tokens": []}
+    tokenizer |= {"post_processor": None, "decoder": None, "truncation": None, "padding": None}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     return folder
 
 
@@ -74,7 +77,7 @@ TEXTS += ["a\u0000b\ufffdc\u200bd", "tabs\tand\nlines\u3000wide", "Ⅷ ½ ﬁne 
 TEXTS += ["fine" * 9, "e\u0301 é", "$5^2`|~"]
 
 
-def test_pieces_are_those_of_the_usual_package(tmp_path: Path) -> None:
+def test_word_pieces_match_the_tokenizers_package(tmp_path: Path) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     files = [tiny(tmp_path / "tiny") / "tokenizer.json"]
     if (spec := find_spec(MINILM)) and spec.submodule_search_locations:
@@ -89,27 +92,26 @@ def test_pieces_are_those_of_the_usual_package(tmp_path: Path) -> None:
             assert ours.numbers(text, 10_000)[1:-1] == expected, text
 
 
-def test_the_encoder_is_bert(tmp_path: Path) -> None:
-    """Against torch's own layers with the same weights."""
+def test_encoder_matches_bert_built_from_torch_layers(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
     folder = tiny(tmp_path / "tiny")
-    held = load_file(folder / "model.safetensors")
+    weights = load_file(folder / "model.safetensors")
     numbers = WordPieces.read(folder / "tokenizer.json").numbers("the pump is broken", 12)
-    before = held["embeddings.word_embeddings.weight"][numbers]
-    before = before + held["embeddings.position_embeddings.weight"][: len(numbers)]
-    before = before + held["embeddings.token_type_embeddings.weight"][0]
+    before = weights["embeddings.word_embeddings.weight"][numbers]
+    before = before + weights["embeddings.position_embeddings.weight"][: len(numbers)]
+    before = before + weights["embeddings.token_type_embeddings.weight"][0]
     norm = "embeddings.LayerNorm"
     rows = torch.nn.functional.layer_norm(
-        before, (8,), held[f"{norm}.weight"], held[f"{norm}.bias"], 1e-12
+        before, (8,), weights[f"{norm}.weight"], weights[f"{norm}.bias"], 1e-12
     )
     for i in range(2):
         at = f"encoder.layer.{i}"
         layer = torch.nn.TransformerEncoderLayer(
             8, 2, 16, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True
         ).eval()
-        asked = [f"{at}.attention.self.{name}" for name in ("query", "key", "value")]
+        parts = [f"{at}.attention.self.{name}" for name in ("query", "key", "value")]
         pairs = {
             "self_attn.out_proj": f"{at}.attention.output.dense",
             "norm1": f"{at}.attention.output.LayerNorm",
@@ -118,20 +120,20 @@ def test_the_encoder_is_bert(tmp_path: Path) -> None:
             "norm2": f"{at}.output.LayerNorm",
         }
         state = {
-            f"{ours}.{part}": held[f"{theirs}.{part}"]
+            f"{ours}.{part}": weights[f"{theirs}.{part}"]
             for ours, theirs in pairs.items()
             for part in ("weight", "bias")
         }
         for part in ("weight", "bias"):
-            state[f"self_attn.in_proj_{part}"] = torch.cat([held[f"{a}.{part}"] for a in asked])
+            state[f"self_attn.in_proj_{part}"] = torch.cat([weights[f"{p}.{part}"] for p in parts])
         layer.load_state_dict(state)
         rows = layer(rows[None])[0]
     mean = torch.nn.functional.normalize(rows.mean(dim=0), dim=0) * 8**0.5
-    said = encoder(str(folder)).encode(["the pump is broken"])[0]
-    np.testing.assert_allclose(said, mean.detach().numpy(), atol=2e-5)
+    encoded = encoder(str(folder)).encode(["the pump is broken"])[0]
+    np.testing.assert_allclose(encoded, mean.detach().numpy(), atol=2e-5)
 
 
-def test_a_text_has_the_same_numbers_with_whichever_others(tmp_path: Path) -> None:
+def test_encoding_of_a_text_does_not_depend_on_other_texts(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "tiny")
     from factory_resources.encoders.sentence_encoder import Encoder
 
@@ -141,7 +143,7 @@ def test_a_text_has_the_same_numbers_with_whichever_others(tmp_path: Path) -> No
 
 
 def noted(count: int, seed: int, task: str = "binary") -> pa.Table:
-    """Rows with a note that tells the target, mostly, and is missing at times."""
+    """Return rows with a note that mostly predicts the target and is sometimes missing."""
     table = rows(count, seed, task)
     high = table["y"].to_numpy(zero_copy_only=False) > (1000 if task == "regression" else 0)
     notes = [
@@ -159,32 +161,34 @@ def reading(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "regression"])
 @pytest.mark.parametrize("kind", ["linear", "mlp", "random_forest"])
-def test_stored_and_served_alike(kind: str, task: str, tmp_path: Path) -> None:
-    made = reading(tmp_path, {"kind": kind, **({"epochs": 40} if kind == "mlp" else {})})
+def test_stored_and_served_models_give_the_same_outputs(
+    kind: str, task: str, tmp_path: Path
+) -> None:
+    declared = reading(tmp_path, {"kind": kind, **({"epochs": 40} if kind == "mlp" else {})})
     home = Home(tmp_path / "home")
-    found = fit(made, noted(600, 1, task), noted(200, 2, task), home)
-    assert found.trained.features.texts[0].width == 8
-    assert "note" not in {c.name for c in found.trained.features.categorical}
-    # The note tells whether, not how much.
-    assert found.validation.get("roc_auc", 0) > 0.8 or found.validation.get("r2", 0) > 0.2
-    same_everywhere(found.trained, tmp_path, task, 1e-5, noted(100, 3, task))
+    result = fit(declared, noted(600, 1, task), noted(200, 2, task), home)
+    assert result.trained.features.texts[0].width == 8
+    assert "note" not in {c.name for c in result.trained.features.categorical}
+    # The note predicts whether the target is high, not how high.
+    assert result.validation.get("roc_auc", 0) > 0.8 or result.validation.get("r2", 0) > 0.2
+    same_everywhere(result.trained, tmp_path, task, 1e-5, noted(100, 3, task))
 
 
 @pytest.mark.slow
-def test_another_encoder_does_not_stand_in(tmp_path: Path) -> None:
-    made = reading(tmp_path, {"kind": "linear"})
-    found = fit(made, noted(200, 1), noted(100, 2), Home(tmp_path / "home"))
-    before = cache_key.cache_key_components(made, "train", {})
+def test_a_changed_encoder_is_refused_and_changes_the_cache_key(tmp_path: Path) -> None:
+    declared = reading(tmp_path, {"kind": "linear"})
+    result = fit(declared, noted(200, 1), noted(100, 2), Home(tmp_path / "home"))
+    before = cache_key.cache_key_components(declared, "train", {})
     assert len(before["libraries"][str(tmp_path / "tiny")]) == 64
     tiny(tmp_path / "tiny", seed=1)
     os.utime(tmp_path / "tiny" / "config.json", ns=(1, 1))
     with pytest.raises(ModelError, match="is not the one that the model was trained with"):
-        found.trained.outputs(noted(10, 3))
-    assert cache_key.cache_key_components(made, "train", {}) != before
+        result.trained.outputs(noted(10, 3))
+    assert cache_key.cache_key_components(declared, "train", {}) != before
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"config.json": "{}"}, "is no encoder that can be read: 'model_type'"),
         ({"config.json": json.dumps({**ABOUT, "vocab_size": 5})}, "size mismatch"),
@@ -192,24 +196,24 @@ def test_another_encoder_does_not_stand_in(tmp_path: Path) -> None:
         ({"model.safetensors": "weights"}, "is no encoder that can be read"),
     ],
 )
-def test_files_that_are_none_are_one_line(
-    change: dict[str, str], says: str, tmp_path: Path
+def test_unreadable_encoder_files_raise_a_one_line_error(
+    change: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     folder = tiny(tmp_path / "tiny")
     for name, content in change.items():
         (folder / name).write_text(content)
-    with pytest.raises(ModelError, match=says) as caught:
+    with pytest.raises(ModelError, match=message) as caught:
         encoder(str(folder))
     assert "\n" not in str(caught.value)
 
 
-def test_an_encoder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_encoder_is_reported(tmp_path: Path) -> None:
     for name in ("no_such_package", "json", str(tmp_path)):
         with pytest.raises(ModelError, match=r"train.text: there is no encoder .*; install"):
             encoder_digest(name)
 
 
-def test_a_relative_folder_is_refused() -> None:
+def test_a_relative_encoder_folder_is_refused() -> None:
     train = {"target": "y", "model": {"kind": "linear"}, "text": {"note": "./encoders"}}
     with pytest.raises(ValueError, match="text"):
         PipelineSpec.model_validate(
@@ -219,10 +223,10 @@ def test_a_relative_folder_is_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec(MINILM) is None, reason=f"{MINILM} is not installed")
-def test_minilm_tells_meaning() -> None:
-    said = encoder(MINILM).encode(
+def test_minilm_places_similar_meanings_close_together() -> None:
+    vectors = encoder(MINILM).encode(
         ["A man is eating food.", "Someone is having a meal.", "The engine overheated again."]
     )
-    close, far = (float(said[0] @ said[i]) / 384 for i in (1, 2))
+    close, far = (float(vectors[0] @ vectors[i]) / 384 for i in (1, 2))
     assert close > 0.5 > 0.2 > far
-    assert np.linalg.norm(said[0]) == pytest.approx(384**0.5, rel=1e-3)
+    assert np.linalg.norm(vectors[0]) == pytest.approx(384**0.5, rel=1e-3)

@@ -1,9 +1,9 @@
-"""Bootstrap intervals: repeatable, as wide as they must be, bounded in work."""
+"""Bootstrap intervals: repeatable, of the right width, with bounded work."""
 
 import numpy as np
 import pytest
 
-from factory_assets.ml.metrics.bootstrap import FEWEST, bootstrap_intervals, resample_count
+from factory_assets.ml.metrics.bootstrap import MIN_RESAMPLES, bootstrap_intervals, resample_count
 from factory_assets.ml.metrics.metrics import ScoredRows
 
 
@@ -14,7 +14,7 @@ def scored(rows: int, seed: int) -> ScoredRows:
     return ScoredRows("binary", truth, np.stack([1 - chance, chance], axis=1))
 
 
-def test_same_seed_same_interval_other_seed_another() -> None:
+def test_intervals_depend_on_the_seed_and_not_on_the_order_of_metrics() -> None:
     rows = scored(300, 0)
     first = bootstrap_intervals(rows, ["roc_auc", "f1"], resamples=60, seed=1)
     assert first == bootstrap_intervals(rows, ["f1", "roc_auc"], resamples=60, seed=1)
@@ -22,7 +22,7 @@ def test_same_seed_same_interval_other_seed_another() -> None:
     assert list(first) == ["f1", "roc_auc"]
 
 
-def test_interval_covers_the_true_value_about_as_often_as_it_says() -> None:
+def test_interval_covers_the_true_value_about_as_often_as_its_level() -> None:
     true = (2 / np.pi) ** 0.5
     hits = 0
     for seed in range(100):
@@ -33,7 +33,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says() -> None:
     assert 88 <= hits <= 99
 
 
-def test_interval_is_that_of_the_standard_error() -> None:
+def test_interval_matches_the_standard_error() -> None:
     generator = np.random.default_rng(0)
     truth = generator.normal(size=1000)
     rows = ScoredRows("regression", truth, np.zeros(1000))
@@ -42,7 +42,7 @@ def test_interval_is_that_of_the_standard_error() -> None:
     assert low < np.abs(truth).mean() < high
 
 
-def test_nothing_asked_nothing_drawn() -> None:
+def test_no_resamples_or_no_metrics_give_no_intervals() -> None:
     assert bootstrap_intervals(scored(50, 0), ["roc_auc"], resamples=0, seed=0) == {}
     assert bootstrap_intervals(scored(50, 0), [], resamples=10, seed=0) == {}
 
@@ -52,8 +52,8 @@ def test_a_metric_that_is_mostly_undefined_gets_no_interval() -> None:
     truth[0] = 1
     chance = np.linspace(0, 1, 40)
     rows = ScoredRows("binary", truth, np.stack([1 - chance, chance], axis=1))
-    found = bootstrap_intervals(rows, ["roc_auc", "accuracy"], resamples=100, seed=0)
-    assert "accuracy" in found
+    result = bootstrap_intervals(rows, ["roc_auc", "accuracy"], resamples=100, seed=0)
+    assert "accuracy" in result
     one_class = ScoredRows("binary", np.zeros(40, int), rows.outputs)
     assert set(bootstrap_intervals(one_class, ["roc_auc", "accuracy"], resamples=60, seed=0)) == {
         "accuracy"
@@ -61,14 +61,16 @@ def test_a_metric_that_is_mostly_undefined_gets_no_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "metrics", "asked", "expected"),
+    ("rows", "metrics", "requested", "expected"),
     [
         (20_000, 2, 200, 200),
         (200_000, 2, 200, 100),
-        (10_000_000, 3, 200, FEWEST),
+        (10_000_000, 3, 200, MIN_RESAMPLES),
         (10_000_000, 3, 20, 20),
         (100, 1, 10_000, 10_000),
     ],
 )
-def test_work_is_bounded(rows: int, metrics: int, asked: int, expected: int) -> None:
-    assert resample_count(rows, metrics, asked) == expected
+def test_resample_count_bounds_the_work(
+    rows: int, metrics: int, requested: int, expected: int
+) -> None:
+    assert resample_count(rows, metrics, requested) == expected

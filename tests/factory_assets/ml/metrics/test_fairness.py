@@ -1,4 +1,4 @@
-"""Fairness figures against fairlearn, and against numbers worked out by hand."""
+"""Fairness metrics, compared with fairlearn and with numbers worked out by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,14 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.ml.evaluation.gates import judge
 from factory_assets.ml.evaluation.test_set import group_rows
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
-from factory_assets.ml.metrics.fairness import RATES, Grouping, group_rates, members, ratio, wilson
+from factory_assets.ml.metrics.fairness import (
+    RATES,
+    Grouping,
+    group_rates,
+    rate_groups,
+    rate_ratio,
+    wilson,
+)
 from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.results.evaluation import EvaluationResult, Group, Slice
 from factory_assets.spec import Evaluate
@@ -31,8 +38,8 @@ METRICS = (
 )
 
 
-def drawn(rows: int = 400, fewest: int = 1) -> tuple[list[Grouping], ScoredRows]:
-    """Decisions that fall differently on the groups of two columns."""
+def drawn(rows: int = 400, min_rows: int = 1) -> tuple[list[Grouping], ScoredRows]:
+    """Draw predictions whose rates differ between the groups of two columns."""
     chance = np.random.default_rng(0)
     sex, race = chance.integers(0, 2, rows), chance.integers(0, 4, rows)
     truth = chance.integers(0, 2, rows)
@@ -42,10 +49,12 @@ def drawn(rows: int = 400, fewest: int = 1) -> tuple[list[Grouping], ScoredRows]
         Grouping("race", ("a", "b", "c", "d"), race),
     ]
     outputs = np.stack([1 - yes, yes], axis=1)
-    return groupings, ScoredRows("binary", truth, outputs, groups=members(groupings, truth, fewest))
+    return groupings, ScoredRows(
+        "binary", truth, outputs, groups=rate_groups(groupings, truth, min_rows)
+    )
 
 
-def test_rates_and_gaps_are_those_of_fairlearn() -> None:
+def test_rates_and_gaps_match_fairlearn() -> None:
     from fairlearn import metrics as fl
 
     groupings, scored = drawn()
@@ -54,7 +63,7 @@ def test_rates_and_gaps_are_those_of_fairlearn() -> None:
         "true_positive_rate": fl.true_positive_rate,
         "false_positive_rate": fl.false_positive_rate,
     }
-    found = group_rates(groupings, scored.groups, scored.predicted)
+    result = group_rates(groupings, scored.groups, scored.predicted)
     gaps: dict[str, list[float]] = {name: [] for name in METRICS}
     for grouping in groupings:
         given = {
@@ -64,7 +73,7 @@ def test_rates_and_gaps_are_those_of_fairlearn() -> None:
         }
         frame = fl.MetricFrame(metrics=theirs, **given)
         for code, name in enumerate(grouping.names):
-            group = next(g for g in found if (g.column, g.value) == (grouping.column, name))
+            group = next(g for g in result if (g.column, g.value) == (grouping.column, name))
             assert group.rows == (grouping.codes == code).sum()
             for rate in RATES:
                 assert group.rates[rate].value == pytest.approx(frame.by_group.loc[code, rate])
@@ -76,20 +85,20 @@ def test_rates_and_gaps_are_those_of_fairlearn() -> None:
     assert scored.metrics(METRICS) == pytest.approx(expected)
 
 
-def test_the_interval_is_wilsons() -> None:
-    """As statsmodels and R's binom give it for 8 of 10 and at the ends."""
+def test_wilson_matches_other_implementations() -> None:
+    """The values of statsmodels and R's binom for 8 of 10 and for shares of 0 and 1."""
     assert wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611252), abs=1e-6)
     assert wilson(20, 20) == pytest.approx((0.8388748, 1.0), abs=1e-6)
 
 
-def test_groups_of_few_rows_are_told_and_not_compared() -> None:
+def test_groups_of_few_rows_are_listed_but_not_compared() -> None:
     codes = np.array([0] * 40 + [1] * 40 + [2] * 3)
     truth = np.array(([1] * 20 + [0] * 20) * 2 + [1] * 3)
     predicted = np.array([1] * 30 + [0] * 10 + [1] * 10 + [0] * 30 + [1] * 3)
     outputs = np.eye(2)[predicted]
     groupings = [Grouping("race", ("a", "b", "rare"), codes)]
-    scored = ScoredRows("binary", truth, outputs, groups=members(groupings, truth, 20))
+    scored = ScoredRows("binary", truth, outputs, groups=rate_groups(groupings, truth, 20))
     assert scored.metrics(METRICS) == pytest.approx(
         {
             "selection_rate_difference": 0.5,
@@ -100,16 +109,16 @@ def test_groups_of_few_rows_are_told_and_not_compared() -> None:
     )
     rare = group_rates(groupings, scored.groups, predicted)[2]
     assert (rare.value, rare.rows, rare.rates) == ("rare", 3, {})
-    # Twenty positives are enough for a rate of all forty rows, not for one of the positives.
-    strict = ScoredRows("binary", truth, outputs, groups=members(groupings, truth, 21))
+    # With a minimum of 21, the 40 rows of a group are enough, its 20 positives are not.
+    strict = ScoredRows("binary", truth, outputs, groups=rate_groups(groupings, truth, 21))
     assert set(strict.metrics(METRICS)) == {"selection_rate_difference", "selection_rate_ratio"}
 
 
-def test_nobody_selected_is_no_gap() -> None:
+def test_ratio_is_one_if_no_row_is_selected() -> None:
     codes = (np.array([0, 0, 1, 1]),)
-    assert ratio(np.zeros(4), codes) == 1.0
-    assert ratio(np.array([0, 0, 1, 1]), codes) == 0.0
-    assert ratio(np.ones(4), (np.zeros(4, int),)) is None
+    assert rate_ratio(np.zeros(4), codes) == 1.0
+    assert rate_ratio(np.array([0, 0, 1, 1]), codes) == 0.0
+    assert rate_ratio(np.ones(4), (np.zeros(4, int),)) is None
 
 
 def test_gaps_have_intervals_like_every_metric() -> None:
@@ -121,45 +130,45 @@ def test_gaps_have_intervals_like_every_metric() -> None:
 
 def test_a_missing_value_is_a_group() -> None:
     table = pa.table({"race": ["b", None, "b", "a", ""]})
-    found = group_rows(table, "race")
-    assert dict(zip(found.names, range(4), strict=True)) == {
-        "b": found.codes[0],
-        "(missing)": found.codes[1],
-        "a": found.codes[3],
-        "": found.codes[4],
+    result = group_rows(table, "race")
+    assert dict(zip(result.names, range(4), strict=True)) == {
+        "b": result.codes[0],
+        "(missing)": result.codes[1],
+        "a": result.codes[3],
+        "": result.codes[4],
     }
     with pytest.raises(DataError, match=r"evaluate\.protected.*did you mean 'race'"):
         group_rows(table, "rase")
 
 
 @pytest.mark.slow
-def test_gates_of_gaps(home: Home, tmp_path: Path) -> None:
-    """What is open is more often positive, and the gate says so."""
+def test_a_gate_fails_on_a_gap_between_groups(home: Home, tmp_path: Path) -> None:
+    """Rows with `open` true are positive more often."""
     gate = {"metric": "selection_rate_difference", "at_most": 0.05}
-    made = evaluating(tmp_path, KINDS["linear"], {"protected": "open", "gates": [gate]})
-    judgement, trained = judging(made, parts(home), home)
-    metrics = judgement.score_model(trained).metrics()
-    judgement.require_defined(metrics)
-    (result,) = judge(made.spec.evaluate.gates, metrics, {}, None)
+    pipeline = evaluating(tmp_path, KINDS["linear"], {"protected": "open", "gates": [gate]})
+    test_set, trained = judging(pipeline, parts(home), home)
+    metrics = test_set.score_model(trained).metrics()
+    test_set.require_defined(metrics)
+    (result,) = judge(pipeline.spec.evaluate.gates, metrics, {}, None)
     assert result.name == "selection_rate_difference_at_most"
     assert not result.passed
     small = evaluating(
         tmp_path, KINDS["linear"], {"protected": "open", "min_rows": 5000, "gates": [gate]}
     )
-    judgement, trained = judging(small, parts(home), home)
-    with pytest.raises(DataError, match="two groups with 5000 such rows each"):
-        judgement.require_defined(judgement.score_model(trained).metrics())
+    test_set, trained = judging(small, parts(home), home)
+    with pytest.raises(DataError, match="two groups with 5000 applicable rows each"):
+        test_set.require_defined(test_set.score_model(trained).metrics())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_have_no_protected_groups(task: str, home: Home, tmp_path: Path) -> None:
-    made = evaluating(tmp_path, KINDS["linear"], {"protected": "colour"})
+    pipeline = evaluating(tmp_path, KINDS["linear"], {"protected": "colour"})
     with pytest.raises(DeclarationError, match=f"between two classes; this target is {task}"):
-        judging(made, parts(home, task, 120), home)
+        judging(pipeline, parts(home, task, 120), home)
 
 
-def test_a_gap_needs_protected_columns_and_has_no_folds() -> None:
+def test_a_gate_on_a_gap_needs_protected_columns_and_the_test_rows() -> None:
     gate = {"metric": "equal_opportunity_difference", "at_most": 0.1}
     with pytest.raises(ValidationError, match="needs `protected`"):
         Evaluate.model_validate({"gates": [gate]})
@@ -169,8 +178,8 @@ def test_a_gap_needs_protected_columns_and_has_no_folds() -> None:
         )
 
 
-def test_a_sensitive_column_is_not_shown_by_its_groups(tmp_path: Path) -> None:
-    made = declared(
+def test_a_protected_column_must_not_be_sensitive(tmp_path: Path) -> None:
+    pipeline = declared(
         tmp_path,
         ingest={
             "source": {"files": "data.csv"},
@@ -182,7 +191,7 @@ def test_a_sensitive_column_is_not_shown_by_its_groups(tmp_path: Path) -> None:
         train={"target": "y", "model": {"kind": "linear"}},
         evaluate={"protected": ["sex"]},
     )
-    assert [where for where, _ in sensitive_misuses(made)] == ["evaluate.protected"]
+    assert [where for where, _ in sensitive_misuses(pipeline)] == ["evaluate.protected"]
 
 
 def shown(**changes: Any) -> EvaluationResult:
@@ -207,7 +216,7 @@ def test_rates_are_shown_with_their_intervals() -> None:
     assert "f1" not in text
 
 
-def test_slices_of_few_rows_say_so() -> None:
+def test_slices_of_few_rows_are_marked_too_few() -> None:
     many = Slice(column="s", value="a", rows=100, metrics={"f1": 0.5, "accuracy": 0.75})
     few = Slice(column="s", value="b", rows=3, metrics={})
     text = slices(shown(slices=(many, few)))

@@ -1,4 +1,4 @@
-"""What the tests from split to served model share: rows with everything that is hard."""
+"""Pipelines, tables and stage results shared by the tests from split to the served model."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +44,7 @@ def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
 
 
 def rows(count: int, seed: int, task: str = "binary") -> pa.Table:
-    """Numbers with gaps, names with gaps, a truth value, and a target that they tell mostly."""
+    """Return numbers and names with gaps, a boolean, and a target that mostly depends on them."""
     chance = np.random.default_rng(seed)
     heat, wear = chance.normal(50, 10, count), chance.exponential(2, count)
     colour = chance.choice(["red", "green", "blue"], count)
@@ -70,17 +70,17 @@ def rows(count: int, seed: int, task: str = "binary") -> pa.Table:
 
 
 def series(units: int, seed: int, task: str = "binary") -> pa.Table:
-    """Series of 1 to 40 rows, shuffled, with a target that only the last rows together tell."""
+    """Return shuffled series of 1 to 40 rows whose target is a function of the last three rows."""
     chance = np.random.default_rng(seed)
     lengths = chance.integers(1, 41, units)
     count = int(lengths.sum())
     step = np.concatenate([np.arange(n) for n in lengths])
     heat = chance.normal(50, 10, count)
     colour = chance.choice(["red", "green"], count)
-    now = (heat - 50) / 10 + (colour == "red") - 0.5
-    score = now.copy()
+    current = (heat - 50) / 10 + (colour == "red") - 0.5
+    score = current.copy()
     for back in (1, 2):
-        score[back:] += np.where(step[back:] >= back, now[:-back], 0)
+        score[back:] += np.where(step[back:] >= back, current[:-back], 0)
     target: Any = score * 100 + 1000
     if task == "binary":
         target = (score > 0.7).astype(int)
@@ -102,18 +102,19 @@ def series(units: int, seed: int, task: str = "binary") -> pa.Table:
 
 
 def hostile(table: pa.Table) -> pa.Table:
-    """The same rows with what training never saw: gaps elsewhere, new names, infinite numbers."""
+    """Return the rows with values that training never saw: gaps, new names, infinite numbers."""
     count = table.num_rows
     wear = table["wear"].to_numpy().copy()
     wear[::5], wear[1::5], wear[2::5] = np.nan, np.inf, -1e30
     colour = [None if i % 3 else "never seen" for i in range(count)]
-    place = table.column_names.index
-    return table.set_column(place("wear"), "wear", pa.array(wear)).set_column(
-        place("colour"), "colour", pa.array(colour)
+    position = table.column_names.index
+    return table.set_column(position("wear"), "wear", pa.array(wear)).set_column(
+        position("colour"), "colour", pa.array(colour)
     )
 
 
 def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
+    """Store a table in the home as a snapshot of pipeline `p`."""
     folder = home.tables / "p" / name
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / "new.parquet")
@@ -133,6 +134,7 @@ def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
 
 
 def parts(home: Home, task: str = "binary", count: int = 600) -> SplitResult:
+    """Store `count` training rows and a third as many validation and test rows."""
     return SplitResult(
         train=keep(home, "train", rows(count, 1, task)),
         validation=keep(home, "validation", rows(count // 3, 2, task)),
@@ -141,17 +143,19 @@ def parts(home: Home, task: str = "binary", count: int = 600) -> SplitResult:
 
 
 def verdict(
-    made: Pipeline, given: SplitResult, candidate: Candidate, home: Home, *, passed: bool = True
+    declared: Pipeline, split: SplitResult, candidate: Candidate, home: Home, *, passed: bool = True
 ) -> EvaluationResult:
-    """What `evaluate` would say: the trained model's outputs on the test rows, and one gate."""
-    test = read_arrow(given.test, home)
-    outputs = load_trained(candidate, home, made.folder).outputs(test)
+    """Return a result of `evaluate`: the model's outputs for the test rows, and one gate."""
+    test = read_arrow(split.test, home)
+    outputs = load_trained(candidate, home, declared.folder).outputs(test)
     columns = (
         {f"p_{i}": outputs[:, i] for i in range(len(candidate.classes))}
         if candidate.classes
         else {"prediction": outputs}
     )
-    said = pa.table({"_file": test["_file"], "_row": test["_row"], "truth": test["y"], **columns})
+    predictions = pa.table(
+        {"_file": test["_file"], "_row": test["_row"], "truth": test["y"], **columns}
+    )
     gate = GateResult(
         name="gate", metric="f1", value=0.5, bound=0.4, passed=passed, explanation="f1 0.5, bound"
     )
@@ -165,6 +169,6 @@ def verdict(
         champion_version=None,
         gates=(gate,),
         slices=(),
-        predictions=keep(home, f"predictions_{candidate.version}", said),
+        predictions=keep(home, f"predictions_{candidate.version}", predictions),
         pictures={},
     )

@@ -1,4 +1,4 @@
-"""A training whose budget is spent stops where it is, keeps its best, says so, can be redone."""
+"""The budget of a training: stops it, keeps the best model, is reported and can be reproduced."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.audit.reproduce import recorded, reproduce
+from factory_assets.audit.reproduce import find_recorded_training, reproduce
 from factory_assets.components.metadata.checks import check_specs
 from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.models.budget import Metered, Replayed, Share
+from factory_assets.ml.models.budget import MeteredAccount, ReplayedAccount, Share
 from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
@@ -35,12 +35,12 @@ AT_ONCE = {"minutes": 1e-9}
 MLP: dict[str, Any] = {"kind": "mlp", "epochs": 12, "hidden": [8], "batch_size": 8}
 
 BLOCKS = 3
-"""Calls of a training step in an epoch: 600 rows, by 8, 32 slices a call."""
+"""Calls of `training_step` in an epoch: 600 rows in batches of 8, 32 batches a call."""
 
 
 @dataclass
 class Counting(Meter):
-    """A meter that has used one Wh more each time it is read."""
+    """A meter that reports one Wh and one minute more each time it is read."""
 
     _reads: Iterator[int]
 
@@ -49,16 +49,18 @@ class Counting(Meter):
         return Cost(60.0 * used, 0.0, 0.0, float(used), 0.0, "")
 
 
-def _metered(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Metered:
-    monkeypatch.setattr("factory_assets.ml.models.budget.PAUSE", 0.0)
-    return Metered(Budget(**limits), Counting(count(1)))
+def _metered(monkeypatch: pytest.MonkeyPatch, **limits: float) -> MeteredAccount:
+    monkeypatch.setattr("factory_assets.ml.models.budget.READ_INTERVAL", 0.0)
+    return MeteredAccount(Budget(**limits), Counting(count(1)))
 
 
-def test_networks_share_evenly_and_leave_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_share_a_budget_evenly_and_pass_on_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     account = _metered(monkeypatch, wh=6)
     first, second, third = (Share(account).part(number, 3) for number in range(3))
     assert [first.over(step) for step in (1, 2)] == [False, True]
-    # The second comes to its own end early.
+    # The second network finishes before its share is spent.
     assert not second.over(1)
     assert [third.over(step) for step in (1, 2, 3)] == [False, False, True]
     stopped = account.stopped()
@@ -67,7 +69,7 @@ def test_networks_share_evenly_and_leave_over(monkeypatch: pytest.MonkeyPatch) -
     assert "stopped by its budget of 6 Wh, after 7 Wh and 7 minutes" in stopped.text
 
 
-def test_whichever_limit_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_limit_reached_stops_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     account = _metered(monkeypatch, wh=100, minutes=2)
     assert [Share(account).over(step) for step in (1, 2)] == [False, True]
     stopped = account.stopped()
@@ -75,9 +77,9 @@ def test_whichever_limit_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stopped.budget == "100 Wh or 2 minutes"
 
 
-def test_what_is_not_spent_is_not_stopped() -> None:
+def test_a_budget_that_is_not_spent_stops_nothing() -> None:
     with Meter(Rates()) as meter:
-        account = Metered(Budget(wh=1e6, minutes=1e6), meter)
+        account = MeteredAccount(Budget(wh=1e6, minutes=1e6), meter)
         assert not any(Share(account).over(step) for step in range(5))
         assert account.stopped() is None
 
@@ -85,31 +87,33 @@ def test_what_is_not_spent_is_not_stopped() -> None:
 def _fit(
     tmp_path: Path, home: Home, model: dict[str, Any], before: Stopped | None = None, **train: Any
 ) -> tuple[FitResult, str, list[str]]:
-    """Fitted, its digest, and what was said."""
+    """Fit; return the result, the digest of the stored model and the progress messages."""
     (tmp_path / "files").mkdir(exist_ok=True)
     table = (lambda number, seed: series(number // 10, seed)) if "by" in model else rows
-    said: list[str] = []
+    messages: list[str] = []
     declared = pipeline(tmp_path, model, **train)
-    fitted = fit(declared, table(600, 1), table(200, 2), home, before=before, progress=said.append)
+    fitted = fit(
+        declared, table(600, 1), table(200, 2), home, before=before, progress=messages.append
+    )
     for old in (tmp_path / "files").iterdir():
         old.unlink()
-    return fitted, save_trained(fitted.trained, tmp_path / "files"), said
+    return fitted, save_trained(fitted.trained, tmp_path / "files"), messages
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [MLP, SEQUENCES["gru"], KINDS["lightgbm"]], ids=["mlp", "gru", "lightgbm"]
 )
-def test_a_spent_budget_stops_at_once_and_leaves_a_model(
+def test_a_tiny_budget_stops_after_one_step_and_returns_a_model(
     tmp_path: Path, home: Home, model: dict[str, Any]
 ) -> None:
-    fitted, digest, said = _fit(tmp_path, home, model, budget=AT_ONCE)
+    fitted, digest, messages = _fit(tmp_path, home, model, budget=AT_ONCE)
     assert fitted.stopped
     assert fitted.stopped.after == (1,)
     assert len(fitted.history) == 1
     assert (
-        said.count("the budget is spent: the best rounds so far are kept")
-        + said.count("the budget is spent: the best epoch so far is kept")
+        messages.count("the budget is spent: keeping the best rounds so far")
+        + messages.count("the budget is spent: keeping the best epoch so far")
         == 1
     )
     assert fitted.validation["log_loss"] > 0
@@ -119,7 +123,7 @@ def test_a_spent_budget_stops_at_once_and_leaves_a_model(
 
 
 @pytest.mark.slow
-def test_a_budget_that_is_not_spent_changes_nothing(tmp_path: Path, home: Home) -> None:
+def test_a_budget_that_is_not_spent_does_not_change_the_model(tmp_path: Path, home: Home) -> None:
     free, plain, _ = _fit(tmp_path, home, MLP)
     fitted, digest, _ = _fit(tmp_path, home, MLP, budget={"wh": 1e6})
     assert (fitted.stopped, digest) == (None, plain)
@@ -127,58 +131,56 @@ def test_a_budget_that_is_not_spent_changes_nothing(tmp_path: Path, home: Home) 
 
 
 @pytest.mark.slow
-def test_stopped_in_the_middle_of_an_epoch_the_best_so_far_is_kept(
-    tmp_path: Path, home: Home
-) -> None:
+def test_stopping_within_an_epoch_keeps_the_best_epoch_so_far(tmp_path: Path, home: Home) -> None:
     free, _, _ = _fit(tmp_path, home, MLP)
     before = Stopped(budget="1 Wh", wh=1.0, minutes=1.0, after=(2 * BLOCKS + 1,))
-    fitted, digest, said = _fit(tmp_path, home, MLP, before=before)
+    fitted, digest, messages = _fit(tmp_path, home, MLP, before=before)
     assert len(fitted.history) == 3
     assert fitted.history[:2] == free.history[:2]
     assert fitted.history[2] != free.history[2]
     losses = [epoch.validation_loss for epoch in fitted.history]
     assert fitted.best_epoch == losses.index(min(losses))
-    assert sum(line.startswith("epoch ") for line in said) == 3
+    assert sum(line.startswith("epoch ") for line in messages) == 3
     assert _fit(tmp_path, home, MLP, before=before)[1] == digest
 
 
 @pytest.mark.slow
-def test_each_network_of_an_ensemble_has_its_share(tmp_path: Path, home: Home) -> None:
+def test_each_network_of_an_ensemble_gets_a_share_of_the_budget(tmp_path: Path, home: Home) -> None:
     model = {**MLP, "ensemble": 2, "epochs": 2}
-    fitted, _, said = _fit(tmp_path, home, model, budget=AT_ONCE)
+    fitted, _, messages = _fit(tmp_path, home, model, budget=AT_ONCE)
     assert fitted.stopped
     assert fitted.stopped.after == (1, 1)
-    assert "network 2/2, the budget is spent: the best epoch so far is kept" in said
+    assert "network 2/2, the budget is spent: keeping the best epoch so far" in messages
     before = fitted.stopped.model_copy(update={"after": (None, BLOCKS)})
     again, _, _ = _fit(tmp_path, home, model, before=before)
     assert len(again.history) == 2 + 1
 
 
-def test_replayed_by_the_recorded_ends() -> None:
-    account = Replayed(Stopped(budget="1 Wh", wh=1.0, minutes=1.0, after=(None, 3)))
+def test_replayed_account_stops_at_the_recorded_steps() -> None:
+    account = ReplayedAccount(Stopped(budget="1 Wh", wh=1.0, minutes=1.0, after=(None, 3)))
     assert not account.over(0, 2, 99)
     assert [account.over(1, 2, steps) for steps in (2, 3)] == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["linear", "random_forest", "gradient_boosting"])
-def test_what_learns_in_one_go_takes_no_budget(tmp_path: Path, kind: str) -> None:
+def test_a_kind_that_cannot_be_stopped_takes_no_budget(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ValidationError, match=f"budget: {kind} learns in one go and cannot be"):
         pipeline(tmp_path, {"kind": kind}, budget=AT_ONCE)
 
 
-def test_a_search_has_its_own(tmp_path: Path) -> None:
+def test_a_search_refuses_the_budget_of_a_single_training(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="budget: a search has its own"):
         pipeline(tmp_path, KINDS["mlp"], budget=AT_ONCE, tune={"trials": 2})
 
 
 @pytest.mark.parametrize("budget", [{}, {"wh": 0}, {"wh": -1}, {"minutes": 0}, {"hours": 1}])
-def test_budgets_that_make_no_sense(tmp_path: Path, budget: dict[str, float]) -> None:
+def test_invalid_budgets_are_refused(tmp_path: Path, budget: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         pipeline(tmp_path, MLP, budget=budget)
 
 
 @pytest.mark.slow
-def test_an_estimator_of_ones_own_takes_no_budget(tmp_path: Path, home: Home) -> None:
+def test_a_users_estimator_takes_no_budget(tmp_path: Path, home: Home) -> None:
     own = {"python": "sklearn.linear_model:LogisticRegression"}
     with pytest.raises(ModelError, match=r"^train\.budget: a scikit-learn estimator learns in one"):
         _fit(tmp_path, home, own, budget=AT_ONCE)
@@ -191,7 +193,9 @@ def test_several_devices_take_no_budget(tmp_path: Path, trainer: dict[str, Any])
 
 
 @pytest.mark.slow
-def test_it_is_marked_everywhere_and_reproduced(tmp_path: Path, home: Home) -> None:
+def test_a_stopped_training_is_reported_everywhere_and_reproduced(
+    tmp_path: Path, home: Home
+) -> None:
     (tmp_path / "apples").mkdir()
     write_apples(tmp_path / "apples", rows=120)
     attributes = {**APPLES, "train": {"target": "label", "model": MLP, "budget": AT_ONCE}}
@@ -205,32 +209,32 @@ def test_it_is_marked_everywhere_and_reproduced(tmp_path: Path, home: Home) -> N
     candidate = outcome.value
     assert isinstance(candidate, Candidate)
     assert candidate.stopped
-    told = candidate.stopped.text
-    assert Registry(home).version_tags("apples", 1)["factory.stopped"] == told
+    text = candidate.stopped.text
+    assert Registry(home).version_tags("apples", 1)["factory.stopped"] == text
     metadata, checks = describe(call, outcome)
     [check] = [one for one in checks if one.check_name == "budget"]
-    assert metadata["budget"] == told
+    assert metadata["budget"] == text
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert {s.name: s.blocking for s in check_specs(declared, "train")}["budget"] is False
-    found = reproduce(recorded("apples@1", home, {"apples": declared.folder}), home, lambda _: None)
-    assert found.identical
+    reproduction = reproduce(
+        find_recorded_training("apples@1", home, {"apples": declared.folder}), home, lambda _: None
+    )
+    assert reproduction.identical
 
 
-def test_what_was_spent_before_a_kill_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = tmp_path / "checkpoints" / "spent.json"
-    monkeypatch.setattr("factory_assets.ml.models.budget.PAUSE", 0.0)
-    monkeypatch.setattr("factory_assets.ml.models.budget.KEEP", 0.0)
+def test_consumption_before_a_kill_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "checkpoints" / "spent.json"
+    monkeypatch.setattr("factory_assets.ml.models.budget.READ_INTERVAL", 0.0)
+    monkeypatch.setattr("factory_assets.ml.models.budget.STORE_INTERVAL", 0.0)
     budget = Budget(wh=8)
-    before = Share(Metered(budget, Counting(count(1)), kept)).part(0, 2)
-    # Stopped at its half, then killed: the meter begins anew.
+    before = Share(MeteredAccount(budget, Counting(count(1)), file)).part(0, 2)
+    # Stopped at its half of the budget, then killed: a new process starts a new meter.
     assert [before.over(step) for step in (1, 2, 3, 4)] == [False, False, False, True]
-    account = Metered(budget, Counting(count(1)), kept)
+    account = MeteredAccount(budget, Counting(count(1)), file)
     after = Share(account).part(1, 2)
     assert [after.over(step) for step in (1, 2, 3, 4)] == [False, False, False, True]
     stopped = account.stopped()
     assert stopped
     assert stopped.after == (4, 4)
-    kept.write_text("")
-    assert not Share(Metered(budget, Counting(count(1)), kept)).over(1)
+    file.write_text("")
+    assert not Share(MeteredAccount(budget, Counting(count(1)), file)).over(1)

@@ -1,4 +1,4 @@
-"""Every kind of model for every task: fitted, stored, loaded, exported, the same numbers."""
+"""Every kind of model for every task: fit, store, load and export give the same outputs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, save_trained
-from factory_assets.ml.models.base import APART
+from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fitting import FitResult, fit
 from factory_resources.errors import DeclarationError, ModelError
@@ -66,9 +66,9 @@ class Other:
 
 
 def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> FitResult:
-    made = pipeline(folder, model, **train)
+    declared = pipeline(folder, model, **train)
     home = Home(folder / "home")
-    return fit(made, rows(600, 1, task), rows(200, 2, task), home)
+    return fit(declared, rows(600, 1, task), rows(200, 2, task), home)
 
 
 def own(folder: Path, name: str, **more: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def same_everywhere(
     tolerance: float,
     test: pa.Table | None = None,
 ) -> None:
-    """Stored and loaded, the model is the same to the bit; exported, within the tolerance."""
+    """Require bit-identical outputs after loading, and ONNX outputs within the tolerance."""
     test = hostile(rows(300, 3, task)) if test is None else test
     expected = trained.outputs(test)
     assert np.isfinite(expected).all()
@@ -96,7 +96,7 @@ def same_everywhere(
     np.testing.assert_array_equal(TrainedModel(description, model).outputs(test), expected)
     exported = export(trained)
     served = OnnxModel.of(exported)
-    # Absurd numbers make absurd predictions, which have no digits behind the point.
+    # Absurd inputs give huge predictions, whose rounding errors exceed an absolute tolerance.
     scale = np.maximum(trained.target.sd, np.abs(expected - trained.target.mean))
     difference = np.abs(served.outputs(test) - expected) / scale
     assert difference.max() <= tolerance
@@ -107,99 +107,105 @@ def same_everywhere(
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_stored_and_exported_alike(kind: str, task: str, tmp_path: Path) -> None:
-    found = fitted(tmp_path, KINDS[kind], task)
-    same_everywhere(found.trained, tmp_path, task, 1e-4 if kind == "gradient_boosting" else 1e-5)
-    skill = found.validation.get("roc_auc", found.validation.get("r2", 0.0))
+def test_stored_and_exported_models_give_the_same_outputs(
+    kind: str, task: str, tmp_path: Path
+) -> None:
+    result = fitted(tmp_path, KINDS[kind], task)
+    same_everywhere(result.trained, tmp_path, task, 1e-4 if kind == "gradient_boosting" else 1e-5)
+    skill = result.validation.get("roc_auc", result.validation.get("r2", 0.0))
     assert skill > 0.6
 
 
 @pytest.mark.parametrize("columns", [["heat", "wear"], ["colour", "open"]])
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_numbers_or_only_names(kind: str, columns: list[str], tmp_path: Path) -> None:
+def test_a_model_reads_only_numbers_or_only_categories(
+    kind: str, columns: list[str], tmp_path: Path
+) -> None:
     others = {"heat", "wear", "colour", "open"} - set(columns)
-    # As a name, `open` leaves no number.
-    found = fitted(tmp_path, KINDS[kind], exclude=tuple(others), categorical=("open",))
-    same_everywhere(found.trained, tmp_path, "binary", 1e-4)
+    # `open` is declared categorical, so that the second case has no numbers.
+    result = fitted(tmp_path, KINDS[kind], exclude=tuple(others), categorical=("open",))
+    same_everywhere(result.trained, tmp_path, "binary", 1e-4)
 
 
 @pytest.mark.parametrize("name", ["Plain", "OwnSteps"])
-def test_own_module(name: str, tmp_path: Path) -> None:
-    found = fitted(tmp_path, own(tmp_path, name, args={"width": 4}))
-    same_everywhere(found.trained, tmp_path, "binary", 1e-5)
-    assert len(found.history) == 3
+def test_users_module_is_trained_stored_and_exported(name: str, tmp_path: Path) -> None:
+    result = fitted(tmp_path, own(tmp_path, name, args={"width": 4}))
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5)
+    assert len(result.history) == 3
     assert list(tmp_path.glob("lightning_logs")) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
-        ("Silent", "logs no validation_loss"),
+        ("Silent", "does not log validation_loss"),
         ("Broken", "net:Broken failed: ValueError: no such thing"),
-        ("NotANumber", "no longer a number in epoch 0"),
-        ("Other", "is no LightningModule"),
+        ("NotANumber", "became NaN or infinite in epoch 0"),
+        ("Other", "is neither a LightningModule"),
     ],
 )
-def test_mistakes_in_own_module_are_one_line(name: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=says) as caught:
+def test_an_error_in_a_users_module_is_one_line(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
         fitted(tmp_path, own(tmp_path, name))
     assert "\n" not in str(caught.value)
 
 
-def test_own_module_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_missing_users_module_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="cannot import 'nothing'"):
         fitted(tmp_path, {"python": "nothing:Here"})
 
 
-def test_diverging_network_is_told(tmp_path: Path) -> None:
+def test_a_diverging_network_is_an_error(tmp_path: Path) -> None:
     model = {"kind": "mlp", "epochs": 30, "learning_rate": 1e30}
-    with pytest.raises(ModelError, match=r"no longer a number.*lower train.model.learning_rate"):
+    with pytest.raises(
+        ModelError, match=r"became NaN or infinite.*lower train.model.learning_rate"
+    ):
         fitted(tmp_path, model, "regression")
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
-    found = fitted(tmp_path, {"kind": "mlp", "epochs": 200, "patience": 3, "learning_rate": 0.05})
-    losses = [epoch.validation_loss for epoch in found.history]
-    assert found.best_epoch == int(np.argmin(losses))
-    assert len(losses) == found.best_epoch + 4
-    assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-5)
+    result = fitted(tmp_path, {"kind": "mlp", "epochs": 200, "patience": 3, "learning_rate": 0.05})
+    losses = [epoch.validation_loss for epoch in result.history]
+    assert result.best_epoch == int(np.argmin(losses))
+    assert len(losses) == result.best_epoch + 4
+    assert result.validation["log_loss"] == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_boosting_stops_by_validation_rows(tmp_path: Path) -> None:
+def test_boosting_stops_early_on_the_validation_rows(tmp_path: Path) -> None:
     model = {"kind": "gradient_boosting", "iterations": 500, "patience": 5, "learning_rate": 0.3}
-    found = fitted(tmp_path, model)
-    losses = [epoch.validation_loss for epoch in found.history]
-    assert found.best_epoch == int(np.argmin(losses)) < 500
-    assert found.validation["log_loss"] == pytest.approx(min(losses), abs=1e-6)
+    result = fitted(tmp_path, model)
+    losses = [epoch.validation_loss for epoch in result.history]
+    assert result.best_epoch == int(np.argmin(losses)) < 500
+    assert result.validation["log_loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
-def test_boosting_looks_among_some_of_the_inputs(tmp_path: Path) -> None:
+def test_max_features_of_boosting_depends_on_the_seed_and_changes_the_model(tmp_path: Path) -> None:
     model = {**KINDS["gradient_boosting"], "max_features": 0.3}
-    found = fitted(tmp_path, model, "regression")
+    result = fitted(tmp_path, model, "regression")
     test = hostile(rows(300, 3, "regression"))
-    same_everywhere(found.trained, tmp_path, "regression", 1e-4, test)
+    same_everywhere(result.trained, tmp_path, "regression", 1e-4, test)
     again, other, whole = (
         fitted(tmp_path, {**model, **more}, "regression", seed=seed).trained.outputs(test)
         for more, seed in (({}, 3), ({}, 4), ({"max_features": 1.0}, 3))
     )
-    np.testing.assert_array_equal(found.trained.outputs(test), again)
+    np.testing.assert_array_equal(result.trained.outputs(test), again)
     assert not np.array_equal(again, other)
     assert not np.array_equal(again, whole)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_ensemble_of_boosting_is_one_of_all_trees(task: str, tmp_path: Path) -> None:
+def test_a_boosting_ensemble_merges_the_trees_of_its_members(task: str, tmp_path: Path) -> None:
     model = {**KINDS["gradient_boosting"], "max_features": 0.3}
     two = fitted(tmp_path, {**model, "ensemble": 2}, task)
     test = hostile(rows(300, 3, task))
     same_everywhere(two.trained, tmp_path, task, 1e-4, test)
-    alone = [fitted(tmp_path, model, task, seed=seed) for seed in (3, 3 + APART)]
-    said = [one.trained.outputs(test) for one in alone]
-    assert not np.array_equal(*said)
+    alone = [fitted(tmp_path, model, task, seed=seed) for seed in (3, 3 + ENSEMBLE_SEED_STEP)]
+    outputs = [one.trained.outputs(test) for one in alone]
+    assert not np.array_equal(*outputs)
     if task == "regression":
-        mean = np.mean(said, axis=0)
-    else:  # of scores, before they become probabilities
-        mean = np.exp(np.mean(np.log(said), axis=0))
+        mean = np.mean(outputs, axis=0)
+    else:  # the mean of the scores, not of the probabilities
+        mean = np.exp(np.mean(np.log(outputs), axis=0))
         mean /= mean.sum(axis=1, keepdims=True)
     sd = two.trained.target.sd
     np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)
@@ -209,17 +215,19 @@ def test_an_ensemble_of_boosting_is_one_of_all_trees(task: str, tmp_path: Path) 
     assert two.best_epoch == int(np.argmin(losses))
 
 
-def test_an_ensemble_of_the_same_is_refused(tmp_path: Path) -> None:
+def test_a_boosting_ensemble_of_identical_members_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs max_features below 1"):
         pipeline(tmp_path, {"kind": "gradient_boosting", "ensemble": 3})
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_ensemble_is_the_mean_of_its_networks(task: str, tmp_path: Path) -> None:
+def test_a_network_ensemble_outputs_the_mean_of_its_members(task: str, tmp_path: Path) -> None:
     two = fitted(tmp_path, {**KINDS["mlp"], "ensemble": 2}, task)
     same_everywhere(two.trained, tmp_path, task, 1e-5)
     test = hostile(rows(300, 3, task))
-    alone = [fitted(tmp_path, KINDS["mlp"], task, seed=seed) for seed in (3, 3 + APART)]
+    alone = [
+        fitted(tmp_path, KINDS["mlp"], task, seed=seed) for seed in (3, 3 + ENSEMBLE_SEED_STEP)
+    ]
     mean = np.mean([one.trained.outputs(test) for one in alone], axis=0)
     sd = two.trained.target.sd
     np.testing.assert_allclose(two.trained.outputs(test) / sd, mean / sd, atol=1e-6)

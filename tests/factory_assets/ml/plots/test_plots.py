@@ -1,4 +1,4 @@
-"""Pictures: valid, of one size, small, the same every time, whatever names the data has."""
+"""Plots: valid PNG files of one size, small and repeatable, for any names in the data."""
 
 import io
 import warnings
@@ -78,7 +78,7 @@ def candidate(epochs: int, model: str = "pipeline") -> Candidate:
     ],
     ids=["binary", "odd names", "three classes", "forty classes", "few numbers", "many numbers"],
 )
-def test_pictures_are_small_and_repeatable(scored: ScoredRows, names: tuple[str, ...]) -> None:
+def test_plots_are_small_and_repeatable(scored: ScoredRows, names: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = evaluation_plots(scored, names, ODD)
@@ -87,7 +87,7 @@ def test_pictures_are_small_and_repeatable(scored: ScoredRows, names: tuple[str,
     assert drawn == evaluation_plots(scored, names, ODD)
 
 
-def test_titles_of_each_task() -> None:
+def test_plots_of_each_task() -> None:
     binary = evaluation_plots(classes("binary", 50, 2), ("no", "yes"), "y")
     assert set(binary) == {
         "ROC curve",
@@ -103,7 +103,7 @@ def test_titles_of_each_task() -> None:
     }
 
 
-def test_one_class_and_certain_scores_are_still_drawn() -> None:
+def test_one_class_and_certain_scores_are_drawn() -> None:
     certain = ScoredRows("binary", np.zeros(9, int), np.tile([1.0, 0.0], (9, 1)))
     drawn = evaluation_plots(certain, ("no", "yes"), "y")
     assert "ROC curve" not in drawn
@@ -115,11 +115,11 @@ def test_one_class_and_certain_scores_are_still_drawn() -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 40, 5000])
-def test_loss_curve(epochs: int) -> None:
+def test_plot_loss_draws_any_number_of_epochs(epochs: int) -> None:
     require_picture(plot_loss(candidate(epochs, model="m" * 64)))
 
 
-def test_slices() -> None:
+def test_plot_slices_draws_many_and_undefined_slices() -> None:
     many = [
         Slice(column="site", value=f"{ODD}{i}", rows=i + 1, metrics={"f1": i / 50})
         for i in range(50)
@@ -129,7 +129,7 @@ def test_slices() -> None:
     require_picture(plot_slices([undefined], "f1", {}))
 
 
-def test_pictures_leave_no_figure_behind() -> None:
+def test_plots_leave_no_figure_in_pyplot() -> None:
     import matplotlib.pyplot as plt
 
     evaluation_plots(numbers(20), (), "y")
@@ -137,7 +137,7 @@ def test_pictures_leave_no_figure_behind() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, None, 0.25, 0.75, None]])
-def test_of_a_search(values: list[float | None]) -> None:
+def test_plot_search_draws_complete_and_pruned_trials(values: list[float | None]) -> None:
     trials = [Trial(state="pruned" if v is None else "complete", value=v) for v in values]
     tuned = Tuned(
         metric="f1",

@@ -1,4 +1,4 @@
-"""A search in a process that is killed."""
+"""Run a search in a process that the tests kill."""
 
 import sys
 from pathlib import Path
@@ -22,14 +22,14 @@ TUNE: dict[str, Any] = {
 
 
 def work(folder: Path) -> Candidate:
-    """Search, and tell of every epoch and trial on standard output."""
+    """Run the search and print the progress of every epoch and trial to standard output."""
     home = Home(folder / "home")
-    made = pipeline(folder, MODEL, tune=TUNE, trainer={"checkpoint": {"epochs": 2}})
-    kept = home.checkpoints / "p" / "k"
-    return train(made, parts(home), home, progress=_tell, checkpoints=kept)
+    declared = pipeline(folder, MODEL, tune=TUNE, trainer={"checkpoint": {"epochs": 2}})
+    checkpoints = home.checkpoints / "p" / "k"
+    return train(declared, parts(home), home, progress=_print, checkpoints=checkpoints)
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""A search: what it tries and keeps, what MLflow shows of it, and that a kill loses nothing."""
+"""Searches: chosen settings, failed and pruned trials, MLflow runs, and resuming after a kill."""
 
 import os
 import signal
@@ -35,17 +35,17 @@ BOOSTING: dict[str, Any] = {"kind": "gradient_boosting", "iterations": 15}
 
 
 def trials(home: Home, parent: str) -> list[Any]:
-    """The MLflow runs below a run, in the order of their trials."""
+    """Return the MLflow runs below a run, in the order of their trials."""
     return _below(home, "p", parent)
 
 
 def _below(home: Home, name: str, parent: str) -> list[Any]:
     client = Registry(home).client
-    found = client.search_runs(
+    runs = client.search_runs(
         [client.get_experiment_by_name(name).experiment_id],
         f"tags.`mlflow.parentRunId` = '{parent}'",
     )
-    return sorted(found, key=lambda run: int(run.info.run_name.split()[1]))
+    return sorted(runs, key=lambda run: int(run.info.run_name.split()[1]))
 
 
 def searched(
@@ -56,7 +56,7 @@ def searched(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """One for all: making MLflow's tables takes longer than a search."""
+    """One home for all tests: creating MLflow's tables takes longer than a search."""
     return Home(tmp_path_factory.mktemp("tuning") / "home")
 
 
@@ -67,23 +67,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Candidate]:
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_best_on_validation_rows_is_kept(task: str, home: Home, tmp_path: Path) -> None:
-    made = searched(home, tmp_path, BOOSTING, task, trials=5)
+def test_search_returns_the_trial_best_on_validation_rows(
+    task: str, home: Home, tmp_path: Path
+) -> None:
+    candidate = searched(home, tmp_path, BOOSTING, task, trials=5)
     plain = train(pipeline(tmp_path, BOOSTING), parts(home, task), home)
-    tuned = made.tuned
+    tuned = candidate.tuned
     assert tuned
     assert len(tuned.trials) == 5
     metric = {"binary": "average_precision", "multiclass": "balanced_accuracy"}.get(task, "rmse")
     assert tuned.metric == metric
     assert tuned.trials[0].value == plain.validation[metric]
-    assert tuned.trials[tuned.chosen].value == made.validation[metric]
+    assert tuned.trials[tuned.chosen].value == candidate.validation[metric]
     values = [t.value for t in tuned.trials if t.value is not None]
     best = max(values) if tuned.higher_is_better else min(values)
-    assert made.validation[metric] == best
+    assert candidate.validation[metric] == best
     assert tuned.chosen == values.index(best)
 
 
-def test_the_chosen_settings_are_those_of_the_model(whole: tuple[Home, Candidate]) -> None:
+def test_chosen_settings_equal_those_of_the_stored_model(whole: tuple[Home, Candidate]) -> None:
     home, candidate = whole
     tuned = candidate.tuned
     assert tuned
@@ -95,7 +97,7 @@ def test_the_chosen_settings_are_those_of_the_model(whole: tuple[Home, Candidate
     assert params["tune.trials"] == "7"
 
 
-def test_every_trial_is_a_run_below_the_candidates(whole: tuple[Home, Candidate]) -> None:
+def test_every_trial_is_an_mlflow_run_below_the_candidates(whole: tuple[Home, Candidate]) -> None:
     home, candidate = whole
     tuned = candidate.tuned
     assert tuned
@@ -116,7 +118,7 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("database")
-def test_killed_it_goes_on_and_finds_the_same(
+def test_killed_search_resumes_and_finds_the_same_model(
     whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = Home(tmp_path / "home")
@@ -127,12 +129,12 @@ def test_killed_it_goes_on_and_finds_the_same(
     assert running.info.run_name == "trial 4"
     done = {run.info.run_id for run in _runs(home) if "state" in run.data.tags}
     assert len(done) == 3
-    made = work(tmp_path)
-    said = capsys.readouterr().out
-    assert said.startswith("trial 4, goes on in epoch 3, from its checkpoint")
-    assert made.tuned == whole[1].tuned
-    assert made.digest == whole[1].digest
-    runs = trials(home, made.run_id)
+    candidate = work(tmp_path)
+    output = capsys.readouterr().out
+    assert output.startswith("trial 4, resumes in epoch 3, from its checkpoint")
+    assert candidate.tuned == whole[1].tuned
+    assert candidate.digest == whole[1].digest
+    runs = trials(home, candidate.run_id)
     assert [run.info.run_name for run in runs] == [f"trial {i}" for i in range(1, 8)]
     assert {run.info.run_id for run in runs[:3]} == done
     assert [run for run in _runs(home) if run.info.status == "RUNNING"] == []
@@ -162,42 +164,44 @@ def _is_child(run: Any) -> bool:
     return "mlflow.parentRunId" in run.data.tags
 
 
-def test_hopeless_networks_are_given_up(home: Home, tmp_path: Path) -> None:
+def test_hopeless_networks_are_pruned(home: Home, tmp_path: Path) -> None:
     wide = {"learning_rate": {"range": [1e-6, 0.05], "log": True}}
-    made = searched(home, tmp_path, {**MODEL, "epochs": 5}, trials=8, search=wide)
-    assert made.tuned
-    assert made.tuned.figures()["pruned"] > 0
-    for run, trial in zip(trials(home, made.run_id), made.tuned.trials, strict=True):
+    candidate = searched(home, tmp_path, {**MODEL, "epochs": 5}, trials=8, search=wide)
+    assert candidate.tuned
+    assert candidate.tuned.figures()["pruned"] > 0
+    for run, trial in zip(trials(home, candidate.run_id), candidate.tuned.trials, strict=True):
         assert (run.info.status == "KILLED") == (trial.state == "pruned")
         assert (run.data.metrics["epochs"] < 5) == (trial.state == "pruned")
     patient = searched(home, tmp_path, {**MODEL, "epochs": 5}, trials=8, search=wide, prune=False)
     assert patient.tuned
     assert patient.tuned.figures()["pruned"] == 0
-    # What is given up was not the best.
-    assert patient.validation == made.validation
+    # Pruning did not lose the best trial.
+    assert patient.validation == candidate.validation
 
 
-def test_a_trial_may_fail_and_the_declared_settings_may_not(home: Home, tmp_path: Path) -> None:
+def test_failed_trials_are_recorded_but_declared_settings_must_not_fail(
+    home: Home, tmp_path: Path
+) -> None:
     wild = {"learning_rate": {"values": [0.01, 1e30]}}
-    made = searched(home, tmp_path, MODEL, "regression", trials=6, search=wild)
-    assert made.tuned
-    assert 0 < made.tuned.figures()["failed"] < 5
-    failed = [r for r in trials(home, made.run_id) if r.info.status == "FAILED"]
-    assert all("no longer a number" in run.data.tags["why"] for run in failed)
-    with pytest.raises(ModelError, match="no longer a number"):
+    candidate = searched(home, tmp_path, MODEL, "regression", trials=6, search=wild)
+    assert candidate.tuned
+    assert 0 < candidate.tuned.figures()["failed"] < 5
+    failed = [r for r in trials(home, candidate.run_id) if r.info.status == "FAILED"]
+    assert all("became NaN or infinite" in run.data.tags["why"] for run in failed)
+    with pytest.raises(ModelError, match="became NaN or infinite"):
         searched(home, tmp_path, {**MODEL, "learning_rate": 1e30}, "regression", trials=2)
 
 
 @pytest.mark.parametrize("budget", [{"minutes": 1e-6}, {"wh": 1e-12}])
-def test_a_budget_ends_it_after_the_declared_settings(
+def test_budget_ends_a_search_after_the_declared_settings(
     budget: dict[str, float], home: Home, tmp_path: Path
 ) -> None:
-    made = searched(home, tmp_path, BOOSTING, **budget)
-    assert made.tuned
-    assert len(made.tuned.trials) == 1
+    candidate = searched(home, tmp_path, BOOSTING, **budget)
+    assert candidate.tuned
+    assert len(candidate.tuned.trials) == 1
 
 
-def test_a_network_is_given_up_when_it_is_late_or_hopeless() -> None:
+def test_epoch_watch_prunes_a_late_or_hopeless_network() -> None:
     epoch = Epoch(epoch=0, train_loss=1.0, validation_loss=1.0)
     now = time.monotonic()
     for deadline in (None, now + 3600):
@@ -218,25 +222,25 @@ def series_parts(home: Home) -> SplitResult:
     )
 
 
-def test_another_window_is_made_ready_anew(home: Home, tmp_path: Path) -> None:
+def test_trial_with_another_window_prepares_the_rows_again(home: Home, tmp_path: Path) -> None:
     model = {**SEQUENCES["gru"], "epochs": 1}
     windows = {"window": {"values": [2, 3]}}
-    made = pipeline(tmp_path, model, tune={"trials": 3, "search": windows})
-    candidate = train(made, series_parts(home), home)
+    declared = pipeline(tmp_path, model, tune={"trials": 3, "search": windows})
+    candidate = train(declared, series_parts(home), home)
     tried = [run.data.params["window"] for run in trials(home, candidate.run_id)]
     assert tried[0] == "6"
     assert set(tried[1:]) <= {"2", "3"}
     assert candidate.tuned
-    found = load_trained(candidate, home, tmp_path).features.series
-    assert found
-    assert str(found.window) == tried[candidate.tuned.chosen]
+    layout = load_trained(candidate, home, tmp_path).features.series
+    assert layout
+    assert str(layout.window) == tried[candidate.tuned.chosen]
 
 
-def test_settings_that_do_not_go_together_fail_alone(home: Home, tmp_path: Path) -> None:
+def test_incompatible_settings_fail_only_their_own_trial(home: Home, tmp_path: Path) -> None:
     both = {"hidden": {"values": [12, 8]}, "heads": {"values": [4, 3]}}
     model = {**SEQUENCES["transformer"], "epochs": 1, "hidden": 12}
-    made = pipeline(tmp_path, model, tune={"trials": 8, "search": both})
-    candidate = train(made, series_parts(home), home)
+    declared = pipeline(tmp_path, model, tune={"trials": 8, "search": both})
+    candidate = train(declared, series_parts(home), home)
     for run in trials(home, candidate.run_id):
         impossible = run.data.params == {"hidden": "8", "heads": "3"}
         assert (run.info.status == "FAILED") == impossible
@@ -245,28 +249,28 @@ def test_settings_that_do_not_go_together_fail_alone(home: Home, tmp_path: Path)
     assert candidate.tuned.figures()["failed"] > 0
 
 
-def test_a_metric_of_another_task_is_one_line(home: Home, tmp_path: Path) -> None:
+def test_metric_of_another_task_is_rejected(home: Home, tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="'rmse' does not fit a binary target"):
         searched(home, tmp_path, BOOSTING, trials=2, metric="rmse")
 
 
-def test_a_metric_that_the_rows_do_not_define_is_one_line(home: Home, tmp_path: Path) -> None:
+def test_metric_undefined_on_the_validation_rows_is_rejected(home: Home, tmp_path: Path) -> None:
     table = rows(50, 2)
     ones = table.filter([value == 1 for value in table["y"].to_pylist()])
-    given = parts(home).model_copy(update={"validation": keep(home, "ones", ones)})
-    made = pipeline(tmp_path, BOOSTING, tune={"trials": 2})
-    with pytest.raises(DataError, match="do not define average_precision"):
-        train(made, given, home)
+    split = parts(home).model_copy(update={"validation": keep(home, "ones", ones)})
+    declared = pipeline(tmp_path, BOOSTING, tune={"trials": 2})
+    with pytest.raises(DataError, match="average_precision is undefined on the validation rows"):
+        train(declared, split, home)
 
 
-def test_of_an_estimator_of_ones_own_its_arguments_are_searched(home: Home, tmp_path: Path) -> None:
+def test_search_over_arguments_of_a_users_estimator(home: Home, tmp_path: Path) -> None:
     own = {"python": "sklearn.tree:DecisionTreeClassifier", "args": {"max_depth": 1}}
-    made = searched(home, tmp_path, own, trials=4, search={"args.max_depth": [2, 6]})
-    assert made.tuned
-    assert made.tuned.figures()["failed"] == 0
-    assert made.tuned.settings == {"args.max_depth": str(_depth(made, home, tmp_path))}
-    assert made.tuned.chosen > 0
-    with pytest.raises(DeclarationError, match="learning_rate says how networks are trained"):
+    candidate = searched(home, tmp_path, own, trials=4, search={"args.max_depth": [2, 6]})
+    assert candidate.tuned
+    assert candidate.tuned.figures()["failed"] == 0
+    assert candidate.tuned.settings == {"args.max_depth": str(_depth(candidate, home, tmp_path))}
+    assert candidate.tuned.chosen > 0
+    with pytest.raises(DeclarationError, match="learning_rate is a setting for training networks"):
         searched(home, tmp_path, own, trials=4)
 
 
@@ -279,12 +283,12 @@ def _depth(candidate: Candidate, home: Home, folder: Path) -> int:
 def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "apples"
     train = {**APPLES["train"], "tune": {"trials": 3}}
-    made = declare(folder, {**APPLES, "train": train})
+    declared = declare(folder, {**APPLES, "train": train})
     write_apples(folder)
-    first = _through(made, home)
+    first = _run_stages(declared, home)
     assert not any(outcome.reused for outcome in first.values())
-    assert all(outcome.reused for outcome in _through(made, home).values())
-    call = StageRequest(made, "train", home, "run", reuse=False)
+    assert all(outcome.reused for outcome in _run_stages(declared, home).values())
+    call = StageRequest(declared, "train", home, "run", reuse=False)
     again = run_stage(call)
     value, before = again.value, first["train"].value
     assert isinstance(value, Candidate)
@@ -296,16 +300,16 @@ def test_a_pipeline_with_a_search_is_reused_like_any_other(tmp_path: Path) -> No
     assert "| trials | 3 |" in metadata["search"].value
     assert "| regularisation |" in metadata["search"].value
     more = declare(folder, {**APPLES, "train": {**train, "tune": {"trials": 4}}})
-    outcomes = _through(more, home)
+    outcomes = _run_stages(more, home)
     assert next(stage for stage, outcome in outcomes.items() if not outcome.reused) == "train"
 
 
-def _through(made: Pipeline, home: Home) -> dict[str, StageRun]:
-    return {stage: run_stage(StageRequest(made, stage, home, "run")) for stage in STAGES[:4]}
+def _run_stages(declared: Pipeline, home: Home) -> dict[str, StageRun]:
+    return {stage: run_stage(StageRequest(declared, stage, home, "run")) for stage in STAGES[:4]}
 
 
-def test_nothing_of_it_looks_at_test_rows(home: Home, tmp_path: Path) -> None:
-    made, given = pipeline(tmp_path, BOOSTING, tune={"trials": 3}), parts(home)
-    for path in given.test.paths(home):
+def test_search_does_not_read_test_rows(home: Home, tmp_path: Path) -> None:
+    declared, split = pipeline(tmp_path, BOOSTING, tune={"trials": 3}), parts(home)
+    for path in split.test.paths(home):
         path.unlink()
-    assert train(made, given, home).tuned
+    assert train(declared, split, home).tuned

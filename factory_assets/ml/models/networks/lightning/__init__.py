@@ -1,1 +1,1 @@
-"""How Lightning trains a network: batches, callbacks, checkpoints, devices."""
+"""Training networks with Lightning: batches, callbacks, checkpoints, devices."""

@@ -1,6 +1,6 @@
-"""A network whose weights are averaged over its steps: steadier, and better, than any one of them.
+"""Networks that average their weights over the training steps, which is steadier and more accurate.
 
-Imports torch and Lightning, hence is itself imported only inside functions.
+This module imports torch and Lightning, so import it only inside functions.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
-STEEPEST = 1.0
-"""The longest gradient that is followed as it is; a longer one is cut to this."""
+MAX_GRADIENT_NORM = 1.0
+"""The largest gradient norm; longer gradients are clipped to it."""
 
-MEMORY = 0.99
-"""How much of the averages stays after a step."""
+DECAY = 0.99
+"""The decay of the moving averages: the share that remains after a step."""
 
 STATE = "factory_averages"
 
 
-class Averaging(NetworkModule):
-    """Learns with one set of weights, is validated and kept with the averages of it."""
+class AveragedNetworkModule(NetworkModule):
+    """Trains one set of weights; validates and stores their moving averages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,34 +40,34 @@ class Averaging(NetworkModule):
         self._averages = [average.to(self.device) for average in self._averages]
 
     def before_update(self) -> None:
-        nn.utils.clip_grad_norm_(self.parameters(), STEEPEST)
+        nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT_NORM)
 
     @torch.no_grad()
     def after_update(self) -> None:
         if not self._averages:
             self._averages = [parameter.clone() for parameter in self.parameters()]
         self._steps += 1
-        # The first steps are forgotten quickly: they say least.
-        memory = min(MEMORY, (1 + self._steps) / (10 + self._steps))
-        for average, now in zip(self._averages, self.parameters(), strict=True):
-            average.lerp_(now, 1 - memory)
+        # The first steps are the least accurate, so they decay faster.
+        decay = min(DECAY, (1 + self._steps) / (10 + self._steps))
+        for average, current in zip(self._averages, self.parameters(), strict=True):
+            average.lerp_(current, 1 - decay)
 
     def on_validation_start(self) -> None:
-        self._exchange()
+        self._swap()
 
     def on_validation_end(self) -> None:
-        self._exchange()
+        self._swap()
 
     def kept_weights(self) -> dict[str, Tensor]:
-        self._exchange()
-        found = super().kept_weights()
-        self._exchange()
-        return found
+        self._swap()
+        weights = super().kept_weights()
+        self._swap()
+        return weights
 
     @torch.no_grad()
-    def _exchange(self) -> None:
-        """Put the averages in the place of the weights that learn, or back."""
+    def _swap(self) -> None:
+        """Exchange the averages with the trained weights; a second call undoes the first."""
         for average, parameter in zip(self._averages, self.parameters(), strict=False):
-            kept = parameter.clone()
+            trained = parameter.clone()
             parameter.copy_(average)
-            average.copy_(kept)
+            average.copy_(trained)

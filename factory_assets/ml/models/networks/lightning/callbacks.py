@@ -1,6 +1,7 @@
-"""Callbacks of a training: keep the best epoch, stop at the budget.
+"""Lightning callbacks: remember the best epoch, stop early, stop at the budget.
 
-Imports Lightning, hence imported only inside functions.
+Checkpoints belong in `checkpoint.py`. This module imports Lightning, so import it only inside
+functions.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from factory_assets.ml.models.base import FitContext, Progress, Watch
+from factory_assets.ml.models.base import EpochCallback, FitContext, Progress
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.model import Epoch
 from factory_resources.errors import ModelError
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 
 class BestEpochCallback(pl.Callback):
-    """The losses of every epoch, the weights of the best, and the end when none gets better."""
+    """Early stopping; records the losses of every epoch and the weights of the best."""
 
-    def __init__(self, patience: int, progress: Progress, watch: Watch | None = None) -> None:
+    def __init__(
+        self, patience: int, progress: Progress, watch: EpochCallback | None = None
+    ) -> None:
         self._patience, self._progress, self._watch = patience, progress, watch
         self._total, self._rows = torch.zeros(()), 0
         self._best = float("inf")
@@ -32,12 +35,12 @@ class BestEpochCallback(pl.Callback):
         self.weights: dict[str, Tensor] = {}
         self.history: list[Epoch] = []
         self.halved = False
-        """Whether its batches were half as large as declared."""
+        """Whether batches were half as large as declared, for lack of memory."""
         self.done = False
-        """Whether all epochs lie behind, because a checkpoint says so."""
+        """Whether the restored checkpoint is that of a finished training."""
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        trainer.should_stop = self._is_over
+        trainer.should_stop = self._out_of_patience
 
     def on_train_batch_end(
         self,
@@ -53,25 +56,25 @@ class BestEpochCallback(pl.Callback):
             self._rows += len(batch[2])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        found = trainer.callback_metrics.get("validation_loss")
-        if found is None:
+        validation_loss = trainer.callback_metrics.get("validation_loss")
+        if validation_loss is None:
             raise ModelError(
-                "the module's validation_step logs no validation_loss",
-                remedy='call self.log("validation_loss", loss) in it, or leave it out',
+                "the module's validation_step does not log validation_loss",
+                remedy='call self.log("validation_loss", loss) in it, or do not override it',
             )
-        learned = self._total / max(self._rows, 1)
+        train_loss = self._total / max(self._rows, 1)
         if trainer.world_size > 1:
-            # All must come to the same end.
-            learned, found = (
+            # All processes must stop at the same epoch.
+            train_loss, validation_loss = (
                 trainer.strategy.reduce(loss.to(module.device), reduce_op="mean")
-                for loss in (learned, found)
+                for loss in (train_loss, validation_loss)
             )
-        losses = float(learned), float(found)
+        losses = float(train_loss), float(validation_loss)
         self._total, self._rows = torch.zeros(()), 0
         if not all(map(isfinite, losses)):
             raise ModelError(
-                f"the loss is no longer a number in epoch {len(self.history)}",
-                remedy="lower train.model.learning_rate, or bound extreme values in clean.derive",
+                f"the loss became NaN or infinite in epoch {len(self.history)}",
+                remedy="lower train.model.learning_rate, or limit extreme values in clean.derive",
             )
         epoch = Epoch(epoch=len(self.history), train_loss=losses[0], validation_loss=losses[1])
         self.history.append(epoch)
@@ -84,10 +87,10 @@ class BestEpochCallback(pl.Callback):
         )
         if self._watch:
             self._watch(epoch)
-        trainer.should_stop = self._is_over
+        trainer.should_stop = self._out_of_patience
 
     @property
-    def _is_over(self) -> bool:
+    def _out_of_patience(self) -> bool:
         return len(self.history) - 1 - self.best_epoch >= self._patience
 
     def state_dict(self) -> dict[str, Any]:
@@ -108,7 +111,7 @@ class BestEpochCallback(pl.Callback):
 
 
 class StopAtBudget(pl.Callback):
-    """Ends the epoch where it is: what was learned of it is validated, and kept if it is best."""
+    """Ends the epoch when the budget is spent; the partial epoch is validated like any other."""
 
     def __init__(self, share: Share, progress: Progress) -> None:
         self._share, self._progress, self._over = share, progress, False
@@ -123,13 +126,13 @@ class StopAtBudget(pl.Callback):
     ) -> None:
         if not self._over and self._share.over(trainer.fit_loop.total_batch_idx + 1):
             self._over = trainer.should_stop = True
-            self._progress("the budget is spent: the best epoch so far is kept")
+            self._progress("the budget is spent: keeping the best epoch so far")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # Whoever decides on patience has just said that it may go on.
+        # `BestEpochCallback` has just reset the flag.
         trainer.should_stop = trainer.should_stop or self._over
 
 
-def at_budget(setting: FitContext) -> list[pl.Callback]:
-    """To stand behind who decides on patience; none where there is no budget."""
-    return [StopAtBudget(setting.budget, setting.progress)] if setting.budget else []
+def budget_callbacks(context: FitContext) -> list[pl.Callback]:
+    """Return the callback of the budget, to be placed after `BestEpochCallback`; or none."""
+    return [StopAtBudget(context.budget, context.progress)] if context.budget else []

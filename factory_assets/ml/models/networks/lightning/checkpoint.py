@@ -1,7 +1,9 @@
-"""The state of a network's training, kept now and then, so that after a crash it goes on from there
-and ends with the same weights to the bit.
+"""Checkpoints of a network's training, from which it resumes after a crash.
 
-Imports torch and Lightning, hence is itself imported only inside functions.
+A resumed training ends with the same weights, bit for bit. Restoring the best epoch from a
+checkpoint belongs in `trainer.py`.
+
+This module imports torch and Lightning, so import it only inside functions.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import lightning.pytorch as pl
 import torch
 
 from factory_assets.ml.models.base import Progress
-from factory_assets.ml.models.networks.lightning.batches import Shuffled
+from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
 from factory_assets.spec.train import Checkpoint
 from factory_resources.home.home import storage_errors
 
@@ -31,40 +33,43 @@ SUFFIX = ".ckpt"
 
 
 class Checkpoints(pl.Callback):
-    """Keeps the whole state in one file, named by its digest: after an epoch or amid one.
+    """Saves the whole state after an epoch or within one, to one file named by its SHA-256 digest.
 
-    Lightning keeps weights, optimiser, schedule, loops and what the other callbacks remember; the
-    place in the rows and the random numbers are added here. To be the last callback.
+    Lightning saves weights, optimiser, schedule, loops and the state of the other callbacks; this
+    adds the position in the rows and the random states. It must be the last callback.
     """
 
-    def __init__(self, folder: Path, often: Checkpoint, rows: Shuffled, *, keep_end: bool) -> None:
+    def __init__(
+        self, folder: Path, frequency: Checkpoint, rows: ShuffledSlices, *, save_end: bool
+    ) -> None:
         """
         Args:
-            keep_end: whether the end is kept too, because more networks are trained after this one.
+            save_end: whether to save the end too, because more networks are trained after this one.
         """
-        self._folder, self._often, self._rows, self._keep_end = folder, often, rows, keep_end
+        self._folder, self._frequency, self._rows = folder, frequency, rows
+        self._save_end = save_end
         self._last, self._epochs, self._done = time.monotonic(), 0, False
         self._random: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self._random:
-            _put_back(self._random)
+            _restore_random_states(self._random)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        # After the last batch of an epoch the validation comes first.
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._is_time(trainer):
-            self._keep(trainer)
+        # Not after the last batch of an epoch: the epoch is saved after its validation.
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._is_due(trainer):
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._epochs += 1
-        enough = self._often.epochs is not None and self._epochs >= self._often.epochs
-        if enough or self._is_time(trainer):
-            self._keep(trainer)
+        every = self._frequency.epochs
+        if (every is not None and self._epochs >= every) or self._is_due(trainer):
+            self._save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self._keep_end:
+        if self._save_end:
             self._done = True
-            self._keep(trainer)
+            self._save(trainer)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -80,32 +85,32 @@ class Checkpoints(pl.Callback):
         self._random = checkpoint[RANDOM][trainer.global_rank]
         self._rows.go_to(checkpoint[PLACE])
 
-    def _is_time(self, trainer: pl.Trainer) -> bool:
-        late = time.monotonic() - self._last >= self._often.seconds
-        # Of several processes each has its own clock, and all must keep or none.
-        return trainer.strategy.broadcast(late) if trainer.world_size > 1 else late
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        due = time.monotonic() - self._last >= self._frequency.seconds
+        # Each process has its own clock, but either all must save or none.
+        return trainer.strategy.broadcast(due) if trainer.world_size > 1 else due
 
-    def _keep(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer) -> None:
         new = self._folder / "new"
         with storage_errors(self._folder):
             trainer.save_checkpoint(new)
             if trainer.is_global_zero:
-                _name(new)
+                _publish(new)
         self._last, self._epochs = time.monotonic(), 0
 
 
-def kept(folder: Path, progress: Progress) -> Path | None:
-    """The newest checkpoint that is as it was written, where there is one."""
-    found = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
-    for path in reversed(found):
+def newest_checkpoint(folder: Path, progress: Progress) -> Path | None:
+    """Return the newest checkpoint whose content matches its digest, if there is one."""
+    checkpoints = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    for path in reversed(checkpoints):
         if _digest(path) == path.stem:
             return path
-        progress(f"the checkpoint {path.name} cannot be read, and is left")
+        progress(f"the checkpoint {path.name} is damaged and is ignored")
     return None
 
 
-def _name(new: Path) -> None:
-    """Put a written state in the place of the older ones, also in a power cut."""
+def _publish(new: Path) -> None:
+    """Replace the older checkpoints by a newly written one, safely even if the power fails."""
     with new.open("rb") as file:
         os.fsync(file.fileno())
     older = [*new.parent.glob(f"*{SUFFIX}")]
@@ -128,7 +133,7 @@ def _random_states() -> dict[str, Any]:
     return states
 
 
-def _put_back(states: dict[str, Any]) -> None:
+def _restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     random.setstate(states["python"])
     if "cuda" in states and torch.cuda.is_available():

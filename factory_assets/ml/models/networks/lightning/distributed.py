@@ -1,7 +1,8 @@
-"""One training by several processes, each with its share of every batch, on a device of its own.
+"""One training in several processes, each with a device of its own and a share of every batch.
 
-A stage is a function, not a script that Lightning could start again: the processes are started
-here, and Lightning finds itself among them. Imports torch, hence only inside functions.
+A stage is a function, not a script that Lightning could run again, so this module starts the
+processes, and environment variables tell Lightning which of them it is in. What each process trains
+belongs in `trainer.py`. This module imports torch, so import it only inside functions.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 STATE = "best.pt"
 
 
-def devices_of(setting: FitContext) -> int:
-    """How many devices of this machine share the training.
+def device_count(context: FitContext) -> int:
+    """Return how many devices of this machine share the training.
 
     Raises:
-        ModelError: when the declared accelerator is not there.
+        ModelError: this machine does not have the declared accelerator.
     """
-    trainer = setting.trainer
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(trainer.accelerator, True):
+    trainer = context.trainer
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(trainer.accelerator, True):
         raise ModelError(
             f"this machine has no {trainer.accelerator} that PyTorch can use",
             remedy="set train.trainer.accelerator to auto or cpu",
@@ -49,74 +50,75 @@ def devices_of(setting: FitContext) -> int:
     return trainer.devices
 
 
-def train_together(
-    train: Train, setting: FitContext, rows: LabelledArrays, held: LabelledArrays
+def train_distributed(
+    train: Train, context: FitContext, rows: LabelledArrays, validation: LabelledArrays
 ) -> BestEpochCallback:
-    """Run `train` in a process a device; what the first of them returns.
+    """Run `train` in one process per device, and return the result of the first.
 
     Raises:
-        FactoryError: what any of them raised.
+        FactoryError: a process raised it.
     """
-    count = devices_of(setting)
-    surroundings = _surroundings(setting, count)
-    told = multiprocessing.get_context("spawn").SimpleQueue()
-    ranks = count * setting.trainer.nodes
-    # Each holds the rows in its own memory.
-    shared = replace(setting, ranks=ranks, progress=_silent, watch=None, mapped=None)
-    work = (train, shared, rows, held, surroundings, told)
+    count = device_count(context)
+    environment = _environment(context, count)
+    messages = multiprocessing.get_context("spawn").SimpleQueue()
+    ranks = count * context.trainer.nodes
+    # Mapped files are not shared: each process has the rows in its own memory.
+    shared = replace(context, ranks=ranks, progress=_silent, watch=None, mapped=None)
+    arguments = (train, shared, rows, validation, environment, messages)
     start: Any = multiprocessing.start_processes  # type: ignore[attr-defined]
-    running = start(_one, work, nprocs=count, join=False, start_method="spawn")
-    with _ended(running):
+    running = start(_run_process, arguments, nprocs=count, join=False, start_method="spawn")
+    with _killed_on_exit(running):
         while not running.join(timeout=0.2):
-            _relay(told, setting)
-        _relay(told, setting)
-    best = BestEpochCallback(1, setting.progress)
-    best.load_state_dict(torch.load(setting.scratch / STATE, weights_only=True))
+            _relay(messages, context)
+        _relay(messages, context)
+    best = BestEpochCallback(1, context.progress)
+    best.load_state_dict(torch.load(context.scratch / STATE, weights_only=True))
     return best
 
 
-def _one(
+def _run_process(
     index: int,
     train: Train,
-    setting: FitContext,
+    context: FitContext,
     rows: LabelledArrays,
-    held: LabelledArrays,
-    surroundings: dict[str, str],
-    told: Any,
+    validation: LabelledArrays,
+    environment: dict[str, str],
+    messages: Any,
 ) -> None:
-    """What each process does."""
-    from factory_assets.ml.models.networks.lightning.logs import quiet
+    """Train in process number `index` of this machine; send messages and errors to the parent."""
+    from factory_assets.ml.models.networks.lightning.logs import silenced
 
-    rank = int(surroundings["GROUP_RANK"]) * int(surroundings["LOCAL_WORLD_SIZE"]) + index
-    os.environ |= {**surroundings, "LOCAL_RANK": str(index), "RANK": str(rank)}
-    own = replace(setting, rank=rank)
+    rank = int(environment["GROUP_RANK"]) * int(environment["LOCAL_WORLD_SIZE"]) + index
+    os.environ |= {**environment, "LOCAL_RANK": str(index), "RANK": str(rank)}
+    process_context = replace(context, rank=rank)
     if not index:
-        own = replace(own, progress=told.put, watch=told.put)
+        process_context = replace(process_context, progress=messages.put, watch=messages.put)
     try:
-        with quiet():
-            best = train(own, rows, held)
+        with silenced():
+            best = train(process_context, rows, validation)
     except FactoryError as error:
-        told.put((type(error), error.what, error.where, error.remedy))
+        messages.put((type(error), error.what, error.where, error.remedy))
         return
     if not index:
-        torch.save(best.state_dict(), setting.scratch / STATE)
+        torch.save(best.state_dict(), context.scratch / STATE)
 
 
-def _relay(told: Any, setting: FitContext) -> None:
-    while not told.empty():
-        match told.get():
+def _relay(messages: Any, context: FitContext) -> None:
+    """Report the progress and epochs of the first process; raise the error of any process."""
+    while not messages.empty():
+        match messages.get():
             case str(text):
-                setting.progress(text)
+                context.progress(text)
             case Epoch() as epoch:
-                if setting.watch:
-                    setting.watch(epoch)
+                if context.watch:
+                    context.watch(epoch)
             case kind, what, where, remedy:
                 raise kind(what, where=where, remedy=remedy)
 
 
 @contextmanager
-def _ended(running: Any) -> Iterator[None]:
-    """None goes on without the others, which would wait for it for ever."""
+def _killed_on_exit(running: Any) -> Iterator[None]:
+    """Kill all processes at the end: if one failed, the others would wait for it forever."""
     try:
         yield
     finally:
@@ -125,9 +127,9 @@ def _ended(running: Any) -> Iterator[None]:
             process.join()
 
 
-def _surroundings(setting: FitContext, count: int) -> dict[str, str]:
-    """What Lightning reads to find itself among the processes."""
-    nodes = setting.trainer.nodes
+def _environment(context: FitContext, count: int) -> dict[str, str]:
+    """Return the environment variables that tell Lightning its place among the processes."""
+    nodes = context.trainer.nodes
     common = {
         "WORLD_SIZE": str(count * nodes),
         "LOCAL_WORLD_SIZE": str(count),
@@ -135,12 +137,12 @@ def _surroundings(setting: FitContext, count: int) -> dict[str, str]:
     }
     if nodes == 1:
         port = str(_free_port())
-        # Nothing leaves the machine.
-        alone = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
-        return {**common, **alone, "GROUP_RANK": "0"}
+        # The loopback interface keeps all traffic on this machine.
+        local = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
+        return {**common, **local, "GROUP_RANK": "0"}
     if missing := [name for name in ADDRESS if name not in os.environ]:
         raise ModelError(
-            f"{nodes} nodes are declared, and {', '.join(missing)} is not set",
+            f"{nodes} nodes are declared, but {', '.join(missing)} is not set",
             remedy=f"set {', '.join(ADDRESS)} on every node, or train.trainer.nodes to 1",
         )
     address, port, node = (os.environ[name] for name in ADDRESS)

@@ -1,4 +1,4 @@
-"""What Lightning writes to the terminal, and how it is kept quiet."""
+"""Silence what Lightning logs and warns about."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No chatter of Lightning, and torch's determinism as it was before."""
+def silenced() -> Iterator[None]:
+    """Silence Lightning's logs and all warnings; restore torch's determinism setting afterwards."""
     loggers: list[Any] = [logging.getLogger(f"lightning.{n}") for n in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     deterministic = torch.are_deterministic_algorithms_enabled()

@@ -1,6 +1,7 @@
-"""How a network learns: loss, optimiser, slices of tensors, the best epoch.
+"""The LightningModule of every network: loss, optimiser, learning-rate schedule, training step.
 
-Imports torch and Lightning, hence is itself imported only inside functions.
+Running a training belongs in `trainer.py`. This module imports torch and Lightning, so import it
+only inside functions.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from factory_assets.spec.train import Task
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a network is trained with."""
+    """The settings of a network's training."""
 
     task: Task
     spec: Network
     batch_size: int
     steps: int
-    """Optimiser steps if every epoch is run."""
+    """Optimiser steps if no epoch is skipped by early stopping."""
     class_weights: Tensor | None
 
 
 class NetworkModule(pl.LightningModule):
-    """The training of every network; a user's module overrides what it wants to do itself."""
+    """Trains every network; a user's module may override any method."""
 
     plan: TrainingPlan
 
     def loss(self, batch: Batch) -> Tensor:
+        """Return the batch's mean squared error, or its class-weighted cross entropy."""
         target = batch[2]
         outputs = self.outputs_of(batch)
         if self.plan.task == "regression":
@@ -44,18 +46,18 @@ class NetworkModule(pl.LightningModule):
         return torch.nn.functional.cross_entropy(outputs, target, weight=weights)
 
     def outputs_of(self, batch: Batch) -> Tensor:
-        """[rows, outputs]: what the network says of a batch."""
+        """Return the network's outputs for a batch, [rows, outputs]."""
         outputs: Tensor = self(batch[0], batch[1])
         return outputs
 
     def before_update(self) -> None:
-        """Called when the gradients of a step are known."""
+        """Called when the gradients of a step are computed."""
 
     def after_update(self) -> None:
-        """Called when a step is done."""
+        """Called after the optimiser step."""
 
     def kept_weights(self) -> dict[str, Tensor]:
-        """The weights to keep, on the CPU, apart from those that learn on."""
+        """Return a copy of the weights to store, on the CPU; training does not change it."""
         return {name: w.detach().cpu().clone() for name, w in self.state_dict().items()}
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -99,9 +101,9 @@ class NetworkModule(pl.LightningModule):
         }
 
     def learns_in_blocks(self) -> bool:
-        """Whether steps and optimiser are ours, so that many slices can be learned in one call."""
-        own = type(self)
+        """Whether step and optimiser are the factory's, so that one call can train many batches."""
+        module_class = type(self)
         return (
-            own.training_step is NetworkModule.training_step
-            and own.configure_optimizers is NetworkModule.configure_optimizers
+            module_class.training_step is NetworkModule.training_step
+            and module_class.configure_optimizers is NetworkModule.configure_optimizers
         )

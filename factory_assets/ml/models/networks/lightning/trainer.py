@@ -1,6 +1,7 @@
-"""One training of a network, by Lightning. Imports it and torch, hence only inside functions.
+"""Train one network with Lightning, and recognise when memory is too small for it.
 
-When memory is short. Imports torch, hence is imported only inside functions.
+The training step belongs in `module.py`, several processes in `distributed.py`. This module imports
+torch and Lightning, so import it only inside functions.
 """
 
 from __future__ import annotations
@@ -15,77 +16,88 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from factory_assets.ml.models.base import FitContext, TrialPruned
-from factory_assets.ml.models.networks.lightning.batches import BLOCK, Batch, Shuffled, Slices
-from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback, at_budget
-from factory_assets.ml.models.networks.lightning.checkpoint import DONE, Checkpoints, kept
+from factory_assets.ml.models.networks.lightning.batches import BLOCK, Batch, ShuffledSlices, Slices
+from factory_assets.ml.models.networks.lightning.callbacks import (
+    BestEpochCallback,
+    budget_callbacks,
+)
+from factory_assets.ml.models.networks.lightning.checkpoint import (
+    DONE,
+    Checkpoints,
+    newest_checkpoint,
+)
 from factory_assets.ml.models.networks.lightning.module import NetworkModule, TrainingPlan
 from factory_assets.spec.models import Network, OwnModule
 from factory_resources.errors import ModelError
 
-STEPS = 8
+MIN_STEPS_PER_EPOCH = 8
 """The fewest optimiser steps of an epoch."""
 
-PLAIN = "32-true"
+FULL_PRECISION = "32-true"
 
-MANY = 65_536
-"""Rows that are evaluated at once."""
+ROWS_PER_BATCH = 65_536
+"""Rows that are evaluated in one batch."""
 
-LIGHT = 50_000_000
-"""Multiplications in a step up to which one thread is as quick: others would only wait for work,
-and on a busy machine waiting costs ten times the work."""
+SINGLE_THREAD_LIMIT = 50_000_000
+"""Multiplications in a step up to which one thread is as fast as several: more threads would only
+wait, and on a busy machine waiting costs ten times the work."""
 
 
-def learn(
+def train_network(
     module: NetworkModule,
-    setting: FitContext,
+    context: FitContext,
     train: Batch,
     validation: Batch,
     *,
     window: int = 1,
-    steps: int = STEPS,
+    steps: int = MIN_STEPS_PER_EPOCH,
 ) -> BestEpochCallback:
-    """Train a module; what comes back holds the weights of its best epoch, and all losses.
+    """Train a module; the returned callback has the weights of the best epoch and all losses.
 
     Args:
-        window: how many rows of the data one row of a batch stands for.
-        steps: an epoch has at least so many: few rows make smaller batches than declared.
+        window: how many rows of the data one row of a batch reads.
+        steps: the fewest steps of an epoch; few rows make batches smaller than declared.
 
     Raises:
-        ModelError: when the loss is not a number, or a user's own module fails.
+        ModelError: the loss becomes NaN or infinite, or a user's own module fails.
     """
-    spec = cast(Network, setting.spec)
-    module.plan = plan = _plan(spec, setting, ceil(len(train[2]) / steps), rows=len(train[2]))
-    if module.learns_in_blocks() and setting.ranks == 1 and setting.trainer.precision == PLAIN:
+    spec = cast(Network, context.spec)
+    module.plan = plan = _plan(spec, context, ceil(len(train[2]) / steps), rows=len(train[2]))
+    if (
+        module.learns_in_blocks()
+        and context.ranks == 1
+        and context.trainer.precision == FULL_PRECISION
+    ):
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = BestEpochCallback(spec.patience, setting.progress, setting.watch)
-    path = _kept(best, setting)
+    best = BestEpochCallback(spec.patience, context.progress, context.watch)
+    path = _restored(best, context)
     if best.done:
         return best
-    many = plan.batch_size if setting.halved else max(1, MANY // window)
-    slices, held = _slices(setting, train, validation, block, many)
-    callbacks: list[Callback] = [best, *at_budget(setting)]
-    if setting.checkpoints:
-        often, more = setting.trainer.checkpoint, spec.ensemble > 1
-        callbacks += [Checkpoints(setting.checkpoints, often, slices, keep_end=more)]
-    if setting.rank:
-        # The same weights from the same seed; but each leaves out something else.
-        torch.manual_seed(setting.seed + setting.rank)
+    validation_size = plan.batch_size if context.halved else max(1, ROWS_PER_BATCH // window)
+    slices, validation_slices = _slices(context, train, validation, block, validation_size)
+    callbacks: list[Callback] = [best, *budget_callbacks(context)]
+    if context.checkpoints:
+        frequency, more = context.trainer.checkpoint, spec.ensemble > 1
+        callbacks += [Checkpoints(context.checkpoints, frequency, slices, save_end=more)]
+    if context.rank:
+        # The weights come from the same seed in all processes; dropout must differ between them.
+        torch.manual_seed(context.seed + context.rank)
     work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
-    with user_errors(spec), _threads(1 if work <= LIGHT else torch.get_num_threads()):
-        trainer = _trainer(spec.epochs, setting, callbacks)
-        trainer.fit(module, slices, held, ckpt_path=path, weights_only=True)
+    with user_errors(spec), _threads(1 if work <= SINGLE_THREAD_LIMIT else torch.get_num_threads()):
+        trainer = _trainer(spec.epochs, context, callbacks)
+        trainer.fit(module, slices, validation_slices, ckpt_path=path, weights_only=True)
     return best
 
 
-def _trainer(epochs: int, setting: FitContext, callbacks: list[Callback]) -> Trainer:
-    declared = setting.trainer
+def _trainer(epochs: int, context: FitContext, callbacks: list[Callback]) -> Trainer:
+    declared = context.trainer
     devices = declared.devices
     return Trainer(
         max_epochs=epochs,
         accelerator=declared.accelerator,
         devices=[*devices] if isinstance(devices, tuple) else devices,
-        strategy="ddp" if setting.ranks > 1 and declared.strategy == "auto" else declared.strategy,
+        strategy="ddp" if context.ranks > 1 and declared.strategy == "auto" else declared.strategy,
         precision=declared.precision,
         num_nodes=declared.nodes,
         logger=False,
@@ -94,48 +106,51 @@ def _trainer(epochs: int, setting: FitContext, callbacks: list[Callback]) -> Tra
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        default_root_dir=setting.scratch,
+        default_root_dir=context.scratch,
         deterministic=True,
     )
 
 
 def _slices(
-    setting: FitContext, train: Batch, validation: Batch, block: int, many: int
-) -> tuple[Shuffled, Slices]:
-    """The rows to learn from in blocks, and those that say when to stop."""
-    if setting.mapped is None:
-        rows = Shuffled(train, block, setting.seed, setting.rank, setting.ranks)
-        return rows, Slices(validation, many)
-    from factory_assets.ml.models.networks.lightning.batches import Passing, Streamed
+    context: FitContext, train: Batch, validation: Batch, block: int, validation_size: int
+) -> tuple[ShuffledSlices, Slices]:
+    """Return slices of `block` training rows and slices of `validation_size` validation rows."""
+    if context.mapped is None:
+        rows = ShuffledSlices(train, block, context.seed, context.rank, context.ranks)
+        return rows, Slices(validation, validation_size)
+    from factory_assets.ml.models.networks.lightning.batches import (
+        MappedSlices,
+        ShuffledMappedSlices,
+    )
 
-    streamed = Streamed(train, block, setting.seed, setting.mapped)
-    return streamed, Passing(validation, many, setting.mapped)
+    streamed = ShuffledMappedSlices(train, block, context.seed, context.mapped)
+    return streamed, MappedSlices(validation, validation_size, context.mapped)
 
 
-def _kept(best: BestEpochCallback, setting: FitContext) -> Path | None:
-    """The checkpoint to go on from, of which the best epoch so far is told already."""
-    path = kept(setting.checkpoints, setting.progress) if setting.checkpoints else None
+def _restored(best: BestEpochCallback, context: FitContext) -> Path | None:
+    """Return the checkpoint to resume from, if any; restore `best` and report its epochs."""
+    path = newest_checkpoint(context.checkpoints, context.progress) if context.checkpoints else None
     if path is None:
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
     best.load_state_dict(state["callbacks"][best.state_key])
     best.done = state[DONE]
     for epoch in best.history:
-        if setting.watch:
-            setting.watch(epoch)
-    now = "is done" if best.done else f"goes on in epoch {len(best.history) + 1}"
-    setting.progress(f"{now}, from its checkpoint")
+        if context.watch:
+            context.watch(epoch)
+    now = "is complete" if best.done else f"resumes in epoch {len(best.history) + 1}"
+    context.progress(f"{now}, from its checkpoint")
     return path
 
 
-def _plan(spec: Network, setting: FitContext, largest: int, rows: int) -> TrainingPlan:
-    # Of each batch, every process takes its share.
-    rows = ceil(rows / setting.ranks)
-    parts = setting.ranks * (2 if setting.halved else 1)
+def _plan(spec: Network, context: FitContext, largest: int, rows: int) -> TrainingPlan:
+    # Every process trains on its share of each batch.
+    rows = ceil(rows / context.ranks)
+    parts = context.ranks * (2 if context.halved else 1)
     batch_size = max(1, min(spec.batch_size, largest) // parts)
-    weights = setting.class_weights
+    weights = context.class_weights
     return TrainingPlan(
-        task=setting.shape.task,
+        task=context.shape.task,
         spec=spec,
         batch_size=batch_size,
         steps=spec.epochs * ceil(rows / batch_size),
@@ -145,14 +160,17 @@ def _plan(spec: Network, setting: FitContext, largest: int, rows: int) -> Traini
 
 @contextmanager
 def user_errors(spec: Network) -> Iterator[None]:
-    """Whatever a user's module raises is a mistake in it; what ours raises is a fault of ours; but
-    for memory, of which a machine has too little for either."""
+    """Turn exceptions of a user's module into a `ModelError`.
+
+    Lack of memory becomes an `OutOfMemoryError` for every module. Other exceptions of the factory's
+    own modules are bugs and pass through.
+    """
     try:
         yield
     except (ModelError, TrialPruned):
         raise
     except Exception as error:
-        require_memory(error)
+        raise_if_out_of_memory(error)
         if not isinstance(spec, OwnModule):
             raise
         raise ModelError(
@@ -172,26 +190,26 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-SIGNS = ("DefaultCPUAllocator", "not enough memory", "MPS backend out of memory")
-"""What torch says of it where it has no class of its own for that."""
+OUT_OF_MEMORY_TEXTS = ("DefaultCPUAllocator", "not enough memory", "MPS backend out of memory")
+"""Texts by which torch reports lack of memory if it does not raise an exception class for it."""
 
 
 class OutOfMemoryError(ModelError):
-    """A training that needs more memory than there is."""
+    """A training needs more memory than the machine has."""
 
 
-def require_memory(error: Exception) -> None:
-    """Raise `OutOfMemoryError` if that is what an error is about.
+def raise_if_out_of_memory(error: Exception) -> None:
+    """Raise `OutOfMemoryError` if `error` reports lack of memory; otherwise do nothing.
 
     Raises:
-        OutOfMemoryError: so it is.
+        OutOfMemoryError: lack of memory caused the error.
     """
-    of_class = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if not of_class and not any(sign in str(error) for sign in SIGNS):
+    by_type = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if not by_type and not any(sign in str(error) for sign in OUT_OF_MEMORY_TEXTS):
         return
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise OutOfMemoryError(
-        "memory is too short to train with such batches",
+        "memory is too small to train with batches of this size",
         remedy="lower train.model.batch_size, or the size of the network",
     ) from error

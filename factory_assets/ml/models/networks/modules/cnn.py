@@ -1,4 +1,7 @@
-"""The network over pictures. Imports torch and Lightning, hence only inside functions."""
+"""The network over pictures.
+
+This module imports torch and Lightning, so import it only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from factory_assets.ml.models.networks.lightning.batches import Batch
 from factory_assets.ml.models.networks.lightning.module import NetworkModule
 from factory_assets.spec.models import Cnn
 
-SMALLEST = 4
-"""Pixels of a side below which it is halved no more."""
+MIN_SIDE = 4
+"""Pixels of the shorter side below which the picture is no longer halved."""
 
 
 class CnnModule(NetworkModule):
-    """Convolutions, each halving the picture; the mean over what is left meets the other inputs."""
+    """Convolutions, each halving the picture; the mean of the result joins the other inputs."""
 
     def __init__(self, shape: Shape, spec: Cnn) -> None:
         super().__init__()
@@ -32,7 +35,7 @@ class CnnModule(NetworkModule):
                 nn.BatchNorm2d(units),
                 nn.GELU(),
             ]
-            if side >= SMALLEST:
+            if side >= MIN_SIDE:
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
             before = units
@@ -43,12 +46,12 @@ class CnnModule(NetworkModule):
         self.head = nn.Linear(before + self._others + sum(sizes), shape.outputs)
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
-        """[rows, outputs]: logits, or the standardised number."""
+        """Return [rows, outputs]: logits, or the standardised number."""
         pictures = numbers[:, self._others :].reshape(-1, *self._picture).permute(0, 3, 1, 2)
-        seen = self.convolutions(pictures - 0.5).mean(dim=(2, 3))
+        features = self.convolutions(pictures - 0.5).mean(dim=(2, 3))
         embedded = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
         result: Tensor = self.head(
-            torch.cat([self.dropout(seen), numbers[:, : self._others], *embedded], dim=1)
+            torch.cat([self.dropout(features), numbers[:, : self._others], *embedded], dim=1)
         )
         return result
 
@@ -60,7 +63,7 @@ class CnnModule(NetworkModule):
         return outputs
 
     def _flipped(self, numbers: Tensor) -> Tensor:
-        """Half of the pictures as in a mirror."""
+        """Mirror each picture left to right with probability 0.5."""
         others, pixels = numbers[:, : self._others], numbers[:, self._others :]
         pictures = pixels.reshape(-1, *self._picture)
         mirrored = torch.rand(len(pictures), device=numbers.device) < 0.5

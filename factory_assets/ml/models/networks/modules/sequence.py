@@ -1,9 +1,9 @@
-"""The network over windows. Imports torch and Lightning, hence only inside functions.
+"""The network over windows of series, and its recurrent, convolutional and attention layers.
 
-What networks over windows are made of. Imports torch, hence is imported only inside functions.
+A window is left-aligned: oldest row first, padding after its last row. Padding never influences a
+row of the window: recurrence and convolution only look back, and attention is masked.
 
-A window is left-aligned: its oldest row first, nothing after its last. What stands there reaches no
-row of it: recurrence and convolution only look back, attention is masked.
+This module imports torch and Lightning, so import it only inside functions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from factory_assets.ml.models.base import FARTHEST
-from factory_assets.ml.models.networks.lightning.averaging import Averaging
+from factory_assets.ml.models.base import CLIP_SD
+from factory_assets.ml.models.networks.lightning.averaging import AveragedNetworkModule
 from factory_assets.ml.models.networks.lightning.batches import Batch
 from factory_assets.spec.models import Gru, SequenceNetwork, Tcn, Transformer
 
 
-class SequenceModule(Averaging):
-    """Rows of a window embedded, smoothed, read by `body`; the head says what the last one means.
+class SequenceModule(AveragedNetworkModule):
+    """Embeds the rows of a window, smooths them, runs `body`; the head reads the last row.
 
-    Its batches are where windows end, how long they are, and the targets.
+    A batch is the window ends, the window lengths and the targets.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SequenceModule(Averaging):
         sizes = [min(32, (cardinality + 1) // 2) for cardinality in categories]
         self.embeddings = nn.ModuleList(map(nn.Embedding, categories, sizes))
         self.smooth = Causal(numeric + sum(sizes), spec.hidden, spec.smooth)
-        self.body = body_of(spec)
+        self.body = build_body(spec)
         self.head = nn.Sequential(
             nn.LayerNorm(spec.hidden),
             nn.Linear(spec.hidden, spec.hidden),
@@ -50,41 +50,41 @@ class SequenceModule(Averaging):
         self.read(torch.empty((0, numeric)), torch.empty((0, len(categories)), dtype=torch.int64))
 
     def read(self, numbers: Tensor, codes: Tensor) -> None:
-        """Keep the rows that windows are gathered from while learning; no part of the weights."""
+        """Set the rows from which training gathers windows; they are not part of the weights."""
         self.register_buffer("numbers", numbers, persistent=False)
         self.register_buffer("codes", codes, persistent=False)
 
     def forward(self, numbers: Tensor, codes: Tensor, windows: Tensor) -> Tensor:
-        """[windows, outputs]: logits, or the standardised number.
+        """Return [windows, outputs]: logits, or the standardised number.
 
         Args:
             numbers: [rows, width].
             codes: int64 [rows, categories].
-            windows: int64 [windows, window], places in the rows; -1 after the last of a window.
+            windows: int64 [windows, window], positions in the rows; -1 after the last of a window.
         """
         present = windows >= 0
-        places = windows.clamp(min=0)
-        parts = [numbers[places].clamp(-FARTHEST, FARTHEST)] if numbers.shape[1] else []
-        parts += [embed(codes[:, i][places]) for i, embed in enumerate(self.embeddings)]
+        positions = windows.clamp(min=0)
+        parts = [numbers[positions].clamp(-CLIP_SD, CLIP_SD)] if numbers.shape[1] else []
+        parts += [embed(codes[:, i][positions]) for i, embed in enumerate(self.embeddings)]
         mask = present.unsqueeze(2).to(parts[0].dtype)
         rows = torch.cat(parts, dim=2) * mask
-        seen = self.body(functional.gelu(self.smooth(rows)) * mask, present)
-        last = (present.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, seen.shape[2])
-        result: Tensor = self.head(seen.gather(1, last)[:, 0])
+        states = self.body(functional.gelu(self.smooth(rows)) * mask, present)
+        last = (present.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, states.shape[2])
+        result: Tensor = self.head(states.gather(1, last)[:, 0])
         return result
 
     def outputs_of(self, batch: Batch) -> Tensor:
-        """Of ends, lengths and targets: the windows are gathered here and not before."""
+        """Gather the windows of a batch, and return the network's outputs for them."""
         ends, lengths, _ = batch
         step = torch.arange(self.window, device=ends.device)
-        places = (ends - lengths + 1).unsqueeze(1) + step
-        windows = torch.where(step < lengths.unsqueeze(1), places, -1)
+        positions = (ends - lengths + 1).unsqueeze(1) + step
+        windows = torch.where(step < lengths.unsqueeze(1), positions, -1)
         outputs: Tensor = self(self.numbers, self.codes, windows)
         return outputs
 
 
 class Causal(nn.Module):
-    """A convolution over [rows, window, width] that looks at a row and those before it."""
+    """A convolution over [windows, window, width] that reads a row and those before it."""
 
     def __init__(self, width: int, outputs: int, span: int, dilation: int = 1) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Causal(nn.Module):
 
 
 class GruBody(nn.Module):
-    """Rows one after another, each changing a memory."""
+    """Gated recurrent units."""
 
     def __init__(self, spec: Gru) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class GruBody(nn.Module):
 
 
 class TcnBody(nn.Module):
-    """Residual convolutions of three rows, each twice as far apart as in the one before."""
+    """Residual causal convolutions over three rows; each layer doubles the dilation."""
 
     def __init__(self, spec: Tcn) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class TcnBody(nn.Module):
 
 
 class TransformerBody(nn.Module):
-    """Every row attends to every row of its window; a row knows how far from the last it is."""
+    """Self-attention within a window; each row embeds its distance to the last row."""
 
     def __init__(self, spec: Transformer) -> None:
         super().__init__()
@@ -140,17 +140,17 @@ class TransformerBody(nn.Module):
         self.layers = nn.ModuleList(AttentionLayer(spec) for _ in range(spec.layers))
 
     def forward(self, rows: Tensor, present: Tensor) -> Tensor:
-        place = torch.arange(rows.shape[1], device=rows.device)
-        distance = (present.sum(dim=1, keepdim=True) - 1 - place).clamp(min=0)
+        position = torch.arange(rows.shape[1], device=rows.device)
+        distance = (present.sum(dim=1, keepdim=True) - 1 - position).clamp(min=0)
         rows = rows + self.distances[distance]
-        unseen = torch.where(present, 0.0, -torch.inf).to(rows.dtype)[:, None, None, :]
+        mask = torch.where(present, 0.0, -torch.inf).to(rows.dtype)[:, None, None, :]
         for layer in self.layers:
-            rows = layer(rows, unseen)
+            rows = layer(rows, mask)
         return rows
 
 
 class AttentionLayer(nn.Module):
-    """Attention of several heads, then two linear layers, each beside what came in."""
+    """Multi-head attention, then two linear layers, both with residual connections."""
 
     def __init__(self, spec: Transformer) -> None:
         super().__init__()
@@ -160,22 +160,25 @@ class AttentionLayer(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(spec.dropout)
 
-    def forward(self, rows: Tensor, unseen: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         window, width = rows.shape[1:]
         parts = self.ask(self.first(rows)).view(-1, window, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        scores = query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + unseen
-        seen = (scores.softmax(dim=3) @ value).transpose(1, 2).reshape(-1, window, width)
-        rows = rows + self.dropout(self.tell(seen))
-        found: Tensor = rows + self.dropout(
+        scores = query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + mask
+        attended = (scores.softmax(dim=3) @ value).transpose(1, 2).reshape(-1, window, width)
+        rows = rows + self.dropout(self.tell(attended))
+        result: Tensor = rows + self.dropout(
             self.narrow(functional.gelu(self.wide(self.second(rows))))
         )
-        return found
+        return result
 
 
-def body_of(spec: SequenceNetwork) -> nn.Module:
-    """The layers of a declared kind: rows [windows, window, hidden] and which of them there are,
-    to the same shape."""
+def build_body(spec: SequenceNetwork) -> nn.Module:
+    """Return the layers of a declared kind.
+
+    They map rows [windows, window, hidden] to the same shape; `present`, bool [windows, window],
+    is False for padding.
+    """
     match spec:
         case Gru():
             return GruBody(spec)
@@ -184,4 +187,4 @@ def body_of(spec: SequenceNetwork) -> nn.Module:
         case Transformer():
             return TransformerBody(spec)
         case _:
-            raise TypeError(f"{type(spec).__name__} reads no windows")
+            raise TypeError(f"{type(spec).__name__} does not read windows")

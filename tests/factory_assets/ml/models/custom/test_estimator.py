@@ -1,4 +1,4 @@
-"""Estimators by dotted path: kept without pickle, exported alike, refused in one line."""
+"""Estimators by dotted path: storage without pickle, ONNX export, errors in one line."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.custom import construction
-from factory_assets.ml.models.custom.serialization import loaded
+from factory_assets.ml.models.custom.serialization import load_estimator
 from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -76,75 +76,79 @@ def mine(folder: Path, name: str, **more: Any) -> dict[str, Any]:
         ("calibration:CalibratedClassifierCV", {"cv": 3}, "binary"),
     ],
 )
-def test_of_scikit_learn(name: str, args: dict[str, Any], task: str, tmp_path: Path) -> None:
+def test_scikit_learn_estimator_is_stored_exported_and_reproducible(
+    name: str, args: dict[str, Any], task: str, tmp_path: Path
+) -> None:
     model = {"python": f"sklearn.{name}", "args": args}
-    found = fitted(tmp_path, model, task)
-    same_everywhere(found.trained, tmp_path, task, 1e-5)
-    assert found.validation.get("roc_auc", found.validation.get("r2", 0.0)) > 0.6
+    result = fitted(tmp_path, model, task)
+    same_everywhere(result.trained, tmp_path, task, 1e-5)
+    assert result.validation.get("roc_auc", result.validation.get("r2", 0.0)) > 0.6
     again = fitted(tmp_path, model, task)
     digests = []
-    for at, one in enumerate((found, again)):
-        (tmp_path / f"{at}").mkdir()
-        digests.append(save_trained(one.trained, tmp_path / f"{at}"))
+    for number, fit_result in enumerate((result, again)):
+        (tmp_path / f"{number}").mkdir()
+        digests.append(save_trained(fit_result.trained, tmp_path / f"{number}"))
     assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize("name", ["Bushes", "curved"])
-def test_of_the_users_own(name: str, tmp_path: Path) -> None:
-    found = fitted(tmp_path, mine(tmp_path, name))
-    same_everywhere(found.trained, tmp_path, "binary", 1e-5)
-    assert found.trained.model.parameters > 100
+def test_users_estimator_is_stored_and_exported(name: str, tmp_path: Path) -> None:
+    result = fitted(tmp_path, mine(tmp_path, name))
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5)
+    assert result.trained.model.parameters > 100
 
 
-def test_the_same_bytes_in_another_folder(tmp_path: Path) -> None:
+def test_stored_bytes_do_not_depend_on_the_folder_of_the_declaration(tmp_path: Path) -> None:
     contents = []
     for name in ("here", "there"):
         folder = tmp_path / name
         folder.mkdir()
-        found = fitted(folder, mine(folder, "Bushes"))
+        result = fitted(folder, mine(folder, "Bushes"))
         (folder / "files").mkdir()
-        save_trained(found.trained, folder / "files")
+        save_trained(result.trained, folder / "files")
         contents.append((folder / "files" / "estimator.skops").read_bytes())
     assert contents[0] == contents[1]
     assert b"mine" in contents[0]
 
 
-def test_class_weights(tmp_path: Path) -> None:
+def test_class_weights_raise_the_rare_class_or_are_refused(tmp_path: Path) -> None:
     model = mine(tmp_path, "curved")
     plain = fitted(tmp_path, model).trained.outputs(rows(300, 3))
     weighted = fitted(tmp_path, model, class_weights="balanced").trained.outputs(rows(300, 3))
     assert weighted[:, 1].mean() > plain[:, 1].mean()
     unable = {"python": "sklearn.neighbors:KNeighborsClassifier"}
-    with pytest.raises(ModelError, match=r"train.class_weights: .*takes no sample_weight"):
+    with pytest.raises(ModelError, match=r"train.class_weights: .*does not accept sample_weight"):
         fitted(tmp_path, unable, class_weights="balanced")
 
 
 @pytest.mark.parametrize(
-    ("model", "says"),
+    ("model", "message"),
     [
         (
             {"python": "mine:Bent"},
-            "cannot be exported to ONNX: Bent has a predict_proba of its own",
+            "cannot be exported to ONNX: Bent overrides predict_proba",
         ),
         ({"python": "mine:Alone"}, "mine:Alone cannot be exported to ONNX"),
-        ({"python": "mine:Holding"}, "mine:Holding cannot be kept without pickle"),
-        ({"python": "mine:Thing"}, "is no LightningModule and no scikit-learn estimator"),
+        ({"python": "mine:Holding"}, "mine:Holding cannot be stored without pickle"),
+        ({"python": "mine:Thing"}, "is neither a LightningModule nor a scikit-learn estimator"),
         ({"python": "mine:Bushes", "args": {"depth": 3}}, "unexpected keyword argument 'depth'"),
         ({"python": "mine:Bushes", "args": {"max_depth": -3}}, "'max_depth' parameter"),
-        ({"python": "mine:Bushes", "epochs": 3}, "epochs says how networks are trained"),
+        ({"python": "mine:Bushes", "epochs": 3}, "epochs is a setting for training networks"),
         ({"python": "sklearn.svm:LinearSVC"}, "has no predict_proba"),
         ({"python": "sklearn.linear_model:Ridge"}, "has no predict_proba"),
         ({"python": "sklearn.semi_supervised:LabelPropagation"}, "cannot be exported to ONNX"),
     ],
 )
-def test_what_cannot_be_is_one_line(model: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_unusable_estimator_is_one_line(
+    model: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     mine(tmp_path, "Bushes")
-    with pytest.raises(ModelError, match=says) as caught:
+    with pytest.raises(ModelError, match=message) as caught:
         fitted(tmp_path, model)
     assert "\n" not in str(caught.value)
 
 
-def test_rehearsed_on_few_rows_before_the_training(
+def test_trial_fit_on_few_rows_finds_errors_before_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.py").write_text(
@@ -152,23 +156,23 @@ def test_rehearsed_on_few_rows_before_the_training(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(construction, "FEW", 100)
-    made = pipeline(tmp_path, {"python": "mine:Alone"})
+    declared = pipeline(tmp_path, {"python": "mine:Alone"})
     with pytest.raises(ModelError, match="cannot be exported"):
-        fit(made, rows(600, 1), rows(200, 2), Home(tmp_path / "home"))
+        fit(declared, rows(600, 1), rows(200, 2), Home(tmp_path / "home"))
     assert (tmp_path / "seen").read_text() == "100 "
 
 
-def test_a_classifier_is_no_regressor(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="mine:Bushes is no regressor"):
+def test_a_classifier_is_refused_for_a_regression(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="mine:Bushes is not a regressor"):
         fitted(tmp_path, mine(tmp_path, "Bushes"), "regression")
 
 
-def test_other_types_are_not_read(tmp_path: Path) -> None:
-    found = fitted(tmp_path, mine(tmp_path, "Bushes"))
+def test_untrusted_types_are_not_loaded(tmp_path: Path) -> None:
+    result = fitted(tmp_path, mine(tmp_path, "Bushes"))
     files = tmp_path / "files"
     files.mkdir()
-    save_trained(found.trained, files)
-    spec: Any = found.trained.description.spec
+    save_trained(result.trained, files)
+    spec: Any = result.trained.description.spec
     with ZipFile(files / "estimator.skops") as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(contents["schema.json"])
@@ -176,20 +180,20 @@ def test_other_types_are_not_read(tmp_path: Path) -> None:
     with ZipFile(files / "estimator.skops", "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, json.dumps(schema) if name == "schema.json" else content)
-    with pytest.raises(ModelError, match=r"holds subprocess.Popen, which is not trusted"):
-        loaded((files / "estimator.skops").read_bytes(), spec, tmp_path)
+    with pytest.raises(ModelError, match=r"contains subprocess.Popen, which is not trusted"):
+        load_estimator((files / "estimator.skops").read_bytes(), spec, tmp_path)
     with pytest.raises(ModelError, match="do not use this artefact"):
-        loaded(b"nothing", spec, tmp_path)
+        load_estimator(b"nothing", spec, tmp_path)
 
 
-def test_an_edited_class_is_noticed(tmp_path: Path) -> None:
-    made = pipeline(tmp_path, mine(tmp_path, "Bushes"))
-    before = cache_key.cache_key_components(made, "train", {})["user code"]
-    assert cache_key.cache_key_components(made, "train", {})["user code"] == before
+def test_editing_the_users_module_changes_the_cache_key(tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, mine(tmp_path, "Bushes"))
+    before = cache_key.cache_key_components(declared, "train", {})["user code"]
+    assert cache_key.cache_key_components(declared, "train", {})["user code"] == before
     (tmp_path / "mine.py").write_text(OWN.replace("max_depth=4", "max_depth=5"))
-    assert cache_key.cache_key_components(made, "train", {})["user code"] != before
+    assert cache_key.cache_key_components(declared, "train", {})["user code"] != before
 
 
-def test_infinite_answers_are_none(tmp_path: Path) -> None:
-    found = fitted(tmp_path, mine(tmp_path, "curved"))
-    assert np.isfinite(found.trained.outputs(rows(50, 4))).all()
+def test_outputs_of_a_users_pipeline_are_finite(tmp_path: Path) -> None:
+    result = fitted(tmp_path, mine(tmp_path, "curved"))
+    assert np.isfinite(result.trained.outputs(rows(50, 4))).all()

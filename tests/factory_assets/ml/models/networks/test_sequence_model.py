@@ -1,4 +1,4 @@
-"""Every kind of network over windows: what a prediction is made from, and the same everywhere."""
+"""Every kind of network over windows: its inputs, storage, ONNX export and reproducibility."""
 
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.slow
 def fitted(
     folder: Path, model: dict[str, Any], task: str = "regression", **train: Any
 ) -> FitResult:
-    made = pipeline(folder, model, **{"exclude": ("cycle",), **train})
+    declared = pipeline(folder, model, **{"exclude": ("cycle",), **train})
     home = Home(folder / "home")
-    return fit(made, series(60, 1, task), series(20, 2, task), home)
+    return fit(declared, series(60, 1, task), series(20, 2, task), home)
 
 
 @pytest.fixture(scope="module")
@@ -40,31 +40,35 @@ def served(trained: dict[str, TrainedModel]) -> dict[str, OnnxModel]:
     return {kind: OnnxModel.of(export(model)) for kind, model in trained.items()}
 
 
-# The export takes seconds; the last step of a task is the same for all kinds.
+# An export takes seconds, and all kinds share the output of a task: not every combination.
 @pytest.mark.parametrize(
     ("kind", "task"),
     [*((kind, "regression") for kind in SEQUENCES), ("gru", "binary"), ("tcn", "multiclass")],
 )
-def test_stored_and_exported_alike(kind: str, task: str, tmp_path: Path) -> None:
-    found = fitted(tmp_path, SEQUENCES[kind], task)
+def test_stored_and_exported_networks_give_the_same_outputs(
+    kind: str, task: str, tmp_path: Path
+) -> None:
+    result = fitted(tmp_path, SEQUENCES[kind], task)
     test = hostile(series(20, 3, task))
-    same_everywhere(found.trained, tmp_path, task, 1e-5, test=test)
-    # What the row itself tells of the target is a third of it.
-    skill = found.validation.get("roc_auc", found.validation.get("r2", 0.0))
+    same_everywhere(result.trained, tmp_path, task, 1e-5, test=test)
+    # A row alone explains only a third of the target.
+    skill = result.validation.get("roc_auc", result.validation.get("r2", 0.0))
     assert skill > 0.75
 
 
 @pytest.mark.parametrize("columns", [["heat", "wear"], ["colour"]])
-def test_only_numbers_or_only_names(columns: list[str], tmp_path: Path) -> None:
+def test_a_network_reads_only_numbers_or_only_categories(
+    columns: list[str], tmp_path: Path
+) -> None:
     others = {"heat", "wear", "colour", "cycle"} - set(columns)
-    found = fitted(tmp_path, {**SEQUENCES["tcn"], "epochs": 1}, exclude=tuple(others))
-    assert found.trained.features.columns == tuple(columns)
+    result = fitted(tmp_path, {**SEQUENCES["tcn"], "epochs": 1}, exclude=tuple(others))
+    assert result.trained.features.columns == tuple(columns)
     test = hostile(series(20, 3, "regression"))
-    same_everywhere(found.trained, tmp_path, "regression", 1e-5, test=test)
+    same_everywhere(result.trained, tmp_path, "regression", 1e-5, test=test)
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_a_row_is_judged_by_the_window_up_to_it_and_nothing_else(
+def test_a_prediction_depends_only_on_the_window_up_to_its_row(
     kind: str, trained: dict[str, TrainedModel]
 ) -> None:
     test = series(8, 4)
@@ -75,12 +79,12 @@ def test_a_row_is_judged_by_the_window_up_to_it_and_nothing_else(
     changed = frame.copy()
     changed.loc[rows[5], "wear"] = 9.0
     before, after = (trained[kind].outputs(pa.Table.from_pandas(f)) for f in (frame, changed))
-    moved = np.flatnonzero(np.abs(after - before) > 1e-4)
-    assert moved.tolist() == rows[5:11].tolist()  # the row and five after it: a window of six
+    affected = np.flatnonzero(np.abs(after - before) > 1e-4)
+    assert affected.tolist() == rows[5:11].tolist()  # the row and five after it: a window of six
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_neither_the_order_of_rows_nor_which_are_asked_for_matters(
+def test_outputs_do_not_depend_on_row_order_or_on_the_selected_rows(
     kind: str, trained: dict[str, TrainedModel], served: dict[str, OnnxModel]
 ) -> None:
     test = series(8, 5)
@@ -95,20 +99,22 @@ def test_neither_the_order_of_rows_nor_which_are_asked_for_matters(
     assert served[kind].outputs(test.slice(0, 0)).shape == (0,)
 
 
-def test_slices_of_windows_are_read_like_the_whole(
+def test_outputs_do_not_depend_on_the_batch_size_of_the_evaluation(
     trained: dict[str, TrainedModel],
     served: dict[str, OnnxModel],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     test = series(20, 6)
     one, whole = trained["gru"].outputs(test), served["gru"].outputs(test)
-    monkeypatch.setattr("factory_assets.ml.models.networks.sequence_model.MANY", 50)
-    monkeypatch.setattr("factory_assets.ml.artifacts.onnx_model.MANY", 50)
+    monkeypatch.setattr("factory_assets.ml.models.networks.sequence_model.ROWS_PER_BATCH", 50)
+    monkeypatch.setattr("factory_assets.ml.artifacts.onnx_model.BATCH_ROWS", 50)
     np.testing.assert_allclose(trained["gru"].outputs(test), one, rtol=1e-5)
     np.testing.assert_allclose(served["gru"].outputs(test), whole, rtol=1e-5)
 
 
-def test_the_columns_that_make_series_are_asked_for(served: dict[str, OnnxModel]) -> None:
+def test_a_served_network_requires_the_columns_that_define_series(
+    served: dict[str, OnnxModel],
+) -> None:
     assert served["gru"].columns == ("heat", "wear", "colour", "unit", "cycle")
     for gone in ("unit", "cycle", "wear"):
         with pytest.raises(DataError, match=f"'{gone}' is missing"):
@@ -116,7 +122,7 @@ def test_the_columns_that_make_series_are_asked_for(served: dict[str, OnnxModel]
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_the_same_again(kind: str, tmp_path: Path) -> None:
+def test_a_network_is_reproducible_for_the_same_seed(kind: str, tmp_path: Path) -> None:
     one, other, another = (
         fitted(tmp_path, {**SEQUENCES[kind], "epochs": 2, "dropout": 0.3}, seed=seed).trained
         for seed in (3, 3, 4)
@@ -126,30 +132,32 @@ def test_the_same_again(kind: str, tmp_path: Path) -> None:
     assert not np.array_equal(one.outputs(test), another.outputs(test))
 
 
-def test_the_averaged_weights_are_those_that_were_validated(tmp_path: Path) -> None:
-    found = fitted(tmp_path, SEQUENCES["gru"])
-    losses = [epoch.validation_loss for epoch in found.history]
-    assert found.best_epoch == int(np.argmin(losses))
-    sd = found.trained.target.sd
-    assert found.validation["rmse"] == pytest.approx(min(losses) ** 0.5 * sd, rel=1e-4)
+def test_the_stored_averaged_weights_give_the_best_validation_loss(tmp_path: Path) -> None:
+    result = fitted(tmp_path, SEQUENCES["gru"])
+    losses = [epoch.validation_loss for epoch in result.history]
+    assert result.best_epoch == int(np.argmin(losses))
+    sd = result.trained.target.sd
+    assert result.validation["rmse"] == pytest.approx(min(losses) ** 0.5 * sd, rel=1e-4)
 
 
-def test_validation_windows_see_no_training_row(tmp_path: Path) -> None:
-    """Also where both parts have rows of one series: each part is a table of its own."""
-    made = pipeline(tmp_path, SEQUENCES["gru"], exclude=("cycle",))
+def test_validation_windows_contain_no_training_row(tmp_path: Path) -> None:
+    """This holds even if both parts have rows of one series: each part is laid out on its own."""
+    declared = pipeline(tmp_path, SEQUENCES["gru"], exclude=("cycle",))
     training, validation = series(60, 1, "regression"), series(20, 2, "regression")
-    strange = training.set_column(
+    renamed = training.set_column(
         training.column_names.index("unit"),
         "unit",
         pa.array([f"elsewhere {unit}" for unit in training["unit"].to_pylist()]),
     )
     one, other = (
-        fit(made, rows, validation, Home(tmp_path / "home")) for rows in (training, strange)
+        fit(declared, rows, validation, Home(tmp_path / "home")) for rows in (training, renamed)
     )
     assert one.history == other.history
 
 
-def test_a_network_that_diverges_is_told(tmp_path: Path) -> None:
+def test_a_diverging_network_is_an_error(tmp_path: Path) -> None:
     model = {**SEQUENCES["tcn"], "learning_rate": 1e38}
-    with pytest.raises(ModelError, match=r"no longer a number.*lower train.model.learning_rate"):
+    with pytest.raises(
+        ModelError, match=r"became NaN or infinite.*lower train.model.learning_rate"
+    ):
         fitted(tmp_path, model)

@@ -1,4 +1,4 @@
-"""A network over series from the file to the scores of another file, judged at the last rows."""
+"""A network over series from ingest to scoring a new file, evaluated at each series' last row."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ SPEC: dict[str, Any] = {
 
 
 class Factory:
-    """A champion, and all that led to it."""
+    """A deployed champion and the results of the stages before it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder, Home(folder / "home")
@@ -77,7 +77,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
     return Factory(tmp_path_factory.mktemp("series"))
 
 
-def test_judged_and_deployed_at_the_last_row_of_each_series(factory: Factory) -> None:
+def test_evaluate_and_deploy_use_the_last_row_of_each_series(factory: Factory) -> None:
     units = len(factory.test["unit"].unique())
     assert factory.champion.compared_rows == factory.verdict.predictions.rows == units < 20
     assert factory.champion.max_difference <= 1e-5
@@ -85,18 +85,18 @@ def test_judged_and_deployed_at_the_last_row_of_each_series(factory: Factory) ->
     assert factory.verdict.metrics["asymmetric_score"] < 100
 
 
-def test_a_file_is_scored_as_its_rows_were_judged(factory: Factory) -> None:
-    """Another file, the rows in another order: each prediction is made from its own series."""
-    judged = read_arrow(factory.verdict.predictions, factory.home).to_pandas()
+def test_scores_of_a_file_match_the_predictions_of_evaluate(factory: Factory) -> None:
+    """The file has the rows in another order; each prediction uses its own series."""
+    evaluated = read_arrow(factory.verdict.predictions, factory.home).to_pandas()
     rows = factory.test.drop_columns(["_file", "y"])
     order = np.random.default_rng(0).permutation(rows.num_rows)
     scored = factory.predict(rows.drop_columns("_row").take(order)).to_pandas()
-    found = dict(zip(rows["_row"].to_numpy()[order], scored["prediction"], strict=True))
-    again = np.array([found[row] for row in judged["_row"]])
-    np.testing.assert_allclose(again, judged["prediction"], atol=0.02)
+    by_row = dict(zip(rows["_row"].to_numpy()[order], scored["prediction"], strict=True))
+    again = np.array([by_row[row] for row in evaluated["_row"]])
+    np.testing.assert_allclose(again, evaluated["prediction"], atol=0.02)
 
 
-def test_a_refused_row_is_missing_from_the_windows_after_it(factory: Factory) -> None:
+def test_a_quarantined_row_is_missing_from_the_windows_after_it(factory: Factory) -> None:
     rows = factory.source.sort_by([("unit", "ascending"), ("cycle", "ascending")])
     longest = rows["unit"].to_pandas().mode()[0]
     one = rows.filter(pa.array([unit == longest for unit in rows["unit"].to_pylist()]))
@@ -111,6 +111,6 @@ def test_a_refused_row_is_missing_from_the_windows_after_it(factory: Factory) ->
     assert whole["prediction"].to_pylist()[6:8] == pytest.approx(expected[5:7], abs=1e-3)
 
 
-def test_what_orders_a_series_must_be_in_the_file(factory: Factory) -> None:
+def test_scoring_requires_the_column_that_orders_a_series(factory: Factory) -> None:
     with pytest.raises(ContractError, match="no column 'cycle'"):
         factory.predict(factory.source.drop_columns("cycle"))

@@ -1,4 +1,4 @@
-"""A killed training goes on from its last checkpoint, and ends as if nothing had happened."""
+"""A killed training resumes from its last checkpoint and ends with the same weights."""
 
 import os
 import shutil
@@ -60,21 +60,21 @@ NETWORKS: dict[str, dict[str, Any]] = {
 EPOCHS = {"seconds": 1e9, "epochs": 1}
 
 ALWAYS = {"seconds": 0}
-"""After every epoch and, of an epoch's several blocks, after each."""
+"""After every epoch, and after every block of batches within an epoch."""
 
 NEVER = {"seconds": 1e9}
 
 
 class Killed(BaseException):
-    """As abrupt as can be within a process."""
+    """Ends a training as abruptly as is possible within a process."""
 
 
-def killing(after: int, said: list[str]) -> Callable[[str], None]:
-    """A listener that ends everything when so many epochs are told."""
+def killing(after: int, messages: list[str]) -> Callable[[str], None]:
+    """Return a progress function that raises `Killed` when `after` epochs have been reported."""
 
     def progress(text: str) -> None:
-        said.append(text)
-        if sum("validation loss" in line for line in said) == after:
+        messages.append(text)
+        if sum("validation loss" in line for line in messages) == after:
             raise Killed
 
     return progress
@@ -91,71 +91,71 @@ def digest(fitted: FitResult, home: Home) -> str:
         return save_trained(fitted.trained, files)
 
 
-@pytest.mark.parametrize("kept", [EPOCHS, ALWAYS], ids=["after epochs", "amid epochs"])
+@pytest.mark.parametrize("checkpoint", [EPOCHS, ALWAYS], ids=["after epochs", "within epochs"])
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_it_ends_with_the_same_weights(
-    kind: str, kept: dict[str, Any], tmp_path: Path, home: Home
+def test_a_resumed_training_ends_with_the_same_weights(
+    kind: str, checkpoint: dict[str, Any], tmp_path: Path, home: Home
 ) -> None:
     (tmp_path / "net.py").write_text(OWN)
-    data, folder = tables(kind), tmp_path / "kept"
+    data, folder = tables(kind), tmp_path / "checkpoints"
     undisturbed = fit(
         pipeline(tmp_path, NETWORKS[kind], trainer={"checkpoint": NEVER}), *data, home
     )
-    made = pipeline(tmp_path, NETWORKS[kind], trainer={"checkpoint": kept})
-    said: list[str] = []
+    declared = pipeline(tmp_path, NETWORKS[kind], trainer={"checkpoint": checkpoint})
+    messages: list[str] = []
     for after in (2, 6):
         with pytest.raises(Killed):
-            fit(made, *data, home, progress=killing(after, said), checkpoints=folder)
-    again = fit(made, *data, home, progress=said.append, checkpoints=folder)
+            fit(declared, *data, home, progress=killing(after, messages), checkpoints=folder)
+    again = fit(declared, *data, home, progress=messages.append, checkpoints=folder)
     assert digest(again, home) == digest(undisturbed, home)
     assert again.history == undisturbed.history
     assert again.best_epoch == undisturbed.best_epoch
-    told = [line for line in said if "from its checkpoint" in line]
-    # The epoch that was told when it was killed was not kept.
-    place = 2 if kind == "ensemble" else 5
-    assert f"goes on in epoch {place}, from its checkpoint" in told[-1]
+    resumed = [line for line in messages if "from its checkpoint" in line]
+    # The kill came after the report of an epoch and before its checkpoint.
+    epoch = 2 if kind == "ensemble" else 5
+    assert f"resumes in epoch {epoch}, from its checkpoint" in resumed[-1]
     if kind == "ensemble":
-        assert told[-2:] == [
-            "network 1/3, is done, from its checkpoint",
-            "network 2/3, goes on in epoch 2, from its checkpoint",
+        assert resumed[-2:] == [
+            "network 1/3, is complete, from its checkpoint",
+            "network 2/3, resumes in epoch 2, from its checkpoint",
         ]
 
 
-def test_early_stopping_is_not_forgotten(tmp_path: Path, home: Home) -> None:
+def test_a_resumed_training_stops_early_at_the_same_epoch(tmp_path: Path, home: Home) -> None:
     model = {"kind": "mlp", "epochs": 200, "patience": 3, "learning_rate": 0.05}
-    data, said = (rows(600, 1), rows(200, 2)), list[str]()
+    data, messages = (rows(600, 1), rows(200, 2)), list[str]()
     undisturbed = fit(pipeline(tmp_path, model), *data, home)
-    made = pipeline(tmp_path, model, trainer={"checkpoint": EPOCHS})
-    progress = killing(len(undisturbed.history), said)
+    declared = pipeline(tmp_path, model, trainer={"checkpoint": EPOCHS})
+    progress = killing(len(undisturbed.history), messages)
     with pytest.raises(Killed):
-        fit(made, *data, home, progress=progress, checkpoints=tmp_path / "kept")
-    again = fit(made, *data, home, checkpoints=tmp_path / "kept")
+        fit(declared, *data, home, progress=progress, checkpoints=tmp_path / "checkpoints")
+    again = fit(declared, *data, home, checkpoints=tmp_path / "checkpoints")
     assert again.history == undisturbed.history
     assert digest(again, home) == digest(undisturbed, home)
 
 
-@pytest.mark.parametrize("how", ["cut", "flipped", "empty", "other"])
-def test_a_checkpoint_that_cannot_be_read_is_left(how: str, tmp_path: Path, home: Home) -> None:
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
+def test_a_damaged_checkpoint_is_ignored(damage: str, tmp_path: Path, home: Home) -> None:
     import torch
 
-    made = pipeline(tmp_path, NETWORKS["mlp"], trainer={"checkpoint": EPOCHS})
-    data, folder = tables("mlp"), tmp_path / "kept"
+    declared = pipeline(tmp_path, NETWORKS["mlp"], trainer={"checkpoint": EPOCHS})
+    data, folder = tables("mlp"), tmp_path / "checkpoints"
     with pytest.raises(Killed):
-        fit(made, *data, home, progress=killing(3, []), checkpoints=folder)
+        fit(declared, *data, home, progress=killing(3, []), checkpoints=folder)
     [path] = folder.rglob("*.ckpt")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    if how == "other":
+    if damage == "other":
         torch.save({"state_dict": {}}, path)
-        # As if it had been written so.
+        # A valid file whose name is not the digest of its content.
         path.rename(path.with_stem("0" * 64))
     else:
-        path.write_bytes({"cut": content[:-9], "flipped": content, "empty": b""}[how])
-    said: list[str] = []
-    again = fit(made, *data, home, progress=said.append, checkpoints=folder)
-    assert "cannot be read" in said[0]
-    assert said[1].startswith("epoch 1/6")
-    assert digest(again, home) == digest(fit(made, *data, home), home)
+        path.write_bytes({"cut": content[:-9], "flipped": content, "empty": b""}[damage])
+    messages: list[str] = []
+    again = fit(declared, *data, home, progress=messages.append, checkpoints=folder)
+    assert "is damaged and is ignored" in messages[0]
+    assert messages[1].startswith("epoch 1/6")
+    assert digest(again, home) == digest(fit(declared, *data, home), home)
 
 
 SCRIPT = """
@@ -171,12 +171,12 @@ def say(text):
 
 pipeline, home = load_pipeline(Path(sys.argv[1])), Home(Path(sys.argv[2]))
 for stage in ("ingest", "clean", "split", "train"):
-    run_stage(Call(pipeline, stage, home, "first", progress=say))
+    run_stage(StageRequest(pipeline, stage, home, "first", progress=say))
 """
 
 
 class Orchard:
-    """A pipeline whose training takes many short epochs."""
+    """A pipeline whose training has many short epochs."""
 
     def __init__(self, root: Path, **train: Any) -> None:
         self.root = root
@@ -189,7 +189,7 @@ class Orchard:
         self.home = Home(root / "home")
 
     def train(self, run: str, progress: Callable[[str], None], **more: Any) -> Candidate:
-        """Run up to `train`."""
+        """Run the stages up to `train`."""
         stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
         for stage in stages:
             call = StageRequest(self.pipeline, stage, self.home, run, progress=progress, **more)
@@ -197,29 +197,29 @@ class Orchard:
         assert isinstance(value, Candidate)
         return value
 
-    def begins(self, **more: Any) -> str:
-        """The first that is said of a training."""
-        said: list[str] = []
+    def first_message(self, **more: Any) -> str:
+        """Start a training, kill it at its first message, and return that."""
+        messages: list[str] = []
 
         def progress(text: str) -> None:
-            said.append(text)
+            messages.append(text)
             raise Killed
 
         with pytest.raises(Killed):
             self.train("begun", progress, **more)
-        return said[0]
+        return messages[0]
 
     @property
-    def kept(self) -> list[Path]:
+    def checkpoints(self) -> list[Path]:
         return [path for path in self.home.checkpoints.rglob("*") if path.is_file()]
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Orchard:
-    """A pipeline whose training a real `kill -9` has ended."""
-    made = Orchard(tmp_path_factory.mktemp("killed"))
+    """A pipeline whose training was ended by a real `kill -9`."""
+    orchard = Orchard(tmp_path_factory.mktemp("killed"))
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(made.pipeline.folder), str(made.home.path)],
+        [sys.executable, "-c", SCRIPT, str(orchard.pipeline.folder), str(orchard.home.path)],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
@@ -231,51 +231,51 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Orchard:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    return made
+    return orchard
 
 
-def copied(made: Orchard, root: Path, **train: Any) -> Orchard:
-    shutil.copytree(made.root, root)
+def copied(orchard: Orchard, root: Path, **train: Any) -> Orchard:
+    shutil.copytree(orchard.root, root)
     return Orchard(root, **train)
 
 
-def test_killed_for_real_it_goes_on(killed: Orchard, tmp_path: Path) -> None:
+def test_a_training_resumes_after_kill_9(killed: Orchard, tmp_path: Path) -> None:
     again = copied(killed, tmp_path / "again")
-    assert again.kept
-    said: list[str] = []
-    candidate = again.train("second", said.append)
-    assert "goes on in epoch" in said[0]
-    assert int(said[0].split()[4].rstrip(",")) >= 5
+    assert again.checkpoints
+    messages: list[str] = []
+    candidate = again.train("second", messages.append)
+    assert "resumes in epoch" in messages[0]
+    assert int(messages[0].split()[3].rstrip(",")) >= 5
     whole: list[str] = []
     undisturbed = Orchard(tmp_path / "whole").train("only", whole.append)
-    assert len(said) < len(whole) == 100
+    assert len(messages) < len(whole) == 100
     assert candidate.digest == undisturbed.digest
     assert candidate.history == undisturbed.history
-    assert again.kept == []
+    assert again.checkpoints == []
 
 
-def test_another_training_does_not_take_it_up(killed: Orchard, tmp_path: Path) -> None:
+def test_a_checkpoint_is_not_used_by_another_training(killed: Orchard, tmp_path: Path) -> None:
     short = {"kind": "mlp", "hidden": [8], "epochs": 3}
     for name, train in {"seed": {"seed": 1}, "model": {"model": short}}.items():
         other = copied(killed, tmp_path / name, **train)
-        assert other.begins().startswith("epoch 1/")
+        assert other.first_message().startswith("epoch 1/")
     other = copied(killed, tmp_path / "data")
     write_apples(other.pipeline.folder, rows=1999)
-    assert other.begins().startswith("epoch 1/")
+    assert other.first_message().startswith("epoch 1/")
 
 
-def test_anew_is_anew(killed: Orchard, tmp_path: Path) -> None:
-    other = copied(killed, tmp_path / "anew")
-    assert other.begins().startswith("goes on in epoch")
-    assert other.begins(reuse=False).startswith("epoch 1/")
+def test_no_reuse_starts_a_training_from_the_beginning(killed: Orchard, tmp_path: Path) -> None:
+    other = copied(killed, tmp_path / "again")
+    assert other.first_message().startswith("resumes in epoch")
+    assert other.first_message(reuse=False).startswith("epoch 1/")
 
 
-def test_how_often_it_is_kept_changes_no_key(tmp_path: Path) -> None:
+def test_checkpoint_frequency_does_not_change_the_cache_key(tmp_path: Path) -> None:
     often, seldom = (
         Orchard(tmp_path, trainer={"checkpoint": checkpoint}) for checkpoint in (EPOCHS, NEVER)
     )
-    said: list[str] = []
-    often.train("often", said.append)
-    told = len(said)
-    seldom.train("seldom", said.append)
-    assert len(said) == told > 0
+    messages: list[str] = []
+    often.train("often", messages.append)
+    count = len(messages)
+    seldom.train("seldom", messages.append)
+    assert len(messages) == count > 0

@@ -1,4 +1,4 @@
-"""On what a network is trained: several processes, a GPU where there is one, other numbers."""
+"""Training in several processes, on several nodes, on a GPU, and in another precision."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ import pytest
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.models.networks.lightning.batches import Shuffled
+from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
 from factory_assets.ml.training.fitting import FitResult, fit
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
@@ -39,21 +39,22 @@ def digest(fitted: FitResult, home: Home) -> str:
         return save_trained(fitted.trained, files)
 
 
-def test_two_processes_through_the_real_stages(home: Home, tmp_path: Path) -> None:
+def test_two_processes_train_a_network_through_the_real_stages(home: Home, tmp_path: Path) -> None:
     write_apples(tmp_path, rows=1000)
-    learned = {"target": "label", "model": {**SMALL, "epochs": 8}, "trainer": TWO}
-    made = declare(tmp_path / "apples", {**APPLES, "train": learned, **_source(tmp_path)})
-    said: list[str] = []
+    train = {"target": "label", "model": {**SMALL, "epochs": 8}, "trainer": TWO}
+    declared = declare(tmp_path / "apples", {**APPLES, "train": train, **_source(tmp_path)})
+    messages: list[str] = []
     stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train", "evaluate", "deploy")
     values = [
-        run_stage(StageRequest(made, s, home, "run", progress=said.append)).value for s in stages
+        run_stage(StageRequest(declared, s, home, "run", progress=messages.append)).value
+        for s in stages
     ]
     candidate, champion = values[3], values[5]
     assert isinstance(candidate, Candidate)
     assert isinstance(champion, Champion)
     assert candidate.validation["roc_auc"] > 0.7
     assert champion.max_difference < 1e-5
-    assert [line.split(",")[0] for line in said] == [f"epoch {i}/8" for i in range(1, 9)]
+    assert [line.split(",")[0] for line in messages] == [f"epoch {i}/8" for i in range(1, 9)]
 
 
 def _source(folder: Path) -> dict[str, Any]:
@@ -61,12 +62,12 @@ def _source(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", [SMALL, SEQUENCES["gru"]], ids=["mlp", "gru"])
-def test_two_processes_twice_make_the_same(model: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_are_reproducible(model: dict[str, Any], tmp_path: Path) -> None:
     one, other = (trained(tmp_path, TWO, model) for _ in range(2))
     home = Home(tmp_path / "home")
     assert digest(one, home) == digest(other, home)
     assert one.history == other.history
-    # The same rows, batches and rate: nearly the network that one process makes.
+    # Rows, batches and learning rate are the same, so one process gives nearly the same network.
     alone = trained(tmp_path, {"accelerator": "cpu"}, model)
     assert digest(alone, home) != digest(one, home)
     assert one.history[-1].validation_loss == pytest.approx(
@@ -75,18 +76,18 @@ def test_two_processes_twice_make_the_same(model: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.parametrize("count", [10, 11, 12])
-def test_processes_share_every_row(count: int) -> None:
+def test_processes_read_all_rows_in_equal_shares(count: int) -> None:
     import torch
 
     batch = (torch.arange(count), torch.arange(count), torch.arange(count))
-    shares = [Shuffled(batch, 2, 7, rank, 3) for rank in range(3)]
+    shares = [ShuffledSlices(batch, 2, 7, rank, 3) for rank in range(3)]
     read = [[part[2] for part in share] for share in shares]
     assert [len(parts) for parts in read] == [len(share) for share in shares] == [2] * 3
     assert len({tuple(map(len, parts)) for parts in read}) == 1
     assert set(torch.cat([torch.cat(parts) for parts in read]).tolist()) == set(range(count))
 
 
-def test_a_fault_in_one_of_them_is_one_line(tmp_path: Path) -> None:
+def test_an_error_in_one_process_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "from lightning.pytorch import LightningModule\n"
         "class Net(LightningModule):\n"
@@ -108,11 +109,11 @@ from factory_resources.home.home import Home
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     trainer = {"accelerator": "cpu", "nodes": 2}
-    print("made", digest(trained(folder, trainer), Home(folder / "home")))
+    print("digest", digest(trained(folder, trainer), Home(folder / "home")))
 """
 
 
-def test_two_nodes_make_the_same(tmp_path: Path) -> None:
+def test_two_nodes_train_the_same_network(tmp_path: Path) -> None:
     script = tmp_path / "node.py"
     script.write_text(NODE)
     with socket.socket() as probe:
@@ -121,59 +122,59 @@ def test_two_nodes_make_the_same(tmp_path: Path) -> None:
     nodes = []
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()
-        place = {**address, "NODE_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}
+        variables = {**address, "NODE_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}
         nodes.append(
             subprocess.Popen(
                 [sys.executable, str(script), str(tmp_path / str(rank))],
-                env={**os.environ, **place, "PYTHONPATH": str(PROJECT)},
+                env={**os.environ, **variables, "PYTHONPATH": str(PROJECT)},
                 stdout=subprocess.PIPE,
                 text=True,
             )
         )
     one, other = (node.communicate(timeout=300)[0].splitlines()[-1] for node in nodes)
-    assert one.startswith("made ")
+    assert one.startswith("digest ")
     assert one == other
 
 
-def test_nodes_without_an_address_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="2 nodes are declared, and MASTER_ADDR"):
+def test_nodes_without_an_address_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="2 nodes are declared, but MASTER_ADDR"):
         trained(tmp_path, {"accelerator": "cpu", "nodes": 2})
 
 
-def test_other_numbers(tmp_path: Path) -> None:
-    found = trained(tmp_path, {"accelerator": "cpu", "precision": "bf16-mixed"})
+def test_precision_changes_the_weights_but_hardly_the_quality(tmp_path: Path) -> None:
+    result = trained(tmp_path, {"accelerator": "cpu", "precision": "bf16-mixed"})
     plain = trained(tmp_path, {"accelerator": "cpu"})
-    assert digest(found, Home(tmp_path)) != digest(plain, Home(tmp_path))
-    assert found.validation["roc_auc"] == pytest.approx(plain.validation["roc_auc"], abs=0.05)
+    assert digest(result, Home(tmp_path)) != digest(plain, Home(tmp_path))
+    assert result.validation["roc_auc"] == pytest.approx(plain.validation["roc_auc"], abs=0.05)
 
 
-def test_an_accelerator_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_accelerator_is_one_line(tmp_path: Path) -> None:
     import torch
 
-    for name, there in {
+    for name, available in {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }.items():
-        if not there:
+        if not available:
             with pytest.raises(ModelError, match=f"this machine has no {name}"):
                 trained(tmp_path, {"accelerator": name})
 
 
-def test_only_networks_have_a_trainer(tmp_path: Path) -> None:
+def test_trainer_settings_are_refused_for_other_models_than_networks(tmp_path: Path) -> None:
     attributes = {**APPLES, "train": {**APPLES["train"], "trainer": {"devices": 2}}}
     with pytest.raises(DeclarationError, match="`trainer` is for networks"):
         declare(tmp_path / "apples", attributes)
 
 
-def test_a_gpu_makes_the_same_model_twice_and_serves_from_the_cpu(tmp_path: Path) -> None:
+def test_gpu_training_is_reproducible_and_evaluates_on_the_cpu(tmp_path: Path) -> None:
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU that PyTorch can use on this machine")
     home, digests = Home(tmp_path / "home"), []
     for _ in range(2):
-        found = trained(tmp_path, {"accelerator": "cuda"})
-        assert np.isfinite(found.trained.outputs(rows(50, 3))).all()
-        digests.append(digest(found, home))
+        result = trained(tmp_path, {"accelerator": "cuda"})
+        assert np.isfinite(result.trained.outputs(rows(50, 3))).all()
+        digests.append(digest(result, home))
     assert digests[0] == digests[1]
-    assert found.validation["roc_auc"] > 0.8
+    assert result.validation["roc_auc"] > 0.8

@@ -1,4 +1,4 @@
-"""A training that is short of memory begins anew with batches half as large, once, and says so."""
+"""A training that runs out of memory restarts once with half the batch size, and reports it."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Net(LightningModule):
 
     def forward(self, numbers, codes):
         if self.training and len(numbers) > self.most:
-            torch.empty(2**50)  # what no machine has: torch's own allocator fails
+            torch.empty(2**50)  # more than any machine has: torch's own allocator fails
         return self.layer(numbers)
 """
 
@@ -35,31 +35,31 @@ def hungry(folder: Path, **args: Any) -> dict[str, Any]:
     return {"python": "net:Net", "epochs": 2, "batch_size": 60, "args": args}
 
 
-def fitted(folder: Path, model: dict[str, Any], said: list[str]) -> FitResult:
+def fitted(folder: Path, model: dict[str, Any], messages: list[str]) -> FitResult:
     home = Home(folder / "home")
-    made = pipeline(folder, model)
-    return fit(made, rows(600, 1), rows(200, 2), home, progress=said.append)
+    declared = pipeline(folder, model)
+    return fit(declared, rows(600, 1), rows(200, 2), home, progress=messages.append)
 
 
-def test_once_it_helps_itself(tmp_path: Path) -> None:
-    said: list[str] = []
-    found = fitted(tmp_path, hungry(tmp_path), said)
-    assert found.halved
-    assert "begins anew with batches half as large" in said[0]
-    assert said[1].startswith("epoch 1/2")
+def test_lack_of_memory_restarts_with_half_the_batch_size(tmp_path: Path) -> None:
+    messages: list[str] = []
+    restarted = fitted(tmp_path, hungry(tmp_path), messages)
+    assert restarted.halved
+    assert "restarting with batches half as large" in messages[0]
+    assert messages[1].startswith("epoch 1/2")
     small = fitted(tmp_path, {**hungry(tmp_path), "batch_size": 30}, [])
     assert not small.halved
-    assert [e.train_loss for e in small.history] == [e.train_loss for e in found.history]
+    assert [e.train_loss for e in small.history] == [e.train_loss for e in restarted.history]
 
 
-def test_twice_it_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="memory is too short") as caught:
+def test_lack_of_memory_with_half_the_batch_size_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="memory is too small to train") as caught:
         fitted(tmp_path, hungry(tmp_path, most=10), [])
     assert "lower train.model.batch_size" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_candidate_is_marked(home: Home, tmp_path: Path) -> None:
+def test_a_candidate_records_halved_batches(home: Home, tmp_path: Path) -> None:
     candidate = train(pipeline(tmp_path, hungry(tmp_path)), parts(home), home)
     assert candidate.halved
     run = Registry(home).client.get_run(candidate.run_id)
