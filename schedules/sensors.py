@@ -17,7 +17,7 @@ _PAUSE = 30
 
 
 @dataclass(frozen=True)
-class Arrivals:
+class ArrivalListing:
     """The files that exist now."""
 
     files: Files
@@ -31,7 +31,7 @@ class Arrivals:
 def arrivals_sensor(
     pipeline: str,
     *,
-    look: Callable[[], Arrivals],
+    look: Callable[[], ArrivalListing],
     run: Callable[[Sequence[str]], dg.RunRequest],
     settle: float,
     enabled: bool,
@@ -76,7 +76,7 @@ def arrivals_sensor(
     )
 
 
-def _additions(seen: Arrivals, keys: Sequence[str]) -> list[dg.AddDynamicPartitionsRequest]:
+def _additions(seen: ArrivalListing, keys: Sequence[str]) -> list[dg.AddDynamicPartitionsRequest]:
     return [
         dg.AddDynamicPartitionsRequest(name, sorted({own[key] for key in keys if key in own}))
         for name, own in seen.dynamic.items()

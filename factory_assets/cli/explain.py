@@ -10,7 +10,7 @@ from itertools import groupby
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.shared import RunRequest, ask
+from factory_assets.cli.shared import RunRequest, run_requests
 from factory_assets.components.partitions import known_keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain
@@ -22,7 +22,7 @@ _SHOWN = 3
 """How many partitions a line names; the others are counted."""
 
 
-def plan(
+def print_plan(
     names: Sequence[str],
     *,
     stages: Sequence[str] = (),
@@ -35,16 +35,18 @@ def plan(
     Raises:
         FactoryError: a name, stage or partition is wrong, as for `run`.
     """
-    requests = ask(names, stages, partitions, reuse)
+    requests = run_requests(names, stages, partitions, reuse)
     home = Home.from_env()
     prepare(home)
     with dg.DagsterInstance.get() as instance:
         for request in requests:
-            for line in explained(request, home, instance):
+            for line in explanation_lines(request, home, instance):
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def explained(request: RunRequest, home: Home, instance: dg.DagsterInstance) -> Iterator[str]:
+def explanation_lines(
+    request: RunRequest, home: Home, instance: dg.DagsterInstance
+) -> Iterator[str]:
     """Yield the lines about one pipeline."""
     pipeline = request.pipeline
     covered = Wanted((), 0, {})

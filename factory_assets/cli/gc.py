@@ -13,18 +13,18 @@ from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 
-VARIABLE = "FACTORY_KEEP"
+RETENTION_VARIABLE = "FACTORY_KEEP"
 """Environment variable with the default retention time."""
 
 
-def collect(older_than: str | None, apply: bool) -> list[Garbage]:
+def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
     """Return what can be removed; with `apply`, it has been removed.
 
     Raises:
         StorageError: a run is working, a record is damaged, or a file cannot be removed.
         UnknownNameError: `older_than` is not a duration.
     """
-    seconds = seconds_of(older_than or os.environ.get(VARIABLE) or DEFAULT)
+    seconds = seconds_of(older_than or os.environ.get(RETENTION_VARIABLE) or DEFAULT)
     home = Home.from_env()
     if not home.path.is_dir():
         return []

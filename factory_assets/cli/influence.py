@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory_assets.audit.influence import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
-from factory_assets.cli.shared import fit_width, select
+from factory_assets.cli.shared import select, wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
@@ -58,7 +58,7 @@ def influence_json(report: InfluenceReport) -> str:
 
 def influence_text(report: InfluenceReport) -> str:
     """Return the list for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(report) for part in fit_width(line)) + "\n"
+    return "\n".join(part for line in _lines(report) for part in wrap_line(line)) + "\n"
 
 
 def _lines(report: InfluenceReport) -> Iterator[str]:

@@ -83,7 +83,7 @@ def run_command(
     # `run_stage` enables it again before it computes something.
     gc.disable()
     if explain:
-        from factory_assets.cli.explain import plan as execute
+        from factory_assets.cli.explain import print_plan as execute
     else:
         from factory_assets.cli.run import run as execute
     execute(
@@ -102,13 +102,13 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 
     Checks PIPELINES (default: all) without running them. Exit code 2: there are mistakes.
     """
-    from factory_assets.cli.check.check import check, unchecked
+    from factory_assets.cli.check.check import check, unchecked_promises
     from factory_assets.declarations.loader import pipeline_folders
 
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    for warning in unchecked(pipelines):
+    for warning in unchecked_promises(pipelines):
         click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)
@@ -313,9 +313,9 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
     A file is needed if a model version or a latest result depends on it, or if it was written or
     used within the retention time. Source files are never removed.
     """
-    from factory_assets.cli.gc import collect, listing, total
+    from factory_assets.cli.gc import collect_garbage, listing, total
 
-    garbage = collect(older_than, apply)
+    garbage = collect_garbage(older_than, apply)
     for line in listing(garbage, every=every):
         click.echo(line)
     if not garbage:

@@ -13,7 +13,7 @@ from factory_resources.errors import FactoryError
 
 
 @dataclass
-class Listener(Progress):
+class TerminalProgress(Progress):
     """Prints the events of one run of one pipeline, and keeps its outcomes for the summary."""
 
     console: Console

@@ -15,11 +15,11 @@ from factory_assets.audit.reproduce import (
     find_recorded_training,
     reproduce,
 )
-from factory_assets.cli.shared import fit_width
+from factory_assets.cli.shared import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 
-SHOWN = 20
+MAX_PLACES = 20
 """How many differing places of a file are listed; the others are counted."""
 
 
@@ -32,19 +32,19 @@ def run_reproduce(name: str, console: Console) -> Reproduction:
     home = Home.from_env()
     folders = {folder.name: folder for folder in pipeline_folders()}
     original = find_recorded_training(name, home, folders)
-    for line in beforehand(original):
+    for line in environment_lines(original):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with console.status(original.name) as status:
         return reproduce(original, home, status.update)
 
 
-def beforehand(original: RecordedVersion) -> Iterator[str]:
+def environment_lines(original: RecordedVersion) -> Iterator[str]:
     """Yield the lines about differences between the recorded environment and today's."""
     if not original.environment:
         yield f"{original.name}: {_SAME_ENVIRONMENT}"
         return
     yield f"{original.name}: the environment differs from the original training; training anyway"
-    yield from (line for change in original.environment for line in fit_width(_change(change)))
+    yield from (line for change in original.environment for line in wrap_line(_change(change)))
 
 
 _SAME_ENVIRONMENT = "code, libraries and machine are the same as in the original training"
@@ -56,7 +56,7 @@ def reproduction_json(result: Reproduction) -> str:
 
 def reproduction_text(result: Reproduction) -> str:
     """Return the result for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(result) for part in fit_width(line)) + "\n"
+    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
 
 
 def _lines(result: Reproduction) -> Iterator[str]:
@@ -76,9 +76,9 @@ def _lines(result: Reproduction) -> Iterator[str]:
 
 def _file(file: FileDifference) -> Iterator[str]:
     yield f"  {file.name}: {_STATES[file.state]}"
-    yield from (f"    {_place(place)}" for place in file.places[:SHOWN])
-    if len(file.places) > SHOWN:
-        yield f"    and {len(file.places) - SHOWN:,} more places"
+    yield from (f"    {_place(place)}" for place in file.places[:MAX_PLACES])
+    if len(file.places) > MAX_PLACES:
+        yield f"    and {len(file.places) - MAX_PLACES:,} more places"
 
 
 _STATES = {"other": "differs", "missing": "is no longer written", "new": "was not written before"}

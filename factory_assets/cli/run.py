@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.progress import Listener
-from factory_assets.cli.shared import PROCESS_TAG, RunRequest, ask, end_dead_runs
+from factory_assets.cli.progress import TerminalProgress
+from factory_assets.cli.shared import PROCESS_TAG, RunRequest, end_dead_runs, run_requests
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.components.run_context import REUSE_TAG
@@ -54,7 +54,7 @@ def run(
     Raises:
         FactoryError: the first that stopped a pipeline, after the other pipelines have run.
     """
-    requests = ask(names, stages, partitions, reuse)
+    requests = run_requests(names, stages, partitions, reuse)
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
@@ -76,7 +76,7 @@ def _run_one(
 ) -> tuple[Summary, FactoryError | None]:
     started = time.perf_counter()
     with console.status(request.pipeline.name) as status:
-        listener = Listener(console, status)
+        listener = TerminalProgress(console, status)
         result = _execute(request, home, instance, listener)
     summary = _summary(request.pipeline, home, listener, time.perf_counter() - started)
     if result.success:
@@ -85,7 +85,7 @@ def _run_one(
 
 
 def _execute(
-    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: Listener
+    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: TerminalProgress
 ) -> dg.ExecuteInProcessResult:
     name = request.pipeline.name
     overrides = {"home": home, "progress": listener}
@@ -125,7 +125,7 @@ def _partition_config(request: RunRequest) -> dict[str, Any]:
 
 
 def _refusal(
-    pipeline: Pipeline, listener: Listener, result: dg.ExecuteInProcessResult
+    pipeline: Pipeline, listener: TerminalProgress, result: dg.ExecuteInProcessResult
 ) -> RefusedError:
     run = listener.outcomes.get("evaluate")
     if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
@@ -146,7 +146,7 @@ def _refusal(
     )
 
 
-def _summary(pipeline: Pipeline, home: Home, listener: Listener, seconds: float) -> Summary:
+def _summary(pipeline: Pipeline, home: Home, listener: TerminalProgress, seconds: float) -> Summary:
     values: dict[Stage, StageResult] = {}
     for stage in stages_of(pipeline):
         if outcome := listener.outcomes.get(stage):

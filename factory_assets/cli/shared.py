@@ -61,7 +61,7 @@ def end_dead_runs(instance: "dg.DagsterInstance") -> None:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def fit_width(line: str) -> list[str]:
+def wrap_line(line: str) -> list[str]:
     """Wrap a line to `WIDTH` columns; unprintable characters, which data may hold, become `?`."""
     clean = "".join(c if c.isprintable() else "?" for c in line)
     indent = len(clean) - len(clean.lstrip())
@@ -80,7 +80,7 @@ class RunRequest:
     reuse: bool
 
 
-def ask(
+def run_requests(
     names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
 ) -> list[RunRequest]:
     """Validate the arguments of `factory run` and return one request for each pipeline.

@@ -18,11 +18,11 @@ from factory_assets.audit.trace.report import (
     Trace,
 )
 from factory_assets.audit.trace.trace import trace
-from factory_assets.cli.shared import fit_width
+from factory_assets.cli.shared import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 
-MANY = 20
+MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
 
 
@@ -48,7 +48,7 @@ def trace_schema_text() -> str:
 
 def trace_text(result: Trace) -> str:
     """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(result) for part in fit_width(line)) + "\n"
+    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
 
 
 def _lines(result: Trace) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _steps(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         groups.setdefault((step.pipeline, step.stage), []).append(step)
     for (pipeline, stage), group in groups.items():
-        if len(group) > MANY:
+        if len(group) > MAX_LISTED:
             total = sum(table.rows for step in group for table in step.tables[:1])
             yield f"  {pipeline}/{stage}: {len(group)} partitions, {total:,} rows"
             continue
@@ -131,14 +131,14 @@ _ROWS = {"learned from": "used for training", "judged": "evaluated"}
 
 
 def _sources(sources: tuple[Source, ...]) -> Iterator[str]:
-    for source in sources[:MANY]:
+    for source in sources[:MAX_LISTED]:
         details = "".join(f", {k} {v}" for k, v in source.labels.items())
         details += f", joined by {source.join}" if source.join else ""
         digest = source.sha256[:SHOWN_DIGITS]
         yield f"  {source.name}, sha256:{digest}, {source.rows:,} rows{details}"
         yield f"    {_source_state(source)}"
-    if len(sources) > MANY:
-        yield f"  and {len(sources) - MANY:,} more"
+    if len(sources) > MAX_LISTED:
+        yield f"  and {len(sources) - MAX_LISTED:,} more"
 
 
 def _source_state(source: Source) -> str:

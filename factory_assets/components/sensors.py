@@ -14,7 +14,7 @@ from factory_assets.data.sources.partition_listing import files_of, list_partiti
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from schedules.sensors import Arrivals, arrivals_sensor
+from schedules.sensors import ArrivalListing, arrivals_sensor
 
 
 def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:
@@ -33,15 +33,15 @@ def sensors_of(pipeline: Pipeline) -> list[dg.SensorDefinition]:
     ]
 
 
-def list_arrivals(pipeline: Pipeline, home: Home) -> Arrivals:
+def list_arrivals(pipeline: Pipeline, home: Home) -> ArrivalListing:
     """List the files that exist now, by partition."""
     try:
         if not pipeline.spec.partitions:
             found = (files_of(*one, pipeline.folder, home) for one in patterns_of(pipeline))
-            return Arrivals({"": tuple(Path(name) for names in found for name in names)})
+            return ArrivalListing({"": tuple(Path(name) for names in found for name in names)})
         listing = list_partitions(pipeline, datetime.now(UTC), {}, home)
     except (FactoryError, OSError) as error:
-        return Arrivals({}, problem=str(error))
+        return ArrivalListing({}, problem=str(error))
     dynamic = {
         dynamic_name(pipeline.name, name): {
             partition.key: partition.keys[name] for partition in listing.partitions
@@ -49,7 +49,7 @@ def list_arrivals(pipeline: Pipeline, home: Home) -> Arrivals:
         for name in listing.dynamic
     }
     files = {key: tuple(map(Path, names)) for key, names in listing.files.items()}
-    return Arrivals(files, dynamic)
+    return ArrivalListing(files, dynamic)
 
 
 def run_request(pipeline: Pipeline, keys: Sequence[str]) -> dg.RunRequest:

@@ -19,7 +19,7 @@ from factory_assets.spec import Ingest, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 
-FULL = 32_000_000
+BLOCK_BYTES = 32_000_000
 """Bytes from which a block takes no further source. Reading that many takes about a second."""
 
 
@@ -73,7 +73,7 @@ def _groups(handles: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[Sourc
     groups: list[list[SourceHandle]] = [[]]
     size = 0
     for source in handles:
-        if size >= FULL:
+        if size >= BLOCK_BYTES:
             groups.append([])
             size = 0
         groups[-1].append(source)

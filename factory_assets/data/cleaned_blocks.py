@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.blocks import StagedBlock
 from factory_assets.data.transforms.cleaning import CleanQueries
-from factory_assets.results.data import Block, most
+from factory_assets.results.data import Block, most_broken_rule
 from factory_resources.errors import DataError, ExpressionError
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, sealed
@@ -81,7 +81,7 @@ def require_clean_rows(
     """Raise a DataError if every row broke a rule."""
     if any(block.good.rows for block in blocks):
         return
-    rule = most(quarantined)
+    rule = most_broken_rule(quarantined)
     raise DataError(
         f"no row is left: rule {rule!r} sends {quarantined[rule]} to quarantine",
         where=where,

@@ -13,7 +13,7 @@ from factory_assets.data.blocks import StagedBlock
 from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.joins import with_joins
-from factory_assets.results.data import Block, SourceFile, most
+from factory_assets.results.data import Block, SourceFile, most_broken_rule
 from factory_assets.spec import Ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
@@ -56,7 +56,7 @@ def validate_sources(
         example = ""
         if good.rows < rows_in:
             counts = validation.counts(connection)
-            example = validation.example(connection, most(counts))
+            example = validation.example(connection, most_broken_rule(counts))
             broken = prepare(connection, validation.invalid_rows, table=table, folder=folder)
     if good.rows + (broken.rows if broken else 0) != rows_in:
         raise RuntimeError(f"{table}: rows were lost between source and snapshot")
@@ -101,7 +101,7 @@ def require_valid_rows(
     broken = sum(block.broken.rows for block in blocks if block.broken)
     if broken < read and broken / read <= ingest.max_quarantine:
         return
-    rule = most(quarantined)
+    rule = most_broken_rule(quarantined)
     examples = (block.example for block in blocks if isinstance(block, StagedBlock))
     raise ContractError(
         f"{broken} of {read} rows break the contract, most of them {rule!r} "

@@ -1,4 +1,4 @@
-"""From a `defs.yaml` to a spec, or to mistakes with their line.
+"""Load a `defs.yaml` as a spec, or report its mistakes with their lines.
 
 What may be declared belongs in `spec`.
 """

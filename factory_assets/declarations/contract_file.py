@@ -1,4 +1,7 @@
-"""A contract that stands in a file of its own, in place of the path that a `defs.yaml` names."""
+"""Load a contract from its own file, in place of the path that a `defs.yaml` gives.
+
+What the file may contain belongs in `odcs`.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -15,24 +18,26 @@ from factory_assets.odcs import reader
 from factory_assets.odcs.parsing import Reading
 
 AT: At = ("attributes", "ingest", "contract")
+"""Where a declaration names the file."""
 
 Wrong = tuple[YamlLocation, str]
+"""A mistake: its location, and the message."""
 
 
 def with_contract(
     attributes: dict[str, Any], document: Document, folder: Path
 ) -> tuple[dict[str, Any], list[Wrong]]:
-    """The attributes with the contract's file read, and what is wrong with that file.
+    """Return the attributes with the content of the contract's file, and the mistakes in that file.
 
     Args:
-        attributes: as declared; they stay as they are.
-        document: the declaration, which learns where the contract's lines are.
-        folder: of the declaration.
+        attributes: the declared attributes; they are not changed.
+        document: the declaration; it also learns the lines of the contract's file.
+        folder: the folder of the declaration.
     """
-    named = _named(attributes)
-    if named is None:
+    reference = _file_and_table(attributes)
+    if reference is None:
         return attributes, []
-    name, table = named
+    name, table = reference
     file = (folder / name).resolve()
     here = document.place(AT, at_key=False)
     try:
@@ -44,7 +49,7 @@ def with_contract(
     reading = reader.read(inner.data, table)
     other = Elsewhere(file, inner, reading.place)
     document.elsewhere[AT] = other
-    wrong = [(_in(other, at), message) for at, message in reading.wrong]
+    wrong = [(_in_file(other, at), message) for at, message in reading.wrong]
     wrong += [
         (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in inner.repeated
@@ -54,18 +59,18 @@ def with_contract(
 
 
 def unchecked(attributes: dict[str, Any], folder: Path) -> list[tuple[Path, int, str]]:
-    """What the contract's file promises and nothing checks: file, line, and what."""
-    named = _named(attributes)
-    if named is None:
+    """Return what the contract's file promises and nothing checks: file, line and promise."""
+    reference = _file_and_table(attributes)
+    if reference is None:
         return []
-    file = (folder / named[0]).resolve()
+    file = (folder / reference[0]).resolve()
     document = parse(file.read_bytes())
-    reading: Reading = reader.read(document.data, named[1])
-    return [(file, document.key_line(at), what) for at, what in reading.unchecked]
+    reading: Reading = reader.read(document.data, reference[1])
+    return [(file, document.key_line(at), promise) for at, promise in reading.unchecked]
 
 
-def _named(attributes: Any) -> tuple[str, str | None] | None:
-    """The path of the file and the table in it, where a contract is one."""
+def _file_and_table(attributes: Any) -> tuple[str, str | None] | None:
+    """Return the path of the contract's file and the table in it; None if it has no file."""
     ingest = attributes.get("ingest") if isinstance(attributes, dict) else None
     contract = ingest.get("contract") if isinstance(ingest, dict) else None
     if isinstance(contract, str):
@@ -73,10 +78,10 @@ def _named(attributes: Any) -> tuple[str, str | None] | None:
     if not isinstance(contract, dict) or set(contract) - {"file", "table"}:
         return None
     name, table = contract.get("file"), contract.get("table")
-    right = isinstance(name, str) and (table is None or isinstance(table, str))
-    return (name, table) if right and isinstance(name, str) else None
+    valid = isinstance(name, str) and (table is None or isinstance(table, str))
+    return (name, table) if valid and isinstance(name, str) else None
 
 
-def _in(other: Elsewhere, at: At) -> YamlLocation:
-    """The line of a place in the file, whose value where it is written beside its key."""
+def _in_file(other: Elsewhere, at: At) -> YamlLocation:
+    """Return the location of a place in the file, at the line of its key."""
     return YamlLocation(other.file, other.document.key_line(at), at)

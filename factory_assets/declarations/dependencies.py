@@ -1,4 +1,7 @@
-"""What a pipeline reads of the same code location: other pipelines, and assets of one's own."""
+"""Which pipelines and assets of the code location a pipeline reads, and the order of pipelines.
+
+Reading the data belongs in `data.sources`.
+"""
 
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
@@ -9,7 +12,7 @@ from factory_resources.errors import DeclarationError, FactoryError
 
 
 def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
-    """The keys of the assets that `ingest` reads, each once."""
+    """Return the keys of the assets that `ingest` reads, each once."""
     keys = [
         [source.pipeline, source.stage]
         if isinstance(source, SnapshotSource)
@@ -21,13 +24,13 @@ def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
 
 
 def pipelines_read(pipeline: Pipeline) -> list[str]:
-    """The names of the pipelines whose snapshots it reads."""
+    """Return the names of the pipelines whose snapshots the pipeline reads."""
     sources = pipeline.spec.ingest.every_source
     return [source.pipeline for source in sources if isinstance(source, SnapshotSource)]
 
 
 def in_order(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
-    """Each pipeline after those that it reads, otherwise in the given order."""
+    """Return each pipeline after those that it reads, otherwise in the given order."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for pipeline in pipelines:
@@ -36,36 +39,37 @@ def in_order(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
 
 
 def require_no_circle(pipeline: Pipeline) -> None:
-    """Dagster drops the whole code location when assets depend on each other in a circle.
+    """Require that the pipeline does not read itself: Dagster then drops the whole code location.
 
     Raises:
         DeclarationError: the pipeline reads itself, directly or through others.
     """
-    way = _way_to(pipeline.name, pipelines_read(pipeline), {pipeline.name: pipeline}, ())
-    if way:
+    path = _path_to(pipeline.name, pipelines_read(pipeline), {pipeline.name: pipeline}, ())
+    if path:
         raise DeclarationError(
-            f"pipelines read each other in a circle: {' → '.join((pipeline.name, *way))}",
+            f"pipelines read each other in a circle: {' → '.join((pipeline.name, *path))}",
             where=str(pipeline.folder / "defs.yaml"),
-            remedy="let one of them read the data from where it comes",
+            remedy="let one of them read the original source instead",
         )
 
 
-def _way_to(
+def _path_to(
     target: str, names: Iterable[str], known: dict[str, Pipeline | None], before: tuple[str, ...]
 ) -> tuple[str, ...]:
+    """Return the names on the path to `target`, which is the last; empty if there is no path."""
     for name in names:
         if name == target:
             return (*before, name)
         if name not in known:
             known[name] = _loaded(name)
             other = known[name]
-            if other and (way := _way_to(target, pipelines_read(other), known, (*before, name))):
-                return way
+            if other and (path := _path_to(target, pipelines_read(other), known, (*before, name))):
+                return path
     return ()
 
 
 def _loaded(name: str) -> Pipeline | None:
-    """None where there is no such pipeline, or one that is wrong by itself and told elsewhere."""
+    """Return the pipeline; None if there is none, or a wrong one, which is reported elsewhere."""
     folders = [folder for folder in pipeline_folders() if folder.name == name]
     try:
         return load_pipeline(folders[0]) if folders else None

@@ -1,4 +1,8 @@
-"""From a folder's `defs.yaml` to a pipeline, or to everything that is wrong with it."""
+"""Load the pipeline of a folder from its `defs.yaml`, or list everything that is wrong with it.
+
+It also finds the folders of pipelines. The wording of mistakes belongs in `messages`; what only the
+data can show, such as a column that the source lacks, belongs in `cli.check`.
+"""
 
 import os
 import re
@@ -18,7 +22,7 @@ from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
 
 DEFS = Path(__file__).resolve().parent.parent / "defs"
-"""The shipped pipelines."""
+"""The folder of the shipped pipelines."""
 
 FILE = "defs.yaml"
 
@@ -27,14 +31,14 @@ TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipelin
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 NAME_RULE = (
-    "a pipeline's name is lower case letters, digits and underscores, beginning with a letter, "
-    "at most 64"
+    "a pipeline's name has lower case letters, digits and underscores, begins with a letter, "
+    "and has at most 64 characters"
 )
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake: `file:line: path: message`."""
+    """One mistake; as text, `file:line: path: message`."""
 
     file: Path
     line: int
@@ -43,13 +47,14 @@ class Problem:
 
     @property
     def where(self) -> str:
-        """The file, relative to the working directory when it is below it, and the line."""
+        """The file, relative to the working directory if it is below it, and the line."""
         here = Path.cwd()
         file = self.file.relative_to(here) if self.file.is_relative_to(here) else self.file
         return f"{file}:{self.line}"
 
     @property
     def what(self) -> str:
+        """The path in the file, if any, and the message."""
         return f"{self.path}: {self.message}" if self.path else self.message
 
     def __str__(self) -> str:
@@ -57,30 +62,33 @@ class Problem:
 
 
 def load_pipeline(folder: Path) -> Pipeline:
-    """The pipeline that `folder/defs.yaml` declares.
+    """Return the pipeline that `folder/defs.yaml` declares.
 
     Raises:
         DeclarationError: with the first problem, and the number of the others.
     """
-    pipeline, _, found = read(folder)
+    pipeline, _, all_problems = read(folder)
     if pipeline:
         return pipeline
-    first, others = found[0], len(found) - 1
-    more = f" and shows {others} more" if others else ""
+    first, others = all_problems[0], len(all_problems) - 1
+    more = f" and {others} more" if others else ""
     raise DeclarationError(
         first.what,
         where=first.where,
-        remedy=f"`factory check {folder.name}` tells this again{more}",
+        remedy=f"correct it; `factory check {folder.name}` shows it{more}",
     )
 
 
 def problems(folder: Path) -> list[Problem]:
-    """Everything that is wrong with `folder/defs.yaml` by itself, in the order of its lines."""
+    """Return everything that is wrong with `folder/defs.yaml` by itself, ordered by line."""
     return read(folder)[2]
 
 
 def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
-    """The pipeline, its document with lines, and the problems; a pipeline only without problems."""
+    """Return the pipeline, its document with lines, and the problems.
+
+    The pipeline is None if there are problems.
+    """
     folder = folder.resolve()
     file = folder / FILE
     try:
@@ -115,8 +123,8 @@ def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, l
     wrong += [(YamlLocation(None, line, at), message) for line, at, message in _envelope(document)]
     if not isinstance(data.get("attributes"), dict):
         return None, wrong
-    attributes, of_contract = with_contract(data["attributes"], document, folder)
-    wrong += of_contract
+    attributes, contract_mistakes = with_contract(data["attributes"], document, folder)
+    wrong += contract_mistakes
     try:
         return PipelineSpec.model_validate(attributes), wrong
     except ValidationError as error:
@@ -131,13 +139,13 @@ def _place(document: Document, mistake: Mistake) -> YamlLocation:
     if at[: len(short)] == short and isinstance(
         document.data["attributes"]["ingest"]["contract"], list
     ):
-        # A list of columns is short for a mapping with that key alone.
+        # A list of columns is short for a mapping with the key `columns` alone.
         at = (*CONTRACT, *at[len(short) :])
     return document.place(at, mistake.at_key)
 
 
 def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
-    """A mistake in the attributes of `folder/defs.yaml`, or in a file that it names."""
+    """Return a mistake in the attributes of `folder/defs.yaml`, or in a file that it names."""
     return _problem(folder.resolve(), _place(document, mistake), mistake.message)
 
 
@@ -146,6 +154,7 @@ def _problem(folder: Path, place: YamlLocation, message: str) -> Problem:
 
 
 def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
+    """Yield line, place and message of each mistake outside the attributes."""
     data: dict[str, Any] = document.data
     for key in data:
         if key not in ("type", "attributes"):
@@ -157,25 +166,25 @@ def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
         message = f"{shown(data['type'])} is not valid; write {TYPES[0]}"
         yield document.value_line(("type",)), ("type",), message
     if "attributes" not in data:
-        yield 1, (), "'attributes' is missing; everything about the pipeline stands below it"
+        yield 1, (), "'attributes' is missing; write it above the keys of the pipeline"
     elif not isinstance(data["attributes"], dict):
         message = f"{shown(data['attributes'])} is not valid; must be a mapping"
         yield document.value_line(("attributes",)), ("attributes",), message
 
 
 def dotted(at: At) -> str:
-    """Such as `attributes.evaluate.gates.0.metric`."""
+    """Return a place as text, such as `attributes.evaluate.gates.0.metric`."""
     return ".".join(str(part) for part in at)
 
 
 def defs_folders() -> list[Path]:
-    """Where pipelines are declared: the shipped ones, then each folder in FACTORY_DEFS."""
+    """Return the folders of pipelines: the shipped one, then those in FACTORY_DEFS."""
     extra = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
     return [DEFS, *(Path(folder).expanduser().resolve() for folder in extra if folder.strip())]
 
 
 def every_pipeline_folder() -> list[Path]:
-    """Each folder with a `defs.yaml`, by place and name; a name may occur in several places."""
+    """Return each folder with a `defs.yaml`, by place and name; names may repeat between places."""
     return [
         file.parent
         for folder in dict.fromkeys(defs_folders())
@@ -184,7 +193,10 @@ def every_pipeline_folder() -> list[Path]:
 
 
 def pipeline_folders() -> list[Path]:
-    """The folders of the pipelines. Of two with one name the first is it, and `check` tells."""
+    """Return the folders of the pipelines; of two with the same name, the first.
+
+    `factory check` reports the second.
+    """
     by_name: dict[str, Path] = {}
     for folder in every_pipeline_folder():
         by_name.setdefault(folder.name, folder)
@@ -192,5 +204,5 @@ def pipeline_folders() -> list[Path]:
 
 
 def new_pipelines_folder() -> Path:
-    """Where a new pipeline goes: the first folder in FACTORY_DEFS, else beside the shipped ones."""
+    """Return where a new pipeline goes: the first folder in FACTORY_DEFS, else the shipped one."""
     return defs_folders()[:2][-1]

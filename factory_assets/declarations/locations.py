@@ -1,4 +1,7 @@
-"""Where in a declaration a Pydantic error stands, and which models may stand there. No wording."""
+"""Find the place of a Pydantic error in a declaration, and the models that are valid there.
+
+The wording of mistakes belongs in `messages`.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,32 +14,35 @@ from factory_assets.spec import PipelineSpec, Spec
 from factory_assets.spec.base import descriptions
 
 Models = Mapping[str | None, type[Spec]]
-"""The models that may stand at one place, by tag; None is the tag of the only one."""
+"""The models that are valid at one place, by tag; a single model has the tag None."""
 
 
 @dataclass(frozen=True)
 class ErrorLocation:
-    """One Pydantic error with what the declaration holds there."""
+    """One Pydantic error, and what the declaration contains at its place."""
 
     kind: str
     """Pydantic's type of the error, such as `literal_error`."""
     text: str
+    """Pydantic's message."""
     context: Mapping[str, Any]
+    """Pydantic's details, such as the expected values."""
     at: At
+    """The place of the error, from the top of the attributes."""
     value: Any
     """What is declared at `at`."""
     missing: str | int | None
-    """The key or the position below `at` that is not there."""
+    """The key or position below `at` that is missing."""
     is_key: bool
-    """Whether the key itself is wrong."""
+    """Whether the key itself is wrong, not its value."""
     models: Models
-    """What may stand at `at`."""
+    """The models that are valid at `at`."""
     enclosing: Models
-    """What the mapping or list that holds it may be."""
+    """The models that are valid for the mapping or list that contains `at`."""
 
 
 def locate(error: Mapping[str, Any], data: Any) -> ErrorLocation:
-    """Follow Pydantic's location, in which tags and names of types stand between keys."""
+    """Follow the location of a Pydantic error, which mixes keys with tags and names of types."""
     at: At = ()
     value = data
     models: Models = {None: PipelineSpec}
@@ -48,18 +54,18 @@ def locate(error: Mapping[str, Any], data: Any) -> ErrorLocation:
         elif isinstance(value, list) and isinstance(part, str) and (short := _below(models, part)):
             # The list is short for a mapping with this key alone.
             models = short
-        elif _holds(value, part):
+        elif _has(value, part):
             at, value, enclosing = (*at, part), value[part], models
-            # Of a list, or of a mapping from names of the user's, the elements are such models.
+            # The models of a list, or of a mapping from the user's names, are those of its items.
             models = _below(models, part) if part in fields(models) else models
-    absent = error["type"] == "missing"
+    is_missing = error["type"] == "missing"
     return ErrorLocation(
         kind=error["type"],
         text=error["msg"],
         context=error.get("ctx", {}),
         at=at,
         value=value,
-        missing=location[-1] if absent else None,
+        missing=location[-1] if is_missing else None,
         is_key=location[-1:] == ("[key]",),
         models=models,
         enclosing=enclosing,
@@ -67,7 +73,7 @@ def locate(error: Mapping[str, Any], data: Any) -> ErrorLocation:
 
 
 def fields(models: Models) -> dict[str, str]:
-    """The keys that any of the models takes, as YAML names them, with their descriptions."""
+    """Return the keys that any of the models has, as written in YAML, with their descriptions."""
     return {
         field.alias or name: descriptions(model).get(name, "")
         for model in models.values()
@@ -76,7 +82,7 @@ def fields(models: Models) -> dict[str, str]:
 
 
 def sections_with(key: str) -> list[str]:
-    """The sections of a declaration that take `key`."""
+    """Return the sections of a declaration that have this key."""
     return [
         name
         for name in PipelineSpec.model_fields
@@ -84,13 +90,15 @@ def sections_with(key: str) -> list[str]:
     ]
 
 
-def _holds(value: Any, part: str | int) -> bool:
+def _has(value: Any, part: str | int) -> bool:
+    """Whether a mapping has the key, or a list the position."""
     if isinstance(value, dict):
         return part in value
     return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def _below(models: Models, key: str) -> Models:
+    """Return the models that are valid for the value of a key."""
     return {
         tag: model
         for enclosing in models.values()
@@ -101,6 +109,7 @@ def _below(models: Models, key: str) -> Models:
 
 
 def _tagged(annotation: Any, tag: str | None) -> Iterator[tuple[str | None, type[Spec]]]:
+    """Yield the models in a type annotation, each with its tag."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         yield tag, annotation
         return

@@ -1,4 +1,7 @@
-"""What Pydantic finds wrong with a declaration, in a person's words. Knows no file."""
+"""Turn what Pydantic finds wrong with a declaration into messages for its author.
+
+Files and lines belong in `loader`, the places of errors in `locations`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +12,9 @@ from pydantic import ValidationError
 from factory_assets.declarations.locations import ErrorLocation, fields, locate, sections_with
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec.base import ColumnName, Name, Reference, nearest, suggest
+from factory_assets.spec.contract import Duration
 from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
+from factory_assets.spec.train import Encoder
 
 _TYPES = {
     "int_type": "a whole number",
@@ -20,13 +25,14 @@ _TYPES = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
-    "none_required": "nothing",
+    "none_required": "null",
 }
+"""Pydantic's errors about a type, and the type in words."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong at one place; `at_key` where the key or the whole section is wrong."""
+    """One mistake at one place; `at_key` if the key or whole section is wrong, not the value."""
 
     at: At
     message: str
@@ -34,27 +40,28 @@ class Mistake:
 
 
 def mistakes(error: ValidationError, data: Any) -> list[Mistake]:
-    """Every mistake once, although Pydantic reports one for each type that a value may have."""
+    """Return every mistake once; Pydantic reports one for each type that a value may have."""
     places = [locate(details, data) for details in error.errors(include_url=False)]
-    slips = {(p.at[:-1], _meant(p)) for p in places if p.kind == "extra_forbidden"}
+    misspelt = {(p.at[:-1], _intended(p)) for p in places if p.kind == "extra_forbidden"}
     groups: dict[tuple[At, Any], list[ErrorLocation]] = {}
     for place in places:
-        beneath = any(_is_below(other.at, place.at) for other in places)
-        misspelt = place.missing is not None and (place.at, place.missing) in slips
-        if not misspelt and not (place.kind in _TYPES and beneath):
+        has_inner = any(_is_below(other.at, place.at) for other in places)
+        is_misspelt = place.missing is not None and (place.at, place.missing) in misspelt
+        if not is_misspelt and not (place.kind in _TYPES and has_inner):
             groups.setdefault((place.at, place.missing), []).append(place)
-    return [mistake for group in groups.values() for mistake in _say(group)]
+    return [mistake for group in groups.values() for mistake in _explain(group)]
 
 
 def _is_below(inner: At, outer: At) -> bool:
     return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
-def _meant(place: ErrorLocation) -> str | None:
+def _intended(place: ErrorLocation) -> str | None:
+    """Return the valid key that an unknown key is most likely a slip of."""
     return nearest(place.at[-1], fields(place.enclosing))
 
 
-def _say(group: list[ErrorLocation]) -> list[Mistake]:
+def _explain(group: list[ErrorLocation]) -> list[Mistake]:
     place = group[0]
     match place.kind:
         case "value_error":
@@ -73,49 +80,50 @@ def _say(group: list[ErrorLocation]) -> list[Mistake]:
 
 
 def of_section(at: At, data: Any, message: str) -> Mistake:
-    """A broken rule: at the section that the message begins with, else at all that it is over.
+    """Return a broken rule as a mistake at the key that the message begins with, if there is one.
 
     Args:
-        at: where the rule holds.
+        at: the place of the section to which the rule applies.
         data: what is declared there.
         message: such as `train.target: no column 'y'`.
     """
     section, colon, rest = message.partition(": ")
-    way = tuple(section.split("."))
-    if colon and (value := _value_at(data, way)) is not None:
+    path = tuple(section.split("."))
+    if colon and (value := _value_at(data, path)) is not None:
         word = re.search(r"'([^']*)'", rest)
         if word and isinstance(value, list | tuple) and word[1] in value:
-            return Mistake((*at, *way, value.index(word[1])), rest)
-        return Mistake((*at, *way), rest, at_key=not isinstance(value, str))
+            return Mistake((*at, *path, value.index(word[1])), rest)
+        return Mistake((*at, *path), rest, at_key=not isinstance(value, str))
     first = message.partition(" ")[0]
     inside = isinstance(data, dict) and first in data
     return Mistake((*at, first) if inside else at, message, at_key=True)
 
 
-def _value_at(value: Any, way: tuple[str, ...]) -> Any:
-    for key in way:
+def _value_at(value: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _missing(place: ErrorLocation) -> str:
+    """Describe a missing key by the first sentence of its description."""
     if isinstance(place.missing, int):
-        return f"{shown(place.value)} is too short"
-    says = " ".join(fields(place.models).get(str(place.missing), "").split())
+        return f"{shown(place.value)} is too short; add a value"
+    description = " ".join(fields(place.models).get(str(place.missing), "").split())
     return f"{place.missing!r} is missing" + (
-        f": {says.partition('. ')[0].rstrip('.')}" * bool(says)
+        f": {description.partition('. ')[0].rstrip('.')}" * bool(description)
     )
 
 
 def _unknown(place: ErrorLocation) -> str:
     key = str(place.at[-1])
-    sections = "" if _meant(place) else " or ".join(sections_with(key))
+    sections = "" if _intended(place) else " or ".join(sections_with(key))
     belongs = f"; it belongs in {sections}" if sections else ""
     return f"unknown key {key!r}{belongs}; {suggest(key, fields(place.enclosing))}"
 
 
 def _wrong_kind(place: ErrorLocation) -> Mistake:
-    """Models are told apart by `kind`, sources by `files` or `python`."""
+    """Describe a model without a valid `kind`, or a source without a valid key."""
     if "files" in place.models:
         return Mistake(place.at, f"{shown(place.value)} is not valid; write {{files: data.csv}}")
     kinds = [str(tag) for tag in place.models if tag != "python"]
@@ -135,21 +143,22 @@ def _wrong_value(group: list[ErrorLocation]) -> str:
     other = next((place for place in group if place.kind not in _TYPES), None)
     if other:
         return f"{shown(value)} is not valid; {_must(other)}"
-    wanted = list(dict.fromkeys(_TYPES[place.kind] for place in group))
-    if "a number" in wanted and "a whole number" in wanted:
-        wanted.remove("a whole number")
-    return f"{shown(value)} is not valid; must be {' or '.join(wanted)}{_hint(value, wanted)}"
+    expected = list(dict.fromkeys(_TYPES[place.kind] for place in group))
+    if "a number" in expected and "a whole number" in expected:
+        expected.remove("a whole number")
+    return f"{shown(value)} is not valid; must be {' or '.join(expected)}{_hint(value, expected)}"
 
 
-def _hint(value: Any, wanted: list[str]) -> str:
-    if "text" in wanted and isinstance(value, int | float):
+def _hint(value: Any, expected: list[str]) -> str:
+    if "text" in expected and isinstance(value, int | float):
         return "; put it in quotes"
-    if wanted == ["a list"] and not isinstance(value, dict | None):
+    if expected == ["a list"] and not isinstance(value, dict | None):
         return f", such as [{value}]"
     return ""
 
 
 def _must(place: ErrorLocation) -> str:
+    """Say what the value must be."""
     if place.kind == "literal_error":
         return suggest(place.value, re.findall(r"'([^']*)'", place.context["expected"]))
     if place.kind == "string_pattern_mismatch":
@@ -167,16 +176,21 @@ def _pattern(annotation: Any) -> str:
 
 _PATTERNS = {
     _pattern(Name): "lower case letters, digits and underscores, beginning with a letter",
-    _pattern(ColumnName): "a name without a leading underscore, which marks the factory's own",
+    _pattern(
+        ColumnName
+    ): "a name without a leading underscore; such names are reserved for the factory",
     _pattern(Reference): "a Python object written pkg.module:name",
+    _pattern(Duration): "a whole number and min, h, d or w, such as 2d",
+    _pattern(Encoder): "an installed package, or a folder that begins with / or ${FACTORY_…}/",
     _pattern(AssetPath): "the key of an asset, its parts joined by slashes, such as raw/orders",
     _pattern(SecretName): "the name of a secret: letters, digits and underscores",
-    _pattern(DatabaseName): "the name of a secret that holds a URL, or sqlite:path",
+    _pattern(DatabaseName): "the name of a secret that contains a URL, or sqlite:path",
 }
+"""The patterns of named strings in words."""
 
 
 def shown(value: object) -> str:
-    """The value as a person wrote it, cut where it is long."""
+    """Return the value as its author wrote it, shortened if it is long."""
     if value is None:
         return "an empty value"
     if isinstance(value, bool):

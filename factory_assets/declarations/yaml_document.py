@@ -1,6 +1,7 @@
-"""One YAML file as plain data that knows its lines. Knows YAML's oddities, not what is declared.
+"""Parse one YAML file as plain data that knows the lines of its keys and values.
 
-Scalars are read as YAML 1.2 does: `on`, `yes` and dates are text, `1e-3` is a number.
+Unquoted values follow YAML 1.2: `on`, `yes` and dates are text, `1e-3` is a number. What may be
+declared belongs in `spec`.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 
 At = tuple[str | int, ...]
-"""The way from the top of the document to a value: keys and positions."""
+"""A place in the document: keys and positions from the top."""
 
 MAX_BYTES = 1_000_000
 
@@ -36,7 +37,7 @@ _NAMED: Mapping[str, Any] = {
 }
 
 
-class NotYaml(Exception):  # noqa: N818 - it says what the text is
+class NotYaml(Exception):  # noqa: N818 - the name says what is wrong
     """The text is not one YAML document of plain data; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -46,37 +47,37 @@ class NotYaml(Exception):  # noqa: N818 - it says what the text is
 
 @dataclass
 class Document:
-    """Plain data and, for everything in it, the line of its key and of its value."""
+    """Plain data, and the line of the key and of the value of everything in it."""
 
     data: Any = None
     keys: dict[At, int] = field(default_factory=dict)
     values: dict[At, int] = field(default_factory=dict)
     repeated: list[tuple[At, int, int]] = field(default_factory=list)
-    """Keys that occur again: (the way, the first line, the later line)."""
+    """Keys that occur again: (place, first line, later line)."""
     elsewhere: dict[At, "Elsewhere"] = field(default_factory=dict)
-    """What stands in another file, by the place that names the file."""
+    """Parts that come from another file, by the place that names the file."""
 
     def place(self, at: At, at_key: bool) -> "YamlLocation":
-        """Where a value, or its key, is written."""
+        """Return where a value, or its key, is written."""
         for root, other in self.elsewhere.items():
             if at[: len(root)] == root:
                 return other.place(at[len(root) :], at_key)
         return YamlLocation(None, self.key_line(at) if at_key else self.value_line(at), at)
 
     def key_line(self, at: At) -> int:
-        """The line of the key or list item; of what encloses it where it has none itself."""
+        """Return the line of the key or list item, or of what encloses it."""
         while at and at not in self.keys:
             at = at[:-1]
         return self.keys.get(at, 1)
 
     def value_line(self, at: At) -> int:
-        """The line where the value begins; of what encloses it where it has none itself."""
+        """Return the line where the value begins, or of what encloses it."""
         return self.values.get(at) or self.key_line(at)
 
 
 @dataclass(frozen=True)
 class YamlLocation:
-    """A line, and the way to it; of this file where `file` is None."""
+    """A line and its place in the document; `file` is None for the document itself."""
 
     file: Path | None
     line: int
@@ -85,23 +86,24 @@ class YamlLocation:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Another file that stands for a part of this one."""
+    """Another file that provides a part of this document."""
 
     file: Path
     document: Document
     way: Callable[[At], At]
-    """From a place in the part to the place in the file that it came from."""
+    """Maps a place in the part to the place in the file that it came from."""
 
     def place(self, at: At, at_key: bool) -> YamlLocation:
+        """Return where a value of the part, or its key, is written."""
         inner = self.document.place(self.way(at), at_key)
         return YamlLocation(self.file, inner.line, inner.at)
 
 
 def parse(content: bytes) -> Document:
-    """Read one document.
+    """Parse one document.
 
     Raises:
-        NotYaml: with the line, and what to do where that is known.
+        NotYaml: with the line, and the remedy if it is known.
     """
     text = _decoded(content)
     document = Document()
@@ -111,7 +113,7 @@ def parse(content: bytes) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise NotYaml(
-            line, f"a character that YAML does not allow (#x{error.character:04x})"
+            line, f"a character that YAML does not allow (#x{error.character:04x}); remove it"
         ) from error
     except yaml.MarkedYAMLError as error:
         raise _explained(error, text) from error
@@ -120,7 +122,7 @@ def parse(content: bytes) -> Document:
 
 def _decoded(content: bytes) -> str:
     if len(content) > MAX_BYTES:
-        raise NotYaml(1, f"more than {MAX_BYTES} bytes; a declaration is a page or two")
+        raise NotYaml(1, f"more than {MAX_BYTES} bytes; a declaration has a page or two")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -131,7 +133,7 @@ def _decoded(content: bytes) -> str:
 
 
 class _Builder:
-    """Data from parser events, not nodes: bounded in depth, one walk for data and lines."""
+    """Builds data from parser events, not nodes: with limited depth, and lines in the same pass."""
 
     def __init__(self, events: Iterator[Any], document: Document) -> None:
         self.events, self.document = events, document
@@ -154,13 +156,14 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise NotYaml(
-                    _line(event), f"*{event.anchor} refers to no &{event.anchor} before it"
+                    _line(event),
+                    f"*{event.anchor} refers to no &{event.anchor} before it; define it first",
                 )
             return self.anchors[event.anchor]
         if event.tag and event.tag != "!":
-            raise NotYaml(_line(event), f"tag {event.tag} is not understood; write plain YAML")
+            raise NotYaml(_line(event), f"tag {event.tag} is not supported; write plain YAML")
         if len(at) > MAX_DEPTH:
-            raise NotYaml(_line(event), f"nested more than {MAX_DEPTH} deep")
+            raise NotYaml(_line(event), f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(event, yaml.ScalarEvent):
             value = scalar(event.value) if event.implicit[0] else event.value
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -184,7 +187,7 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise NotYaml(
-                    _line(event), "a key must be plain text; quote a value that has braces"
+                    _line(event), "a key must be plain text; put a value with braces in quotes"
                 )
             here, line = (*at, event.value), _line(event)
             value_event = next(self.events)
@@ -199,11 +202,11 @@ class _Builder:
 
 
 def scalar(text: str) -> Any:
-    """An unquoted scalar by the core rules of YAML 1.2."""
+    """Return the value of an unquoted scalar by the core schema of YAML 1.2."""
     if text in _NAMED:
         return _NAMED[text]
     if _INT.match(text):
-        # Python refuses to read more digits, and no number of ours has as many.
+        # Python refuses to convert more digits, and no declared number has that many.
         return int(text) if len(text) < 4000 else text
     if _BASED.match(text):
         return int(text, 0)
@@ -215,26 +218,26 @@ def _line(event: Any) -> int:
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
-    problem, begun = error.problem or "", error.context_mark
-    mark = begun if begun and "end of stream" in problem else error.problem_mark or begun
+    problem, start = error.problem or "", error.context_mark
+    mark = start if start and "end of stream" in problem else error.problem_mark or start
     lines = text.split("\n")
     line = min(mark.line, len(lines) - 1) if mark else 0
     message = _remedy(problem, lines[line], mark.column if mark else 0)
-    if begun and begun.line != line:
-        message += f" ({error.context}, line {begun.line + 1})"
+    if start and start.line != line:
+        message += f" ({error.context}, line {start.line + 1})"
     return NotYaml(line + 1, message)
 
 
 def _remedy(problem: str, line: str, column: int) -> str:
     at = line[column : column + 1]
     if "\t" in line[: len(line) - len(line.lstrip())] or at == "\t":
-        return "a tab; YAML indents with blanks"
+        return "a tab; indent with spaces"
     if "alphabetic or numeric" in problem:
-        return "an unquoted * or & has a meaning of its own in YAML; put the value in quotes"
+        return "an unquoted * or & has a special meaning in YAML; put the value in quotes"
     if "cannot start any token" in problem and at:
         return f"a value cannot begin with {at}; put it in quotes"
     if "mapping values are not allowed" in problem:
         return (
-            "a colon where none can be: quote text that has `: ` in it, or correct the indentation"
+            "a colon is not allowed here; put text with `: ` in quotes, or correct the indentation"
         )
     return f"not YAML: {problem}"

@@ -15,7 +15,12 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, TypeVar
 
 from factory_assets.data.contract.table_checks import require_table
-from factory_assets.data.leakage.policy import REASONS, keep_reasons, reasons, require_no_leaks
+from factory_assets.data.leakage.policy import (
+    REASONS,
+    accepted_reasons,
+    require_no_leaks,
+    store_reasons,
+)
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
@@ -26,7 +31,7 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.stages import UPSTREAM, VALUES, Stage
+from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists
@@ -62,12 +67,12 @@ def run_stage(call: StageRequest) -> StageRun:
     ):
         records = Records(call.home)
         if call.reuse and plan.record:
-            value = VALUES[call.stage].model_validate(plan.record.value)
+            value = RESULT_TYPES[call.stage].model_validate(plan.record.value)
             if isinstance(value, IngestResult):
                 # Data that was fresh enough at the time may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
             if isinstance(value, Candidate):
-                keep_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
+                store_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
             restored = not records.is_latest(plan.record)
             if restored:
                 # An older result is the latest again; the tables' logs still name the newer one.
@@ -176,7 +181,7 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
         return None
-    value = VALUES[call.stage].model_validate(record.value)
+    value = RESULT_TYPES[call.stage].model_validate(record.value)
     complete = all(exists(snapshot, call.home) for snapshot in _tables(value))
     if isinstance(value, Champion):
         complete = _registry(call).champion(value.model) == value.version
@@ -271,7 +276,7 @@ def _lineage(call: StageRequest, inputs: Inputs) -> dict[str, str]:
     earlier: tuple[Stage, ...] = ("ingest", "clean")
     versions = {stage: value_of(_records(call, stage)).data_version for stage in earlier}
     versions |= {stage: value.data_version for stage, value in inputs.items()}
-    why = reasons(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
+    why = accepted_reasons(call.pipeline, _as(SplitResult, inputs["split"]).leaks)
     return {
         **call.tags,
         **({REASONS: why} if why else {}),

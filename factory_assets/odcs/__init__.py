@@ -1,1 +1,4 @@
-"""Contracts in the Open Data Contract Standard, read and written."""
+"""Read and write contracts in the Open Data Contract Standard (ODCS).
+
+Checking data against a contract belongs in `data.contract`.
+"""

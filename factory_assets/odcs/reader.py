@@ -1,7 +1,9 @@
-"""A contract in the Open Data Contract Standard as one of ours: plain data in, plain data out.
+"""Read a contract in the Open Data Contract Standard as one of ours: plain data in, plain data out.
 
-What the factory cannot hold is told: a mistake where the file is wrong, else a promise that nothing
-checks. Words about the data's owners, servers and prices are left alone.
+What the factory cannot express is reported: as a mistake if the file is wrong, otherwise as a
+promise that nothing checks. Words about owners, servers and prices are ignored.
+
+Parsing the YAML belongs in `declarations`, single quality rules in `rules`.
 """
 
 from typing import Any
@@ -16,8 +18,8 @@ def read(data: Any, table: str | None = None) -> Reading:
     """Read a whole file.
 
     Args:
-        data: its content.
-        table: the schema to hold to, where it has several.
+        data: the content of the file.
+        table: the schema to use; required if the file has several.
     """
     reading = Reading()
     reader = _Reader(reading)
@@ -25,10 +27,10 @@ def read(data: Any, table: str | None = None) -> Reading:
         return reading
     for key in ("apiVersion", "kind", "id", "version", "status"):
         if key not in data:
-            reading.wrong.append(((), f"{key!r} is missing, which the standard wants"))
+            reading.wrong.append(((), f"{key!r} is missing; the standard requires it"))
     version = data.get("apiVersion", words.API_VERSION)
     if not str(version).startswith("v3."):
-        reading.wrong.append((("apiVersion",), f"{version!r} is not understood; write v3.1.0"))
+        reading.wrong.append((("apiVersion",), f"{version!r} is not supported; write v3.1.0"))
     if data.get("kind", "DataContract") != "DataContract":
         reading.wrong.append((("kind",), "must be DataContract"))
     number = reader.chosen(data.get("schema"), table)
@@ -36,18 +38,22 @@ def read(data: Any, table: str | None = None) -> Reading:
         reader.schema(("schema", number), data["schema"][number])
         reader.service_levels(data)
     if reading.unchecked:
-        reading.contract["unchecked"] = [what for _, what in reading.unchecked]
+        reading.contract["unchecked"] = [promise for _, promise in reading.unchecked]
     return reading
 
 
 class _Reader(Reader):
+    """Reads one schema and the service levels of the file."""
+
     table = ""
-    """The schema's name."""
+    """The name of the schema."""
 
     def chosen(self, schemas: Any, table: str | None) -> int | None:
-        """The number of the schema to hold to."""
+        """Return the position of the schema to use; None, and add a mistake, if there is none."""
         if not isinstance(schemas, list) or not schemas:
-            self.reading.wrong.append((("schema",), "there is no schema: nothing is promised"))
+            self.reading.wrong.append(
+                (("schema",), "there is no schema, so nothing is promised; add one")
+            )
             return None
         names = [
             {str(s.get("name")), str(s.get("physicalName"))} if isinstance(s, dict) else set()
@@ -55,19 +61,20 @@ class _Reader(Reader):
         ]
         known = [str(s.get("name")) for s in schemas if isinstance(s, dict)]
         if table is None and len(schemas) > 1:
-            message = f"has several; choose one with `table`: {', '.join(known)}"
+            message = f"has several schemas; choose one with `table`: {', '.join(known)}"
             self.reading.wrong.append((("schema",), message))
             return None
         if table is None:
             return 0
-        fits = [i for i, both in enumerate(names) if table in both]
-        if not fits:
+        matches = [i for i, both in enumerate(names) if table in both]
+        if not matches:
             self.reading.wrong.append(
                 (("schema",), f"no schema {table!r}; {suggest(table, known)}")
             )
-        return fits[0] if fits else None
+        return matches[0] if matches else None
 
     def schema(self, at: At, data: Any) -> None:
+        """Add the columns and the promises of a schema to the contract."""
         if not self.is_mapping(at, data, words.SCHEMA_KEYS):
             return
         self.table = str(data.get("name"))
@@ -95,7 +102,7 @@ class _Reader(Reader):
             self.unchecked((*at, "relationships"), "relationships; see ingest.joins")
 
     def primary(self, columns: list[dict[str, Any]], names: list[str]) -> None:
-        """A primary key is there in every row, and never again."""
+        """Require a value of every primary key in every row, and each key once only."""
         for column in columns:
             if column.get("name") in names:
                 column["nullable"] = False
@@ -105,6 +112,7 @@ class _Reader(Reader):
             self.contract.setdefault("unique", []).append(names)
 
     def service_levels(self, data: dict[str, Any]) -> None:
+        """Read a latency as `freshness`; the other service levels are unchecked promises."""
         for at, item in self.items((), data, "slaProperties"):
             if not self.is_mapping(at, item, words.SLA_KEYS):
                 continue
@@ -127,14 +135,15 @@ class _Reader(Reader):
 
 
 class _Property:
-    """One column."""
+    """Reads one property as a column of our contract."""
 
     def __init__(self, reader: _Reader, at: At, data: dict[str, Any], number: int) -> None:
         self.reader, self.at, self.data, self.number = reader, at, data, number
-        self.made: dict[str, Any] = {}
+        self.result: dict[str, Any] = {}
 
     def column(self) -> dict[str, Any]:
-        data, made = self.data, self.made
+        """Return the column."""
+        data = self.data
         for ours, theirs in words.PLAIN.items():
             if theirs in data:
                 self.put(ours, data[theirs], theirs)
@@ -150,27 +159,30 @@ class _Property:
             if isinstance(custom, dict) and custom.get("property") in known:
                 self.put(custom["property"], custom.get("value"), "customProperties")
         for place, rule in self.reader.items(self.at, data, "quality"):
-            read_rule(self.reader, place, rule, made)
+            read_rule(self.reader, place, rule, self.result)
         if data.get("relationships"):
-            what = f"relationships of column {data.get('name')!r}; see ingest.joins"
-            self.reader.unchecked((*self.at, "relationships"), what)
-        return made
+            promise = f"relationships of column {data.get('name')!r}; see ingest.joins"
+            self.reader.unchecked((*self.at, "relationships"), promise)
+        return self.result
 
     def put(self, ours: str, value: Any, *theirs: str) -> None:
-        self.made[ours] = value
+        """Set one of our keys, and remember the place in the file that it was read from."""
+        self.result[ours] = value
         self.reader.reading.ways["columns", self.number, ours] = (*self.at, *theirs)
 
     def type(self) -> None:
         if self.data.get("logicalType") is None:
             return
-        given = str(self.data["logicalType"])
-        if given in words.TYPES:
-            self.put("type", words.TYPES[given], "logicalType")
+        name = str(self.data["logicalType"])
+        if name in words.TYPES:
+            self.put("type", words.TYPES[name], "logicalType")
             return
-        flat = given in {"object", "array", "time"}
-        message = f"{given!r} is not held: tables are flat" if flat else f"{given!r} is no type"
+        flat = name in {"object", "array", "time"}
+        message = (
+            f"{name!r} is not supported: tables are flat" if flat else f"{name!r} is not a type"
+        )
         self.reader.reading.wrong.append(
-            ((*self.at, "logicalType"), f"{message}; {suggest(given, tuple(words.TYPES))}")
+            ((*self.at, "logicalType"), f"{message}; {suggest(name, tuple(words.TYPES))}")
         )
 
     def options(self, options: dict[str, Any]) -> None:
@@ -184,5 +196,5 @@ class _Property:
             self.put("pattern", options["pattern"], "logicalTypeOptions", "pattern")
         for key in ("format", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"):
             if key in options:
-                what = f"{key} {options[key]!r} of column {self.data.get('name')!r}"
-                self.reader.unchecked((*at, key), what)
+                promise = f"{key} {options[key]!r} of column {self.data.get('name')!r}"
+                self.reader.unchecked((*at, key), promise)

@@ -1,4 +1,7 @@
-"""Quality rules of the Open Data Contract Standard: those that a contract of ours holds, put in."""
+"""Translate quality rules of the Open Data Contract Standard into promises of our contract.
+
+A rule that our contract cannot express becomes a promise that nothing checks.
+"""
 
 from typing import Any
 
@@ -8,35 +11,44 @@ from factory_assets.spec.base import suggest
 
 
 def read_rule(reader: Reader, at: At, rule: Any, column: dict[str, Any] | None) -> None:
-    """One rule, of a column or of the whole table."""
+    """Add one rule to the contract.
+
+    Args:
+        reader: collects the contract, mistakes and unchecked promises.
+        at: the place of the rule in the file.
+        rule: the rule as plain data.
+        column: the column of the contract that the rule is about; None for the whole table.
+    """
     if not reader.is_mapping(at, rule, words.QUALITY_KEYS):
         return
     kind = str(rule.get("type", "library"))
     if kind not in {"library", "text", "sql", "custom"}:
         kinds = ("library", "text", "sql", "custom")
-        reader.reading.wrong.append(((*at, "type"), f"{kind!r}; {suggest(kind, kinds)}"))
+        reader.reading.wrong.append(
+            ((*at, "type"), f"{kind!r} is not a type of rule; {suggest(kind, kinds)}")
+        )
     elif kind == "text":
         reader.unchecked(at, str(rule.get("description", "a rule in words")))
     elif kind != "library":
         reader.unchecked(at, f"a rule of type {kind}{_name(rule)}")
     elif (metric := rule.get("metric", rule.get("rule"))) not in words.METRICS:
-        message = f"{metric!r} is no metric; {suggest(str(metric), words.METRICS)}"
+        message = f"{metric!r} is not a metric; {suggest(str(metric), words.METRICS)}"
         reader.reading.wrong.append(((*at, "metric"), message))
     elif not [key for key in words.OPERATORS if key in rule]:
-        message = f"says no bound; {suggest('mustBe', words.OPERATORS)}"
+        message = f"has no bound; write one of {', '.join(words.OPERATORS)}"
         reader.reading.wrong.append((at, message))
-    elif not _held(reader, at, str(metric), rule, column):
-        where = f" of column {column.get('name')!r}" if column else ""
-        reader.unchecked(at, f"{metric}{where} within the bound that is given{_name(rule)}")
+    elif not _add_rule(reader, at, str(metric), rule, column):
+        of_column = f" of column {column.get('name')!r}" if column else ""
+        reader.unchecked(at, f"{metric}{of_column} within its declared bound{_name(rule)}")
 
 
-def _held(
+def _add_rule(
     reader: Reader, at: At, metric: str, rule: dict[str, Any], column: dict[str, Any] | None
 ) -> bool:
-    """Put the rule into the contract, if that can hold it."""
+    """Add the rule to the contract; return whether the contract can express it."""
     if metric == "rowCount":
         return column is None and _row_count(reader, at, rule)
-    if not _is_none(rule):
+    if not _allows_no_row(rule):
         return False
     arguments = reader.typed(at, rule, "arguments", dict) or {}
     if column is None:
@@ -60,16 +72,16 @@ def _held(
         ]
         column["missing"] = list(dict.fromkeys([*column.get("missing", ()), *tokens]))
     else:
-        return _invalid(arguments, column)
+        return _add_valid_values(arguments, column)
     return True
 
 
-def _invalid(arguments: dict[str, Any], column: dict[str, Any]) -> bool:
-    kept = {"validValues": "values", "pattern": "pattern"}
-    taken = [key for key in kept if key in arguments and kept[key] in column]
-    if taken or not set(arguments) & set(kept):
+def _add_valid_values(arguments: dict[str, Any], column: dict[str, Any]) -> bool:
+    keys = {"validValues": "values", "pattern": "pattern"}
+    taken = [key for key in keys if key in arguments and keys[key] in column]
+    if taken or not set(arguments) & set(keys):
         return False
-    for theirs, ours in kept.items():
+    for theirs, ours in keys.items():
         if theirs in arguments:
             column[ours] = arguments[theirs]
     return True
@@ -93,20 +105,21 @@ def _row_count(reader: Reader, at: At, rule: dict[str, Any]) -> bool:
 
 
 def _name(rule: dict[str, Any]) -> str:
-    says = rule.get("name") or rule.get("description")
-    return f": {says}" if says else ""
+    name = rule.get("name") or rule.get("description")
+    return f": {name}" if name else ""
 
 
-def _is_none(rule: dict[str, Any]) -> bool:
-    """Whether the bound tolerates no row; the factory holds no other one."""
+def _allows_no_row(rule: dict[str, Any]) -> bool:
+    """Whether the rule tolerates no broken row; our contract has no other bound."""
     if rule.get("unit", "rows") not in ("rows", "percent"):
         return False
     bounds = {key: rule[key] for key in words.OPERATORS if key in rule}
-    few = {"mustBeLessThan": 1} if rule.get("unit", "rows") == "rows" else {}
-    return bounds in ({"mustBe": 0}, {"mustBeLessOrEqualTo": 0}, few)
+    below_one = {"mustBeLessThan": 1} if rule.get("unit", "rows") == "rows" else {}
+    return bounds in ({"mustBe": 0}, {"mustBeLessOrEqualTo": 0}, below_one)
 
 
 def _row_bounds(rule: dict[str, Any]) -> tuple[int | None, int | None] | None:
+    """Return the smallest and the largest number of rows; None if the rule has another form."""
     [(operator, value), *more] = [(key, rule[key]) for key in words.OPERATORS if key in rule]
     numbers = value if isinstance(value, list) else [value]
     if more or not all(type(number) is int and number >= 0 for number in numbers):

@@ -1,6 +1,6 @@
-"""The words of the Open Data Contract Standard (v3.1), and which of ours they stand for.
+"""The terms of the Open Data Contract Standard (v3.1), and the keys of our contract they map to.
 
-The one place that knows both; `odcs` reads by it and `odcs_write` writes by it.
+This is the only module that knows both; `reader` and `writer` use it.
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,25 @@ TYPES: Mapping[str, ColumnType] = {
     "date": "date",
     "timestamp": "timestamp",
 }
+"""The standard's logical type to our type of a column."""
 
 BOUNDS = {"range": ("minimum", "maximum"), "length": ("minLength", "maxLength")}
-"""Our pair of bounds to the two of `logicalTypeOptions`; `pattern` is the same word in both."""
+"""Our pair of bounds to the two keys of the standard's `logicalTypeOptions`; `pattern` is the same
+word in both."""
 
 PLAIN = {"name": "name", "from": "physicalName", "unique": "unique", "description": "description"}
-"""Our key of a column to that of a property with the same meaning. `nullable` is the opposite of
-`required`, `type` the `logicalType`, `sensitive` the `classification`, `values` the `validValues`
-of a rule about `invalidValues`, `freshness` the SLA about `latency`."""
+"""Our key of a column to the standard's key of a property with the same meaning.
+
+The others have another form there: `nullable` is the opposite of `required`, `type` is
+`logicalType`, `sensitive` is `classification`, `values` is `validValues` of a rule about
+`invalidValues`, and `freshness` is a service level about `latency`."""
 
 CUSTOM = ("missing", "unit")
-"""Our keys of a column that the standard has no word for: its `customProperties`."""
+"""Our keys of a column for which the standard has no term; they become `customProperties`."""
 
 UNTYPED = ("range", "length", "pattern")
-"""These too, where a column has no type: the standard ties the options to one."""
+"""These keys become `customProperties` too if a column has no type: the standard ties them to
+one."""
 
 SENSITIVE = {
     "personal": "personal",
@@ -40,9 +45,10 @@ SENSITIVE = {
     "restricted": "personal",
     "secret": "secret",
 }
-"""A classification to how sensitive it makes a column; any other does not."""
+"""A classification to our level of sensitivity; all other classifications mean none."""
 
 LATENCY = frozenset({"latency", "ly", "freshness"})
+"""Names of the service level that becomes `freshness`."""
 
 UNITS = {
     **dict.fromkeys(("min", "minute", "minutes"), "min"),
@@ -50,6 +56,7 @@ UNITS = {
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
+"""The standard's unit of time to ours."""
 
 _ANY = ["id", "name", "description", "tags", "customProperties", "authoritativeDefinitions"]
 

@@ -1,4 +1,4 @@
-"""One of our contracts in the Open Data Contract Standard; `odcs.read` reads it back the same."""
+"""Write our contract in the Open Data Contract Standard; `reader` reads it back unchanged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ _TYPES = {ours: theirs for theirs, ours in words.TYPES.items()}
 def write(
     contract: Contract, *, name: str, purpose: str, owners: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The whole file as plain data, in the order in which people read it.
+    """Return the whole file as plain data, in the order in which people read it.
 
     Args:
-        contract: what is promised.
-        name: of the pipeline, which names the contract and its table.
+        contract: the contract.
+        name: the name of the pipeline, which names the contract and its table.
         purpose: what the data is for.
         owners: e-mail addresses or `team:name`.
     """
@@ -36,13 +36,15 @@ def write(
 
 
 def _schema(contract: Contract, name: str) -> dict[str, Any]:
-    quality = [_none("duplicateValues", {"properties": list(names)}) for names in contract.unique]
+    quality = [
+        _forbidden("duplicateValues", {"properties": list(names)}) for names in contract.unique
+    ]
     if contract.rows:
         bound = _row_bound(contract.rows.at_least, contract.rows.at_most)
         quality.append({"type": "library", "metric": "rowCount", **bound})
     quality += [{"type": "text", "description": text} for text in contract.unchecked]
-    moved = contract.distribution.model_dump(mode="json", exclude_defaults=True)
-    custom = [{"property": "distribution", "value": moved}] if moved else []
+    distribution = contract.distribution.model_dump(mode="json", exclude_defaults=True)
+    custom = [{"property": "distribution", "value": distribution}] if distribution else []
     return _without_empty(
         {
             "name": name,
@@ -58,7 +60,7 @@ def _property(column: Column) -> dict[str, Any]:
     data = column.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     quality = []
     if "values" in data:
-        quality.append(_none("invalidValues", {"validValues": data["values"]}))
+        quality.append(_forbidden("invalidValues", {"validValues": data["values"]}))
     custom = [*words.CUSTOM, *(words.UNTYPED if column.type is None else ())]
     return _without_empty(
         {
@@ -85,7 +87,8 @@ def _options(data: dict[str, Any]) -> dict[str, Any]:
     return _without_empty({**dict(pairs), "pattern": data.get("pattern")})
 
 
-def _none(metric: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _forbidden(metric: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule that no row may break."""
     return {"type": "library", "metric": metric, "arguments": arguments, "mustBe": 0}
 
 

@@ -177,7 +177,7 @@ class SplitResult(StageResult):
         return sha256(self.model_dump_json(exclude={"leaks"}).encode()).hexdigest()
 
 
-def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add up the counts of several tables by rule."""
     total: dict[str, int] = {}
     for count in counts:
@@ -186,6 +186,6 @@ def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def most(counts: Mapping[str, int]) -> str:
+def most_broken_rule(counts: Mapping[str, int]) -> str:
     """Return the rule that most rows broke."""
     return max(counts, key=lambda name: counts[name])

@@ -6,8 +6,8 @@ The results of several partitions are merged into one, which the stages after `c
 from collections.abc import Sequence
 
 from factory_assets.results.base import StageResult
-from factory_assets.results.data import CleanResult, IngestResult, summed
-from factory_assets.results.stages import STAGES, VALUES, Stage
+from factory_assets.results.data import CleanResult, IngestResult, add_counts
+from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
@@ -59,8 +59,8 @@ def require_records(
 
 def value_of(records: Sequence[Record]) -> StageResult:
     """Return the result in the records of one stage; those of several partitions are merged."""
-    values = [VALUES[stage_of(record)].model_validate(record.value) for record in records]
-    return values[0] if len(values) == 1 else together(values)
+    values = [RESULT_TYPES[stage_of(record)].model_validate(record.value) for record in records]
+    return values[0] if len(values) == 1 else merge_partitions(values)
 
 
 def stage_of(record: Record) -> Stage:
@@ -91,7 +91,7 @@ def records_of(
     return [record for record in newest if record]
 
 
-def together(values: Sequence[StageResult]) -> StageResult:
+def merge_partitions(values: Sequence[StageResult]) -> StageResult:
     """Merge the results of several partitions."""
     ingested = [value for value in values if isinstance(value, IngestResult)]
     if ingested:
@@ -100,7 +100,7 @@ def together(values: Sequence[StageResult]) -> StageResult:
             quarantine=union_or_none([value.quarantine for value in ingested]),
             sources=tuple(source for value in ingested for source in value.sources),
             rows_read=sum(value.rows_read for value in ingested),
-            quarantined=summed([value.quarantined for value in ingested]),
+            quarantined=add_counts([value.quarantined for value in ingested]),
             ignored_columns=tuple(
                 dict.fromkeys(name for value in ingested for name in value.ignored_columns)
             ),
@@ -110,7 +110,7 @@ def together(values: Sequence[StageResult]) -> StageResult:
         snapshot=union([value.snapshot for value in cleaned]),
         quarantine=union_or_none([value.quarantine for value in cleaned]),
         rows_in=sum(value.rows_in for value in cleaned),
-        quarantined=summed([value.quarantined for value in cleaned]),
+        quarantined=add_counts([value.quarantined for value in cleaned]),
         duplicates=sum(value.duplicates for value in cleaned),
     )
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import stage_of
-from factory_assets.results.stages import VALUES
+from factory_assets.results.stages import RESULT_TYPES
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
@@ -30,7 +30,7 @@ def identity(record: Record) -> Identity:
 
 def value_in(record: Record) -> StageResult:
     """Return the result in a record, as the type of its stage."""
-    return VALUES[stage_of(record)].model_validate(record.value)
+    return RESULT_TYPES[stage_of(record)].model_validate(record.value)
 
 
 def tables_of(value: StageResult) -> dict[str, Snapshot]:
@@ -41,7 +41,7 @@ def tables_of(value: StageResult) -> dict[str, Snapshot]:
     return {name: part for name, part in value if isinstance(part, Snapshot)}
 
 
-def damages(record: Record) -> Iterator[str]:
+def contradictions(record: Record) -> Iterator[str]:
     """Yield each contradiction within a record."""
     place = f"record {record.key[:12]} of {record.pipeline}/{record.stage}"
     if digest(record.parts) != record.key:
@@ -51,7 +51,7 @@ def damages(record: Record) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class FileOf:
+class StoredFile:
     """A file of the snapshot in a record, which is a source of another pipeline."""
 
     record: Record
@@ -129,7 +129,7 @@ class RecordGraph:
         """Return the records that were computed from a record."""
         return self._users.get(identity(record), [])
 
-    def read_from(self, record: Record) -> Mapping[str, "FileOf"]:
+    def read_from(self, record: Record) -> Mapping[str, "StoredFile"]:
         """Map the digest of each source of an `ingest` to the file of another pipeline that it is.
 
         Other sources, and other stages, have no entry.
@@ -144,7 +144,7 @@ class RecordGraph:
                     if r.data_version == named[3] and r.finished <= record.finished
                 ]
                 if records:
-                    files[source.sha256] = FileOf(records[-1], source.sha256)
+                    files[source.sha256] = StoredFile(records[-1], source.sha256)
         return files
 
     @cached_property

@@ -18,7 +18,7 @@ Stage = Literal["ingest", "clean", "split", "train", "evaluate", "deploy"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-VALUES: Mapping[Stage, type[StageResult]] = {
+RESULT_TYPES: Mapping[Stage, type[StageResult]] = {
     "ingest": IngestResult,
     "clean": CleanResult,
     "split": SplitResult,

@@ -209,7 +209,9 @@ class Evaluate(Spec):
         if not self.protected and (unfair := sorted(FAIRNESS & used)):
             raise ValueError(f"{unfair[0]} needs `protected`, the columns whose groups it compares")
         if "rmse_clipped" in used and self.clip is None:
-            raise ValueError("rmse_clipped needs `clip`, the largest true value, such as 125")
+            raise ValueError(
+                "rmse_clipped needs `clip`, the value at which true values are cut, such as 125"
+            )
         if "asymmetric_score" in used and self.asymmetry is None:
             raise ValueError(
                 "asymmetric_score needs `asymmetry`, such as {early: 13.0, late: 10.0}"

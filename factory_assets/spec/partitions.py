@@ -1,6 +1,7 @@
-"""How a pipeline's data is cut into partitions that are ingested and cleaned one by one.
+"""The `partitions` section: how data is cut into partitions, each ingested and cleaned by itself.
 
-Where sources name the dimensions of partitions: `{day}`, or `{day:%Y/%m}`.
+It also requires that the sources name every dimension, as in `{day}` or `{day:%Y/%m}`. Replacing
+these placeholders belongs in `data.sources.partition_patterns`.
 """
 
 import re
@@ -26,22 +27,22 @@ from factory_assets.spec.calendar import (
 )
 
 _LONGEST = 80
-"""Bytes of a key in the name of a file; two of them must fit."""
+"""The most bytes of a key in the name of a file; two keys must fit into one name."""
 
 
 def wrong_key(key: str) -> str | None:
-    """Why this is no key of a partition; None where it is one."""
+    """Return why `key` cannot be the key of a partition; None if it can."""
     if not key.strip():
         return "is empty"
-    # To Dagster the first four are the end of a key or a range of keys, to a file's name a pattern.
+    # Dagster gives `|`, `,`, `[` and `]` a meaning in keys; `[]*?` are wildcards in file names.
     if bad := next((c for c in key if c in "|,[]*?" or not c.isprintable()), None):
-        return f"has {bad!r}, which no key may have"
+        return f"contains {bad!r}, which is not allowed in a key"
     if bad := next((text for text in ("...", "${") if text in key), None):
-        return f"has {bad!r}, which no key may have"
+        return f"contains {bad!r}, which is not allowed in a key"
     if key in {".", ".."} or key.startswith("~"):
-        return "means a folder"
+        return "would mean a folder"
     if len(quote(key, safe="")) > _LONGEST:
-        return "is too long"
+        return f"is too long; at most {_LONGEST} bytes (percent-encoded) are allowed"
     return None
 
 
@@ -49,7 +50,7 @@ def _date(value: str) -> str:
     try:
         zone = datetime.fromisoformat(value).tzinfo
     except ValueError as error:
-        raise ValueError(f"{value!r} is no date; write it as 2024-01-31") from error
+        raise ValueError(f"{value!r} is not a date; write it as 2024-01-31") from error
     if zone is not None:
         raise ValueError(f"{value!r} has an offset; leave it out and declare `timezone`")
     return value
@@ -65,16 +66,17 @@ def _keys(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class TimePartitions(Spec):
-    """One partition a period."""
+    """One partition for each period of time, once the period is over."""
 
     every: Period
     """The length of a period; a week begins on Sunday."""
     start: Annotated[str, AfterValidator(_date)]
-    """When the first period begins, such as "2024-01-01"."""
+    """When the first period begins, such as `"2024-01-01"`."""
     end: Annotated[str, AfterValidator(_date)] | None = None
-    """When the last one ends; without it, the last whole period is the newest partition."""
+    """When the last period ends, such as `"2025-01-01"`. Default: no end; the newest partition is
+    the last period that is over."""
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
-    """Where the periods begin, such as Europe/Berlin."""
+    """The time zone in which the periods begin, such as `Europe/Berlin`."""
 
     @model_validator(mode="after")
     def _has_a_period(self) -> Self:
@@ -90,16 +92,16 @@ class TimePartitions(Spec):
 
     @property
     def start_time(self) -> datetime:
-        """By the clock of the time zone."""
+        """Local time in the time zone."""
         return datetime.fromisoformat(self.start)
 
     @property
     def end_time(self) -> datetime | None:
-        """By the clock of the time zone."""
+        """Local time in the time zone."""
         return datetime.fromisoformat(self.end) if self.end else None
 
     def period(self, key: str) -> tuple[datetime, datetime] | None:
-        """Beginning and end of the period, over or not; None where there is no such period."""
+        """Return beginning and end of the period, over or not; None if there is no such period."""
         begin = begin_of(key, self.every, self.zone)
         if begin is None or begin < first_begin(self.start_time, self.every, self.zone):
             return None
@@ -113,14 +115,14 @@ class ListedPartitions(Spec):
     """One partition for each of a few known keys, such as sites."""
 
     values: Annotated[Strings, Field(min_length=1), AfterValidator(_keys)]
-    """The keys."""
+    """The keys, such as `[berlin, munich]`."""
 
 
 class DynamicPartitions(Spec):
-    """One partition for each key that turns up, such as machines."""
+    """One partition for each key that appears over time, such as a machine."""
 
     dynamic: Literal[True]
-    """The keys become known as files arrive, or in the UI."""
+    """`true`: the keys are found in the names of arriving files, or added in the UI."""
 
 
 def _kind(value: Any) -> str | None:
@@ -141,21 +143,22 @@ Partitions = Annotated[dict[Name, Dimension], Field(max_length=2)]
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: its key in each dimension, by the dimensions' names in alphabetical order."""
+    """One partition: its key in each dimension, in the alphabetical order of the dimensions."""
 
     keys: Mapping[str, str]
     begins: Mapping[str, datetime]
-    """Of dimensions of time."""
+    """When the period begins, by dimension of time."""
     ends: Mapping[str, datetime]
+    """When the period ends, by dimension of time."""
 
     @property
     def key(self) -> str:
-        """Such as `2024-01-31`, or `2024-01-31|berlin`: as Dagster writes it."""
+        """The key as Dagster writes it, such as `2024-01-31` or `2024-01-31|berlin`."""
         return "|".join(self.keys.values())
 
 
 def partition_of(dimensions: Mapping[str, Dimension], key: str) -> Partition | None:
-    """The partition that a key names, or None where the dimensions have no such partition."""
+    """Return the partition with this key; None if the dimensions have no such partition."""
     names = sorted(dimensions)
     parts = key.split("|")
     if len(parts) != len(names):
@@ -179,9 +182,11 @@ def partition_of(dimensions: Mapping[str, Dimension], key: str) -> Partition | N
 def partitions_until(
     dimensions: Mapping[str, Dimension], now: datetime, known: Mapping[str, Sequence[str]]
 ) -> Iterator[Partition]:
-    """Every partition that is over by `now`, in the order of the keys of each dimension.
+    """Yield every partition that is over by `now`, in the order of the keys of each dimension.
 
     Args:
+        dimensions: the dimensions by name.
+        now: the current time, with a time zone.
         known: the keys of each dynamic dimension.
     """
     axes: list[list[tuple[str, str, tuple[datetime, datetime] | None]]] = []
@@ -204,25 +209,26 @@ def partitions_until(
 
 
 def time_dimension(dimensions: Mapping[str, Dimension]) -> str | None:
-    """The name of the dimension of time."""
+    """Return the name of the dimension of time; None if there is none."""
     return next((n for n, d in dimensions.items() if isinstance(d, TimePartitions)), None)
 
 
 PLACE = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}]*))?\}")
-"""`{day}` is the partition's key, `{day:%Y/%m}` the beginning of its period in that form."""
+"""A placeholder: `{day}` is the key of the partition, `{day:%Y/%m}` the beginning of its period in
+that format."""
 
 NEVER_BOUND = frozenset({"query", "contract", "python"})
-"""Keys of a source in which nothing is named: whoever names a partition would write SQL."""
+"""Keys of a source in which no placeholder is replaced: a partition's key must never become SQL."""
 
 _FREE = frozenset({"args", "parameters"})
-"""Keys below which braces may also be just text."""
+"""Keys below which braces may also be plain text."""
 
 
 def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any]) -> None:
-    """Every dimension must tell the sources apart, or each partition would hold all rows.
+    """Require that the sources name every dimension; otherwise each partition would have all rows.
 
     Raises:
-        ValueError: a dimension is not named, or what is named is none.
+        ValueError: a dimension is not named, or a placeholder names no dimension.
     """
     for place in _places(source, without=NEVER_BOUND | _FREE):
         name, form = place[1], place[2]

@@ -1,4 +1,7 @@
-"""One whole declaration, and the pipeline that it makes."""
+"""One whole declaration: the sections in order, and the rules between them.
+
+Reading a `defs.yaml` belongs in `declarations`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -28,70 +31,81 @@ def _owner(value: str) -> str:
 
 
 class Risk(Spec):
-    """The tier of the EU AI Act that the operator assigns; the factory cannot know it."""
+    """The risk tier under the EU AI Act, which the operator assigns: the factory cannot know it."""
 
     tier: Literal["minimal", "limited", "high", "prohibited"] = "minimal"
-    """As the operator assigns it; `prohibited` is refused, `high` shows no rows in previews."""
+    """The risk tier. `high` needs `area` and shows no rows in previews; `prohibited` is refused."""
     area: str | None = None
-    """What the system is used for, in the regulation's words; needed for `high`."""
+    """What the system is used for, in the words of the regulation, such as `medical device`.
+    Required for `high`."""
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
         if self.tier == "prohibited":
-            raise ValueError("a prohibited practice is not built by this factory")
+            raise ValueError("a prohibited practice is refused; change the tier if it is another")
         if self.tier == "high" and not self.area:
             raise ValueError("risk tier high needs `area`, such as `medical device`")
         return self
 
 
 class Schedule(Spec):
-    """When the pipeline runs by itself."""
+    """When the pipeline runs automatically."""
 
     cron: Annotated[str, AfterValidator(check_cron)]
-    """Minute, hour, day, month, weekday; or @hourly, @daily, @weekly, @monthly, @yearly."""
+    """When to run: minute, hour, day, month and weekday, such as `"0 2 * * *"` for every day at
+    2:00; or `"@hourly"`, `"@daily"`, `"@weekly"`, `"@monthly"`, `"@yearly"`."""
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
-    """Such as Europe/Berlin."""
+    """The time zone of `cron`, such as `Europe/Berlin`."""
     enabled: bool = False
-    """Whether the schedule runs from the start; otherwise it waits to be switched on in the UI."""
+    """Whether the schedule is on from the start. With `false`, switch it on in the UI."""
 
 
 class Arrivals(Spec):
-    """A sensor that runs what files need as they arrive or change."""
+    """A sensor that runs the pipeline when files arrive or change.
+
+    In a pipeline with partitions, it ingests and cleans only those whose files changed.
+    """
 
     settle: Annotated[float, Field(ge=0, le=86_400)] = 30.0
-    """Seconds for which a file must have kept still before it is taken for whole."""
+    """For how many seconds a file must stay unchanged before it counts as complete."""
     enabled: bool = False
-    """Whether the sensor looks from the start; otherwise it waits to be switched on in the UI."""
+    """Whether the sensor is on from the start. With `false`, switch it on in the UI."""
 
 
 class PipelineSpec(Spec):
-    """Everything one model pipeline is, in the order in which it happens."""
+    """A pipeline, with its sections in the order in which they run."""
 
     purpose: Annotated[str, Field(min_length=1)]
     """What the model is for, in a sentence that its users would recognise."""
     owners: Annotated[tuple[Annotated[str, AfterValidator(_owner)], ...], listed] = ()
-    """Who answers for it: e-mail addresses or `team:name`, shown in the UI."""
+    """Who is responsible: e-mail addresses or `team:name`, such as
+    `[jane@example.org, team:maintenance]`. Shown in the UI."""
     risk: Risk = Risk()
-    """The tier of the EU AI Act."""
+    """The risk tier under the EU AI Act. Default: `minimal`."""
     partitions: Partitions = {}
-    """How the data is cut into partitions, by time or by key; not at all where left out."""
+    """How the data is cut into partitions, by time or by key, such as
+    `{day: {every: day, start: "2024-01-01"}}`. Each dimension must occur in the source, as in
+    `files: "{day}.csv"`. Default: no partitions."""
     ingest: Ingest
     """Where the data comes from, and what it promises."""
     clean: Clean = Clean()
-    """Rules, duplicates and derived columns."""
+    """Rules, duplicates, derived columns and windows. Default: the ingested rows stay as they
+    are."""
     split: SplitRule = SplitRule()
-    """Which rows train, validate and test."""
+    """Which rows are for training, validation and test. Default: 20 % are for test and 10 % for
+    validation, drawn at random."""
     train: Train | None = None
-    """What is learned, and by which model. Without it the pipeline ends after `clean`: a data
+    """What is learned, and by which model. Default: the pipeline ends after `clean`, as a data
     product without a model."""
     evaluate: Evaluate = Evaluate()
-    """How a candidate is judged."""
+    """How a candidate is judged, and what it must reach to be deployed."""
     deploy: Deploy = Deploy()
     """How exactly the served model must agree with the trained one."""
     schedule: Schedule | None = None
-    """When the pipeline runs by itself; never where left out."""
+    """When the pipeline runs automatically. Default: never."""
     arrivals: Arrivals | None = None
-    """Whether arriving files make it run; not where left out."""
+    """Run the pipeline when files arrive or change; `{}` uses the defaults. Default: arriving files
+    start nothing."""
 
     @property
     def training(self) -> Train:
@@ -101,47 +115,58 @@ class PipelineSpec(Spec):
         return self.train
 
     @model_validator(mode="after")
-    def _model_is_whole(self) -> Self:
+    def _sections_have_a_model(self) -> Self:
         if self.train is None:
             for part in ("split", "evaluate", "deploy"):
                 if part in self.model_fields_set:
-                    raise ValueError(f"{part} needs `train`; without it the pipeline ends at clean")
+                    raise ValueError(
+                        f"{part} needs `train`; a pipeline without it ends after clean"
+                    )
         return self
 
     @model_validator(mode="after")
     def _files_can_arrive(self) -> Self:
         sources = self.ingest.every_source
         if self.arrivals and any(getattr(source, "storage", None) for source in sources):
-            raise ValueError("arrivals sees files on disk only, no objects of a storage")
+            raise ValueError("arrivals sees files on disk only, not objects in s3:// storage")
         if self.arrivals and not any(
             isinstance(source, FileSource | ImageSource) or getattr(source, "reads", None)
             for source in sources
         ):
-            raise ValueError("arrivals needs a source in files, or a function with `reads`")
+            raise ValueError(
+                "arrivals needs a source of files or images, or a Python function with `reads`"
+            )
         return self
 
     @model_validator(mode="after")
-    def _partitions_are_whole(self) -> Self:
+    def _partitions_are_consistent(self) -> Self:
         times = [n for n, d in self.partitions.items() if isinstance(d, TimePartitions)]
         if len(times) > 1:
             raise ValueError(f"partitions {' and '.join(times)} are both of time; keep one")
         if times and self.ingest.contract.freshness:
-            raise ValueError("ingest.contract.freshness: a period of time only gets older; drop it")
+            raise ValueError(
+                "ingest.contract.freshness: a past period only gets older; leave freshness out, or "
+                "the partitions of time"
+            )
         if self.split.window and not times:
             raise ValueError("split.window needs partitions of time, such as `every: day`")
         if self.partitions and not all(c.type for c in self.ingest.contract.columns):
-            raise ValueError("a column without a type may differ between partitions; declare each")
+            raise ValueError(
+                "a column without a type may differ between partitions; declare the `type` of each"
+            )
         if self.partitions and not self.ingest.contract.columns:
             raise ValueError("partitions need ingest.contract, so that all have the same columns")
         for name in self.partitions:
             if name in self.ingest.columns:
-                raise ValueError(f"partition {name!r} is a column of the contract already")
+                raise ValueError(
+                    f"partition {name!r} is a column of the contract already; rename one of them"
+                )
         if self.partitions:
             require_places(self.partitions, self.ingest.model_dump(exclude={"contract"}))
         return self
 
     @model_validator(mode="after")
-    def _search_can_be_judged(self) -> Self:
+    def _search_metric_is_defined(self) -> Self:
         metric = self.train.tune.metric if self.train and self.train.tune else None
         needed = {"rmse_clipped": "clip", "asymmetric_score": "asymmetry"}.get(metric or "")
         if needed and getattr(self.evaluate, needed) is None:
@@ -149,8 +174,8 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _series_stay_whole(self) -> Self:
-        """A row drawn by itself is torn out of its series, and its window straddles the parts."""
+    def _split_keeps_series_whole(self) -> Self:
+        """Refuse to draw single rows, which would tear series apart, with windows across parts."""
         split = self.split
         whole = split.group or split.time or (split.given and split.given.validation)
         if isinstance(model := self.train and self.train.model, SequenceNetwork) and not whole:
@@ -161,21 +186,21 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _folds_are_honest(self) -> Self:
-        """Folds mix all rows; where the parts differ by more than chance, they tell nothing."""
+    def _folds_suit_the_split(self) -> Self:
+        """Refuse folds if the parts differ by more than chance: folds mix all rows."""
         way = next((way for way in ("time", "given") if getattr(self.split, way)), None)
         if self.evaluate.folds and way:
             why = {
-                "time": "would train on rows that come after those they judge",
+                "time": "would train on rows that are later than those they evaluate",
                 "given": "would mix the parts that the data itself names",
             }
             raise ValueError(
-                f"evaluate.folds {why[way]} (split.{way}), an easier question than the test's; "
+                f"evaluate.folds {why[way]} (split.{way}), which is easier than the test; "
                 "leave it out"
             )
         if self.evaluate.folds and self.train and self.train.budget:
             raise ValueError(
-                "evaluate.folds trains that many times more, which train.budget does not count; "
+                "evaluate.folds trains a model for each fold, which train.budget does not count; "
                 "leave one of them out"
             )
         return self
@@ -189,19 +214,19 @@ class PipelineSpec(Spec):
         return self
 
     def unknown_columns(self, known: tuple[str, ...]) -> list[str]:
-        """One line for each named column that is not `known`: where, which, and what was meant."""
+        """Return one message for each named column that is not in `known`, with a suggestion."""
         return [
-            f"{where}: no column {name!r}; {suggest(name, known)}"
-            for where, name in self.named_columns()
+            f"{key}: no column {name!r}; {suggest(name, known)}"
+            for key, name in self.named_columns()
             if name not in known
         ]
 
     def columns(self) -> tuple[str, ...]:
-        """The columns of the clean table, as far as the declaration names them."""
+        """Return the columns of the clean table, as far as the declaration names them."""
         return (*self.ingest.columns, *self.partitions, *self.clean.columns)
 
     def named_columns(self) -> list[tuple[str, str]]:
-        """Each use of a column by name outside an expression: (where it stands, column)."""
+        """Return each use of a column by name outside an expression, as (key, column)."""
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
         train = self.train
@@ -229,12 +254,12 @@ class PipelineSpec(Spec):
             ("evaluate.last.by", [last.by] if last else []),
             ("evaluate.last.order", [last.order] if last else []),
         ]
-        return [(where, name) for where, names in uses for name in names if name is not None]
+        return [(key, name) for key, names in uses for name in names if name is not None]
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A declaration in its place: the folder's name is the pipeline's."""
+    """A declaration and its folder, whose name is the pipeline's name."""
 
     name: Name
     spec: PipelineSpec

@@ -10,7 +10,7 @@ from factory_assets.data.blocks import is_complete, publish_blocks
 from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.base import KeyComponents, digest
-from factory_assets.results.data import Block, CleanResult, IngestResult, summed
+from factory_assets.results.data import Block, CleanResult, IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
@@ -46,7 +46,7 @@ def clean(
     with home.scratch() as scratch:
         staged = clean_files(queries, [*new.values()], earlier, scratch)
         counted = [known.get(group.key) or staged[group.key] for group in groups]
-        quarantined = summed([block.quarantined for block in counted])
+        quarantined = add_counts([block.quarantined for block in counted])
         require_clean_rows(counted, quarantined, where)
         stored = {key: block.kept(home, where) for key, block in staged.items()}
     blocks = [known.get(group.key) or stored[group.key] for group in groups]

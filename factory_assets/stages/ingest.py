@@ -17,7 +17,7 @@ from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import discover_sources, name_pipeline_in_errors
 from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 from factory_assets.results.base import KeyComponents
-from factory_assets.results.data import IngestResult, summed
+from factory_assets.results.data import IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
@@ -64,7 +64,7 @@ def ingest_sources(
             source.require_unchanged()
         counted = [plan.known or staged[plan.key] for plan in planned]
         files = [file for plan in planned for file in plan.sources or staged[plan.key].sources]
-        quarantined = summed([block.quarantined for block in counted])
+        quarantined = add_counts([block.quarantined for block in counted])
         names = (file.name for file in files)
         require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
         hidden = sensitive_names(pipeline)

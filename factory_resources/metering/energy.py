@@ -20,8 +20,7 @@ from typing import Any, Protocol
 RAPL = Path("/sys/class/powercap")
 
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""If none of them exists, there is no NVIDIA driver, and the .03 s to import its library are saved.
-"""
+"""If none exists there is no NVIDIA driver, and importing its library (.03 s) is skipped."""
 
 WRAPS = 60.0
 """Seconds between two readings of RAPL: at 1 kW the smallest counter (65 kJ) lasts that long."""

@@ -277,7 +277,7 @@ def told(name: str) -> Iterator[None]:
         yield
         return
     except FileNotFoundError:
-        reason = "does not exist any more"
+        reason = "does not exist"
     except (OSError, ValueError) as error:
         message = str(error)
         reason = next((r for phrase, r in _REASONS.items() if phrase in message), _code(message))

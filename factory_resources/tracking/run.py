@@ -145,7 +145,7 @@ def open_run(
 
 @contextmanager
 def open_child(parent: RegistryRun, name: str) -> Iterator[RegistryRun]:
-    """Open a run that MLflow shows below another. The block ends it; if it raises, the run fails."""
+    """Open a run that MLflow shows below another; the block ends it, unless it raises."""
     tags, now = {_PARENT_TAG: parent.run_id}, time.time_ns() // 1_000_000
     run = _start(parent.registry, parent.model, parent.experiment_id, name, tags, now)
     try:

@@ -2,7 +2,7 @@
 
 from tests.bad_data.case import Case, Refused, Rows
 
-_NOT_LINES = "is not one JSON object a line"
+_NOT_LINES = "is not one JSON object per line"
 
 
 def _case(name: str, content: str | bytes, expected: Rows | Refused) -> Case:
@@ -97,7 +97,9 @@ CASES: list[Case] = [
     _case("two objects on a line", '{"y": 1}{"y": 2}\n{"y": 3}\n', Refused(_NOT_LINES)),
     _case("two objects and a space on a line", '{"y": 1} {"y": 2}\n', Refused(_NOT_LINES)),
     _case(
-        "a list among objects", '{"y": 1}\n[1, 2]\n', Refused("d.jsonl: record 2 is no JSON object")
+        "a list among objects",
+        '{"y": 1}\n[1, 2]\n',
+        Refused("d.jsonl: record 2 is not a JSON object"),
     ),
     _case("a number among objects", '{"y": 1}\n\n5\n', Refused("no JSON object")),
     _case("null among objects", '{"y": 1}\nnull\n', Refused("no JSON object")),

@@ -164,13 +164,13 @@ CASES: list[Case] = [
     csv(
         "separator: a quote",
         b"n,y\n1,2\n",
-        Refused("d.csv: cannot be cut at"),
+        Refused("d.csv: cannot be split at"),
         source={"delimiter": '"', "files": "data/d.csv"},
     ),
     csv(
         "separator: a line end",
         b"n,y\n1,2\n",
-        Refused("d.csv: cannot be cut at"),
+        Refused("d.csv: cannot be split at"),
         source={"delimiter": "\n", "files": "data/d.csv"},
     ),
     csv(

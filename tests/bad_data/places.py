@@ -10,7 +10,7 @@ from tests.bad_data.case import Case, Refused, Rows
 _DATA = b"n,y\n1,2\n"
 _READ = Rows({"n": [1], "y": [2]})
 _OUT = "leads out of its folder"
-_KIND = "is no regular file"
+_KIND = "is not a regular file"
 
 
 def _outside(data: Path) -> Path:
@@ -149,7 +149,7 @@ CASES: list[Case] = [
     _case(
         "a device by its name",
         lambda d: None,
-        Refused("is no regular file"),
+        Refused("is not a regular file"),
         "../../../../../../../../../dev/zero",
     ),
     _case("brackets in a name", lambda d: _with(d / "d[1].csv"), _READ, "d[1].csv"),

@@ -191,9 +191,12 @@ CASES: list[Case] = [
         "parquet with an encrypted footer", "d.parquet", b"PARE" + b"x" * 50 + b"\x32\0\0\0PARE"
     ),
     _packed(
-        "jsonl cut inside an object", "d.jsonl", b'{"y": 1}\n{"y": 2, "n', "one JSON object a line"
+        "jsonl cut inside an object",
+        "d.jsonl",
+        b'{"y": 1}\n{"y": 2, "n',
+        "one JSON object per line",
     ),
-    _packed("jsonl cut inside text", "d.jsonl", b'{"y": 1}\n{"y": "ab', "one JSON object a line"),
+    _packed("jsonl cut inside text", "d.jsonl", b'{"y": 1}\n{"y": "ab', "one JSON object per line"),
     _packed("jsonl of no bytes", "d.jsonl", b"", "is empty"),
     _packed("jsonl of blank lines", "d.jsonl", b"\n\n\n", "holds no JSON object"),
     _packed(

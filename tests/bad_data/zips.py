@@ -126,7 +126,7 @@ CASES: list[Case] = [
         "two members", _zip(("a.csv", _DATA), ("b.csv", _DATA)), Refused("has 2 members, not one")
     ),
     _case("two members, one named", _zip(("a.csv", b"y\n0\n"), ("b.csv", _DATA)), _READ, "b.csv"),
-    _case("no member of that name", _zip(("a.csv", _DATA)), Refused("0 members match"), "b.csv"),
+    _case("no member of that name", _zip(("a.csv", _DATA)), Refused("0 members matching"), "b.csv"),
     _case("two members match", _zip(("a.csv", _DATA), ("b.csv", _DATA)), Refused("2 members"), "*"),
     _case(
         "two members of one name",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.results.stages import STAGES, VALUES, Stage
+from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
@@ -28,7 +28,7 @@ def test_rows_are_conserved_from_stage_to_stage(demo: Demo, name: str) -> None:
     def value(stage: Stage) -> Any:
         record = Records(Home(demo.home)).latest(name, stage)
         assert record is not None
-        return VALUES[stage].model_validate(record.value)
+        return RESULT_TYPES[stage].model_validate(record.value)
 
     ingested, cleaned, parts = value("ingest"), value("clean"), value("split")
     assert ingested.rows_read == ingested.snapshot.rows + ingested.quarantined_rows

@@ -226,7 +226,7 @@ def test_an_asset_value_that_is_not_a_table_is_refused(folder: Path, home: Home)
     done = built.resolve_implicit_global_asset_job_def().execute_in_process(raise_on_error=False)
     [failure] = [event for event in done.all_events if event.is_step_failure]
     assert failure.step_failure_data.error
-    assert "asset a: yielded dict, which is no table; yield a pandas or polars" in (
+    assert "asset a: yielded dict, which is not a table; yield a pandas or polars" in (
         failure.step_failure_data.error.to_string()
     )
     assert not path_of(home, ["a"]).exists()

@@ -20,9 +20,9 @@ from factory_assets.audit.trace.sources import Folders, source_fact
 from factory_assets.audit.trace.verification import Checker, digest_of_json, worst
 from factory_assets.data.transforms.column_lineage import (
     Origins,
-    clean_of,
     clean_origins,
-    makers,
+    formulas,
+    parse_clean,
     source_origins,
 )
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG
@@ -226,9 +226,9 @@ def describe_columns(
     if ingest is None:
         return ()
     sources = _source_columns(ingest, history)
-    spec = clean_of(clean.parts.get("declaration")) if clean else None
+    spec = parse_clean(clean.parts.get("declaration")) if clean else None
     cleaned: Origins = clean_origins(spec, tuple(sources)) if spec else {n: (n,) for n in sources}
-    expressions = makers(spec) if spec else {}
+    expressions = formulas(spec) if spec else {}
     names: Sequence[str] = tuple(cleaned)
     if candidate:
         names = (*candidate.numeric, *candidate.categorical, candidate.target)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
-from factory_assets.results.record_graph import damages
+from factory_assets.results.record_graph import contradictions
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record
@@ -52,7 +52,7 @@ class Checker:
 
     def record(self, record: Record) -> None:
         """Add the contradictions within a record to the problems."""
-        self.problems += [d for d in damages(record) if d not in self.problems]
+        self.problems += [d for d in contradictions(record) if d not in self.problems]
 
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:

@@ -7,19 +7,19 @@ in `factory_assets.declarations`.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from factory_assets.cli.check.expressions import Known, wrong_expressions
+from factory_assets.cli.check.expressions import KnownColumns, expression_mistakes
 from factory_assets.cli.check.sources import (
     Headers,
+    bind_newest_partition,
     headers,
-    of_a_partition,
+    join_mistakes,
     placed_sources,
-    wrong_joins,
-    wrong_sources,
-    wrong_upstream,
+    source_mistakes,
+    upstream_mistakes,
 )
-from factory_assets.data.contract.rules import rules_of, wrong_pattern
+from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
-from factory_assets.declarations.contract_file import unchecked as not_checked
+from factory_assets.declarations.contract_file import unchecked
 from factory_assets.declarations.loader import (
     FILE,
     Problem,
@@ -55,7 +55,7 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     return sorted([*problems, *_clashes(selected), *([] if pipelines else _missing_folders())])
 
 
-def unchecked(pipelines: Sequence[str] = ()) -> list[Problem]:
+def unchecked_promises(pipelines: Sequence[str] = ()) -> list[Problem]:
     """Return the promises of contract files that the factory does not check.
 
     Pipelines whose declaration has problems are left out.
@@ -66,7 +66,7 @@ def unchecked(pipelines: Sequence[str] = ()) -> list[Problem]:
             continue
         pipeline, document, _ = read(folder)
         if pipeline is not None:
-            for file, line, what in not_checked(document.data["attributes"], folder):
+            for file, line, what in unchecked(document.data["attributes"], folder):
                 promises.append(Problem(file, line, "", f"not checked: {what}"))
     return sorted(promises)
 
@@ -86,8 +86,8 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _references(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
-    pipeline = of_a_partition(pipeline)
-    mistakes = [*wrong_sources(pipeline), *wrong_joins(pipeline), *wrong_upstream(pipeline)]
+    pipeline = bind_newest_partition(pipeline)
+    mistakes = [*source_mistakes(pipeline), *join_mistakes(pipeline), *upstream_mistakes(pipeline)]
     yield from mistakes
     if mistakes:
         return
@@ -95,7 +95,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from _missing_columns(pipeline, columns or {})
     known = _known(pipeline, columns or {})
     clean = pipeline.spec.clean
-    mistakes = list(wrong_expressions(clean, known))
+    mistakes = list(expression_mistakes(clean, known))
     yield from mistakes
     declared = pipeline.spec.model_dump(by_alias=True)
     for where, what in () if mistakes else sensitive_misuses(pipeline):
@@ -143,7 +143,7 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
                 rules_of(column, column.type, "v", "m")
         except ContractError as error:
             yield Mistake(at, str(error))
-        if column.pattern and (reason := wrong_pattern(column.pattern)):
+        if column.pattern and (reason := pattern_error(column.pattern)):
             message = f"{column.pattern!r} is not a regular expression: {reason}"
             yield Mistake((*at, "pattern"), message)
 
@@ -184,7 +184,7 @@ def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
                 break
 
 
-def _known(pipeline: Pipeline, files: Headers) -> Known | None:
+def _known(pipeline: Pipeline, files: Headers) -> KnownColumns | None:
     """Return the columns before cleaning with their contract types; None if they are unknown."""
     ingest = pipeline.spec.ingest
     label_names = (*ingest.labels, *pipeline.spec.partitions)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import duckdb
 
 
-Known = Mapping[str, ColumnType | None]
+KnownColumns = Mapping[str, ColumnType | None]
 """The ingested columns and their declared types."""
 
 _CLEAN: At = ("clean",)
 
 
-def wrong_expressions(clean: Clean, known: Known | None) -> list[Mistake]:
+def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistake]:
     """Return every mistake in the expressions of `clean`.
 
     Args:
@@ -66,7 +66,7 @@ def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:
             yield Mistake(at, f"no column {name!r}; {suggest(name, known)}")
 
 
-def _wrong_types(clean: Clean, known: Known) -> list[Mistake]:
+def _wrong_types(clean: Clean, known: KnownColumns) -> list[Mistake]:
     """Bind each expression in DuckDB to an empty table of the declared types."""
     columns = ", ".join(f"{identifier(n)} {SQL_TYPES[t]}" for n, t in known.items() if t)
     mistakes = []

@@ -37,7 +37,7 @@ def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
         yield ("ingest", "joins", name, "source"), join.source
 
 
-def of_a_partition(pipeline: Pipeline) -> Pipeline:
+def bind_newest_partition(pipeline: Pipeline) -> Pipeline:
     """Bind the sources to the newest partition that has data; unchanged if there is none."""
     if not pipeline.spec.partitions:
         return pipeline
@@ -48,7 +48,7 @@ def of_a_partition(pipeline: Pipeline) -> Pipeline:
     return bind(pipeline, partitions[-1]) if partitions else pipeline
 
 
-def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
+def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield existing files that cannot be read, and invalid queries."""
     for at, source in placed_sources(pipeline.spec.ingest):
         try:
@@ -62,7 +62,7 @@ def wrong_sources(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake((*at, "query") if is_query else at, str(error), at_key=True)
 
 
-def wrong_upstream(pipeline: Pipeline) -> Iterator[Mistake]:
+def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield source pipelines that do not exist, and pipelines that read each other."""
     names = [folder.name for folder in pipeline_folders()]
     for at, source in placed_sources(pipeline.spec.ingest):
@@ -108,7 +108,7 @@ def headers(pipeline: Pipeline) -> Headers | None:
     return files
 
 
-def wrong_joins(pipeline: Pipeline) -> Iterator[Mistake]:
+def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield columns of joins that the tables do not have."""
     ingest = pipeline.spec.ingest
     for name, join in ingest.joins.items():
@@ -140,7 +140,7 @@ def _columns(source: Source, folder: Path) -> Headers:
         return {}
 
 
-MOST_ZIPPED = 50_000_000
+MAX_ZIP_BYTES = 50_000_000
 """Bytes of the largest zip that is unpacked only to read a header."""
 
 
@@ -162,7 +162,7 @@ def _header(file: File, source: FileSource) -> tuple[str, ...]:
     """Return the columns of a file; empty if reading them would cost too much."""
     path, name = file.path, file.name
     kind, packing = format_of(str(path), source.format)
-    if path.stat().st_size > MOST_ZIPPED and packing == "zip":
+    if path.stat().st_size > MAX_ZIP_BYTES and packing == "zip":
         return ()
     with tempfile.TemporaryDirectory() as scratch:
         if packing == "zip":

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from factory_assets.cli.new.profile import profile
-from factory_assets.cli.new.recommend import choose
-from factory_assets.cli.new.render import draft
+from factory_assets.cli.new.recommend import recommend
+from factory_assets.cli.new.render import render
 from factory_assets.cli.schema import schema_line
 from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, every_pipeline_folder
 from factory_resources.errors import DeclarationError, SourceError
@@ -42,9 +42,9 @@ def new(name: str, *, source: Path, target: str, folder: Path) -> Path:
         )
     source = source.expanduser().resolve()
     table = profile(source)
-    content = draft(
+    content = render(
         table,
-        choose(table, target),
+        recommend(table, target),
         file=_declared_path(pipeline_folder, source),
         schema=schema_line(pipeline_folder),
     )

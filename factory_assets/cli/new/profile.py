@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from factory_assets.data.contract.sql_types import INFERRED, could_be, native_type, present, typed
+from factory_assets.data.contract.sql_types import (
+    INFERRED,
+    looks_like_sql,
+    native_type,
+    typed_sql,
+    value_sql,
+)
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
@@ -18,13 +24,13 @@ from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
-FEW = 20
+MAX_LISTED_VALUES = 20
 """The values of a column are listed if it has at most this many distinct ones."""
 
-SURE = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
+MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
 """Tokens that mean "no value" in any column."""
 
-BESIDE_NUMBERS = (*SURE, "-", "--", ".", "None", "none", "missing", "unknown")
+NON_TEXT_MISSING_TOKENS = (*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown")
 """Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
 
 _CHUNK = 100
@@ -47,7 +53,7 @@ class ColumnSummary:
     low: Any = None
     high: Any = None
     values: tuple[Any, ...] = ()
-    """All distinct values in order; empty if there are more than `FEW`."""
+    """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _numbers_only(cells: Iterable[object]) -> bool:
         try:
             float(text)
         except ValueError:
-            return text in SURE
+            return text in MISSING_TOKENS
         return True
 
     return all(is_number(str(cell).strip()) for cell in cells)
@@ -166,7 +172,7 @@ def _describe(
     cells = [(identifier(name), kind) for _, (name, kind) in chunk]
     columns = _typed_columns(connection, table, cells, [source for source, _ in chunk])
     values = [
-        typed(present(cell, kind, ("", *column.tokens)), kind, column.type)
+        typed_sql(value_sql(cell, kind, ("", *column.tokens)), kind, column.type)
         for (cell, kind), column in zip(cells, columns, strict=True)
     ]
     sums = ", ".join(f"count({v}), count(DISTINCT {v}), min({v}), max({v})" for v in values)
@@ -176,7 +182,7 @@ def _describe(
         for c in columns
     ]
     lists = ", ".join(
-        f"list_sort(list(DISTINCT {v}))" if c.distinct <= FEW else "[]"
+        f"list_sort(list(DISTINCT {v}))" if c.distinct <= MAX_LISTED_VALUES else "[]"
         for v, c in zip(values, columns, strict=True)
     )
     distinct_values = connection.execute(f"SELECT {lists} FROM {table}").fetchone()
@@ -190,13 +196,13 @@ def _typed_columns(
     connection: Any, table: str, cells: Sequence[tuple[str, str]], sources: Sequence[str]
 ) -> list[ColumnSummary]:
     """Return each column with its type and the missing-value tokens in it."""
-    tokens = ", ".join(literal(token) for token in BESIDE_NUMBERS)
+    tokens = ", ".join(literal(token) for token in NON_TEXT_MISSING_TOKENS)
     tests = []
     for cell, kind in cells:
-        text = f"CAST({present(cell, kind, ('',))} AS VARCHAR)"
+        text = f"CAST({value_sql(cell, kind, ('',))} AS VARCHAR)"
         tests.append(f"list_sort(list(DISTINCT {text}) FILTER (WHERE {text} IN ({tokens})))")
         tests += [
-            f"bool_and({could_be(text, candidate)}) FILTER (WHERE {text} NOT IN ({tokens}))"
+            f"bool_and({looks_like_sql(text, candidate)}) FILTER (WHERE {text} NOT IN ({tokens}))"
             for candidate in INFERRED
         ]
     row = iter(connection.execute(f"SELECT {', '.join(tests)} FROM {table}").fetchone())
@@ -206,7 +212,7 @@ def _typed_columns(
         fits = [candidate for candidate, fit in [(c, next(row)) for c in INFERRED] if fit]
         column_type = native_type(kind) or (fits[0] if fits and kind == "VARCHAR" else "string")
         # A typed source marks missing values itself, so there no value counts as a token.
-        valid = SURE if column_type == "string" else BESIDE_NUMBERS
+        valid = MISSING_TOKENS if column_type == "string" else NON_TEXT_MISSING_TOKENS
         used = tuple(t for t in occurring if t in valid) if kind == "VARCHAR" else ()
         columns.append(ColumnSummary(source, column_type, used))
     return columns

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from factory_assets.cli.new.profile import FEW, ColumnSummary, FileProfile
+from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary, FileProfile
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 from factory_assets.spec.base import suggest
 from factory_assets.spec.evaluate import Metric
@@ -23,9 +23,9 @@ _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
 
 _UNIT = re.compile(r"\s*[\[(]\s*([^\s\d\])]{1,10})\s*[\])]\s*$")
 
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 
-SMALL = 300
+SMALL_TABLE_ROWS = 300
 """Below this many rows a linear model is the safer start."""
 
 
@@ -50,7 +50,7 @@ class Recommendation:
     model: str
 
 
-def choose(table: FileProfile, target: str) -> Recommendation:
+def recommend(table: FileProfile, target: str) -> Recommendation:
     """Decide everything that a declaration needs.
 
     Args:
@@ -86,9 +86,11 @@ def choose(table: FileProfile, target: str) -> Recommendation:
         exclude=exclude,
         categorical=tuple(names[c.source] for c in inputs if _is_code(c, names[c.source])),
         group=groups[0] if groups else None,
-        slices=tuple(names[c.source] for c in inputs if _is_slice(c) and not personal(c))[:1],
+        slices=tuple(
+            names[c.source] for c in inputs if _is_slice(c) and not personal_data_reason(c)
+        )[:1],
         metric=_METRICS[task],
-        model="linear" if table.rows < SMALL else "gradient_boosting",
+        model="linear" if table.rows < SMALL_TABLE_ROWS else "gradient_boosting",
     )
 
 
@@ -145,13 +147,13 @@ def _target(table: FileProfile, names: Mapping[str, str], target: str) -> Column
 
 def _task(target: ColumnSummary) -> Task:
     """Derive the task as training does: text, booleans and few whole numbers are classes."""
-    if target.type == "float64" or (target.type == "int64" and target.distinct > FEW):
+    if target.type == "float64" or (target.type == "int64" and target.distinct > MAX_LISTED_VALUES):
         return "regression"
     if target.type in ("date", "timestamp"):
         raise DataError(
             f"target {target.source!r} is a {target.type}", remedy="predict a number or a class"
         )
-    most = min(MOST_CLASSES, target.present / 2)
+    most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
         raise DataError(
             f"target {target.source!r} has {target.distinct} different texts "
@@ -171,8 +173,12 @@ def _why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         return "is a date or time; derive an age or an hour from it instead"
     if _is_group(column, name, rows):
         return "identifies the group that a row belongs to"
-    unique = column.distinct == column.present and column.present > FEW
-    if column.type == "string" and column.present > FEW and column.distinct > column.present * 0.9:
+    unique = column.distinct == column.present and column.present > MAX_LISTED_VALUES
+    if (
+        column.type == "string"
+        and column.present > MAX_LISTED_VALUES
+        and column.distinct > column.present * 0.9
+    ):
         return "is different in nearly every row"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
     if unique and column.type == "int64" and (_IDENTIFIER.search(name.lower()) or counts_up):
@@ -185,7 +191,7 @@ def _is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     return (
         column.type in ("int64", "string")
         and bool(_IDENTIFIER.search(name.lower()))
-        and column.distinct > 5 * FEW
+        and column.distinct > 5 * MAX_LISTED_VALUES
         and 1.05 * column.distinct < rows < 20 * column.distinct
         and column.present == rows
     )
@@ -196,7 +202,7 @@ def _is_code(column: ColumnSummary, name: str) -> bool:
     return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
 
 
-def personal(column: ColumnSummary) -> str | None:
+def personal_data_reason(column: ColumnSummary) -> str | None:
     """Return why it may be personal data, by its name or its listed values; None if it is not."""
     kind = "VARCHAR" if column.type == "string" else column.type
     return scan_for_pii({column.source: kind}, {column.source: column.values}).get(column.source)

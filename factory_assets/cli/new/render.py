@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from factory_assets.cli.new.profile import SURE, ColumnSummary, FileProfile
-from factory_assets.cli.new.recommend import Recommendation, personal
+from factory_assets.cli.new.profile import MISSING_TOKENS, ColumnSummary, FileProfile
+from factory_assets.cli.new.recommend import Recommendation, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
@@ -16,7 +16,7 @@ _KINDS = ("linear", "random_forest", "gradient_boosting", "mlp")
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
 
-def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str) -> str:
+def render(table: FileProfile, choices: Recommendation, *, file: str, schema: str) -> str:
     """Return the text of the whole file.
 
     Args:
@@ -30,7 +30,7 @@ def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str
         f"type: {TYPES[0]}",
         "",
         "attributes:",
-        f"  purpose: {text(f'Predict {target}')}  # say for whom, and what it is used for",
+        f"  purpose: {yaml_string(f'Predict {target}')}  # say for whom, and what it is used for",
         "",
         "  ingest:",
         *_source(table, file),
@@ -47,7 +47,7 @@ def draft(table: FileProfile, choices: Recommendation, *, file: str, schema: str
     return schema + "\n".join(lines) + "\n"
 
 
-def text(value: str) -> str:
+def yaml_string(value: str) -> str:
     """Return a string as YAML that 1.1 and 1.2 read alike; quoted only if necessary."""
     is_plain = _PLAIN.fullmatch(value) and value == value.strip() and scalar(value) == value
     if is_plain and yaml.safe_load(value) == value:
@@ -57,9 +57,9 @@ def text(value: str) -> str:
 
 
 def _source(table: FileProfile, file: str) -> Iterator[str]:
-    parts = [f"files: {text(file)}"]
+    parts = [f"files: {yaml_string(file)}"]
     if table.member:
-        parts.append(f"member: {text(table.member)}")
+        parts.append(f"member: {yaml_string(table.member)}")
     if table.rules.encoding != "utf-8":
         parts.append(f"encoding: {table.rules.encoding}")
     if not table.rules.header:
@@ -69,9 +69,9 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
 
 def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     used = {token for column in table.columns for token in column.tokens}
-    common = [token for token in SURE if token in used]
+    common = [token for token in MISSING_TOKENS if token in used]
     if common:
-        tokens = ", ".join(['""', *(text(token) for token in common)])
+        tokens = ", ".join(['""', *(yaml_string(token) for token in common)])
         yield f'    missing: [{tokens}]  # tokens that mean "no value"'
     share = 1 - choices.target.present / table.rows
     if share > 0.45:
@@ -82,18 +82,18 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
 def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     entries = []
     for column in table.columns:
-        parts = [f"name: {text(choices.names[column.source])}"]
+        parts = [f"name: {yaml_string(choices.names[column.source])}"]
         if choices.names[column.source] != column.source:
-            parts.append(f"from: {text(column.source)}")
+            parts.append(f"from: {yaml_string(column.source)}")
         parts.append(f"type: {column.type}")
         if unit := choices.units.get(column.source):
-            parts.append(f"unit: {text(unit)}")
-        if own := [token for token in column.tokens if token not in SURE]:
-            parts.append(f"missing: [{', '.join(text(token) for token in own)}]")
+            parts.append(f"unit: {yaml_string(unit)}")
+        if own := [token for token in column.tokens if token not in MISSING_TOKENS]:
+            parts.append(f"missing: [{', '.join(yaml_string(token) for token in own)}]")
         if column is choices.target:
             parts.append("nullable: false")
         comment = _values(column, table.rows)
-        if why := personal(column):
+        if why := personal_data_reason(column):
             comment = f"{why}: personal data?"
             if column is not choices.target:
                 parts.append("sensitive: personal")
@@ -128,25 +128,27 @@ def _split(choices: Recommendation, target: str) -> Iterator[str]:
     parts = ["test: 0.2", "validation: 0.1"]
     why = ""
     if choices.group:
-        parts.append(f"group: {text(choices.group)}")
+        parts.append(f"group: {yaml_string(choices.group)}")
         why = "  # keeps all rows of a group in one part; otherwise the test is too easy"
     elif choices.task != "regression":
-        parts.append(f"stratify: {text(target)}")
+        parts.append(f"stratify: {yaml_string(target)}")
         why = "  # the same share of each class in every part"
     yield f"  split: {{{', '.join(parts)}}}{why}"
 
 
 def _train(choices: Recommendation, target: str) -> Iterator[str]:
     yield "  train:"
-    yield f"    target: {text(target)}"
+    yield f"    target: {yaml_string(target)}"
     yield f"    task: {choices.task}"
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
-        yield from (f"      - {text(name)}  # {why}" for name, why in choices.exclude.items())
+        yield from (
+            f"      - {yaml_string(name)}  # {why}" for name, why in choices.exclude.items()
+        )
     else:
         yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
     if choices.categorical:
-        names = ", ".join(text(name) for name in choices.categorical)
+        names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
     others = ", ".join(kind for kind in _KINDS if kind != choices.model)
     yield f"    model: {{kind: {choices.model}}}  # or {others}"
@@ -159,4 +161,4 @@ def _evaluate(choices: Recommendation) -> Iterator[str]:
     yield f"      - {{metric: {choices.metric}, better_than: trivial}}"
     yield f"      - {{metric: {choices.metric}, no_worse_than: champion}}"
     if choices.slices:
-        yield f"    slices: [{', '.join(text(name) for name in choices.slices)}]"
+        yield f"    slices: [{', '.join(yaml_string(name) for name in choices.slices)}]"

@@ -82,7 +82,7 @@ def _require_text(column: Column, key: str, kind: ColumnType) -> None:
         )
 
 
-def wrong_pattern(pattern: str) -> str | None:
+def pattern_error(pattern: str) -> str | None:
     """Return why the engine rejects a regular expression; None if it is valid."""
     import duckdb
 

@@ -23,7 +23,7 @@ _INTEGERS = frozenset(
 )
 
 
-def present(cell: str, kind: str, missing: Iterable[str]) -> str:
+def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     """Return SQL for the cell's value: missing-value tokens as null, text without outer blanks.
 
     Args:
@@ -56,7 +56,7 @@ def is_numeric(kind: str) -> bool:
     return kind in _INTEGERS or kind in {"FLOAT", "DOUBLE"} or kind.startswith("DECIMAL")
 
 
-def typed(value: str, kind: str, wanted: ColumnType) -> str:
+def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
     """Return SQL for the value as the wanted type; null if it does not fit without loss.
 
     An int64 must be whole ("3.0" is, "3.7" is not). A float64 must be finite; if it is a whole
@@ -154,10 +154,10 @@ def _text(value: str, kind: str) -> str:
     return value if kind == "VARCHAR" else f"CAST({value} AS VARCHAR)"
 
 
-def plainly(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
+def common_form_sql(cell: str, wanted: ColumnType, missing: Iterable[str]) -> str:
     """Return SQL for the value of a text cell that has the most common form; null for other cells.
 
-    If it is not null, it equals `typed` of `present`, which handle any cell at ten times the cost.
+    If it is not null, it equals `typed_sql` of `value_sql`, which take ten times as long.
     """
     tokens = sorted({token.strip() for token in missing} - {""})
     numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
@@ -191,16 +191,16 @@ INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timesta
 """The types that text is tested for, in this order; text that fits none of them stays text."""
 
 
-def could_be(value: str, wanted: ColumnType) -> str:
+def looks_like_sql(value: str, wanted: ColumnType) -> str:
     """Return SQL for whether a text that is not missing looks like the type to a person.
 
-    Stricter than `typed`: numbers with leading zeros are codes, and 0 and 1 are numbers. But NaN
-    counts as a number here, so that its rows are quarantined and the column stays numeric.
+    Stricter than `typed_sql`: numbers with leading zeros are codes, 0 and 1 are numbers. But NaN
+    counts as a number here, so its rows are quarantined and the column stays numeric.
     """
     match wanted:
         case "int64":
             code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
-            return f"({typed(value, 'VARCHAR', 'int64')}) IS NOT NULL AND NOT {code}"
+            return f"({typed_sql(value, 'VARCHAR', 'int64')}) IS NOT NULL AND NOT {code}"
         case "float64":
             code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
             number = f"TRY_CAST({value} AS DOUBLE) IS NOT NULL"
@@ -208,9 +208,9 @@ def could_be(value: str, wanted: ColumnType) -> str:
         case "bool":
             return f"lower({value}) IN ('true', 'false')"
         case "date":
-            return f"length({value}) <= 10 AND ({typed(value, 'VARCHAR', 'date')}) IS NOT NULL"
+            return f"length({value}) <= 10 AND ({typed_sql(value, 'VARCHAR', 'date')}) IS NOT NULL"
         case _:
-            return f"({typed(value, 'VARCHAR', wanted)}) IS NOT NULL"
+            return f"({typed_sql(value, 'VARCHAR', wanted)}) IS NOT NULL"
 
 
 def native_type(kind: str) -> ColumnType | None:

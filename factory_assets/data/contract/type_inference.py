@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import (
     INFERRED,
-    could_be,
+    looks_like_sql,
     native_type,
-    present,
+    value_sql,
 )
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
@@ -68,13 +68,13 @@ def _inferred(
         cells = []
         for i in chunk:
             name, kind = raw.columns[columns[i].source_name]
-            text = present(identifier(name), kind, missing_tokens(ingest, columns[i]))
+            text = value_sql(identifier(name), kind, missing_tokens(ingest, columns[i]))
             cells.append(f"CAST({text} AS VARCHAR)")
         selects.append(
             f"SELECT unnest([{', '.join(cells)}]) AS cell, unnest(range({len(chunk)})) AS i "
             f"FROM {parquet(raw.path)}"
         )
-    tests = ", ".join(f"bool_and({could_be('cell', kind)})" for kind in INFERRED)
+    tests = ", ".join(f"bool_and({looks_like_sql('cell', kind)})" for kind in INFERRED)
     rows = connection.execute(
         f"SELECT i, {tests} FROM ({' UNION ALL '.join(selects)}) WHERE cell IS NOT NULL GROUP BY i"
     ).fetchall()

@@ -11,11 +11,11 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from factory_assets.data.contract.rules import Rule, rules_of, wrong_pattern
+from factory_assets.data.contract.rules import Rule, pattern_error, rules_of
 from factory_assets.data.contract.sql_types import (
-    plainly,
-    present,
-    typed,
+    common_form_sql,
+    typed_sql,
+    value_sql,
 )
 from factory_assets.data.contract.type_inference import CHUNK, column_types, missing_tokens
 from factory_assets.spec import Column, Ingest
@@ -164,7 +164,7 @@ def _all_columns(raws: Sequence[SourceTable]) -> tuple[Column, ...]:
 
 def _require_patterns(columns: Sequence[Column]) -> None:
     for column in columns:
-        if column.pattern and (reason := wrong_pattern(column.pattern)):
+        if column.pattern and (reason := pattern_error(column.pattern)):
             raise ContractError(
                 f"pattern {column.pattern!r} of column {column.name!r} is not a regular expression "
                 f"({reason})",
@@ -215,11 +215,11 @@ def _source_query(
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
         name, kind = raw.columns[column.source_name]
         tokens = missing_tokens(ingest, column)
-        text, value = present(f"r{i}", kind, tokens), typed(f"p{i}", kind, wanted)
+        text, value = value_sql(f"r{i}", kind, tokens), typed_sql(f"p{i}", kind, wanted)
         plain.append(f"{identifier(name)} AS r{i}")
         if kind == "VARCHAR":
             # Only cells that do not have the most common form need the costly conversion.
-            plain.append(f"{plainly(identifier(name), wanted, tokens)} AS t{i}")
+            plain.append(f"{common_form_sql(identifier(name), wanted, tokens)} AS t{i}")
             text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
         texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
         values.append(f"{value} AS v{i}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from factory_assets.data.leakage.overlap import duplicates, groups, later
-from factory_assets.data.leakage.predictive_power import powers
+from factory_assets.data.leakage.overlap import count_copies, group_overlap, time_overlap
+from factory_assets.data.leakage.predictive_power import measure_power
 from factory_assets.results.data import Leaks
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.sql.engine import identifier
@@ -46,7 +46,7 @@ def find_leaks(
     kinds = {name: kind for name, kind in columns.items() if name not in IDENTITY}
     target = pipeline.spec.training.target
     sample = _sample(connection, {name: kinds[name] for name in (*inputs, target)}, rows["train"])
-    power = powers(sample, target, pipeline.spec.training.task)
+    power = measure_power(sample, target, pipeline.spec.training.task)
     total = sum(rows.values())
     return Leaks(
         inputs=tuple(inputs),
@@ -54,9 +54,9 @@ def find_leaks(
         limit=power.limit,
         power=power.of,
         implied=power.implied,
-        duplicates=duplicates(connection, inputs, total),
-        groups=groups(connection, pipeline, kinds, total),
-        later=later(connection, pipeline, kinds),
+        duplicates=count_copies(connection, inputs, total),
+        groups=group_overlap(connection, pipeline, kinds, total),
+        later=time_overlap(connection, pipeline, kinds),
     )
 
 

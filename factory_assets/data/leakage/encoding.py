@@ -42,7 +42,7 @@ def is_regressed(target: pa.ChunkedArray, task: str | None) -> bool:
     return bool(types.is_floating(target.type))
 
 
-def counted(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
+def encode_names(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
     """Return a code for each row, and the value of each code; one more code means missing.
 
     The values stay in Arrow: a measurement may have as many different values as rows.
@@ -52,7 +52,7 @@ def counted(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
     return codes.astype("int64"), encoded.dictionary
 
 
-def word(value: pa.Scalar) -> str:
+def value_text(value: pa.Scalar) -> str:
     """Return a value as a person writes it: 1 rather than 1.0, and `true` as in the declaration."""
     plain = value.as_py()
     if isinstance(plain, bool):
@@ -60,7 +60,7 @@ def word(value: pa.Scalar) -> str:
     return f"{plain:g}" if isinstance(plain, float) else str(plain)
 
 
-def coded(column: pa.ChunkedArray) -> Codes | None:
+def encode(column: pa.ChunkedArray) -> Codes | None:
     """Return a code for each row: its name, or its interval of numbers.
 
     The intervals have about equally many rows. None for a type that cannot be an input, and for a
@@ -70,7 +70,7 @@ def coded(column: pa.ChunkedArray) -> Codes | None:
     import pyarrow.types as types
 
     if is_named(column):
-        return counted(column)[0]
+        return encode_names(column)[0]
     if not types.is_integer(column.type) and not types.is_floating(column.type):
         return None
     values = column.cast("float64", safe=False).to_numpy()

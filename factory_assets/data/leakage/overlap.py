@@ -46,7 +46,7 @@ class _Alike:
     """Number of different keys, as a share of the rows."""
 
 
-def duplicates(
+def count_copies(
     connection: duckdb.DuckDBPyConnection, inputs: Sequence[str], rows: int
 ) -> Duplicates | None:
     """Count the test rows whose inputs a training row has too; None if there are none.
@@ -103,7 +103,7 @@ _VALUES, _OFTEN = 50, 0.02
 of the rows; otherwise it is a code, such as for a kind of admission."""
 
 
-def groups(
+def group_overlap(
     connection: duckdb.DuckDBPyConnection,
     pipeline: Pipeline,
     columns: Mapping[str, str],
@@ -165,7 +165,7 @@ def _share_in_training(connection: duckdb.DuckDBPyConnection, name: str) -> floa
     return round(known / tested, 4) if tested else 0.0
 
 
-def later(
+def time_overlap(
     connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, columns: Mapping[str, str]
 ) -> dict[str, float]:
     """Map each time column to the share of training rows that are later than half the test rows.

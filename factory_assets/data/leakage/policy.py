@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.data.leakage.semantics import made_of_target, meanings
+from factory_assets.data.leakage.semantics import computed_from_target, outcome_reasons
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Implied, Leaks
@@ -116,18 +116,18 @@ def require_no_leaks(pipeline: Pipeline, measured: Leaks) -> None:
         raise LeakError(check, f"{pipeline.name}/train")
 
 
-def reasons(pipeline: Pipeline, measured: Leaks) -> str:
+def accepted_reasons(pipeline: Pipeline, measured: Leaks) -> str:
     """Return the accepted leaks with their reasons as JSON; an empty text if there are none."""
     leaks = leaks_of(pipeline, measured)
     accepted = {leak.column or "duplicates": leak.accepted for leak in leaks if leak.accepted}
     return json.dumps(accepted, sort_keys=True) if accepted else ""
 
 
-def keep_reasons(
+def store_reasons(
     pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
 ) -> None:
     """Store the current reasons with a candidate that is reused; they do not change its weights."""
-    now = reasons(pipeline, measured)
+    now = accepted_reasons(pipeline, measured)
     before = registry.version_tags(candidate.model, candidate.version).get(REASONS, "")
     if now != before:
         registry.tag_version(candidate.model, candidate.version, {REASONS: now})
@@ -152,8 +152,8 @@ def _best(measured: Leaks) -> list[tuple[str, float]]:
 def _inputs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     target, allow = pipeline.spec.training.target, pipeline.spec.training.leaks.allow
     hidden = sensitive_columns(pipeline)
-    named = meanings(pipeline, measured.inputs)
-    computed = made_of_target(pipeline, measured.inputs)
+    named = outcome_reasons(pipeline, measured.inputs)
+    computed = computed_from_target(pipeline, measured.inputs)
     for name in measured.inputs:
         power, implied = measured.power.get(name, 0.0), measured.implied.get(name)
         measure = f"({measured.measure} {power:.3f})"

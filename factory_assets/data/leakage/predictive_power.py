@@ -17,7 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from factory_assets.data.leakage.encoding import coded, counted, is_named, is_regressed, ranks, word
+from factory_assets.data.leakage.encoding import (
+    encode,
+    encode_names,
+    is_named,
+    is_regressed,
+    ranks,
+    value_text,
+)
 from factory_assets.results.data import Implied
 
 if TYPE_CHECKING:
@@ -55,7 +62,7 @@ class Power:
     implied: dict[str, Implied] = field(default_factory=dict)
 
 
-def powers(table: pa.Table, target: str, task: str | None) -> Power:
+def measure_power(table: pa.Table, target: str, task: str | None) -> Power:
     """Measure every column other than the target.
 
     Args:
@@ -71,7 +78,7 @@ def powers(table: pa.Table, target: str, task: str | None) -> Power:
     place = ranks(table[target].cast("float64", safe=False).to_numpy())
     power = {}
     for name in inputs:
-        codes = coded(table[name])
+        codes = encode(table[name])
         if codes is not None:
             power[name] = round(_explained(codes, place), 4)
     return Power("R²", _R2, power)
@@ -80,8 +87,8 @@ def powers(table: pa.Table, target: str, task: str | None) -> Power:
 def _of_classes(table: pa.Table, inputs: list[str], target: str) -> Power:
     import numpy as np
 
-    classes, values = counted(table[target])
-    names = [word(value) for value in values]
+    classes, values = encode_names(table[target])
+    names = [value_text(value) for value in values]
     counts = np.bincount(classes, minlength=len(names))
     limits = {
         int(code): auc_limit(int(counts[code]), table.num_rows)
@@ -90,7 +97,7 @@ def _of_classes(table: pa.Table, inputs: list[str], target: str) -> Power:
     judged = {code: limit for code, limit in limits.items() if limit is not None}
     power, implied = {}, {}
     for name in inputs:
-        codes = coded(table[name])
+        codes = encode(table[name])
         if codes is None:
             continue
         if judged:
@@ -216,13 +223,13 @@ def _conditions(column: pa.ChunkedArray) -> Iterator[tuple[str, NDArray[np.bool_
     """Yield each condition to test, in words, with the rows that satisfy it."""
     import numpy as np
 
-    codes, values = counted(column)
+    codes, values = encode_names(column)
     counts = np.bincount(codes, minlength=len(values) + 1)
     missing, most = len(values), int(np.argmax(counts))
     if counts[missing]:
         yield "is missing", codes == missing
     if len(values) <= (_LEVELS if is_named(column) else 2):
         for code, value in enumerate(values):
-            yield f"is {word(value)}", codes == code
+            yield f"is {value_text(value)}", codes == code
     elif counts[most] >= len(codes) / 2:
-        yield "is there" if most == missing else f"is not {word(values[most])}", codes != most
+        yield "is there" if most == missing else f"is not {value_text(values[most])}", codes != most

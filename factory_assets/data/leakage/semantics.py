@@ -16,7 +16,7 @@ _LETTERS = 4
 """Fewest letters of a word that is searched: shorter ones are part of too many others."""
 
 
-def meanings(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]:
+def outcome_reasons(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]:
     """Return the inputs that seem to be an outcome, each with the reason in words."""
     target = pipeline.spec.training.target
     descriptions = {c.name: c.description or "" for c in pipeline.spec.ingest.contract.columns}
@@ -25,7 +25,7 @@ def meanings(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]:
     for name in inputs:
         by_name = _outcome(words_of(name), target, "its name", OUTCOMES)
         description = words_of(descriptions.get(name, ""))
-        by_description = _outcome(description, target, "its description", TOLD_OUTCOMES)
+        by_description = _outcome(description, target, "its description", DESCRIBED_OUTCOMES)
         why = "the target is computed from it" if name in parents else None
         if why := why or next(by_name, None) or next(by_description, None):
             reasons[name] = why
@@ -45,7 +45,7 @@ def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]
             yield f"{word!r} is in {where}"
 
 
-def made_of_target(pipeline: Pipeline, inputs: Iterable[str]) -> list[str]:
+def computed_from_target(pipeline: Pipeline, inputs: Iterable[str]) -> list[str]:
     """Return the inputs that are computed from the target, directly or through other columns."""
     target = pipeline.spec.training.target
     spec = pipeline.spec.clean
@@ -119,7 +119,7 @@ def _all(words: dict[str, str]) -> frozenset[str]:
 OUTCOMES = _all(_OUTCOMES)
 """Words in the names of columns that are known only afterwards."""
 
-TOLD_OUTCOMES = frozenset({"outcome", "outcomes", "afterwards", "ergebnis"})
+DESCRIBED_OUTCOMES = frozenset({"outcome", "outcomes", "afterwards", "ergebnis"})
 """Outcome words in descriptions; the others also describe what is known before, such as the result
 of an earlier test."""
 

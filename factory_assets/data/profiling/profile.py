@@ -73,7 +73,7 @@ def profile(
     Args:
         hidden: the sensitive columns, whose values are not read.
     """
-    missing_counts = missing(connection, written)
+    missing = missing_counts(connection, written)
     described = [
         name
         for name, kind in written.columns.items()
@@ -81,12 +81,12 @@ def profile(
         and name not in hidden
         and name not in IDENTITY
     ]
-    sampled = dict(columns_of(connection, written, described)) if written.rows else {}
+    sampled = dict(sampled_columns(connection, written, described)) if written.rows else {}
     columns = {}
     for name, kind in written.columns.items():
         if name in IDENTITY:
             continue
-        share = missing_counts[name] / max(1, written.rows)
+        share = missing[name] / max(1, written.rows)
         distribution = _distribution(kind, sampled[name]) if name in sampled else {}
         columns[name] = ColumnProfile(type=kind, missing=share, **distribution)
     return Profile(rows=written.rows, columns=columns), sampled
@@ -155,7 +155,7 @@ def _path(data_version: str, home: Home, hidden: Collection[str]) -> Path:
     return home.path / "profiles" / f"{name}.json"
 
 
-ROWS = 20_000
+SAMPLE_ROWS = 20_000
 """Largest number of rows in a sample."""
 
 _CELLS = 4_000_000
@@ -182,7 +182,7 @@ class StagedRows:
         return sum(rows for _, rows in self.files)
 
 
-def missing(connection: "duckdb.DuckDBPyConnection", written: StagedRows) -> dict[str, int]:
+def missing_counts(connection: "duckdb.DuckDBPyConnection", written: StagedRows) -> dict[str, int]:
     """Return the number of missing values of each column, from the metadata of the files."""
     rows = connection.execute(
         "SELECT column_id, sum(stats_null_count)::BIGINT "
@@ -200,11 +200,11 @@ def newest(connection: "duckdb.DuckDBPyConnection", written: StagedRows, column:
     return row[0].isoformat() if row and row[0] else None
 
 
-def columns_of(
+def sampled_columns(
     connection: "duckdb.DuckDBPyConnection", written: StagedRows, names: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield each column with its sampled values, without missing ones, as a NumPy array."""
-    wanted = min(ROWS, max(_RUNS, _CELLS // max(1, len(names))))
+    wanted = min(SAMPLE_ROWS, max(_RUNS, _CELLS // max(1, len(names))))
     runs = list(_runs(written, wanted))
     for start in range(0, len(names), _CHUNK):
         chunk = names[start : start + _CHUNK]

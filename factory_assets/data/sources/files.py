@@ -99,7 +99,7 @@ def discover_objects(source: FileSource, context: SourceContext) -> Iterator[Sou
         yield _object_handle(source, one, digest, folder, storage)
 
 
-def objects_there(source: FileSource, pattern: str, home: Home) -> list[str]:
+def matching_objects(source: FileSource, pattern: str, home: Home) -> list[str]:
     """Return the names of the objects that a pattern matches, in order; there may be none.
 
     Raises:

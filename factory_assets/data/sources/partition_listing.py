@@ -100,9 +100,9 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
     """
     wild = "/".join(_wild(pattern))
     if pattern.startswith(PREFIX) and isinstance(source, FileSource):
-        from factory_assets.data.sources.files import objects_there
+        from factory_assets.data.sources.files import matching_objects
 
-        return objects_there(source, wild, home)
+        return matching_objects(source, wild, home)
     fixed, glob = split_glob(Path(_full(wild, folder)))
     return [str(path) for path in sorted(fixed.glob(glob)) if path.is_file()]
 

@@ -36,15 +36,15 @@ def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
     return origins
 
 
-def makers(clean: Clean) -> dict[str, str]:
+def formulas(clean: Clean) -> dict[str, str]:
     """Return how each column that cleaning adds is computed."""
-    formulas = dict(clean.derive)
+    found = dict(clean.derive)
     if windows := clean.windows:
         last = f"rows by {windows.by}, ordered by {windows.order}"
         for column in windows.columns:
             for name, (statistic, size) in windows.of(column).items():
-                formulas[name] = f"{statistic} of {column} over {size} {last}"
-    return formulas
+                found[name] = f"{statistic} of {column} over {size} {last}"
+    return found
 
 
 def row_columns(clean: Clean) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def query_origins(sql: str, dialect: str) -> Origins:
     return origins
 
 
-def clean_of(declaration: Any) -> Clean | None:
+def parse_clean(declaration: Any) -> Clean | None:
     """Parse a stored declaration of `clean`; None if it is from an incompatible version."""
     try:
         # Not strict: JSON has lists where the model has tuples.

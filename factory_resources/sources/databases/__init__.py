@@ -1,1 +1,1 @@
-"""Tables and queries of PostgreSQL and SQLite, read only and in a fixed order."""
+"""Tables and queries of PostgreSQL and SQLite, read-only and in a fixed order."""

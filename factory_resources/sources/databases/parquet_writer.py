@@ -1,4 +1,4 @@
-"""What a database answers, as one sorted Parquet file. Knows no database."""
+"""Store the result of a database query as one sorted Parquet file, whatever the database."""
 
 from collections.abc import Callable, Sequence
 from hashlib import file_digest
@@ -24,8 +24,8 @@ def store(
     """Write the rows batch by batch, sort them by `key` and then by all columns, and digest them.
 
     Raises:
-        SourceError: a repeated name, a key that is no column, or a type that no table holds.
-        StorageError: the disk says no.
+        SourceError: a repeated name, a key that is not a column, or a type that cannot be stored.
+        StorageError: the file cannot be written.
     """
     names = list(reader.schema.names)
     _require_names(names, key, name)
@@ -39,7 +39,7 @@ def store(
     ):
         source = f"read_parquet({literal(str(unsorted))}, hive_partitioning=false)"
         kinds = [kind for _, kind, *_ in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
-        by = ", ".join(term for i in order for term in _terms(i, kinds[i]))
+        by = ", ".join(term for i in order for term in _sort_terms(i, kinds[i]))
         copied = connection.execute(
             f"COPY (SELECT * FROM {source} ORDER BY {by}) TO {literal(str(target))} "
             "(FORMAT parquet, COMPRESSION zstd)"
@@ -51,9 +51,9 @@ def store(
     return SourceTable(target, name, digest, {}, copied[0] if copied else 0, columns, None)
 
 
-def _terms(i: int, kind: str) -> list[str]:
+def _sort_terms(i: int, kind: str) -> list[str]:
     cell = identifier(f"c{i}")
-    # 0.0 and -0.0 are equal and have other bytes.
+    # 0.0 and -0.0 are equal but have different bytes.
     return [cell, f"signbit({cell})"] if kind in {"FLOAT", "DOUBLE"} else [cell]
 
 
@@ -65,7 +65,7 @@ def _require_names(names: Sequence[str], key: Sequence[str], where: str) -> None
             raise SourceError(
                 f"has two columns named {column!r}",
                 where=where,
-                remedy="name each apart in source.query, as in SELECT a.id AS a_id",
+                remedy="give each its own name in source.query, as in SELECT a.id AS a_id",
             )
     for column in key:
         if column not in names:
@@ -80,22 +80,22 @@ def _write(reader: "pyarrow.RecordBatchReader", path: Path, name: str) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    made = [stored(field, name) for field in reader.schema]
-    # Names of ours: a database allows what no other system does.
-    schema = pyarrow.schema([(f"c{i}", kind) for i, (kind, _) in enumerate(made)])
+    types = [stored(field, name) for field in reader.schema]
+    # Neutral names, since a database may allow names that other systems refuse.
+    schema = pyarrow.schema([(f"c{i}", kind) for i, (kind, _) in enumerate(types)])
     with storage_errors(path), pyarrow.parquet.ParquetWriter(path, schema) as writer:
         while (batch := _next(reader)) is not None:
             cells = [
                 _converted(convert, column, field, name)
                 for (_, convert), column, field in zip(
-                    made, batch.columns, reader.schema, strict=True
+                    types, batch.columns, reader.schema, strict=True
                 )
             ]
             writer.write_batch(pyarrow.RecordBatch.from_arrays(cells, schema=schema))
 
 
 class ReadError(Exception):
-    """The database broke off; apart from what the disk says."""
+    """The database broke off; distinct from a fault of the disk."""
 
 
 def _next(reader: "pyarrow.RecordBatchReader") -> "pyarrow.RecordBatch | None":
@@ -116,17 +116,17 @@ def _converted(convert: Convert, column: Any, field: "pyarrow.Field", name: str)
         return convert(column)
     except pyarrow.ArrowException as error:
         raise SourceError(
-            f"column {field.name!r} holds a value that is no {_kind(field)}",
+            f"column {field.name!r} holds a value that cannot be stored as {_kind(field)}",
             where=name,
             remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text)",
         ) from error
 
 
 def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Convert]":
-    """The type in which a column is kept, and how its values get there.
+    """Return the type in which a column is stored, and the function that converts its values.
 
     Raises:
-        SourceError: a type that no table holds, with the cast that helps.
+        SourceError: the type cannot be stored; the remedy is a cast.
     """
     import pyarrow
     from pyarrow import types
@@ -150,10 +150,10 @@ def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Conver
         or types.is_time(kind)
         or types.is_timestamp(kind)
     )
-    # Sums of money come as whole cents without a word about it.
+    # The driver returns money as whole cents, without marking it.
     if not plain or _kind(field) == "money":
         raise SourceError(
-            f"column {field.name!r} is of type {_kind(field)}, which no table holds",
+            f"column {field.name!r} is of type {_kind(field)}, which a table cannot store",
             where=name,
             remedy="leave it out or cast it in source.query: "
             + _cast(_kind(field), kind).format(identifier(field.name)),
@@ -162,7 +162,7 @@ def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Conver
 
 
 def _number(field: "pyarrow.Field") -> "pyarrow.DataType":
-    """Exact where the declared digits fit a decimal; PostgreSQL keeps them in `typmod`."""
+    """Return a decimal if it has room for the declared digits (in PostgreSQL's `typmod`)."""
     import pyarrow
 
     packed = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1")) - 4

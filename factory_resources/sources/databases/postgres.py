@@ -1,4 +1,4 @@
-"""PostgreSQL by Arrow, in one transaction that can only read."""
+"""Read PostgreSQL through Arrow, in one read-only transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from factory_resources.sources.databases.query import DatabaseQuery
 
 
-# A server that has gone away is noticed within minutes, not hours.
+# With these, a lost server is noticed within minutes, not hours.
 _DEFAULTS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -29,10 +29,10 @@ _DEFAULTS = {
 _REASONS = {
     "Connection refused": "it does not answer: connection refused",
     "timeout expired": "it does not answer in time",
-    "could not translate host name": "its host is not known",
+    "could not translate host name": "its host name is unknown",
     "No such file or directory": "no server listens on its socket",
     "authentication failed": "it refuses the user or the password",
-    "no password supplied": "it wants a password",
+    "no password supplied": "it requires a password",
     "role ": "it refuses the user or the password",
     "pg_hba.conf": "it refuses this user from this machine",
     "SSL": "no agreement on TLS",
@@ -51,24 +51,24 @@ _TABLES = (
 
 
 @contextmanager
-def stream_rows(question: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
-    """The rows, batch by batch as they are asked for.
+def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    """Yield a reader that fetches the rows batch by batch.
 
     Raises:
         SourceError: one line that shows nothing of the URL.
     """
-    sql = _sql(question)
-    connection = _connected(address, question)
+    sql = _sql(request)
+    connection = _connect(address, request)
     try:
         with connection.cursor() as cursor:
             problem = None
             try:
-                _prepare(cursor, question)
+                _prepare(cursor, request)
                 cursor.execute(sql)
                 yield cursor.fetch_record_batch()
             except _errors() as error:
-                problem = _said(error, question, address, connection)
-            # Outside, so that the driver's own words do not hang on to it.
+                problem = _source_error(error, request, address, connection)
+            # Outside of the except block, so that the driver's message is not chained to it.
             if problem:
                 raise problem
     finally:
@@ -81,20 +81,20 @@ def _errors() -> tuple[type[Exception], ...]:
     return (Error, ReadError)
 
 
-def _connected(url: str, question: "DatabaseQuery") -> Any:
+def _connect(url: str, request: "DatabaseQuery") -> Any:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
     try:
         return dbapi.connect(_with_defaults(url))
     except (Error, ValueError) as error:
-        # Its words may hold parts of the URL, and of a URL that is wrong even of the password.
-        words = str(error)
-    reason = next((r for sign, r in _REASONS.items() if sign in words), "its URL is not valid")
+        # The message may contain parts of the URL, and of the password if the URL is wrong.
+        message = str(error)
+    reason = next((r for phrase, r in _REASONS.items() if phrase in message), "its URL is invalid")
     raise SourceError(
         f"the database cannot be reached ({reason})",
-        where=question.database,
-        remedy=f"check the server, and the URL in secret {question.database}",
+        where=request.database,
+        remedy=f"check the server, and the URL in secret {request.database}",
     )
 
 
@@ -104,25 +104,25 @@ def _with_defaults(url: str) -> str:
     return url + ("&" if "?" in url else "?") + "&".join(added)
 
 
-def _sql(question: "DatabaseQuery") -> str:
-    if question.table:
-        return f"SELECT * FROM {'.'.join(map(identifier, question.table.split('.')))}"
-    parameters = question.parameters or {}
+def _sql(request: "DatabaseQuery") -> str:
+    if request.table:
+        return f"SELECT * FROM {'.'.join(map(identifier, request.table.split('.')))}"
+    parameters = request.parameters or {}
 
     def place(name: str) -> str:
-        # A bound statement would be answered as a whole; a setting of the transaction lets the
-        # answer stream, and is no text of the statement either.
+        # The result of a statement with bound parameters would come as a whole. A setting of the
+        # transaction lets it stream, and keeps the value out of the SQL text as well.
         return f"CAST(current_setting('factory.{name}') AS {_CASTS[type(parameters[name])]})"
 
-    return bound_query(question.query or "", "postgres", parameters, place, question.name)
+    return bound_query(request.query or "", "postgres", parameters, place, request.name)
 
 
-def _prepare(cursor: Any, question: "DatabaseQuery") -> None:
+def _prepare(cursor: Any, request: "DatabaseQuery") -> None:
     cursor.execute("SET TRANSACTION READ ONLY")
     settings = {
-        "statement_timeout": str(question.timeout * 1000),
+        "statement_timeout": str(request.timeout * 1000),
         "timezone": "UTC",
-        **{f"factory.{name}": _text(v) for name, v in (question.parameters or {}).items()},
+        **{f"factory.{name}": _text(v) for name, v in (request.parameters or {}).items()},
     }
     for name, value in settings.items():
         cursor.execute("SELECT set_config($1, $2, true)", parameters=[name, value])
@@ -133,29 +133,33 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _said(error: Exception, question: "DatabaseQuery", url: str, connection: Any) -> SourceError:
-    words = _without_secrets(str(error), url)
-    if "statement timeout" in words:
+def _source_error(
+    error: Exception, request: "DatabaseQuery", url: str, connection: Any
+) -> SourceError:
+    message = _without_secrets(str(error), url)
+    if "statement timeout" in message:
         return SourceError(
-            f"gave no whole answer within {question.timeout} s",
-            where=question.name,
-            remedy="set source.timeout to more seconds, or ask for less",
+            f"did not finish within {request.timeout} s",
+            where=request.name,
+            remedy="set source.timeout to more seconds, or read less",
         )
     state = getattr(error, "sqlstate", None)
-    if state == "42P01" and question.table:
+    if state == "42P01" and request.table:
         return SourceError(
-            f"there is no table {question.table!r}",
-            where=question.name,
-            remedy=suggestion(question.table, _tables(connection)),
+            f"there is no table {request.table!r}",
+            where=request.name,
+            remedy=suggestion(request.table, _tables(connection)),
         )
     if state == "42501":
         return SourceError(
-            f"the database refuses ({_first(words)})",
-            where=question.name,
+            f"the database refuses access ({_first_line(message)})",
+            where=request.name,
             remedy="let the user of this secret read it: GRANT SELECT",
         )
-    remedy = "correct source.query" if question.query else "run again when the server is well"
-    return SourceError(f"the database says: {_first(words)}", where=question.name, remedy=remedy)
+    remedy = "correct source.query" if request.query else "check the server and run again"
+    return SourceError(
+        f"the database reports: {_first_line(message)}", where=request.name, remedy=remedy
+    )
 
 
 def _tables(connection: Any) -> list[str]:
@@ -165,9 +169,9 @@ def _tables(connection: Any) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def _first(words: str) -> str:
-    """PostgreSQL's own sentence, and its hint."""
-    lines = [line.strip() for line in words.split("ERROR:")[-1].splitlines()]
+def _first_line(message: str) -> str:
+    """Return PostgreSQL's own sentence and its hint."""
+    lines = [line.strip() for line in message.split("ERROR:")[-1].splitlines()]
     hints = [line for line in lines[1:] if line.startswith("HINT:")]
     return " ".join([lines[0].rstrip("."), *(f"({hint})" for hint in hints[:1])])
 

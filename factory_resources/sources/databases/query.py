@@ -1,4 +1,4 @@
-"""A declared query: one SELECT and nothing else, with its parameters as the database binds them."""
+"""Declared queries: check that a query is one SELECT, and replace its parameters."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Parameters = Mapping[str, int | float | str | bool]
 
 @dataclass(frozen=True)
 class DatabaseQuery:
-    """What is asked of a database: a whole table, or a query."""
+    """What to read from a database: a whole table, or a query."""
 
     database: str
-    """The name of a secret that holds a URL, or `sqlite:` and a path."""
+    """The name of a secret that contains a URL, or `sqlite:` and a path."""
     table: str | None = None
     query: str | None = None
     key: tuple[str, ...] = ()
-    """The columns that order the rows; the others decide where these are equal."""
+    """The columns that order the rows; the other columns decide between equal keys."""
     parameters: Parameters | None = None
     timeout: int = 600
     """Seconds."""
@@ -32,7 +32,7 @@ class DatabaseQuery:
 
 _WRITES = ("Insert", "Update", "Delete", "Merge", "Into", "Command", "Lock", "DDL", "Copy")
 
-_REMEDY = "write one SELECT; what needs more belongs in a view of the database"
+_REMEDY = "write one SELECT; put anything more into a view of the database"
 
 
 def bound_query(
@@ -42,14 +42,14 @@ def bound_query(
     place: Callable[[str], str],
     where: str,
 ) -> str:
-    """The query without comments at its ends, each `:name` replaced by what `place` makes of it.
+    """Return the query without comments at its ends, with each `:name` replaced by `place(name)`.
 
     Args:
         parameters: the names that have a value.
-        place: the SQL that stands for the parameter; never its value.
+        place: returns the SQL that stands for a parameter; never its value.
 
     Raises:
-        SourceError: not one SELECT, or a parameter without value or without place.
+        SourceError: it is not one SELECT, or a parameter has no value or is not in the query.
     """
     _require_select(sql, dialect, where)
     tokens = _tokens(sql, dialect)
@@ -59,7 +59,7 @@ def bound_query(
     used: set[str] = set()
     at = tokens[0].start
     for colon, name in pairwise(tokens):
-        # A slice such as a[1:n] has a colon too, but then nobody declared n.
+        # A slice such as a[1:n] has a colon too, but then n is not a declared parameter.
         if colon.token_type.name == "COLON" and name.start == colon.end + 1:
             text = sql[name.start : name.end + 1]
             if text in parameters:
@@ -99,31 +99,32 @@ def _require_select(sql: str, dialect: str, where: str) -> None:
     import sqlglot
     from sqlglot import exp
 
-    # It warns on the terminal of every statement that it does not know in detail.
+    # sqlglot warns on the terminal about every statement that it does not know in detail.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         parsed = sqlglot.parse(sql, dialect=dialect)
     except (sqlglot.errors.SqlglotError, RecursionError) as error:
         reason = _reason(error)
         raise SourceError(
-            f"the query is not understood ({reason})", where=where, remedy=_REMEDY
+            f"the query cannot be parsed ({reason})", where=where, remedy=_REMEDY
         ) from error
-    # A comment after the last semicolon is a statement of its own to the parser.
-    statements = [found for found in parsed if not isinstance(found, exp.Semicolon | None)]
+    # The parser returns a comment after the last semicolon as a statement of its own.
+    statements = [tree for tree in parsed if not isinstance(tree, exp.Semicolon | None)]
     if len(statements) != 1:
-        raise SourceError(f"the query is {len(statements)} statements", where=where, remedy=_REMEDY)
+        raise SourceError(
+            f"the query has {len(statements)} statements", where=where, remedy=_REMEDY
+        )
     [statement] = statements
-    writes = tuple(getattr(exp, name) for name in _WRITES)
-    found = statement.find(*writes)
-    if found is not None or not isinstance(statement, exp.Query):
-        kind = type(found or statement).__name__.upper()
-        raise SourceError(f"the query does more than to read ({kind})", where=where, remedy=_REMEDY)
+    write = statement.find(*(getattr(exp, name) for name in _WRITES))
+    if write is not None or not isinstance(statement, exp.Query):
+        kind = type(write or statement).__name__.upper()
+        raise SourceError(f"the query does more than read ({kind})", where=where, remedy=_REMEDY)
 
 
 def _reason(error: Exception) -> str:
-    found = getattr(error, "errors", None)
-    if not found:
+    errors = getattr(error, "errors", None)
+    if not errors:
         return type(error).__name__ if isinstance(error, RecursionError) else str(error)
-    first = found[0]
+    first = errors[0]
     near = f" near {first['highlight']!r}" if first.get("highlight") else ""
     return f"line {first['line']}{near}"

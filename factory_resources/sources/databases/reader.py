@@ -1,6 +1,6 @@
-"""Tables and queries of databases as sources: read only, streamed, in an order of their own.
+"""Tables and queries of databases as sources: read-only, streamed, in a fixed order.
 
-A database promises no order of rows. They are sorted here, so that the same content gives the same
+A database guarantees no order of rows. They are sorted, so that the same content gives the same
 bytes, the same digest and the same row numbers.
 """
 
@@ -26,42 +26,42 @@ _POSTGRES = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a database is. Holds what nobody may see, and does not show it."""
+    """The address of a database. It contains secrets, which `repr` does not show."""
 
     dialect: Dialect
     url: str
-    """Of PostgreSQL the URL with user and password, of SQLite the path."""
+    """For PostgreSQL the URL with user and password, for SQLite the path."""
 
     def __repr__(self) -> str:
         return f"Address({self.dialect})"
 
 
-def read_database(question: DatabaseQuery, folder: Path, home: Home, scratch: Path) -> SourceTable:
-    """Bring the answer into the common form; its digest is that of its content.
+def read_database(request: DatabaseQuery, folder: Path, home: Home, scratch: Path) -> SourceTable:
+    """Read a table or query into the common form; its digest is that of its content.
 
     Args:
-        folder: where a relative path of SQLite starts.
-        scratch: an empty folder of its own.
+        folder: the base of a relative SQLite path.
+        scratch: an empty folder for this source alone.
 
     Raises:
-        SourceError: no such secret, the server says no, the query is no single SELECT, or a column
-            is of a type that no table holds. Never shows user, password or URL.
+        SourceError: there is no such secret, the server refuses, the query is not one SELECT, or a
+            column's type cannot be stored. Never shows user, password or URL.
     """
-    address = address_of(question.database, folder, home)
+    address = address_of(request.database, folder, home)
     if address.dialect == "postgres":
         from factory_resources.sources.databases.postgres import stream_rows
     else:
         from factory_resources.sources.databases.sqlite import stream_rows
-    with stream_rows(question, address.url) as reader:
-        raw = store(reader, question.name, question.key, scratch)
-    return replace(raw, name=question.name)
+    with stream_rows(request, address.url) as reader:
+        raw = store(reader, request.name, request.key, scratch)
+    return replace(raw, name=request.name)
 
 
 def address_of(database: str, folder: Path, home: Home) -> Address:
-    """The address that `database` stands for.
+    """Return the address that `database` stands for.
 
     Raises:
-        SourceError: there is no such secret or file, or the secret is no URL of a known kind.
+        SourceError: there is no such secret or file, or the secret is not a supported URL.
     """
     if database.startswith(SQLITE):
         return Address("sqlite", _file(database.removeprefix(SQLITE), folder))
@@ -72,18 +72,18 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         # An absolute path has a fourth slash, as in SQLAlchemy's URLs.
         return Address("sqlite", _file(unquote(url.removeprefix("sqlite:///")), folder))
     raise SourceError(
-        f"secret {database} holds no URL of a database that can be read",
+        f"secret {database} does not contain the URL of a supported database",
         remedy="write postgresql://user:password@host/name or sqlite:///path",
     )
 
 
 def dialect_of(database: str) -> Dialect:
-    """The dialect of its queries, as far as that is known without the secret."""
+    """Return the dialect of its queries, as far as it is known without the secret."""
     return "sqlite" if database.startswith(SQLITE) else "postgres"
 
 
 def _file(path: str, folder: Path) -> str:
-    found = find_files((path,), folder)
-    if len(found) != 1:
-        raise SourceError(f"{len(found)} files match {path!r}", remedy="name one database")
-    return str(found[0].path.absolute())
+    files = find_files((path,), folder)
+    if len(files) != 1:
+        raise SourceError(f"{len(files)} files match {path!r}", remedy="name one database")
+    return str(files[0].path.absolute())

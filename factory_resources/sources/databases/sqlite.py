@@ -1,7 +1,7 @@
-"""SQLite by Arrow, from a file that can only be read.
+"""Read SQLite through Arrow, from a file opened read-only.
 
-Its columns have no types, only its values have. So the query is run once for the kinds of its
-values, where it can be held to its time and to reading, and once more by Arrow in those types.
+SQLite has types for values, not for columns. So the query runs twice: first with limits to its time
+and to reading, for the types of its values, and then through Arrow with these types.
 """
 
 import sqlite3
@@ -31,30 +31,30 @@ _ALLOWED = {
 }
 
 _STEPS = 10_000
-"""Instructions of SQLite's machine between two looks at the clock."""
+"""Instructions of SQLite's virtual machine between two checks of the time limit."""
 
 _EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
 
 
 @contextmanager
-def stream_rows(question: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
-    """The rows, batch by batch as they are asked for.
+def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    """Yield a reader that fetches the rows batch by batch.
 
     Raises:
-        SourceError: in one line.
+        SourceError: the database cannot be read; the message is one line.
     """
     import pyarrow
     from adbc_driver_manager import Error
     from adbc_driver_sqlite import dbapi
 
     uri = f"file:{quote(address)}?mode=ro"
-    sql, values = _sql(question)
-    names, kinds = _kinds(question, uri, sql, values)
+    sql, values = _sql(request)
+    names, kinds = _columns(request, uri, sql, values)
     casts = ", ".join(
         f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
         for name, kind in zip(names, kinds, strict=True)
     )
-    # The driver takes the first rows' kinds for all: a row of examples, dropped again, tells it.
+    # The driver takes the types of the first rows, so an example row comes first; it is removed.
     examples = ", ".join(_EXAMPLES[kind] for kind in kinds)
     typed = f"SELECT {examples} UNION ALL SELECT {casts} FROM (\n{sql}\n)"
     try:
@@ -68,8 +68,8 @@ def stream_rows(question: "DatabaseQuery", address: str) -> "Iterator[pyarrow.Re
     except (Error, ReadError) as error:
         raise SourceError(
             f"broke off ({str(error).splitlines()[0]})",
-            where=question.name,
-            remedy="run again; if another program writes the database, when that is done",
+            where=request.name,
+            remedy="run again; if another program is writing the database, wait until it is done",
         ) from error
 
 
@@ -82,37 +82,37 @@ def _without_first(
         skip = 0
 
 
-def _sql(question: "DatabaseQuery") -> tuple[str, list[int | float | str | bool]]:
-    if question.table:
-        return f"SELECT * FROM {identifier(question.table)}", []
-    parameters = question.parameters or {}
+def _sql(request: "DatabaseQuery") -> tuple[str, list[int | float | str | bool]]:
+    if request.table:
+        return f"SELECT * FROM {identifier(request.table)}", []
+    parameters = request.parameters or {}
     numbers = {name: i for i, name in enumerate(parameters, start=1)}
 
     def place(name: str) -> str:
         return f"?{numbers[name]}"
 
-    sql = bound_query(question.query or "", "sqlite", parameters, place, question.name)
+    sql = bound_query(request.query or "", "sqlite", parameters, place, request.name)
     return sql, list(parameters.values())
 
 
-def _kinds(
-    question: "DatabaseQuery", uri: str, sql: str, values: Sequence[int | float | str | bool]
+def _columns(
+    request: "DatabaseQuery", uri: str, sql: str, values: Sequence[int | float | str | bool]
 ) -> tuple[list[str], list[str]]:
-    deadline = time.monotonic() + question.timeout
+    deadline = time.monotonic() + request.timeout
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
-            connection.set_authorizer(_only_reading)
+            connection.set_authorizer(_authorize_reading)
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
             cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", values)
             names = [name for name, *_ in cursor.description]
             seen = ", ".join(f"group_concat(DISTINCT typeof({identifier(n)}))" for n in names)
             row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
     except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _said(error, question, uri) from error
-    return names, [_kind(n, s, question.name) for n, s in zip(names, row, strict=True)]
+        raise _source_error(error, request, uri) from error
+    return names, [_kind(n, s, request.name) for n, s in zip(names, row, strict=True)]
 
 
-def _only_reading(action: int, *_: object) -> int:
+def _authorize_reading(action: int, *_: object) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
 
 
@@ -120,7 +120,7 @@ def _kind(name: str, seen: str | None, where: str) -> str:
     kinds = set((seen or "").split(",")) - {"null", ""}
     if "blob" in kinds:
         raise SourceError(
-            f"column {name!r} holds binary values, which no table holds",
+            f"column {name!r} holds binary values, which a table cannot store",
             where=where,
             remedy=f"leave it out or cast it in source.query: hex({identifier(name)})",
         )
@@ -129,23 +129,23 @@ def _kind(name: str, seen: str | None, where: str) -> str:
     return "REAL" if kinds and kinds <= {"integer", "real"} else "TEXT"
 
 
-def _said(error: Exception, question: "DatabaseQuery", uri: str) -> SourceError:
-    words = str(error)
-    if "interrupted" in words:
+def _source_error(error: Exception, request: "DatabaseQuery", uri: str) -> SourceError:
+    message = str(error)
+    if "interrupted" in message:
         return SourceError(
-            f"gave no whole answer within {question.timeout} s",
-            where=question.name,
-            remedy="set source.timeout to more seconds, or ask for less",
+            f"did not finish within {request.timeout} s",
+            where=request.name,
+            remedy="set source.timeout to more seconds, or read less",
         )
-    if "no such table" in words and question.table:
+    if "no such table" in message and request.table:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             rows = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
             ).fetchall()
         return SourceError(
-            f"there is no table {question.table!r}",
-            where=question.name,
-            remedy=suggestion(question.table, [name for (name,) in rows]),
+            f"there is no table {request.table!r}",
+            where=request.name,
+            remedy=suggestion(request.table, [name for (name,) in rows]),
         )
-    remedy = "correct source.query" if question.query else "check the file"
-    return SourceError(f"the database says: {words}", where=question.name, remedy=remedy)
+    remedy = "correct source.query" if request.query else "check the file"
+    return SourceError(f"the database reports: {message}", where=request.name, remedy=remedy)

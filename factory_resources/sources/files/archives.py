@@ -1,4 +1,4 @@
-"""Files inside others: a zip's member, or gz and zst, unpacked into scratch and bounded in size."""
+"""Unpack a zip's member or a gz or zst file into scratch, up to a limit of size."""
 
 import re
 import shutil
@@ -14,38 +14,38 @@ from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
 
 LARGEST = 200 * 1024**3
-"""Bytes that one packed file may grow to: beyond it, it is taken for a bomb."""
+"""Bytes that a packed file may unpack to; a larger one is taken for a zip bomb."""
 
 _RATIO = 500
-"""How many times its size it may grow; text grows tenfold, a bomb in one layer 1032-fold."""
+"""Times its size that a packed file may grow; text grows tenfold, a one-layer bomb 1032-fold."""
 
 _HARMLESS = 256 * 1024**2
-"""Bytes that it may grow to however small it is."""
+"""Bytes that a packed file may unpack to, however small it is."""
 
 
 def take_member(path: Path, name: str, member: str | None, scratch: Path) -> tuple[Path, str]:
-    """Unzip the one member that `member` (a glob) names, or the only one there is.
+    """Unzip the one member that `member` (a glob) matches, or the only one.
 
     Returns:
-        Where its bytes are now, and its name without folders.
+        The path of the unpacked member, and its name without folders.
 
     Raises:
-        SourceError: not a zip, encrypted, damaged, too large, not exactly one member fits, or it
-            is no plain file inside the zip.
+        SourceError: the file is not a zip, encrypted, damaged or too large; not exactly one member
+            matches; or it is not a regular file inside the zip.
     """
     target = scratch / "member"
-    with _damages(name), zipfile.ZipFile(path) as archive:
+    with _unpacking_errors(name), zipfile.ZipFile(path) as archive:
         info = _choose(archive, name, member)
         _require_plain(info, name)
         with archive.open(info) as packed:
-            size = _copy(packed, target, name, _most(info.compress_size, scratch))
+            size = _copy(packed, target, name, _size_limit(info.compress_size, scratch))
         if size != info.file_size:
             raise zipfile.BadZipFile(f"{size:,} bytes instead of {info.file_size:,}")
     return target, PurePosixPath(info.filename).name
 
 
 def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
-    # macOS adds a shadow of every file.
+    # macOS adds a metadata file for every file.
     infos = [
         info
         for info in archive.infolist()
@@ -58,12 +58,14 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
         raise SourceError(
             f"the zip has {len(fits)} members named {fits[0].filename!r}",
             where=name,
-            remedy="make it again with one of them",
+            remedy="create it again with one of them",
         )
     names = ", ".join(info.filename for info in infos[:20]) or "nothing"
-    asked = f"{len(fits)} members match {member!r}" if member else f"{len(infos)} members"
+    members = f"{len(fits)} members matching {member!r}" if member else f"{len(infos)} members"
     raise SourceError(
-        f"the zip has {asked}, not one", where=name, remedy=f"set source.member to one of: {names}"
+        f"the zip has {members}, not one",
+        where=name,
+        remedy=f"set source.member to one of: {names}",
     )
 
 
@@ -72,7 +74,10 @@ def _fits(filename: str, member: str) -> bool:
 
 
 def _require_plain(info: zipfile.ZipInfo, name: str) -> None:
-    """Nothing is ever written by a member's name; but one that leads out is no honest zip."""
+    """Refuse what is not a regular file inside the zip.
+
+    A member's name is never used as a path, but a zip with a name that leads out is not trusted.
+    """
     parts = info.filename.replace("\\", "/").split("/")
     kind = stat.S_IFMT(info.external_attr >> 16)
     fault = None
@@ -81,34 +86,36 @@ def _require_plain(info: zipfile.ZipInfo, name: str) -> None:
     elif kind == stat.S_IFLNK:
         fault = f"member {info.filename!r} is a symbolic link"
     elif kind not in {0, stat.S_IFREG}:
-        fault = f"member {info.filename!r} is no regular file"
+        fault = f"member {info.filename!r} is not a regular file"
     elif info.flag_bits & 1:
         fault = f"member {info.filename!r} is encrypted"
     if fault:
-        raise SourceError(fault, where=name, remedy="make the zip again with the plain file in it")
+        raise SourceError(
+            fault, where=name, remedy="create the zip again with the plain file in it"
+        )
 
 
 def unpack(path: Path, name: str, packing: str, scratch: Path) -> Path:
-    """Unpack a gz or zst file; every checksum in it is checked.
+    """Unpack a gz or zst file and verify every checksum in it.
 
     Raises:
-        SourceError: damaged or too large.
+        SourceError: the file is damaged or too large.
     """
     target = scratch / "unpacked"
-    with _damages(name), _opened(path, packing) as packed:
-        _copy(packed, target, name, _most(path.stat().st_size, scratch))
+    with _unpacking_errors(name), _opened(path, packing) as packed:
+        _copy(packed, target, name, _size_limit(path.stat().st_size, scratch))
     return target
 
 
 def first_bytes(path: Path, name: str, packing: str, count: int) -> bytes:
-    """The first `count` bytes of a plain, gz or zst file, or all that there are.
+    """Return the first `count` bytes of a plain, gz or zst file, or all if there are fewer.
 
     Raises:
-        SourceError: damaged.
+        SourceError: the file is damaged.
     """
-    with _damages(name), _opened(path, packing) as packed:
-        found: bytes = packed.read(count)
-        return found
+    with _unpacking_errors(name), _opened(path, packing) as packed:
+        content: bytes = packed.read(count)
+        return content
 
 
 def _opened(path: Path, packing: str) -> Any:
@@ -118,8 +125,8 @@ def _opened(path: Path, packing: str) -> Any:
     return pyarrow.input_stream(str(path), compression=codec)
 
 
-def _most(packed: int, scratch: Path) -> int:
-    # Others need the disk as well.
+def _size_limit(packed: int, scratch: Path) -> int:
+    # Half of the free disk space, since others need it as well.
     return min(LARGEST, max(_HARMLESS, packed * _RATIO), shutil.disk_usage(scratch).free // 2)
 
 
@@ -132,25 +139,25 @@ def _copy(packed: IO[bytes] | Any, target: Path, name: str, largest: int) -> int
                 raise SourceError(
                     f"unpacks to more than {largest:,} bytes",
                     where=name,
-                    remedy="check where it comes from; if it is meant, unpack it yourself",
+                    remedy="check where it comes from; if its size is right, unpack it yourself",
                 )
             file.write(chunk)
     return size
 
 
 def _read(packed: IO[bytes] | Any, name: str) -> bytes:
-    # Apart from writing, so that a damaged file is not blamed on the disk.
-    with _damages(name):
-        found: bytes = packed.read(1 << 20)
-        return found
+    # Separate from writing, so that a damaged file is not blamed on the disk.
+    with _unpacking_errors(name):
+        chunk: bytes = packed.read(1 << 20)
+        return chunk
 
 
 @contextmanager
-def _damages(name: str) -> Iterator[None]:
-    """Turn what the unpackers say into one line.
+def _unpacking_errors(name: str) -> Iterator[None]:
+    """Reduce the unpackers' errors to one line.
 
     Raises:
-        SourceError: in place of it.
+        SourceError: in place of them.
     """
     import lzma
     import struct

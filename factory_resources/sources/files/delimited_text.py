@@ -1,4 +1,4 @@
-"""Separated text as tables: which separator and columns a file has, and its cells as Parquet."""
+"""Delimited text as tables: detect a file's separator and columns, store its cells as Parquet."""
 
 import codecs
 import csv
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _SAMPLE = 100
-"""Lines that are looked at to find the separator."""
+"""Lines that are examined to find the separator."""
 
 LONGEST = 2_000_000
 """Bytes of the longest line that the engine reads."""
@@ -35,7 +35,7 @@ _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 @dataclass(frozen=True)
 class TextRules:
-    """What a declaration says of its text files; None where it is to be found."""
+    """What a declaration says about its text files; None for what is to be detected."""
 
     delimiter: str | None = None
     header: bool = True
@@ -45,24 +45,24 @@ class TextRules:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one file is cut into columns."""
+    """How the lines of one file are split into columns."""
 
     delimiter: str
     columns: tuple[str, ...]
 
 
 def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
-    """Tell from the first lines how the file is cut.
+    """Detect from the first lines how the file is split into columns.
 
     Args:
-        head: the first `LONGEST` bytes of the file, or all that there are.
+        head: the first `LONGEST` bytes of the file, or all if there are fewer.
 
     Raises:
         SourceError: an empty file, a wrong encoding, a repeated or missing column name.
     """
     if set(rules.delimiter or "") & set('\r\n"'):
         raise SourceError(
-            f"cannot be cut at {rules.delimiter!r}", where=name, remedy="set source.delimiter"
+            f"cannot be split at {rules.delimiter!r}", where=name, remedy="set source.delimiter"
         )
     lines = _first_lines(head, name, rules.encoding)
     if not any(line.strip() for line in lines):
@@ -75,13 +75,13 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         first = _first_record(lines, delimiter)
     except (csv.Error, ValueError) as error:
         raise SourceError(
-            f"is no separated text ({error})", where=name, remedy="set source.delimiter and format"
+            f"is not delimited text ({error})", where=name, remedy="set source.delimiter and format"
         ) from error
     return Layout(delimiter, _names(first, name, rules))
 
 
 def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
-    """Lines with their ends; not by the engine, which minds other ends inside quotes."""
+    """Return lines with their ends, without the engine: it objects to other ends inside quotes."""
     cut = len(head) == LONGEST
     try:
         text = decoder(encoding, head).decode(head, final=not cut)
@@ -95,14 +95,14 @@ def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
 
 
 def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
-    """What turns bytes into text; without a byte order mark UTF-16 is taken for little-endian."""
+    """Return an encoding's decoder; UTF-16 without byte order mark is read as little-endian."""
     if encoding == "utf-16":
         encoding += "-be" if head.startswith(codecs.BOM_UTF16_BE) else "-le"
     return codecs.getincrementaldecoder(encoding)()
 
 
 def _lines(path: Path, rules: TextRules) -> str:
-    # A separator that no text has: each line is one value.
+    # With a separator that no text contains, each line is one value.
     return (
         f"read_csv({literal(str(path))}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
         f"escape='', header=false, auto_detect=false, encoding={literal(rules.encoding)}, "
@@ -111,7 +111,7 @@ def _lines(path: Path, rules: TextRules) -> str:
 
 
 def _find_delimiter(lines: list[str], name: str) -> str:
-    """The separator that cuts every line alike; of several, the one that cuts most."""
+    """Prefer a separator that splits all lines into equally many columns; then the most columns."""
     lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
     found = {separator: _widths(lines, separator) for separator in _SEPARATORS}
     best = max(_SEPARATORS, key=lambda s: (len(set(found[s])) == 1, found[s][0]))
@@ -122,7 +122,7 @@ def _find_delimiter(lines: list[str], name: str) -> str:
 
 
 def _widths(lines: list[str], separator: str) -> list[int]:
-    # The last sampled line may be the beginning of a quoted value that goes on.
+    # The last sampled line may be the beginning of a quoted value that continues.
     rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
 
@@ -168,7 +168,8 @@ def text_to_parquet(
     """Store every cell as text, in columns `c0, c1, ...`, record by record in the file's order.
 
     Raises:
-        SourceError: a row of another width, an open quote, a wrong encoding, a damaged file.
+        SourceError: a row with another number of columns, a quote that is not closed, a wrong
+            encoding, a damaged file.
     """
     width = len(layout.columns)
     if layout.delimiter == " ":
@@ -185,7 +186,7 @@ def text_to_parquet(
             "hive_partitioning=false)"
         )
     with text_errors(name, rules.encoding):
-        # Read once and thrown away: to look for repeated cells costs more than it saves.
+        # The file is read once and discarded: a dictionary of its cells costs more than it saves.
         options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
         connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
 
@@ -207,16 +208,16 @@ def _check_widths(
 ) -> None:
     width = len(layout.columns)
     with text_errors(name, rules.encoding):
-        odd = connection.execute(
+        row = connection.execute(
             f"SELECT row, len(fields) FROM ({query}) WHERE len(fields) <> {width} LIMIT 1"
         ).fetchone()
-    if odd:
-        raise _ragged(name, odd[0], width, odd[1])
+    if row:
+        raise _width_error(name, row[0], width, row[1])
 
 
-def _ragged(name: str, line: int | str, expected: int | str, found: int | str) -> SourceError:
+def _width_error(name: str, line: int | str, expected: int | str, actual: int | str) -> SourceError:
     return SourceError(
-        f"has {found} columns in this row, not {expected}",
+        f"has {actual} columns in this row, not {expected}",
         where=f"{name}:{line}",
         remedy="correct the row, or check source.delimiter and quotes around the separator",
     )
@@ -224,11 +225,11 @@ def _ragged(name: str, line: int | str, expected: int | str, found: int | str) -
 
 @contextmanager
 def text_errors(name: str, encoding: str) -> Iterator[None]:
-    """Turn what DuckDB says of a text file into one line that names file, line and remedy.
+    """Reduce DuckDB's errors about a text file to one line with file, line number and remedy.
 
     Raises:
-        SourceError: for a fault of the file.
-        StorageError: for one of disk or memory.
+        SourceError: a fault of the file.
+        StorageError: a fault of disk or memory.
     """
     import duckdb
 
@@ -242,36 +243,37 @@ def text_errors(name: str, encoding: str) -> Iterator[None]:
         raise _explained(str(cause), name, encoding, error) from cause
 
 
-def _explained(message: str, name: str, encoding: str, otherwise: SourceError) -> SourceError:
-    # What follows are the options of the reader, not what is wrong.
+def _explained(message: str, name: str, encoding: str, default: SourceError) -> SourceError:
+    # The rest of the message lists the options of the reader, not what is wrong.
     message = message.partition("\n  file =")[0].partition("\nPossible")[0]
     line = _LINE.search(message)
     where = f"{name}:{line[1]}" if line else name
     if width := _WIDTH.search(message):
-        return _ragged(name, line[1] if line else "?", width[1], width[2])
+        return _width_error(name, line[1] if line else "?", width[1], width[2])
     if "Maximum line size" in message:
         return _too_long(where)
-    if any(sign in message.lower() for sign in ("unicode", "utf-8", "not latin-1")):
+    if any(phrase in message.lower() for phrase in ("unicode", "utf-8", "not latin-1")):
         return not_text(where, encoding)
     if malformed := _JSON.search(message):
         return SourceError(
-            f"is not one JSON object a line, near line {malformed[1]} ({malformed[2].strip(' .')})",
+            f"is not one JSON object per line, near line {malformed[1]} "
+            f"({malformed[2].strip(' .')})",
             where=name,
             remedy="correct the line",
         )
     if "invalid state" in message:
         return SourceError(
-            "has line ends of several kinds, or is no regular text",
+            "has line ends of several kinds, or is not regular text",
             where=name,
             remedy="write it again with one kind of line end",
         )
     if "quote" in message:
         return SourceError(
-            "has a quoted value that never ends or goes on after its quote",
+            "has a quoted value that never ends or continues after its closing quote",
             where=where,
-            remedy="correct the row; a quote inside a quoted value is written twice",
+            remedy="correct the row; write a quote inside a quoted value twice",
         )
-    return otherwise
+    return default
 
 
 def not_text(where: str, encoding: str) -> SourceError:
@@ -286,5 +288,5 @@ def _too_long(where: str) -> SourceError:
     return SourceError(
         f"has a line of more than {LONGEST:,} bytes",
         where=where,
-        remedy="check its quotes and line ends, or give the data as Parquet or JSON Lines",
+        remedy="check its quotes and line ends, or provide the data as Parquet or JSON Lines",
     )

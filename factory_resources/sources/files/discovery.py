@@ -1,4 +1,4 @@
-"""Which files a source is: names, globs, variables, formats, digests."""
+"""Find the files of a source: names, globs, variables, formats, digests."""
 
 import os
 import re
@@ -30,19 +30,19 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 @dataclass(frozen=True)
 class File:
-    """One source file in its place."""
+    """One source file."""
 
     path: Path
     name: str
-    """As declared: variables unexpanded, the user's own folder as `~`."""
+    """The name for messages: as declared with its variables, the user's home folder as `~`."""
     label: str | None = None
 
 
 def expand(text: str, variables: Mapping[str, str] = os.environ) -> str:
-    """Replace `${FACTORY_...}`; FACTORY_DATA is the folder beside the project unless it is set.
+    """Replace `${FACTORY_...}`; FACTORY_DATA is by default `shared/data` beside the project.
 
     Raises:
-        SourceError: for a variable that is not set, or that is none of the factory's.
+        SourceError: a variable is not set, or its name does not begin with FACTORY_.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -51,7 +51,7 @@ def expand(text: str, variables: Mapping[str, str] = os.environ) -> str:
             raise SourceError(
                 f"variable {match[0]} is not replaced",
                 where=text,
-                remedy="only variables whose names begin with FACTORY_ are",
+                remedy="use only variables whose names begin with FACTORY_",
             )
         if name in variables:
             return variables[name]
@@ -61,14 +61,14 @@ def expand(text: str, variables: Mapping[str, str] = os.environ) -> str:
         raise SourceError(
             f"variable {match[0]} is not set",
             where=text,
-            remedy=f"set {name} in the environment; set are {', '.join(known)}",
+            remedy=f"set {name} in the environment; known variables: {', '.join(known)}",
         )
 
     return _VARIABLE.sub(value, text)
 
 
 def expand_all(value: Any) -> Any:
-    """`expand` in every string of nested lists and maps."""
+    """Apply `expand` to every string in nested lists and maps."""
     match value:
         case str():
             return expand(value)
@@ -81,18 +81,19 @@ def expand_all(value: Any) -> Any:
 
 
 def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> tuple[File, ...]:
-    """The files of paths and globs, pattern by pattern, each pattern's in order of name.
+    """Return the files that paths and globs match, pattern by pattern, sorted by name.
 
-    A folder that a pattern names may be a link: whoever declares it knows it. What is found in it
-    may be one only to what is in it as well: whoever may write there must not hand out the
-    passwords.
+    A folder named by a pattern may be a link, since whoever declares it knows it. A file in it may
+    be a link only to a file in the same folder: otherwise whoever may write there could expose
+    other files, such as passwords.
 
     Args:
         patterns: paths or globs, or a map from label to one of them.
-        folder: where relative paths start.
+        folder: the base of relative paths.
 
     Raises:
-        SourceError: when a pattern matches nothing, or what is no regular file in its folder.
+        SourceError: a pattern matches nothing, or something that is not a regular file in its
+            folder.
     """
     pairs: list[tuple[str | None, str]] = (
         [(None, pattern) for pattern in patterns]
@@ -108,33 +109,33 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
 
 def _matches(pattern: str, folder: Path) -> list[Path]:
     full = folder / Path(expand(pattern)).expanduser()
-    # A file that is really named so is meant, whatever its brackets would match.
+    # If a file has exactly this name, its brackets are not a glob.
     if os.path.lexists(full) or not has_magic(str(full)):
-        fixed, found = full.parent, [full] if os.path.lexists(full) else []
+        fixed, paths = full.parent, [full] if os.path.lexists(full) else []
     else:
         fixed, wild = split_glob(full)
-        found = sorted(fixed.glob(wild))
-    found = [path for path in found if not os.path.isdir(path)]
-    if not found:
-        raise _nothing(pattern, full)
-    for path in found:
+        paths = sorted(fixed.glob(wild))
+    paths = [path for path in paths if not os.path.isdir(path)]
+    if not paths:
+        raise _no_match(pattern, full)
+    for path in paths:
         if fault := _fault(path, os.path.realpath(fixed)):
             raise SourceError(
                 fault,
                 where=_display(pattern, path),
-                remedy="put the file itself there, or declare the path where it is",
+                remedy="put the file itself there, or declare the path of the file itself",
             )
-    return found
+    return paths
 
 
 def _fault(path: Path, root: str) -> str | None:
-    """Why the path is not to be read; None where it is a regular file below `root`."""
+    """Return why the path must not be read; None if it is a regular file below `root`."""
     try:
         path.name.encode()
         if not stat.S_ISREG(path.stat().st_mode):
-            return "is no regular file"
+            return "is not a regular file"
     except UnicodeEncodeError:
-        return "has a name that is no UTF-8"
+        return "has a name that is not UTF-8"
     except OSError as error:
         return "is a link that leads nowhere" if path.is_symlink() else f"cannot be read ({error})"
     inside = os.path.commonpath([root, os.path.realpath(path)]) == root
@@ -142,12 +143,13 @@ def _fault(path: Path, root: str) -> str | None:
 
 
 def split_glob(path: Path) -> tuple[Path, str]:
+    """Split before the first part with a wildcard, or before the last part if there is none."""
     parts = path.parts
     first = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
     return Path(*parts[:first]), str(Path(*parts[first:]))
 
 
-def _nothing(pattern: str, full: Path) -> SourceError:
+def _no_match(pattern: str, full: Path) -> SourceError:
     if os.path.isdir(full):
         return SourceError(
             f"{pattern!r} is a folder",
@@ -179,30 +181,32 @@ def _home_hidden(text: str) -> str:
 
 
 def format_of(name: str, declared: Format | None = None) -> tuple[Format | None, Packing]:
-    """The format and the packing that a file's name tells; of a zip only its member's name tells.
+    """Return the declared format, or else that of a file's name, and the name's packing.
+
+    The format is None for a zip whose name does not show that of its member.
 
     Raises:
-        SourceError: when the name tells nothing and nothing is declared.
+        SourceError: the name shows no format and none is declared.
     """
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     packing = _PACKINGS.get(suffixes[-1], "plain") if suffixes else "plain"
     if packing != "plain":
         suffixes.pop()
-    found = declared or (_FORMATS.get(suffixes[-1]) if suffixes else None)
-    if found is None and packing != "zip":
+    kind = declared or (_FORMATS.get(suffixes[-1]) if suffixes else None)
+    if kind is None and packing != "zip":
         raise SourceError(
-            "the name does not tell the format",
+            "the name does not show the format",
             where=name,
             remedy="set source.format to csv, parquet or jsonl",
         )
-    return found, packing
+    return kind, packing
 
 
 def sha256_of(path: Path, name: str) -> str:
-    """The digest of the file's bytes, streamed.
+    """Return the SHA-256 of the file's bytes, streamed.
 
     Raises:
-        SourceError: when the file cannot be read.
+        SourceError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Image files in, text out: every picture in one size, written so that a table can hold it.
+"""Turn image files into pictures of one size, as text that a table can store.
 
-`28x28x1:` and then the pixels in base64, row by row, a byte a colour. Files come from anywhere:
-only PNG and JPEG are tried, and none is unpacked beyond a bound.
+The text is such as `28x28x1:`, followed by the pixels in base64, row by row, one byte per colour.
+Files are not trusted: only PNG and JPEG are decoded, and only up to a limit of size.
 """
 
 import base64
@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def written(content: bytes, size: int, *, grey: bool) -> str | None:
-    """The picture as text; None where there is none in the content, or too large a one."""
+    """Return the picture as text; None if the content is not a picture, or too large."""
     from PIL import Image, ImageOps
 
     if len(content) > MOST_BYTES:
@@ -30,9 +30,9 @@ def written(content: bytes, size: int, *, grey: bool) -> str | None:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     return None
-                # As a camera was held, not as its sensor lay.
+                # Upright, according to the orientation that the camera stored.
                 upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
-    # What a broken file makes its decoder say.
+    # What the decoders raise for a broken file.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombWarning):
         return None
     except Image.DecompressionBombError:

@@ -1,4 +1,4 @@
-"""JSON Lines as tables: the keys of all records, and what each record holds as Parquet."""
+"""JSON Lines as tables: the keys of all records become columns, stored as Parquet."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 def json_to_parquet(
     connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules, target: Path
 ) -> dict[str, tuple[str, str]]:
-    """Store what each key holds as text, in columns `c0, c1, ...`, record by record.
+    """Store the value of each key as text, in columns `c0, c1, ...`, record by record.
 
     Returns:
         Each key of any record to its (column, type) in the target.
 
     Raises:
-        SourceError: a line that is no JSON object, a key that is there twice or has no name.
+        SourceError: a line is not a JSON object, or has a repeated or empty key.
     """
     objects = f"read_ndjson_objects({literal(str(path))}, hive_partitioning=false)"
-    # A line that is no object counts as one with the key null.
+    # A line that is not an object counts as one with the key null.
     records = (
         "SELECT keys, len(keys) <> list_unique(keys) AS twice, row_number() OVER () AS row FROM "
         "(SELECT CASE WHEN json_type(json) = 'OBJECT' THEN json_keys(json) ELSE [NULL] END AS keys "
@@ -38,11 +38,11 @@ def json_to_parquet(
         names = [key for key, *_ in keys if key is not None]
         if not names:
             raise SourceError(
-                "holds no JSON object", where=name, remedy="write one JSON object a line"
+                "holds no JSON object", where=name, remedy="write one JSON object per line"
             )
         for key, first, twice in keys:
             _require_key(key, first, twice, name)
-        # A JSON pointer takes any name: only ~ and / are special in it.
+        # A JSON pointer accepts any name: only ~ and / are special in it.
         pointers = [literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names]
         cells = ", ".join(f"cells[{i + 1}] AS {identifier(f'c{i}')}" for i in range(len(names)))
         connection.execute(
@@ -53,13 +53,13 @@ def json_to_parquet(
 
 
 def _require_key(key: str | None, first: int, twice: int | None, name: str) -> None:
-    """What the engine would leave out is told instead; blank lines are no records."""
+    """Refuse what the engine would omit silently; blank lines are not records."""
     fault = None
     if key is None:
-        fault = f"record {first} is no JSON object"
+        fault = f"record {first} is not a JSON object"
     elif not key:
         fault = f"record {first} has a key without a name"
     elif twice:
         fault = f"record {twice} has a key twice"
     if fault:
-        raise SourceError(fault, where=name, remedy="write one JSON object a line, each key once")
+        raise SourceError(fault, where=name, remedy="write one JSON object per line, each key once")

@@ -1,4 +1,4 @@
-"""Where in a text file a record stands: its physical lines, counted exactly or not at all."""
+"""The physical lines of a record in a text file, counted exactly or not at all."""
 
 import re
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ def lines_of(
     member: str | None = None,
     rules: TextRules,
 ) -> Lines | None:
-    """The lines of one record of a file of text, as it is when unpacked.
+    """Return the lines of one record of a text file, counted in the unpacked file.
 
     Args:
         path: the file.
-        record: which record, from 1.
-        rows: how many records it was read as.
+        record: number of the record, from 1.
+        rows: number of records when the file was ingested.
         scratch: an empty folder.
 
     Returns:
-        None where the file has no lines, or they are not counted as they were when it was read.
+        None if the file has no lines, or if they do not give `rows` records.
     """
     try:
         name = path.name
@@ -49,43 +49,43 @@ def lines_of(
         head = first_bytes(path, name, "plain", LONGEST)
         layout = find_layout(head, name, rules) if kind == "csv" else None
         with _open(path, head, rules.encoding) as text:
-            return _found(text, record, rows, layout, rules.header)
+            return _find(text, record, rows, layout, rules.header)
     except (FactoryError, UnicodeError):
         return None
 
 
-def _found(
+def _find(
     text: TextIO, record: int, rows: int, layout: Layout | None, header: bool
 ) -> Lines | None:
     if layout is None or layout.delimiter == " ":
-        places = _filled(text)
+        all_lines = _non_blank(text)
     else:
-        places = records(text, layout.delimiter, blank=len(layout.columns) == 1)
+        all_lines = records(text, layout.delimiter, blank=len(layout.columns) == 1)
     if layout and header:
-        next(places, None)
-    found, count = None, 0
-    for count, lines in enumerate(places, 1):
+        next(all_lines, None)
+    result, count = None, 0
+    for count, lines in enumerate(all_lines, 1):
         if count == record:
-            found = lines
-    return found if count == rows else None
+            result = lines
+    return result if count == rows else None
 
 
 def _open(path: Path, head: bytes, encoding: str) -> TextIO:
-    # A file has one kind of line end; the other kind may stand inside quotes.
+    # A file has one kind of line end; the other kind may occur inside quotes.
     newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
     return path.open(encoding=encoding.replace("utf-8", "utf-8-sig"), newline=newline)
 
 
-def _filled(text: TextIO) -> Iterator[Lines]:
-    """Lines that hold something, each a record."""
+def _non_blank(text: TextIO) -> Iterator[Lines]:
+    """Yield the lines that are not blank; each is a record."""
     return ((n, n) for n, line in enumerate(text, 1) if line.strip())
 
 
 def records(text: TextIO, delimiter: str, *, blank: bool) -> Iterator[Lines]:
-    """The lines of every record of separated text, that of the names included.
+    """Yield the lines of every record of delimited text, the header included.
 
     Args:
-        blank: whether a blank line is a record; it is where there is a single column.
+        blank: whether a blank line is a record, as it is if there is a single column.
     """
     opening = re.compile(' *"')
     later = re.compile(re.escape(delimiter) + ' *"')
@@ -100,7 +100,7 @@ def records(text: TextIO, delimiter: str, *, blank: bool) -> Iterator[Lines]:
 
 
 def _ends_inside(line: str, inside: bool, opening: re.Pattern[str], later: re.Pattern[str]) -> bool:
-    """Whether a quoted value goes on after the line."""
+    """Whether a quoted value continues after the line."""
     place = 0
     if not inside and (quote := opening.match(line)):
         inside, place = True, quote.end()

@@ -1,4 +1,4 @@
-"""Every kind of source as one kind: a Parquet file whose row number is the record's."""
+"""Convert every kind of source to one form: a Parquet file whose row number is the record's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 Columns = Mapping[str, tuple[str, str]]
-"""A source's column to its (name, DuckDB type) in the Parquet file."""
+"""Column of a source to its (name, DuckDB type) in the Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class SourceTable:
     name: str
     sha256: str
     labels: Mapping[str, str]
-    """Columns that hold the same value in every row, such as the site."""
+    """Columns with the same value in every row, such as the site."""
     rows: int
     columns: Columns
     format: Format | None
-    """None for what has types of its own and no format."""
+    """None for sources without a file format, whose columns have types."""
     partners: Mapping[str, str] = field(default_factory=dict)
-    """Of each required join, its rule to the column that says whether the row has its like."""
+    """Rule of each required join to the column that says whether the row has a match."""
 
 
 def read_file(
@@ -56,14 +56,14 @@ def read_file(
     rules: TextRules,
     digest: str | None = None,
 ) -> SourceTable:
-    """Bring one file into the common form; Parquet is left where it is.
+    """Convert one file to the common form; a Parquet file is used in place.
 
     Args:
-        digest: the SHA-256 of the file, where it is known.
-        scratch: an empty folder of this file's own.
+        digest: the SHA-256 of the file, if it is known.
+        scratch: an empty folder for this file alone.
 
     Raises:
-        SourceError: whatever is wrong with the file, in one line.
+        SourceError: the file cannot be read; the message is one line.
     """
     digest = digest or sha256_of(file.path, file.name)
     path, name = file.path, file.name
@@ -93,10 +93,10 @@ def read_file(
 
 
 def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> SourceTable:
-    """Bring an Arrow table into the common form; its digest is that of its content.
+    """Convert an Arrow table to the common form; its digest is that of its content.
 
     Raises:
-        SourceError: a repeated column name, or a type that Parquet does not hold.
+        SourceError: a repeated column name, or a type that Parquet cannot store.
     """
     import pyarrow
     import pyarrow.parquet
@@ -107,7 +107,7 @@ def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> SourceTable:
             f"returned two columns named {repeated[0]!r}", where=name, remedy="rename one of them"
         )
     target = scratch / "table.parquet"
-    # Chunks and metadata (such as the version of pandas) are no content.
+    # Chunks and metadata (such as the version of pandas) do not belong to the content.
     plain = table.replace_schema_metadata(None).combine_chunks()
     try:
         with storage_errors(target):
@@ -147,17 +147,17 @@ def _content_digest(table: "pyarrow.Table") -> str:
 
 
 def parquet(path: Path) -> str:
-    """The table expression that reads exactly this Parquet file, and adds nothing of its path."""
+    """Return the table expression for this Parquet file, without columns from its path."""
     return f"read_parquet({literal(str(path))}, hive_partitioning=false)"
 
 
 def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
-    """A query for the rows of a snapshot's files, with their place among all as `_order`.
+    """Return a query for the rows of a snapshot's files, with their position among all as `_order`.
 
     Args:
-        paths: of the files.
-        rows: how many rows each of them has.
-        start: the place of the first row.
+        paths: the files.
+        rows: number of rows of each file.
+        start: position of the first row.
     """
     files = ", ".join(literal(str(path)) for path in paths)
     before = [*accumulate(rows, initial=start)]
@@ -169,10 +169,10 @@ def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
 
 
 def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Columns:
-    """The columns of a Parquet file.
+    """Return the columns of a Parquet file.
 
     Raises:
-        SourceError: damaged, or names that the engine would change.
+        SourceError: the file is damaged, or has names that the engine would change.
     """
     with engine_errors(name, SourceError, "fetch the file again"):
         described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
@@ -184,7 +184,7 @@ def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: s
 
 
 def _top_level(nodes: Sequence[tuple[str, int | None]]) -> list[str]:
-    """Of a schema's nodes, parents first, the names that are columns."""
+    """Return the names of the columns among a schema's nodes, which come parents first."""
     names = []
     inside = 0
     for name, children in nodes:
@@ -202,7 +202,7 @@ def _require_names(names: Sequence[str], where: str) -> None:
         if not name:
             fault = "has a column without a name"
         elif name.lower() == "file_row_number":
-            fault = f"has a column named {name!r}, which the engine keeps for itself"
+            fault = f"has a column named {name!r}, which the engine reserves"
         elif other := seen.get(name.lower()):
             fault = (
                 f"has 2 columns named {name!r}"
@@ -216,21 +216,21 @@ def _require_names(names: Sequence[str], where: str) -> None:
 
 @contextmanager
 def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None]:
-    """Where an expression fails over them, ask first whether a Parquet file is damaged inside.
+    """If an expression over the sources fails, check first whether a Parquet file is damaged.
 
     Raises:
-        SourceError: naming the file that cannot be read to its end.
+        SourceError: a file cannot be read to its end; the message names it.
     """
     try:
         yield
     except (ExpressionError, ContractError):
         for raw in raws:
             if raw.format == "parquet":
-                _require_whole(raw, scratch)
+                _require_undamaged(raw, scratch)
         raise
 
 
-def _require_whole(raw: SourceTable, scratch: Path) -> None:
+def _require_undamaged(raw: SourceTable, scratch: Path) -> None:
     query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {parquet(raw.path)}"
     with (
         sealed(read=[raw.path], write=scratch) as connection,
@@ -241,8 +241,8 @@ def _require_whole(raw: SourceTable, scratch: Path) -> None:
 
 def _count(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> int:
     with engine_errors(name, SourceError, "fetch the file again"):
-        found = connection.execute(f"SELECT count(*) FROM {parquet(path)}").fetchone()
-    return int(found[0]) if found else 0
+        row = connection.execute(f"SELECT count(*) FROM {parquet(path)}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _text(

@@ -1,4 +1,4 @@
-"""The bytes of a text file before it is cut into cells: all of it UTF-8 or latin-1, and no NUL."""
+"""Prepare the bytes of a text file for the engine: UTF-8 in place of UTF-16, and no NUL bytes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,10 @@ _CHUNK = 1 << 20
 
 
 def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
-    """The file, or a copy of it in UTF-8 where it is UTF-16, which the engine reads by halves.
+    """Return the file, or a UTF-8 copy if it is UTF-16, which the engine reads only in part.
 
     Raises:
-        SourceError: not of the declared encoding, or NUL bytes, which no text holds.
+        SourceError: the file does not have the declared encoding, or contains NUL bytes.
     """
     if rules.encoding == "utf-16":
         path, rules = _transcoded(path, name, scratch), replace(rules, encoding="utf-8")
@@ -39,14 +39,14 @@ def _transcoded(path: Path, name: str, scratch: Path) -> Path:
 
 
 def _require_no_nul(path: Path, name: str) -> None:
-    # A disk that lost power leaves them, and UTF-16 that nobody declared is half of them.
+    # A power cut can leave them in a file, and undeclared UTF-16 of ASCII text is half NUL bytes.
     buffer = bytearray(_CHUNK)
     try:
         with path.open("rb", buffering=0) as file:
             while count := file.readinto(buffer):
                 if buffer.find(0, 0, count) >= 0:
                     raise SourceError(
-                        "holds NUL bytes, which no text does",
+                        "holds NUL bytes, which text cannot contain",
                         where=name,
                         remedy="check the file; if it is UTF-16, set source.encoding to utf-16",
                     )

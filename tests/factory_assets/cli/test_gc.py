@@ -27,7 +27,7 @@ def _gc(*arguments: str) -> Result:
 def test_lists_then_removes_then_finds_nothing(leftover: Path) -> None:
     listed = _gc("--list")
     assert listed.exit_code == 0, listed.output
-    assert "1 scratch          4 B  its process is gone" in listed.output
+    assert "1 scratch          4 B  its process has ended" in listed.output
     assert str(leftover.parent) in listed.output
     assert "1 item, 4 B; nothing was removed, use --apply to remove" in listed.output
     assert leftover.exists()

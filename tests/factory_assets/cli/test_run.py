@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from factory_assets.cli.check.check import check
-from factory_assets.cli.explain import plan
+from factory_assets.cli.explain import print_plan
 from factory_assets.cli.predict import predict_file
 from factory_assets.cli.run import run
 from factory_assets.definitions import build_defs
@@ -43,7 +43,7 @@ def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     assert "champion" not in text
     again = output_of(run)
     assert again.count("reused") == 3
-    assert output_of(plan).count("reuse (computed") == 2
+    assert output_of(print_plan).count("reuse (computed") == 2
 
 
 def test_the_job_and_schedule_of_a_data_product_end_at_clean(product: Pipeline) -> None:
@@ -61,7 +61,7 @@ def test_the_job_and_schedule_of_a_data_product_end_at_clean(product: Pipeline) 
         ({"partitions": ["2024-01-01"]}, "this pipeline has no partitions; leave out --partition"),
     ],
 )
-@pytest.mark.parametrize("command", [run, plan])
+@pytest.mark.parametrize("command", [run, print_plan])
 def test_wrong_arguments_are_reported_before_anything_runs(
     product: Pipeline, tmp_path: Path, command: Any, options: dict[str, Any], message: str
 ) -> None:

@@ -185,5 +185,5 @@ def test_a_sensor_follows_the_declaration(
 
 def test_arrivals_need_files(tmp_path: Path) -> None:
     ingest = {"source": {"python": "source:load"}}
-    with pytest.raises(DeclarationError, match="arrivals needs a source in files"):
+    with pytest.raises(DeclarationError, match="arrivals needs a source of files"):
         declare(tmp_path / "meter", {"purpose": "x", "ingest": ingest, "arrivals": {}})

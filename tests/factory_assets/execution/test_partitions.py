@@ -240,7 +240,7 @@ def test_changed_columns_of_one_partition_are_told(tmp_path: Path, home: Home) -
         partitions=DAYS,
     )
     run(derived, home, "2024-01-02")
-    with pytest.raises(StorageError, match=r"other columns \(double\); materialise the older"):
+    with pytest.raises(StorageError, match=r"different columns \(double\); materialise the older"):
         latest_result(derived, "clean", home)
     run(derived, home, "2024-01-01")
     assert [row["double"] for row in rows(cleaned(derived, home).snapshot, home)] == [2, 4]

@@ -43,7 +43,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.csv": b"a" * 200_000 + b",y\n1,2\n"},
         {},
         SourceError,
-        ["d.csv: is no separated text"],
+        ["d.csv: is not delimited text"],
     ),
     "a separator that separates nothing": (
         {"d.csv": b"a,y\n1,2\n"},
@@ -103,13 +103,13 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.csv": b"a;y\n1;2\n"},
         {"source": {"files": "d.csv", "delimiter": ","}, "contract": [{"name": "y"}]},
         ContractError,
-        ["d.csv: there is no column 'y'", "there are a;y", "set source.delimiter"],
+        ["d.csv: there is no column 'y'", "available: a;y", "set source.delimiter"],
     ),
     "missing column": (
         {"d.csv": b"torque,y\n1,2\n"},
         {"contract": [{"name": "t", "from": "Torqe"}]},
         ContractError,
-        ["d.csv: there is no column 'Torqe'; did you mean 'torque'? there are torque, y"],
+        ["d.csv: there is no column 'Torqe'; did you mean 'torque'? available: torque, y"],
     ),
     "too few names": (
         {"d.csv": b"1,2,3\n"},
@@ -139,7 +139,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.jsonl": b'{"y": 1}\n{"y": \n'},
         {"source": {"files": "d.jsonl"}},
         SourceError,
-        ["d.jsonl: is not one JSON object a line, near line 3 (unexpected end of data)"],
+        ["d.jsonl: is not one JSON object per line, near line 3 (unexpected end of data)"],
     ),
     "JSON without objects": (
         {"d.jsonl": b"[1, 2]\n3\n"},
@@ -163,7 +163,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.xlsx": b"PK"},
         {"source": {"files": "d.xlsx"}},
         SourceError,
-        ["d.xlsx: the name does not tell the format; set source.format"],
+        ["d.xlsx: the name does not show the format; set source.format"],
     ),
     "unset variable": (
         {},
@@ -234,7 +234,7 @@ def test_several_members(tmp_path: Path, home: Home) -> None:
     with pytest.raises(SourceError, match=r"2 members.*source\.member to one of: a\.csv, b\.csv"):
         ingest(pipeline(tmp_path, files="d.zip"), home)
     source = {"files": "d.zip", "member": "c*.csv"}
-    with pytest.raises(SourceError, match=r"0 members match 'c\*\.csv'"):
+    with pytest.raises(SourceError, match=r"0 members matching 'c\*\.csv'"):
         ingest(pipeline(tmp_path, ingest={"source": source}), home)
 
 

@@ -160,7 +160,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
             ExpressionError,
             "where.r: there is no column 'tork'; did you",
         ),
-        ({"where": {"r": "torque >"}}, ExpressionError, "where.r: 'torque >' is no SQL expression"),
+        (
+            {"where": {"r": "torque >"}},
+            ExpressionError,
+            "where.r: 'torque >' is not an SQL expression",
+        ),
         ({"where": {"r": "torque"}}, ExpressionError, "where.r: the rule yields BIGINT"),
         (
             {"where": {"q": "torque > 0", "r": "name::INT > 0"}},
@@ -174,7 +178,7 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
         ({"derive": {"d": "[1]"}}, ExpressionError, "column 'd' has type INTEGER[], which no tab"),
         ({"derive": {"d": "name::INT"}}, ExpressionError, "derive.d: Could not convert string 'a'"),
         ({"derive": {"d": "name - 1"}}, ExpressionError, "derive.d: "),
-        ({"derive": {"d": "avg(torque)"}}, ExpressionError, "derive.d: 'avg' is over many rows"),
+        ({"derive": {"d": "avg(torque)"}}, ExpressionError, "derive.d: 'avg' aggregates many rows"),
         (
             {"deduplicate": ["nam"]},
             ExpressionError,

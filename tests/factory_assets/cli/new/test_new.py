@@ -10,7 +10,7 @@ import pytest
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new.new import new
-from factory_assets.cli.new.render import text
+from factory_assets.cli.new.render import yaml_string
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -277,7 +277,9 @@ def test_a_file_far_away_is_declared_by_its_absolute_path(tmp_path: Path) -> Non
     ],
 )
 def test_text_is_read_back_unchanged(value: str) -> None:
-    assert parse(f"a: {text(value)}\nb: {{c: {text(value)}, d: 1}}\n".encode()).data == {
+    assert parse(
+        f"a: {yaml_string(value)}\nb: {{c: {yaml_string(value)}, d: 1}}\n".encode()
+    ).data == {
         "a": value,
         "b": {"c": value, "d": 1},
     }

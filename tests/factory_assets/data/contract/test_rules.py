@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from factory_assets.data.contract.rules import wrong_pattern
+from factory_assets.data.contract.rules import pattern_error
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
@@ -65,7 +65,7 @@ def test_a_rule_quarantines_what_breaks_it(
 
 
 def test_an_invalid_pattern_is_reported_with_its_column(tmp_path: Path, home: Home) -> None:
-    assert wrong_pattern("a{1,3}") is None
+    assert pattern_error("a{1,3}") is None
     contract = [{"name": "x", "type": "string", "pattern": r"(a)\1"}]
     with pytest.raises(
         ContractError, match=r"pattern .* of column 'x' is not a regular expression"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from factory_assets.data.contract.sql_types import SQL_TYPES, plainly, present, typed
+from factory_assets.data.contract.sql_types import SQL_TYPES, common_form_sql, typed_sql, value_sql
 from factory_assets.spec.contract import ColumnType
 
 NUMBERS = st.from_regex(r"[ +-]?[0-9_]{0,20}(\.[0-9]{0,8})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
@@ -36,13 +36,13 @@ def test_a_plain_cell_has_the_same_value_as_by_the_general_sql(
     wanted: ColumnType, cells: list[str], tokens: list[str]
 ) -> None:
     missing = ["", *tokens]
-    quick = plainly("cell", wanted, missing)
-    thorough = typed("p", "VARCHAR", wanted)
+    quick = common_form_sql("cell", wanted, missing)
+    thorough = typed_sql("p", "VARCHAR", wanted)
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         different = connection.execute(
             f"SELECT cell, t, v FROM (SELECT *, {thorough} AS v FROM (SELECT cell, {quick} AS t, "
-            f"{present('cell', 'VARCHAR', missing)} AS p FROM (SELECT unnest(?) AS cell))) "
+            f"{value_sql('cell', 'VARCHAR', missing)} AS p FROM (SELECT unnest(?) AS cell))) "
             "WHERE t IS NOT NULL AND t IS DISTINCT FROM v",
             [cells],
         ).fetchall()
@@ -62,7 +62,7 @@ def test_a_plain_cell_has_the_same_value_as_by_the_general_sql(
 )
 def test_the_most_common_form_of_each_type_is_plain(wanted: ColumnType, cell: str) -> None:
     with duckdb.connect(":memory:") as connection:
-        sql = plainly("cell", wanted, [""])
+        sql = common_form_sql("cell", wanted, [""])
         found = connection.execute(f"SELECT {sql} FROM (SELECT ? AS cell)", [cell]).fetchone()
     assert found is not None
     assert found[0] is not None

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
-from factory_assets.data.leakage.semantics import meanings
+from factory_assets.data.leakage.semantics import outcome_reasons
 from factory_assets.execution.explain import explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -151,7 +151,7 @@ def test_an_outcome_name_is_suspected_and_with_power_sure(
 def test_outcomes_are_recognised_by_name(
     target: str, name: str, suspect: bool, tmp_path: Path
 ) -> None:
-    assert (name in meanings(declared(tmp_path, target=target), [name])) == suspect
+    assert (name in outcome_reasons(declared(tmp_path, target=target), [name])) == suspect
 
 
 def test_outcomes_are_recognised_by_description_and_formula(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_outcomes_are_recognised_by_description_and_formula(tmp_path: Path) -> N
         target="ill",
     )
     inputs = ("twf", "thal", "num", "half", "doubled", "failure")
-    assert meanings(declaration, inputs) == {
+    assert outcome_reasons(declaration, inputs) == {
         "num": "the target is computed from it",
         "half": "the target is computed from it",
         "failure": "'failure' is in its name",
@@ -180,7 +180,9 @@ def test_outcomes_are_recognised_by_description_and_formula(tmp_path: Path) -> N
         ingest={"source": {"files": "data.csv"}, "contract": contract},
         target="failure",
     )
-    assert meanings(other, ["twf", "thal"]) == {"twf": "its description contains the target's name"}
+    assert outcome_reasons(other, ["twf", "thal"]) == {
+        "twf": "its description contains the target's name"
+    }
 
 
 def test_accepting_a_leak_requires_a_reason(tmp_path: Path) -> None:

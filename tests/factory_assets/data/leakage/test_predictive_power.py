@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_assets.data.leakage.predictive_power import Power, auc_limit, gives_away, powers
+from factory_assets.data.leakage.predictive_power import Power, auc_limit, gives_away, measure_power
 
 
 def found(power: Power) -> set[str]:
@@ -34,7 +34,7 @@ def test_a_copy_of_two_classes_is_found_in_any_encoding(kind: str) -> None:
         "boolean": y == 1,
         "gaps": pa.array(chance.normal(size=400), mask=y == 1),
     }[kind]
-    power = powers(table(chance, 400, leak=leak, y=y), "y", None)
+    power = measure_power(table(chance, 400, leak=leak, y=y), "y", None)
     assert (power.measure, found(power)) == ("AUC", {"leak"})
     assert power.of["leak"] > 0.99
 
@@ -44,7 +44,7 @@ def test_a_function_of_a_number_is_found(shape: str) -> None:
     chance = np.random.default_rng(2)
     x = chance.normal(size=2000)
     y = {"copy": x, "cubed": x**3, "wave": np.sin(2 * x), "exponential": np.exp(3 * x)}[shape]
-    power = powers(table(chance, 2000, leak=x, y=y), "y", None)
+    power = measure_power(table(chance, 2000, leak=x, y=y), "y", None)
     assert (power.measure, found(power)) == ("R²", {"leak"})
 
 
@@ -53,12 +53,12 @@ def test_a_strong_legitimate_input_is_not_found() -> None:
     y = chance.integers(0, 2, 4000)
     # Two normal distributions this far apart have an AUC of .975.
     strong = y * 2.772 + chance.normal(size=4000)
-    power = powers(table(chance, 4000, strong=strong, y=y), "y", None)
+    power = measure_power(table(chance, 4000, strong=strong, y=y), "y", None)
     assert 0.96 < power.of["strong"] < 0.98
     assert found(power) == set()
     number = chance.normal(size=4000)
     measured = number + chance.normal(0, 0.3, 4000)
-    power = powers(table(chance, 4000, measured=measured, y=number), "y", None)
+    power = measure_power(table(chance, 4000, measured=measured, y=number), "y", None)
     assert 0.85 < power.of["measured"] < 0.95
     assert found(power) == set()
 
@@ -84,7 +84,7 @@ def test_independent_noise_is_never_found(seed: int, rows: int, classes: int, ta
         "gaps": pa.array(chance.normal(size=rows), mask=chance.random(rows) < 0.3),
         "endless": np.where(chance.random(rows) < 0.1, np.inf, chance.normal(size=rows)),
     }
-    power = powers(table(chance, rows, **columns, y=y), "y", None)
+    power = measure_power(table(chance, rows, **columns, y=y), "y", None)
     assert found(power) == set()
     assert power.implied == {}
 
@@ -100,7 +100,7 @@ def test_a_failure_mode_is_found_although_few_failures_have_it() -> None:
         "power": pa.array(chance.normal(size=5000), mask=~modes["power"]),
         "hours": np.where(modes["wear"], chance.exponential(5, 5000), 0.0),
     }
-    power = powers(table(chance, 5000, **columns, y=y.astype(int)), "y", None)
+    power = measure_power(table(chance, 5000, **columns, y=y.astype(int)), "y", None)
     assert found(power) == set()
     conditions = {name: (one.value, one.target) for name, one in power.implied.items()}
     assert conditions == {
@@ -119,7 +119,7 @@ def test_a_threshold_of_a_measured_quantity_is_no_leak() -> None:
     wear = chance.integers(0, 250, 5000)
     level = np.digitize(wear, [50, 100, 150, 200, 240])
     y = (power > 9000) | (power < 3500) | (wear > 240)
-    given_ = powers(table(chance, 5000, power=power, wear=wear, level=level, y=y), "y", None)
+    given_ = measure_power(table(chance, 5000, power=power, wear=wear, level=level, y=y), "y", None)
     assert y[power > 9000].all()
     assert y[level == 5].mean() > 0.8
     assert found(given_) == set()
@@ -130,7 +130,7 @@ def test_an_input_must_predict_every_class() -> None:
     chance = np.random.default_rng(6)
     y = chance.integers(0, 3, 900)
     columns = {"all": np.array(["x", "y", "z"])[y], "one": (y == 2).astype(float)}
-    power = powers(table(chance, 900, **columns, y=np.array(["a", "b", "c"])[y]), "y", None)
+    power = measure_power(table(chance, 900, **columns, y=np.array(["a", "b", "c"])[y]), "y", None)
     assert found(power) == {"all"}
 
 
@@ -163,6 +163,6 @@ def test_a_declared_task_decides_the_measure() -> None:
     chance = np.random.default_rng(7)
     y = chance.integers(0, 5, 300)
     rows = table(chance, 300, leak=y * 2, y=y)
-    assert powers(rows, "y", None).measure == "AUC"
-    power = powers(rows, "y", "regression")
+    assert measure_power(rows, "y", None).measure == "AUC"
+    power = measure_power(rows, "y", "regression")
     assert (power.measure, found(power)) == ("R²", {"leak"})

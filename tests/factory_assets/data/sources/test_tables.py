@@ -94,8 +94,10 @@ def _refused(source: dict[str, Any], says: str, folder: Path, home: Home) -> Non
 def test_missing_tables_and_unsupported_features_are_refused(
     lake: Path, tmp_path: Path, home: Home
 ) -> None:
-    _refused({"delta": "sea"}, "'sea' is no Delta table, but no folder", tmp_path, home)
-    _refused({"delta": "."}, "a folder without a Delta log", tmp_path, home)
+    _refused(
+        {"delta": "sea"}, "'sea' is not a Delta table: there is no such folder", tmp_path, home
+    )
+    _refused({"delta": "."}, "the folder has no Delta log", tmp_path, home)
     _refused({"delta": "lake", "version": 9}, "no version 9; the newest is 2", tmp_path, home)
     mapped = {"delta.columnMapping.mode": "name"}
     write_deltalake(tmp_path / "m", pa.table({"y": [1]}), configuration=mapped)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from factory_assets.data.transforms.column_lineage import (
-    clean_of,
     clean_origins,
-    makers,
+    formulas,
+    parse_clean,
     query_origins,
     row_columns,
     source_origins,
@@ -48,13 +48,13 @@ def test_clean_columns_are_traced_to_ingested_ones() -> None:
         "ratio_mean": {"torque", "speed", "unit", "day"},
         "ratio_slope": {"torque", "speed", "unit", "day"},
     }
-    assert makers(CLEAN)["ratio_mean"] == "mean of ratio over 3 rows by unit, ordered by day"
+    assert formulas(CLEAN)["ratio_mean"] == "mean of ratio over 3 rows by unit, ordered by day"
     assert row_columns(CLEAN) == ("Torque", "kind", "id")
 
 
 def test_a_stored_declaration_is_parsed_again() -> None:
-    assert clean_of(CLEAN.model_dump(mode="json")) == CLEAN
-    assert clean_of({"of": "another time"}) is None
+    assert parse_clean(CLEAN.model_dump(mode="json")) == CLEAN
+    assert parse_clean({"of": "another time"}) is None
 
 
 def _declared(source: dict[str, Any], *columns: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_last_row_of_each_unit_in_the_order_of_the_rows() -> None:
 @pytest.mark.parametrize(("name", "where"), [("engine", "by"), ("cycle", "order")])
 def test_last_with_a_missing_column_names_it(name: str, where: str) -> None:
     table = pa.table({"engine": [1], "cycle": [1], "_row": [1]}).drop_columns(name)
-    with pytest.raises(DataError, match=f"evaluate.last.{where}: .*'{name}'; there are [ec]"):
+    with pytest.raises(DataError, match=f"evaluate.last.{where}: .*'{name}'; available: [ec]"):
         judged_rows(table, LAST)
 
 

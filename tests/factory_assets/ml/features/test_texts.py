@@ -190,10 +190,10 @@ def test_a_changed_encoder_is_refused_and_changes_the_cache_key(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config.json": "{}"}, "is no encoder that can be read: 'model_type'"),
+        ({"config.json": "{}"}, "is not a readable encoder: 'model_type'"),
         ({"config.json": json.dumps({**ABOUT, "vocab_size": 5})}, "size mismatch"),
         ({"tokenizer.json": '{"model": {}}'}, "tokenizer.json cannot be read"),
-        ({"model.safetensors": "weights"}, "is no encoder that can be read"),
+        ({"model.safetensors": "weights"}, "is not a readable encoder"),
     ],
 )
 def test_unreadable_encoder_files_raise_a_one_line_error(

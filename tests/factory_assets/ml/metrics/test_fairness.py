@@ -172,7 +172,7 @@ def test_a_gate_on_a_gap_needs_protected_columns_and_the_test_rows() -> None:
     gate = {"metric": "equal_opportunity_difference", "at_most": 0.1}
     with pytest.raises(ValidationError, match="needs `protected`"):
         Evaluate.model_validate({"gates": [gate]})
-    with pytest.raises(ValidationError, match="is of the test rows"):
+    with pytest.raises(ValidationError, match="is computed on the test rows"):
         Evaluate.model_validate(
             {"protected": "sex", "folds": 5, "gates": [{**gate, "of": "folds"}]}
         )

@@ -164,12 +164,12 @@ def test_replayed_account_stops_at_the_recorded_steps() -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "random_forest", "gradient_boosting"])
 def test_a_kind_that_cannot_be_stopped_takes_no_budget(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(ValidationError, match=f"budget: {kind} learns in one go and cannot be"):
+    with pytest.raises(ValidationError, match=f"budget: {kind} trains in one go and cannot be"):
         pipeline(tmp_path, {"kind": kind}, budget=AT_ONCE)
 
 
 def test_a_search_refuses_the_budget_of_a_single_training(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="budget: a search has its own"):
+    with pytest.raises(ValidationError, match="budget: cannot be combined with tune"):
         pipeline(tmp_path, KINDS["mlp"], budget=AT_ONCE, tune={"trials": 2})
 
 
@@ -188,7 +188,7 @@ def test_a_users_estimator_takes_no_budget(tmp_path: Path, home: Home) -> None:
 
 @pytest.mark.parametrize("trainer", [{"devices": 2}, {"devices": "auto"}, {"devices": [0, 1]}])
 def test_several_devices_take_no_budget(tmp_path: Path, trainer: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="budget: only a training on one device can be"):
+    with pytest.raises(ValidationError, match="budget: it can stop training on one device"):
         pipeline(tmp_path, MLP, budget=AT_ONCE, trainer=trainer)
 
 
