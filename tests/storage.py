@@ -1,4 +1,4 @@
-"""A real S3 API server for tests, on loopback."""
+"""A real server of the S3 API for tests, on loopback."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 
 class S3:
-    """A server with one bucket, `plant`, that counts what it is asked."""
+    """A server with one bucket, `plant`, that can refuse unknown access keys."""
 
     def __init__(self) -> None:
         import boto3
@@ -37,18 +37,19 @@ class S3:
 
     @contextmanager
     def strict(self) -> Iterator[None]:
-        """From here on, keys that nobody has are refused."""
-        self._count("0")
+        """Refuse unknown access keys while the block runs."""
+        self._allow_unauthenticated("0")
         try:
             yield
         finally:
-            self._count("inf")
+            self._allow_unauthenticated("inf")
 
-    def _count(self, allowed: str) -> Any:
-        kind = {"Content-Type": "text/plain"}
-        request = Request(f"{self.endpoint}/moto-api/reset-auth", allowed.encode(), kind)
-        with urlopen(request) as answer:
-            return json.load(answer)
+    def _allow_unauthenticated(self, requests: str) -> Any:
+        """Set how many requests are accepted before the server checks access keys."""
+        headers = {"Content-Type": "text/plain"}
+        request = Request(f"{self.endpoint}/moto-api/reset-auth", requests.encode(), headers)
+        with urlopen(request) as response:
+            return json.load(response)
 
     def close(self) -> None:
         self._server.stop()

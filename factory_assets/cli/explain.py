@@ -10,7 +10,7 @@ from itertools import groupby
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.shared import RunRequest, run_requests
+from factory_assets.cli.shared import RunRequest, RunSelection, run_requests
 from factory_assets.components.partitions import known_keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain
@@ -22,20 +22,13 @@ _SHOWN = 3
 """How many partitions a line names; the others are counted."""
 
 
-def print_plan(
-    names: Sequence[str],
-    *,
-    stages: Sequence[str] = (),
-    partitions: Sequence[str] = (),
-    reuse: bool = True,
-    console: Console,
-) -> None:
-    """Print for each stage of the named pipelines what a run would do with it, and why.
+def print_plan(selection: RunSelection, console: Console) -> None:
+    """Print for each stage of the selected pipelines what a run would do with it, and why.
 
     Raises:
         FactoryError: a name, stage or partition is wrong, as for `run`.
     """
-    requests = run_requests(names, stages, partitions, reuse)
+    requests = run_requests(selection)
     home = Home.from_env()
     prepare(home)
     with dg.DagsterInstance.get() as instance:

@@ -82,17 +82,14 @@ def run_command(
     # Of the 2 s of a run in which nothing changed, garbage collection takes .4 s during imports.
     # `run_stage` enables it again before it computes something.
     gc.disable()
+    from factory_assets.cli.shared import RunSelection
+
     if explain:
         from factory_assets.cli.explain import print_plan as execute
     else:
         from factory_assets.cli.run import run as execute
-    execute(
-        pipelines,
-        stages=[s for s in stages.split(",") if s],
-        partitions=partitions,
-        reuse=not no_reuse,
-        console=_console(),
-    )
+    selected = [stage for stage in stages.split(",") if stage]
+    execute(RunSelection(pipelines, selected, partitions, not no_reuse), _console())
 
 
 @command("check")

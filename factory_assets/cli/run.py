@@ -7,14 +7,19 @@ import gc
 import os
 import resource
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
 from factory_assets.cli.progress import TerminalProgress
-from factory_assets.cli.shared import PROCESS_TAG, RunRequest, end_dead_runs, run_requests
+from factory_assets.cli.shared import (
+    PROCESS_TAG,
+    RunRequest,
+    RunSelection,
+    end_dead_runs,
+    run_requests,
+)
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.components.run_context import REUSE_TAG
@@ -23,7 +28,7 @@ from factory_assets.definitions import build_defs
 from factory_assets.execution.requests import stages_of
 from factory_assets.results.base import StageResult
 from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.results.latest import PARTITIONED, records_of, value_of
+from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, value_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError, RefusedError
@@ -34,27 +39,13 @@ from factory_resources.instance import prepare
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run(
-    names: Sequence[str],
-    *,
-    stages: Sequence[str] = (),
-    partitions: Sequence[str] = (),
-    reuse: bool = True,
-    console: Console,
-) -> None:
-    """Run the named pipelines and print the summary table.
-
-    Args:
-        names: the pipelines; empty for all.
-        stages: only these; empty for all.
-        partitions: only these, by key; empty for all partitions that have data.
-        reuse: whether stages for which nothing changed reuse their stored result.
-        console: where progress and table are printed.
+def run(selection: RunSelection, console: Console) -> None:
+    """Run the selected pipelines; print progress and the summary table to the console.
 
     Raises:
         FactoryError: the first that stopped a pipeline, after the other pipelines have run.
     """
-    requests = run_requests(names, stages, partitions, reuse)
+    requests = run_requests(selection)
     home = Home.from_env()
     prepare(home)
     summaries, errors = [], []
@@ -151,7 +142,7 @@ def _summary(pipeline: Pipeline, home: Home, listener: TerminalProgress, seconds
     for stage in stages_of(pipeline):
         if outcome := listener.outcomes.get(stage):
             values[stage] = outcome.value
-        elif listener.error is None and (records := records_of(pipeline, stage, home)):
+        elif listener.error is None and (records := records_of(ResultQuery(pipeline, stage, home))):
             values[stage] = value_of(records)
     return Summary.from_values(
         pipeline.name,
@@ -174,5 +165,6 @@ Next:
 
 def demo(console: Console) -> None:
     """Run the shipped pipelines and print what to do next."""
-    run(sorted(file.parent.name for file in DEFS.glob("*/defs.yaml")), console=console)
+    shipped = sorted(file.parent.name for file in DEFS.glob("*/defs.yaml"))
+    run(RunSelection(shipped), console)
     console.print(_NEXT, highlight=False)

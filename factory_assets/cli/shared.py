@@ -80,24 +80,32 @@ class RunRequest:
     reuse: bool
 
 
-def run_requests(
-    names: Sequence[str], stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> list[RunRequest]:
+@dataclass(frozen=True)
+class RunSelection:
+    """The arguments of `factory run`; empty ones select all."""
+
+    pipelines: Sequence[str] = ()
+    stages: Sequence[str] = ()
+    partitions: Sequence[str] = ()
+    """Keys; all partitions that have data if empty."""
+    reuse: bool = True
+    """Whether a stage for which nothing changed reuses its stored result."""
+
+
+def run_requests(selection: RunSelection) -> list[RunRequest]:
     """Validate the arguments of `factory run` and return one request for each pipeline.
 
     Raises:
         DeclarationError: a pipeline or stage is unknown, or a pipeline with requested partitions
             has none.
     """
-    return [_request(pipeline, stages, partitions, reuse) for pipeline in select(names)]
+    return [_request(pipeline, selection) for pipeline in select(selection.pipelines)]
 
 
-def _request(
-    pipeline: Pipeline, stages: Sequence[str], partitions: Sequence[str], reuse: bool
-) -> RunRequest:
+def _request(pipeline: Pipeline, selection: RunSelection) -> RunRequest:
     available = stages_of(pipeline)
     listed = ", ".join(available)
-    for name in stages:
+    for name in selection.stages:
         if name not in STAGES:
             raise DeclarationError(f"no stage {name!r}", remedy=f"the stages are {listed}")
         if name not in available:
@@ -106,11 +114,12 @@ def _request(
                 where=pipeline.name,
                 remedy=f"its stages are {listed}",
             )
-    if partitions and not pipeline.spec.partitions:
+    if selection.partitions and not pipeline.spec.partitions:
         raise DeclarationError(
             "this pipeline has no partitions",
             where=pipeline.name,
             remedy="leave out --partition, or declare `partitions`",
         )
-    selected = tuple(stage for stage in available if not stages or stage in stages)
-    return RunRequest(pipeline, selected, tuple(partitions), reuse)
+    chosen = selection.stages or available
+    stages = tuple(stage for stage in available if stage in chosen)
+    return RunRequest(pipeline, stages, tuple(selection.partitions), selection.reuse)

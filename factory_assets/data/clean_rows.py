@@ -6,17 +6,13 @@ The stages `ingest` and `clean` call the same two steps with storage and reuse b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.cleaning import CleanQueries
+from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 from factory_assets.spec import Clean, Ingest
 from factory_resources.tables.writer import StagedTable
-
-if TYPE_CHECKING:
-    pass
-from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
-from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from factory_assets.data.blocks import StagedBlock
 from factory_assets.data.contract.validation import ContractValidation
@@ -19,9 +18,6 @@ from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
 from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.tables.writer import StagedTable, prepare
-
-if TYPE_CHECKING:
-    pass
 
 
 def validate_sources(

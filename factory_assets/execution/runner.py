@@ -29,7 +29,7 @@ from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, S
 from factory_assets.results.base import KeyComponents, StageResult, digest
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.results.latest import PARTITIONED, require_records, value_of
+from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
 from factory_resources.metering.meter import Meter, Rates
@@ -173,7 +173,7 @@ def _key(call: StageRequest) -> str | None:
 
 def _records(call: StageRequest, stage: Stage) -> list[Record]:
     partition = call.partition if stage in PARTITIONED else None
-    return require_records(call.pipeline, stage, call.home, call.run_id, partition)
+    return require_records(ResultQuery(call.pipeline, stage, call.home, call.run_id, partition))
 
 
 def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:

@@ -4,6 +4,7 @@ The results of several partitions are merged into one, which the stages after `c
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import CleanResult, IngestResult, add_counts
@@ -18,41 +19,43 @@ PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition if a pipeline has partitions."""
 
 
-def latest_result(
-    pipeline: Pipeline,
-    stage: Stage,
-    home: Home,
-    run_id: str | None = None,
-    partition: Partition | None = None,
-) -> StageResult:
-    """Return the latest result of a stage.
+@dataclass(frozen=True)
+class ResultQuery:
+    """Which result of a stage is wanted."""
 
-    Args:
-        run_id: the run whose own result is preferred, even if another run stored a newer one.
-        partition: the partition of the result. Without it, the results of all declared partitions
-            within `split.window` are merged, if the stage runs partition by partition.
+    pipeline: Pipeline
+    stage: Stage
+    home: Home
+    run_id: str | None = None
+    """The run whose own result is preferred, even if another run stored a newer one."""
+    partition: Partition | None = None
+    """The partition of the result. Without it, the results of all declared partitions within
+    `split.window` are merged, if the stage runs partition by partition."""
+
+
+def latest_result(query: ResultQuery) -> StageResult:
+    """Return the latest result of a stage.
 
     Raises:
         DataError: there is no result yet.
     """
-    return value_of(require_records(pipeline, stage, home, run_id, partition))
+    return value_of(require_records(query))
 
 
-def require_records(
-    pipeline: Pipeline,
-    stage: Stage,
-    home: Home,
-    run_id: str | None = None,
-    partition: Partition | None = None,
-) -> list[Record]:
-    """Return the records behind `latest_result`, with the same arguments and errors."""
-    records = records_of(pipeline, stage, home, run_id, partition)
+def require_records(query: ResultQuery) -> list[Record]:
+    """Return the records behind `latest_result`.
+
+    Raises:
+        DataError: there are none yet.
+    """
+    records = records_of(query)
     if not records:
+        name, stage, partition = query.pipeline.name, query.stage, query.partition
         of = f" of partition {partition.key}" if partition else ""
         raise DataError(
             f"there is no result of {stage}{of} yet",
-            where=pipeline.name,
-            remedy=f"run it first: factory run {pipeline.name} --stages {stage}",
+            where=name,
+            remedy=f"run it first: factory run {name} --stages {stage}",
         )
     return records
 
@@ -68,26 +71,22 @@ def stage_of(record: Record) -> Stage:
     return next(stage for stage in STAGES if stage == record.stage)
 
 
-def records_of(
-    pipeline: Pipeline,
-    stage: Stage,
-    home: Home,
-    run_id: str | None = None,
-    partition: Partition | None = None,
-) -> list[Record]:
+def records_of(query: ResultQuery) -> list[Record]:
     """Return the records behind `latest_result`, one per partition in the order of their keys.
 
     The list is empty if there are none.
     """
-    records = Records(home)
-    dimensions = pipeline.spec.partitions
-    if not dimensions or stage not in PARTITIONED or partition:
-        key = partition.key if partition else None
-        record = records.newest(pipeline.name, stage, key, run_id)
+    records, name, stage = Records(query.home), query.pipeline.name, query.stage
+    dimensions = query.pipeline.spec.partitions
+    if not dimensions or stage not in PARTITIONED or query.partition:
+        key = query.partition.key if query.partition else None
+        record = records.newest(name, stage, key, query.run_id)
         return [record] if record else []
-    known = records.partitions(pipeline.name, stage)
-    chosen = _in_window(pipeline, [p for key in known if (p := partition_of(dimensions, key))])
-    newest = (records.newest(pipeline.name, stage, p.key, run_id) for p in chosen)
+    known = records.partitions(name, stage)
+    chosen = _in_window(
+        query.pipeline, [p for key in known if (p := partition_of(dimensions, key))]
+    )
+    newest = (records.newest(name, stage, p.key, query.run_id) for p in chosen)
     return [record for record in newest if record]
 
 

@@ -131,8 +131,8 @@ class Robustness(Spec):
     """
 
     noise: Annotated[tuple[Level, ...], listed] = (0.1, 0.3, 1.0)
-    """The levels of normal noise that is added to numbers: its standard deviation as a share of
-    that of the training rows. For example, 0.1 is 10 %."""
+    """Levels of normal noise that is added to numbers. A level is the standard deviation of the
+    noise, as a share of that of the training rows: 0.1 is 10 %."""
     missing: Annotated[tuple[Share, ...], listed] = (0.1, 0.3, 0.5)
     """The shares of the input values (above 0, up to 1) that are set missing."""
     repeats: Annotated[int, Field(ge=1, le=100)] = 3
@@ -151,7 +151,7 @@ class Influence(Spec):
     subsets: Annotated[int, Field(ge=8, le=1000)] = 32
     """How many random halves of the training rows are trained on."""
     rows: Annotated[int, Field(ge=1, le=1000)] = 20
-    """On how many test rows it is measured, drawn at random."""
+    """The number of test rows, drawn at random, on which it is measured."""
     at_least: Annotated[float, Field(ge=0, le=1)] = 0.3
     """The score (0 to 1) below which no list of influential rows is shown."""
 
@@ -166,7 +166,7 @@ class Evaluate(Spec):
     """The conditions that a candidate must meet to be deployed, such as
     `[{metric: roc_auc, at_least: 0.8}]`; each is a check in the UI. Default: no conditions."""
     slices: Columns = ()
-    """Columns for each value of which the metrics are also computed, such as `site`."""
+    """Columns, such as `site`: the metrics are also computed for each of their values."""
     protected: Columns = ()
     """For two classes: columns such as `sex`, whose groups are compared by their shares of positive
     decisions: of all rows, of truly positive and of truly negative ones."""
@@ -192,7 +192,7 @@ class Evaluate(Spec):
     """Judge only the last row of each unit, such as an engine's last cycle. Default: judge every
     row."""
     clip: float | int | None = None
-    """For regression: also judge with true values cut at this largest value, as the metric
+    """For regression: also judge with true values above this number cut to it, as the metric
     `rmse_clipped`. Predictions are not cut."""
     asymmetry: Asymmetry | None = None
     """For regression: also judge predictions below and above the true value by different scales, as

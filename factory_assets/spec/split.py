@@ -39,7 +39,7 @@ class SplitRule(Spec):
     """The share of rows (or of groups) for early stopping, thresholds and the search for settings;
     they are never used in the final evaluation."""
     stratify: ColumnName | None = None
-    """A column, such as the target, for each value of which the shares hold."""
+    """Keep the shares within each value of this column, such as the target."""
     group: ColumnName | None = None
     """A column, such as the patient, whose rows with the same value stay in one part. The shares
     are then shares of groups."""

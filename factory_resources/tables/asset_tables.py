@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.tables.frames import REMEDY, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,7 +31,10 @@ def save_table(value: object, path: Path, name: str) -> "pyarrow.Table":
 
     kind = {"kind": type(value).__module__.partition(".")[0]}
     # Other metadata, such as the version of pandas, does not belong to the content.
-    table = as_table(value, name).replace_schema_metadata(kind)
+    try:
+        table = to_arrow(value).replace_schema_metadata(kind)
+    except TypeError as error:
+        raise _data_error(str(error), name) from error
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
@@ -45,27 +49,6 @@ def save_table(value: object, path: Path, name: str) -> "pyarrow.Table":
                     raise _data_error(f"a table that cannot be stored ({error})", name) from error
                 raise
     return table
-
-
-def as_table(value: object, name: str) -> "pyarrow.Table":
-    """Convert an Arrow table, a pandas frame or a polars frame to an Arrow table.
-
-    Raises:
-        DataError: `value` is anything else.
-    """
-    import pyarrow
-
-    if isinstance(value, pyarrow.Table):
-        return value
-    kind = type(value)
-    try:
-        if kind.__module__.startswith("pandas") and kind.__name__ == "DataFrame":
-            return pyarrow.Table.from_pandas(value, preserve_index=False)
-        if kind.__module__.startswith("polars") and kind.__name__ == "DataFrame":
-            return value.to_arrow()  # type: ignore[attr-defined]
-    except (pyarrow.ArrowException, ValueError, TypeError) as error:
-        raise _data_error(f"a frame with a column of mixed types ({error})", name) from error
-    raise _data_error(f"{kind.__name__}, which is not a table", name)
 
 
 def load_table(path: Path, name: str, requested: str) -> object:
@@ -100,5 +83,5 @@ def _data_error(what: str, name: str) -> DataError:
     return DataError(
         f"yielded {what}",
         where=f"asset {name}",
-        remedy="yield a pandas or polars DataFrame or a pyarrow Table with one type per column",
+        remedy=f"yield {REMEDY}",
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.run import run
-from factory_assets.cli.shared import select
+from factory_assets.cli.shared import RunSelection, select
 from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.definitions import build_defs, defs
@@ -97,7 +97,7 @@ def test_pipelines_run_in_the_order_in_which_data_flows(
     assert [p.name for p in select(["c", "a", "b"])] == ["a", "b", "c"]
     assert [p.name for p in select(["c", "b"])] == ["b", "c"]
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
-    run(["c", "b", "a"], console=Console(quiet=True))
+    run(RunSelection(["c", "b", "a"]), Console(quiet=True))
     result = ingest(load_pipeline(folder / "c"), home)
     assert [row["_row"] for row in rows(result.snapshot, home)] == [1, 2]
 

@@ -13,7 +13,7 @@ from typing import Any
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.data import CleanResult, SourceFile
-from factory_assets.results.latest import latest_result
+from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion, Tuned
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.home.home import Home
@@ -154,5 +154,5 @@ def mlflow_links(value: Candidate | Champion) -> str:
 
 
 def rows_before_split(call: StageRequest) -> int:
-    clean = latest_result(call.pipeline, "clean", call.home, call.run_id)
+    clean = latest_result(ResultQuery(call.pipeline, "clean", call.home, call.run_id))
     return clean.snapshot.rows if isinstance(clean, CleanResult) else 0

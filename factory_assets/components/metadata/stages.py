@@ -18,7 +18,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.results.latest import latest_result
+from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion
 from factory_resources.tables.snapshot import Snapshot
 
@@ -184,7 +184,7 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         metadata["batches"] = "half as large as declared, because memory was short"
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
-    parts = latest_result(call.pipeline, "split", call.home, call.run_id)
+    parts = latest_result(ResultQuery(call.pipeline, "split", call.home, call.run_id))
     check = leak_check(call.pipeline, parts.leaks) if isinstance(parts, SplitResult) else None
     return metadata, [*checks, *table_results(call, [check] if check else [])]
 

@@ -3,7 +3,6 @@
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import PythonSource
@@ -11,10 +10,8 @@ from factory_resources.errors import FactoryError, SourceError
 from factory_resources.sources.digest_cache import DigestCache
 from factory_resources.sources.files.discovery import expand_all, find_files
 from factory_resources.sources.files.reader import SourceTable, read_table
+from factory_resources.tables.frames import REMEDY, to_arrow
 from factory_resources.user_code import load_object
-
-if TYPE_CHECKING:
-    import pyarrow
 
 
 def discover_python(source: PythonSource, context: SourceContext) -> SourceHandle:
@@ -55,25 +52,10 @@ def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
             where=source.python,
             remedy="correct the function or source.args",
         ) from error
-    return read_table(_as_table(result, source.python), source.python, scratch)
-
-
-def _as_table(result: object, name: str) -> "pyarrow.Table":
-    import pyarrow
-
-    if isinstance(result, pyarrow.Table):
-        return result
-    if type(result).__module__.startswith("pandas") and hasattr(result, "columns"):
-        try:
-            return pyarrow.Table.from_pandas(result, preserve_index=False)
-        except (pyarrow.ArrowException, ValueError, TypeError) as error:
-            raise SourceError(
-                f"returned a frame with a column of mixed types ({error})",
-                where=name,
-                remedy="give each column one type",
-            ) from error
-    raise SourceError(
-        f"returned {type(result).__name__}",
-        where=name,
-        remedy="return a pandas DataFrame or a pyarrow Table",
-    )
+    try:
+        table = to_arrow(result)
+    except TypeError as error:
+        raise SourceError(
+            f"returned {error}", where=source.python, remedy=f"return {REMEDY}"
+        ) from error
+    return read_table(table, source.python, scratch)

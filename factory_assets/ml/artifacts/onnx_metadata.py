@@ -5,12 +5,6 @@ Writing the graph belongs in `onnx_export.py`, reading it in `onnx_model.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
 """Metadata keys: the classes as JSON, the probability threshold of the positive class, and the
 `ingest` and `clean` sections of the declaration as JSON."""

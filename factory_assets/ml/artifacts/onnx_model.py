@@ -21,12 +21,12 @@ from factory_assets.ml.artifacts.onnx_metadata import (
     THRESHOLD,
     WINDOWS,
 )
-from factory_assets.ml.features.columns import read_categories, read_numbers
+from factory_assets.ml.features.columns import read_categories, read_numbers, require_columns
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text
 from factory_assets.spec import Clean, Ingest
-from factory_resources.errors import DataError, ModelError
+from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.security.offline import go_offline
 
@@ -111,12 +111,7 @@ class OnnxModel:
         """
         import numpy as np
 
-        for name in self.columns:
-            if name not in table.column_names:
-                raise DataError(
-                    f"input column {name!r} is missing",
-                    remedy=f"provide all columns that the model reads: {', '.join(self.columns)}",
-                )
+        require_columns(table, self.columns)
         # Never run the graph without rows: an empty recurrence makes the runtime end the process.
         no_rows = np.empty((0, len(self.classes)) if self.classes else 0)
         batches = [no_rows, *self._batches(table, rows)]

@@ -5,7 +5,7 @@ Decisions that need the values, such as leaving out constant columns, belong in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import IDENTITY, Pipeline, SequenceNetwork, time_dimension
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+def require_columns(table: pa.Table, columns: Sequence[str]) -> None:
+    """Raise a DataError if an input column of the model is missing."""
+    missing = next((name for name in columns if name not in table.column_names), None)
+    if missing:
+        raise DataError(
+            f"input column {missing!r} is missing",
+            remedy=f"provide all columns that the model reads: {', '.join(columns)}",
+        )
 
 
 def is_text(kind: pa.DataType) -> bool:

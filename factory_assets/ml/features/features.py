@@ -16,6 +16,7 @@ from factory_assets.ml.features.columns import (
     is_text,
     read_categories,
     read_numbers,
+    require_columns,
 )
 from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.series import Series, lay_out
@@ -108,12 +109,7 @@ class Features(StageResult):
         """
         import numpy as np
 
-        missing = [name for name in self.columns if name not in table.column_names]
-        if missing:
-            raise DataError(
-                f"input column {missing[0]!r} is missing",
-                remedy=f"provide all columns that the model reads: {', '.join(self.columns)}",
-            )
+        require_columns(table, self.columns)
         windows = None
         if self.series:
             layout, windows = lay_out(table, self.series)

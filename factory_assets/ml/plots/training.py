@@ -5,13 +5,8 @@ Every plot is returned as PNG bytes. Plots of the test rows belong in `evaluatio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from factory_assets.ml.plots.style import BLUE, GREY, ORANGE, RED, figure, label, png
 from factory_assets.results.model import Candidate, Tuned
-
-if TYPE_CHECKING:
-    pass
 
 
 def plot_search(candidate: Candidate, tuned: Tuned) -> bytes:

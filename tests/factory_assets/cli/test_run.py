@@ -10,6 +10,7 @@ from factory_assets.cli.check.check import check
 from factory_assets.cli.explain import print_plan
 from factory_assets.cli.predict import predict_file
 from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError, ModelError
@@ -30,7 +31,7 @@ def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 
 def output_of(command: Any, **options: Any) -> str:
     console = Console(record=True, width=120)
-    command(["apples"], console=console, **options)
+    command(RunSelection(["apples"], **options), console)
     return console.export_text()
 
 

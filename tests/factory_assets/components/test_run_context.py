@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
@@ -42,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, H
 
 
 def _by_command(pipeline: Pipeline, _: dg.DagsterInstance | None) -> None:
-    run([pipeline.name], console=Console(quiet=True))
+    run(RunSelection([pipeline.name]), Console(quiet=True))
 
 
 def _by_schedule(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:

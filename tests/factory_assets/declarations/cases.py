@@ -1,4 +1,4 @@
-"""A declaration that uses most of the vocabulary, and ways to write one into a folder."""
+"""A declaration that uses most keys, a short one, and helpers to write one into a folder."""
 
 from pathlib import Path
 
@@ -51,13 +51,13 @@ attributes:
 
 
 def declare(folder: Path, text: str | bytes, name: str = "machines") -> Path:
-    """The folder of a pipeline with this declaration."""
-    own = folder / name
-    own.mkdir(parents=True, exist_ok=True)
-    (own / "defs.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return own
+    """Write this declaration and return the folder of the pipeline."""
+    pipeline = folder / name
+    pipeline.mkdir(parents=True, exist_ok=True)
+    (pipeline / "defs.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return pipeline
 
 
 def line_of(text: str, part: str) -> int:
-    """The number of the first line that holds `part`."""
+    """Return the number of the first line that contains `part`."""
     return next(i for i, line in enumerate(text.splitlines(), 1) if part in line)

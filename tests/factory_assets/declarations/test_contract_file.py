@@ -1,4 +1,4 @@
-"""A contract in a file of its own: loaded both ways, its mistakes with its own lines."""
+"""Contracts in their own file: loaded by factory and Dagster, mistakes with the file's lines."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def _apples(folder: Path, text: str = ODCS, contract: Any = "contract.odcs.yaml"
 @pytest.mark.parametrize(
     "contract", ["contract.odcs.yaml", {"file": "contract.odcs.yaml", "table": "apples"}]
 )
-def test_it_is_read_by_the_factory_and_by_dagster(contract: Any, tmp_path: Path) -> None:
+def test_contract_file_is_read_by_the_factory_and_by_dagster(contract: Any, tmp_path: Path) -> None:
     folder = _apples(tmp_path, contract=contract)
     pipeline = load_pipeline(folder)
     promised = pipeline.spec.ingest.contract
@@ -82,7 +82,7 @@ def test_it_is_read_by_the_factory_and_by_dagster(contract: Any, tmp_path: Path)
     [
         ("required: true", "requird: true", "requird", "unknown key 'requird'; did you mean"),
         ("logicalType: number", "logicalType: nmber", "nmber", "did you mean 'number'?"),
-        ("maximum: 100", "maximum: -1", "logicalTypeOptions", "upside down"),
+        ("maximum: 100", "maximum: -1", "logicalTypeOptions", "is reversed"),
         ("name: colour", "name: _colour", "_colour", "leading underscore"),
         ("- name: colour", "- nme: colour", "nme", "unknown key 'nme'"),
         ("rowCount", "rowCont", "rowCont", "did you mean 'rowCount'?"),
@@ -90,19 +90,19 @@ def test_it_is_read_by_the_factory_and_by_dagster(contract: Any, tmp_path: Path)
         ("kind: DataContract", "kind: [", "version", "not YAML"),
     ],
 )
-def test_a_mistake_is_told_with_the_line_of_that_file(
+def test_mistake_is_reported_with_the_line_of_the_contract_file(
     old: str, new: str, on_line: str, message: str, tmp_path: Path
 ) -> None:
     assert old in ODCS
     text = ODCS.replace(old, new, 1)
     folder = _apples(tmp_path, text)
-    told = [problem for problem in problems(folder) if message in problem.what]
-    assert told, problems(folder)
-    assert told[0].file == folder / "contract.odcs.yaml"
-    assert on_line in text.splitlines()[told[0].line - 1]
+    matching = [problem for problem in problems(folder) if message in problem.what]
+    assert matching, problems(folder)
+    assert matching[0].file == folder / "contract.odcs.yaml"
+    assert on_line in text.splitlines()[matching[0].line - 1]
 
 
-def test_what_the_source_does_not_have_is_told_there_too(tmp_path: Path) -> None:
+def test_column_missing_in_the_source_is_reported_in_the_contract_file(tmp_path: Path) -> None:
     folder = _apples(tmp_path, ODCS.replace("name: colour", "name: color"))
     [problem] = [p for p in check_folder(folder) if "no column" in p.what]
     assert problem.file.name == "contract.odcs.yaml"
@@ -111,7 +111,7 @@ def test_what_the_source_does_not_have_is_told_there_too(tmp_path: Path) -> None
     )
 
 
-def test_a_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_reported_where_it_is_named(tmp_path: Path) -> None:
     folder = _apples(tmp_path, contract="contrakt.odcs.yaml")
     [problem] = problems(folder)
     assert problem.file == folder / "defs.yaml"
@@ -120,20 +120,20 @@ def test_a_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> N
         load_pipeline(folder)
 
 
-def test_what_nothing_checks_is_a_warning_with_its_line(
+def test_unchecked_promise_is_a_warning_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _apples(tmp_path)
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
     [promise] = unchecked_promises(["apples"])
     assert promise.line == ODCS[: ODCS.index("type: sql")].count("\n") + 1
-    done = CliRunner().invoke(main, ["check", "apples"])
-    assert done.exit_code == 0
-    assert f"warning: {promise}" in done.stderr
+    result = CliRunner().invoke(main, ["check", "apples"])
+    assert result.exit_code == 0
+    assert f"warning: {promise}" in result.stderr
     assert folder.name in str(promise)
 
 
-def test_words_do_not_change_what_is_computed_but_promises_do(tmp_path: Path) -> None:
+def test_cache_key_ignores_descriptions_and_limits_but_not_rules(tmp_path: Path) -> None:
     before = relevant_spec(load_pipeline(_apples(tmp_path)), "ingest")
     words = ODCS.replace("As the camera", "As a person").replace("id: apples", "id: pears")
     assert relevant_spec(load_pipeline(_apples(tmp_path, words)), "ingest") == before
@@ -143,22 +143,22 @@ def test_words_do_not_change_what_is_computed_but_promises_do(tmp_path: Path) ->
     assert relevant_spec(load_pipeline(_apples(tmp_path, rule)), "ingest") != before
 
 
-def test_the_command_writes_what_the_factory_reads(
+def test_contract_command_writes_what_the_factory_reads(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
     pipeline = load_pipeline(_apples(tmp_path))
-    done = CliRunner().invoke(main, ["contract", "apples"])
-    assert done.exit_code == 0, done.stderr
-    written = Contract.model_validate(reader.read(yaml.safe_load(done.stdout)).contract)
+    result = CliRunner().invoke(main, ["contract", "apples"])
+    assert result.exit_code == 0, result.stderr
+    written = Contract.model_validate(reader.read(yaml.safe_load(result.stdout)).contract)
     assert written == pipeline.spec.ingest.contract
     out = tmp_path / "out.odcs.yaml"
     assert CliRunner().invoke(main, ["contract", "apples", "--out", str(out)]).exit_code == 0
-    assert out.read_text() == done.stdout
+    assert out.read_text() == result.stdout
 
 
-def test_without_a_contract_it_is_that_of_the_ingested_table(
+def test_contract_command_describes_the_ingested_table_without_a_contract(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from factory_assets.execution.requests import StageRequest
@@ -169,13 +169,13 @@ def test_without_a_contract_it_is_that_of_the_ingested_table(
     folder = tmp_path / "apples"
     source = {"source": {"files": "data.csv"}}
     pipeline = declare(folder, {**APPLES, "ingest": source})
-    done = CliRunner().invoke(main, ["contract", "apples"])
-    assert done.exit_code == 2
-    assert "factory run apples --stages ingest" in done.stderr
+    result = CliRunner().invoke(main, ["contract", "apples"])
+    assert result.exit_code == 2
+    assert "factory run apples --stages ingest" in result.stderr
     write_apples(folder)
     run_stage(StageRequest(pipeline, "ingest", home, "one"))
-    done = CliRunner().invoke(main, ["contract", "apples"])
-    written = Contract.model_validate(reader.read(yaml.safe_load(done.stdout)).contract)
+    result = CliRunner().invoke(main, ["contract", "apples"])
+    written = Contract.model_validate(reader.read(yaml.safe_load(result.stdout)).contract)
     assert [(c.name, c.type) for c in written.columns] == [
         ("size", "float64"),
         ("colour", "string"),

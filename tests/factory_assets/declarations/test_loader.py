@@ -1,4 +1,4 @@
-"""Each mistake in a declaration has its line, its value and what was meant; good ones load."""
+"""Each mistake in a declaration is reported with its line and remedy; valid declarations load."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ def test_full_declaration_loads(tmp_path: Path) -> None:
     assert spec.ingest.contract.columns[0].source_name == "Torque [Nm]"
 
 
-# Where FULL is changed, what is on the line of the problem, and what the problem says.
+# The text to replace in FULL, its replacement, text on the problem's line, part of the message.
 MISTAKES = [
     ("  purpose: Tell which machines will fail\n", "", "attributes:", "'purpose' is missing"),
     ("purpose:", "purpos:", "purpos:", "unknown key 'purpos'; did you mean 'purpose'?"),
@@ -55,7 +55,7 @@ MISTAKES = [
     ("name: torque", "name: _torque", "_torque", "leading underscore"),
     ("name: torque", "nam: torque", "nam:", "unknown key 'nam'; did you mean 'name'?"),
     ("type: float64", "type: float", "float,", "did you mean 'float64'?"),
-    ("range: [0, null]", "range: [9, 1]", "[9, 1]", "upside down"),
+    ("range: [0, null]", "range: [9, 1]", "[9, 1]", "is reversed"),
     ("range: [0, null]", "range: [0]", "[0]", "too short"),
     ("range: [0, null]", "range: [0, 1, 2]", "[0, 1, 2]", "at most 2"),
     (
@@ -122,18 +122,20 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("old", "new", "on_line", "message"), MISTAKES)
-def test_mistake(tmp_path: Path, old: str, new: str, on_line: str, message: str) -> None:
+def test_mistake_is_reported_with_its_line(
+    tmp_path: Path, old: str, new: str, on_line: str, message: str
+) -> None:
     assert old in FULL
     text = FULL.replace(old, new, 1)
-    found = problems(declare(tmp_path, text))
-    told = [problem for problem in found if message in problem.what]
-    assert told, [str(problem) for problem in found]
-    assert told[0].line == line_of(text, on_line)
-    assert told[0].file == tmp_path / "machines" / "defs.yaml"
+    reported = problems(declare(tmp_path, text))
+    matching = [problem for problem in reported if message in problem.what]
+    assert matching, [str(problem) for problem in reported]
+    assert matching[0].line == line_of(text, on_line)
+    assert matching[0].file == tmp_path / "machines" / "defs.yaml"
 
 
 def test_one_slip_is_one_problem(tmp_path: Path) -> None:
-    """Neither the missing `purpose` beside `purpos`, nor each type that a number might have had."""
+    """Report neither a missing `purpose` beside `purpos`, nor every type that a number may have."""
     text = FULL.replace("purpose:", "purpos:").replace("at_least: 0.6", "at_least: much")
     text = text.replace("files: machines.csv", "files: [3]")
     assert len(problems(declare(tmp_path, text))) == 3
@@ -141,8 +143,8 @@ def test_one_slip_is_one_problem(tmp_path: Path) -> None:
 
 def test_all_problems_come_in_the_order_of_lines(tmp_path: Path) -> None:
     text = FULL.replace("tier: high", "tier: hi").replace("mlp", "mpl").replace("Berlin", "Bern")
-    found = problems(declare(tmp_path, text))
-    assert [p.line for p in found] == sorted(
+    reported = problems(declare(tmp_path, text))
+    assert [p.line for p in reported] == sorted(
         line_of(text, w) for w in ("tier", "kind: mpl", "Bern")
     )
     with pytest.raises(DeclarationError) as caught:
@@ -154,7 +156,7 @@ def test_all_problems_come_in_the_order_of_lines(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_every_unknown_column_is_told(tmp_path: Path) -> None:
+def test_every_unknown_column_is_reported(tmp_path: Path) -> None:
     text = FULL.replace("target: failed", "target: fail").replace("exclude: [kind]", "exclude: [k]")
     assert len(problems(declare(tmp_path, text))) == 2
 
@@ -169,10 +171,11 @@ def test_every_unknown_column_is_told(tmp_path: Path) -> None:
         (b"type: factory_assets.ModelPipeline\nattributes:\n", "must be a mapping"),
     ],
 )
-def test_whole_file_of_another_shape(tmp_path: Path, content: bytes, message: str) -> None:
-    found = problems(declare(tmp_path, content))
-    assert len(found) == 1
-    assert message in found[0].message
+def test_file_of_the_wrong_shape_is_one_problem(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    [problem] = problems(declare(tmp_path, content))
+    assert message in problem.message
 
 
 def test_missing_file_is_a_problem(tmp_path: Path) -> None:
@@ -180,14 +183,13 @@ def test_missing_file_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["My-Model", "2nd", "größe", "a" * 65, "with blank"])
-def test_folder_that_is_no_name(tmp_path: Path, name: str) -> None:
-    found = problems(declare(tmp_path, FULL, name))
-    assert len(found) == 1
-    assert "lower case letters" in found[0].message
+def test_folder_name_that_is_no_pipeline_name(tmp_path: Path, name: str) -> None:
+    [problem] = problems(declare(tmp_path, FULL, name))
+    assert "lower case letters" in problem.message
 
 
 def _literals(model: type[BaseModel], seen: set[type]) -> set[str]:
-    """Every word that the vocabulary allows somewhere."""
+    """Return every word that a model allows somewhere."""
     words: set[str] = set()
 
     def visit(annotation: Any) -> None:
@@ -207,7 +209,7 @@ def _literals(model: type[BaseModel], seen: set[type]) -> set[str]:
 
 
 @pytest.mark.parametrize("word", sorted(_literals(PipelineSpec, set())))
-def test_a_typo_in_any_word_of_the_vocabulary_has_a_suggestion(word: str) -> None:
+def test_a_typo_in_any_allowed_word_has_a_suggestion(word: str) -> None:
     from factory_assets.spec.base import nearest
 
     words = _literals(PipelineSpec, set())
@@ -250,16 +252,16 @@ _WORDS = ["null", "true", "1e9", "-5", "[]", "{}", "~", "speed", "name: x", "\x0
     length=st.integers(0, 30),
     put=st.sampled_from(_PIECES + _WORDS) | st.text(max_size=5),
 )
-def test_any_change_loads_or_is_told(tmp_path: Path, start: int, length: int, put: str) -> None:
+def test_any_change_loads_or_is_reported(tmp_path: Path, start: int, length: int, put: str) -> None:
     text = FULL[:start] + put + FULL[start + length :]
     folder = declare(tmp_path, text.encode("utf-8", "surrogatepass"))
-    found = problems(folder)
+    reported = problems(folder)
     lines = len(re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text))
-    for problem in found:
+    for problem in reported:
         assert 1 <= problem.line <= lines, problem
         assert problem.message
         assert "\n" not in str(problem)
-    if not found:
+    if not reported:
         assert load_pipeline(folder).name == "machines"
 
 
@@ -279,7 +281,7 @@ def test_pipeline_folders_are_the_shipped_ones_and_those_of_the_environment(
     assert loader.new_pipelines_folder() == loader.DEFS
 
 
-def test_paths_are_shown_from_where_the_person_stands(
+def test_paths_are_shown_relative_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(tmp_path, b"")
@@ -296,12 +298,12 @@ _JSON = st.recursive(
 )
 
 
-def _ways(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value below."""
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the place of every value below."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     inner = [(*at, key) for key, _ in items]
-    nested = [w for w in inner if isinstance(_get(value, w[-1]), dict | list)]
-    return inner + [way for w in nested for way in _ways(_get(value, w[-1]), w)]
+    nested = [n for n in inner if isinstance(_get(value, n[-1]), dict | list)]
+    return inner + [place for n in nested for place in _places(_get(value, n[-1]), n)]
 
 
 def _get(value: Any, key: Any) -> Any:
@@ -316,15 +318,15 @@ _DATA = yaml.safe_load(FULL)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(way=st.sampled_from(_ways(_DATA)), value=_JSON)
-def test_any_value_in_any_place_loads_or_is_told(
-    tmp_path: Path, way: tuple[Any, ...], value: Any
+@given(place=st.sampled_from(_places(_DATA)), value=_JSON)
+def test_any_value_in_any_place_loads_or_is_reported(
+    tmp_path: Path, place: tuple[Any, ...], value: Any
 ) -> None:
     data = copy.deepcopy(_DATA)
     inner = data
-    for key in way[:-1]:
+    for key in place[:-1]:
         inner = inner[key]
-    inner[way[-1]] = value
+    inner[place[-1]] = value
     text = json.dumps(data, indent=1)
     folder = declare(tmp_path, text)
     for problem in problems(folder):

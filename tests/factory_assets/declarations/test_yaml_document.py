@@ -1,4 +1,4 @@
-"""YAML as a person writes it, with its oddities."""
+"""YAML as people write it, with its oddities."""
 
 import math
 
@@ -32,12 +32,12 @@ from factory_assets.declarations.yaml_document import MAX_BYTES, NotYaml, parse,
         ("9" * 5000, "9" * 5000),
     ],
 )
-def test_unquoted_scalars_are_read_by_yaml_1_2(text: str, value: object) -> None:
+def test_unquoted_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     assert scalar(text) == value
     assert type(scalar(text)) is type(value)
 
 
-def test_lines_of_keys_and_values() -> None:
+def test_document_knows_the_lines_of_keys_and_values() -> None:
     document = parse(b'a:\n  b: 1\n  c:\n    - x\n    - {d: 2,\n       e: "3"}\nf:\ng: |\n  t\n')
     assert document.data == {"a": {"b": 1, "c": ["x", {"d": 2, "e": "3"}]}, "f": None, "g": "t\n"}
     assert document.key_line(("a", "c")) == 3
@@ -48,13 +48,13 @@ def test_lines_of_keys_and_values() -> None:
     assert document.value_line(("nowhere",)) == 1
 
 
-def test_byte_order_mark_and_windows_lines() -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     document = parse("a: 1\r\nb:\r\n  - ü\r\n".encode("utf-8-sig"))
     assert document.data == {"a": 1, "b": ["ü"]}
     assert document.value_line(("b", 0)) == 3
 
 
-def test_repeated_keys_are_told_at_any_depth() -> None:
+def test_repeated_keys_are_reported_at_any_depth() -> None:
     document = parse(b"a: 1\nb:\n  - c: 1\n    c: 2\na: 2\n")
     assert document.repeated == [(("b", 0, "c"), 3, 4), (("a",), 1, 5)]
 
@@ -85,7 +85,7 @@ def test_anchors_may_be_used_but_not_within_themselves() -> None:
         (b"a" * (MAX_BYTES + 1), 1, "bytes"),
     ],
 )
-def test_what_is_not_yaml_is_told_with_its_line(content: bytes, line: int, message: str) -> None:
+def test_invalid_yaml_is_reported_with_its_line(content: bytes, line: int, message: str) -> None:
     with pytest.raises(NotYaml) as caught:
         parse(content)
     assert (caught.value.line, message in caught.value.message) == (line, True), caught.value

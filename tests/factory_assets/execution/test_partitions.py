@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
-from factory_assets.results.latest import latest_result
+from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.spec import Partition, Pipeline, partition_of
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
@@ -53,7 +53,7 @@ def run(made: Pipeline, home: Home, *keys: str, run_id: str = "run") -> dict[str
 
 
 def cleaned(made: Pipeline, home: Home) -> CleanResult:
-    value = latest_result(made, "clean", home)
+    value = latest_result(ResultQuery(made, "clean", home))
     assert isinstance(value, CleanResult)
     return value
 
@@ -82,7 +82,7 @@ def test_partitions_are_one_table_for_what_follows(tmp_path: Path, home: Home) -
         *((1, "2024-01-01"), (2, "2024-01-01"), (3, "2024-01-02"), (4, "2024-01-02"))
     ]
     assert (value.rows_in, value.quarantined, value.quarantined_rows) == (5, {"small": 1}, 1)
-    ingested = latest_result(made, "ingest", home)
+    ingested = latest_result(ResultQuery(made, "ingest", home))
     assert isinstance(ingested, IngestResult)
     assert (ingested.rows_read, ingested.quarantined_rows) == (6, 1)
     assert [file.labels for file in ingested.sources] == [
@@ -125,7 +125,9 @@ def test_a_partition_needs_none_of_the_others_tables(tmp_path: Path, home: Home)
     write(tmp_path, "2024-01-01", 1)
     write(tmp_path, "2024-01-02", 2)
     run(made, home, "2024-01-01", "2024-01-02")
-    first = latest_result(made, "ingest", home, partition=partition(made, "2024-01-01"))
+    first = latest_result(
+        ResultQuery(made, "ingest", home, partition=partition(made, "2024-01-01"))
+    )
     assert isinstance(first, IngestResult)
     for path in first.snapshot.paths(home):
         path.unlink()
@@ -241,7 +243,7 @@ def test_changed_columns_of_one_partition_are_told(tmp_path: Path, home: Home) -
     )
     run(derived, home, "2024-01-02")
     with pytest.raises(StorageError, match=r"different columns \(double\); materialise the older"):
-        latest_result(derived, "clean", home)
+        latest_result(ResultQuery(derived, "clean", home))
     run(derived, home, "2024-01-01")
     assert [row["double"] for row in rows(cleaned(derived, home).snapshot, home)] == [2, 4]
 
@@ -362,7 +364,7 @@ def test_the_same_rows_as_without_partitions_in_any_order(
         run_stage(StageRequest(whole, stage, one, "run"))
     first, second, third = cleaned(made, sorted_home), cleaned(made, shuffled_home), None
     assert first == second
-    third = latest_result(whole, "clean", one)
+    third = latest_result(ResultQuery(whole, "clean", one))
     assert isinstance(third, CleanResult)
     for name in ("snapshot", "quarantine"):
         assert _plain(getattr(first, name), sorted_home) == _plain(getattr(third, name), one)

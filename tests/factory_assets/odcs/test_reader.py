@@ -1,4 +1,4 @@
-"""Contracts in the Open Data Contract Standard: there and back the same, and nothing dropped."""
+"""Contracts in the Open Data Contract Standard: written and read back without losing a promise."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def _bounds(one: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 @st.composite
 def _columns(draw: st.DrawFn, name: str) -> Column:
     kind = draw(st.sampled_from([None, "int64", "float64", "string", "bool", "date", "timestamp"]))
-    made: dict[str, Any] = {
+    column: dict[str, Any] = {
         "name": name,
         "from": draw(st.none() | _NAME),
         "type": kind,
@@ -42,13 +42,13 @@ def _columns(draw: st.DrawFn, name: str) -> Column:
         "description": draw(st.none() | _TEXT),
     }
     if kind in {None, "int64", "float64"}:
-        made["range"] = draw(_bounds(_NUMBER))
+        column["range"] = draw(_bounds(_NUMBER))
     if kind in {"date", "timestamp"}:
-        made["range"] = draw(_bounds(st.dates().map(str)))
+        column["range"] = draw(_bounds(st.dates().map(str)))
     if kind in {None, "string"}:
-        made["length"] = draw(_bounds(st.integers(0, 9)))
-        made["pattern"] = draw(st.none() | _TEXT)
-    return Column.model_validate(made)
+        column["length"] = draw(_bounds(st.integers(0, 9)))
+        column["pattern"] = draw(st.none() | _TEXT)
+    return Column.model_validate(column)
 
 
 @st.composite
@@ -58,25 +58,25 @@ def _contracts(draw: st.DrawFn) -> Contract:
     key = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
     least, most = draw(st.none() | st.integers(1, 9)), draw(st.none() | st.integers(9, 99))
     dated = [c.name for c in columns if c.type in {None, "date", "timestamp"} and not c.sensitive]
-    made: dict[str, Any] = {
+    contract: dict[str, Any] = {
         "columns": columns,
         "unique": draw(st.lists(key, max_size=2)),
         "unchecked": draw(st.lists(_TEXT, max_size=2)),
     }
     if least or most:
-        made["rows"] = {"at_least": least, "at_most": most}
+        contract["rows"] = {"at_least": least, "at_most": most}
     if dated and draw(st.booleans()):
         within = f"{draw(st.integers(1, 99))}{draw(st.sampled_from(['min', 'h', 'd', 'w']))}"
-        made["freshness"] = {"column": draw(st.sampled_from(dated)), "within": within}
+        contract["freshness"] = {"column": draw(st.sampled_from(dated)), "within": within}
     if draw(st.booleans()):
         limit = draw(st.none() | st.floats(0.01, 9))
-        made["distribution"] = {"limit": limit, "columns": draw(st.just([]) | key)}
-    return Contract.model_validate(made)
+        contract["distribution"] = {"limit": limit, "columns": draw(st.just([]) | key)}
+    return Contract.model_validate(contract)
 
 
 @settings(deadline=None)
 @given(_contracts())
-def test_there_and_back_is_the_same(contract: Contract) -> None:
+def test_written_contract_is_read_back_unchanged(contract: Contract) -> None:
     written = write(contract, name="machines", purpose="Sizes", owners=["team:a"])
     reading = reader.read(written)
     assert reading.wrong == []
@@ -100,7 +100,7 @@ def _column(**parts: Any) -> Any:
     reading = reader.read(_file(properties=[{"name": "a", **parts}]))
     assert reading.wrong == []
     [column] = Contract.model_validate(reading.contract).columns
-    return column, [what for _, what in reading.unchecked]
+    return column, [promise for _, promise in reading.unchecked]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def _column(**parts: Any) -> Any:
         ),
     ],
 )
-def test_what_a_property_means(parts: dict[str, Any], ours: dict[str, Any]) -> None:
+def test_property_becomes_a_column(parts: dict[str, Any], ours: dict[str, Any]) -> None:
     column, unchecked = _column(**parts)
     assert unchecked == []
     assert {key: getattr(column, key) for key in ours} == ours
@@ -164,7 +164,7 @@ def test_what_a_property_means(parts: dict[str, Any], ours: dict[str, Any]) -> N
         {"relationships": [{"to": "other.id"}]},
     ],
 )
-def test_what_cannot_be_held_is_told(parts: dict[str, Any]) -> None:
+def test_inexpressible_promise_is_unchecked(parts: dict[str, Any]) -> None:
     _, unchecked = _column(**parts)
     assert len(unchecked) == 1
 
@@ -179,14 +179,16 @@ def test_what_cannot_be_held_is_told(parts: dict[str, Any]) -> None:
         ({"mustNotBe": 0}, (1, None)),
     ],
 )
-def test_row_counts(rule: dict[str, Any], rows: tuple[int | None, int | None]) -> None:
+def test_row_count_rule_becomes_bounds(
+    rule: dict[str, Any], rows: tuple[int | None, int | None]
+) -> None:
     reading = reader.read(_file(quality=[{"metric": "rowCount", **rule}]))
-    found = Contract.model_validate(reading.contract).rows
-    assert found is not None
-    assert (found.at_least, found.at_most) == rows
+    bounds = Contract.model_validate(reading.contract).rows
+    assert bounds is not None
+    assert (bounds.at_least, bounds.at_most) == rows
 
 
-def test_a_primary_key_of_several_columns() -> None:
+def test_primary_key_of_several_columns_is_unique_together() -> None:
     properties = [
         {"name": "b", "primaryKey": True, "primaryKeyPosition": 2},
         {"name": "a", "primaryKey": True, "primaryKeyPosition": 1},
@@ -197,7 +199,7 @@ def test_a_primary_key_of_several_columns() -> None:
     assert [column.nullable for column in contract.columns] == [False, False, True]
 
 
-def test_latency_is_freshness_and_other_levels_are_told() -> None:
+def test_latency_becomes_freshness_and_other_levels_are_unchecked() -> None:
     data = _file(properties=[{"name": "t", "logicalType": "timestamp"}])
     data["slaProperties"] = [
         {"property": "latency", "value": 4, "unit": "days", "element": "orders.t"},
@@ -207,14 +209,14 @@ def test_latency_is_freshness_and_other_levels_are_told() -> None:
     fresh = Contract.model_validate(reading.contract).freshness
     assert fresh is not None
     assert (fresh.column, fresh.within) == ("t", "4d")
-    assert [what for _, what in reading.unchecked] == ["the service level 'retention'"]
+    assert [promise for _, promise in reading.unchecked] == ["the service level 'retention'"]
 
 
-def test_of_several_schemas_one_is_chosen() -> None:
+def test_one_of_several_schemas_must_be_chosen() -> None:
     data = _file(properties=[{"name": "a"}])
     data["schema"].append({"name": "lines", "properties": [{"name": "b"}]})
     assert reader.read(data).wrong == [
-        (("schema",), "has several; choose one with `table`: orders, lines")
+        (("schema",), "has several schemas; choose one with `table`: orders, lines")
     ]
     assert reader.read(data, "lines").contract["columns"] == [{"name": "b"}]
     [(_, message)] = reader.read(data, "order").wrong
@@ -229,7 +231,7 @@ def test_of_several_schemas_one_is_chosen() -> None:
             "requird",
             "unknown key 'requird'; did you",
         ),
-        ({"properties": [{"name": "a", "logicalType": "int"}]}, "logicalType", "is no type"),
+        ({"properties": [{"name": "a", "logicalType": "int"}]}, "logicalType", "is not a type"),
         (
             {"properties": [{"name": "a", "logicalType": "object"}]},
             "logicalType",
@@ -237,15 +239,15 @@ def test_of_several_schemas_one_is_chosen() -> None:
         ),
         ({"properties": [{"name": "a", "required": "yes"}]}, "required", "must be true or false"),
         ({"quality": [{"metric": "rowCont", "mustBe": 1}]}, "metric", "did you mean 'rowCount'?"),
-        ({"quality": [{"metric": "rowCount"}]}, 0, "says no bound"),
+        ({"quality": [{"metric": "rowCount"}]}, 0, "has no bound"),
         ({"properties": {"a": {}}}, "properties", "must be a list"),
         ({"propertys": []}, "propertys", "did you mean 'properties'?"),
     ],
 )
 def test_mistakes_have_their_place(change: dict[str, Any], at: Any, message: str) -> None:
-    [(place, what)] = reader.read(_file(**change)).wrong
+    [(place, mistake)] = reader.read(_file(**change)).wrong
     assert place[-1] == at
-    assert message in what
+    assert message in mistake
 
 
 _JSON = st.recursive(
@@ -267,7 +269,7 @@ _JSON = st.recursive(
 
 @settings(deadline=None)
 @given(_JSON, _JSON)
-def test_whatever_it_holds_is_read_or_told(schema: Any, levels: Any) -> None:
+def test_any_content_is_read_or_reported(schema: Any, levels: Any) -> None:
     data = {**_file(), "schema": [schema], "slaProperties": levels}
     reading = reader.read(data)
     try:

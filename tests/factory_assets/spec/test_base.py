@@ -1,7 +1,4 @@
-"""What is suggested for a wrong word.
-
-What each key means is read from the source of the models.
-"""
+"""Suggestions for a wrong word, and the descriptions of keys."""
 
 from factory_assets.spec import Gate
 from factory_assets.spec.base import SHOWN, Spec, descriptions, nearest, suggest
@@ -16,7 +13,7 @@ def test_case_does_not_matter() -> None:
     assert nearest("TORQUE", ["speed", "Torque"]) == "Torque"
 
 
-def test_anything_may_be_asked() -> None:
+def test_any_object_may_be_looked_up() -> None:
     assert nearest(None, ["a"]) is None
     assert nearest(["x"], []) is None
     assert suggest(5, []) == "nothing is valid here"
@@ -27,22 +24,22 @@ def test_long_lists_are_cut() -> None:
     assert suggest("x", words).endswith(f"column_{SHOWN - 1} and 7 more")
 
 
-class Above(Spec):
+class _Above(Spec):
     first: int
     """Of the
     class above."""
     bare: int = 0
 
 
-class Below(Above):
+class _Below(_Above):
     second: str = ""
     """Its own."""
     first: int = 1
 
 
 def test_inherited_and_own_fields() -> None:
-    assert dict(descriptions(Below)) == {"first": "Of the\nclass above.", "second": "Its own."}
+    assert dict(descriptions(_Below)) == {"first": "Of the\nclass above.", "second": "Its own."}
 
 
-def test_a_key_of_the_vocabulary() -> None:
-    assert descriptions(Gate)["metric"] == "What is compared."
+def test_description_of_a_declared_key() -> None:
+    assert descriptions(Gate)["metric"] == "The metric that is compared, such as `roc_auc`."

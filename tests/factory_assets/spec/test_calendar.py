@@ -1,4 +1,4 @@
-"""Which cron expressions can ever fire."""
+"""Which cron expressions are valid, and what is wrong with the others."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from factory_assets.spec.calendar import check_cron
         "@daily",
     ],
 )
-def test_good(value: str) -> None:
+def test_valid_cron_is_returned(value: str) -> None:
     assert check_cron(value) == value
 
 
@@ -38,7 +38,7 @@ def test_good(value: str) -> None:
         ("1, * * * *", "minute '1,' is not"),
     ],
 )
-def test_wrong(value: str, message: str) -> None:
+def test_wrong_cron_is_refused(value: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         check_cron(value)
     assert message in str(caught.value)

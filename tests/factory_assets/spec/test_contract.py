@@ -1,4 +1,4 @@
-"""What a contract may promise, and what is told where it cannot."""
+"""Which contracts are valid, and what is wrong with the others."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ _X = {"name": "x", "type": "float64"}
 
 @pytest.mark.parametrize("short", [[_T, _X], {"columns": [_T, _X]}])
 def test_a_list_is_short_for_its_columns(short: Any) -> None:
-    made = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": short})
-    assert made.contract == Contract.model_validate({"columns": [_T, _X]})
+    ingest = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": short})
+    assert ingest.contract == Contract.model_validate({"columns": [_T, _X]})
 
 
 def test_a_path_is_short_for_a_file() -> None:
-    made = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": "c.odcs.yaml"})
-    assert made.contract.file == "c.odcs.yaml"
+    ingest = Ingest.model_validate({"source": {"files": "a.csv"}, "contract": "c.odcs.yaml"})
+    assert ingest.contract.file == "c.odcs.yaml"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_path_is_short_for_a_file() -> None:
     [
         ({"columns": [_T, _T]}, "contract names column 't' twice"),
         ({"columns": [_X], "unique": [["x", "z"]]}, "contract.unique: no column 'z'; valid: x"),
-        ({"unique": [["x", "x"]]}, "each entry is a list of different columns"),
+        ({"unique": [["x", "x"]]}, "each entry must be a list of different columns"),
         ({"rows": {}}, "rows needs `at_least` or `at_most`"),
         ({"rows": {"at_least": 5, "at_most": 4}}, "at_least 5 is more than at_most 4"),
         ({"columns": [_X], "freshness": {"column": "x", "within": "2d"}}, "'x' is float64, not"),
@@ -43,11 +43,11 @@ def test_a_path_is_short_for_a_file() -> None:
         ),
         ({"columns": [_T], "freshness": {"column": "t", "within": "2 days"}}, "match pattern"),
         ({"columns": [_X], "distribution": {"columns": ["y"]}}, "no column 'y'"),
-        ({"file": "a.yaml", "rows": {"at_least": 1}}, "rows belongs into the contract's file"),
+        ({"file": "a.yaml", "rows": {"at_least": 1}}, "rows belongs in the contract file"),
         ({"table": "orders"}, "table needs `file`"),
     ],
 )
-def test_what_cannot_be_promised_is_told(contract: Any, message: str) -> None:
+def test_invalid_contract_is_refused(contract: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message.replace("`", ".")):
         Ingest.model_validate({"source": {"files": "a.csv"}, "contract": contract})
 
@@ -55,19 +55,19 @@ def test_what_cannot_be_promised_is_told(contract: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ({"range": [2, 1]}, "upside down"),
-        ({"range": ["2024-02-01", "2024-01-01"]}, "upside down"),
-        ({"range": ["2024-02-30", None]}, "is no date"),
+        ({"range": [2, 1]}, "is reversed"),
+        ({"range": ["2024-02-01", "2024-01-01"]}, "is reversed"),
+        ({"range": ["2024-02-30", None]}, "is not a date"),
         ({"range": ["2024-02-01T00:00Z", None]}, "has an offset"),
         ({"range": [1, "2024-01-01"]}, "needs numbers"),
         ({"type": "date", "range": [1, None]}, "needs dates"),
-        ({"type": "string", "range": [1, None]}, "needs a number or a date"),
-        ({"type": "int64", "pattern": "1"}, "pattern of column 'x' needs a string"),
-        ({"type": "date", "length": [1, 2]}, "length of column 'x' needs a string"),
-        ({"length": [3, 2]}, "upside down"),
+        ({"type": "string", "range": [1, None]}, "is for numbers and dates"),
+        ({"type": "int64", "pattern": "1"}, "pattern of column 'x' is for strings"),
+        ({"type": "date", "length": [1, 2]}, "length of column 'x' is for strings"),
+        ({"length": [3, 2]}, "is reversed"),
     ],
 )
-def test_bounds_fit_the_type(column: dict[str, Any], message: str) -> None:
+def test_bounds_must_fit_the_type(column: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Column.model_validate({"name": "x", **column})
 
@@ -85,5 +85,5 @@ def test_a_period_of_time_has_no_freshness(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("within", "hours"), [("90min", 1.5), ("36h", 36), ("2d", 48), ("1w", 168)]
 )
-def test_ages(within: str, hours: float) -> None:
+def test_duration_becomes_an_age_limit(within: str, hours: float) -> None:
     assert age_limit(within).total_seconds() == hours * 3600

@@ -1,4 +1,4 @@
-"""Models of series in a declaration: what they refuse before anything is read."""
+"""Models of series in a declaration: which splits and settings they refuse."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
         {"given": {"column": "heat", "test": "x"}, "group": "engine"},
     ],
 )
-def test_series_stay_whole(split: dict[str, Any]) -> None:
+def test_split_that_keeps_series_whole_is_accepted(split: dict[str, Any]) -> None:
     assert isinstance(spec(split).training.model, Gru)
 
 
@@ -47,15 +47,15 @@ def test_rows_drawn_one_by_one_are_refused(split: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "says"),
+    ("model", "message"),
     [
         ({"by": "engin"}, "train.model.by: no column 'engin'; did you mean 'engine'"),
         ({"order": "cycles"}, "train.model.order: no column 'cycles'"),
         ({"window": 1}, "greater than or equal to 2"),
-        ({"kind": "transformer", "hidden": 10}, "hidden 10 is no multiple of heads 4"),
+        ({"kind": "transformer", "hidden": 10}, "hidden 10 is not a multiple of heads 4"),
         ({"heads": 2}, "Extra inputs"),
     ],
 )
-def test_refuses(model: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_wrong_model_settings_are_refused(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         spec({"group": "engine"}, **model)

@@ -1,4 +1,4 @@
-"""Partitions as values: the same periods and keys as Dagster's, and keys that mean no other."""
+"""Partitions have the same periods and keys as Dagster's; ambiguous keys are refused."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def test_an_hour_that_the_clock_shows_twice_is_two_partitions() -> None:
     assert first.ends["hour"].astimezone(UTC) == second.begins["hour"].astimezone(UTC)
 
 
-def test_an_hour_that_the_clock_leaves_out_is_none() -> None:
+def test_an_hour_that_the_clock_skips_is_no_partition() -> None:
     hours = {"every": "hour", "start": "2024-03-31", "timezone": "Europe/Berlin"}
     assert partition_of(_dimensions(hour=hours), "2024-03-31-02:00") is None
 
@@ -56,7 +56,7 @@ def test_an_hour_that_the_clock_leaves_out_is_none() -> None:
         *("2024-01-02|x", "2024-01-02T00:00", "2024-01-02+0000", "2024-02-01", "\u0662024-01-02"),
     ],
 )
-def test_what_is_no_day_of_the_declaration(key: str) -> None:
+def test_key_of_no_declared_day_is_refused(key: str) -> None:
     days = _dimensions(day={"every": "day", "start": "2024-01-01", "end": "2024-02-01"})
     assert partition_of(days, key) is None
     assert partition_of(days, "2024-01-31")
@@ -76,25 +76,25 @@ def test_two_dimensions_are_ordered_by_name() -> None:
     assert partition_of(_dimensions(**declared), "a|2024-12-31") is None
 
 
-def test_dynamic_keys_are_those_that_are_known() -> None:
+def test_dynamic_partitions_have_the_known_keys() -> None:
     machines = _dimensions(machine={"dynamic": True})
-    found = partitions_until(machines, NOW, {"machine": ["m1", "m2"]})
-    assert [partition.key for partition in found] == ["m1", "m2"]
+    partitions = partitions_until(machines, NOW, {"machine": ["m1", "m2"]})
+    assert [partition.key for partition in partitions] == ["m1", "m2"]
     assert partition_of(machines, "m3")
 
 
 @given(st.text(max_size=40))
-def test_a_key_is_refused_or_comes_back_whole(text: str) -> None:
+def test_a_key_is_refused_or_returned_unchanged(text: str) -> None:
     if wrong_key(text):
         assert partition_of(_dimensions(machine={"dynamic": True}), text) is None
         with pytest.raises(ValidationError):
             _dimensions(site={"values": [text]})
     else:
         both = _dimensions(a={"dynamic": True}, b={"values": [text]})
-        found = partition_of(both, f"{text}|{text}")
-        assert found
-        assert found.key == f"{text}|{text}"
-        # Dagster takes it as well.
+        partition = partition_of(both, f"{text}|{text}")
+        assert partition
+        assert partition.key == f"{text}|{text}"
+        # Dagster must accept the key as well.
         dg.MultiPartitionsDefinition(
             {"a": dg.DynamicPartitionsDefinition(name="a"), "b": _static(text)}
         )
@@ -107,15 +107,15 @@ def _static(key: str) -> dg.StaticPartitionsDefinition:
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"every": "day", "start": "January"}, "is no date"),
+        ({"every": "day", "start": "January"}, "is not a date"),
         ({"every": "day", "start": "2024-01-01T00:00+02:00"}, "has an offset"),
         ({"every": "day", "start": "2024-01-02", "end": "2024-01-02"}, "no whole day lies between"),
         ({"every": "year", "start": "2024-01-02"}, "Input should be 'hour', 'day'"),
         ({"every": "day", "start": "2024-01-01", "timezone": "Mars"}, "Mars"),
         ({"values": ["a", "a"]}, "'a' occurs twice"),
-        ({"values": ["a|b"]}, "which no key may have"),
-        ({"values": ["*"]}, "which no key may have"),
-        ({"values": ["${FACTORY_HOME}"]}, "which no key may have"),
+        ({"values": ["a|b"]}, "which is not allowed in a key"),
+        ({"values": ["*"]}, "which is not allowed in a key"),
+        ({"values": ["${FACTORY_HOME}"]}, "which is not allowed in a key"),
         ({"values": []}, "at least 1"),
         ({"values": ["x" * 81]}, "too long"),
         ({"dynamic": False}, "Input should be True"),
@@ -156,11 +156,11 @@ def test_sources_must_tell_partitions_apart(
         _spec(files, partitions)
 
 
-def test_a_form_is_a_place_too() -> None:
+def test_a_placeholder_with_a_format_names_the_dimension() -> None:
     assert _spec("{day:%Y}/{day}.csv", _DAYS).columns() == ("x", "day")
 
 
-def test_time_partitions_know_their_end() -> None:
+def test_periods_lie_between_start_and_end() -> None:
     declared = TimePartitions(every="month", start="2024-01-15", end="2024-04-15")
     assert declared.period("2024-01-01") is None
     assert declared.period("2024-03-01")

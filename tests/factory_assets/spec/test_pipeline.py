@@ -1,4 +1,4 @@
-"""The vocabulary as values: what it adds up to, what it refuses, and that it stays data."""
+"""A whole declaration: its columns, what it refuses, and what its package imports."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def test_columns_are_those_of_the_clean_table_in_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["site", "double", "heat_max"])
-def test_made_columns_may_be_named(name: str) -> None:
+def test_added_columns_may_be_named(name: str) -> None:
     train = {"target": "wear", "exclude": name, "model": {"kind": "linear"}}
     assert _spec(train=train).train.exclude == (name,)
 
@@ -60,7 +60,7 @@ def test_unknown_columns_are_refused(changed: dict[str, Any]) -> None:
         _spec(**changed)
 
 
-def test_without_a_contract_nothing_is_known() -> None:
+def test_without_a_contract_no_column_is_known() -> None:
     spec = _spec(
         ingest={"source": {"files": "a.csv"}},
         train={"target": "anything", "model": {"kind": "linear"}},
@@ -78,7 +78,7 @@ def test_without_a_contract_nothing_is_known() -> None:
         ({"better_than": "linear", "margin": 0.1}, "rmse_better_than_linear"),
     ],
 )
-def test_gate_names(comparison: dict[str, Any], name: str) -> None:
+def test_gate_name_says_metric_and_comparison(comparison: dict[str, Any], name: str) -> None:
     assert Gate.model_validate({"metric": "rmse", **comparison}).name == name
 
 
@@ -97,7 +97,7 @@ def test_gate_has_exactly_one_comparison(comparison: dict[str, Any]) -> None:
         {"time": "a", "given": {"column": "p", "test": "x"}},
     ],
 )
-def test_ways_to_split_that_exclude_each_other(ways: dict[str, Any]) -> None:
+def test_conflicting_ways_to_split_are_refused(ways: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="cannot be combined"):
         SplitRule.model_validate(ways)
 
@@ -116,22 +116,22 @@ def test_group_and_given_go_together() -> None:
         {"gates": [{"metric": "rmse", "at_most": 1}, {"metric": "rmse", "at_most": 2}]},
     ],
 )
-def test_evaluate_refuses(evaluate: dict[str, Any]) -> None:
+def test_inconsistent_evaluate_is_refused(evaluate: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _spec(evaluate=evaluate)
 
 
-def test_values_never_change() -> None:
+def test_spec_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _spec().purpose = "another"  # type: ignore[misc]
 
 
-def test_survives_json() -> None:
+def test_dumped_spec_validates_as_the_same() -> None:
     spec = _spec()
     assert PipelineSpec.model_validate(spec.model_dump(by_alias=True)) == spec
 
 
-def test_imports_neither_dagster_nor_anything_of_ours_beside_itself() -> None:
+def test_package_imports_neither_dagster_nor_other_packages_of_the_factory() -> None:
     code = (
         "import sys, factory_assets.spec\n"
         "roots = {m.split('.')[0] for m in sys.modules}\n"

@@ -1,4 +1,4 @@
-"""What a search may be, and what each mistake in it says."""
+"""Which searches are valid, what they search, and the message of each mistake."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +22,7 @@ def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("tune", "model", "at", "says"),
+    ("tune", "model", "at", "message"),
     [
         ({"trils": 3}, None, "trils", "did you mean 'trials'?"),
         ({"trials": 0}, None, "trials", "0 is not valid; must be greater than or equal to 1"),
@@ -31,7 +31,7 @@ def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
         ({"metric": "rmse_clipped"}, None, "metric", "needs evaluate.clip"),
         ({"search": {}}, None, "search", "must have at least 1 item"),
         ({"search": {"learning_rat": [1, 2]}}, None, "search.learning_rat", "'learning_rate'?"),
-        ({"search": {"kind": {"values": [1, 2]}}}, None, "search.kind", "no setting that can be"),
+        ({"search": {"kind": {"values": [1, 2]}}}, None, "search.kind", "not a setting that can"),
         ({"search": {"learning_rate": 0.1}}, None, "search.learning_rate", "must be a list"),
         ({"search": {"learning_rate": [0.1]}}, None, "search.learning_rate", "too short"),
         (
@@ -64,18 +64,18 @@ def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
             {"search": {"hidden": {"values": [8, 9]}}},
             {"kind": "transformer", **SERIES},
             "search.hidden",
-            "9 is not valid; hidden 9 is no multiple of heads 4",
+            "9 is not valid; hidden 9 is not a multiple of heads 4",
         ),
         ({"search": {"width": [1, 2]}}, {"python": "a:B"}, "search.width", "args.NAME"),
     ],
 )
 def test_a_mistake_is_one_line_at_its_place(
-    tune: Any, model: dict[str, Any] | None, at: str, says: str, tmp_path: Path
+    tune: Any, model: dict[str, Any] | None, at: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DeclarationError):
         declare(tmp_path / "apples", {**APPLES, "train": train(tune, model)})
     lines = [str(problem) for problem in problems(tmp_path / "apples")]
-    assert any(f"attributes.train.tune.{at}: " in line and says in line for line in lines), lines
+    assert any(f"attributes.train.tune.{at}: " in line and message in line for line in lines), lines
 
 
 def spec(tune: Any, model: dict[str, Any] | None = None) -> Train:
@@ -83,19 +83,19 @@ def spec(tune: Any, model: dict[str, Any] | None = None) -> Train:
 
 
 def space(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
-    made = spec(tune, model)
-    assert made.tune
-    return space_of(made.model, made.tune)
+    train_spec = spec(tune, model)
+    assert train_spec.tune
+    return space_of(train_spec.model, train_spec.tune)
 
 
-def test_forms_of_a_search() -> None:
-    given = {
+def test_each_form_of_search_becomes_a_space() -> None:
+    search = {
         "learning_rate": [0.01, 1],
         "iterations": [10, 20],
         "regularisation": {"range": [1, 100], "log": True},
         "max_leaf_nodes": {"values": [15, 31]},
     }
-    assert space({"search": given}) == {
+    assert space({"search": search}) == {
         "learning_rate": Span(range=(0.01, 1), log=True),
         "iterations": Span(range=(10, 20)),
         "regularisation": Span(range=(1, 100), log=True),
@@ -104,45 +104,47 @@ def test_forms_of_a_search() -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(get_args(ModelSpec)[0]))
-def test_every_kind_has_a_space_of_its_own_around_what_is_declared(kind: Any) -> None:
+def test_every_kind_has_a_valid_default_space(kind: Any) -> None:
     model = get_args(kind)[0]
-    needed = {n: "x" for n, field in model.model_fields.items() if field.is_required()}
-    given = {**needed, **({"kind": kind.__metadata__[0].tag} if "kind" in needed else {})}
+    required = {n: "x" for n, field in model.model_fields.items() if field.is_required()}
+    keys = {**required, **({"kind": kind.__metadata__[0].tag} if "kind" in required else {})}
     if model is OwnModule:
-        given = {"python": "a:B"}
-    made = model.model_validate(given)
-    found = default_space(made)
-    assert found
-    for name, where in found.items():
-        for value in where.range if isinstance(where, Span) else where.values:
-            with_settings(made, {name: value})
+        keys = {"python": "a:B"}
+    declared = model.model_validate(keys)
+    searched = default_space(declared)
+    assert searched
+    for name, values in searched.items():
+        for value in values.range if isinstance(values, Span) else values.values:
+            with_settings(declared, {name: value})
 
 
-def test_arguments_of_a_class_of_ones_own() -> None:
+def test_arguments_of_the_users_own_class_are_searched() -> None:
     own = {"python": "a:B", "args": {"width": 4, "deep": True}}
     assert space({"search": {"args.width": [2, 8]}}, own) == {"args.width": Span(range=(2, 8))}
-    made = with_settings(spec({}, own).model, {"args.width": 6})
-    assert isinstance(made, OwnModule)
-    assert made.args == {"width": 6, "deep": True}
+    model = with_settings(spec({}, own).model, {"args.width": 6})
+    assert isinstance(model, OwnModule)
+    assert model.args == {"width": 6, "deep": True}
 
 
 @pytest.mark.parametrize(
-    ("given", "most"),
+    ("tune", "most"),
     [({}, 30), ({"trials": 5}, 5), ({"minutes": 1}, None), ({"wh": 1, "trials": 9}, 9)],
 )
-def test_what_ends_it(given: dict[str, Any], most: int | None) -> None:
-    assert Tune.model_validate(given).most == most
+def test_trials_are_limited_unless_a_budget_is_given(
+    tune: dict[str, Any], most: int | None
+) -> None:
+    assert Tune.model_validate(tune).most == most
 
 
 def _parts(folder: Path, **changed: Any) -> dict[str, Any]:
-    made = declare(folder / "apples", {**APPLES, **changed})
+    pipeline = declare(folder / "apples", {**APPLES, **changed})
     return {
-        "train": relevant_spec(made, "train"),
-        "key": digest(cache_key_components(made, "train", {})),
+        "train": relevant_spec(pipeline, "train"),
+        "key": digest(cache_key_components(pipeline, "train", {})),
     }
 
 
-def test_the_key_of_train_is_made_of_what_a_search_reads(tmp_path: Path) -> None:
+def test_cache_key_of_train_depends_on_what_a_search_reads(tmp_path: Path) -> None:
     model = {"kind": "linear"}
     plain = _parts(tmp_path, train=train(None, model))
     auc = {"metric": "roc_auc"}
@@ -160,13 +162,13 @@ def test_the_key_of_train_is_made_of_what_a_search_reads(tmp_path: Path) -> None
     assert first["key"] != second["key"]
 
 
-def test_the_metric_is_one_of_the_declared_task(tmp_path: Path) -> None:
-    asked = {**train({"metric": "rmse"}), "task": "binary"}
-    with_label = {**APPLES, "ingest": {"source": {"files": "data.csv"}}, "train": asked}
+def test_metric_of_the_search_must_fit_the_declared_task(tmp_path: Path) -> None:
+    binary = {**train({"metric": "rmse"}), "task": "binary"}
+    with_label = {**APPLES, "ingest": {"source": {"files": "data.csv"}}, "train": binary}
     write_apples(tmp_path)
     declare(tmp_path / "apples", with_label)
-    says = [problem.what for problem in check_folder(tmp_path / "apples")]
+    lines = [problem.what for problem in check_folder(tmp_path / "apples")]
     assert any(
         line.startswith("attributes.train.tune.metric: 'rmse' is not a metric of binary")
-        for line in says
-    ), says
+        for line in lines
+    ), lines

@@ -188,7 +188,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"made.py": b"def rows():\n    return [1]\n"},
         {"source": {"python": "made:rows"}},
         SourceError,
-        ["made:rows: returned list; return a pandas DataFrame or a pyarrow Table"],
+        ["made:rows: returned list, which is not a table; return a pandas or polars DataFrame"],
     ),
     "a frame of mixed types": (
         {"made.py": b"import pandas\ndef rows():\n    return pandas.DataFrame({'a': [1, 'x']})\n"},

@@ -1,4 +1,4 @@
-"""A home's paths and atomic writes."""
+"""A home's location, atomic writes and scratch folders."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,14 @@ def test_default_is_beside_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert Home.from_env().path == PROJECT / ".factory"
 
 
-def test_declared_home_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_declared_home_precedes_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "mine"))
     assert Home.from_env().path == tmp_path / "mine"
 
 
-def test_failed_write_keeps_the_old_content(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_content(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     path = home.path / "file"
     home.write_atomic(path, b"old")
 
@@ -34,7 +36,7 @@ def test_failed_write_keeps_the_old_content(home: Home, monkeypatch: pytest.Monk
     assert [p.name for p in home.path.iterdir()] == ["file"]
 
 
-def test_scratch_is_gone_afterwards(home: Home) -> None:
+def test_scratch_is_removed_after_an_error(home: Home) -> None:
     with pytest.raises(FileNotFoundError), home.scratch() as folder:  # noqa: PT012
         (folder / "x").write_text("x")
         (folder / "missing").read_text()
@@ -42,7 +44,7 @@ def test_scratch_is_gone_afterwards(home: Home) -> None:
     assert list(home.tmp.iterdir()) == []
 
 
-def test_home_in_a_file_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_home_below_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as caught:
         Home(tmp_path / "file" / "home").require_writable()

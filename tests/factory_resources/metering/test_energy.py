@@ -1,4 +1,4 @@
-"""Counters that wrap, vanish, or tell only the power of the moment; and which GPUs are counted."""
+"""Counters that restart, vanish, or report only current power; and which GPUs are counted."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _set(zone: Path, micro: int) -> None:
     (zone / "energy_uj").write_text(f"{micro}\n")
 
 
-def test_processors_and_memory_are_summed_and_nothing_twice(tmp_path: Path) -> None:
+def test_processors_and_memory_are_each_counted_once(tmp_path: Path) -> None:
     first = _zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
     second = _zone(tmp_path, "intel-rapl:1", "package-1", 0)
     core = _zone(tmp_path, "intel-rapl:0:0", "core", 0)
@@ -37,7 +37,7 @@ def test_processors_and_memory_are_summed_and_nothing_twice(tmp_path: Path) -> N
     watch.close()
 
 
-def test_a_counter_that_is_full_begins_again(tmp_path: Path) -> None:
+def test_a_counter_that_restarts_at_zero_is_continued(tmp_path: Path) -> None:
     zone = _zone(tmp_path, "intel-rapl:0", "package-0", 90_000_000, full=100_000_000)
     watch = Watch(zones(tmp_path))
     for micro, total in ((95_000_000, 5), (15_000_000, 25), (5_000_000, 115)):
@@ -46,7 +46,7 @@ def test_a_counter_that_is_full_begins_again(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_the_thread_sees_what_two_readings_alone_would_miss(tmp_path: Path) -> None:
+def test_the_thread_notices_restarts_between_two_readings(tmp_path: Path) -> None:
     zone = _zone(tmp_path, "intel-rapl:0", "package-0", 10_000_000, full=100_000_000)
     [counter] = zones(tmp_path)
     counter.every = 0.01
@@ -66,22 +66,22 @@ def _until(reached: Callable[[], bool]) -> None:
     pytest.fail("never reached")
 
 
-def test_a_counter_that_nobody_may_read_is_none(tmp_path: Path) -> None:
+def test_there_are_no_counters_if_one_is_unreadable(tmp_path: Path) -> None:
     assert zones(tmp_path / "none") == []
     _zone(tmp_path, "intel-rapl:0", "package-0", 0)
     broken = _zone(tmp_path, "intel-rapl:1", "package-1", 0)
     (broken / "energy_uj").unlink()
-    # As a directory it can be read by nobody, whoever runs this test.
+    # No user can read a directory, not even the superuser.
     (broken / "energy_uj").mkdir()
     assert zones(tmp_path) == []
     assert Watch([]).joules() is None
 
 
-def test_a_counter_that_goes_away_leaves_no_half_sum(tmp_path: Path) -> None:
-    gone = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
+def test_there_is_no_sum_after_a_counter_vanishes(tmp_path: Path) -> None:
+    first = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
     _set(_zone(tmp_path, "intel-rapl:1", "package-1", 0), 0)
     watch = Watch(zones(tmp_path))
-    (gone / "energy_uj").unlink()
+    (first / "energy_uj").unlink()
     assert watch.joules() is None
     watch.close()
 
@@ -91,7 +91,7 @@ class NvmlError(Exception):
 
 
 class Library:
-    """Stands in for NVML, which speaks to a driver that test machines lack."""
+    """Replaces NVML, since test machines lack its driver."""
 
     NVMLError = NvmlError
 
@@ -135,19 +135,20 @@ class Library:
 )
 def test_the_visible_gpus_are_counted(visible: str | None, counted: list[int]) -> None:
     nvml = Library(3)
-    with devices(nvml, visible) as found:
-        assert [counter.handle for counter in found.counters if isinstance(counter, Gpu)] == counted
-        assert all(counter.every is None for counter in found.counters)
+    with devices(nvml, visible) as result:
+        handles = [counter.handle for counter in result.counters if isinstance(counter, Gpu)]
+        assert handles == counted
+        assert all(counter.every is None for counter in result.counters)
         for handle in nvml.energy:
             nvml.energy[handle] += 2000 * 10**handle
-        assert Watch(found.counters).joules() == (sum(2.0 * 10**h for h in counted) or None)
+        assert Watch(result.counters).joules() == (sum(2.0 * 10**h for h in counted) or None)
     assert nvml.open == 0
 
 
 def test_a_gpu_without_a_counter_is_sampled() -> None:
     nvml = Library(1, counter=False)
-    with devices(nvml, None) as found:
-        [gpu] = found.counters
+    with devices(nvml, None) as result:
+        [gpu] = result.counters
         assert isinstance(gpu, Gpu)
         assert gpu.every == 1.0
         gpu._at -= 10
@@ -155,16 +156,16 @@ def test_a_gpu_without_a_counter_is_sampled() -> None:
         assert gpu.joules() == pytest.approx(10 * 200, rel=0.01)
 
 
-def test_a_driver_that_does_not_answer_is_told() -> None:
-    with devices(Library(1, driver=False), None) as found:
-        assert found == Gpus(uncounted="NVML: Driver Not Loaded")
+def test_a_driver_that_is_not_loaded_is_the_reason_for_uncounted_gpus() -> None:
+    with devices(Library(1, driver=False), None) as result:
+        assert result == Gpus(uncounted="NVML: Driver Not Loaded")
 
 
 @pytest.mark.skipif(not Path("/dev/nvidiactl").exists(), reason="there is no NVIDIA GPU")
 def test_a_real_gpu_counts() -> None:
     pytest.importorskip("pynvml")
-    with gpus() as found:
-        watch = Watch(found.counters)
+    with gpus() as result:
+        watch = Watch(result.counters)
         first = watch.joules() or 0.0
         time.sleep(1.5)
         assert (watch.joules() or 0.0) > first

@@ -1,4 +1,4 @@
-"""What a block costs: its own CPU time and that of all it starts; carbon as declared."""
+"""The cost of a block: CPU time with that of its child processes, energy, carbon as declared."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ def test_cpu_time_of_finished_children_counts() -> None:
         assert meter.read().cpu_seconds >= 0.4
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not tell")
-def test_cpu_time_of_living_children_counts_and_theirs() -> None:
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="there is no /proc/self/task")
+def test_cpu_time_of_running_children_and_grandchildren_counts() -> None:
     waits = f"{BURN}print(1, flush=True)\ninput()"
     nested = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {waits!r}])"
     with Meter(Rates()) as meter:
@@ -34,7 +34,7 @@ def test_cpu_time_of_living_children_counts_and_theirs() -> None:
     assert 0.4 <= alive <= ended + 0.02
 
 
-def test_an_estimate_says_so_and_follows_the_declared_rates(
+def test_an_estimate_is_marked_and_uses_the_declared_rates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FACTORY_WATTS_PER_CORE", "3.6")
@@ -53,7 +53,7 @@ def test_an_estimate_says_so_and_follows_the_declared_rates(
 
 @pytest.mark.parametrize("text", ["dirty", "-1", "nan", "inf", "380 g"])
 @pytest.mark.parametrize("variable", ["FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"])
-def test_a_malformed_setting_is_one_line(
+def test_a_malformed_setting_is_reported_in_one_line(
     variable: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, text)

@@ -1,7 +1,4 @@
-"""Nothing calls out by itself.
-
-The switches are set before the libraries are imported, and read back.
-"""
+"""The switches that keep libraries offline take effect, and a missing one is noticed."""
 
 import subprocess
 import sys
@@ -18,11 +15,11 @@ assert is_telemetry_disabled()
 """
 
 
-def test_libraries_see_the_switches() -> None:
+def test_the_switches_disable_mlflow_telemetry() -> None:
     subprocess.run([sys.executable, "-c", _READ_BACK], check=True, env={"PATH": "/usr/bin:/bin"})
 
 
-def test_reading_back_notices_a_missing_switch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_switches_off_notices_a_wrong_value(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     for name, value in SWITCHES.items():
         monkeypatch.setenv(name, value)
     assert all(switches_off().values())

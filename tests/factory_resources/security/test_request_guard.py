@@ -1,4 +1,4 @@
-"""The guard in front of a real ASGI server, asked as an attacker would."""
+"""The guard in front of a real ASGI server, with requests of an attacker."""
 
 import threading
 import time
@@ -34,23 +34,23 @@ def port() -> Iterator[int]:
     thread.join(timeout=10)
 
 
-def _ask(port: int, method: str, path: str, **headers: str) -> tuple[int, str, str | None]:
+def _request(port: int, method: str, path: str, **headers: str) -> tuple[int, str, str | None]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, headers={"Host": f"127.0.0.1:{port}", **named})
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode(), answer.getheader("content-security-policy")
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers={"Host": f"127.0.0.1:{port}", **given})
+    response = connection.getresponse()
+    return response.status, response.read().decode(), response.getheader("content-security-policy")
 
 
-def test_own_page_may_read_and_write(port: int) -> None:
+def test_the_factorys_own_page_may_read_and_write(port: int) -> None:
     own = f"http://127.0.0.1:{port}"
-    assert _ask(port, "GET", "/")[:2] == (200, "reached")
-    assert _ask(port, "POST", "/graphql", Origin=own)[0] == 200
-    assert _ask(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
+    assert _request(port, "GET", "/")[:2] == (200, "reached")
+    assert _request(port, "POST", "/graphql", Origin=own)[0] == 200
+    assert _request(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
 
 
-def test_page_may_load_nothing_from_elsewhere(port: int) -> None:
-    assert _ask(port, "GET", "/")[2] == POLICY
+def test_a_page_may_load_nothing_from_other_hosts(port: int) -> None:
+    assert _request(port, "GET", "/")[2] == POLICY
     assert "http" not in POLICY
     allowed = POLICY.partition("connect-src ")[2].partition(";")[0].split()
     assert allowed == ["'self'", "ws://127.0.0.1:*", "ws://localhost:*"]
@@ -70,14 +70,16 @@ def test_page_may_load_nothing_from_elsewhere(port: int) -> None:
         ("GET", "/graphql?q&%71%75ery=mutation{launchRun}", {"Sec_Fetch_Site": "cross-site"}),
     ],
 )
-def test_refused(port: int, method: str, path: str, headers: dict[str, str]) -> None:
-    status, body, _ = _ask(port, method, path, **headers)
+def test_foreign_requests_and_graphql_by_get_are_refused(
+    port: int, method: str, path: str, headers: dict[str, str]
+) -> None:
+    status, body, _ = _request(port, method, path, **headers)
     assert status == 403
     assert body != "reached"
 
 
-def test_foreign_socket_is_closed(port: int) -> None:
+def test_a_websocket_of_a_foreign_page_is_refused(port: int) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
     key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    status = _ask(port, "GET", "/graphql", Origin="http://evil.example", **upgrade, **key)[0]
+    status = _request(port, "GET", "/graphql", Origin="http://evil.example", **upgrade, **key)[0]
     assert status == 403

@@ -1,4 +1,4 @@
-"""Secrets by name, and never by value."""
+"""Secrets are read by name, and their values never appear in messages."""
 
 from pathlib import Path
 
@@ -19,40 +19,44 @@ def _write(folder: Path, mode: int = 0o600, value: bytes = VALUE.encode() + b"\n
     return path
 
 
-def test_the_environment_comes_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_precedes_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(home.path / "secrets")
     assert secret("PLANT_DB", home) == VALUE
     monkeypatch.setenv("PLANT_DB", "other")
     assert secret("PLANT_DB", home) == "other"
 
 
-def test_a_folder_of_ones_own(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_factory_secrets_names_the_folder(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FACTORY_SECRETS", str(tmp_path / "run"))
     _write(tmp_path / "run", mode=0o440)
     assert secret("PLANT_DB", home) == VALUE
 
 
-def test_a_secret_that_is_not_there_says_where_it_would_be(home: Home) -> None:
+def test_a_missing_secret_is_reported_with_its_possible_places(home: Home) -> None:
     with pytest.raises(SourceError, match=r"secret PLANT_DB is not set; .*variable PLANT_DB, or"):
         secret("PLANT_DB", home)
 
 
 @pytest.mark.parametrize(
-    ("mode", "value", "says"),
+    ("mode", "value", "message"),
     [
         (0o604, b"hush-4711", "every user may read.*chmod 600"),
         (0o600, b"hush-4711\xff", "not UTF-8"),
         (0o600, b"\n", "is empty"),
     ],
 )
-def test_files_that_are_refused(mode: int, value: bytes, says: str, home: Home) -> None:
+def test_a_public_or_unreadable_file_is_refused(
+    mode: int, value: bytes, message: str, home: Home
+) -> None:
     _write(home.path / "secrets", mode, value)
-    with pytest.raises(SourceError, match=says) as caught:
+    with pytest.raises(SourceError, match=message) as caught:
         secret("PLANT_DB", home)
     assert VALUE not in str(caught.value) + str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("name", ["../passwd", "a/b", "", "a b", "1"])
-def test_a_name_is_no_path(name: str, home: Home) -> None:
-    with pytest.raises(SourceError, match="is no name of a secret"):
+def test_a_path_is_not_a_name(name: str, home: Home) -> None:
+    with pytest.raises(SourceError, match="is not a secret's name"):
         secret(name, home)

@@ -1,4 +1,4 @@
-"""The seal: what sealed SQL reaches, and how its faults are told."""
+"""The sealed engine: what its SQL can reach, and how DuckDB's errors are reported."""
 
 from pathlib import Path
 
@@ -54,14 +54,14 @@ def test_sealed_sql_reads_its_sources_and_writes_its_folder(tmp_path: Path) -> N
         assert connection.execute(f"SELECT sum(a) FROM read_parquet({target})").fetchone() == (3,)
 
 
-def test_more_than_memory_spills(tmp_path: Path) -> None:
+def test_data_beyond_the_memory_limit_spills_to_disk(tmp_path: Path) -> None:
     with sealed(read=[], write=tmp_path, memory="200MB") as connection:
         query = "SELECT * FROM (SELECT i, md5(i::VARCHAR) AS h FROM range(4000000) t(i)) ORDER BY h"
         connection.execute(f"COPY ({query}) TO {literal(str(tmp_path / 'o.parquet'))}")
 
 
 @pytest.mark.parametrize(
-    ("query", "error", "said"),
+    ("query", "error", "message"),
     [
         ("SELECT nosuch", ExpressionError, 'here: Referenced column "nosuch" was not found'),
         ("SELECT sqroot(4)", ExpressionError, 'Did you mean "sqrt"?'),
@@ -69,8 +69,8 @@ def test_more_than_memory_spills(tmp_path: Path) -> None:
         ("SELEC 1", ExpressionError, "here: syntax error"),
     ],
 )
-def test_errors_are_one_line(
-    query: str, error: type[FactoryError], said: str, tmp_path: Path
+def test_engine_errors_reports_one_line(
+    query: str, error: type[FactoryError], message: str, tmp_path: Path
 ) -> None:
     with (
         sealed(read=[], write=tmp_path) as connection,
@@ -78,12 +78,12 @@ def test_errors_are_one_line(
         engine_errors("here"),
     ):
         connection.execute(query).fetchall()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "LINE 1" not in str(caught.value)
 
 
-def test_memory_and_disk_are_told_apart_from_the_rest(tmp_path: Path) -> None:
+def test_engine_errors_distinguishes_faults_of_memory_and_disk(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="raise FACTORY_MEMORY"), engine_errors("here"):
         raise duckdb.OutOfMemoryException(
             "Out of Memory Error: failed to pin\n\nPossible solutions"
@@ -99,14 +99,14 @@ def test_memory_and_disk_are_told_apart_from_the_rest(tmp_path: Path) -> None:
         raise duckdb.InternalException("INTERNAL Error: ours")
 
 
-def test_essence_of_silence() -> None:
+def test_essence_of_an_empty_message_is_the_error_type() -> None:
     assert essence(duckdb.Error()) == "Error"
 
 
 @pytest.mark.parametrize("name", ['a"b', "select", "it's", "a;b--", "ü ö"])
-def test_quoting(name: str) -> None:
+def test_literal_and_identifier_quote_any_text(name: str) -> None:
     with duckdb.connect() as connection:
         sql = f"SELECT {literal(name)} AS {identifier(name)}"
-        found = connection.execute(sql)
-        assert found.fetchall() == [(name,)]
-        assert [column[0] for column in found.description] == [name]
+        result = connection.execute(sql)
+        assert result.fetchall() == [(name,)]
+        assert [column[0] for column in result.description] == [name]

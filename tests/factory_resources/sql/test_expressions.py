@@ -1,4 +1,4 @@
-"""Which expressions are understood, what they name, and which are refused."""
+"""Which expressions are accepted, which columns they name, and which are refused."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from factory_resources.sql.expressions import columns_of, parse, suggestion
     [
         ("torque * speed > 0 AND type IN ('L', 'M')", ("torque", "speed", "type")),
         ('"we""ird name" + 1', ('we"ird name',)),
-        ("CASE WHEN a THEN b ELSE c END -- as it is", ("a", "b", "c")),
+        ("CASE WHEN a THEN b ELSE c END -- a comment", ("a", "b", "c")),
         ("coalesce(nullif(x, 0), y::DOUBLE)", ("x", "y")),
         ("date_trunc('day', t) BETWEEN DATE '2020-01-01' AND u", ("t", "u")),
         ("greatest(a, b) /* largest */ ^ 2", ("a", "b")),
@@ -21,25 +21,25 @@ from factory_resources.sql.expressions import columns_of, parse, suggestion
         ("(a)", ("a",)),
     ],
 )
-def test_columns(expression: str, columns: tuple[str, ...]) -> None:
+def test_columns_of_an_expression(expression: str, columns: tuple[str, ...]) -> None:
     assert columns_of(expression, "here") == columns
     assert not parse(expression, "here").windowed
 
 
-def test_windows_are_noticed() -> None:
-    found = parse("x - lag(x) OVER (PARTITION BY u ORDER BY t)", "here")
-    assert (set(found.columns), found.windowed) == ({"x", "u", "t"}, True)
+def test_an_expression_with_over_is_windowed() -> None:
+    parsed = parse("x - lag(x) OVER (PARTITION BY u ORDER BY t)", "here")
+    assert (set(parsed.columns), parsed.windowed) == ({"x", "u", "t"}, True)
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "message"),
     [
         ("", "is not one expression"),
         ("a, b", "is not one expression"),
-        ("a +", "is no SQL expression"),
+        ("a +", "is not an SQL expression"),
         ("a b", "at character 3"),
-        ("a; DROP TABLE x", "is no SQL expression"),
-        ("a) FROM t --", "is no SQL expression"),
+        ("a; DROP TABLE x", "is not an SQL expression"),
+        ("a) FROM t --", "is not an SQL expression"),
         ("a) UNION SELECT (1", "is not one expression"),
         ("a), (b", "is not one expression"),
         ("a) WHERE (b", "is not one expression"),
@@ -47,11 +47,11 @@ def test_windows_are_noticed() -> None:
         ("a) GROUP BY ALL HAVING (b", "is not one expression"),
         ("a) FROM (SELECT 1 AS a", "is not one expression"),
         ("a) FROM (VALUES (1)", "is not one expression"),
-        ("a) USING SAMPLE (1", "is no"),
+        ("a) USING SAMPLE (1", "is not"),
         ("a); SELECT (b", "is not one expression"),
-        ("a) AS (b", "is no"),
+        ("a) AS (b", "is not"),
         ("(a, b)", "does not depend"),
-        ("a /*", "is no SQL expression"),
+        ("a /*", "is not an SQL expression"),
         ("(SELECT 1)", "a subquery"),
         ("x IN (SELECT 1)", "a subquery"),
         ("EXISTS (SELECT 1)", "a subquery"),
@@ -63,7 +63,7 @@ def test_windows_are_noticed() -> None:
         ("?", "is not one expression"),
         ("[v + 1 FOR v IN y]", "a lambda"),
         ("DEFAULT", "DEFAULT"),
-        ("s.field", 'is written "s.field"'),
+        ("s.field", 'write a column with a dot in its name as "s.field"'),
         ("main.abs(x)", "another schema"),
         ("random()", "'random' does not depend on the row alone"),
         ("uuid()", "'uuid' does not depend"),
@@ -78,23 +78,25 @@ def test_windows_are_noticed() -> None:
         ("pg_sleep(1)", "does not depend"),
         ("unnest([1, 2])", "does not depend"),
         ("max(random()) OVER ()", "does not depend"),
-        ("avg(x)", "'avg' is over many rows"),
+        ("avg(x)", "'avg' aggregates many rows"),
         ("getenv('HOME')", "there is no function 'getenv'"),
         ("sqroot(x)", "did you mean 'sqrt'?"),
-        (" + ".join(["x"] * 2000), "too deep"),
+        (" + ".join(["x"] * 2000), "nested too deeply"),
     ],
 )
-def test_refused_with_place_and_remedy(expression: str, said: str) -> None:
+def test_a_refused_expression_is_reported_with_place_and_remedy(
+    expression: str, message: str
+) -> None:
     with pytest.raises(ExpressionError) as caught:
         columns_of(expression, "p/clean: where.r")
     line = str(caught.value)
-    assert said in line
+    assert message in line
     assert line.startswith("p/clean: where.r: ")
     assert caught.value.remedy
     assert "\n" not in line
 
 
-def test_suggestion_lists_what_there_is() -> None:
-    assert suggestion("zzz", ["torque", "speed"]) == "there are torque, speed"
-    assert suggestion("TORQE", ["torque"]) == "did you mean 'torque'? there are torque"
+def test_suggestion_lists_the_known_names() -> None:
+    assert suggestion("zzz", ["torque", "speed"]) == "available: torque, speed"
+    assert suggestion("TORQE", ["torque"]) == "did you mean 'torque'? available: torque"
     assert suggestion("x", [f"c{i}" for i in range(40)]).endswith("c29 and 10 more")

@@ -1,4 +1,4 @@
-"""Marked rows: found again where they stand, whatever the number of files and of bit strings."""
+"""Marked rows are recognised, whatever the number of files and of bit strings."""
 
 from pathlib import Path
 
@@ -14,24 +14,24 @@ from factory_resources.sql.row_marks import mark, marked
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), rows=st.integers(1, 40), span=st.integers(1, 50))
-def test_a_marked_row_is_found_again(
+def test_exactly_the_marked_rows_are_recognised(
     data: st.DataObject, rows: int, span: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    wanted = data.draw(st.sets(st.integers(0, rows - 1)))
-    listed = f"SELECT unnest({sorted(wanted)}::BIGINT[]) AS _order"
+    chosen = data.draw(st.sets(st.integers(0, rows - 1)))
+    listed = f"SELECT unnest({sorted(chosen)}::BIGINT[]) AS _order"
     with (
         pytest.MonkeyPatch.context() as patch,
         sealed(read=[], write=tmp_path_factory.getbasetemp()) as connection,
     ):
         patch.setattr(row_marks, "SPAN", span)
         connection.execute(f"CREATE TEMP VIEW source AS SELECT range AS _order FROM range({rows})")
-        assert mark(connection, "wanted", listed, rows) == len(wanted)
-        query = f"SELECT _order, {marked('wanted', rows)} FROM source ORDER BY _order"
-        found = connection.execute(query).fetchall()
-    assert found == [(i, i in wanted) for i in range(rows)]
+        assert mark(connection, "chosen", listed, rows) == len(chosen)
+        query = f"SELECT _order, {marked('chosen', rows)} FROM source ORDER BY _order"
+        result = connection.execute(query).fetchall()
+    assert result == [(i, i in chosen) for i in range(rows)]
 
 
-def test_rows_of_several_files_are_numbered_through(tmp_path: Path) -> None:
+def test_rows_of_several_files_are_numbered_consecutively(tmp_path: Path) -> None:
     sizes = [3, 1, 5]
     paths = [tmp_path / f"{name}.parquet" for name in ("b", "c", "a")]
     with sealed(read=paths, write=tmp_path) as connection:

@@ -1,8 +1,8 @@
-"""The seal under fire: whatever is declared or said in SQL, nothing gets in or out.
+"""Attacks on the sealed engine: no declared expression and no SQL may leak or write data.
 
-A canary lies in files, in the environment and in a variable of Python; a socket listens. No result
-may hold the canary, nothing may be written but in scratch, nobody may knock, and neither settings
-nor extensions may change.
+A canary text is in files, in the environment and in a Python variable, and a socket listens. No
+result may contain the canary, nothing may be written outside of scratch, nothing may connect to the
+socket, and neither settings nor extensions may change.
 """
 
 import os
@@ -113,7 +113,7 @@ FUNCTIONS = (*READERS, "getenv", "current_setting", "pg_read_file", "json_execut
 
 @dataclass(frozen=True)
 class Trap:
-    """Where the canary lies and who listens."""
+    """The folder of files with the canary, and the listening socket."""
 
     folder: Path
     port: int
@@ -127,8 +127,8 @@ class Trap:
     def scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def armed(self, sql: str, path: str) -> str:
-        """The SQL with real places in it."""
+    def fill(self, sql: str, path: str) -> str:
+        """Return the SQL with real paths and the port in it."""
         places = {
             "{path}": path,
             "{secret}": str(self.folder / "secret.csv"),
@@ -142,17 +142,18 @@ class Trap:
         return sql
 
     def outside(self) -> dict[str, tuple[int, int]]:
-        """Everything but scratch, with its size and time."""
-        found = {}
+        """Return all files outside of scratch, with size and time."""
+        files = {}
         for path in self.folder.rglob("*"):
             if self.scratch not in path.parents:
                 status = path.lstat()
-                found[str(path)] = (status.st_size, status.st_mtime_ns)
-        # The folder itself changes with the spilled files in scratch.
-        found.pop(str(self.scratch))
-        return found
+                files[str(path)] = (status.st_size, status.st_mtime_ns)
+        # The scratch folder itself changes with the files spilled to it.
+        files.pop(str(self.scratch))
+        return files
 
-    def knocked(self) -> bool:
+    def was_connected(self) -> bool:
+        """Whether something has connected to the socket since the last call."""
         try:
             self.listener.accept()[0].close()
         except BlockingIOError:
@@ -190,7 +191,7 @@ def trap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trap]:
 
 @contextmanager
 def _watched(trap: Trap) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A sealed engine, of which nothing but the work in scratch may show afterwards."""
+    """Open a sealed engine, and check afterwards that it changed nothing but scratch."""
     before = trap.outside()
     with (
         tempfile.TemporaryDirectory(dir=trap.scratch) as scratch,
@@ -207,32 +208,32 @@ def _watched(trap: Trap) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("ROLLBACK")
         assert _state(connection) == state, "a setting or an extension changed"
     assert trap.outside() == before, "something was written outside"
-    assert not trap.knocked(), "somebody knocked"
+    assert not trap.was_connected(), "something connected to the socket"
 
 
 def _state(connection: duckdb.DuckDBPyConnection) -> list[Any]:
-    """Settings and built-in functions: an extension brings some of both."""
-    # Where names are looked up is the session's own affair: there is nothing to be found.
-    told = "SELECT name, value FROM duckdb_settings() WHERE name NOT IN ('schema', 'search_path')"
+    """Return settings and the number of built-in functions: an extension adds some of both."""
+    # A changed search path is harmless: no schema has anything to protect.
+    values = "SELECT name, value FROM duckdb_settings() WHERE name NOT IN ('schema', 'search_path')"
     functions = "SELECT count(*) FROM duckdb_functions() WHERE internal"
-    return [connection.execute(query).fetchall() for query in (told, functions)]
+    return [connection.execute(query).fetchall() for query in (values, functions)]
 
 
 def _results(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """What the statements yield, each after the other, up to the first that fails."""
+    """Return the results of the statements, in order, up to and with the first error."""
     frame = duckdb.sql(f"SELECT '{CANARY}' AS a").to_arrow_table()
     assert frame.num_rows == 1
-    shown = ""
+    output = ""
     try:
         for statement in connection.extract_statements(sql):
-            shown += repr(connection.execute(statement).fetchall())
+            output += repr(connection.execute(statement).fetchall())
     except duckdb.Error as error:
-        shown += str(error)
-    return shown
+        output += str(error)
+    return output
 
 
 def _declared(expression: str, source: Path) -> tuple[str, str]:
-    """What the stage clean makes of a derived column, and of a rule."""
+    """Return the queries that the stage `clean` runs for a derived column, and for a rule."""
     table = f"FROM read_parquet({literal(str(source))})"
     rule = f"SELECT count(*) {table} WHERE NOT coalesce(({expression}\n), true)"
     return f"SELECT *, ({expression}\n) AS x {table}", rule
@@ -275,7 +276,7 @@ SCRIPTS = st.builds(
 @QUICK
 @given(expression=EXPRESSIONS, path=st.sampled_from(PATHS))
 def test_no_declared_expression_gets_out(expression: str, path: str, trap: Trap) -> None:
-    sql = trap.armed(expression, trap.armed(path, ""))
+    sql = trap.fill(expression, trap.fill(path, ""))
     try:
         parse(sql, "p/clean: derive.x")
     except ExpressionError:
@@ -287,26 +288,26 @@ def test_no_declared_expression_gets_out(expression: str, path: str, trap: Trap)
 
 @QUICK
 @given(script=SCRIPTS, path=st.sampled_from(PATHS))
-def test_no_sql_gets_out_either(script: str, path: str, trap: Trap) -> None:
+def test_no_sql_script_gets_out(script: str, path: str, trap: Trap) -> None:
     with _watched(trap) as connection:
-        assert CANARY not in _results(connection, trap.armed(script, trap.armed(path, "")))
+        assert CANARY not in _results(connection, trap.fill(script, trap.fill(path, "")))
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_no_statement_gets_out(statement: str, trap: Trap) -> None:
     with _watched(trap) as connection:
         secret = str(trap.folder / "secret.csv")
-        assert CANARY not in _results(connection, trap.armed(statement, secret))
+        assert CANARY not in _results(connection, trap.fill(statement, secret))
 
 
-def test_no_function_that_is_let_through_reads_a_file(trap: Trap) -> None:
-    """Every function of the engine, with a path as each of up to three arguments."""
+def test_no_allowed_function_reads_a_file(trap: Trap) -> None:
+    """Each function of the engine gets a path among up to three arguments."""
     path = literal(str(trap.folder / "secret.csv"))
     passed = 0
     with _watched(trap) as connection:
         for name in _names(connection, "scalar", "macro", "aggregate"):
             try:
-                # What `parse` asks of each function; it takes much longer.
+                # The check of functions in `parse`, which as a whole takes much longer.
                 _require_pure(name, False, "here")
             except ExpressionError:
                 continue
@@ -336,7 +337,7 @@ def _names(connection: duckdb.DuckDBPyConnection, *kinds: str) -> list[str]:
 
 
 @pytest.mark.parametrize("expression", ORDINARY)
-def test_ordinary_expressions_are_let_through(expression: str, trap: Trap) -> None:
+def test_ordinary_expressions_are_allowed(expression: str, trap: Trap) -> None:
     parse(expression, "here")
     with _watched(trap) as connection:
         assert len(connection.execute(_declared(expression, trap.source)[0]).fetchall()) == 3
@@ -362,12 +363,11 @@ def test_an_engine_without_the_seal_does_read_the_canary(reading: str, trap: Tra
     frame = duckdb.sql(f"SELECT '{CANARY}' AS a").to_arrow_table()
     assert frame.num_rows == 1
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
-        found = connection.execute(trap.armed(reading, "")).fetchall()
-    assert CANARY in repr(found)
+        rows = connection.execute(trap.fill(reading, "")).fetchall()
+    assert CANARY in repr(rows)
 
 
-def test_what_watches_sees(trap: Trap) -> None:
-    """A file, a setting and a knock: each is told by what looks for it."""
+def test_the_checks_notice_a_file_a_setting_and_a_connection(trap: Trap) -> None:
     with duckdb.connect() as connection:
         state, before = _state(connection), trap.outside()
         connection.execute("SET threads = 1")
@@ -376,6 +376,6 @@ def test_what_watches_sees(trap: Trap) -> None:
         connection.execute(f"COPY (SELECT 1) TO {literal(str(out))}")
         assert trap.outside() != before
         out.unlink()
-    assert not trap.knocked()
+    assert not trap.was_connected()
     socket.create_connection(("127.0.0.1", trap.port)).close()
-    assert trap.knocked()
+    assert trap.was_connected()

@@ -1,4 +1,4 @@
-"""Snapshots: immutable, recorded once, whole or not there at all."""
+"""Writing snapshots: they are immutable, recorded once, and never visible in part."""
 
 import shutil
 from hashlib import sha256
@@ -36,7 +36,7 @@ def test_a_snapshot_is_named_by_its_content(home: Home) -> None:
     assert [p.name for p in home.tmp.iterdir()] == ["locks"]
 
 
-def test_versions_follow_content_and_time_travels(home: Home) -> None:
+def test_a_version_is_added_for_new_content_and_old_ones_stay_readable(home: Home) -> None:
     one, two = _write(home, "SELECT 1 AS a"), _write(home, "SELECT 'b' AS other")
     assert _write(home, "SELECT 'b' AS other") == two
     log = _log(home)
@@ -61,7 +61,7 @@ def test_a_home_can_be_moved(home: Home, tmp_path: Path) -> None:
     assert not exists(snapshot, home)
 
 
-def test_types_that_a_table_holds_otherwise(home: Home) -> None:
+def test_similar_types_are_stored_as_one(home: Home) -> None:
     snapshot = _write(
         home,
         "SELECT 1::TINYINT AS i, 2.5 AS d, 1::FLOAT AS f, 3::HUGEINT AS h, NULL AS n, "
@@ -78,31 +78,33 @@ def test_types_that_a_table_holds_otherwise(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
-        ("SELECT INTERVAL 1 DAY AS a", "column 'a' has type INTERVAL, which no table holds"),
+        ("SELECT INTERVAL 1 DAY AS a", "column 'a' has type INTERVAL, which a table cannot store"),
         ("SELECT 99999999999999999999::HUGEINT AS a", "out of range"),
     ],
 )
-def test_what_no_table_holds(query: str, said: str, home: Home) -> None:
-    with pytest.raises(ExpressionError, match=said):
+def test_types_and_values_that_cannot_be_stored_are_refused(
+    query: str, message: str, home: Home
+) -> None:
+    with pytest.raises(ExpressionError, match=message):
         _write(home, query)
     assert not (home.tables / "p").exists()
 
 
-def test_no_rows(home: Home) -> None:
+def test_a_query_without_rows_gives_an_empty_snapshot(home: Home) -> None:
     snapshot = _write(home, "SELECT 1 AS a WHERE false")
     assert (snapshot.rows, read_arrow(snapshot, home).num_rows) == (0, 0)
 
 
-def test_order_is_kept_over_many_row_groups(home: Home) -> None:
+def test_order_is_preserved_over_many_row_groups(home: Home) -> None:
     snapshot = _write(home, "SELECT i AS a FROM range(600000) t(i) WHERE i % 3 > 0")
-    found = read_arrow(snapshot, home)["a"].to_pylist()
-    assert found == [i for i in range(600_000) if i % 3 > 0]
+    values = read_arrow(snapshot, home)["a"].to_pylist()
+    assert values == [i for i in range(600_000) if i % 3 > 0]
 
 
 @pytest.mark.parametrize("moment", ["os.replace", "factory_resources.tables.delta_log._log"])
-def test_a_crash_shows_the_old_version(
+def test_a_crash_leaves_the_old_version(
     moment: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = _write(home, "SELECT 1 AS a")
@@ -120,7 +122,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_missing_or_damaged_file_is_told(home: Home) -> None:
+def test_a_missing_or_damaged_file_is_reported(home: Home) -> None:
     snapshot = _write(home, "SELECT 1 AS a")
     path = snapshot.paths(home)[0]
     path.write_bytes(path.read_bytes()[:100])
@@ -132,7 +134,9 @@ def test_a_missing_or_damaged_file_is_told(home: Home) -> None:
         read_arrow(snapshot, home)
 
 
-def test_a_log_that_cannot_be_written_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_is_reported(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _write(home, "SELECT 1 AS a")
     monkeypatch.setattr(delta_log.time, "time", lambda: 0)
     (home.tables / "p" / "t" / "_delta_log" / "00000000000000000000.json").write_text("{broken")

@@ -1,4 +1,4 @@
-"""Records are found by key, and the latest is the last one made or reused."""
+"""Records are found by key, and the latest is the last one computed or reused."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def _record(key: str) -> Record:
     )
 
 
-def test_found_by_key(home: Home) -> None:
+def test_a_record_is_found_by_its_key(home: Home) -> None:
     records = Records(home)
     records.save(_record("a"))
     assert records.find("p", "clean", "a") == _record("a")
@@ -29,7 +29,7 @@ def test_found_by_key(home: Home) -> None:
     assert records.latest("p", "train") is None
 
 
-def test_older_record_becomes_the_latest_again(home: Home) -> None:
+def test_an_older_record_can_become_the_latest_again(home: Home) -> None:
     records = Records(home)
     for key, run in (("a", "1"), ("b", "2")):
         records.save(_record(key))
@@ -51,9 +51,9 @@ def test_partitions_have_records_of_their_own(home: Home) -> None:
         records.save(record)
         records.point(record, "run")
     assert records.partitions("p", "clean") == ["2024-01-01|a/b", "2024-01-02|c"]
-    found = records.latest("p", "clean", "2024-01-01|a/b")
-    assert found is not None
-    assert found.partition == "2024-01-01|a/b"
+    latest = records.latest("p", "clean", "2024-01-01|a/b")
+    assert latest is not None
+    assert latest.partition == "2024-01-01|a/b"
     assert records.latest("p", "clean") is None
     assert [record.partition for record in records.used("p", "run")] == [
         "2024-01-01|a/b",
@@ -61,7 +61,7 @@ def test_partitions_have_records_of_their_own(home: Home) -> None:
     ]
 
 
-def test_damaged_record_says_what_to_do(home: Home) -> None:
+def test_a_damaged_record_is_reported_with_a_remedy(home: Home) -> None:
     records = Records(home)
     records.save(_record("a"))
     (home.records / "p" / "clean" / "a.json").write_text("{")

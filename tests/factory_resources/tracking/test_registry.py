@@ -1,4 +1,4 @@
-"""MLflow behind plain values: who serves, what a version is, and runs that a dead process left."""
+"""The registry: champion, versions and tags, and runs left running by a dead process."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def register(registry: Registry, folder: Path) -> int:
         return run.register(folder, SIGNATURE, {"a": 1.0, "b": "x"}, {"k": "v"})
 
 
-def test_an_empty_home_knows_no_one(home: Home) -> None:
+def test_an_empty_home_has_no_champion_and_no_versions(home: Home) -> None:
     registry = Registry(home)
     assert registry.champion("m") is None
     assert not registry.has_version("m", 1)
@@ -34,7 +34,9 @@ def test_an_empty_home_knows_no_one(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_versions_champion_and_tags(home: Home, tmp_path: Path) -> None:
+def test_versions_are_numbered_and_have_files_tags_and_one_champion(
+    home: Home, tmp_path: Path
+) -> None:
     registry = Registry(home)
     assert [register(registry, tmp_path / str(i)) for i in range(2)] == [1, 2]
     assert registry.champion("m") is None
@@ -52,7 +54,7 @@ def test_versions_champion_and_tags(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_asking_imports_no_mlflow(home: Home, tmp_path: Path) -> None:
+def test_reading_does_not_import_mlflow(home: Home, tmp_path: Path) -> None:
     registry = Registry(home)
     register(registry, tmp_path / "files")
     registry.set_champion("m", 1)
@@ -68,7 +70,7 @@ def test_asking_imports_no_mlflow(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_raises_has_failed(home: Home) -> None:
+def test_a_run_that_raises_is_marked_as_failed(home: Home) -> None:
     registry = Registry(home)
     with pytest.raises(KeyError), open_run(registry, "m", "test", {}, started=1_000) as run:
         raise KeyError
@@ -99,21 +101,21 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
     run_id = killed.stdout.split()[-1]
     assert registry.client.get_run(run_id).info.status == "RUNNING"
     with open_run(registry, "m", "mine", {}, started=1_000) as mine:
-        # One that still runs is left alone by the next.
+        # The next run does not end one that is still running.
         register(registry, tmp_path / "files")
         assert registry.client.get_run(mine.run_id).info.status == "RUNNING"
     assert registry.client.get_run(run_id).info.status == "FAILED"
     assert registry.client.get_run(mine.run_id).info.status == "FINISHED"
 
 
-def test_a_process_is_told_from_one_with_its_number() -> None:
+def test_process_identity_distinguishes_processes() -> None:
     assert process_identity(os.getpid()) == process_identity(os.getpid())
     assert process_identity(os.getppid()) != process_identity(os.getpid())
     assert process_identity(2**30) == f"{2**30} gone"
 
 
-def test_postgres_keeps_mlflow_apart(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dagster has tables of the same names."""
+def test_mlflow_has_its_own_schema_on_postgres(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster has tables with the same names."""
     monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://me:word@host:5432/factory")
     assert Registry(home).uri == (
         "postgresql+psycopg2://me:word@host:5432/factory?options=-csearch_path%3Dmlflow"

@@ -1,4 +1,4 @@
-"""A search that dies goes on as if it had not, on SQLite and on PostgreSQL."""
+"""A killed search resumes as if it had not been interrupted, on SQLite and on PostgreSQL."""
 
 from math import log
 from pathlib import Path
@@ -35,7 +35,7 @@ def loss(settings: Settings) -> float:
 
 
 def proceed(study: Study, until: int, declared: dict[str, Any] = DECLARED) -> None:
-    """Trials up to a number; the one after it is begun and never ends."""
+    """Run trials up to a number, then begin one that never ends."""
     while True:
         trial = study.begin(SPACE, None if study.tried else declared)
         if len(study.tried) == until:
@@ -49,7 +49,7 @@ def proceed(study: Study, until: int, declared: dict[str, Any] = DECLARED) -> No
 
 
 def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
-    """Let the process of a search end after each of the stops; what was tried in all."""
+    """Interrupt a search after each number of trials in `stops`, and return all its trials."""
     given = {"resume": True, "maximise": False, "seed": 3, "patience": 1, **settings}
     for stop in stops:
         with opened(home, name, **given) as study:
@@ -57,14 +57,14 @@ def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
     return study.tried
 
 
-def test_it_goes_on_as_if_it_had_not_ended(database: str, home: Home) -> None:
+def test_an_interrupted_search_resumes_as_if_uninterrupted(database: str, home: Home) -> None:
     whole = search(home, f"{database} whole", COUNT)
     assert search(home, f"{database} broken", 0, 1, 7, 7, 13, COUNT) == whole
     assert [tried.notes["place"] for tried in whole] == [*range(COUNT)]
     assert home.tune_database.exists() == (database == "sqlite")
 
 
-def test_another_seed_tries_something_else(home: Home) -> None:
+def test_another_seed_gives_other_trials(home: Home) -> None:
     assert search(home, "one", 3)[1:] != search(home, "other", 3, seed=4)[1:]
 
 
@@ -74,7 +74,7 @@ def test_the_given_settings_come_first(home: Home) -> None:
     assert first.value == loss(DECLARED)
 
 
-def test_given_settings_may_lie_outside(home: Home) -> None:
+def test_given_settings_may_lie_outside_the_space(home: Home) -> None:
     outside = {"rate": 0.5, "leaves": 31, "shape": "[4]"}
     with opened(home, "a", resume=True, maximise=False, seed=3, patience=1) as study:
         proceed(study, COUNT, outside)
@@ -84,7 +84,7 @@ def test_given_settings_may_lie_outside(home: Home) -> None:
     assert all(set(other.settings) == set(SPACE) for other in others)
 
 
-def test_what_is_proposed_lies_in_the_space(home: Home) -> None:
+def test_proposed_settings_lie_in_the_space(home: Home) -> None:
     for tried in search(home, "a", COUNT):
         assert all(SPACE[name].holds(value) for name, value in tried.settings.items())
         assert type(tried.settings["leaves"]) is int
@@ -96,18 +96,20 @@ def test_later_trials_are_better_than_the_first_drawn_by_chance(home: Home) -> N
     assert min(values) < 0.5 * loss(DECLARED)
 
 
-def test_the_worse_half_is_given_up(home: Home) -> None:
+def test_trials_below_the_median_are_pruned(home: Home) -> None:
     tried = search(home, "a", COUNT)
     pruned = [t for t in tried if t.state == "pruned"]
     assert pruned
     assert all(t.value is None for t in pruned)
-    # There is nothing to compare the first ones with.
+    # The first trials cannot be compared with others.
     assert all(t.state == "complete" for t in tried[:4])
     assert all(t.state == "complete" for t in search(home, "patient", COUNT, patience=3))
 
 
 @pytest.mark.parametrize("maximise", [True, False])
-def test_a_loss_is_good_when_it_is_small(maximise: bool, home: Home) -> None:
+def test_a_small_loss_is_good_whether_the_metric_is_maximised_or_not(
+    maximise: bool, home: Home
+) -> None:
     with opened(home, "a", resume=True, maximise=maximise, seed=3, patience=0) as study:
         for _ in range(4):
             trial = study.begin(SPACE)
@@ -117,7 +119,7 @@ def test_a_loss_is_good_when_it_is_small(maximise: bool, home: Home) -> None:
         assert study.begin(SPACE).is_hopeless(0, 2.0)
 
 
-def test_one_may_begin_anew(database: str, home: Home) -> None:
+def test_a_search_that_does_not_resume_deletes_its_trials(database: str, home: Home) -> None:
     name = f"{database} anew"
     search(home, name, 3)
     other = search(home, f"{name} other", 2)
@@ -127,18 +129,18 @@ def test_one_may_begin_anew(database: str, home: Home) -> None:
     assert search(home, f"{name} other", 2) == other
 
 
-def test_a_database_that_is_none_is_one_line(home: Home, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_one_line(home: Home, tmp_path: Path) -> None:
     home.require_writable()
     home.tune_database.write_bytes(b"this is no database, whatever its name says" * 100)
     with (
-        pytest.raises(StorageError, match="trials cannot be kept") as caught,
+        pytest.raises(StorageError, match="trials cannot be stored") as caught,
         opened(home, "a", resume=True, maximise=True, seed=3, patience=0),
     ):
         pass
     assert "\n" not in str(caught.value)
 
 
-def test_tables_of_another_version_are_one_line(home: Home) -> None:
+def test_tables_of_another_version_are_reported_in_one_line(home: Home) -> None:
     import sqlite3
     from contextlib import closing
 

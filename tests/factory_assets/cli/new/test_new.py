@@ -313,12 +313,13 @@ def test_the_declared_pipeline_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from rich.console import Console
 
     from factory_assets.cli.run import run
+    from factory_assets.cli.shared import RunSelection
 
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
     _declared(tmp_path, _apples(400))
     console: Any = Console(record=True, width=120)
-    run(["apples"], stages=[], reuse=True, console=console)
+    run(RunSelection(["apples"]), console)
     assert "champion" in console.export_text()
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -89,14 +90,14 @@ def test_the_command_reports_leaks_in_one_line(
     _declare(folder)
     console = Console(record=True, width=120)
     with pytest.raises(FactoryError) as error:
-        run(["ovens"], console=console)
+        run(RunSelection(["ovens"]), console)
     assert error.value.exit_code == 2
     assert str(error.value).startswith(
         "ovens/train: 'twice' alone predicts 'y' (AUC 1.000); add to "
     )
     # Training is refused even if it is the only requested stage.
     with pytest.raises(FactoryError, match="'twice' alone predicts 'y'"):
-        run(["ovens"], stages=["train"], console=console)
+        run(RunSelection(["ovens"], stages=["train"]), console)
     _declare(folder, action="warn")
-    run(["ovens"], console=console)
+    run(RunSelection(["ovens"]), console)
     assert "ovens · train     warning: 'twice' alone predicts 'y'" in console.export_text()

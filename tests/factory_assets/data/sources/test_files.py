@@ -16,7 +16,7 @@ from factory_assets.data.sources import files
 from factory_assets.execution.backfill import backfill, wanted
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.data import CleanResult
-from factory_assets.results.latest import latest_result
+from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.serving.scoring_rows import _source
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
@@ -200,6 +200,6 @@ def test_partitions_are_found_by_the_names_of_objects(
     assert found.absent == 3
     done = list(backfill(StageRequest(declared, "ingest", home, "run"), found.partitions))
     assert [one.error for one in done] == [None] * 6
-    value = latest_result(declared, "clean", home)
+    value = latest_result(ResultQuery(declared, "clean", home))
     assert isinstance(value, CleanResult)
     assert column(value.snapshot, home, "machine") == ["m1", "m1", "m2"]

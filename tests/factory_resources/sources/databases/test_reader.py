@@ -1,4 +1,4 @@
-"""Databases as sources: real PostgreSQL and SQLite, read only, sorted, and discreet."""
+"""Databases as sources: real PostgreSQL and SQLite, read-only and sorted, without leaked secrets."""
 
 import random
 import sqlite3
@@ -17,24 +17,24 @@ from factory_resources.sources.files.reader import SourceTable
 from tests.postgres import Postgres
 
 SECRET = "p@ss/w:rd#%4711"
-"""What must never be shown."""
+"""A password that no message may contain."""
 
 
 @pytest.fixture
-def ask(tmp_path: Path, home: Home) -> Any:
+def read(tmp_path: Path, home: Home) -> Any:
     numbers = iter(range(100))
 
-    def _ask(database: str = "PLANT_DB", **question: Any) -> SourceTable:
+    def _read(database: str = "PLANT_DB", **request: Any) -> SourceTable:
         scratch = tmp_path / f"scratch{next(numbers)}"
         scratch.mkdir()
-        return read_database(DatabaseQuery(database, **question), tmp_path, home, scratch)
+        return read_database(DatabaseQuery(database, **request), tmp_path, home, scratch)
 
-    return _ask
+    return _read
 
 
 @pytest.fixture(scope="session")
 def plant(postgres: Postgres) -> Postgres:
-    """A server with a table, and a user who may read it."""
+    """A server with a table and a user who may read it."""
     postgres.execute(
         "CREATE TABLE readings (id bigint, site text, value double precision)",
         "INSERT INTO readings SELECT i, CASE i % 2 WHEN 0 THEN 'ulm' ELSE 'jena' END, i / 7.0 "
@@ -56,13 +56,13 @@ def _rows(raw: SourceTable) -> list[dict[str, Any]]:
     names = {inner: column for column, (inner, _) in raw.columns.items()}
     table = pq.read_table(raw.path)
     assert table.num_rows == raw.rows
-    found: list[dict[str, Any]] = table.rename_columns(names).to_pylist()
-    return found
+    rows: list[dict[str, Any]] = table.rename_columns(names).to_pylist()
+    return rows
 
 
-def _refused(ask: Any, says: str, *args: Any, **question: Any) -> None:
-    with pytest.raises(SourceError, match=says) as caught:
-        ask(*args, **question)
+def _refused(read: Any, message: str, *args: Any, **request: Any) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        read(*args, **request)
     shown = [str(caught.value)]
     error: BaseException | None = caught.value
     while error := (error.__cause__ or error.__context__ if error else None):
@@ -73,38 +73,40 @@ def _refused(ask: Any, says: str, *args: Any, **question: Any) -> None:
             assert piece not in text
 
 
-def test_a_table_is_sorted_whatever_order_it_is_kept_in(known: Postgres, ask: Any) -> None:
-    first = ask(table="readings")
+def test_a_table_is_sorted_whatever_order_it_is_stored_in(known: Postgres, read: Any) -> None:
+    first = read(table="readings")
     assert (first.rows, first.name, first.format) == (1000, "PLANT_DB/readings", None)
     assert _rows(first)[0] == {"id": 1, "site": "jena", "value": 1 / 7}
-    # An update moves the row to the table's end.
+    # An update moves the row to the end of the table.
     known.execute("UPDATE readings SET site = site WHERE id = 5")
-    assert ask(table="public.readings").sha256 == first.sha256
+    assert read(table="public.readings").sha256 == first.sha256
     known.execute("UPDATE readings SET value = 0 WHERE id = 5")
-    assert ask(table="readings").sha256 != first.sha256
+    assert read(table="readings").sha256 != first.sha256
     known.execute("UPDATE readings SET value = 5 / 7.0 WHERE id = 5")
-    assert ask(table="readings").sha256 == first.sha256
+    assert read(table="readings").sha256 == first.sha256
 
 
-def test_the_key_orders_and_the_other_columns_decide(known: Postgres, ask: Any) -> None:
-    raw = ask(table="readings", key=("site", "value"))
+def test_rows_are_sorted_by_the_key_and_then_by_the_other_columns(
+    known: Postgres, read: Any
+) -> None:
+    raw = read(table="readings", key=("site", "value"))
     assert [row["id"] for row in _rows(raw)] == [*range(1, 1000, 2), *range(2, 1001, 2)]
     _refused(
-        ask, "no column 'plant'; .*there are id, site, value", table="readings", key=("plant",)
+        read, "no column 'plant'; .*available: id, site, value", table="readings", key=("plant",)
     )
 
 
-def test_parameters_are_bound(known: Postgres, ask: Any) -> None:
+def test_parameters_are_bound(known: Postgres, read: Any) -> None:
     sql = "SELECT id, :note::text AS note FROM readings WHERE id <= :most AND site = :site; -- end"
     evil = "x'; DROP TABLE readings; --"
-    raw = ask(query=sql, parameters={"most": 4, "site": "ulm", "note": evil})
+    raw = read(query=sql, parameters={"most": 4, "site": "ulm", "note": evil})
     assert _rows(raw) == [{"id": 2, "note": evil}, {"id": 4, "note": evil}]
     flags = "SELECT 1 AS one WHERE :yes AND :half < 0.6"
-    assert ask(query=flags, parameters={"yes": True, "half": 0.5}).rows == 1
-    _refused(ask, r"parameter :most has no value; give it", query="SELECT :most")
-    _refused(ask, r"parameter 'm' is not in", query="SELECT 1 AS a", parameters={"m": 1})
+    assert read(query=flags, parameters={"yes": True, "half": 0.5}).rows == 1
+    _refused(read, r"parameter :most has no value; give it", query="SELECT :most")
+    _refused(read, r"parameter 'm' is not in", query="SELECT 1 AS a", parameters={"m": 1})
     day = "SELECT count(*) AS n FROM readings WHERE now() > CAST(:day AS date)"
-    assert _rows(ask(query=day, parameters={"day": "2020-01-01"})) == [{"n": 1000}]
+    assert _rows(read(query=day, parameters={"day": "2020-01-01"})) == [{"n": 1000}]
 
 
 @pytest.mark.parametrize(
@@ -122,26 +124,26 @@ def test_parameters_are_bound(known: Postgres, ask: Any) -> None:
         ";",
     ],
 )
-def test_anything_but_one_select_is_refused(sql: str, known: Postgres, ask: Any) -> None:
-    _refused(ask, r"write one SELECT", query=sql)
+def test_anything_but_one_select_is_refused(sql: str, known: Postgres, read: Any) -> None:
+    _refused(read, r"write one SELECT", query=sql)
 
 
-def test_what_hides_in_a_select_cannot_write(known: Postgres, ask: Any) -> None:
+def test_functions_in_a_select_cannot_write(known: Postgres, read: Any) -> None:
     known.execute(
         "CREATE OR REPLACE FUNCTION wipe() RETURNS int LANGUAGE sql SECURITY DEFINER AS "
         "'DELETE FROM readings RETURNING 1'"
     )
-    _refused(ask, "read-only transaction", query="SELECT wipe() AS x")
+    _refused(read, "read-only transaction", query="SELECT wipe() AS x")
     _refused(
-        ask,
+        read,
         "read-write mode|read-only",
         query="SELECT set_config('transaction_read_only', 'off', true) AS a, wipe() AS b",
     )
     assert known.execute("SELECT count(*) FROM readings") == [(1000,)]
 
 
-def test_types_of_postgres(known: Postgres, ask: Any) -> None:
-    raw = ask(
+def test_postgres_types_are_stored_as_duckdb_types(known: Postgres, read: Any) -> None:
+    raw = read(
         query="SELECT 1.50::numeric(10, 2) AS exact, 1.5::numeric AS free, "
         "'2024-01-02 03:04:05+02'::timestamptz AS instant, DATE '2024-02-29' AS day, "
         "'00000000-0000-0000-0000-000000000007'::uuid AS id, '{\"a\": 1}'::jsonb AS tree, "
@@ -159,35 +161,37 @@ def test_types_of_postgres(known: Postgres, ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "says"),
+    ("expression", "message"),
     [
         ("'x'::bytea", r"'c' is of type bytea.*encode\(\"c\", 'hex'\)"),
         ("ARRAY[1, 2]", r"'c' is of type int4\[\].*array_to_string"),
         ("interval '1 day'", "of type interval.*extract"),
         ("3.5::money", "of type money.*AS numeric"),
         ("'10.0.0.1'::inet", "of type inet.*AS text"),
-        ("'NaN'::numeric(5, 2)", "holds a value that is no numeric"),
+        ("'NaN'::numeric(5, 2)", "holds a value that cannot be stored as numeric"),
     ],
 )
-def test_types_that_no_table_holds(expression: str, says: str, known: Postgres, ask: Any) -> None:
-    _refused(ask, says, query=f"SELECT {expression} AS c")
+def test_types_that_cannot_be_stored_are_refused(
+    expression: str, message: str, known: Postgres, read: Any
+) -> None:
+    _refused(read, message, query=f"SELECT {expression} AS c")
 
 
-def test_wrong_questions(known: Postgres, ask: Any) -> None:
-    _refused(ask, r"no table 'reading'; did you mean 'readings'", table="reading")
-    _refused(ask, "refuses .permission denied for table hidden.*GRANT", table="hidden")
-    _refused(ask, r'says: column "sit" does not exist', query="SELECT sit FROM readings")
-    _refused(ask, "says: division by zero", query="SELECT 1 / (id - id) AS x FROM readings")
-    _refused(ask, "two columns named 'id'", query="SELECT id, id FROM readings")
+def test_wrong_queries_to_postgres_are_refused(known: Postgres, read: Any) -> None:
+    _refused(read, r"no table 'reading'; did you mean 'readings'", table="reading")
+    _refused(read, "refuses access .permission denied for table hidden.*GRANT", table="hidden")
+    _refused(read, r'reports: column "sit" does not exist', query="SELECT sit FROM readings")
+    _refused(read, "reports: division by zero", query="SELECT 1 / (id - id) AS x FROM readings")
+    _refused(read, "two columns named 'id'", query="SELECT id, id FROM readings")
     slow = "SELECT count(*) AS n FROM readings, pg_sleep(60)"
-    _refused(ask, "no whole answer within 1 s.*source.timeout", query=slow, timeout=1)
+    _refused(read, "did not finish within 1 s.*source.timeout", query=slow, timeout=1)
 
 
-def test_servers_that_do_not_answer(
-    plant: Postgres, ask: Any, monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_server_is_reported_without_its_url(
+    plant: Postgres, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quoted = plant.url_of("x", SECRET).split("@")[0].removeprefix("postgresql://x:")
-    for url, says in [
+    for url, message in [
         (plant.url_of("reader", "wrong" + SECRET), "refuses the user or the password"),
         (plant.url_of("nobody", SECRET), "refuses the user or the password"),
         (plant.url_of("reader", SECRET, "nowhere"), "no database of that name"),
@@ -195,18 +199,18 @@ def test_servers_that_do_not_answer(
         (f"postgresql://reader:{quoted}@/x?host=/no/where", "no server listens"),
         # A password that is not quoted makes the driver quote pieces of it.
         (f"postgresql://reader:{SECRET}@127.0.0.1/x", "cannot be reached"),
-        (f"postgresql://reader:p%zz{quoted}@127.0.0.1/x", "URL is not valid"),
-        (f"mysql://reader:{SECRET}@127.0.0.1/x", "holds no URL of a database"),
+        (f"postgresql://reader:p%zz{quoted}@127.0.0.1/x", "URL is invalid"),
+        (f"mysql://reader:{SECRET}@127.0.0.1/x", "not contain the URL of a supported database"),
     ]:
         monkeypatch.setenv("PLANT_DB", url)
-        _refused(ask, says, table="readings")
+        _refused(read, message, table="readings")
     monkeypatch.delenv("PLANT_DB")
-    _refused(ask, "secret PLANT_DB is not set", table="readings")
+    _refused(read, "secret PLANT_DB is not set", table="readings")
 
 
-def test_a_large_answer_comes_in_batches(known: Postgres, ask: Any) -> None:
+def test_a_large_result_is_read_in_batches(known: Postgres, read: Any) -> None:
     sql = "SELECT i, repeat('x', 100) AS s FROM generate_series(1, :n) i ORDER BY i DESC"
-    raw = ask(query=sql, parameters={"n": 400_000})
+    raw = read(query=sql, parameters={"n": 400_000})
     table = pq.ParquetFile(raw.path)
     assert table.metadata.num_rows == raw.rows == 400_000
     assert table.read_row_group(0, ["c0"])["c0"][0].as_py() == 1
@@ -222,55 +226,55 @@ def _sqlite(path: Path, *statements: str, rows: list[tuple[Any, ...]] | None = N
         connection.commit()
 
 
-def test_sqlite_of_any_order_of_rows(tmp_path: Path, ask: Any) -> None:
+def test_the_order_of_rows_in_sqlite_does_not_matter(tmp_path: Path, read: Any) -> None:
     rows = [(i, f"n{i % 3}", i / 3) for i in range(3000)]
     digests = set()
     for name in ("a?.db", "b#.db"):
         random.Random(name).shuffle(rows)
         _sqlite(tmp_path / name, "CREATE TABLE t (id INTEGER, name TEXT, x REAL)", rows=rows)
-        raw = ask(f"sqlite:{name}", table="t")
+        raw = read(f"sqlite:{name}", table="t")
         digests.add(raw.sha256)
         assert _rows(raw)[2999] == {"id": 2999, "name": "n2", "x": 2999 / 3}
     assert len(digests) == 1
 
 
-def test_sqlite_has_the_types_of_its_values(tmp_path: Path, ask: Any) -> None:
+def test_sqlite_columns_have_the_types_of_their_values(tmp_path: Path, read: Any) -> None:
     late = [(None, i, i, None) for i in range(5000)]
     _sqlite(
         tmp_path / "d.db",
         "CREATE TABLE t (a INTEGER, b INTEGER, c INTEGER, d INTEGER)",
         rows=[*late, ("x", 0.5, "7 m", None)],
     )
-    raw = ask("sqlite:d.db", table="t", key=("b",))
+    raw = read("sqlite:d.db", table="t", key=("b",))
     assert [kind for _, kind in raw.columns.values()] == ["VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR"]
-    found = _rows(raw)
-    assert {"a": "x", "b": 0.5, "c": "7 m", "d": None} in found
-    assert found[-1] == {"a": None, "b": 4999.0, "c": "4999", "d": None}
-    assert ask("sqlite:d.db", query="SELECT a FROM t WHERE 1 = 0").rows == 0
+    stored = _rows(raw)
+    assert {"a": "x", "b": 0.5, "c": "7 m", "d": None} in stored
+    assert stored[-1] == {"a": None, "b": 4999.0, "c": "4999", "d": None}
+    assert read("sqlite:d.db", query="SELECT a FROM t WHERE 1 = 0").rows == 0
 
 
 def test_a_secret_may_name_sqlite(
-    tmp_path: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _sqlite(tmp_path / "d.db", "CREATE TABLE t (a)", rows=[(1,)])
     for url in (f"sqlite:///{tmp_path}/d.db", "sqlite:///d.db"):
         monkeypatch.setenv("PLANT_DB", url)
-        assert ask(table="t").rows == 1
+        assert read(table="t").rows == 1
 
 
-def test_wrong_questions_to_sqlite(tmp_path: Path, ask: Any) -> None:
+def test_wrong_queries_to_sqlite_are_refused(tmp_path: Path, read: Any) -> None:
     _sqlite(tmp_path / "d.db", "CREATE TABLE t (a, b)", rows=[(1, b"\0")])
     (tmp_path / "text.db").write_text("no database" * 100)
-    _refused(ask, r"no table 'tt'; did you mean 't'", "sqlite:d.db", table="tt")
-    _refused(ask, r"'b' holds binary values.*hex\(", "sqlite:d.db", table="t")
-    _refused(ask, "no such column: z", "sqlite:d.db", query="SELECT z FROM t")
-    _refused(ask, r"no file matches.*d\.db", "sqlite:nope.db", table="t")
-    _refused(ask, "not a database", "sqlite:text.db", table="t")
-    _refused(ask, "write one SELECT", "sqlite:d.db", query="DELETE FROM t")
-    _refused(ask, "write one SELECT", "sqlite:d.db", query="ATTACH 'x' AS y")
+    _refused(read, r"no table 'tt'; did you mean 't'", "sqlite:d.db", table="tt")
+    _refused(read, r"'b' holds binary values.*hex\(", "sqlite:d.db", table="t")
+    _refused(read, "no such column: z", "sqlite:d.db", query="SELECT z FROM t")
+    _refused(read, r"no file matches.*d\.db", "sqlite:nope.db", table="t")
+    _refused(read, "not a database", "sqlite:text.db", table="t")
+    _refused(read, "write one SELECT", "sqlite:d.db", query="DELETE FROM t")
+    _refused(read, "write one SELECT", "sqlite:d.db", query="ATTACH 'x' AS y")
     forever = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT i FROM r"
-    _refused(ask, "no whole answer within 1 s", "sqlite:d.db", query=forever, timeout=1)
+    _refused(read, "did not finish within 1 s", "sqlite:d.db", query=forever, timeout=1)
     loads = "SELECT load_extension('x') AS x"
-    _refused(ask, "not authorized", "sqlite:d.db", query=loads)
-    raw = ask("sqlite:d.db", query="SELECT a FROM t WHERE a = :a", parameters={"a": 1})
+    _refused(read, "not authorized", "sqlite:d.db", query=loads)
+    raw = read("sqlite:d.db", query="SELECT a FROM t WHERE a = :a", parameters={"a": 1})
     assert _rows(raw) == [{"a": 1}]

@@ -1,4 +1,4 @@
-"""Names, globs, variables and packings of source files."""
+"""Discovery of source files: names, globs, variables, formats; and unpacking of zips."""
 
 import zipfile
 from pathlib import Path
@@ -26,13 +26,15 @@ def test_only_the_factorys_variables_are_replaced() -> None:
     assert expand("${FACTORY_DATA}", {}).endswith("shared/data")
 
 
-def test_variables_inside_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expand_all_replaces_variables_in_nested_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_X", "1")
     value = {"a": ["${FACTORY_X}", 2, None], "b": {"c": "x${FACTORY_X}"}}
     assert expand_all(value) == {"a": ["1", 2, None], "b": {"c": "x1"}}
 
 
-def test_names_shown_are_those_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_have_the_names_that_were_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FACTORY_DATA", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "deep" / "er").mkdir(parents=True)
@@ -51,7 +53,7 @@ def test_names_shown_are_those_declared(tmp_path: Path, monkeypatch: pytest.Monk
     assert [(f.label, f.path.name) for f in labelled] == [("x", "a.csv"), ("y", "b.csv")]
 
 
-def test_a_glob_without_match_says_what_is_there(tmp_path: Path) -> None:
+def test_a_glob_without_match_is_reported_with_the_existing_names(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"f{number:02}.csv").touch()
     with pytest.raises(
@@ -63,7 +65,7 @@ def test_a_glob_without_match_says_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "expected"),
     [
         ("a.csv", ("csv", "plain")),
         ("a.TSV.GZ", ("csv", "gz")),
@@ -74,18 +76,20 @@ def test_a_glob_without_match_says_what_is_there(tmp_path: Path) -> None:
         ("a.csv.zip", ("csv", "zip")),
     ],
 )
-def test_formats(name: str, found: tuple[str | None, str]) -> None:
-    assert format_of(name) == found
+def test_format_and_packing_follow_from_the_name(
+    name: str, expected: tuple[str | None, str]
+) -> None:
+    assert format_of(name) == expected
 
 
-def test_a_declared_format_needs_no_name() -> None:
+def test_a_declared_format_needs_no_suffix() -> None:
     assert format_of("data", "csv") == ("csv", "plain")
     assert format_of("data.gz", "parquet") == ("parquet", "gz")
-    with pytest.raises(SourceError, match=r"data: the name does not tell the format"):
+    with pytest.raises(SourceError, match=r"data: the name does not show the format"):
         format_of("data")
 
 
-def test_a_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_zip_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
     path, scratch = tmp_path / "z.zip", tmp_path / "scratch"
     scratch.mkdir()
     with zipfile.ZipFile(path, "w") as archive:
@@ -96,7 +100,7 @@ def test_a_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "evil.csv").exists()
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("factory_resources.sources.files.archives.LARGEST", 1_000_000)
     with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"0" * 5_000_000)
@@ -104,6 +108,6 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         take_member(tmp_path / "z.zip", "z.zip", None, tmp_path)
 
 
-def test_digests_of_unreadable_files(tmp_path: Path) -> None:
+def test_the_digest_of_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"x\.csv: cannot be read \(No such file"):
         sha256_of(tmp_path / "x.csv", "x.csv")

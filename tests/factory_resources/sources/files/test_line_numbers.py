@@ -1,4 +1,4 @@
-"""The lines of a record are those that the engine read it from, whatever stands in quotes."""
+"""The lines of a record are those from which the engine read it, whatever is in quotes."""
 
 import csv
 import gzip
@@ -39,7 +39,7 @@ def _lines(path: Path, record: int, rows: int, rules: TextRules = RULES) -> tupl
     end=st.sampled_from(["\n", "\r\n"]),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
 )
-def test_the_lines_hold_the_record(
+def test_the_lines_contain_the_record(
     table: list[tuple[str, str]], blanks: list[int], end: str, quoting: int
 ) -> None:
     path = Path(tempfile.mkdtemp()) / "data.csv"
@@ -54,9 +54,9 @@ def test_the_lines_hold_the_record(
     physical = path.read_bytes().decode().split("\n")
     assert len(read) == len(table)
     for record, cells in enumerate(read, 1):
-        found = _lines(path, record, len(read), TextRules(delimiter=","))
-        assert found is not None
-        piece = "\n".join(physical[found[0] - 1 : found[1]]) + "\n"
+        lines = _lines(path, record, len(read), TextRules(delimiter=","))
+        assert lines is not None
+        piece = "\n".join(physical[lines[0] - 1 : lines[1]]) + "\n"
         [again] = list(csv.reader(io.StringIO(piece, newline="")))
         assert [c or None for c in again] == [c or None for c in cells]
 
@@ -75,19 +75,21 @@ def test_the_lines_hold_the_record(
         ("\ufeffa,b\n1,2\n", 1, (2, 2)),
     ],
 )
-def test_known_files(tmp_path: Path, text: str, record: int, expected: tuple[int, int]) -> None:
+def test_lines_in_files_with_quotes_blank_lines_and_other_line_ends(
+    tmp_path: Path, text: str, record: int, expected: tuple[int, int]
+) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(text.encode())
     assert _lines(path, record, len(_read(path))) == expected
 
 
-def test_one_column_has_records_without_anything(tmp_path: Path) -> None:
+def test_a_blank_line_of_a_single_column_is_a_record(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("a\n1\n\n3\n")
     assert [_lines(path, n, len(_read(path))) for n in (1, 2, 3)] == [(2, 2), (3, 3), (4, 4)]
 
 
-def test_blank_separated_and_json_lines(tmp_path: Path) -> None:
+def test_lines_in_blank_separated_text_and_json_lines(tmp_path: Path) -> None:
     blank = tmp_path / "data.txt"
     blank.write_text("a  b\n\n1 2\n3   4\n")
     rules = TextRules(delimiter=" ")
@@ -97,7 +99,7 @@ def test_blank_separated_and_json_lines(tmp_path: Path) -> None:
     assert _lines(objects, 2, len(_read(objects))) == (3, 3)
 
 
-def test_packed_and_other_encodings(tmp_path: Path) -> None:
+def test_lines_in_packed_files_and_other_encodings(tmp_path: Path) -> None:
     text = 'a,b\n1,"é\n"\n3,4\n'
     packed = tmp_path / "data.csv.gz"
     packed.write_bytes(gzip.compress(text.encode()))
@@ -112,7 +114,7 @@ def test_packed_and_other_encodings(tmp_path: Path) -> None:
         assert _lines(path, 2, 2, TextRules(encoding=encoding)) == (4, 4)
 
 
-def test_no_line_rather_than_a_wrong_one(tmp_path: Path) -> None:
+def test_there_are_no_lines_if_the_records_are_not_as_expected(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("a,b\n1,2\n3,4\n")
     assert _lines(path, 2, 3) is None
