@@ -174,7 +174,9 @@ def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
 
 def dotted(at: At) -> str:
     """Return a place as text, such as `attributes.evaluate.gates.0.metric`."""
-    return ".".join(str(part) for part in at)
+    names = (str(part) for part in at)
+    # A key may contain a line break; the message must stay one line.
+    return ".".join(name if name.isprintable() else repr(name)[1:-1] for name in names)
 
 
 def defs_folders() -> list[Path]:

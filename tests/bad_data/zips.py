@@ -166,7 +166,7 @@ CASES: list[Case] = [
     _case(
         "a member whose name has no known format",
         _zip(("d.bin", _DATA)),
-        Refused("tell the format"),
+        Refused("show the format"),
     ),
     _case("a comment before", b"#!/bin/sh\n" + _zip(("d.csv", _DATA)), _READ),
     _case("bzip2", _zip(("d.csv", _DATA), method=zipfile.ZIP_BZIP2), _READ),

@@ -34,7 +34,7 @@ _CLEAN = {
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_plan, "FULL", 60)
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 60)
 
 
 def _write(folder: Path, number: int, table: list[tuple[int, float]]) -> None:
@@ -129,7 +129,7 @@ def test_a_derived_column_over_other_rows_gives_a_single_block(tmp_path: Path, h
 def test_a_change_of_an_earlier_file_changes_later_duplicates(
     change: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_plan, "FULL", 1)
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 1)
     for number in range(3):
         _write(tmp_path, number, [(key, 5.0) for key in (number, 7, 8, 9, number + 100)])
     declared = _pipeline(tmp_path)
@@ -149,7 +149,7 @@ def test_a_change_of_an_earlier_file_changes_later_duplicates(
 def test_a_lost_file_in_the_middle_is_computed_again(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_plan, "FULL", 1)
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 1)
     for number in range(3):
         _write(tmp_path, number, [(key, 5.0) for key in (number, 7 + number, 8 + number)])
     declared = _pipeline(tmp_path)

@@ -175,7 +175,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
         ({"derive": {"torque": "1"}}, ExpressionError, "derive.torque: column 'torque' exists alr"),
         ({"derive": {"Y": "1"}}, ExpressionError, "derive.Y: column 'Y' exists already"),
         ({"derive": {"d": "e", "e": "1"}}, ExpressionError, "derive.d: there is no column 'e'"),
-        ({"derive": {"d": "[1]"}}, ExpressionError, "column 'd' has type INTEGER[], which no tab"),
+        (
+            {"derive": {"d": "[1]"}},
+            ExpressionError,
+            "column 'd' has type INTEGER[], which a table cannot store",
+        ),
         ({"derive": {"d": "name::INT"}}, ExpressionError, "derive.d: Could not convert string 'a'"),
         ({"derive": {"d": "name - 1"}}, ExpressionError, "derive.d: "),
         ({"derive": {"d": "avg(torque)"}}, ExpressionError, "derive.d: 'avg' aggregates many rows"),

@@ -27,7 +27,7 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
     [
         ("source: {database: P}", "5: attributes.ingest.source: a database needs either `table`"),
         ("source: {databse: P, table: t}", "unknown key 'databse'; did you mean 'database'?"),
-        ("source: {database: ../P, table: t}", "must be the name of a secret that holds a URL"),
+        ("source: {database: ../P, table: t}", "must be the name of a secret that contains a URL"),
         ('source: {database: P, query: "DELETE FROM t"}', "source.query: P: the query does more"),
         ('source: {database: P, query: "SELECT :x"}', "parameter :x has no value; give it under"),
         ('source: {files: ["s3://b/a.csv", d.csv]}', "either all in s3:// storage or all local"),

@@ -258,7 +258,7 @@ def spec(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"split": {"time": "day"}, "evaluate": {"folds": 5}}, "rows that come after"),
+        ({"split": {"time": "day"}, "evaluate": {"folds": 5}}, "rows that are later"),
         (
             {"split": {"given": {"column": "part", "test": "t"}}, "evaluate": {"folds": 5}},
             "parts that the data itself names",

@@ -1,4 +1,4 @@
-"""Databases as sources: real PostgreSQL and SQLite, read-only and sorted, without leaked secrets."""
+"""Databases as sources: real PostgreSQL and SQLite, read-only, sorted, without leaked secrets."""
 
 import random
 import sqlite3

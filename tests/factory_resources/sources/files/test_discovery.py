@@ -19,7 +19,7 @@ from factory_resources.sources.files.discovery import (
 def test_only_the_factorys_variables_are_replaced() -> None:
     known = {"FACTORY_DATA": "/data", "HOME": "/home/me"}
     assert expand("${FACTORY_DATA}/x $HOME ${", known) == "/data/x $HOME ${"
-    with pytest.raises(SourceError, match=r"variable \$\{HOME\} is not replaced; only"):
+    with pytest.raises(SourceError, match=r"variable \$\{HOME\} is not replaced; use only"):
         expand("${HOME}/x", known)
     with pytest.raises(SourceError, match=r"FACTORY_X\} is not set; set FACTORY_X .*FACTORY_DATA"):
         expand("${FACTORY_X}", known)
