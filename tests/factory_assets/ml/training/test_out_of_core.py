@@ -97,7 +97,7 @@ def test_streamed_batches_contain_every_row_once_in_a_new_order_each_epoch(
 
     from factory_assets.ml.models.networks.lightning import batches
 
-    monkeypatch.setattr(batches, "TOGETHER", 30)
+    monkeypatch.setattr(batches, "SHUFFLE_ROWS", 30)
     tensors = torch.arange(rows), torch.arange(rows), torch.arange(rows)
     slices, again = (batches.ShuffledMappedSlices(tensors, 10, 7, MemoryMap()) for _ in range(2))
     epochs = [[batch[2].tolist() for batch in slices] for _ in range(2)]

@@ -155,7 +155,7 @@ def test_trial_fit_on_few_rows_finds_errors_before_the_training(
         OWN.replace("return self\n", "open('seen', 'a').write(f'{len(X)} ')\n        return self\n")
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(construction, "FEW", 100)
+    monkeypatch.setattr(construction, "SAMPLE_ROWS", 100)
     declared = pipeline(tmp_path, {"python": "mine:Alone"})
     with pytest.raises(ModelError, match="cannot be exported"):
         fit(declared, rows(600, 1), rows(200, 2), Home(tmp_path / "home"))
