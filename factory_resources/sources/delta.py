@@ -109,10 +109,10 @@ def _root(declared: str, folder: Path) -> Path:
     full = folder / Path(expand(declared)).expanduser()
     if full.is_dir() or not has_magic(str(full)):
         return full
-    found = glob(str(full))
-    if len(found) != 1:
-        raise SourceError(f"{len(found)} folders match {declared!r}", remedy="name one Delta table")
-    return Path(found[0])
+    paths = glob(str(full))
+    if len(paths) != 1:
+        raise SourceError(f"{len(paths)} folders match {declared!r}", remedy="name one Delta table")
+    return Path(paths[0])
 
 
 def _table(root: Path, version: int | None, declared: str) -> "DeltaTable":

@@ -113,10 +113,10 @@ def _lines(path: Path, rules: TextRules) -> str:
 def _find_delimiter(lines: list[str], name: str) -> str:
     """Prefer a separator that splits all lines into equally many columns; then the most columns."""
     lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
-    found = {separator: _widths(lines, separator) for separator in _SEPARATORS}
-    best = max(_SEPARATORS, key=lambda s: (len(set(found[s])) == 1, found[s][0]))
-    if found[best][0] > 1 or ".csv" in name or ".tsv" in name:
-        return best if found[best][0] > 1 else ","
+    widths = {separator: _widths(lines, separator) for separator in _SEPARATORS}
+    best = max(_SEPARATORS, key=lambda s: (len(set(widths[s])) == 1, widths[s][0]))
+    if widths[best][0] > 1 or ".csv" in name or ".tsv" in name:
+        return best if widths[best][0] > 1 else ","
     blanks = {len(line.split()) for line in lines if line.strip()}
     return " " if len(blanks) == 1 and blanks != {1} else ","
 
