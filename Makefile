@@ -1,11 +1,12 @@
 # Entry points for developers and operators; `make help` lists them.
 PYTHON ?= python3
+PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format bench bench-models clean
+.PHONY: help setup demo up test test-long lint format bench bench-models clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); need 3.11 to 3.13; make PYTHON=python3.12 …" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(READY) ## Run the shipped pipelines and print a summary table
@@ -27,6 +28,9 @@ up: $(READY) ## Serve the UI on 127.0.0.1:3000 and MLflow on :5000 until Ctrl-C;
 
 test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: $(READY) ## Run all tests, with other random examples each time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile random
 
 lint: $(READY) ## Check with ruff, mypy and import-linter
 	@$(BIN)/ruff check .

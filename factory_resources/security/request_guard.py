@@ -4,6 +4,7 @@ Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET
 on a foreign page could launch a run.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
@@ -30,6 +31,10 @@ _HEADERS = (
 
 _OWN_HEADERS = frozenset(name for name, _ in _HEADERS) | {b"content-security-policy-report-only"}
 
+_ONCE = ("host", "origin")
+
+_HOST = re.compile(r"(\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{1,5})?")
+
 
 class Guard:
     """Refuses foreign hosts, cross-site writes and GraphQL by GET; sets the page's policy.
@@ -54,12 +59,17 @@ class Guard:
             await self._app(scope, receive, _with_policy(send))
 
     def _refusal(self, scope: Message) -> str | None:
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
+        pairs = [
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
             for name, value in scope["headers"]
-        }
+        ]
+        names = [name for name, _ in pairs]
+        # The guard and the application must not each believe another one.
+        if repeated := next((name for name in _ONCE if names.count(name) > 1), None):
+            return f"two {repeated} headers"
+        headers = dict(pairs)
         host = headers.get("host", "")
-        if _without_port(host) not in self._hosts:
+        if _name_of(host) not in self._hosts:
             return "unknown host"
         origin = headers.get("origin")
         foreign = (origin is not None and origin.partition("://")[2] != host) or headers.get(
@@ -75,10 +85,10 @@ class Guard:
         return None
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+def _name_of(host: str) -> str | None:
+    """Return the name in a Host header; None if anything but a name and a port is there."""
+    match = _HOST.fullmatch(host)
+    return match and (match["address"] or match["name"])
 
 
 async def _refuse(scope: Message, send: Send, reason: str) -> None:

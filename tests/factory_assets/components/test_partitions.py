@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -35,6 +35,8 @@ def _pipeline(**partitions: dict[str, Any]) -> Pipeline:
     days=st.integers(0, 100),
     now_minutes=st.integers(0, 100 * 24 * 60),
 )
+# A day that begins at one o'clock: there is no midnight, and Dagster writes it all the same.
+@example("day", "America/Havana", datetime(2015, 3, 7), 3, 5 * 24 * 60)
 def test_periods_equal_those_of_dagster(
     every: Period, zone: str, start: datetime, days: int, now_minutes: int
 ) -> None:
@@ -55,6 +57,7 @@ def test_periods_equal_those_of_dagster(
     assert [partition.key for partition in ours] == list(theirs.get_partition_keys(now))
     for partition in ours[:3] + ours[-3:]:
         window = theirs.time_window_for_partition_key(partition.key)
-        assert partition.begins["time"] == window.start
-        assert partition.ends["time"] == window.end
+        # Compare instants: at a change of clocks, one instant can be written in two ways.
+        assert partition.begins["time"].astimezone(UTC) == window.start.astimezone(UTC)
+        assert partition.ends["time"].astimezone(UTC) == window.end.astimezone(UTC)
         assert partition_of(dimensions, partition.key) == partition

@@ -78,6 +78,38 @@ def test_foreign_requests_and_graphql_by_get_are_refused(
     assert body != "reached"
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1@evil.example", "user:127.0.0.1", "127.0.0.1:x", "evil@127.0.0.1", "::1", "[::1"],
+)
+def test_a_host_is_a_name_and_a_port(port: int, host: str) -> None:
+    assert _request(port, "GET", "/", Host=host)[:2] == (403, "refused: unknown host\n")
+
+
+def test_an_origin_with_a_user_is_foreign(port: int) -> None:
+    origin = f"http://evil@127.0.0.1:{port}"
+    assert _request(port, "POST", "/graphql", Origin=origin)[0] == 403
+    host = {"Host": f"evil@127.0.0.1:{port}", "Origin": origin}
+    assert _request(port, "POST", "/graphql", **host)[0] == 403
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_two_headers_of_which_one_is_foreign_are_refused(
+    port: int, name: str, own_first: bool
+) -> None:
+    own = f"127.0.0.1:{port}" if name == "Host" else f"http://127.0.0.1:{port}"
+    both = [own, "http://evil.example" if name == "Origin" else "evil.example"]
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.putrequest("POST", "/graphql", skip_host=True)
+    if name == "Origin":
+        connection.putheader("Host", f"127.0.0.1:{port}")
+    for value in both if own_first else reversed(both):
+        connection.putheader(name, value)
+    connection.endheaders()
+    assert connection.getresponse().status in (400, 403)
+
+
 def test_a_websocket_of_a_foreign_page_is_refused(port: int) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
     key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}

@@ -1,4 +1,4 @@
-"""Text inputs: a tiny sentence encoder with random weights, and MiniLM if it is installed."""
+"""Text inputs: a tiny sentence encoder with random weights, and MiniLM."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer
 
 from factory_assets.execution import cache_key
 from factory_assets.ml.training.fitting import fit
@@ -78,13 +79,14 @@ TEXTS += ["fine" * 9, "e\u0301 é", "$5^2`|~"]
 
 
 def test_word_pieces_match_the_tokenizers_package(tmp_path: Path) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
-    files = [tiny(tmp_path / "tiny") / "tokenizer.json"]
-    if (spec := find_spec(MINILM)) and spec.submodule_search_locations:
-        files.append(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json")
-    for file in files:
+    spec = find_spec(MINILM)
+    assert spec
+    assert spec.submodule_search_locations
+    minilm = Path(spec.submodule_search_locations[0]) / "model"
+    for folder in (tiny(tmp_path / "tiny"), minilm):
+        file = folder / "tokenizer.json"
         ours = WordPieces.read(file)
-        peer = tokenizers.Tokenizer.from_file(str(file))
+        peer = Tokenizer.from_file(str(file))
         peer.no_padding()
         peer.no_truncation()
         for text in TEXTS:
@@ -222,7 +224,6 @@ def test_a_relative_encoder_folder_is_refused() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec(MINILM) is None, reason=f"{MINILM} is not installed")
 def test_minilm_places_similar_meanings_close_together() -> None:
     vectors = encoder(MINILM).encode(
         ["A man is eating food.", "Someone is having a meal.", "The engine overheated again."]
