@@ -40,11 +40,22 @@ def build_defs(
         own_assets: folders with an `assets.py`.
         resource_overrides: resources to use instead of the default ones, by name.
     """
+    parts = [pipeline_defs(folder) for folder in folders]
+    return merge_defs(parts, own_assets=own_assets, resource_overrides=resource_overrides)
+
+
+def merge_defs(
+    pipelines: Sequence[dg.Definitions],
+    *,
+    own_assets: Sequence[Path] = (),
+    resource_overrides: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Merge the definitions of pipelines, and add resources; the arguments are of `build_defs`."""
     go_offline()
     resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
     # Dagster's default I/O manager pickles.
     resources.setdefault("io_manager", TableIOManager(resources["home"]))
-    parts = [pipeline_defs(folder) for folder in folders]
+    parts = [*pipelines]
     for folder in own_assets:
         taken = [key for definitions in parts for key in keys_of(definitions)]
         parts.append(user_assets(folder, taken, resources))

@@ -2,7 +2,7 @@
 
 Every boundary raises one of these for a user's mistake or a fault of the machine. The command line
 prints `str(error)` as one line and exits with `exit_code`; the Dagster asset fails with that line.
-A bug of the factory is any other exception and keeps its traceback.
+A bug of the factory is any other exception: the command line writes its traceback to a file.
 """
 
 
@@ -62,6 +62,12 @@ class SettingError(FactoryError):
 
 class UnknownNameError(FactoryError):
     """A name of a model version, snapshot or source that matches nothing, or several."""
+
+
+class UnexpectedError(FactoryError):
+    """A fault of the factory itself, whose traceback was written to a file."""
+
+    exit_code = 70
 
 
 class RefusedError(FactoryError):

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,23 @@ def load_object(reference: str, folder: Path) -> Any:
             f"module {module_name!r} has no {name!r}", where=str(folder), remedy=f"it has: {names}"
         )
     return getattr(module, name)
+
+
+def load_callable(reference: str, folder: Path) -> Callable[..., Any]:
+    """Return the named function or class.
+
+    Raises:
+        DeclarationError: as `load_object`, or the object is neither.
+    """
+    loaded = load_object(reference, folder)
+    if not callable(loaded):
+        raise DeclarationError(
+            f"{reference!r} is {type(loaded).__name__}, not a function or class",
+            where=str(folder),
+            remedy="name a function or a class",
+        )
+    found: Callable[..., Any] = loaded
+    return found
 
 
 def module_beside(module_name: str, folder: Path) -> ModuleType | None:

@@ -10,7 +10,7 @@ from itertools import groupby
 import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.shared import RunRequest, RunSelection, run_requests
+from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.components.partitions import known_keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain
@@ -26,15 +26,17 @@ def print_plan(selection: RunSelection, console: Console) -> None:
     """Print for each stage of the selected pipelines what a run would do with it, and why.
 
     Raises:
-        FactoryError: a name, stage or partition is wrong, as for `run`.
+        FactoryError: a name, stage or partition is wrong, as for `run`; if a declaration is wrong,
+            after the plans of the other pipelines.
     """
-    requests = run_requests(selection)
+    requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
     with dg.DagsterInstance.get() as instance:
         for request in requests:
             for line in explanation_lines(request, home, instance):
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
+    raise_worst(errors, console)
 
 
 def explanation_lines(

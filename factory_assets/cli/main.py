@@ -13,8 +13,6 @@ from typing import Any
 
 import click
 
-from factory_resources.errors import FactoryError
-
 _PORT = click.IntRange(1, 65_535)
 
 _JSON_HELP = "Print JSON, for programs."
@@ -32,7 +30,7 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Register a sub-command; print its FactoryErrors as one line and exit with their code."""
+    """Register a sub-command; print its errors as one line and exit with their code."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
@@ -43,11 +41,13 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
                 message = "interrupted; finished stages are stored, run the command again to resume"
                 click.echo(message, err=True)
                 sys.exit(130)
-            except FactoryError as error:
-                if click.get_current_context().find_root().obj:
-                    raise
-                click.echo(f"error: {error}", err=True)
-                sys.exit(error.exit_code)
+            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+                # Click itself ends the process as these ask for.
+                raise
+            except Exception as error:  # noqa: BLE001
+                from factory_assets.cli.faults import end_with
+
+                end_with(error, debug=click.get_current_context().find_root().obj)
 
         return main.command(name)(guarded)
 
@@ -77,7 +77,8 @@ def run_command(
     They run in this process, each after the pipelines that it reads. A stage for which nothing
     changed is not computed again: its stored result is reused.
 
-    Exit code 1: a gate failed, so the new model was not deployed. Exit code 2: an error.
+    If a pipeline fails, the others still run. Exit code 1: a gate failed, so the new model was not
+    deployed. Exit code 2: an error. Exit code 70: a fault of the factory itself.
     """
     # Of the 2 s of a run in which nothing changed, garbage collection takes .4 s during imports.
     # `run_stage` enables it again before it computes something.

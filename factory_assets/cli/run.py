@@ -12,29 +12,35 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
+from factory_assets.cli.check.user_objects import with_line
+from factory_assets.cli.faults import unexpected
 from factory_assets.cli.progress import TerminalProgress
 from factory_assets.cli.shared import (
     PROCESS_TAG,
     RunRequest,
     RunSelection,
     end_dead_runs,
+    raise_worst,
     run_requests,
 )
 from factory_assets.cli.summary import Summary, summary_table
+from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.partitions import PARTITIONS
 from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.declarations.loader import DEFS
-from factory_assets.definitions import build_defs
+from factory_assets.definitions import merge_defs
 from factory_assets.execution.requests import stages_of
 from factory_assets.results.base import StageResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, value_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_resources.errors import FactoryError, RefusedError
+from factory_resources.errors import DeclarationError, FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.instance import prepare
+
+StageValues = dict[Stage, StageResult]
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -43,12 +49,12 @@ def run(selection: RunSelection, console: Console) -> None:
     """Run the selected pipelines; print progress and the summary table to the console.
 
     Raises:
-        FactoryError: the first that stopped a pipeline, after the other pipelines have run.
+        FactoryError: the worst that stopped a pipeline, after the other pipelines have run.
     """
-    requests = run_requests(selection)
+    requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
-    summaries, errors = [], []
+    summaries = []
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
         for request in requests:
@@ -56,23 +62,28 @@ def run(selection: RunSelection, console: Console) -> None:
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
-    if errors:
-        for error in errors[1:]:
-            console.print(str(error), style="red", markup=False)
-        raise errors[0]
+    raise_worst(errors, console)
 
 
 def _run_one(
     request: RunRequest, home: Home, instance: dg.DagsterInstance, console: Console
 ) -> tuple[Summary, FactoryError | None]:
-    started = time.perf_counter()
-    with console.status(request.pipeline.name) as status:
+    """Run one pipeline; return its summary, and the error that stopped it."""
+    pipeline, started = request.pipeline, time.perf_counter()
+    with console.status(pipeline.name) as status:
         listener = TerminalProgress(console, status)
-        result = _execute(request, home, instance, listener)
-    summary = _summary(request.pipeline, home, listener, time.perf_counter() - started)
-    if result.success:
-        return summary, None
-    return summary, listener.error or _refusal(request.pipeline, listener, result)
+        try:
+            result = _execute(request, home, instance, listener)
+            if not result.success:
+                listener.error = listener.error or _error(pipeline, listener, result, home)
+            stored = _stored(pipeline, home, listener)
+        except FactoryError as error:
+            listener.error, stored = error, {}
+        except Exception as error:  # noqa: BLE001
+            listener.error, stored = unexpected(error, home, pipeline.name), {}
+    if isinstance(listener.error, DeclarationError):
+        listener.error = with_line(listener.error, pipeline)
+    return _summary(pipeline, stored, listener, time.perf_counter() - started), listener.error
 
 
 def _execute(
@@ -80,7 +91,7 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     name = request.pipeline.name
     overrides = {"home": home, "progress": listener}
-    definitions = build_defs([request.pipeline.folder], resource_overrides=overrides)
+    definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=overrides)
     job = definitions.resolve_job_def(name)
     # The objects loaded so far live as long as the process; the collector can skip them.
     gc.freeze()
@@ -115,9 +126,10 @@ def _partition_config(request: RunRequest) -> dict[str, Any]:
     return {"ops": {f"{request.pipeline.name}__{PARTITIONS}": {"config": config}}}
 
 
-def _refusal(
-    pipeline: Pipeline, listener: TerminalProgress, result: dg.ExecuteInProcessResult
-) -> RefusedError:
+def _error(
+    pipeline: Pipeline, listener: TerminalProgress, result: dg.ExecuteInProcessResult, home: Home
+) -> FactoryError:
+    """Return why the run failed, if no stage has told it: a refusal, or else a fault."""
     run = listener.outcomes.get("evaluate")
     if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
         failed = [gate.explanation for gate in run.value.gates if not gate.passed]
@@ -130,23 +142,30 @@ def _refusal(
     kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
     if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
         raise KeyboardInterrupt
-    # Not a user's mistake but a bug, so the traceback is shown.
-    raise RuntimeError(
-        "\n".join(str(event.step_failure_data.error) for event in failures)
-        or f"run {result.run_id} of {pipeline.name} failed"
-    )
+    # Dagster has kept the exception as text alone.
+    text = "\n".join(str(event.step_failure_data.error) for event in failures)
+    fault = RuntimeError(text or f"run {result.run_id} failed")
+    return unexpected(fault, home, pipeline.name)
 
 
-def _summary(pipeline: Pipeline, home: Home, listener: TerminalProgress, seconds: float) -> Summary:
-    values: dict[Stage, StageResult] = {}
-    for stage in stages_of(pipeline):
-        if outcome := listener.outcomes.get(stage):
-            values[stage] = outcome.value
-        elif listener.error is None and (records := records_of(ResultQuery(pipeline, stage, home))):
+def _stored(pipeline: Pipeline, home: Home, listener: TerminalProgress) -> StageValues:
+    """Return the latest results of the stages that this run left alone, unless it failed."""
+    values: StageValues = {}
+    for stage in stages_of(pipeline) if listener.error is None else ():
+        query = ResultQuery(pipeline, stage, home)
+        if stage not in listener.outcomes and (records := records_of(query)):
             values[stage] = value_of(records)
+    return values
+
+
+def _summary(
+    pipeline: Pipeline, stored: StageValues, listener: TerminalProgress, seconds: float
+) -> Summary:
+    made = {stage: outcome.value for stage, outcome in listener.outcomes.items()}
+    values = {**stored, **made}
     return Summary.from_values(
         pipeline.name,
-        values,
+        {stage: values[stage] for stage in stages_of(pipeline) if stage in values},
         seconds=seconds,
         megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         reused=listener.reused,

@@ -13,11 +13,12 @@ from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.processes import process_identity
 
 if TYPE_CHECKING:
     import dagster as dg
+    from rich.console import Console
 
 
 PROCESS_TAG = "factory/process"
@@ -37,14 +38,31 @@ def select(names: Sequence[str]) -> list[Pipeline]:
         DeclarationError: there is no such pipeline, a declaration does not load, or pipelines read
             each other.
     """
+    pipelines, errors = select_valid(names)
+    if errors:
+        raise errors[0]
+    return pipelines
+
+
+def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryError]]:
+    """Return the named pipelines as `select` does, and an error for each that does not load.
+
+    Raises:
+        DeclarationError: there is no such pipeline.
+    """
     folders = {folder.name: folder for folder in pipeline_folders()}
     for name in names:
         if name not in folders:
             raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, list(folders)))
-    pipelines = [load_pipeline(folders[name]) for name in names or folders]
-    for pipeline in pipelines:
-        require_no_circle(pipeline)
-    return in_order(pipelines)
+    pipelines, errors = [], []
+    for name in names or folders:
+        try:
+            pipeline = load_pipeline(folders[name])
+            require_no_circle(pipeline)
+            pipelines.append(pipeline)
+        except FactoryError as error:
+            errors.append(error)
+    return in_order(pipelines), errors
 
 
 def end_dead_runs(instance: "dg.DagsterInstance") -> None:
@@ -92,14 +110,31 @@ class RunSelection:
     """Whether a stage for which nothing changed reuses its stored result."""
 
 
-def run_requests(selection: RunSelection) -> list[RunRequest]:
-    """Validate the arguments of `factory run` and return one request for each pipeline.
+def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[FactoryError]]:
+    """Validate the arguments of `factory run`.
+
+    Returns:
+        One request for each pipeline, and an error for each that does not load.
 
     Raises:
-        DeclarationError: a pipeline or stage is unknown, or a pipeline with requested partitions
-            has none.
+        DeclarationError: a pipeline or stage is unknown, a pipeline with requested partitions has
+            none, or no pipeline loads.
     """
-    return [_request(pipeline, selection) for pipeline in select(selection.pipelines)]
+    pipelines, errors = select_valid(selection.pipelines)
+    if errors and not pipelines:
+        raise errors[0]
+    return [_request(pipeline, selection) for pipeline in pipelines], errors
+
+
+def raise_worst(errors: Sequence[FactoryError], console: "Console") -> None:
+    """Raise the error of the highest exit code, the first of several; print the others."""
+    if not errors:
+        return
+    worst = max(errors, key=lambda error: error.exit_code)
+    for error in errors:
+        if error is not worst:
+            console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    raise worst
 
 
 def _request(pipeline: Pipeline, selection: RunSelection) -> RunRequest:

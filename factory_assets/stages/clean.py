@@ -13,7 +13,7 @@ from factory_assets.results.base import KeyComponents, digest
 from factory_assets.results.data import Block, CleanResult, IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot, require_unchanged
 from factory_resources.tracking.records import Records
 
 
@@ -34,7 +34,7 @@ def clean(
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
         DataError: no row is left.
-        StorageError: the disk refuses to write.
+        StorageError: the disk refuses to write, or a file of the ingested rows was changed.
     """
     where = f"{pipeline.name}/clean"
     queries = CleanQueries.of(pipeline.spec.clean, tuple(ingested.snapshot.columns), where)
@@ -43,6 +43,9 @@ def clean(
     reused = [known[group.key] for group in groups if group.key in known]
     new = {group.key: group for group in groups if group.key not in known}
     earlier = [path for block in reused for path in block.good.paths(home)]
+    require_unchanged(path for group in new.values() for path in group.paths)
+    if new and queries.spec.deduplicate:
+        require_unchanged(earlier)
     with home.scratch() as scratch:
         staged = clean_files(queries, [*new.values()], earlier, scratch)
         counted = [known.get(group.key) or staged[group.key] for group in groups]

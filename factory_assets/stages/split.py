@@ -16,6 +16,7 @@ from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
+from factory_resources.tables.snapshot import require_unchanged
 from factory_resources.tables.writer import StagedTable, commit, prepare
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     Raises:
         DataError: the target is missing or constant, a named column is missing or has missing
             values, a part is empty, or a class occurs in no training row.
-        StorageError: the disk refuses to write.
+        StorageError: the disk refuses to write, or a file of the clean rows was changed.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
     where = f"{pipeline.name}/split"
     _require_columns(rule, target, tuple(cleaned.snapshot.columns), where)
     source = cleaned.snapshot.paths(home)
+    require_unchanged(source)
     with (
         home.scratch() as scratch,
         sealed(read=source, write=scratch) as connection,

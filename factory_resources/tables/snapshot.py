@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,12 +95,19 @@ def union_or_none(snapshots: Sequence[Snapshot | None]) -> Snapshot | None:
 
 
 def read_arrow(
-    snapshot: Snapshot, home: Home, columns: Iterable[str] | None = None
+    snapshot: Snapshot,
+    home: Home,
+    columns: Iterable[str] | None = None,
+    *,
+    check: bool = True,
 ) -> "pyarrow.Table":
     """Return the rows in stored order; `columns` selects and orders the columns.
 
+    Args:
+        check: whether to compare each file with its digest first.
+
     Raises:
-        StorageError: a file is missing or damaged.
+        StorageError: a file is missing, damaged or changed.
     """
     import pyarrow
     import pyarrow.parquet
@@ -109,29 +116,58 @@ def read_arrow(
     tables = []
     for path in snapshot.paths(home):
         with _readable(snapshot, path):
+            if check:
+                require_unchanged([path])
             # Not as a data set: pyarrow would take names such as a=b in the path for partitions.
             tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
     return pyarrow.concat_tables(tables)
 
 
 def read_batches(
-    snapshot: Snapshot, home: Home, columns: Iterable[str], *, rows: int
+    snapshot: Snapshot, home: Home, columns: Iterable[str], *, rows: int, check: bool = True
 ) -> "Iterator[pyarrow.RecordBatch]":
     """Yield the rows in stored order, at most `rows` per batch.
 
+    Args:
+        check: whether to compare each file with its digest first.
+
     Raises:
-        StorageError: a file is missing or damaged.
+        StorageError: a file is missing, damaged or changed.
     """
     import pyarrow.parquet
 
     names = list(columns)
     for path in snapshot.paths(home):
+        if check:
+            with _readable(snapshot, path):
+                require_unchanged([path])
         # With read-ahead, the whole file would stay in memory.
         with (
             _readable(snapshot, path),
             pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file,
         ):
             yield from file.iter_batches(batch_size=rows, columns=names)
+
+
+def require_unchanged(paths: Iterable[Path]) -> None:
+    """Compare files of snapshots with their names, which are their digests; missing ones pass.
+
+    Whoever reads such files calls this first: the size alone does not show that rows were changed.
+
+    Raises:
+        StorageError: a file was changed.
+    """
+    for path in paths:
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        if digest != path.stem.partition("-")[0]:
+            raise StorageError(
+                "the file is not what was written: its SHA-256 differs from its name",
+                where=str(path),
+                remedy="find out who changed it, then delete it and run again",
+            )
 
 
 @contextmanager

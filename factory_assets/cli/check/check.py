@@ -13,10 +13,10 @@ from factory_assets.cli.check.sources import (
     bind_newest_partition,
     headers,
     join_mistakes,
-    placed_sources,
     source_mistakes,
     upstream_mistakes,
 )
+from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
@@ -31,12 +31,10 @@ from factory_assets.declarations.loader import (
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.metrics.metrics import metric_names
-from factory_assets.spec import Pipeline, PythonSource
+from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
-from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ContractError, DeclarationError
-from factory_resources.user_code import load_object
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:
@@ -83,7 +81,7 @@ def check_folder(folder: Path) -> list[Problem]:
 
 
 def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    yield from _references(pipeline)
+    yield from user_object_mistakes(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
     pipeline = bind_newest_partition(pipeline)
@@ -106,27 +104,6 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
                 yield of_section(("ingest",), declared["ingest"], line)
         for line in pipeline.spec.unknown_columns((*known, *clean.columns)):
             yield of_section((), declared, line)
-
-
-def _references(pipeline: Pipeline) -> Iterator[Mistake]:
-    train = pipeline.spec.train
-    references: list[tuple[At, str]] = [
-        ((*at, "python"), source.python)
-        for at, source in placed_sources(pipeline.spec.ingest)
-        if isinstance(source, PythonSource)
-    ]
-    if train and isinstance(train.model, OwnModule):
-        references.append((("train", "model", "python"), train.model.python))
-    for at, reference in references:
-        try:
-            loaded = load_object(reference, pipeline.folder)
-        except DeclarationError as error:
-            yield Mistake(at, f"{error.what}; {error.remedy}")
-        else:
-            if not callable(loaded):
-                yield Mistake(
-                    at, f"{reference!r} is {type(loaded).__name__}, not a function or class"
-                )
 
 
 def _contract(pipeline: Pipeline) -> Iterator[Mistake]:

@@ -11,7 +11,7 @@ from factory_resources.sources.digest_cache import DigestCache
 from factory_resources.sources.files.discovery import expand_all, find_files
 from factory_resources.sources.files.reader import SourceTable, read_table
 from factory_resources.tables.frames import REMEDY, to_arrow
-from factory_resources.user_code import load_object
+from factory_resources.user_code import load_callable
 
 
 def discover_python(source: PythonSource, context: SourceContext) -> SourceHandle:
@@ -41,7 +41,7 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
 
 
 def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
-    function = load_object(source.python, folder)
+    function = load_callable(source.python, folder)
     try:
         result = function(**expand_all(source.args))
     except FactoryError:

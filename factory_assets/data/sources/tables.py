@@ -23,7 +23,7 @@ from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
-from factory_resources.tables.snapshot import Snapshot, TableFile, exists
+from factory_resources.tables.snapshot import Snapshot, TableFile, exists, require_unchanged
 from factory_resources.tracking.records import Record, Records
 
 
@@ -143,6 +143,7 @@ def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -
     columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
 
     def read(own: Path) -> SourceTable:
+        require_unchanged([path])
         return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)
 
     return SourceHandle(file.sha256, {}, read, file.bytes)

@@ -7,13 +7,14 @@ interface belongs in `base.py`, each kind in a module of its own.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
 from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
-from factory_resources.errors import ModelError
-from factory_resources.user_code import load_object
+from factory_resources.errors import DeclarationError
+from factory_resources.user_code import load_callable
 
 __all__ = [
     "EpochCallback",
@@ -86,19 +87,30 @@ def custom_model(spec: OwnModule, folder: Path) -> type[Model]:
     """Return the class that fits, stores and exports the object that `python` names.
 
     Raises:
-        DeclarationError: the object cannot be found.
-        ModelError: it is neither a LightningModule nor a scikit-learn estimator.
+        DeclarationError: as `custom_kind`.
     """
-    user_object = load_object(spec.python, folder)
-    if isinstance(user_object, type) and any(map(_is_module, user_object.__mro__)):
+    if custom_kind(spec, folder) == "network":
         from factory_assets.ml.models.networks.model import NetworkModel
 
         return NetworkModel
-    if hasattr(user_object, "fit") or (callable(user_object) and not isinstance(user_object, type)):
-        from factory_assets.ml.models.custom.estimator import CustomEstimatorModel
+    from factory_assets.ml.models.custom.estimator import CustomEstimatorModel
 
-        return CustomEstimatorModel
-    raise ModelError(
+    return CustomEstimatorModel
+
+
+def custom_kind(spec: OwnModule, folder: Path) -> Literal["network", "estimator"]:
+    """Return what the object that `python` names is.
+
+    Raises:
+        DeclarationError: it cannot be found, or is neither a LightningModule nor a scikit-learn
+            estimator.
+    """
+    user_object = load_callable(spec.python, folder)
+    if isinstance(user_object, type) and any(map(_is_module, user_object.__mro__)):
+        return "network"
+    if hasattr(user_object, "fit") or not isinstance(user_object, type):
+        return "estimator"
+    raise DeclarationError(
         f"{spec.python} is neither a LightningModule nor a scikit-learn estimator",
         where=str(folder),
         remedy="name a subclass of lightning.pytorch.LightningModule, an estimator, or a function "

@@ -127,7 +127,7 @@ def test_a_missing_or_damaged_file_is_reported(home: Home) -> None:
     path = snapshot.paths(home)[0]
     path.write_bytes(path.read_bytes()[:100])
     assert not exists(snapshot, home)
-    with pytest.raises(StorageError, match="cannot be read"):
+    with pytest.raises(StorageError, match="its SHA-256 differs"):
         read_arrow(snapshot, home)
     path.unlink()
     with pytest.raises(StorageError, match="materialise the pipeline again"):

@@ -1,0 +1,50 @@
+"""Unexpected exceptions of the command line: one line, and the traceback in a file of the home."""
+
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import click
+
+from factory_resources.errors import FactoryError, StorageError, UnexpectedError
+from factory_resources.home.home import Home
+
+
+def end_with(error: Exception, *, debug: bool) -> NoReturn:
+    """Print an error as one line, with `debug` below its traceback, and exit with its code."""
+    if not isinstance(error, FactoryError):
+        error = unexpected(error, Home.from_env())
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def unexpected(error: BaseException, home: Home, where: str = "") -> UnexpectedError:
+    """Write the traceback of an unexpected exception to a file; return an error that names it.
+
+    Args:
+        error: the exception; it is the cause of the returned error.
+        where: the pipeline that failed, if it is known.
+    """
+    remedy = f"its traceback is in {_write(error, home)}; please report it with that file"
+    lines = str(error).splitlines()
+    message = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    fault = UnexpectedError(f"unexpected {message}", where=where, remedy=remedy)
+    fault.__cause__ = error
+    return fault
+
+
+def _write(error: BaseException, home: Home) -> str:
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    path = home.path / "logs" / f"error-{now}-{os.getpid()}.log"
+    text = "".join(traceback.format_exception(error))
+    try:
+        home.require_writable()
+        # Names in a message need not be valid text.
+        home.write_atomic(path, text.encode(errors="backslashreplace"))
+    except StorageError as refused:
+        return f"no file ({refused.what}; `factory --debug` shows it)"
+    return str(path)

@@ -1,0 +1,134 @@
+"""Unexpected exceptions: one line, a traceback in a file, and the other pipelines still run."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from factory_assets.cli.main import main
+from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
+from tests.pipelines import APPLES, declare, write_apples
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def defs(tmp_path: Path) -> Path:
+    return tmp_path / "defs"
+
+
+ODD = """
+class DataFrame:
+    __module__ = "pandas"
+
+def load():
+    return DataFrame()
+"""
+"""Code whose result passes for a frame of pandas, so that converting it fails in the factory."""
+
+
+def _declare_odd(folder: Path) -> None:
+    _declare(folder, source="mine:load")
+    (folder / "mine.py").write_text(ODD)
+
+
+def _declare(folder: Path, *, source: str | None = None, model: str | None = None) -> None:
+    attributes = copy.deepcopy(APPLES)
+    if source:
+        attributes["ingest"]["source"] = {"python": source}
+    if model:
+        attributes["train"]["model"] = {"python": model}
+    declare(folder, attributes)
+    write_apples(folder)
+
+
+def _factory(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def _ingested(home: Home, name: str) -> bool:
+    return Records(home).latest(name, "ingest") is not None
+
+
+def _error_line(result: Result) -> str:
+    [line] = [one for one in result.stderr.splitlines() if one.startswith("error: ")]
+    return line
+
+
+def test_an_unexpected_exception_is_one_line_and_the_other_pipelines_run(
+    home: Home, defs: Path
+) -> None:
+    _declare_odd(defs / "a")
+    _declare(defs / "b")
+    _declare(defs / "c")
+    result = _factory("run", "a", "b", "c", "--stages", "ingest")
+    assert result.exit_code == 70
+    assert "Traceback" not in result.output
+    line = _error_line(result)
+    assert line.startswith("error: a: unexpected ")
+    [log] = (home.path / "logs").glob("error-*.log")
+    assert str(log) in line
+    assert "has no attribute" in log.read_text()
+    assert "discover_python" in log.read_text()
+    assert _ingested(home, "b")
+    assert _ingested(home, "c")
+
+
+def test_a_sub_command_ends_with_one_line_and_with_debug_shows_the_traceback(
+    home: Home, defs: Path
+) -> None:
+    _declare_odd(defs / "a")
+    arguments = ("run", "a", "--explain")
+    quiet = _factory(*arguments)
+    assert quiet.exit_code == 70
+    assert "Traceback" not in quiet.output
+    assert "logs/error-" in _error_line(quiet)
+    loud = _factory("--debug", *arguments)
+    assert loud.exit_code == 70
+    assert "discover_python" in loud.stderr
+
+
+def test_a_declaration_that_does_not_load_stops_no_other_pipeline(home: Home, defs: Path) -> None:
+    _declare(defs / "a")
+    (defs / "a" / "defs.yaml").write_text("type: nonsense\n")
+    _declare(defs / "b")
+    result = _factory("run", "a", "b", "--stages", "ingest")
+    assert result.exit_code == 2
+    assert "defs.yaml:1" in _error_line(result)
+    assert _ingested(home, "b")
+
+
+@pytest.mark.parametrize(
+    ("source", "model", "code", "message"),
+    [
+        ("absent:load", None, "", "cannot import 'absent'"),
+        ("mine:load", None, "load = 3\n", "is int, not a function or class"),
+        (None, "absent:Net", "", "cannot import 'absent'"),
+        (None, "mine:Net", "Net = 3\n", "is int, not a function or class"),
+        (None, "mine:Net", "class Net: ...\n", "is neither a LightningModule nor"),
+    ],
+)
+def test_check_and_run_tell_a_wrong_user_object_in_the_same_line(
+    home: Home, defs: Path, source: str | None, model: str | None, code: str, message: str
+) -> None:
+    _declare(defs / "a", source=source, model=model)
+    (defs / "a" / "mine.py").write_text(code)
+    _declare(defs / "b")
+    checked = _factory("check", "a")
+    assert checked.exit_code == 2
+    [line] = checked.stderr.splitlines()
+    assert message in line
+    assert "defs.yaml:" in line
+    stages = "ingest,clean,split,train" if model else "ingest"
+    ran = _factory("run", "a", "b", "--stages", stages)
+    assert ran.exit_code == 2
+    assert _error_line(ran) == f"error: {line}"
+    assert _ingested(home, "b")
