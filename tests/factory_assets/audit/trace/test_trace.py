@@ -269,7 +269,10 @@ class TestModel:
         content = json.loads(file.read_text())
         content["parts"]["declaration"]["where"] = {}
         file.write_text(json.dumps(content))
-        assert "its components do not have the digest that is its key" in _of(copied, "apples@1").problems[0]
+        assert (
+            "its components do not have the digest that is its key"
+            in _of(copied, "apples@1").problems[0]
+        )
 
     def test_rows_that_do_not_add_up_are_reported(self, copied: Path) -> None:
         [file] = (copied / "home/records/apples/clean").glob("*.json")
