@@ -4,6 +4,8 @@ Which package may import which other one is checked by import-linter (`pyproject
 """
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -87,3 +89,10 @@ def test_a_package_has_a_docstring_and_no_code() -> None:
             assert body, name
             assert isinstance(body[0], ast.Expr), name
             assert name in exceptions or len(body) == 1, name
+
+
+def test_the_contracts_between_packages_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert " 0 broken" in done.stdout
