@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tables.snapshot import TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
 from tests.pipelines import declare
 
@@ -373,23 +373,22 @@ def test_test_rows_change_no_model_and_no_baseline(pears: Case) -> None:
         return with_labels(table, [other[name] for name in table["label"].to_pylist()])
 
     before = pears.judge()
-    with altered_test(pears, turn):
-        after = pears.judge()
+    after = altered_test(pears, turn).judge()
     assert after.metrics["roc_auc"] == pytest.approx(1 - before.metrics["roc_auc"])
     stored = [read_arrow(v.predictions, pears.home)["p_1"].to_pylist() for v in (before, after)]
     assert stored[0] == stored[1]
 
 
-@contextmanager
-def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Iterator[None]:
-    """Other test rows, for a while."""
-    path = case.parts.test.paths(case.home)[0]
-    original = path.read_bytes()
-    try:
-        pq.write_table(alter(pq.read_table(path)), path)
-        yield
-    finally:
-        path.write_bytes(original)
+def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Case:
+    """Return the case with other test rows, in a table file of their own."""
+    table = alter(read_arrow(case.parts.test, case.home))
+    path = case.parts.test.paths(case.home)[0].with_name("altered.parquet")
+    pq.write_table(table, path)
+    content = path.read_bytes()
+    file = TableFile(sha256=sha256(content).hexdigest(), rows=table.num_rows, bytes=len(content))
+    path.rename(path.with_name(file.name))
+    test = case.parts.test.model_copy(update={"files": (file,)})
+    return replace(case, parts=case.parts.model_copy(update={"test": test}))
 
 
 def with_labels(table: pa.Table, names: list[str]) -> pa.Table:
@@ -400,13 +399,11 @@ def test_a_class_that_training_never_saw_is_an_error(pears: Case) -> None:
     def spoil(table: pa.Table) -> pa.Table:
         return with_labels(table, ["rotten", "rotten", *table["label"].to_pylist()[2:]])
 
-    with (
-        altered_test(pears, spoil),
-        pytest.raises(
-            DataError, match="2 test rows have a class that no training row has: label is rotten"
-        ),
+    case = altered_test(pears, spoil)
+    with pytest.raises(
+        DataError, match="2 test rows have a class that no training row has: label is rotten"
     ):
-        pears.judge()
+        case.judge()
 
 
 def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -> None:
@@ -415,11 +412,9 @@ def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -
 
 
 def test_a_metric_that_the_test_rows_do_not_define_is_an_error(pears: Case) -> None:
-    with (
-        altered_test(pears, lambda table: table.slice(0, 1)),
-        pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"),
-    ):
-        pears.judge()
+    case = altered_test(pears, lambda table: table.slice(0, 1))
+    with pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"):
+        case.judge()
 
 
 def test_a_slice_column_that_is_not_there(pears: Case) -> None:
