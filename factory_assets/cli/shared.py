@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from factory_assets.declarations.dependencies import in_order, require_no_circle
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.execution.requests import stages_of
@@ -67,7 +65,7 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
 
 def end_dead_runs(instance: "dg.DagsterInstance") -> None:
     """Mark as failed every started run whose process no longer exists."""
-    # Most sub-commands need no Dagster, whose import takes .6 s.
+    # A run without changes needs no Dagster, whose import takes .6 s.
     import dagster as dg
 
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])

@@ -117,7 +117,7 @@ def _search(spec: PipelineSpec) -> dict[str, Any]:
 
 def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
     """Return the digest of each text encoder's files; empty if the encoder is missing."""
-    if stage != "train":
+    if stage != "train" or not pipeline.spec.training.text:
         return {}
     from factory_resources.encoders.sentence_encoder import encoder_digest
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import sha256
+from os.path import isfile
 from pathlib import Path
 
 from factory_resources.errors import DeclarationError
@@ -178,16 +179,12 @@ def _sources(stage: str) -> list[Path]:
     return closure(_ROOT / f"factory_assets/stages/{stage}.py", _ours, our_imports)
 
 
+@cache
 def _ours(name: str) -> Path | None:
     if not name.startswith(_OURS) or name in _APART:
         return None
-    for path in (
-        _ROOT / f"{name.replace('.', '/')}.py",
-        _ROOT / name.replace(".", "/") / "__init__.py",
-    ):
-        if path.is_file():
-            return path
-    return None
+    stem = f"{_ROOT}/{name.replace('.', '/')}"
+    return next((Path(p) for p in (f"{stem}.py", f"{stem}/__init__.py") if isfile(p)), None)
 
 
 def _find(name: str) -> Path | None:

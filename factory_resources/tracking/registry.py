@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_resources.errors import ModelError
-from factory_resources.home.database import database_address
+from factory_resources.home.database import database_address, query_sqlite
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.security.offline import go_offline
 
@@ -157,10 +157,11 @@ class Registry:
 
     def _execute(self, statement: str, **values: Any) -> list[Any]:
         """Run a statement and return its rows; none if there is no database yet."""
+        if self.uri.startswith("sqlite"):
+            # Importing SQLAlchemy takes longer than all other work of a run without changes.
+            return query_sqlite(self.home.mlflow_database, statement, values)
         import sqlalchemy as sa
 
-        if self.uri.startswith("sqlite") and not self.home.mlflow_database.is_file():
-            return []
         engine = sa.create_engine(self.uri)
         try:
             with engine.begin() as connection:

@@ -127,10 +127,17 @@ def store_reasons(
     pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
 ) -> None:
     """Store the current reasons with a candidate that is reused; they do not change its weights."""
-    now = accepted_reasons(pipeline, measured)
-    before = registry.version_tags(candidate.model, candidate.version).get(REASONS, "")
-    if now != before:
+    if not reasons_stored(pipeline, measured, candidate, registry):
+        now = accepted_reasons(pipeline, measured)
         registry.tag_version(candidate.model, candidate.version, {REASONS: now})
+
+
+def reasons_stored(
+    pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
+) -> bool:
+    """Whether the model version's tag holds the reasons that the declaration gives now."""
+    tags = registry.version_tags(candidate.model, candidate.version)
+    return tags.get(REASONS, "") == accepted_reasons(pipeline, measured)
 
 
 def _remedy(leaks: Sequence[Leak]) -> str:
