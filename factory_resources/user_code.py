@@ -10,17 +10,24 @@ from types import ModuleType
 from typing import Any
 
 from factory_resources.errors import DeclarationError
+from factory_resources.user_callables import require_own_callable, require_own_module
 
 
 def load_object(reference: str, folder: Path) -> Any:
     """Return the named object; a module beside the declaration precedes an installed one.
 
     Raises:
-        DeclarationError: if the module or the name in it does not exist, or the import fails.
+        DeclarationError: if the module or the name in it does not exist, the import fails, or it
+            is a callable of Python's standard library.
     """
     module_name, _, name = reference.partition(":")
     try:
-        module = module_beside(module_name, folder) or importlib.import_module(module_name)
+        module = module_beside(module_name, folder)
+        if module is None:
+            require_own_module(reference, folder)
+            module = importlib.import_module(module_name)
+    except DeclarationError:
+        raise
     except Exception as error:
         raise DeclarationError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}",
@@ -32,7 +39,9 @@ def load_object(reference: str, folder: Path) -> Any:
         raise DeclarationError(
             f"module {module_name!r} has no {name!r}", where=str(folder), remedy=f"it has: {names}"
         )
-    return getattr(module, name)
+    loaded = getattr(module, name)
+    require_own_callable(loaded, reference, folder)
+    return loaded
 
 
 def load_callable(reference: str, folder: Path) -> Callable[..., Any]:

@@ -59,7 +59,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
             for part in PARTS
         }
         _require_parts(prepared, cleaned.snapshot.rows, where)
-        _require_classes(connection, target, cleaned.snapshot.columns[target], where)
+        _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
         leaks = find_leaks(
             connection,
@@ -226,7 +226,7 @@ def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> N
 
 
 def _require_classes(
-    connection: "duckdb.DuckDBPyConnection", target: str, kind: str, where: str
+    connection: "duckdb.DuckDBPyConnection", rule: SplitRule, target: str, kind: str, where: str
 ) -> None:
     """Require every class in training: of text always, of numbers if there are only two."""
     name = identifier(target)
@@ -241,5 +241,5 @@ def _require_classes(
             raise DataError(
                 f"class {value!r} of target {target!r} ({everywhere} rows) is in no training row",
                 where=where,
-                remedy=f"set split.stratify to {target}, or give more rows of the class",
+                remedy=rule.remedy_for_classes(target),
             )

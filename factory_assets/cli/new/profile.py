@@ -80,7 +80,7 @@ def profile(path: Path) -> FileProfile:
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),
-            remedy="rename it to end in .csv, .tsv, .txt, .parquet or .jsonl",
+            remedy="rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
         )
     file = File(path, str(path))
     member = _largest_member(path)

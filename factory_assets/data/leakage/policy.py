@@ -189,14 +189,15 @@ def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:
 
 def _duplicates(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     copies = measured.duplicates
+    instead = pipeline.spec.split.instead("group")
     if copies is None or copies.coincidence or copies.share < _MANY or copies.rows < _LEAST:
         return
     yield Leak(
         "",
         f"{copies.rows} test rows ({copies.share:.1%}) repeat the inputs of a training row",
         True,
-        "drop repeated rows with clean.deduplicate or keep them together with split.group, or "
-        "write why they are acceptable: train.leaks.duplicates",
+        "drop repeated rows with clean.deduplicate or keep them together with "
+        f"split.group{instead}, or write why they are acceptable: train.leaks.duplicates",
         pipeline.spec.training.leaks.duplicates,
     )
 
@@ -212,16 +213,16 @@ def _groups(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
             name,
             f"{share:.1%} of the test rows have a {name!r} that training rows have too",
             declared,
-            f"keep them apart with split.group: {name}, or accept it: "
+            f"keep them apart with split.group: {name}{split.instead('group')}, or accept it: "
             f"train.leaks.allow: {{{name}: …}}",
             allow.get(name),
         )
 
 
 def _later(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
-    time, allow = pipeline.spec.split.time, pipeline.spec.training.leaks.allow
+    split, allow = pipeline.spec.split, pipeline.spec.training.leaks.allow
     for name, share in measured.later.items():
-        if name == time:
+        if name == split.time:
             says = f"{share:.1%} of the training rows are later by {name!r} than a test row"
         elif share < _BACKWARDS:
             continue
@@ -230,8 +231,8 @@ def _later(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
         yield Leak(
             name,
             says,
-            name == time,
-            f"test on the latest rows with split.time: {name}, or accept it: "
-            f"train.leaks.allow: {{{name}: …}}",
+            name == split.time,
+            f"test on the latest rows with split.time: {name}{split.instead('time')}, or "
+            f"accept it: train.leaks.allow: {{{name}: …}}",
             allow.get(name),
         )

@@ -73,9 +73,14 @@ def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Sourc
         scratch,
         declared=source.format,
         member=source.member,
-        rules=TextRules(source.delimiter, source.header, source.columns, source.encoding),
+        rules=text_rules(source),
         digest=digest,
     )
+
+
+def text_rules(source: FileSource) -> TextRules:
+    """Return what the source declares about its text files."""
+    return TextRules(source.delimiter, source.header, source.columns, source.encoding, source.skip)
 
 
 def discover_objects(source: FileSource, context: SourceContext) -> Iterator[SourceHandle]:

@@ -155,19 +155,20 @@ def open_test_set(
     truth = trained.target.values(test)[places]
     test_set = TestSet(pipeline, candidate, test, places, truth)
     if candidate.classes and (truth < 0).any():
-        raise _unseen(test_set.rows, truth, candidate)
+        remedy = pipeline.spec.split.remedy_for_classes(candidate.target)
+        raise _unseen(test_set.rows, truth, candidate, remedy)
     test_set.require_known()
     return test_set
 
 
-def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataError:
+def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate, remedy: str) -> DataError:
     rows = truth < 0
     names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
     return DataError(
         f"{int(rows.sum())} test rows have a class that no training row has: {candidate.target} is "
         f"{', '.join(names[:5])}",
         where=f"{candidate.model}/evaluate",
-        remedy=f"set split.stratify to {candidate.target}, or send rare classes to quarantine",
+        remedy=f"{remedy}, or send rare classes to quarantine",
     )
 
 

@@ -196,7 +196,7 @@ def _refused(home: Home, made: Pipeline, value: CleanResult, match: str) -> None
         (
             "rare",
             {"given": {"column": "rare", "test": "b"}},
-            r"class 'b' of target 'rare' \(1 rows\)",
+            r"class 'b' of target 'rare' \(1 rows\).*; mark rows of the class for training in",
         ),
     ],
 )
