@@ -15,6 +15,7 @@ from factory_assets.results.record_graph import Identity, RecordGraph, identity
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
+from factory_resources.tables.delta_log import current_files
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
 
@@ -50,7 +51,8 @@ def find_garbage(
         now: seconds since 1970.
 
     Raises:
-        StorageError: a record is damaged, or the registry knows none of the models.
+        StorageError: a record is damaged, a log cannot be read, or the registry knows none of the
+            models.
     """
     since = (time.time() if now is None else now) - seconds
     history = RecordGraph.of(home)
@@ -69,7 +71,7 @@ def find_garbage(
         *_pictures(home, kept, versions),
         *_caches(home, since),
         *_checkpoints(home, since),
-        *unneeded_files(home, set(_files(home, kept))),
+        *unneeded_files(home, set(_files(home, kept)), current_files),
         *left_behind(home),
     ]
 

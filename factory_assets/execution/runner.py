@@ -33,7 +33,7 @@ from factory_assets.results.latest import PARTITIONED, ResultQuery, require_reco
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
 from factory_resources.metering.meter import Meter, Rates
-from factory_resources.tables.delta_log import publish
+from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
@@ -74,10 +74,12 @@ def run_stage(call: StageRequest) -> StageRun:
             if isinstance(value, Candidate):
                 store_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
             restored = not records.is_latest(plan.record)
-            if restored:
-                # An older result is the latest again; the tables' logs still name the newer one.
-                for snapshot in _tables(value):
+            for snapshot in _tables(value):
+                if restored:
+                    # An older result is the latest again; the table's log still names the newer.
                     publish(snapshot, call.home, _key(call))
+                else:
+                    repair_log(snapshot, call.home)
             if restored or not call.partition:
                 # There may be many partitions, and nearly all are unchanged.
                 records.point(plan.record, call.run_id)

@@ -67,6 +67,13 @@ Strings = Annotated[
 ]
 """One string or a list of them."""
 
+
+def is_unset(value: Any) -> bool:
+    """Leave an empty value out of what is stored: an optional key that came later changes nothing
+    for a declaration without it."""
+    return not value
+
+
 SHOWN = 20
 """The most words that `suggest` lists."""
 

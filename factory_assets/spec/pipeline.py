@@ -245,6 +245,7 @@ class PipelineSpec(Spec):
             ("split.group", [split.group]),
             ("split.time", [split.time]),
             ("split.given.column", [given]),
+            ("clean.unify", self.clean.unify),
             ("clean.deduplicate", self.clean.deduplicate),
             ("clean.windows.by", [windows.by] if windows else []),
             ("clean.windows.order", [windows.order] if windows else []),

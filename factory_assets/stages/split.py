@@ -2,12 +2,14 @@
 
 The random order is the MD5 of the seed and the row's position in its source, so that neither the
 order in which the engine reads rows nor its number of threads matters. The search for leaks belongs
-in `data.leakage`.
+in `data.leakage`, the parts of a split by time in `data.time_split`.
 """
 
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
+from factory_assets.data.profiling.spellings import find_spellings
+from factory_assets.data.time_split import latest_moments
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
@@ -61,15 +63,17 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_parts(prepared, cleaned.snapshot.rows, where)
         _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
+        inputs = input_columns(pipeline, cleaned.snapshot.columns)
         leaks = find_leaks(
             connection,
             pipeline,
             cleaned.snapshot.columns,
-            input_columns(pipeline, cleaned.snapshot.columns),
+            inputs,
             counts,
         )
+        spellings = find_spellings(connection, pipeline, cleaned.snapshot.columns, inputs)
         parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
-        return SplitResult(**parts, leaks=leaks)
+        return SplitResult(**parts, leaks=leaks, spellings=spellings)
 
 
 def _assignment(rule: SplitRule) -> str:
@@ -80,14 +84,9 @@ def _assignment(rule: SplitRule) -> str:
     if rule.group:
         return _by_group(rule, "true", test, validation)
     if rule.time:
-        ranked = (
-            f"SELECT _order, row_number() OVER (ORDER BY {identifier(rule.time)} DESC, _order DESC)"
-            " AS rank, count(*) OVER () AS n FROM source"
-        )
-    else:
-        stratum = identifier(rule.stratify) if rule.stratify else "true"
-        ranked = _ranked(rule.seed, stratum, "true")
-    return _cut(ranked, test, validation)
+        return latest_moments(rule.time, test, validation)
+    stratum = identifier(rule.stratify) if rule.stratify else "true"
+    return _cut(_ranked(rule.seed, stratum, "true"), test, validation)
 
 
 def _share(share: float) -> str:
@@ -221,7 +220,7 @@ def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> N
             raise DataError(
                 f"no row is left for {part} ({rows} rows in all)",
                 where=where,
-                remedy="give more rows or groups, or change the shares of split",
+                remedy="give more rows, groups or moments, or change the shares of split",
             )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.tables.delta_log import current_files
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record
 
@@ -27,9 +29,13 @@ class Checker:
     verify: bool
     problems: list[str] = field(default_factory=list)
     _states: dict[Path, State] = field(default_factory=dict)
+    _logs: set[str] = field(default_factory=set)
+    """The tables whose log was checked."""
 
     def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
         """Return the snapshot's files, each with its state."""
+        if self.verify:
+            self._log(snapshot.table)
         checked = []
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
             state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
@@ -53,6 +59,23 @@ class Checker:
     def record(self, record: Record) -> None:
         """Add the contradictions within a record to the problems."""
         self.problems += [d for d in contradictions(record) if d not in self.problems]
+
+    def _log(self, table: str) -> None:
+        """Check that the log of a table can be read, and that the files that it names exist."""
+        if table in self._logs:
+            return
+        self._logs.add(table)
+        folder = self.home.tables / table
+        try:
+            files = current_files(folder)
+        except StorageError as error:
+            self.problems.append(f"{table}: {error.what}; {error.remedy}")
+            return
+        if not (folder / "_delta_log").is_dir():
+            self.problems.append(f"{table}: its Delta log is gone")
+        gone = [name for name in files if not (folder / name).is_file()]
+        if gone:
+            self.problems.append(f"{table}: its Delta log names {len(gone)} files that are gone")
 
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:

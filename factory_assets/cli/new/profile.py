@@ -23,9 +23,13 @@ from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.spelling import unified_sql
 
 MAX_LISTED_VALUES = 20
 """The values of a column are listed if it has at most this many distinct ones."""
+
+_MAX_CATEGORIES = 1000
+"""A text with more distinct values is not searched for spellings of one value."""
 
 MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
 """Tokens that mean "no value" in any column."""
@@ -50,6 +54,8 @@ class ColumnSummary:
     """The number of rows that have a value."""
     distinct: int = 0
     """The number of distinct values."""
+    respelt: int = 0
+    """How many of them differ from another one only in case, blanks or Unicode form."""
     low: Any = None
     high: Any = None
     values: tuple[Any, ...] = ()
@@ -186,9 +192,20 @@ def _describe(
         for v, c in zip(values, columns, strict=True)
     )
     distinct_values = connection.execute(f"SELECT {lists} FROM {table}").fetchone()
+    spellings = ", ".join(
+        f"count(DISTINCT {unified_sql(v)})"
+        if c.type == "string" and c.distinct <= _MAX_CATEGORIES
+        else f"{c.distinct}"
+        for v, c in zip(values, columns, strict=True)
+    )
+    unified = connection.execute(f"SELECT {spellings} FROM {table}").fetchone()
     return [
-        replace(column, values=tuple(v for v in of_column or () if v is not None))
-        for column, of_column in zip(columns, distinct_values, strict=True)
+        replace(
+            column,
+            values=tuple(v for v in of_column or () if v is not None),
+            respelt=column.distinct - count,
+        )
+        for column, of_column, count in zip(columns, distinct_values, unified, strict=True)
     ]
 
 

@@ -43,6 +43,8 @@ class Recommendation:
     """A column's name to the reason why it is not an input."""
     categorical: tuple[str, ...]
     """Whole-number inputs that stand for categories."""
+    unify: tuple[str, ...]
+    """Inputs, and the target, with values that are spelt in several ways."""
     group: str | None
     """The column whose equal values stay in one part of the split."""
     slices: tuple[str, ...]
@@ -85,6 +87,7 @@ def recommend(table: FileProfile, target: str) -> Recommendation:
         task=task,
         exclude=exclude,
         categorical=tuple(names[c.source] for c in inputs if _is_code(c, names[c.source])),
+        unify=tuple(names[c.source] for c in (target_column, *inputs) if c.respelt),
         group=groups[0] if groups else None,
         slices=tuple(
             names[c.source] for c in inputs if _is_slice(c) and not personal_data_reason(c)
@@ -160,7 +163,7 @@ def _task(target: ColumnSummary) -> Task:
             f"in {target.present} rows",
             remedy="name a column with few classes, or with numbers",
         )
-    return "binary" if target.distinct == 2 else "multiclass"
+    return "binary" if target.distinct - target.respelt == 2 else "multiclass"
 
 
 def _why_excluded(column: ColumnSummary, name: str, rows: int) -> str:

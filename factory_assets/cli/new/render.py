@@ -38,6 +38,7 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
         "    contract:  # columns as found in the file; add range and values that you know",
         *_contract(table, choices),
         "",
+        *_clean(choices),
         *_split(choices, target),
         "",
         *_train(choices, target),
@@ -101,6 +102,14 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, comment in entries:
         yield f"{entry:<{width}}  # {comment}"
+
+
+def _clean(choices: Recommendation) -> Iterator[str]:
+    if choices.unify:
+        names = ", ".join(yaml_string(name) for name in choices.unify)
+        yield "  clean:  # some of their values differ only in case, blanks or Unicode form"
+        yield f"    unify: [{names}]"
+        yield ""
 
 
 def _values(column: ColumnSummary, rows: int) -> str:

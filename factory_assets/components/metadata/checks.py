@@ -10,6 +10,7 @@ import dagster as dg
 
 from factory_assets.data.contract.table_checks import TableError, declared_checks
 from factory_assets.data.leakage.policy import LeakError
+from factory_assets.data.split_checks import declared_split_checks
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
@@ -30,6 +31,8 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
         specs["budget"] = ("Training finished before its budget was spent.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
+    if stage == "split":
+        specs |= declared_split_checks(pipeline)
     if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
         specs["leaks"] = (
             "No input reveals the target, and test rows are unrelated to training rows.",

@@ -14,6 +14,7 @@ from factory_assets.components.metadata.checks import check_result, table_result
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import table_checks
 from factory_assets.data.leakage.policy import leak_check
+from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -150,7 +151,8 @@ def _parts(call: StageRequest, value: SplitResult) -> Description:
     }
     clean = markdown.rows_before_split(call)
     adds_up = sum(rows.values()) == clean and all(rows.values())
-    return metadata, [check_result(call, "no_overlap", adds_up, clean=clean, **rows)]
+    check = check_result(call, "no_overlap", adds_up, clean=clean, **rows)
+    return metadata, [check, *table_results(call, split_checks(call.pipeline, value))]
 
 
 def _candidate(call: StageRequest, value: Candidate) -> Description:

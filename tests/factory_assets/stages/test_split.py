@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.data.split_checks import declared_split_checks, split_checks
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
@@ -106,15 +107,54 @@ def test_strata_keep_their_shares(strata: list[str | None]) -> None:
 
 
 @QUICK
-@given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200))
+@given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200, unique=True))
 def test_the_latest_rows_test(times: list[int]) -> None:
     home = _home()
     parts = _split(home, {"t": times}, {"test": 0.25, "validation": 0.25, "time": "t"})
     assert parts is not None
     found = _rows(parts, home, "t")
-    assert max(found["train"]) <= min(found["validation"])
-    assert max(found["validation"]) <= min(found["test"])
+    assert max(found["train"]) < min(found["validation"])
+    assert max(found["validation"]) < min(found["test"])
     assert len(found["test"]) == _exact(0.25, len(times))
+
+
+@QUICK
+@given(times=st.lists(st.integers(0, 6), min_size=20, max_size=200), shares=SHARES)
+def test_rows_of_one_moment_stay_together(times: list[int], shares: tuple[float, float]) -> None:
+    home, (test, validation) = _home(), shares
+    rule = {"test": test, "validation": validation, "time": "t"}
+    try:
+        parts = split(pipeline(home.path, split=rule), _table(home, {"t": times}), home)
+    except DataError as error:
+        assert len(set(times)) < 3 or "in no training row" in str(error)  # noqa: PT017
+        return
+    found = _rows(parts, home, "t")
+    assert sorted(time for part in found.values() for time in part) == sorted(times)
+    assert max(found["train"]) < min(found["validation"])
+    assert max(found["validation"]) < min(found["test"])
+    # Whole moments, so that no other number of them is nearer to the wanted number of rows.
+    counts = [count for _, count in sorted(Counter(times).items(), reverse=True)]
+    possible = [sum(counts[:n]) for n in range(1, len(counts) - 1)]
+    wanted = _exact(test, len(times))
+    assert abs(len(found["test"]) - wanted) == min(abs(rows - wanted) for rows in possible)
+
+
+@pytest.mark.parametrize(
+    ("times", "says"),
+    [
+        ([*range(100)], None),
+        ([*range(70), *[80] * 30], "test has 30.0% of the rows (split.test: 0.2)"),
+    ],
+)
+def test_the_shares_that_result_are_told(times: list[int], says: str | None, home: Home) -> None:
+    made = pipeline(home.path, split={"time": "t"})
+    parts = split(made, _table(home, {"t": times}), home)
+    found = {check.name: check for check in split_checks(made, parts)}
+    assert found.keys() == declared_split_checks(made).keys()
+    check = found["shares"]
+    assert (check.passed, check.blocking) == (says is None, False)
+    assert (says or "test has 20.0% of the rows") in check.says
+    assert "shares" not in declared_split_checks(pipeline(home.path))
 
 
 @QUICK
