@@ -11,13 +11,13 @@ from typing import Any, Literal
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import plan_stage
-from factory_assets.results.base import KeyComponents, digest
+from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
 from factory_resources.errors import FactoryError
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Record, Records, damaged_record
 
 What = Literal["reuse", "compute", "waits", "fails"]
 
@@ -102,6 +102,8 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
     latest = records.latest(call.pipeline.name, call.stage, _key(call))
     if latest is None:
         return _describe(call, "compute", "never computed")
+    if digest(latest.parts) != latest.key:
+        raise damaged_record(latest.name)
     reasons = diff_keys(call.stage, latest, plan.components, plan.sources)
     return _describe(call, "compute", ", ".join(reasons))
 
@@ -171,7 +173,7 @@ def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
 
 
 def _sources(record: Record, found: Sequence[SourceHandle]) -> str:
-    old = Counter(source.sha256 for source in IngestResult.model_validate(record.value).sources)
+    old = Counter(source.sha256 for source in result_as(IngestResult, record).sources)
     now = Counter(one.version for one in found)
     count, fresh, gone = len(found), (now - old).total(), (old - now).total()
     names = [one.name for one in found if one.name and one.version not in old]

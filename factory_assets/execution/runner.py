@@ -26,12 +26,13 @@ from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, StageRun
-from factory_assets.results.base import KeyComponents, StageResult, digest
+from factory_assets.results.base import KeyComponents, StageResult, digest, result_as
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
+from factory_assets.results.stages import UPSTREAM, Stage
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.snapshot import Snapshot, exists
@@ -61,13 +62,14 @@ def run_stage(call: StageRequest) -> StageRun:
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
         redact_errors(call.pipeline),
+        storage_faults(call.home),
         call.home.working(),
         call.home.lock(name),
         plan_stage(call) as plan,
     ):
         records = Records(call.home)
         if call.reuse and plan.record:
-            value = RESULT_TYPES[call.stage].model_validate(plan.record.value)
+            value = value_of([plan.record])
             if isinstance(value, IngestResult):
                 # Data that was fresh enough at the time may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
@@ -183,7 +185,7 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
         return None
-    value = RESULT_TYPES[call.stage].model_validate(record.value)
+    value = value_of([record])
     complete = all(exists(snapshot, call.home) for snapshot in _tables(value))
     if isinstance(value, Champion):
         complete = _registry(call).champion(value.model) == value.version
@@ -206,7 +208,7 @@ def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
     if champion != candidate.version:
         return champion
     deployed = Records(call.home).latest(call.pipeline.name, "deploy")
-    value = Champion.model_validate(deployed.value) if deployed else None
+    value = result_as(Champion, deployed) if deployed else None
     return value.replaced if value and value.version == champion else None
 
 

@@ -42,7 +42,7 @@ def query_sqlite(file: Path, statement: str, values: Mapping[str, Any]) -> list[
     """Run a SELECT on a SQLite file and return its rows; none if there is no file yet."""
     import sqlite3
 
-    if not file.is_file():
+    if not file.exists():
         return []
     with closing(sqlite3.connect(file, timeout=60)) as connection:
         return connection.execute(statement, values).fetchall()

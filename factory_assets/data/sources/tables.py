@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.results.base import result_as
+from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
@@ -116,7 +118,8 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             remedy=f"run it first: factory run {source.pipeline} --stages {source.stage}",
         )
     for record in records:
-        snapshot = Snapshot.model_validate(record.value["snapshot"])
+        kind = IngestResult if source.stage == "ingest" else CleanResult
+        snapshot = result_as(kind, record).snapshot
         if not exists(snapshot, context.home):
             raise SourceError(
                 f"snapshot {snapshot.data_version[:12]} is gone",
