@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, listed
+from factory_assets.spec.base import ColumnName, Columns, Spec, listed, switched_off
 from factory_assets.spec.models import (
     Cnn,
     GradientBoosting,
@@ -39,7 +39,7 @@ class LeakRule(Spec):
     Leaks are looked for in every pipeline with a model. To accept one, give a reason.
     """
 
-    action: Literal["block", "warn", "off"] = "block"
+    action: Annotated[Literal["block", "warn", "off"], switched_off] = "block"
     """What a certain leak causes: `block` stops the pipeline before training, `warn` only reports
     it, `off` reports no leaks at all."""
     allow: dict[ColumnName, Reason] = {}

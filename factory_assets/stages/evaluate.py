@@ -14,7 +14,7 @@ from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
 from factory_assets.ml.evaluation.champion import score_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
-from factory_assets.ml.evaluation.gates import NotComparable, judge
+from factory_assets.ml.evaluation.gates import NotComparable, judge, judge_default
 from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
@@ -73,7 +73,11 @@ def evaluate(
     rival = score_champion(test_set, champion, home)
     slices = _slices(test_set, scored)
     folds = cross_validate(test_set, parts, trained, home, progress)
-    gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
+    declared = pipeline.spec.evaluate
+    gates = (
+        *judge(declared.conditions, metrics, baselines, rival, folds),
+        *judge_default(declared, test_set.primary_metric, metrics, rival),
+    )
     mattering, disturbed = importances(test_set, trained), robustness(test_set, trained)
     drawn = evaluation_plots(scored, candidate.classes, candidate.target)
     if mattering:

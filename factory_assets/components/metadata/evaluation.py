@@ -27,7 +27,7 @@ def verdict(value: EvaluationResult) -> str:
         rows.append((name, number, _interval(value, name), *compared))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
-    listed = "\n".join(gates) or "No gate is declared."
+    listed = "\n".join(gates) or "No gate holds."
     positive = f"Positive class: {classes[1]}\n\n" if len(classes) == 2 else ""
     return f"{listed}\n\n{positive}{numbers}"
 

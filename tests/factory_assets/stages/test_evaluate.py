@@ -24,7 +24,13 @@ from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
+from factory_resources.errors import (
+    DataError,
+    DeclarationError,
+    ModelError,
+    RefusedError,
+    StorageError,
+)
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
@@ -181,7 +187,7 @@ def test_folds_stand_beside_the_test(pears: Case) -> None:
     verdict = pears.judge(folds=3, gates=gates)
     assert verdict.folds is not None
     assert verdict.folds.rows == 600
-    assert [gate.passed for gate in verdict.gates] == [False, True]
+    assert [gate.passed for gate in verdict.gates] == [False, True, True]
     assert verdict.metrics == pears.judge().metrics
     assert set(verdict.intervals) == {"average_precision", "roc_auc"}
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
@@ -256,6 +262,21 @@ def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
     assert "is worse than the champion's" in result.explanation
     # The other way round the champion is beaten.
     assert pears.judge(champion=candidate.version).passed
+
+
+def test_a_worse_model_does_not_replace_a_better_one_by_default(pears: Case) -> None:
+    """Once without any gate, once beside another one."""
+    worse = changed(pears.pipeline, train={"exclude": ["weight", "tree", "size"]})
+    candidate = train(worse, pears.parts, pears.home)
+    case = Case(worse, pears.parts, candidate, pears.home)
+    for gates in ([], [{"metric": "roc_auc", "at_least": 0.1}]):
+        verdict = case.judge(champion=pears.candidate.version, gates=gates)
+        result = gate(verdict, "no_worse_than_champion")
+        assert (result.metric, result.passed) == ("average_precision", False)
+        with pytest.raises(RefusedError, match=r"default gate.*champion: off"):
+            deploy(worse, pears.parts, candidate, verdict, pears.home)
+        assert case.judge(champion=None, gates=gates).passed
+    assert case.judge(champion=pears.candidate.version, gates={"champion": "off"}).passed
 
 
 def test_champion_whose_input_is_gone_fails_its_gate_readably(tmp_path: Path, home: Home) -> None:

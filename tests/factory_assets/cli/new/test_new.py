@@ -68,7 +68,7 @@ def test_names_types_inputs_split_and_gates_are_chosen(tmp_path: Path) -> None:
     assert spec.training.exclude == ("apple_id", "Bought", "Same")
     assert spec.training.categorical == ("kind_code",)
     assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
-    assert [gate.name for gate in spec.evaluate.gates] == [
+    assert [gate.name for gate in spec.evaluate.conditions] == [
         "average_precision_better_than_trivial",
         "average_precision_no_worse_than_champion",
     ]
