@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.components.metadata import evaluation
 from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
@@ -157,6 +158,29 @@ def test_verdict_is_complete(pears: Case, verdict: EvaluationResult) -> None:
         assert (pears.home.pictures / path).read_bytes().startswith(b"\x89PNG")
     assert set(verdict.pictures) >= {"ROC curve", "calibration", "slices"}
     assert EvaluationResult.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_decisions_are_shown_at_the_threshold_and_at_half(
+    pears: Case, verdict: EvaluationResult
+) -> None:
+    stored = read_arrow(verdict.predictions, pears.home)
+    outputs = np.stack([stored["p_0"].to_numpy(), stored["p_1"].to_numpy()], axis=1)
+    classes = pears.candidate.classes
+    codes = np.array([classes.index(name) for name in stored["truth"].to_pylist()])
+    half = classification_metrics(codes, outputs, 0.5, classes)
+    names = {"accuracy", "balanced_accuracy", "f1", "precision", "recall"}
+    assert verdict.at_half == pytest.approx({name: half[name] for name in names})
+    assert verdict.at_half["f1"] != verdict.metrics["f1"]
+    logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data
+    assert logged.metrics["at_half_f1"] == verdict.at_half["f1"]
+    assert logged.params["threshold"] == "best f1 on the validation rows"
+    shown = evaluation.verdict(verdict)
+    assert f"predicted from a probability of {pears.candidate.threshold:.3g}" in shown
+    assert "candidate at .5" in shown
+
+
+def test_numbers_have_no_threshold(weights: Case) -> None:
+    assert weights.judge().at_half == {}
 
 
 def _rows_of(verdict: EvaluationResult) -> Any:
