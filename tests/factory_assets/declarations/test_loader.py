@@ -103,7 +103,12 @@ MISTAKES = [
     ),
     ("exclude: [kind]", "threshold: half", "half", "threshold: 'half' is not valid; must be a num"),
     ("exclude: [kind]", "threshold: {maximize: f1}", "maximize", "did you mean 'maximise'?"),
-    ("exclude: [kind]", "threshold: {maximise: f2}", "f2", "maximise: 'f2' is not valid; did you"),
+    (
+        "exclude: [kind]",
+        "threshold: {maximise: f2}",
+        "f2",
+        "maximise: 'f2' is not valid; valid: f1",
+    ),
     ("exclude: [kind]", "threshold: {false_positive: 1}", "threshold", "'false_negative' is miss"),
     ("exclude: [kind]", "threshold: 0.5\n    task: regression", "threshold", "the task is regres"),
     ("{metric: roc_auc, at_least: 0.6}", "{champion: on}", "on}", "'on' is not valid; valid: off"),

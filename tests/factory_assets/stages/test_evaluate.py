@@ -170,7 +170,11 @@ def test_decisions_are_shown_at_the_threshold_and_at_half(
     half = classification_metrics(codes, outputs, 0.5, classes)
     names = {"accuracy", "balanced_accuracy", "f1", "precision", "recall"}
     assert verdict.at_half == pytest.approx({name: half[name] for name in names})
-    assert verdict.at_half["f1"] != verdict.metrics["f1"]
+    high = changed(pears.pipeline, train={"threshold": 0.9})
+    candidate = train(high, pears.parts, pears.home)
+    strict = evaluate(high, pears.parts, candidate, pears.home, champion=None)
+    assert strict.at_half == verdict.at_half
+    assert strict.metrics["recall"] < strict.at_half["recall"]
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data
     assert logged.metrics["at_half_f1"] == verdict.at_half["f1"]
     assert logged.params["threshold"] == "best f1 on the validation rows"
