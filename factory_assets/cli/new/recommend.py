@@ -211,7 +211,7 @@ def _known_afterwards(
     learned = known.select([c.source for c in table.columns if c.source in {*inputs, *times}])
     learned = learned.append_column(target.source, known[target.source])
     power = measure_power(learned, target.source, task)
-    found = {}
+    found: dict[str, str] = {}
     for pair in measure_pairs(learned, target.source, task, power):
         for name in afterwards(pair, power.of):
             other = next(column for column in pair.columns if column != name)
