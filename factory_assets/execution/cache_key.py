@@ -19,7 +19,9 @@ from factory_assets.spec import (
     PipelineSpec,
     PythonSource,
     SequenceNetwork,
+    Spec,
 )
+from factory_assets.spec.threshold import DEFAULT
 from factory_resources.errors import FactoryError
 
 
@@ -76,8 +78,9 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
         case "train":
             # Neither the checkpoint interval nor accepted leaks, which are checked in every run,
             # change the result.
-            apart: Any = {"trainer": {"checkpoint"}, "leaks": True}
-            return {**spec.training.model_dump(mode="json", exclude=apart), **_search(spec)}
+            apart: Any = {"trainer": {"checkpoint"}, "leaks": True, "threshold": True}
+            part = spec.training.model_dump(mode="json", exclude=apart)
+            return {**part, **_decision(spec), **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
             # Folds are drawn by the rule and the seed of the split.
@@ -103,6 +106,17 @@ def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
         and any(isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source),
     }
     return tuple(name for name, needed in used.items() if needed)
+
+
+def _decision(spec: PipelineSpec) -> dict[str, Any]:
+    """Return how the threshold is chosen; nothing for the default or without two classes.
+
+    So the key of a training from before it could be declared is still the same.
+    """
+    rule = spec.decision_rule
+    if rule == DEFAULT or spec.training.task in ("multiclass", "regression"):
+        return {}
+    return {"threshold": rule.model_dump(mode="json") if isinstance(rule, Spec) else rule}
 
 
 def _search(spec: PipelineSpec) -> dict[str, Any]:

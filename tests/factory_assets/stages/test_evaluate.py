@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.components.metadata import evaluation
 from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
@@ -24,7 +25,13 @@ from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
+from factory_resources.errors import (
+    DataError,
+    DeclarationError,
+    ModelError,
+    RefusedError,
+    StorageError,
+)
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
@@ -153,6 +160,33 @@ def test_verdict_is_complete(pears: Case, verdict: EvaluationResult) -> None:
     assert EvaluationResult.model_validate_json(verdict.model_dump_json()) == verdict
 
 
+def test_decisions_are_shown_at_the_threshold_and_at_half(
+    pears: Case, verdict: EvaluationResult
+) -> None:
+    stored = read_arrow(verdict.predictions, pears.home)
+    outputs = np.stack([stored["p_0"].to_numpy(), stored["p_1"].to_numpy()], axis=1)
+    classes = pears.candidate.classes
+    codes = np.array([classes.index(name) for name in stored["truth"].to_pylist()])
+    half = classification_metrics(codes, outputs, 0.5, classes)
+    names = {"accuracy", "balanced_accuracy", "f1", "precision", "recall"}
+    assert verdict.at_half == pytest.approx({name: half[name] for name in names})
+    high = changed(pears.pipeline, train={"threshold": 0.9})
+    candidate = train(high, pears.parts, pears.home)
+    strict = evaluate(high, pears.parts, candidate, pears.home, champion=None)
+    assert strict.at_half == verdict.at_half
+    assert strict.metrics["recall"] < strict.at_half["recall"]
+    logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data
+    assert logged.metrics["at_half_f1"] == verdict.at_half["f1"]
+    assert logged.params["threshold"] == "best f1 on the validation rows"
+    shown = evaluation.verdict(verdict)
+    assert f"predicted from a probability of {pears.candidate.threshold:.3g}" in shown
+    assert "candidate at .5" in shown
+
+
+def test_numbers_have_no_threshold(weights: Case) -> None:
+    assert weights.judge().at_half == {}
+
+
 def _rows_of(verdict: EvaluationResult) -> Any:
     return {s.value: s.rows for s in verdict.slices}.__getitem__
 
@@ -181,7 +215,7 @@ def test_folds_stand_beside_the_test(pears: Case) -> None:
     verdict = pears.judge(folds=3, gates=gates)
     assert verdict.folds is not None
     assert verdict.folds.rows == 600
-    assert [gate.passed for gate in verdict.gates] == [False, True]
+    assert [gate.passed for gate in verdict.gates] == [False, True, True]
     assert verdict.metrics == pears.judge().metrics
     assert set(verdict.intervals) == {"average_precision", "roc_auc"}
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
@@ -256,6 +290,21 @@ def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
     assert "is worse than the champion's" in result.explanation
     # The other way round the champion is beaten.
     assert pears.judge(champion=candidate.version).passed
+
+
+def test_a_worse_model_does_not_replace_a_better_one_by_default(pears: Case) -> None:
+    """Once without any gate, once beside another one."""
+    worse = changed(pears.pipeline, train={"exclude": ["weight", "tree", "size"]})
+    candidate = train(worse, pears.parts, pears.home)
+    case = Case(worse, pears.parts, candidate, pears.home)
+    for gates in ([], [{"metric": "roc_auc", "at_least": 0.1}]):
+        verdict = case.judge(champion=pears.candidate.version, gates=gates)
+        result = gate(verdict, "no_worse_than_champion")
+        assert (result.metric, result.passed) == ("average_precision", False)
+        with pytest.raises(RefusedError, match=r"default gate.*champion: off"):
+            deploy(worse, pears.parts, candidate, verdict, pears.home)
+        assert case.judge(champion=None, gates=gates).passed
+    assert case.judge(champion=pears.candidate.version, gates={"champion": "off"}).passed
 
 
 def test_champion_whose_input_is_gone_fails_its_gate_readably(tmp_path: Path, home: Home) -> None:
