@@ -32,8 +32,10 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
+from factory_resources.home.home import Home
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish
+from factory_resources.tables.logged_files import LOG, newest_commit
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
@@ -106,6 +108,7 @@ def run_stage(call: StageRequest) -> StageRun:
             method=cost.method,
             grid=cost.grid,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            commits=_commits(value, call.home),
         )
         version = log_costs(value, record, call.home)
         records.save(record)
@@ -195,6 +198,12 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
 
 def _tables(value: StageResult) -> list[Snapshot]:
     return [part for part in dict(value).values() if isinstance(part, Snapshot)]
+
+
+def _commits(value: StageResult, home: Home) -> dict[str, str]:
+    """Return the newest commit of each table that the result names, with its digest."""
+    found = {s.table: newest_commit(home.tables / s.table) for s in _tables(value)}
+    return {f"{table}/{LOG}/{commit[0]}": commit[1] for table, commit in found.items() if commit}
 
 
 def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
