@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_resources.errors import DeclarationError
+from factory_resources.user_imports import file_beside
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -91,8 +92,7 @@ def module_code(reference: str, folder: Path) -> str:
         return importlib.metadata.version("scikit-learn")
 
     def resolve(name: str) -> Path | None:
-        beside = folder / f"{name}.py"
-        if "." not in name and beside.is_file():
+        if beside := file_beside(name, folder):
             return beside
         return _find(name) if name.partition(".")[0] == package else None
 
@@ -150,8 +150,8 @@ def _imports(path: Path) -> Iterator[str]:
                 module = ".".join(
                     [*parents[: len(parents) - node.level + 1], *filter(None, [module])]
                 )
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield from [module] if module else []
+            yield from (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
