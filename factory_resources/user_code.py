@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from factory_resources.errors import DeclarationError
+from factory_resources.import_record import record_imports
 from factory_resources.user_imports import file_beside, import_beside, without_generated_names
 
 
@@ -17,6 +18,7 @@ def load_object(reference: str, folder: Path) -> Any:
         DeclarationError: if the module or the name in it does not exist, or the import fails.
     """
     module_name, _, name = reference.partition(":")
+    record_imports()
     try:
         module = module_beside(module_name, folder) or importlib.import_module(module_name)
     except Exception as error:

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from factory_resources.import_record import digest_of, note_content
+
 _PREFIX = "_factory_"
 
 Import = Callable[..., ModuleType]
@@ -37,7 +39,7 @@ class _Folder:
 
     @property
     def unchanged(self) -> bool:
-        return all(digest == _digest_of(path) for path, digest in self.loaded.items())
+        return all(digest == digest_of(path) for path, digest in self.loaded.items())
 
 
 _folders: dict[Path, _Folder] = {}
@@ -68,6 +70,20 @@ def import_beside(name: str, folder: Path) -> ModuleType:
 def without_generated_names(text: str) -> str:
     """Return a message with the modules' plain names."""
     return re.sub(rf"{_PREFIX}[0-9a-f]{{16}}_\d+\.", "", text)
+
+
+def loaded_name(name: str, folder: Path, importer: str = "") -> str:
+    """Return the name that a module has in `sys.modules`, beside the declaration or elsewhere.
+
+    Args:
+        name: as a declaration names it, or the module `importer`.
+        importer: the name that the importing module has there; empty for the declaration.
+    """
+    known = _folders.get(folder.absolute())
+    if known is None or not (importer or known.package).startswith(known.package):
+        return name
+    full = f"{known.package}.{name}"
+    return full if full != importer and file_beside(name, folder) else name
 
 
 def plain_names(folder: Path) -> dict[str, str]:
@@ -123,6 +139,7 @@ class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> Any:
         content = self._file.read_bytes()
         self._folder.loaded[self._file] = sha256(content).hexdigest()
+        note_content(self._file, content)
         return self.source_to_code(content, str(self._file))
 
     def exec_module(self, module: ModuleType) -> None:
@@ -156,10 +173,3 @@ def _import_in(folder: _Folder, module: ModuleType) -> Import:
 
 def _is_package(module: ModuleType) -> bool:
     return hasattr(module, "__path__")
-
-
-def _digest_of(path: Path) -> str:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""

@@ -17,6 +17,7 @@ from factory_assets.execution.explain import Explained, explain
 from factory_assets.execution.requests import StageRequest
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.sources.digest_cache import Hashing
 
 _SHOWN = 3
 """How many partitions a line names; the others are counted."""
@@ -48,7 +49,8 @@ def explanation_lines(
     if pipeline.spec.partitions:
         keys = known_keys(pipeline, instance)
         covered = wanted(pipeline, datetime.now(UTC), keys, home, request.partitions)
-    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse)
+    hashing = Hashing.of("all" if request.rehash else "")
+    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse, hashing=hashing)
     for stage, outcomes in groupby(
         explain(call, request.stages, covered.partitions), key=lambda outcome: outcome.stage
     ):

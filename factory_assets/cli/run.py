@@ -26,7 +26,7 @@ from factory_assets.cli.shared import (
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.partitions import PARTITIONS
-from factory_assets.components.run_context import REUSE_TAG
+from factory_assets.components.run_context import REHASH_TAG, REUSE_TAG
 from factory_assets.declarations.loader import DEFS
 from factory_assets.definitions import merge_defs
 from factory_assets.execution.requests import stages_of
@@ -100,6 +100,7 @@ def _execute(
         asset_selection=[dg.AssetKey([name, last]) for last in _assets(request)],
         tags={
             REUSE_TAG: str(request.reuse).lower(),
+            **({REHASH_TAG: "all"} if request.rehash else {}),
             PROCESS_TAG: process_identity(os.getpid()),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",

@@ -109,6 +109,18 @@ class Records:
             return [whole]
         return parts
 
+    def foreseen(self, pipeline: str, stage: str, key: str) -> Record | None:
+        """Return the last record that `foresee` stored for a key, or None."""
+        return self._pointed(pipeline, stage, self._foreseen(pipeline, stage, key))
+
+    def foresee(self, record: Record, key: str) -> None:
+        """Let a record be found by the digest of what was known before it was computed.
+
+        The record's own key covers more: what the user's code loaded while it ran.
+        """
+        pointer = self._foreseen(record.pipeline, record.stage, key)
+        self._home.write_atomic(pointer, _pointing_at(record))
+
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""
         folder = self._home.records / pipeline / "latest"
@@ -154,6 +166,9 @@ class Records:
 
     def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
         return self._home.records / pipeline / "latest" / _slot(stage, partition)
+
+    def _foreseen(self, pipeline: str, stage: str, key: str) -> Path:
+        return self._home.records / pipeline / "foreseen" / stage / f"{key}.json"
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
