@@ -18,7 +18,7 @@ from factory_assets.cli.shared import PROCESS_TAG, RunRequest, end_dead_runs
 from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.partitions import PARTITIONS
-from factory_assets.components.run_context import REUSE_TAG, report_unchanged
+from factory_assets.components.run_context import REHASH_TAG, REUSE_TAG, report_unchanged
 from factory_assets.execution.unchanged_notes import take_notes
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED
@@ -70,6 +70,7 @@ def _execute(
         asset_selection=[dg.AssetKey([name, last]) for last in _assets(request)],
         tags={
             REUSE_TAG: str(request.reuse).lower(),
+            **({REHASH_TAG: "all"} if request.rehash else {}),
             PROCESS_TAG: process_identity(os.getpid()),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",

@@ -18,6 +18,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import DynamicPartitions
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.sources.digest_cache import Hashing
 
 _SHOWN = 3
 """How many partitions a line names; the others are counted."""
@@ -46,7 +47,8 @@ def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     if pipeline.spec.partitions:
         known = _known_keys(pipeline)
         covered = wanted(pipeline, datetime.now(UTC), known, home, request.partitions)
-    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse)
+    hashing = Hashing.of("all" if request.rehash else "")
+    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse, hashing=hashing)
     for stage, outcomes in groupby(
         explain(call, request.stages, covered.partitions), key=lambda outcome: outcome.stage
     ):

@@ -34,6 +34,7 @@ from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.home.run_markers import killed_runs
 from factory_resources.instance import prepare
+from factory_resources.sources.digest_cache import Hashing
 
 StageValues = dict[Stage, StageResult]
 
@@ -116,7 +117,8 @@ def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> b
         covered = wanted(pipeline, datetime.now(UTC), {}, home, request.partitions)
     except FactoryError:
         return False
-    call = StageRequest(pipeline, "ingest", home, run_id="")
+    hashing = Hashing.of("all" if request.rehash else "")
+    call = StageRequest(pipeline, "ingest", home, run_id="", hashing=hashing)
     runs = unchanged_stages(call, request.stages, covered.partitions)
     if not runs:
         return False

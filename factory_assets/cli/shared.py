@@ -94,6 +94,7 @@ class RunRequest:
     partitions: tuple[str, ...]
     """Keys; empty for all partitions that have data."""
     reuse: bool
+    rehash: bool
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class RunSelection:
     """Keys; all partitions that have data if empty."""
     reuse: bool = True
     """Whether a stage for which nothing changed reuses its stored result."""
+    rehash: bool = False
+    """Whether every source is hashed again, whatever its size and times."""
 
 
 def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[FactoryError]]:
@@ -155,4 +158,6 @@ def _request(pipeline: Pipeline, selection: RunSelection) -> RunRequest:
         )
     chosen = selection.stages or available
     stages = tuple(stage for stage in available if stage in chosen)
-    return RunRequest(pipeline, stages, tuple(selection.partitions), selection.reuse)
+    return RunRequest(
+        pipeline, stages, tuple(selection.partitions), selection.reuse, selection.rehash
+    )

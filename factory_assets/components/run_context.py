@@ -17,10 +17,14 @@ from factory_assets.execution.unchanged_notes import UnchangedRun
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import Hashing, Rehash
 from factory_resources.tracking.records import Records
 
 REUSE_TAG = "factory/reuse"
 """A run with this tag set to `false` reuses nothing and computes every stage."""
+
+REHASH_TAG = "factory/rehash"
+"""A run with this tag hashes every file anew: local ones (`files`), or also objects (`all`)."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -42,7 +46,16 @@ def stage_request(
         reuse=context.run.tags.get(REUSE_TAG, "true") != "false",
         tags={"dagster.run_id": context.run.run_id, "dagster.job": context.run.job_name},
         progress=_reporter(context, progress),
+        hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
     )
+
+
+def _rehash(tag: str) -> Rehash:
+    match tag:
+        case "files" | "all":
+            return tag
+        case _:
+            return ""
 
 
 def _reporter(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], None]:

@@ -145,12 +145,19 @@ def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:
-    """Return the digest of the user's own code that the stage calls; None if it calls none."""
+    """Return the digest of the user's own code that the stage calls; None if it calls none.
+
+    What that code loads beyond its own package is known after it has run: see `loaded_components`.
+    """
+    codes = [module_code(one, pipeline.folder) for one in user_references(pipeline, stage)]
+    return "\n".join(codes) or None
+
+
+def user_references(pipeline: Pipeline, stage: Stage) -> list[str]:
+    """Return the objects of the user that the stage calls, `module:name` each."""
     spec = pipeline.spec
     if stage == "ingest":
-        own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
-        codes = [module_code(reference, pipeline.folder) for reference in own]
-        return "\n".join(codes) or None
+        return [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
     if stage == "train" and isinstance(spec.training.model, OwnModule):
-        return module_code(spec.training.model.python, pipeline.folder)
-    return None
+        return [spec.training.model.python]
+    return []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from factory_assets.data.sources.base import SourceHandle
+from factory_assets.execution.loaded_components import LOADED
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import plan_stage
 from factory_assets.results.base import KeyComponents, digest, result_as
@@ -149,6 +150,10 @@ def diff_keys(
         reasons.append(f"champion {_version(before)} → {_version(parts)}")
     if before.get("user code") != parts["user code"]:
         reasons.append("your code changed")
+    loaded_before, loaded_now = before.get(LOADED), parts.get(LOADED)
+    if loaded_before and loaded_now:
+        reasons += _modules(loaded_before["modules"], loaded_now["modules"])
+        reasons += _libraries(loaded_before["libraries"], loaded_now["libraries"])
     if before.get("code") != parts["code"]:
         reasons.append("code of the stage changed")
     return reasons + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
@@ -170,6 +175,12 @@ def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
         old, new = before.get(name, "none"), now.get(name, "none")
         if old != new:
             yield f"library {name} {old} → {new}"
+
+
+def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            yield f"your module {name} {_how(before.get(name) or None, now.get(name) or None)}"
 
 
 def _sources(record: Record, found: Sequence[SourceHandle]) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from factory_assets.execution.loaded_components import foreseen
+from factory_assets.results.base import digest
 from factory_assets.results.record_graph import Identity, RecordGraph, identity, model_of
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
@@ -68,6 +70,7 @@ def find_garbage(
     needed = needed_records(history, versions, since)
     kept = [record for record in history.records if identity(record) in needed]
     return [
+        *_foreseen(home, kept),
         *_records(home, history, needed),
         *_runs(home, since),
         *_pictures(home, kept, versions),
@@ -115,6 +118,14 @@ def _records(home: Home, history: RecordGraph, needed: set[Identity]) -> Iterato
         if identity(record) not in needed:
             why = "no model version, latest or young result rests on it"
             yield waste(_path(home, record), "record", why)
+
+
+def _foreseen(home: Home, kept: Iterable[Record]) -> Iterator[Garbage]:
+    """Yield the pointers by which only records that are not kept are found."""
+    found = {digest(foreseen(record.parts)) for record in kept}
+    for path in sorted(home.records.glob("*/foreseen/*/*.json")):
+        if path.stem not in found:
+            yield waste(path, "record", "the record that it points to is not kept")
 
 
 def _runs(home: Home, since: float) -> Iterator[Garbage]:

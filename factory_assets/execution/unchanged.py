@@ -13,11 +13,13 @@ from factory_assets.data.privacy.sensitive_columns import require_kept_out
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import plan_stage
 from factory_assets.results.data import IngestResult, SplitResult
-from factory_assets.results.latest import PARTITIONED, ResultQuery, latest_result
+from factory_assets.results.latest import PARTITIONED, ResultQuery, latest_result, value_of
 from factory_assets.results.model import Candidate
-from factory_assets.results.stages import RESULT_TYPES, Stage
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition
 from factory_resources.errors import FactoryError
+from factory_resources.tables.delta_protocol import lacks_feature
+from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Records
 
 
@@ -41,10 +43,17 @@ def unchanged_stages(
                     if run is None:
                         return None
                     runs.append(run)
+            if any(lacks_feature(call.home.tables / table) for table in _tables(runs)):
+                return None
     except FactoryError:
         # The run itself will meet the error, and report it where it belongs.
         return None
     return runs
+
+
+def _tables(runs: Sequence[StageRun]) -> set[str]:
+    parts = (part for run in runs for part in dict(run.value).values())
+    return {part.table for part in parts if isinstance(part, Snapshot)}
 
 
 def _stored(call: StageRequest) -> StageRun | None:
@@ -52,7 +61,7 @@ def _stored(call: StageRequest) -> StageRun | None:
         record = plan.record
     if record is None or not Records(call.home).is_latest(record):
         return None
-    value = RESULT_TYPES[call.stage].model_validate(record.value)
+    value = value_of([record])
     if isinstance(value, IngestResult):
         require_table(call.pipeline, value.snapshot.rows, value.findings)
     if isinstance(value, Candidate):

@@ -39,8 +39,12 @@ def declare_features(table: "DeltaTable", schema: "Schema") -> None:
 
 def newest_commit(folder: Path) -> int:
     """Return the number of the newest commit in the log of a table; -1 if there is none."""
-    names = (path.stem for path in (folder / "_delta_log").glob("*.json"))
-    return max((int(name) for name in names if name.isdecimal()), default=-1)
+    try:
+        names = os.listdir(folder / "_delta_log")
+    except FileNotFoundError:
+        return -1
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return int(max((stem for stem in stems if stem.isdecimal()), default="-1"))
 
 
 def commit_path(folder: Path, number: int) -> Path:

@@ -50,6 +50,9 @@ class Record(BaseModel):
     """Grams of CO2e per kWh; None in records from before it was stored."""
     finished: str
     """UTC, ISO 8601."""
+    commits: dict[str, str] = {}
+    """Newest commit in the log of each table when the record was stored, to its SHA-256; empty in
+    records from before it was stored."""
 
     @property
     def name(self) -> str:
@@ -102,6 +105,28 @@ class Records:
         record = self._pointed(pipeline, stage, own) if own else None
         return record or self.latest(pipeline, stage, partition)
 
+    def current(self, pipeline: str, stage: str) -> list[Record]:
+        """Return the records that form the stage's table now, one per partition."""
+        whole = self.latest(pipeline, stage)
+        latest = (self.latest(pipeline, stage, key) for key in self.partitions(pipeline, stage))
+        parts = [record for record in latest if record]
+        # A pipeline that had no partitions before, or has none any more, has both kinds of record.
+        if whole and all(record.finished < whole.finished for record in parts):
+            return [whole]
+        return parts
+
+    def foreseen(self, pipeline: str, stage: str, key: str) -> Record | None:
+        """Return the last record that `foresee` stored for a key, or None."""
+        return self._pointed(pipeline, stage, self._foreseen(pipeline, stage, key))
+
+    def foresee(self, record: Record, key: str) -> None:
+        """Let a record be found by the digest of what was known before it was computed.
+
+        The record's own key covers more: what the user's code loaded while it ran.
+        """
+        pointer = self._foreseen(record.pipeline, record.stage, key)
+        self._home.write_atomic(pointer, _pointing_at(record))
+
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""
         folder = self._home.records / pipeline / "latest"
@@ -151,6 +176,9 @@ class Records:
 
     def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
         return self._home.records / pipeline / "latest" / _slot(stage, partition)
+
+    def _foreseen(self, pipeline: str, stage: str, key: str) -> Path:
+        return self._home.records / pipeline / "foreseen" / stage / f"{key}.json"
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id

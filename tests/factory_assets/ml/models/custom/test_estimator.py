@@ -91,6 +91,13 @@ def test_scikit_learn_estimator_is_stored_exported_and_reproducible(
     assert digests[0] == digests[1]
 
 
+def test_a_class_in_a_sibling_of_the_users_module_is_stored_and_exported(tmp_path: Path) -> None:
+    mine(tmp_path, "Bushes")
+    (tmp_path / "made.py").write_text("from mine import curved\n")
+    result = fitted(tmp_path, {"python": "made:curved"})
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5)
+
+
 @pytest.mark.parametrize("name", ["Bushes", "curved"])
 def test_users_estimator_is_stored_and_exported(name: str, tmp_path: Path) -> None:
     result = fitted(tmp_path, mine(tmp_path, name))
@@ -142,7 +149,7 @@ def test_unusable_estimator_is_one_line(
     model: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     mine(tmp_path, "Bushes")
-    with pytest.raises(ModelError, match=message) as caught:
+    with pytest.raises((ModelError, DeclarationError), match=message) as caught:
         fitted(tmp_path, model)
     assert "\n" not in str(caught.value)
 
