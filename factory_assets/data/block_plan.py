@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from factory_assets.data.blocks import is_complete
+from factory_assets.data.contract.rules import is_separable
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import sources_key
 from factory_assets.results.base import KeyComponents, digest, result_as
@@ -68,7 +69,7 @@ def plan_blocks(
 
 
 def _groups(handles: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[SourceHandle, ...]]:
-    if not _separable(ingest):
+    if not is_separable(ingest):
         return [tuple(handles)]
     groups: list[list[SourceHandle]] = [[]]
     size = 0
@@ -79,13 +80,3 @@ def _groups(handles: Sequence[SourceHandle], ingest: Ingest) -> list[tuple[Sourc
         groups[-1].append(source)
         size += source.bytes
     return [tuple(group) for group in groups]
-
-
-def _separable(ingest: Ingest) -> bool:
-    """Whether a row can be validated without the rows of other sources.
-
-    That holds if all types are declared, nothing is unique, and nothing is joined.
-    """
-    columns = ingest.contract.columns
-    independent = all(column.type and not column.unique for column in columns)
-    return bool(columns) and independent and not ingest.contract.unique and not ingest.joins

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory_assets.data.blocks import StagedBlock
+from factory_assets.data.contract.offsets import offsets_after_reading
+from factory_assets.data.contract.rules import is_separable
 from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.joins import with_joins
@@ -16,7 +18,7 @@ from factory_assets.results.data import Block, SourceFile, most_broken_rule
 from factory_assets.spec import Ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
-from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.sql.engine import engine_errors, rows_numbered, sealed
 from factory_resources.tables.writer import StagedTable, prepare
 
 
@@ -37,20 +39,28 @@ def validate_sources(
     """
     folder = scratch / key
     folder.mkdir()
-    main, joined = _read(sources, folder)
+    main, joined = _read(sources, folder, once=is_separable(ingest) and len(sources) == 1)
     tables = with_joins(ingest.joins, main, joined, folder)
-    rows_in = sum(source.rows for source in tables)
     with (
         blamed_on_files(tables, folder),
-        sealed(read=[t.path for t in tables], write=folder, statistics="ignored") as connection,
+        sealed(
+            read=[t.path for t in tables], write=folder, statistics="ignored", profile=True
+        ) as connection,
         engine_errors("contract", ContractError, "correct the contract"),
     ):
         validation = ContractValidation.of(connection, ingest, tables)
         good = prepare(connection, validation.valid_rows, table=table, folder=folder)
+        if tables[0].text:
+            # The text was read in the same pass.
+            main = [replace(tables[0], rows=rows_numbered(connection))]
+            tables = main
+        rows_in = sum(source.rows for source in tables)
+        offsets = offsets_after_reading(connection, ingest, validation, tables, good)
         broken: StagedTable | None = None
         counts: dict[str, int] = {}
         example = ""
         if good.rows < rows_in:
+            validation.separate_broken(connection, folder)
             counts = validation.counts(connection)
             example = validation.example(connection, most_broken_rule(counts))
             broken = prepare(connection, validation.invalid_rows, table=table, folder=folder)
@@ -71,7 +81,7 @@ def validate_sources(
             for t in group
         ),
         ignored=validation.ignored,
-        offsets=validation.offsets,
+        offsets=offsets,
         example=example,
     )
 
@@ -108,7 +118,7 @@ def require_valid_rows(
 
 
 def _read(
-    sources: Sequence[SourceHandle], scratch: Path
+    sources: Sequence[SourceHandle], scratch: Path, *, once: bool
 ) -> tuple[list[SourceTable], dict[str, list[SourceTable]]]:
     """Return the tables of rows, and the tables to join to them by the name of the join."""
     main: list[SourceTable] = []
@@ -116,6 +126,7 @@ def _read(
     for number, source in enumerate(sources):
         folder = scratch / f"source_{number}"
         folder.mkdir()
-        table = replace(source.read(folder), labels=source.labels)
+        read = source.read_once if once and source.read_once else source.read
+        table = replace(read(folder), labels=source.labels)
         (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined

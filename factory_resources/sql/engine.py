@@ -1,5 +1,6 @@
 """The sealed SQL engine: a DuckDB connection that can reach only the files it is given."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ def sealed(
     memory: str | None = None,
     threads: int | None = None,
     statistics: Literal["used", "ignored"] = "used",
+    profile: bool = False,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open an in-memory DuckDB whose SQL can read only `read`, and read and write below `write`.
 
@@ -35,6 +37,7 @@ def sealed(
         threads: by default one per core, but at least two.
         statistics: whether the statistics in Parquet files are used. The engine then omits a check
             that cannot fail according to them: use them only for files that the factory wrote.
+        profile: whether the engine counts the rows of every step, for `rows_numbered`.
 
     Raises:
         StorageError: if FACTORY_MEMORY is not an amount of memory.
@@ -68,11 +71,27 @@ def sealed(
         connection.execute(f"SET allowed_paths = [{paths}]")
         connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
         connection.execute("SET TimeZone = 'UTC'")
+        if profile:
+            connection.execute("SET enable_profiling = 'no_output'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
     finally:
         connection.close()
+
+
+def rows_numbered(connection: "duckdb.DuckDBPyConnection") -> int:
+    """Return how many rows the last query has numbered with `row_number() OVER ()`.
+
+    The engine counts them where it numbers them, whatever the query does with them afterwards.
+    """
+    waiting = json.loads(connection.get_profiling_information())["operator"]
+    while waiting:
+        step = waiting.pop()
+        if step["type"] == "STREAMING_WINDOW":
+            return int(step["intermediate_rows"])
+        waiting += step["children"]
+    raise RuntimeError("the last query numbered no rows")
 
 
 @contextmanager

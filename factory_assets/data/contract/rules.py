@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory_assets.data.contract.sql_types import SQL_TYPES, is_number
+from factory_assets.spec import Ingest
 from factory_assets.spec.contract import NUMBERS, TIMES, Bound, Column, ColumnType
 from factory_resources.errors import ContractError
 from factory_resources.sql.engine import essence, literal
@@ -108,3 +109,13 @@ def _allowed(column: Column, allowed: int | float | str | bool, kind: ColumnType
             remedy="correct the column's values or its type",
         )
     return f"CAST({literal(text)} AS {SQL_TYPES[kind]})"
+
+
+def is_separable(ingest: Ingest) -> bool:
+    """Whether a row can be validated without any other row.
+
+    That holds if all types are declared, nothing is unique, and nothing is joined.
+    """
+    columns = ingest.contract.columns
+    independent = all(column.type and not column.unique for column in columns)
+    return bool(columns) and independent and not ingest.contract.unique and not ingest.joins

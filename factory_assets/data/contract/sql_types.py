@@ -176,7 +176,7 @@ def common_form_sql(cell: str, wanted: ColumnType, missing: Iterable[str]) -> st
         case "timestamp":
             test = (
                 f"strlen({cell}) = 19 AND substr({cell}, 17, 1) = ':' AND {cell} < ':' "
-                f"AND {years}{listed}"
+                f"AND {cell} >= '1000'{listed}"
             )
         case "string" if not numbers:
             value, test = cell, f"{cell} >= '!' AND {cell}[-1] > ' '{listed}"

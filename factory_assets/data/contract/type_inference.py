@@ -13,7 +13,7 @@ from factory_assets.data.contract.sql_types import (
 )
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
-from factory_resources.sources.files.reader import SourceTable, parquet
+from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _inferred(
             cells.append(f"CAST({text} AS VARCHAR)")
         selects.append(
             f"SELECT unnest([{', '.join(cells)}]) AS cell, unnest(range({len(chunk)})) AS i "
-            f"FROM {parquet(raw.path)}"
+            f"FROM {raw.relation}"
         )
     tests = ", ".join(f"bool_and({looks_like_sql('cell', kind)})" for kind in INFERRED)
     rows = connection.execute(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from factory_assets.data.contract.offsets import Offsets, count_offsets, in_zone_sql
+from factory_assets.data.contract.offsets import OFFSETS_SEEN, in_zone_sql, noting_offsets_sql
 from factory_assets.data.contract.rules import Rule, pattern_error, rules_of
 from factory_assets.data.contract.sql_types import (
     common_form_sql,
@@ -41,8 +42,8 @@ class ContractValidation:
     """Columns that hold the same value in every row of a source."""
     ignored: tuple[str, ...]
     """Source columns that the contract does not name."""
-    offsets: Offsets
-    """Times with and without an offset."""
+    types: tuple[ColumnType, ...]
+    """Of the columns."""
 
     @classmethod
     def of(
@@ -67,6 +68,7 @@ class ContractValidation:
             _source_query(start, raw, ingest, columns, types)
             for start, raw in zip(starts, raws, strict=False)
         )
+        connection.execute(f"CREATE TEMP SEQUENCE {OFFSETS_SEEN}")
         connection.execute(f"CREATE TEMP VIEW checked AS {union}")
         rules = tuple(
             rule
@@ -78,8 +80,7 @@ class ContractValidation:
         )
         read = {column.source_name for column in columns}
         ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
-        offsets = count_offsets(connection, ingest, columns, types, raws)
-        validation = cls(columns, rules, labels, tuple(ignored), offsets)
+        validation = cls(columns, rules, labels, tuple(ignored), tuple(types))
         rows = sum(raw.rows for raw in raws)
         keys = [(c.name,) for c in columns if c.unique] + list(ingest.contract.unique)
         for names in dict.fromkeys(keys) if rows else ():
@@ -108,35 +109,45 @@ class ContractValidation:
             raise ContractError(f"there is no column {name!r}, which `unique` names", remedy=remedy)
         return identifier(name)
 
-    def _query(self, prefix: str, where: str, extra: str = "") -> str:
+    def _query(self, prefix: str, rows: str, extra: str = "") -> str:
         cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
         labels = [identifier(name) for name in self.labels]
         selected = ", ".join([*cells, *labels, "_file", "_row"])
-        return f"SELECT {selected}{extra} FROM checked WHERE {where}"
+        return f"SELECT {selected}{extra} FROM {rows}"
 
     @property
     def valid_rows(self) -> str:
         """The query for the rows that satisfy every rule, typed."""
-        return self._query("v", f"NOT ({self.any_rule_broken})")
+        return self._query("v", f"checked WHERE NOT ({self.any_rule_broken})")
+
+    def separate_broken(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        """Create the view `broken` of the rows of `checked` that break a rule.
+
+        They are stored in the folder, so that the source is not read again for every question.
+        """
+        path = folder / "broken_cells.parquet"
+        rows = f"SELECT * FROM checked WHERE {self.any_rule_broken}"
+        connection.execute(f"COPY ({rows}) TO {literal(str(path))} (FORMAT parquet)")
+        connection.execute(f"CREATE TEMP VIEW broken AS FROM {parquet(path)}")
 
     @property
     def invalid_rows(self) -> str:
-        """The query for the rows that break a rule: source values, and the names of the rules."""
+        """The query for the rows of `broken`: source values, and the names of the rules."""
         names = ", ".join(f"CASE WHEN {r.broken} THEN {literal(r.name)} END" for r in self.rules)
-        return self._query("x", self.any_rule_broken, f", concat_ws(',', {names}) AS _rules")
+        return self._query("x", "broken", f", concat_ws(',', {names}) AS _rules")
 
     def counts(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-        """Return the number of rows that break each rule, without the rules that no row breaks."""
+        """Return the number of rows of `broken` by rule, without the rules that no row breaks."""
         counts: dict[str, int] = {}
         for start in range(0, len(self.rules), CHUNK):
             chunk = self.rules[start : start + CHUNK]
             sums = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in chunk)
-            row = connection.execute(f"SELECT {sums} FROM checked").fetchone() or ()
+            row = connection.execute(f"SELECT {sums} FROM broken").fetchone() or ()
             counts |= {rule.name: n for rule, n in zip(chunk, row, strict=True) if n}
         return counts
 
     def example(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
-        """Return a value that broke the rule, worded for a message.
+        """Return a value of `broken` that broke the rule, worded for a message.
 
         It is empty if the column is sensitive, or if no single value broke the rule.
         """
@@ -147,7 +158,7 @@ class ContractValidation:
         i = names.index(rule.column)
         if self.columns[i].sensitive or name.startswith("null:"):
             return ""
-        row = connection.execute(f"SELECT x{i} FROM checked WHERE {rule.broken} LIMIT 1").fetchone()
+        row = connection.execute(f"SELECT x{i} FROM broken WHERE {rule.broken} LIMIT 1").fetchone()
         return f", such as {str(row[0])[:60]!r}" if row else ""
 
 
@@ -225,8 +236,10 @@ def _source_query(
             # Only cells that do not have the most common form need the costly conversion.
             plain.append(f"{common_form_sql(identifier(name), wanted, tokens)} AS t{i}")
             text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
-        if column.timezone and wanted == "timestamp":
+        if wanted == "timestamp" and column.timezone:
             value = in_zone_sql(value, f"r{i}", kind, column.timezone)
+        elif wanted == "timestamp" and raw.text:
+            value = noting_offsets_sql(value, f"p{i}")
         texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
         values.append(f"{value} AS v{i}")
         cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")
@@ -235,7 +248,7 @@ def _source_query(
         cells.append(f"q{k}")
     labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
     identity = [f"{literal(raw.sha256)} AS _file", "_row", f"{start - 1} + _row AS _order"]
-    outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {parquet(raw.path)}"
+    outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {raw.relation}"
     inner = f"SELECT *, {', '.join(texts)} FROM ({outer})"
     middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
     return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"

@@ -30,6 +30,8 @@ class SourceHandle:
     """Called after everything was read: raises if the source has changed since it was found."""
     name: str = ""
     """Name of a file, as declared."""
+    read_once: Callable[[Path], SourceTable] | None = None
+    """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,14 @@ def discover_file(source: FileSource, digested: Digested) -> SourceHandle:
         digested.bytes,
         require_unchanged=digested.require_unchanged,
         name=digested.file.name,
+        read_once=lambda own: read_as(source, digested.file, digested.sha256, own, once=True),
     )
 
 
-def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> SourceTable:
-    """Read the file as the source declares.
+def read_as(
+    source: FileSource, file: File, digest: str, scratch: Path, *, once: bool = False
+) -> SourceTable:
+    """Read the file as the source declares; the arguments are those of `read_file`.
 
     Raises:
         SourceError: whatever is wrong with the file, in one line.
@@ -75,6 +78,7 @@ def read_as(source: FileSource, file: File, digest: str, scratch: Path) -> Sourc
         member=source.member,
         rules=text_rules(source),
         digest=digest,
+        once=once,
     )
 
 

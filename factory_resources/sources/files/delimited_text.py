@@ -180,24 +180,31 @@ def text_to_parquet(
         SourceError: a row with another number of columns, a quote that is not closed, a wrong
             encoding, a damaged file.
     """
-    width = len(layout.columns)
     if layout.delimiter == " ":
         query = _blank_separated(path, rules)
         _check_widths(connection, query, name, rules, layout)
-        cells = ", ".join(f"fields[{i + 1}] AS c{i}" for i in range(width))
+        cells = ", ".join(f"fields[{i + 1}] AS c{i}" for i in range(len(layout.columns)))
         query = f"SELECT {cells} FROM ({query})"
     else:
-        types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-        query = (
-            f"SELECT * FROM read_csv({literal(str(path))}, columns={{{types}}}, "
-            f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
-            f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
-            f"encoding={literal(rules.encoding)}, hive_partitioning=false)"
-        )
+        query = f"SELECT * FROM {cells_sql(path, rules, layout)}"
     with text_errors(name, rules.encoding):
         # The file is read once and discarded: a dictionary of its cells costs more than it saves.
         options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
         connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
+
+
+def cells_sql(path: Path, rules: TextRules, layout: Layout) -> str:
+    """Return the table expression for the cells of a file that is not separated by blanks.
+
+    Their columns are `c0, c1, ...`, all of them text.
+    """
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(layout.columns)))
+    return (
+        f"read_csv({literal(str(path))}, columns={{{types}}}, "
+        f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
+        f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
+        f"encoding={literal(rules.encoding)}, hive_partitioning=false)"
+    )
 
 
 def _blank_separated(path: Path, rules: TextRules) -> str:

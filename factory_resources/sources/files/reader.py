@@ -13,8 +13,11 @@ from factory_resources.sources.files.archives import first_bytes, take_member, u
 from factory_resources.sources.files.arff import arff_to_parquet
 from factory_resources.sources.files.delimited_text import (
     LONGEST,
+    Layout,
     TextRules,
+    cells_sql,
     find_layout,
+    text_errors,
     text_to_parquet,
 )
 from factory_resources.sources.files.discovery import File, Format, format_of, sha256_of
@@ -28,7 +31,18 @@ if TYPE_CHECKING:
 
 
 Columns = Mapping[str, tuple[str, str]]
-"""Column of a source to its (name, DuckDB type) in the Parquet file."""
+"""Column of a source to its (name, DuckDB type) in the table."""
+
+UNKNOWN = -1
+"""A number of rows that reading them will show."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """How a file of delimited text is read."""
+
+    rules: TextRules
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -36,16 +50,29 @@ class SourceTable:
     """One source, ready to be queried."""
 
     path: Path
+    """A Parquet file, or the text that `text` describes."""
     name: str
     sha256: str
     labels: Mapping[str, str]
     """Columns with the same value in every row, such as the site."""
     rows: int
+    """Number of rows; UNKNOWN for a text that is not read yet."""
     columns: Columns
     format: Format | None
     """None for sources without a file format, whose columns have types."""
     partners: Mapping[str, str] = field(default_factory=dict)
     """Rule of each required join to the column that says whether the row has a match."""
+    text: "Text | None" = None
+    """How the lines of `path` are read; None if it is a Parquet file."""
+
+    @property
+    def relation(self) -> str:
+        """The table expression, whose `file_row_number` counts the records from 0."""
+        if self.text is None:
+            return parquet(self.path)
+        cells = cells_sql(self.path, self.text.rules, self.text.layout)
+        # A window without an order numbers the rows as they come: in the order of the file.
+        return f"(SELECT *, row_number() OVER () - 1 AS file_row_number FROM {cells})"
 
 
 def read_file(
@@ -56,11 +83,13 @@ def read_file(
     member: str | None = None,
     rules: TextRules,
     digest: str | None = None,
+    once: bool = False,
 ) -> SourceTable:
     """Convert one file to the common form; a Parquet file is used in place.
 
     Args:
         digest: the SHA-256 of the file, if it is known.
+        once: whether the caller reads the rows once; delimited text is then used in place as well.
         scratch: an empty folder for this file alone.
 
     Raises:
@@ -82,6 +111,11 @@ def read_file(
     if kind != "parquet":
         rules = rules if kind == "csv" else replace(rules, skip=0)
         path, rules = plain_text(path, name, rules, scratch)
+    if once and kind == "csv":
+        layout = _layout(path, name, rules)
+        if layout.delimiter != " ":
+            text = Text(rules, layout)
+            return SourceTable(path, name, digest, {}, UNKNOWN, _cells(layout), kind, text=text)
     with sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
             columns = parquet_columns(connection, path, name)
@@ -217,7 +251,7 @@ def _require_names(names: Sequence[str], where: str) -> None:
 
 @contextmanager
 def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None]:
-    """If an expression over the sources fails, check first whether a Parquet file is damaged.
+    """If an expression over the sources fails, check first whether a file is damaged.
 
     Raises:
         SourceError: a file cannot be read to its end; the message names it.
@@ -226,17 +260,19 @@ def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None
         yield
     except (ExpressionError, ContractError):
         for raw in raws:
-            if raw.format == "parquet":
+            if raw.format == "parquet" or raw.text:
                 _require_undamaged(raw, scratch)
         raise
 
 
 def _require_undamaged(raw: SourceTable, scratch: Path) -> None:
-    query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {parquet(raw.path)}"
-    with (
-        sealed(read=[raw.path], write=scratch) as connection,
-        engine_errors(raw.name, SourceError, "fetch the file again"),
-    ):
+    query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {raw.relation}"
+    errors = (
+        text_errors(raw.name, raw.text.rules.encoding)
+        if raw.text
+        else engine_errors(raw.name, SourceError, "fetch the file again")
+    )
+    with sealed(read=[raw.path], write=scratch) as connection, errors:
         connection.execute(query).fetchall()
 
 
@@ -249,8 +285,16 @@ def _count(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> in
 def _text(
     connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules, target: Path
 ) -> Columns:
-    layout = find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
+    layout = _layout(path, name, rules)
     text_to_parquet(connection, path, name, rules, layout, target)
+    return _cells(layout)
+
+
+def _layout(path: Path, name: str, rules: TextRules) -> Layout:
+    return find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
+
+
+def _cells(layout: Layout) -> Columns:
     return {column: (f"c{i}", "VARCHAR") for i, column in enumerate(layout.columns)}
 
 
