@@ -32,8 +32,10 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
+from factory_resources.home.home import Home
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
+from factory_resources.tables.logged_files import LOG, newest_commit
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
@@ -78,7 +80,7 @@ def run_stage(call: StageRequest) -> StageRun:
                 if restored:
                     # An older result is the latest again; the table's log still names the newer.
                     publish(snapshot, call.home, _key(call))
-                else:
+                elif not call.partition:
                     repair_log(snapshot, call.home)
             if restored or not call.partition:
                 # There may be many partitions, and nearly all are unchanged.
@@ -108,6 +110,7 @@ def run_stage(call: StageRequest) -> StageRun:
             method=cost.method,
             grid=cost.grid,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            commits=_commits(value, call.home),
         )
         version = log_costs(value, record, call.home)
         records.save(record)
@@ -197,6 +200,12 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
 
 def _tables(value: StageResult) -> list[Snapshot]:
     return [part for part in dict(value).values() if isinstance(part, Snapshot)]
+
+
+def _commits(value: StageResult, home: Home) -> dict[str, str]:
+    """Return the newest commit of each table that the result names, with its digest."""
+    found = {s.table: newest_commit(home.tables / s.table) for s in _tables(value)}
+    return {f"{table}/{LOG}/{commit[0]}": commit[1] for table, commit in found.items() if commit}
 
 
 def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:

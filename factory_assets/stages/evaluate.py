@@ -156,6 +156,18 @@ def _store_plots(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -
     return paths
 
 
+def evaluation_metrics(verdict: EvaluationResult) -> dict[str, float]:
+    """Return what MLflow shows of the evaluation."""
+    tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
+    held_out = {
+        f"robustness_{one.kind}_{one.level:g}_{verdict.headline}": one.mean
+        for one in verdict.robustness
+    }
+    found = verdict.influence
+    scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling} if found else {}
+    return {**tested, **held_out, **fold_figures(verdict.folds), **scores}
+
+
 def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:
     from factory_resources.tracking.registry import Registry
     from factory_resources.tracking.run import RegistryRun
@@ -163,15 +175,7 @@ def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> N
     registry, candidate = Registry(home), verdict.candidate
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id
     run = RegistryRun(registry, candidate.model, candidate.run_id, experiment)
-    tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
-    held_out = {
-        f"robustness_{one.kind}_{one.level:g}_{verdict.headline}": one.mean
-        for one in verdict.robustness
-    }
-    run.log_metrics([(0, {**tested, **held_out, **fold_figures(verdict.folds)})])
-    if found := verdict.influence:
-        scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling}
-        run.log_metrics([(0, scores)])
+    run.log_metrics([(0, evaluation_metrics(verdict))])
     with home.scratch() as folder:
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)

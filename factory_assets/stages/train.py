@@ -166,12 +166,17 @@ def _log(
     )
     for context, part in (("training", parts.train), ("validation", parts.validation)):
         run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
+    run.log_metrics(training_metrics(fitted))
+
+
+def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:
+    """Return what MLflow shows of the training, by epoch."""
     epochs = [
         (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
         for e in fitted.history
     ]
     last = {f"validation_{name}": value for name, value in fitted.validation.items()}
-    run.log_metrics([*epochs, (fitted.best_epoch or 0, last)])
+    return [*epochs, (fitted.best_epoch or 0, last)]
 
 
 def _stopped(fitted: FitResult) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""The Delta Lake log of a table: the files of its current version and of earlier versions.
+"""Record versions of a table in its Delta Lake log.
 
-Which features of the protocol a log declares belongs in `delta_protocol`.
+Reading the log belongs in `logged_files`, the features of the protocol that it declares in
+`delta_protocol`.
 """
 
 import json
@@ -18,7 +19,7 @@ from factory_resources.tables.delta_protocol import (
     declare_features,
     declare_missing_feature,
     lacks_feature,
-    newest_commit,
+    newest_number,
 )
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
@@ -49,55 +50,14 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
 
 
 def repair_log(snapshot: Snapshot, home: Home) -> None:
-    """Repair the log of the snapshot's table if an earlier version of the factory broke it."""
+    """Repair the log of the snapshot's table if an earlier version of the factory broke it.
+
+    It broke none of a table with partitions.
+    """
     folder = home.tables / snapshot.table
     if lacks_feature(folder):
         with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
             _repair(folder)
-
-
-def current_files(folder: Path) -> set[str]:
-    """Return the names of the files of a table's newest version; none if the table has no log.
-
-    Raises:
-        StorageError: the log cannot be read.
-    """
-    from deltalake import DeltaTable
-
-    with _reading(folder):
-        if not DeltaTable.is_deltatable(str(folder)):
-            return set()
-        return _logged(DeltaTable(str(folder)))
-
-
-def past_versions(folder: Path) -> list[str]:
-    """Return every data version in a table's log, newest first; its files may be removed.
-
-    Raises:
-        StorageError: the log cannot be read.
-    """
-    from deltalake import DeltaTable
-
-    with _reading(folder):
-        if not DeltaTable.is_deltatable(str(folder)):
-            return []
-        commits = DeltaTable(str(folder)).history()
-    return [str(commit["data_version"]) for commit in commits if "data_version" in commit]
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    from deltalake.exceptions import DeltaError
-
-    try:
-        yield
-    except (DeltaError, OSError, ValueError) as error:
-        raise StorageError(
-            f"the Delta log cannot be read ({_reason(error)})",
-            where=str(folder),
-            remedy="run the pipeline with --no-reuse, which repairs what an earlier version of the "
-            "factory wrote; else restore the folder _delta_log from a backup",
-        ) from error
 
 
 @contextmanager
@@ -142,7 +102,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
         if not new and not removed:
             return
         declare_features(delta, schema)
-    before = newest_commit(folder)
+    before = newest_number(folder)
     try:
         if not exists:
             create_table_with_add_actions(
@@ -178,7 +138,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
 
 def _withdraw(folder: Path, before: int) -> None:
     """Remove the commits after the given one."""
-    for number in range(newest_commit(folder), before, -1):
+    for number in range(newest_number(folder), before, -1):
         for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
             if "checkpoint" in path.name:
                 path.with_name("_last_checkpoint").unlink(missing_ok=True)
@@ -234,7 +194,7 @@ def _last_version(folder: Path, schema: "Schema") -> int | None:
     """Return the newest version of the table that had the columns; None if there is none."""
     from deltalake import Schema
 
-    last = newest_commit(folder)
+    last = newest_number(folder)
     for number in range(last, -1, -1):
         path = commit_path(folder, number)
         for line in path.read_text().splitlines() if path.is_file() else ():

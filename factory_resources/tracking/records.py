@@ -50,6 +50,9 @@ class Record(BaseModel):
     """Grams of CO2e per kWh; None in records from before it was stored."""
     finished: str
     """UTC, ISO 8601."""
+    commits: dict[str, str] = {}
+    """Newest commit in the log of each table when the record was stored, to its SHA-256; empty in
+    records from before it was stored."""
 
     @property
     def co2e(self) -> float | None:
@@ -95,6 +98,16 @@ class Records:
         own = self._run(pipeline, run_id) / _slot(stage, partition) if run_id else None
         record = self._pointed(pipeline, stage, own) if own else None
         return record or self.latest(pipeline, stage, partition)
+
+    def current(self, pipeline: str, stage: str) -> list[Record]:
+        """Return the records that form the stage's table now, one per partition."""
+        whole = self.latest(pipeline, stage)
+        latest = (self.latest(pipeline, stage, key) for key in self.partitions(pipeline, stage))
+        parts = [record for record in latest if record]
+        # A pipeline that had no partitions before, or has none any more, has both kinds of record.
+        if whole and all(record.finished < whole.finished for record in parts):
+            return [whole]
+        return parts
 
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""

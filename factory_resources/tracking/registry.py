@@ -6,6 +6,7 @@ for the champion, are one SELECT on MLflow's own tables: importing MLflow costs 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,17 @@ class Version:
     files: Path
     """The folder of the model's files."""
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LoggedMetric:
+    """One value of a metric of a run."""
+
+    name: str
+    step: int
+    value: float
+    latest: bool
+    """Whether MLflow lists it as the metric's present value; else it is a point of its curve."""
 
 
 class Registry:
@@ -111,6 +123,19 @@ class Registry:
             version=version,
         )
         return dict(rows)
+
+    def metrics(self, run_id: str) -> list[LoggedMetric]:
+        """Return the metrics of a run: every point of each curve, and each present value."""
+        columns = "key, step, value, is_nan"
+        rows = self._execute(
+            f"SELECT {columns}, 0 FROM metrics WHERE run_uuid = :run "
+            f"UNION ALL SELECT {columns}, 1 FROM latest_metrics WHERE run_uuid = :run",
+            run=run_id,
+        )
+        return [
+            LoggedMetric(name, int(step), math.nan if is_nan else float(value), bool(latest))
+            for name, step, value, is_nan, latest in rows
+        ]
 
     def artifacts(self, model: str) -> Path:
         """Return the folder of everything logged for a model; it moves with the home."""

@@ -1,7 +1,7 @@
-"""Check that stored files, models and records match the digests that were recorded."""
+"""Check that stored files, logs, models and records match what was recorded."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -11,7 +11,7 @@ from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.tables.delta_log import current_files
+from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record
 
@@ -30,12 +30,10 @@ class Checker:
     problems: list[str] = field(default_factory=list)
     _states: dict[Path, State] = field(default_factory=dict)
     _logs: set[str] = field(default_factory=set)
-    """The tables whose log was checked."""
+    """The tables whose log was read."""
 
     def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
         """Return the snapshot's files, each with its state."""
-        if self.verify:
-            self._log(snapshot.table)
         checked = []
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
             state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
@@ -57,25 +55,42 @@ class Checker:
         return worst(self._state(files / n, d, f"{name}/{n}") for n, d in digests.items())
 
     def record(self, record: Record) -> None:
-        """Add the contradictions within a record to the problems."""
+        """Check a record, and the commits that it wrote to the logs of its tables."""
         self.problems += [d for d in contradictions(record) if d not in self.problems]
+        for name, digest in record.commits.items():
+            path = self.home.tables / name
+            # Old commits may be gone: Delta Lake removes those that a checkpoint replaces.
+            if path.is_file():
+                self._state(path, digest, name)
 
-    def _log(self, table: str) -> None:
-        """Check that the log of a table can be read, and that the files that it names exist."""
-        if table in self._logs:
+    def log(self, table: str, current: Mapping[str | None, Snapshot], *, complete: bool) -> None:
+        """Check that the log of a table names the files of its latest records and no others.
+
+        Args:
+            current: partition to snapshot.
+            complete: whether the log may name no other partition.
+        """
+        if not self.verify or table in self._logs:
             return
         self._logs.add(table)
-        folder = self.home.tables / table
         try:
-            files = current_files(folder)
+            logged = logged_files(self.home.tables / table)
         except StorageError as error:
-            self.problems.append(f"{table}: {error.what}; {error.remedy}")
+            self.problems.append(f"{table}/{LOG} {error.what}")
             return
-        if not (folder / "_delta_log").is_dir():
-            self.problems.append(f"{table}: its Delta log is gone")
-        gone = [name for name in files if not (folder / name).is_file()]
-        if gone:
-            self.problems.append(f"{table}: its Delta log names {len(gone)} files that are gone")
+        recorded = {key: _as_logged(snapshot, key) for key, snapshot in current.items()}
+        wrong = {key for key, files in recorded.items() if logged.get(key, frozenset()) != files}
+        # A log has one set of columns: partitions with others are not in it until they are
+        # materialised again.
+        columns = [current[key].columns for key in recorded.keys() - wrong]
+        if any(not columns or current[key].columns in columns for key in wrong) or (
+            complete and logged.keys() - recorded.keys()
+        ):
+            self.problems.append(f"{table}/{LOG} does not name the files of the latest records")
+
+    def file(self, path: Path, digest: str, name: str) -> State:
+        """Return the state of one file."""
+        return self._state(path, digest, name)
 
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:
@@ -86,6 +101,12 @@ class Checker:
             elif state == "gone":
                 self.problems.append(f"{name} is gone")
         return self._states[path]
+
+
+def _as_logged(snapshot: Snapshot, partition: str | None) -> frozenset[LoggedFile]:
+    """Return the files as the log describes them; it leaves out empty files of a partition."""
+    files = [file for file in snapshot.files if file.rows or partition is None]
+    return frozenset(LoggedFile(file.name, file.rows, file.bytes) for file in files)
 
 
 def state_of(path: Path, digest: str, verify: bool) -> State:

@@ -14,7 +14,6 @@ from pathlib import Path
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
-from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
@@ -24,7 +23,7 @@ from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists, require_unchanged
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Records
 
 
 def discover_database(source: DatabaseSource, context: SourceContext) -> SourceHandle:
@@ -108,7 +107,7 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
         SourceError: there is no snapshot yet, or its files are gone.
     """
     name = f"{source.pipeline}/{source.stage}"
-    records = _records(source, context.home)
+    records = Records(context.home).current(source.pipeline, source.stage)
     if not records:
         raise SourceError(
             "there is no result yet",
@@ -125,18 +124,6 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             )
         for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
             yield _snapshot_file(snapshot, file, path, f"{name}@{snapshot.data_version}")
-
-
-def _records(source: SnapshotSource, home: Home) -> list[Record]:
-    records = Records(home)
-    whole = records.latest(source.pipeline, source.stage)
-    keys = records.partitions(source.pipeline, source.stage)
-    latest = (records.latest(source.pipeline, source.stage, key) for key in keys)
-    parts = [record for record in latest if record]
-    # A pipeline that had no partitions before, or has none any more, has both kinds of record.
-    if whole and all(record.finished < whole.finished for record in parts):
-        return [whole]
-    return parts
 
 
 def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:
