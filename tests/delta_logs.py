@@ -6,12 +6,12 @@ from pathlib import Path
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from factory_resources.tables.delta_protocol import commit_path, newest_number
+from factory_resources.tables.delta_protocol import commit_path, newest_commit
 
 
 def break_log(folder: Path) -> None:
     """Add a commit that gives the table its first time without declaring the feature for it."""
-    newest = newest_number(folder)
+    newest = newest_commit(folder)
     commits = [commit_path(folder, number).read_text() for number in range(newest + 1)]
     actions = [json.loads(line) for text in commits for line in text.splitlines()]
     metadata = [action["metaData"] for action in actions if "metaData" in action][-1]

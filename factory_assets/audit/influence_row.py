@@ -80,8 +80,9 @@ def file_row(
 
     if not row.isdecimal() or not int(row):
         raise UnknownNameError(f"{row!r} is not a row number", remedy="write a number from 1")
-    rows, refused = rows_to_score(pipeline, _ScoringModel(trained), file, home)
-    for part in refused:
+    found = rows_to_score(pipeline, _ScoringModel(trained), file, home)
+    rows = found.scorable
+    for part in found.refused:
         for number, reason in zip(part["_row"].to_pylist(), part["reason"], strict=True):
             if number == int(row):
                 raise DataError(

@@ -28,10 +28,12 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")
     from factory_assets.data.privacy.sensitive_columns import redact_errors
-    from factory_assets.serving.batch import predict
+    from factory_assets.serving.batch import JOINED, predict
 
     with redact_errors(pipeline):
         scored = predict(pipeline, file, Home.from_env())
+    if JOINED in scored.column_names and scored.num_rows:
+        sys.stderr.write(f"joined as they are now: {scored[JOINED][0].as_py()}\n")
     if out is None:
         from pyarrow import csv
 

@@ -3,7 +3,7 @@
 Which rows form a block is decided in `block_plan` and in the stages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from factory_assets.results.data import Block, SourceFile
@@ -29,7 +29,7 @@ class StagedBlock:
     """The sources of the rows; only `ingest` sets them."""
     ignored: tuple[str, ...] = ()
     """Source columns that are not in the table."""
-    offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Times with and without an offset; see `contract.offsets`."""
     example: str = ""
     """A value that broke the most frequently broken rule, worded for the message."""

@@ -11,6 +11,7 @@ from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_cl
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
+from factory_assets.results.data import SourceFile
 from factory_assets.spec import Clean, Ingest
 from factory_resources.tables.writer import StagedTable
 
@@ -22,6 +23,8 @@ class CleanRows:
     valid: StagedTable
     refused: tuple[StagedTable, ...]
     """Rows that broke the contract or a rule; their column `_rules` names which."""
+    sources: tuple[SourceFile, ...]
+    """What was read, joined tables included."""
 
 
 def clean_rows(
@@ -50,4 +53,4 @@ def clean_rows(
     [cleaned] = clean_files(queries, [whole], (), scratch).values()
     require_clean_rows([cleaned], cleaned.quarantined, where)
     refused = (block.broken for block in (valid, cleaned))
-    return CleanRows(cleaned.good, tuple(table for table in refused if table))
+    return CleanRows(cleaned.good, tuple(table for table in refused if table), valid.sources)

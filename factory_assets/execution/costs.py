@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from factory_assets.results.base import StageResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.record_graph import model_of
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record, Records
 
@@ -94,6 +95,5 @@ def _about(model: str, version: int, records: Records) -> Iterator[Record]:
     """Yield the records that evaluated or deployed the version before."""
     for stage in ("evaluate", "deploy"):
         for record in records.all(model, stage):
-            subject = record.value.get("candidate", record.value)
-            if subject.get("version") == version:
+            if model_of(record) == (model, version):
                 yield record

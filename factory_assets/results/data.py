@@ -137,6 +137,19 @@ class Implied(StageResult):
     """Share of the class among all training rows."""
 
 
+Relation = Literal["sum", "difference", "ratio"]
+
+
+class InputPair(StageResult):
+    """Two inputs that tell the target together."""
+
+    columns: tuple[str, str]
+    relation: Relation
+    """What of the two tells it."""
+    order: float
+    """Chatterjee's ξ: 1 if the target is a function of it, 0 by chance."""
+
+
 class Duplicates(StageResult):
     """Test rows that repeat a training row in all inputs."""
 
@@ -158,6 +171,8 @@ class Leaks(StageResult):
     """Value of the measure that each input alone reaches, on training rows that were held out."""
     implied: dict[str, Implied] = {}
     """Inputs with a condition that gives a class away."""
+    pairs: tuple[InputPair, ...] = ()
+    """Pairs of inputs that tell the target almost exactly, while neither does alone."""
     duplicates: Duplicates | None = None
     groups: dict[str, float] = {}
     """Columns that name somebody or something: the share of test rows whose name a training row has

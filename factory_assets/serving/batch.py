@@ -11,52 +11,83 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_champion
-from factory_assets.serving.scoring_rows import rows_to_score
+from factory_assets.serving.scoring_rows import OVERFLOW, rows_to_score
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+JOINED = "joined"
+"""The column that says in which state the joined tables were read."""
+
+SHOWN = 12
+"""Digits of a digest that are shown; `factory trace` accepts them."""
 
 
 def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     """Score every row of a text, Parquet or JSON Lines file; only the model's inputs need be in it.
 
     Returns:
-        In the file's order: `_row` (from 1), `model`, `version`, `prediction` (the class, or the
-        number), `p_<class>` for each class, and `reason`: the rules that a row without score broke.
+        In the file's order: `_row` (from 1), `model`, `version`, `joined` if tables were joined to
+        the file, `prediction` (the class, or the number), `p_<class>` for each class, and `reason`:
+        the rules that a row without score broke, such as `overflow:<input>` if float32 cannot hold
+        a number that the model reads.
 
     Raises:
         ModelError: there is no champion, or its graph was changed.
         SourceError: the file cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
     """
+    import pyarrow as pa
+
     version, model = load_champion(pipeline.name, home)
-    rows, refused = rows_to_score(pipeline, model, file, home)
-    return _result(pipeline.name, version, _scores(model, rows), refused)
+    rows = rows_to_score(pipeline, model, file, home)
+    scored, overflowing = _score(model, rows.scorable)
+    table = _result(pipeline.name, version, scored, [*rows.refused, overflowing])
+    if not rows.joined:
+        return table
+    states = "; ".join(f"{t.join}: {t.name} sha256:{t.sha256[:SHOWN]}" for t in rows.joined)
+    position = table.column_names.index("version") + 1
+    return table.add_column(position, JOINED, pa.array([states] * table.num_rows, pa.string()))
 
 
-def _scores(model: OnnxModel, rows: pa.Table) -> pa.Table:
+def _score(model: OnnxModel, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the rows with their scores, and those whose score is not a number with the reason."""
     import numpy as np
     import pyarrow as pa
 
     outputs = model.outputs(rows)
+    finite = np.isfinite(outputs if outputs.ndim == 1 else outputs.sum(axis=1))
+    numbers = rows["_row"].filter(~finite)
+    reasons = pa.array([f"{OVERFLOW}:prediction"] * len(numbers), pa.string())
+    scored = _score_table(model, rows["_row"].filter(finite), outputs[finite])
+    return scored, pa.table({"_row": numbers, "reason": reasons})
+
+
+def _score_table(
+    model: OnnxModel, numbers: pa.ChunkedArray, outputs: NDArray[np.float64]
+) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
     if not model.classes:
-        return pa.table({"_row": rows["_row"], "prediction": outputs})
+        return pa.table({"_row": numbers, "prediction": outputs})
     codes = outputs.argmax(axis=1)
     if model.threshold is not None:
         codes = (outputs[:, 1] >= model.threshold).astype(int)
     columns = {f"p_{name}": outputs[:, i] for i, name in enumerate(model.classes)}
     chosen = np.array(model.classes, dtype=object)[codes]
-    return pa.table({"_row": rows["_row"], "prediction": pa.array(chosen, pa.string()), **columns})
+    return pa.table({"_row": numbers, "prediction": pa.array(chosen, pa.string()), **columns})
 
 
 def _result(model: str, version: int, scores: pa.Table, refused: list[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
     table = pa.concat_tables([scores, *refused], promote_options="default").sort_by("_row")
-    if "reason" not in table.column_names:
-        table = table.append_column("reason", pa.nulls(table.num_rows, pa.string()))
     identity = {
         "model": pa.array([model] * table.num_rows, pa.string()),
         "version": pa.array([version] * table.num_rows, pa.int64()),

@@ -1,19 +1,27 @@
 """The rows of a file that a model scores, cleaned by the declaration that it was trained under.
 
 That declaration comes from the model and is narrowed to what its inputs are derived from; today's
-`defs.yaml` may say something else. The scores belong in `batch`.
+`defs.yaml` may say something else. How the file is read belongs in `scored_file`, the scores in
+`batch`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from glob import escape
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from factory_assets.data.clean_rows import clean_rows
-from factory_assets.data.sources.base import SourceContext
-from factory_assets.data.sources.discovery import discover, name_pipeline_in_errors
+from factory_assets.data.sources.discovery import name_pipeline_in_errors
+from factory_assets.ml.features.columns import beyond_float32
+from factory_assets.results.data import SourceFile
+from factory_assets.serving.scored_file import (
+    as_declared,
+    joined_sources,
+    needed_joins,
+    read_once,
+)
 from factory_assets.spec import (
     Clean,
     Column,
@@ -24,13 +32,15 @@ from factory_assets.spec import (
     Pipeline,
     Windows,
 )
-from factory_assets.spec.ingest import Source
 from factory_resources.home.home import Home
-from factory_resources.sources.files.images import SUFFIXES
 from factory_resources.sql.expressions import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+OVERFLOW = "overflow"
+"""The rule that a number breaks which is infinite, or becomes so in the model."""
 
 
 class TrainedUnder(Protocol):
@@ -46,32 +56,66 @@ class TrainedUnder(Protocol):
     def clean(self) -> Clean: ...
 
 
-def rows_to_score(
-    pipeline: Pipeline, model: TrainedUnder, file: Path, home: Home
-) -> tuple[pa.Table, list[pa.Table]]:
-    """Return the clean rows of a file, and the refused ones as `_row` and `reason`.
+@dataclass(frozen=True)
+class ScoringRows:
+    """The rows of a file, and the tables that were joined to them."""
 
-    Only the columns that the model's inputs are derived from need be in the file.
+    scorable: pa.Table
+    refused: tuple[pa.Table, ...]
+    """Rows without a score, as `_row` and `reason`."""
+    joined: tuple[SourceFile, ...]
+    """The state in which the joined tables were read."""
+
+
+def rows_to_score(pipeline: Pipeline, model: TrainedUnder, file: Path, home: Home) -> ScoringRows:
+    """Read and clean the rows of a file.
+
+    Only the columns that the model's inputs are derived from need be in the file, or those of the
+    source, to which the declared tables are joined again. Refused are rows that break the contract
+    or a rule, and those with an input that float32 cannot hold.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: the file or a joined table cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
         ExpressionError: a rule or a derived column fails on a value.
         DataError: every row breaks a rule.
     """
     from pyarrow.parquet import ParquetFile
 
-    source = _source(model.ingest.source, file)
+    source = as_declared(model.ingest, file)
     ingest, clean = _narrowed_ingest(model, source), _narrowed_cleaning(model)
     with home.scratch() as scratch, name_pipeline_in_errors(pipeline):
-        context = SourceContext(pipeline.folder, home, scratch / "file")
-        sources = [*discover(source, context)]
+        read, columns = read_once(source, pipeline.folder, home, scratch)
+        needed = [column.source_name for column in ingest.contract.columns]
+        joins = needed_joins(model.ingest.joins, columns, needed)
+        sources = [read, *joined_sources(joins, pipeline.folder, home, scratch)]
+        ingest = ingest.model_copy(update={"joins": joins})
         rows = clean_rows(pipeline.name, ingest, clean, sources, scratch)
         refused = [
             ParquetFile(table.path).read(["_row", "_rules"]).rename_columns(["_row", "reason"])
             for table in rows.refused
         ]
-        return ParquetFile(rows.valid.path).read(), refused
+        scorable, overflowing = _apart(ParquetFile(rows.valid.path).read(), model)
+        joined = tuple(source for source in rows.sources if source.join)
+        return ScoringRows(scorable, (*refused, *overflowing), joined)
+
+
+def _apart(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, list[pa.Table]]:
+    """Separate the rows with a number that is infinite in float32, in which models compute."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = [name for name, kind in model.inputs.items() if kind == "tensor(float)"]
+    beyond = {name: beyond_float32(rows, name) for name in numbers}
+    refused = np.logical_or.reduce([np.zeros(rows.num_rows, bool), *beyond.values()])
+    if not refused.any():
+        return rows, []
+    reasons = [
+        ",".join(f"{OVERFLOW}:{name}" for name, where in beyond.items() if where[i])
+        for i in np.flatnonzero(refused)
+    ]
+    overflowing = pa.table({"_row": rows["_row"].filter(refused), "reason": reasons})
+    return rows.filter(~refused), [overflowing]
 
 
 def _narrowed_cleaning(model: TrainedUnder) -> Clean:
@@ -122,15 +166,6 @@ def _as_trained(model: TrainedUnder, name: str) -> Column:
             return Column(name=name, type="string")
         case _:
             return Column(name=name)
-
-
-def _source(declared: Source | None, file: Path) -> FileSource | ImageSource:
-    """Return the declared way of reading text or images, at another path."""
-    path = (escape(str(file.absolute())),)
-    if isinstance(declared, ImageSource) and file.suffix.lower() in SUFFIXES:
-        return declared.model_copy(update={"images": path, "label": None})
-    source = declared if isinstance(declared, FileSource) else FileSource(files=("",))
-    return source.model_copy(update={"files": path, "label": None, "format": None, "member": None})
 
 
 def _needed(clean: Clean, inputs: Iterable[str]) -> dict[str, str]:

@@ -245,6 +245,11 @@ def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any
         )
 
 
+def names_partition(source: Mapping[str, Any]) -> bool:
+    """Whether what is read depends on the partition."""
+    return any(_places(source, without=NEVER_BOUND | _FREE))
+
+
 def _places(value: Any, without: Set[str]) -> Iterator[re.Match[str]]:
     match value:
         case str():

@@ -41,7 +41,7 @@ class AssetSource(Spec):
     """The key of the asset, its parts joined by slashes, such as `raw/orders`."""
 
 
-FileFormat = Literal["csv", "parquet", "jsonl"]
+FileFormat = Literal["csv", "parquet", "jsonl", "arff"]
 
 
 class Storage(Spec):
@@ -59,7 +59,7 @@ class Storage(Spec):
 
 
 class FileSource(Spec):
-    """Separated text, Parquet or JSON Lines files, each plain, gz, zst or inside a zip.
+    """Separated text, Parquet, JSON Lines or ARFF files, each plain, gz, zst or inside a zip.
 
     Relative paths start at the folder of the `defs.yaml`. `${FACTORY_DATA}` and other environment
     variables that begin with `FACTORY_` are replaced.
@@ -85,6 +85,9 @@ class FileSource(Spec):
     columns are named by `columns`, or else `column_1`, `column_2` and so on."""
     columns: Columns = ()
     """With `header: false`: the names of the columns of a text file, in order."""
+    skip: Annotated[int, Field(ge=0, le=1000, exclude_if=lambda lines: lines == 0)] = 0
+    """How many lines at the beginning of a text file are not read, such as a title above the
+    header."""
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
     """The character encoding of text files."""
     member: str | None = None

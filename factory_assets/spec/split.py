@@ -3,7 +3,7 @@
 Assigning the rows belongs in `stages.split`.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,6 +53,26 @@ class SplitRule(Spec):
     Default: all."""
     seed: int = 0
     """The seed of the draw; another seed draws other rows."""
+
+    def instead(self, way: Literal["group", "time"]) -> str:
+        """Return " instead of …" with the keys that cannot stand beside this one, for advice."""
+        excluded = {"group": ("stratify", "time"), "time": ("stratify", "group", "given")}[way]
+        declared = [f"split.{key}" for key in excluded if getattr(self, key)]
+        return f" instead of {' and '.join(declared)}" if declared else ""
+
+    def remedy_for_classes(self, target: str) -> str:
+        """Return how each class of the target gets into the training rows, as this rule allows."""
+        if self.given:
+            return f"mark rows of the class for training in column {self.given.column!r}"
+        if self.time:
+            return "give earlier rows of the class, or lower split.test"
+        if self.group:
+            return f"give the class in more groups of {self.group!r}"
+        return (
+            "give more rows of the class"
+            if self.stratify == target
+            else (f"set split.stratify to {target}, or give more rows of the class")
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

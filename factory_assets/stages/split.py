@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 
+_LARGEST = 1e150
+"""Largest absolute value of a number to predict: the squares of larger ones are infinite, or their
+sum is."""
+
 
 def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     """Store the three parts, each in the order of the clean rows.
 
     Raises:
-        DataError: the target is missing or constant, a named column is missing or has missing
-            values, a part is empty, or a class occurs in no training row.
+        DataError: the target is missing, constant or too large, a named column is missing or has
+            missing values, a part is empty, or a class occurs in no training row.
         StorageError: the disk refuses to write, or a file of the clean rows was changed.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
@@ -48,6 +52,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         numbers = numbered(source, [file.rows for file in cleaned.snapshot.files])
         connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
+        _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
         prepared = {
@@ -61,7 +66,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
             for part in PARTS
         }
         _require_parts(prepared, cleaned.snapshot.rows, where)
-        _require_classes(connection, target, cleaned.snapshot.columns[target], where)
+        _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
         inputs = input_columns(pipeline, cleaned.snapshot.columns)
         leaks = find_leaks(
@@ -197,6 +202,27 @@ def _require_target(
         )
 
 
+def _require_finite_loss(
+    connection: "duckdb.DuckDBPyConnection", pipeline: Pipeline, kind: str, where: str
+) -> None:
+    """Require that the squared errors of a number to predict can be summed, in every part."""
+    target, task = pipeline.spec.training.target, pipeline.spec.training.task
+    if kind != "DOUBLE" or task not in (None, "regression"):
+        return
+    name = identifier(target)
+    row = connection.execute(
+        f"SELECT count(*), max(abs({name})) FROM source WHERE abs({name}) > {_LARGEST!r}"
+    ).fetchone()
+    if row and row[0]:
+        raise DataError(
+            f"target {target!r} is as large as {row[1]:g} ({row[0]} rows above {_LARGEST:g}), so "
+            "that the loss of every model would be infinite",
+            where=where,
+            remedy="send such rows to quarantine: a `range` in the contract, or a rule in "
+            f"clean.where such as `abs({name}) < 1e9`; or predict a logarithm from clean.derive",
+        )
+
+
 def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, where: str) -> None:
     if not rule.time:
         return
@@ -225,7 +251,7 @@ def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> N
 
 
 def _require_classes(
-    connection: "duckdb.DuckDBPyConnection", target: str, kind: str, where: str
+    connection: "duckdb.DuckDBPyConnection", rule: SplitRule, target: str, kind: str, where: str
 ) -> None:
     """Require every class in training: of text always, of numbers if there are only two."""
     name = identifier(target)
@@ -240,5 +266,5 @@ def _require_classes(
             raise DataError(
                 f"class {value!r} of target {target!r} ({everywhere} rows) is in no training row",
                 where=where,
-                remedy=f"set split.stratify to {target}, or give more rows of the class",
+                remedy=rule.remedy_for_classes(target),
             )

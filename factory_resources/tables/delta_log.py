@@ -19,7 +19,7 @@ from factory_resources.tables.delta_protocol import (
     declare_features,
     declare_missing_feature,
     lacks_feature,
-    newest_number,
+    newest_commit,
 )
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
@@ -102,7 +102,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
         if not new and not removed:
             return
         declare_features(delta, schema)
-    before = newest_number(folder)
+    before = newest_commit(folder)
     try:
         if not exists:
             create_table_with_add_actions(
@@ -138,7 +138,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
 
 def _withdraw(folder: Path, before: int) -> None:
     """Remove the commits after the given one."""
-    for number in range(newest_number(folder), before, -1):
+    for number in range(newest_commit(folder), before, -1):
         for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
             if "checkpoint" in path.name:
                 path.with_name("_last_checkpoint").unlink(missing_ok=True)
@@ -194,7 +194,7 @@ def _last_version(folder: Path, schema: "Schema") -> int | None:
     """Return the newest version of the table that had the columns; None if there is none."""
     from deltalake import Schema
 
-    last = newest_number(folder)
+    last = newest_commit(folder)
     for number in range(last, -1, -1):
         path = commit_path(folder, number)
         for line in path.read_text().splitlines() if path.is_file() else ():

@@ -37,10 +37,14 @@ def declare_features(table: "DeltaTable", schema: "Schema") -> None:
         )
 
 
-def newest_number(folder: Path) -> int:
+def newest_commit(folder: Path) -> int:
     """Return the number of the newest commit in the log of a table; -1 if there is none."""
-    names = (path.stem for path in (folder / "_delta_log").glob("*.json"))
-    return max((int(name) for name in names if name.isdecimal()), default=-1)
+    try:
+        names = os.listdir(folder / "_delta_log")
+    except FileNotFoundError:
+        return -1
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return int(max((stem for stem in stems if stem.isdecimal()), default="-1"))
 
 
 def commit_path(folder: Path, number: int) -> Path:
@@ -53,7 +57,7 @@ def lacks_feature(folder: Path) -> bool:
     Earlier versions of the factory wrote such commits. It is always the newest, because nobody can
     commit after it.
     """
-    newest = newest_number(folder)
+    newest = newest_commit(folder)
     text = commit_path(folder, newest).read_text() if newest >= 0 else ""
     if '"metaData"' not in text or _TYPE not in text or '"protocol"' in text:
         return False
@@ -82,7 +86,7 @@ def declare_missing_feature(folder: Path) -> None:
         },
         {"protocol": _PROTOCOL},
     ]
-    path = commit_path(folder, newest_number(folder) + 1)
+    path = commit_path(folder, newest_commit(folder) + 1)
     with NamedTemporaryFile(
         "w", dir=path.parent, prefix="_commit_", suffix=".json.tmp", delete=False
     ) as file:

@@ -10,6 +10,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from factory_resources.errors import StorageError
+from factory_resources.tables.delta_protocol import commit_path, newest_commit
 
 LOG = "_delta_log"
 
@@ -85,10 +86,10 @@ def _readable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def newest_commit(folder: Path) -> tuple[str, str] | None:
+def commit_digest(folder: Path) -> tuple[str, str] | None:
     """Return name and SHA-256 of the newest commit in a table's log; None if it has none."""
-    commits = sorted((folder / LOG).glob(f"{'[0-9]' * 20}.json"))
-    if not commits:
+    if (number := newest_commit(folder)) < 0:
         return None
-    with commits[-1].open("rb") as file:
-        return commits[-1].name, file_digest(file, "sha256").hexdigest()
+    path = commit_path(folder, number)
+    with path.open("rb") as file:
+        return path.name, file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from tests.bad_data import (
     dates,
     encodings,
+    headers,
     hostile,
     json_lines,
     lines,
@@ -33,6 +34,7 @@ CASES: list[Case] = [
         places,
         json_lines,
         parquets,
+        headers,
     )
     for case in family.CASES
 ]

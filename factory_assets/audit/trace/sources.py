@@ -78,6 +78,7 @@ def source_lines(
         header=declared.get("header", True),
         columns=tuple(declared.get("columns", ())),
         encoding=declared.get("encoding", "utf-8"),
+        skip=declared.get("skip", 0),
     )
     inner = Path(source.name).name
     with tempfile.TemporaryDirectory() as scratch:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.data.transforms.joins import rename_remedy
@@ -21,7 +22,8 @@ from factory_assets.spec.ingest import Source
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.archives import first_bytes, take_member
-from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
+from factory_resources.sources.files.arff_header import attribute_names
+from factory_resources.sources.files.delimited_text import LONGEST, find_layout
 from factory_resources.sources.files.discovery import File, find_files, format_of
 from factory_resources.sources.files.reader import parquet_columns
 from factory_resources.sql.engine import sealed
@@ -188,5 +190,7 @@ def _header(file: File, source: FileSource) -> tuple[str, ...]:
         if kind == "parquet":
             with sealed(read=[path], write=Path(scratch)) as connection:
                 return tuple(parquet_columns(connection, path, name))
-        rules = TextRules(source.delimiter, source.header, source.columns, source.encoding)
-        return find_layout(first_bytes(path, name, packing, LONGEST), name, rules).columns
+        head = first_bytes(path, name, packing, LONGEST)
+        if kind == "arff":
+            return attribute_names(head, name, source.encoding)
+        return find_layout(head, name, text_rules(source)).columns

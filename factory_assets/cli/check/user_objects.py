@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from factory_assets.cli.check.sources import placed_sources
+from factory_assets.data.sources.python import load_function
 from factory_assets.declarations.loader import at_line, read
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
@@ -11,7 +12,6 @@ from factory_assets.ml.models.kinds import custom_kind
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import DeclarationError
-from factory_resources.user_code import load_callable
 
 
 def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -32,7 +32,7 @@ def with_line(error: DeclarationError, pipeline: Pipeline) -> DeclarationError:
 def _errors(pipeline: Pipeline) -> Iterator[tuple[At, DeclarationError]]:
     train = pipeline.spec.train
     named: list[tuple[At, Callable[[], object]]] = [
-        ((*at, "python"), partial(load_callable, source.python, pipeline.folder))
+        ((*at, "python"), partial(load_function, source, pipeline.folder))
         for at, source in placed_sources(pipeline.spec.ingest)
         if isinstance(source, PythonSource)
     ]

@@ -21,6 +21,7 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion
+from factory_assets.spec.threshold import rule_text
 from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
@@ -166,6 +167,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         "inputs": ", ".join((*value.numeric, *value.categorical)),
         **{f"validation {name}": number for name, number in value.validation.items()},
     }
+    if value.threshold is not None:
+        rule = rule_text(call.pipeline.spec.decision_rule)
+        metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
     checks = []
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"

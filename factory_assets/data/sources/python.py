@@ -1,16 +1,18 @@
 """A Python function of the user as a source: the table that it returns."""
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import PythonSource
 from factory_resources.errors import FactoryError, SourceError
-from factory_resources.sources.digest_cache import DigestCache
 from factory_resources.sources.files.discovery import expand_all, find_files
 from factory_resources.sources.files.reader import SourceTable, read_table
 from factory_resources.tables.frames import REMEDY, to_arrow
+from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
 
 
@@ -26,7 +28,7 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
     if source.reads is None:
         raw = _call(source, context.folder, context.scratch)
         return SourceHandle(raw.sha256, {}, lambda own: raw)
-    files = tuple(DigestCache(context.home).of_files(find_files(source.reads, context.folder)))
+    files = tuple(context.digests.of_files(find_files(source.reads, context.folder)))
     content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -40,8 +42,19 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
     return SourceHandle(version, {}, read, require_unchanged=require_unchanged)
 
 
-def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
+def load_function(source: PythonSource, folder: Path) -> Callable[..., Any]:
+    """Return the function that the source names.
+
+    Raises:
+        DeclarationError: it cannot be found, or does not accept the declared arguments.
+    """
     function = load_callable(source.python, folder)
+    require_arguments(function, source.python, folder, **source.args)
+    return function
+
+
+def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
+    function = load_function(source, folder)
     try:
         result = function(**expand_all(source.args))
     except FactoryError:

@@ -12,12 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.results.base import result_as
+from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
-from factory_resources.sources.digest_cache import DigestCache, Digested
+from factory_resources.sources.digest_cache import Digested
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
@@ -54,7 +56,7 @@ def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[Sour
     """
     ones = delta_files(source.delta, source.version, context.folder)
     files = tuple(one.file for one in ones)
-    for one, digested in zip(ones, DigestCache(context.home).of_files(files), strict=True):
+    for one, digested in zip(ones, context.digests.of_files(files), strict=True):
         yield _delta_file(one, digested)
 
 
@@ -83,7 +85,7 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
             where=f"asset {source.asset}",
             remedy="materialise it in the UI, or with: dagster asset materialize",
         )
-    [digested] = DigestCache(context.home).of_files((File(path, f"asset {source.asset}"),))
+    [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
     def read(own: Path) -> SourceTable:
         raw = read_file(
@@ -115,7 +117,10 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             remedy=f"run it first: factory run {source.pipeline} --stages {source.stage}",
         )
     for record in records:
-        snapshot = Snapshot.model_validate(record.value["snapshot"])
+        if source.stage == "ingest":
+            snapshot = result_as(IngestResult, record).snapshot
+        else:
+            snapshot = result_as(CleanResult, record).snapshot
         if not exists(snapshot, context.home):
             raise SourceError(
                 f"snapshot {snapshot.data_version[:12]} is gone",

@@ -74,7 +74,7 @@ class TestSet:
     @property
     def asked(self) -> tuple[str, ...]:
         """The metrics that must be defined on the test rows: the primary one and those of gates."""
-        gates = self.pipeline.spec.evaluate.gates
+        gates = self.pipeline.spec.evaluate.conditions
         of_test = (gate.metric for gate in gates if gate.of == "test")
         return tuple(dict.fromkeys((self.primary_metric, *of_test)))
 
@@ -101,7 +101,7 @@ class TestSet:
     def require_known(self) -> None:
         """Raise DeclarationError if a declared metric, or `protected`, does not fit the task."""
         known = metric_names(self.candidate.task)
-        gates = self.pipeline.spec.evaluate.gates
+        gates = self.pipeline.spec.evaluate.conditions
         if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
             raise DeclarationError(
                 f"evaluate.protected compares decisions between two classes; this target is "
@@ -155,19 +155,20 @@ def open_test_set(
     truth = trained.target.values(test)[places]
     test_set = TestSet(pipeline, candidate, test, places, truth)
     if candidate.classes and (truth < 0).any():
-        raise _unseen(test_set.rows, truth, candidate)
+        remedy = pipeline.spec.split.remedy_for_classes(candidate.target)
+        raise _unseen(test_set.rows, truth, candidate, remedy)
     test_set.require_known()
     return test_set
 
 
-def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate) -> DataError:
+def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate, remedy: str) -> DataError:
     rows = truth < 0
     names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
     return DataError(
         f"{int(rows.sum())} test rows have a class that no training row has: {candidate.target} is "
         f"{', '.join(names[:5])}",
         where=f"{candidate.model}/evaluate",
-        remedy=f"set split.stratify to {candidate.target}, or send rare classes to quarantine",
+        remedy=f"{remedy}, or send rare classes to quarantine",
     )
 
 

@@ -47,6 +47,28 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
         DataError: if the column cannot be cast to numbers.
     """
     import numpy as np
+
+    narrow = _as_float32(table, name)
+    infinite = np.isinf(narrow)
+    if infinite.any():
+        narrow[infinite] = np.nan
+    return narrow
+
+
+def beyond_float32(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """Return for each row whether the number is infinite, or becomes so in float32.
+
+    Raises:
+        DataError: if the column cannot be cast to numbers.
+    """
+    import numpy as np
+
+    infinite: NDArray[np.bool_] = np.isinf(_as_float32(table, name))
+    return infinite
+
+
+def _as_float32(table: pa.Table, name: str) -> NDArray[np.float32]:
+    import numpy as np
     import pyarrow as pa
 
     try:
@@ -59,9 +81,6 @@ def read_numbers(table: pa.Table, name: str) -> NDArray[np.float32]:
     # Round before fitting: learned thresholds must match the float32 values used in serving.
     with np.errstate(over="ignore"):
         narrow: NDArray[np.float32] = values.astype(np.float32)
-    infinite = np.isinf(narrow)
-    if infinite.any():
-        narrow[infinite] = np.nan
     return narrow
 
 

@@ -14,6 +14,7 @@ from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model,
 from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_resources.errors import DeclarationError
+from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
 
 __all__ = [
@@ -102,13 +103,16 @@ def custom_kind(spec: OwnModule, folder: Path) -> Literal["network", "estimator"
     """Return what the object that `python` names is.
 
     Raises:
-        DeclarationError: it cannot be found, or is neither a LightningModule nor a scikit-learn
-            estimator.
+        DeclarationError: it cannot be found, is neither a LightningModule nor a scikit-learn
+            estimator, or does not accept the declared arguments.
     """
     user_object = load_callable(spec.python, folder)
     if isinstance(user_object, type) and any(map(_is_module, user_object.__mro__)):
+        sizes = ("numeric", "categories", "outputs")
+        require_arguments(user_object, spec.python, folder, *sizes, **spec.args)
         return "network"
     if hasattr(user_object, "fit") or not isinstance(user_object, type):
+        require_arguments(user_object, spec.python, folder, **spec.args)
         return "estimator"
     raise DeclarationError(
         f"{spec.python} is neither a LightningModule nor a scikit-learn estimator",

@@ -41,6 +41,8 @@ class TextRules:
     header: bool = True
     columns: tuple[str, ...] = ()
     encoding: str = "utf-8"
+    skip: int = 0
+    """Lines before the header, or before the first record, that are not read."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,18 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         raise SourceError(
             f"cannot be split at {rules.delimiter!r}", where=name, remedy="set source.delimiter"
         )
-    lines = _first_lines(head, name, rules.encoding)
+    lines = _first_lines(head, name, rules)
     if not any(line.strip() for line in lines):
-        raise SourceError("is empty", where=name, remedy="fetch the file again")
+        what = f"has no line after the {rules.skip} skipped ones" if rules.skip else "is empty"
+        remedy = "correct source.skip" if rules.skip else "fetch the file again"
+        raise SourceError(what, where=name, remedy=remedy)
     if not lines[0].strip():
         # The engine would take it for the header, and the header for a record.
-        raise SourceError("begins with a blank line", where=f"{name}:1", remedy="remove it")
+        raise SourceError(
+            "begins with a blank line",
+            where=f"{name}:{rules.skip + 1}",
+            remedy=f"remove it, or set source.skip to {rules.skip + 1}",
+        )
     try:
         delimiter = rules.delimiter or _find_delimiter(lines, name)
         first = _first_record(lines, delimiter)
@@ -80,8 +88,9 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
     return Layout(delimiter, _names(first, name, rules))
 
 
-def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
+def _first_lines(head: bytes, name: str, rules: TextRules) -> list[str]:
     """Return lines with their ends, without the engine: it objects to other ends inside quotes."""
+    encoding = rules.encoding
     cut = len(head) == LONGEST
     try:
         text = decoder(encoding, head).decode(head, final=not cut)
@@ -91,7 +100,7 @@ def _first_lines(head: bytes, name: str, encoding: str) -> list[str]:
     lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     if cut and len(lines) == 1:
         raise _too_long(f"{name}:1")
-    return lines[: min(_SAMPLE, len(lines) - cut)]
+    return lines[rules.skip : min(rules.skip + _SAMPLE, len(lines) - cut)]
 
 
 def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
@@ -182,8 +191,8 @@ def text_to_parquet(
         query = (
             f"SELECT * FROM read_csv({literal(str(path))}, columns={{{types}}}, "
             f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
-            f"header={rules.header}, auto_detect=false, encoding={literal(rules.encoding)}, "
-            "hive_partitioning=false)"
+            f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
+            f"encoding={literal(rules.encoding)}, hive_partitioning=false)"
         )
     with text_errors(name, rules.encoding):
         # The file is read once and discarded: a dictionary of its cells costs more than it saves.
@@ -195,7 +204,7 @@ def _blank_separated(path: Path, rules: TextRules) -> str:
     return (
         r"SELECT string_split_regex(trim(line, E' \t\r'), '\s+') AS fields, row FROM "
         f"(SELECT line, row_number() OVER () AS row FROM {_lines(path, rules)}) "
-        rf"WHERE row > {int(rules.header)} AND trim(line, E' \t\r') <> ''"
+        rf"WHERE row > {rules.skip + int(rules.header)} AND trim(line, E' \t\r') <> ''"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from factory_resources.errors import SourceError
 from factory_resources.home.home import PROJECT
 
-Format = Literal["csv", "parquet", "jsonl"]
+Format = Literal["csv", "parquet", "jsonl", "arff"]
 
 Packing = Literal["plain", "gz", "zst", "zip"]
 
@@ -21,6 +21,7 @@ _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".arff": "arff",
 }
 
 _PACKINGS: dict[str, Packing] = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
@@ -197,7 +198,7 @@ def format_of(name: str, declared: Format | None = None) -> tuple[Format | None,
         raise SourceError(
             "the name does not show the format",
             where=name,
-            remedy="set source.format to csv, parquet or jsonl",
+            remedy="set source.format to csv, parquet, jsonl or arff",
         )
     return kind, packing
 

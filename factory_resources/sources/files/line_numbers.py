@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from factory_resources.errors import FactoryError
 from factory_resources.sources.files.archives import first_bytes, take_member, unpack
+from factory_resources.sources.files.arff import data_lines
 from factory_resources.sources.files.delimited_text import LONGEST, Layout, TextRules, find_layout
 from factory_resources.sources.files.discovery import Format, format_of
 
@@ -42,27 +44,36 @@ def lines_of(
             path, inner = take_member(path, name, member, scratch)
             name = f"{name}/{inner}"
             kind, packing = format_of(inner, declared)
-        if kind not in {"csv", "jsonl"}:
+        if kind not in {"csv", "jsonl", "arff"}:
             return None
         if packing != "plain":
             path = unpack(path, name, packing, scratch)
         head = first_bytes(path, name, "plain", LONGEST)
         layout = find_layout(head, name, rules) if kind == "csv" else None
         with _open(path, head, rules.encoding) as text:
-            return _find(text, record, rows, layout, rules.header)
+            if kind == "arff":
+                return _nth(((n, n) for n in data_lines(text)), record, rows)
+            return _find(text, record, rows, layout, rules)
     except (FactoryError, UnicodeError):
         return None
 
 
 def _find(
-    text: TextIO, record: int, rows: int, layout: Layout | None, header: bool
+    text: TextIO, record: int, rows: int, layout: Layout | None, rules: TextRules
 ) -> Lines | None:
+    skipped = sum(1 for _ in islice(text, rules.skip if layout else 0))
     if layout is None or layout.delimiter == " ":
         all_lines = _non_blank(text)
     else:
         all_lines = records(text, layout.delimiter, blank=len(layout.columns) == 1)
-    if layout and header:
+    if layout and rules.header:
         next(all_lines, None)
+    lines = _nth(all_lines, record, rows)
+    return (lines[0] + skipped, lines[1] + skipped) if lines else None
+
+
+def _nth(all_lines: Iterator[Lines], record: int, rows: int) -> Lines | None:
+    """Return the lines of a record; None if there are not as many records as there should be."""
     result, count = None, 0
     for count, lines in enumerate(all_lines, 1):
         if count == record:

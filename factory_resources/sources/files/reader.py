@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from factory_resources.errors import ContractError, ExpressionError, SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.archives import first_bytes, take_member, unpack
+from factory_resources.sources.files.arff import arff_to_parquet
 from factory_resources.sources.files.delimited_text import (
     LONGEST,
     TextRules,
@@ -79,14 +80,14 @@ def read_file(
     if path.stat().st_size == 0:
         raise SourceError("is empty", where=name, remedy="fetch the file again")
     if kind != "parquet":
+        rules = rules if kind == "csv" else replace(rules, skip=0)
         path, rules = plain_text(path, name, rules, scratch)
     with sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
             columns = parquet_columns(connection, path, name)
         else:
             target = scratch / "cells.parquet"
-            to_parquet = _text if kind == "csv" else json_to_parquet
-            columns = to_parquet(connection, path, name, rules, target)
+            columns = _CONVERTERS[kind](connection, path, name, rules, target)
             path = target
         rows = _count(connection, path, name)
     return SourceTable(path, name, digest, {}, rows, columns, kind)
@@ -251,3 +252,7 @@ def _text(
     layout = find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
     text_to_parquet(connection, path, name, rules, layout, target)
     return {column: (f"c{i}", "VARCHAR") for i, column in enumerate(layout.columns)}
+
+
+_CONVERTERS = {"csv": _text, "jsonl": json_to_parquet, "arff": arff_to_parquet}
+"""Format of text to the function that stores its cells as Parquet."""

@@ -1,14 +1,22 @@
-"""Prepare the bytes of a text file for the engine: UTF-8 in place of UTF-16, and no NUL bytes."""
+"""Prepare the bytes of a text file for the engine.
 
+They become UTF-8 in place of UTF-16, without NUL bytes, and what stands in skipped lines is removed
+if the engine would read on from it.
+"""
+
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
-from factory_resources.sources.files.delimited_text import TextRules, decoder, not_text
+from factory_resources.sources.files.delimited_text import LONGEST, TextRules, decoder, not_text
 from factory_resources.sources.files.discovery import unreadable
 
 _CHUNK = 1 << 20
+
+_LINE_END = re.compile(b"\r\n|\r|\n")
 
 
 def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
@@ -20,7 +28,29 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
     if rules.encoding == "utf-16":
         path, rules = _transcoded(path, name, scratch), replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
-    return path, rules
+    return (_without_preamble(path, rules.skip, scratch) if rules.skip else path), rules
+
+
+def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
+    """Return the file, or a copy with blank lines in place of those that are skipped.
+
+    The engine does not skip a line whose quote is not closed, and expects one kind of line end. A
+    copy keeps the numbers of the lines.
+    """
+    with path.open("rb") as file:
+        ends = [*_LINE_END.finditer(file.read(LONGEST))][: skip + 1]
+        if len(ends) <= skip:
+            return path
+        start, end = ends[skip - 1].end(), ends[skip][0]
+        file.seek(0)
+        preamble = file.read(start)
+        if b'"' not in preamble and all(one[0] == end for one in ends):
+            return path
+        target = scratch / "rows"
+        with storage_errors(target), target.open("wb") as rows:
+            rows.write(end * skip)
+            shutil.copyfileobj(file, rows, _CHUNK)
+    return target
 
 
 def _transcoded(path: Path, name: str, scratch: Path) -> Path:

@@ -135,6 +135,60 @@ def test_rows_that_break_the_contract_get_the_reason(served: Served) -> None:
     assert rows[0]["p_1"] == rows[5]["p_1"]
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("50;1e308;a", "overflow:speed,overflow:power"),
+        ("0;3.5e38;a", "overflow:speed"),
+        ("50;-3.5e38;a", "turns"),
+        ("90;1e38;a", "overflow:power"),
+        ("50;inf;a", "type:speed"),
+        ("50;3.3e38;a", "overflow:power"),
+        ("50;;a", None),
+    ],
+)
+def test_a_number_that_float32_cannot_hold_is_a_reason(
+    served: Served, row: str, reason: str | None
+) -> None:
+    """Read as missing, it would get a score like any other row."""
+    header = "Torque [Nm];speed;kind\n50;5;a\n"
+    first, second, third = served.predict("far.csv", f"{header}{row}\n50;5;a\n")
+    assert first["p_1"] == third["p_1"] is not None
+    assert second["reason"] == reason
+    assert (second["prediction"] is None) == (second["p_1"] is None) == (reason is not None)
+
+
+def test_all_rows_overflow(served: Served) -> None:
+    rows = served.predict("all_far.csv", "Torque [Nm];speed;kind\n50;1e300;a\n")
+    assert [row["prediction"] for row in rows] == [None]
+    assert rows[0]["reason"] == "overflow:speed,overflow:power"
+
+
+def test_a_score_that_is_no_number_is_a_reason(tmp_path: Path) -> None:
+    """Inputs that float32 holds, standardised beyond it by a regression."""
+    home = Home(tmp_path / "home")
+    spec = {
+        "purpose": "test",
+        "ingest": {"source": {"files": "rows.csv"}},
+        "train": {"target": "y", "model": {"kind": "linear"}},
+    }
+    pipeline = Pipeline("p", PipelineSpec.model_validate(spec), tmp_path)
+    chance = np.random.default_rng(0)
+    values = chance.uniform(0, 0.01, 300)
+    rows = [f"{x},{3 * x + chance.normal(0, 0.001)}" for x in values]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    parts = split(pipeline, clean(pipeline, ingest(pipeline, home), home), home)
+    candidate = train(pipeline, parts, home)
+    test = read_arrow(parts.test, home)
+    deploy(pipeline, parts, candidate, verdict(pipeline, parts, candidate, home), home)
+    assert test.num_rows
+    (tmp_path / "new.csv").write_text("x\n0.005\n3e38\n")
+    near, far = predict(pipeline, tmp_path / "new.csv", home).to_pylist()
+    assert near["reason"] is None
+    assert near["prediction"] == pytest.approx(0.015, abs=0.005)
+    assert (far["prediction"], far["reason"]) == (None, "overflow:prediction")
+
+
 def test_other_formats(served: Served) -> None:
     table = pa.table({"Torque [Nm]": [90.0, 2.0], "speed": [9.0, 1.0], "kind": ["a", None]})
     pq.write_table(table, served.folder / "odd [1].parquet")

@@ -141,3 +141,33 @@ def test_package_imports_neither_dagster_nor_other_packages_of_the_factory() -> 
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "for_classes", "for_group", "for_time"),
+    [
+        ({}, "set split.stratify to y, or give more", "", ""),
+        ({"stratify": "a"}, "set split.stratify to y", *[" instead of split.stratify"] * 2),
+        ({"stratify": "y"}, "give more rows of the class", *[" instead of split.stratify"] * 2),
+        ({"group": "a"}, "more groups of 'a'", "", " instead of split.group"),
+        ({"time": "a"}, "give earlier rows", " instead of split.time", ""),
+        ({"given": {"column": "a", "test": "x"}}, "in column 'a'", "", " instead of split.given"),
+        (
+            {"given": {"column": "a", "test": "x"}, "group": "b"},
+            "in column 'a'",
+            "",
+            " instead of split.group and split.given",
+        ),
+    ],
+)
+def test_advice_about_the_split_can_be_followed(
+    rule: dict[str, Any], for_classes: str, for_group: str, for_time: str
+) -> None:
+    split = SplitRule.model_validate(rule)
+    assert for_classes in split.remedy_for_classes("y")
+    assert split.instead("group") == for_group
+    assert split.instead("time") == for_time
+    for key in ("stratify", "group", "time"):
+        advised = f"split.{key}" in split.remedy_for_classes("y")
+        if advised:
+            SplitRule.model_validate({**rule, key: "y"})

@@ -178,6 +178,18 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         FactoryError,
         ["cannot import 'nowhere'"],
     ),
+    "a program instead of a function": (
+        {},
+        {"source": {"python": "subprocess:Popen", "args": {"args": ["touch", "ran"]}}},
+        FactoryError,
+        ["'subprocess:Popen' belongs to Python itself", "beside the defs.yaml"],
+    ),
+    "an argument that the function does not have": (
+        {"made.py": b"def rows(year):\n    return 1 / 0\n"},
+        {"source": {"python": "made:rows", "args": {"yaer": 2024}}},
+        FactoryError,
+        ["'made:rows' cannot be called as declared", "it takes year"],
+    ),
     "a function that fails": (
         {"made.py": b"def rows():\n    return 1 / 0\n"},
         {"source": {"python": "made:rows"}},

@@ -236,7 +236,7 @@ def _refused(home: Home, made: Pipeline, value: CleanResult, match: str) -> None
         (
             "rare",
             {"given": {"column": "rare", "test": "b"}},
-            r"class 'b' of target 'rare' \(1 rows\)",
+            r"class 'b' of target 'rare' \(1 rows\).*; mark rows of the class for training in",
         ),
     ],
 )
@@ -254,6 +254,22 @@ def test_infinite_targets_are_named(tmp_path: Path, home: Home) -> None:
     text = "x,y\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(30))
     made, value = cleaned(text, tmp_path, home, target="w", clean={"derive": derive})
     _refused(home, made, value, "target 'w' is missing, NaN or infinite in 6 of 30 rows")
+
+
+@pytest.mark.parametrize("row", range(0, 60, 7))
+def test_a_number_with_an_infinite_loss_is_named_in_whatever_part_it_is(
+    row: int, tmp_path: Path, home: Home
+) -> None:
+    text = "x,y\n" + "".join(f"{i},{'-1e300' if i == row else i * 0.5}\n" for i in range(60))
+    made, value = cleaned(text, tmp_path, home)
+    _refused(home, made, value, r"target 'y' is as large as 1e\+300 \(1 rows above .* infinite")
+
+
+def test_large_numbers_that_name_classes_are_kept(tmp_path: Path, home: Home) -> None:
+    text = "x,y\n" + "".join(f"{i},{'1e300' if i % 2 else 0.5}\n" for i in range(60))
+    train = {"target": "y", "task": "binary", "model": {"kind": "linear"}}
+    made, value = cleaned(text, tmp_path, home, train=train)
+    assert split(made, value, home).train.rows
 
 
 def test_every_row_of_the_parts_is_the_clean_row(tmp_path: Path, home: Home) -> None:

@@ -69,6 +69,18 @@ def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
             "in case",
         ),
         ("{kind: mlp, hidden: [8, 4]", '{python: "net:Net"', "python", "cannot import 'net'"),
+        (
+            "{kind: mlp, hidden: [8, 4]",
+            '{python: "os:system"',
+            "python",
+            "belongs to Python itself",
+        ),
+        (
+            "{kind: mlp, hidden: [8, 4]",
+            '{python: "sklearn.svm:SVC", args: {D: 1}',
+            "python",
+            "unexpected keyword argument 'D'; correct `args`; it takes C, kernel",
+        ),
     ],
 )
 def test_each_mistake_is_found_on_its_line(

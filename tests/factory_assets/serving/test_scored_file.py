@@ -1,0 +1,158 @@
+"""How a scored file is read: as the source is declared, with the tables that are joined to it."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_resources.errors import ContractError, SourceError
+from tests.factory_assets.serving.cases import Deployed
+
+pytestmark = pytest.mark.slow
+
+MODEL = {"kind": "gradient_boosting", "iterations": 5}
+MACHINES = "machine,age,maker\nM0,5,a\nM1,50,b\nM2,10,a\nM3,90,b\n"
+
+
+def readings(separator: str = ",", rows: int = 240) -> str:
+    """A reading fails if its machine is old, which only the joined table says."""
+    lines = [separator.join(("id", "machine", "load", "failed"))]
+    for i in range(rows):
+        machine = i * 7 % 4
+        cells = (i, f"M{machine}", f"{i % 10}.5", int(machine in {1, 3}))
+        lines.append(separator.join(map(str, cells)))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    folder = tmp_path_factory.mktemp("joined")
+    (folder / "rows.csv").write_text(readings())
+    (folder / "machines.csv").write_text(MACHINES)
+    return Deployed(
+        folder,
+        {
+            "purpose": "test",
+            "ingest": {
+                "source": {"files": "rows.csv"},
+                "joins": {
+                    "machines": {
+                        "source": {"files": "machines.csv"},
+                        "on": "machine",
+                        "required": True,
+                    }
+                },
+                "contract": [
+                    {"name": "load", "type": "float64"},
+                    {"name": "years", "from": "age", "type": "float64", "range": [0, 100]},
+                    {"name": "failed", "type": "int64"},
+                ],
+            },
+            "clean": {"derive": {"wear": "years * load + years"}},
+            "train": {"target": "failed", "model": MODEL},
+        },
+    )
+
+
+def test_the_format_of_the_source_is_scored_with_the_joined_tables(joined: Deployed) -> None:
+    (joined.folder / "machines.csv").write_text(MACHINES)
+    rows = joined.predict("own.csv", "id,machine,load\n1,M1,2.5\n2,M0,2.5\n3,M3,2.5\n")
+    assert [row["prediction"] for row in rows] == ["1", "0", "1"]
+    whole = joined.predict("whole.csv", "age,load\n50,2.5\n5,2.5\n90,2.5\n")
+    assert [row["p_1"] for row in rows] == [row["p_1"] for row in whole]
+
+
+def test_the_joined_tables_are_read_as_they_are_now_and_the_answer_says_so(
+    joined: Deployed,
+) -> None:
+    file = "machine,load\nM1,2.5\n"
+    (joined.folder / "machines.csv").write_text(MACHINES)
+    [before] = joined.predict("own.csv", file)
+    (joined.folder / "machines.csv").write_text(MACHINES.replace("M1,50", "M1,5"))
+    [after] = joined.predict("own.csv", file)
+    assert (before["prediction"], after["prediction"]) == ("1", "0")
+    assert before["joined"].startswith("machines: machines.csv sha256:")
+    assert after["joined"] != before["joined"]
+
+
+def test_a_file_that_has_all_columns_needs_no_joined_table(joined: Deployed) -> None:
+    (joined.folder / "machines.csv").unlink(missing_ok=True)
+    [row] = joined.predict("whole.csv", "age,load\n50,2.5\n")
+    assert row["prediction"] == "1"
+    assert "joined" not in row
+    with pytest.raises(SourceError, match=r"machines\.csv"):
+        joined.predict("own.csv", "machine,load\nM1,2.5\n")
+
+
+def test_a_row_without_a_match_in_a_required_table_gets_the_reason(joined: Deployed) -> None:
+    (joined.folder / "machines.csv").write_text(MACHINES)
+    known, unknown = joined.predict("own.csv", "machine,load\nM1,2.5\nM9,2.5\n")
+    assert known["reason"] is None
+    assert (unknown["prediction"], unknown["reason"]) == (None, "join:machines")
+    known, unknown = joined.predict("whole.csv", "machine,age,load\nM1,50,2.5\nM9,50,2.5\n")
+    assert (known["reason"], unknown["reason"]) == (None, "join:machines")
+
+
+def test_a_file_with_neither_the_column_nor_the_key_names_the_column(joined: Deployed) -> None:
+    (joined.folder / "machines.csv").write_text(MACHINES)
+    with pytest.raises(ContractError, match="no column 'age'"):
+        joined.predict("few.csv", "load\n2.5\n")
+
+
+def test_what_is_declared_of_the_source_holds_for_a_file_of_any_name(tmp_path: Path) -> None:
+    text = "Größe;ok\n" + "".join(f"{i % 9},5;{i % 9 // 5}\n" for i in range(200))
+    text = text.replace(",", ".")
+    (tmp_path / "rows.zip").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr("rows.lst", f"title\n{text}".encode("latin-1"))
+        archive.writestr("other.lst", "x\n")
+    source: dict[str, Any] = {
+        "files": "rows.zip",
+        "member": "rows.*",
+        "format": "csv",
+        "encoding": "latin-1",
+        "delimiter": ";",
+        "skip": 1,
+    }
+    served = Deployed(
+        tmp_path,
+        {
+            "purpose": "test",
+            "ingest": {"source": source},
+            "train": {"target": "ok", "model": MODEL},
+        },
+    )
+    plain = "any title\nGröße\n0.5\n8.5\n"
+    expected = ["0", "1"]
+    for name in ("new", "new.dat", "new.csv", "new.jsonl"):
+        rows = served.predict(name, plain.encode("latin-1"))
+        assert [row["prediction"] for row in rows] == expected, name
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("rows.new", plain.encode("latin-1"))
+        archive.writestr("notes", "not a table")
+    assert [row["prediction"] for row in served.predict("new.zip", packed.getvalue())] == expected
+    single = io.BytesIO()
+    with zipfile.ZipFile(single, "w") as archive:
+        archive.writestr("another.name", plain.encode("latin-1"))
+    assert [row["prediction"] for row in served.predict("one.zip", single.getvalue())] == expected
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"Größe": [0.5, 8.5]}), tmp_path / "new.parquet")
+    content = (tmp_path / "new.parquet").read_bytes()
+    assert [row["prediction"] for row in served.predict("new.parquet", content)] == expected
+
+
+def test_without_a_declared_format_an_unknown_name_is_read_like_the_source(tmp_path: Path) -> None:
+    text = "size,ok\n" + "".join(f"{i % 9}.5,{i % 9 // 5}\n" for i in range(200))
+    (tmp_path / "rows.csv").write_text(text)
+    train = {"target": "ok", "model": MODEL}
+    source = {"files": "rows.csv"}
+    served = Deployed(tmp_path, {"purpose": "t", "ingest": {"source": source}, "train": train})
+    rows = served.predict("today", "size\n0.5\n8.5\n")
+    assert [row["prediction"] for row in rows] == ["0", "1"]
+    rows = served.predict("today.jsonl", '{"size": 8.5}\n')
+    assert [row["prediction"] for row in rows] == ["1"]
