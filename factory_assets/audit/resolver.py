@@ -22,7 +22,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 from factory_resources.sources.files.discovery import sha256_of
-from factory_resources.tables.delta_log import past_versions
+from factory_resources.tables.logged_files import past_versions
 from factory_resources.tables.snapshot import Snapshot, union
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry, Version

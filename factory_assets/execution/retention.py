@@ -19,7 +19,7 @@ from factory_assets.results.record_graph import Identity, RecordGraph, identity,
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
-from factory_resources.tables.delta_log import current_files
+from factory_resources.tables.logged_files import current_files
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records, damaged_record
 

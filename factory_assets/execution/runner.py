@@ -88,7 +88,7 @@ def run_stage(call: StageRequest) -> StageRun:
                 if restored:
                     # An older result is the latest again; the table's log still names the newer.
                     publish(snapshot, call.home, _key(call))
-                else:
+                elif not call.partition:
                     repair_log(snapshot, call.home)
             if restored or not call.partition:
                 # There may be many partitions, and nearly all are unchanged.

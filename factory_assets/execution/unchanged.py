@@ -6,12 +6,16 @@ reused is decided in `runner`; what is noted for Dagster belongs in `unchanged_n
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.contract.table_checks import require_table, table_checks
 from factory_assets.data.leakage.policy import leak_check, reasons_stored
 from factory_assets.data.privacy.sensitive_columns import require_kept_out
+from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import plan_stage
+from factory_assets.results.base import StageResult
+from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, latest_result, value_of
 from factory_assets.results.model import Candidate
@@ -73,14 +77,25 @@ def _stored(call: StageRequest) -> StageRun | None:
 
 
 def warnings_of(call: StageRequest, run: StageRun) -> Iterator[str]:
-    """Yield what a person should look at in a stored result of `train`, as a run would."""
-    if not isinstance(run.value, Candidate):
-        return
-    if call.pipeline.spec.training.budget and run.value.stopped:
-        yield run.value.stopped.text
-    check = leak_check(call.pipeline, _split(call).leaks)
-    if check and not check.passed:
-        yield f"{check.says}; {check.remedy}"
+    """Yield what a person should look at in a stored result, as a run would."""
+    value = run.value
+    if isinstance(value, Candidate) and call.pipeline.spec.training.budget and value.stopped:
+        yield value.stopped.text
+    for check in _checks(call, value):
+        if not check.passed and not check.blocking:
+            yield f"{check.says}; {check.remedy}"
+
+
+def _checks(call: StageRequest, value: StageResult) -> Iterator[TableCheck]:
+    match value:
+        case IngestResult():
+            contract, now = call.pipeline.spec.ingest.contract, datetime.now(UTC)
+            yield from table_checks(contract, value.snapshot.rows, value.findings, now)
+        case SplitResult():
+            yield from split_checks(call.pipeline, value)
+        case Candidate():
+            check = leak_check(call.pipeline, _split(call).leaks)
+            yield from [check] if check else []
 
 
 def _split(call: StageRequest) -> SplitResult:

@@ -1,6 +1,7 @@
-"""The Delta Lake log of a table: the files of its current version and of earlier versions.
+"""Record versions of a table in its Delta Lake log.
 
-Which features of the protocol a log declares belongs in `delta_protocol`.
+Reading the log belongs in `logged_files`, the features of the protocol that it declares in
+`delta_protocol`.
 """
 
 import json
@@ -49,55 +50,14 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
 
 
 def repair_log(snapshot: Snapshot, home: Home) -> None:
-    """Repair the log of the snapshot's table if an earlier version of the factory broke it."""
+    """Repair the log of the snapshot's table if an earlier version of the factory broke it.
+
+    It broke none of a table with partitions.
+    """
     folder = home.tables / snapshot.table
     if lacks_feature(folder):
         with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
             _repair(folder)
-
-
-def current_files(folder: Path) -> set[str]:
-    """Return the names of the files of a table's newest version; none if the table has no log.
-
-    Raises:
-        StorageError: the log cannot be read.
-    """
-    from deltalake import DeltaTable
-
-    with _reading(folder):
-        if not DeltaTable.is_deltatable(str(folder)):
-            return set()
-        return _logged(DeltaTable(str(folder)))
-
-
-def past_versions(folder: Path) -> list[str]:
-    """Return every data version in a table's log, newest first; its files may be removed.
-
-    Raises:
-        StorageError: the log cannot be read.
-    """
-    from deltalake import DeltaTable
-
-    with _reading(folder):
-        if not DeltaTable.is_deltatable(str(folder)):
-            return []
-        commits = DeltaTable(str(folder)).history()
-    return [str(commit["data_version"]) for commit in commits if "data_version" in commit]
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    from deltalake.exceptions import DeltaError
-
-    try:
-        yield
-    except (DeltaError, OSError, ValueError) as error:
-        raise StorageError(
-            f"the Delta log cannot be read ({_reason(error)})",
-            where=str(folder),
-            remedy="run the pipeline with --no-reuse, which repairs what an earlier version of the "
-            "factory wrote; else restore the folder _delta_log from a backup",
-        ) from error
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 Writing the log belongs in `delta_log`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -30,22 +32,58 @@ def logged_files(folder: Path) -> dict[str | None, frozenset[LoggedFile]]:
     """
     import pyarrow
     from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
 
-    try:
+    with _readable(folder):
         actions = pyarrow.table(DeltaTable(str(folder)).get_add_actions(flatten=True))
-    except (DeltaError, OSError, ValueError) as error:
-        raise StorageError(
-            f"cannot be read ({str(error).splitlines()[0]})",
-            where=str(folder / LOG),
-            remedy="find out who changed it, then restore it from a backup",
-        ) from error
     found: dict[str | None, set[LoggedFile]] = {}
     for action in actions.to_pylist():
         file = LoggedFile(action["path"], action.get("num_records"), action["size_bytes"])
         [partition] = [v for k, v in action.items() if k.startswith("partition.")] or [None]
         found.setdefault(partition, set()).add(file)
     return {partition: frozenset(files) for partition, files in found.items()}
+
+
+def current_files(folder: Path) -> set[str]:
+    """Return the names of the files of a table's newest version; none if the table has no log.
+
+    Raises:
+        StorageError: the log is damaged.
+    """
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(str(folder)):
+        return set()
+    return {file.name for files in logged_files(folder).values() for file in files}
+
+
+def past_versions(folder: Path) -> list[str]:
+    """Return every data version in a table's log, newest first; its files may be removed.
+
+    Raises:
+        StorageError: the log is damaged.
+    """
+    from deltalake import DeltaTable
+
+    with _readable(folder):
+        if not DeltaTable.is_deltatable(str(folder)):
+            return []
+        commits = DeltaTable(str(folder)).history()
+    return [str(commit["data_version"]) for commit in commits if "data_version" in commit]
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError, ValueError) as error:
+        raise StorageError(
+            f"cannot be read ({str(error).splitlines()[0]})",
+            where=str(folder / LOG),
+            remedy="run the pipeline with --no-reuse, which repairs what an earlier version of the "
+            "factory wrote; else find out who changed it, and restore it from a backup",
+        ) from error
 
 
 def commit_digest(folder: Path) -> tuple[str, str] | None:

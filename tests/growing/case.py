@@ -31,11 +31,13 @@ class Case:
         states: the first is a table that is made; the others change it.
         sites: the partitions; each has a file `<site>.csv`, and `expected` lists their rows in this
             order. Without partitions, all files are read in the order of their names.
+        long: whether only `make test-long` runs it.
     """
 
     name: str
     states: Sequence[State]
     sites: tuple[str, ...] = ()
+    long: bool = False
 
     def declaration(self, state: State) -> dict[str, Any]:
         """Return the attributes of the `defs.yaml`."""

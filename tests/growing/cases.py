@@ -37,7 +37,10 @@ def _kind(values: Sequence[Any]) -> str:
 def _every_type(name: str, *, contract: bool, sites: tuple[str, ...] = ()) -> Case:
     walk = numbered(every_change([*VALUES]))
     return Case(
-        name, [_states({"n": n, "v": VALUES[kind]}, sites, contract) for n, kind in walk], sites
+        name,
+        [_states({"n": n, "v": VALUES[kind]}, sites, contract) for n, kind in walk],
+        sites,
+        long=bool(sites),
     )
 
 
@@ -54,7 +57,7 @@ def _every_derived_type(name: str, sites: tuple[str, ...] = ()) -> Case:
     for n, kind in numbered(every_change([*FORMULAS])):
         sql, values = FORMULAS[kind]
         states.append(_derived(n, {"d": sql}, {"d": values}, sites))
-    return Case(name, states, sites)
+    return Case(name, states, sites, long=bool(sites))
 
 
 _TIME = VALUES["timestamp"]

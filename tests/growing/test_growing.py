@@ -34,12 +34,6 @@ from tests.pipelines import declare
 STAGES: tuple[Stage, ...] = ("ingest", "clean")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all cases: a pipeline each, and one home."""
-    return tmp_path_factory.mktemp("growing")
-
-
 @dataclass
 class Table:
     """The table of a case."""
@@ -112,9 +106,12 @@ def test_the_corpus_changes_every_type_to_every_other() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_table_grows(case: Case, root: Path) -> None:
-    table = Table(case, root / case.name, Home(root / "home"))
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=c.name, marks=[pytest.mark.long] if c.long else []) for c in CASES],
+)
+def test_a_table_grows(case: Case, tmp_path: Path, home: Home) -> None:
+    table = Table(case, tmp_path / case.name, home)
     past: list[tuple[Snapshot, dict[str, list[str]]]] = []
     last: Any = None
     for number, state in enumerate(case.states):

@@ -1,6 +1,7 @@
 """A run that would change nothing is recognised without Dagster; everything else is not."""
 
 import copy
+import io
 import os
 import shutil
 import subprocess
@@ -181,3 +182,24 @@ def test_after_a_killed_run_dagster_is_asked(root: Path) -> None:
     with dg.DagsterInstance.get() as instance:
         assert len(instance.get_runs()) == before + 1
     assert not marker.exists()
+
+
+def test_the_same_warnings_are_printed_if_nothing_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "defs" / "apples"
+    _enter(tmp_path, monkeypatch)
+    folder.mkdir(parents=True)
+    write_apples(folder)
+    data = folder / "data.csv"
+    data.write_text(data.read_text().replace("red", "Red", 20))
+    declare(folder, APPLES)
+    warnings = []
+    for _ in range(2):
+        console = Console(file=io.StringIO(), width=300)
+        run(RunSelection(["apples"]), console)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        warnings.append([line for line in lines if "warning" in line])
+    assert "nothing changed since" in "".join(lines)
+    assert warnings[0] == warnings[1]
+    assert "'colour' spells 1 value in several ways (20 rows, such as 'red'" in warnings[0][0]

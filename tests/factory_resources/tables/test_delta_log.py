@@ -9,7 +9,8 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
-from factory_resources.tables.delta_log import current_files, past_versions, repair_log
+from factory_resources.tables.delta_log import repair_log
+from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tables.writer import commit, prepare
 from tests.delta_logs import break_log
@@ -67,7 +68,7 @@ def test_a_commit_that_cannot_be_read_does_not_count(
 def test_a_log_that_an_earlier_version_broke_is_repaired_by_the_next_commit(home: Home) -> None:
     first = _write(home, "SELECT 1 AS a")
     break_log(_folder(home))
-    with pytest.raises(StorageError, match=r"the Delta log cannot be read .*--no-reuse"):
+    with pytest.raises(StorageError, match=r"_delta_log: cannot be read .*--no-reuse"):
         current_files(_folder(home))
     second = _write(home, TIME)
     assert past_versions(_folder(home)) == [second.data_version, first.data_version]
@@ -88,7 +89,7 @@ def test_another_damage_is_not_taken_for_a_missing_feature(home: Home) -> None:
     (_folder(home) / "_delta_log" / f"{0:020}.json").write_text("{broken")
     repair_log(first, home)
     for read in (current_files, past_versions):
-        with pytest.raises(StorageError, match="the Delta log cannot be read"):
+        with pytest.raises(StorageError, match="_delta_log: cannot be read"):
             read(_folder(home))
     assert len([*(_folder(home) / "_delta_log").iterdir()]) == 1
 
