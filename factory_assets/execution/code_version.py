@@ -26,7 +26,8 @@ _OURS = (
 _APART = frozenset(
     f"factory_resources.{name}"
     for name in (
-        *("errors", "instance", "home.home", "tracking.records", "sources.digest_cache"),
+        *("errors", "instance", "tracking.records", "sources.digest_cache"),
+        *("home.home", "home.sqlite_files", "home.storage_faults"),
         *("metering.meter", "metering.energy", "security.offline", "security.secrets"),
     )
 )

@@ -20,6 +20,9 @@ _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
 
 _OUTDATED = "out-of-date database schema"
 
+_MISSING = (" not found", "does not exist", "Giving up after")
+"""What MLflow says if a row that another row names is gone, or one that should be gone is there."""
+
 
 @contextmanager
 def storage_faults(home: Home) -> Iterator[None]:
@@ -56,8 +59,10 @@ def storage_fault(error: BaseException, home: Home) -> StorageError | None:
             where=str(home.mlflow_database),
             remedy=f"copy it, then run: mlflow db upgrade sqlite:///{home.mlflow_database}",
         )
-    if not any(name in text for name in _DATABASE):
-        return None
+    if any(name in text for name in _DATABASE):
+        on_server = bool(os.environ.get("FACTORY_DATABASE_URL"))
+        return _server_fault(text) if on_server else _file_fault(text, home)
+    return _missing_rows(text, home)
     return (
         _server_fault(text) if os.environ.get("FACTORY_DATABASE_URL") else _file_fault(text, home)
     )
@@ -95,6 +100,19 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
                 f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy
             )
     return None
+
+
+def _missing_rows(text: str, home: Home) -> StorageError | None:
+    start = "mlflow.exceptions.MlflowException: "
+    lines = (line.removeprefix(start) for line in text.splitlines() if line.startswith(start))
+    line = next((line for line in lines if any(phrase in line for phrase in _MISSING)), None)
+    if line is None:
+        return None
+    return StorageError(
+        f"rows of MLflow were changed ({line})",
+        where=str(home.mlflow_database),
+        remedy=mlflow_file(home).remedy,
+    )
 
 
 def _server_fault(text: str) -> StorageError | None:

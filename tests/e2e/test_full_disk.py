@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
+from factory_assets.cli.main import main
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES, UPSTREAM, Stage
@@ -60,6 +62,25 @@ def test_a_stage_on_a_full_disk_is_one_line(
     assert run_stage(StageRequest(pipeline, stage, home, "again")).reused
     assert last.value.data_version
     assert UPSTREAM[stage] == () or last.record.inputs
+
+
+@pytest.mark.parametrize("free", [0, 30_000, 120_000, 300_000, 600_000])
+def test_a_run_on_a_full_disk_is_one_line(
+    free: int, disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(disk.folder / f"run with {free}")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("FACTORY_DEFS", str(pipeline.folder.parent))
+    prepare(home)
+    with disk.filled(free):
+        refused = CliRunner().invoke(main, ["run", "apples"])
+    assert refused.exit_code == 2, refused.output
+    assert "Traceback" not in refused.output
+    [line] = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    assert "free space" in line or "free disk space" in line
+    done = CliRunner().invoke(main, ["run", "apples"])
+    assert done.exit_code == 0, done.output
 
 
 def _error_of(call: StageRequest) -> FactoryError | None:
