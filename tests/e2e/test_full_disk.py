@@ -1,6 +1,8 @@
 """A stage that fills the disk is an error of one line, and the next run has the usual result."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -62,6 +64,39 @@ def test_a_stage_on_a_full_disk_is_one_line(
     assert run_stage(StageRequest(pipeline, stage, home, "again")).reused
     assert last.value.data_version
     assert UPSTREAM[stage] == () or last.record.inputs
+
+
+TRAINED: dict[str, dict[str, Any]] = {
+    "mlp": {"model": {"kind": "mlp", "hidden": [64, 64], "epochs": 3}},
+    "gradient_boosting": {"model": {"kind": "gradient_boosting", "iterations": 20}},
+    "tune": {
+        "model": {"kind": "mlp", "hidden": [8], "epochs": 1},
+        "tune": {"trials": 2, "search": {"learning_rate": [0.001, 0.1]}},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_a_training_on_a_full_disk_is_one_line(
+    kind: str, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = declare(
+        tmp_path / "apples", {**APPLES, "train": {"target": "label", **TRAINED[kind]}}
+    )
+    write_apples(tmp_path / "apples", 2_000)
+    home = Home(disk.folder / kind)
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare(home)
+    for before in ("ingest", "clean", "split"):
+        run_stage(StageRequest(pipeline, before, home, "before"))
+    call = StageRequest(pipeline, "train", home, "run")
+    for free in (0, 12_000, 40_000, 90_000, 200_000):
+        with disk.filled(free):
+            error = _error_of(call)
+        assert error is None or isinstance(error, StorageError), str(error)
+        assert error is None or "free space" in str(error) or "free disk space" in str(error)
+    run_stage(call)
 
 
 @pytest.mark.parametrize("free", [0, 30_000, 120_000, 300_000, 600_000])

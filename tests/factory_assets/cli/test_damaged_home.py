@@ -180,6 +180,16 @@ def test_a_changed_record_is_told(copy: Home, stage: str, change: str) -> None:
     _requires_lines(copy, stage, change)
 
 
+def test_a_changed_record_stops_no_other_pipeline(copy: Home) -> None:
+    shutil.copytree(copy.path.parent / "defs" / "apples", copy.path.parent / "defs" / "pears")
+    for path in (copy.records / "apples" / "split").glob("*.json"):
+        _cut(path)
+    line = _line(_factory("run", "apples", "pears"))
+    assert "/records/apples/split/" in line
+    assert "the record is damaged; delete it to run the stage again" in line
+    assert _line(_factory("predict", "pears", "data.csv")) == ""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("change", list(RECORDS))
