@@ -13,6 +13,9 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file, run_logs, search_file
 
+_SERVER = "FACTORY_DATABASE_URL"
+"""The variable with the address of a database that is not in the home."""
+
 _LOCKED = ("database is locked", "database table is locked")
 
 _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
@@ -60,12 +63,8 @@ def storage_fault(error: BaseException, home: Home) -> StorageError | None:
             remedy=f"copy it, then run: mlflow db upgrade sqlite:///{home.mlflow_database}",
         )
     if any(name in text for name in _DATABASE):
-        on_server = bool(os.environ.get("FACTORY_DATABASE_URL"))
-        return _server_fault(text) if on_server else _file_fault(text, home)
+        return _server_fault(text) if os.environ.get(_SERVER) else _file_fault(text, home)
     return _missing_rows(text, home)
-    return (
-        _server_fault(text) if os.environ.get("FACTORY_DATABASE_URL") else _file_fault(text, home)
-    )
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
@@ -110,7 +109,7 @@ def _missing_rows(text: str, home: Home) -> StorageError | None:
         return None
     return StorageError(
         f"rows of MLflow were changed ({line})",
-        where=str(home.mlflow_database),
+        where=_SERVER if os.environ.get(_SERVER) else str(home.mlflow_database),
         remedy=mlflow_file(home).remedy,
     )
 
@@ -120,6 +119,6 @@ def _server_fault(text: str) -> StorageError | None:
     if not (line := next(lines, None)):
         return None
     return StorageError(
-        f"the database of FACTORY_DATABASE_URL cannot be used ({line.partition(': ')[2]})",
+        f"the database of {_SERVER} cannot be used ({line.partition(': ')[2]})",
         remedy="check the server and the address, then run again",
     )
