@@ -81,8 +81,9 @@ class Registry:
                 return
             made = scratch / self.home.mlflow_database.name
             uri = database_address(made, _SCHEMA)
-            for store in (Runs(uri, self.home.artifacts.as_uri()), Models(uri)):
-                store.engine.dispose()
+            stores: tuple[Any, ...] = (Runs, self.home.artifacts.as_uri()), (Models,)
+            for kind, *more in stores:
+                kind(uri, *more).engine.dispose()
             mlflow_file(self.home).install(made)
 
     def champion(self, model: str) -> int | None:

@@ -118,8 +118,9 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             remedy=f"run it first: factory run {source.pipeline} --stages {source.stage}",
         )
     for record in records:
-        kind = IngestResult if source.stage == "ingest" else CleanResult
-        snapshot = result_as(kind, record).snapshot
+        ingested = source.stage == "ingest"
+        result = result_as(IngestResult, record) if ingested else result_as(CleanResult, record)
+        snapshot = result.snapshot
         if not exists(snapshot, context.home):
             raise SourceError(
                 f"snapshot {snapshot.data_version[:12]} is gone",
