@@ -101,14 +101,14 @@ def mlflow_file(home: Home) -> SqliteFile:
 def dagster_files(home: Home) -> tuple[SqliteFile, ...]:
     """Return the databases of Dagster's runs, of their events, and of schedules and sensors."""
     remedy = "restore it from a backup, or move it away: only Dagster's own history is lost"
-    history, schedules = home.dagster / "history", home.dagster / "schedules"
     tables = {
-        history / "runs.db": ("runs",),
-        history / "runs" / "index.db": ("event_logs", "asset_keys"),
-        schedules / "schedules.db": ("jobs", "job_ticks"),
+        "dagster/history/runs.db": ("runs",),
+        "dagster/history/runs/index.db": ("event_logs", "asset_keys"),
+        "dagster/schedules/schedules.db": ("jobs", "job_ticks"),
     }
     return tuple(
-        SqliteFile(path, "Dagster's database", filled, remedy) for path, filled in tables.items()
+        SqliteFile(home.path / name, "Dagster's database", filled, remedy)
+        for name, filled in tables.items()
     )
 
 
