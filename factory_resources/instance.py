@@ -60,7 +60,7 @@ def prepare(home: Home) -> None:
         if database is None and previous is None:
             _remove_unused(home)
         _create_databases(home, settings, in_files=database is None)
-        if previous not in (None, home.path):
+        if previous is not None and previous != home.path:
             _update_addresses(home, previous)
         home.write_atomic(marker, expected)
 

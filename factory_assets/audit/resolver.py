@@ -95,7 +95,13 @@ def find_snapshot(name: SnapshotName, history: RecordGraph) -> ResolvedTable:
         raise _no_such_stage(name, history)
     part = name.part or ("snapshot" if "snapshot" in PARTS.get(name.stage, ()) else None)
     if name.version is None:
-        return ResolvedTable(tuple(history.latest(name.pipeline, name.stage)), part)
+        latest = tuple(history.latest(name.pipeline, name.stage))
+        if not latest:
+            raise UnknownNameError(
+                f"the latest record of {where} is gone",
+                remedy=f"run it again: factory run {name.pipeline} --stages {name.stage}",
+            )
+        return ResolvedTable(latest, part)
     found = {
         version: resolved
         for record in records

@@ -6,15 +6,17 @@ It only reads records; it needs no declaration and trusts none.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import value_of
+from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Record, Records, damaged_record
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
 """The name of a source that is a snapshot of another pipeline."""
@@ -151,6 +153,23 @@ class RecordGraph:
                 if records:
                     files[source.sha256] = StoredFile(records[-1], source.sha256)
         return files
+
+    @contextmanager
+    def damage_told(self) -> Iterator[None]:
+        """If reading the records fails on what is in them, name the one that was changed.
+
+        Raises:
+            StorageError: in place of an exception, if a record contradicts itself.
+        """
+        try:
+            yield
+        except FactoryError:
+            raise
+        except Exception as error:
+            for record in self.records:
+                if any(contradictions(record)):
+                    raise damaged_record(record.name) from error
+            raise
 
     @cached_property
     def _by_identity(self) -> dict[Identity, Record]:

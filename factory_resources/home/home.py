@@ -21,7 +21,7 @@ from factory_resources.home.processes import process_start
 WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
 
-_OF_A_HOME = frozenset({"prepared.json", "records", "dagster", "mlflow.db"})
+_OF_A_HOME = frozenset({"prepared.json", "records", "dagster", "mlflow.db", "digests.db"})
 """What only a factory's home contains; any one of them tells it from another folder."""
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -102,12 +102,12 @@ def dagster_files(home: Home) -> tuple[SqliteFile, ...]:
     """Return the databases of Dagster's runs, of their events, and of schedules and sensors."""
     remedy = "restore it from a backup, or move it away: only Dagster's own history is lost"
     tables = {
-        "history/runs.db": ("runs",),
-        "history/runs/index.db": ("event_logs", "asset_keys"),
-        "schedules/schedules.db": ("jobs", "job_ticks"),
+        "dagster/history/runs.db": ("runs",),
+        "dagster/history/runs/index.db": ("event_logs", "asset_keys"),
+        "dagster/schedules/schedules.db": ("jobs", "job_ticks"),
     }
     return tuple(
-        SqliteFile(home.dagster / name, "Dagster's database", filled, remedy)
+        SqliteFile(home.path / name, "Dagster's database", filled, remedy)
         for name, filled in tables.items()
     )
 

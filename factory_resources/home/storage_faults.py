@@ -13,12 +13,18 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file, run_logs, search_file
 
+_SERVER = "FACTORY_DATABASE_URL"
+"""The variable with the address of a database that is not in the home."""
+
 _LOCKED = ("database is locked", "database table is locked")
 
 _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
 """In the names of the exceptions of databases."""
 
 _OUTDATED = "out-of-date database schema"
+
+_MISSING = (" not found", "does not exist", "Giving up after")
+"""What MLflow says if a row that another row names is gone, or one that should be gone is there."""
 
 
 @contextmanager
@@ -56,11 +62,9 @@ def storage_fault(error: BaseException, home: Home) -> StorageError | None:
             where=str(home.mlflow_database),
             remedy=f"copy it, then run: mlflow db upgrade sqlite:///{home.mlflow_database}",
         )
-    if not any(name in text for name in _DATABASE):
-        return None
-    return (
-        _server_fault(text) if os.environ.get("FACTORY_DATABASE_URL") else _file_fault(text, home)
-    )
+    if any(name in text for name in _DATABASE):
+        return _server_fault(text) if os.environ.get(_SERVER) else _file_fault(text, home)
+    return _missing_rows(text, home)
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
@@ -97,11 +101,24 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
     return None
 
 
+def _missing_rows(text: str, home: Home) -> StorageError | None:
+    start = "mlflow.exceptions.MlflowException: "
+    lines = (line.removeprefix(start) for line in text.splitlines() if line.startswith(start))
+    line = next((line for line in lines if any(phrase in line for phrase in _MISSING)), None)
+    if line is None:
+        return None
+    return StorageError(
+        f"rows of MLflow were changed ({line})",
+        where=_SERVER if os.environ.get(_SERVER) else str(home.mlflow_database),
+        remedy=mlflow_file(home).remedy,
+    )
+
+
 def _server_fault(text: str) -> StorageError | None:
     lines = (line for line in text.splitlines() if "OperationalError" in line)
     if not (line := next(lines, None)):
         return None
     return StorageError(
-        f"the database of FACTORY_DATABASE_URL cannot be used ({line.partition(': ')[2]})",
+        f"the database of {_SERVER} cannot be used ({line.partition(': ')[2]})",
         remedy="check the server and the address, then run again",
     )

@@ -1,9 +1,13 @@
 """A stage that fills the disk is an error of one line, and the next run has the usual result."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from factory_assets.cli.main import main
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES, UPSTREAM, Stage
@@ -60,6 +64,58 @@ def test_a_stage_on_a_full_disk_is_one_line(
     assert run_stage(StageRequest(pipeline, stage, home, "again")).reused
     assert last.value.data_version
     assert UPSTREAM[stage] == () or last.record.inputs
+
+
+TRAINED: dict[str, dict[str, Any]] = {
+    "mlp": {"model": {"kind": "mlp", "hidden": [64, 64], "epochs": 3}},
+    "gradient_boosting": {"model": {"kind": "gradient_boosting", "iterations": 20}},
+    "tune": {
+        "model": {"kind": "mlp", "hidden": [8], "epochs": 1},
+        "tune": {"trials": 2, "search": {"learning_rate": [0.001, 0.1]}},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_a_training_on_a_full_disk_is_one_line(
+    kind: str, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = declare(
+        tmp_path / "apples", {**APPLES, "train": {"target": "label", **TRAINED[kind]}}
+    )
+    write_apples(tmp_path / "apples", 2_000)
+    home = Home(disk.folder / kind)
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare(home)
+    for before in ("ingest", "clean", "split"):
+        run_stage(StageRequest(pipeline, before, home, "before"))
+    call = StageRequest(pipeline, "train", home, "run")
+    for free in (0, 12_000, 40_000, 90_000, 200_000):
+        with disk.filled(free):
+            error = _error_of(call)
+        assert error is None or isinstance(error, StorageError), str(error)
+        assert error is None or "free space" in str(error) or "free disk space" in str(error)
+    run_stage(call)
+
+
+@pytest.mark.parametrize("free", [0, 30_000, 120_000, 300_000, 600_000])
+def test_a_run_on_a_full_disk_is_one_line(
+    free: int, disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(disk.folder / f"run with {free}")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("FACTORY_DEFS", str(pipeline.folder.parent))
+    prepare(home)
+    with disk.filled(free):
+        refused = CliRunner().invoke(main, ["run", "apples"])
+    assert refused.exit_code == 2, refused.output
+    assert "Traceback" not in refused.output
+    [line] = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    assert "free space" in line or "free disk space" in line
+    done = CliRunner().invoke(main, ["run", "apples"])
+    assert done.exit_code == 0, done.output
 
 
 def _error_of(call: StageRequest) -> FactoryError | None:

@@ -58,14 +58,15 @@ def trace(
     name = parse(text)
     history = RecordGraph.of(home)
     tracer = Tracer(history, Registry(home), Checker(home, verify), folders)
-    parsed_row = parse_row(row, history) if row else None
-    match name:
-        case ModelName():
-            return tracer.model(name, parsed_row)
-        case SnapshotName():
-            return tracer.snapshot(name, parsed_row)
-        case SourceName():
-            return tracer.source(name, parsed_row)
+    with history.damage_told():
+        parsed_row = parse_row(row, history) if row else None
+        match name:
+            case ModelName():
+                return tracer.model(name, parsed_row)
+            case SnapshotName():
+                return tracer.snapshot(name, parsed_row)
+            case SourceName():
+                return tracer.source(name, parsed_row)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ def leftover(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that a killed process left in the home."""
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
     monkeypatch.delenv("FACTORY_KEEP", raising=False)
+    home.require_writable()
     path = home.tmp / "1.99-dead" / "rows.parquet"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"four")

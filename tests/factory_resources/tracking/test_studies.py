@@ -133,7 +133,7 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_line(home: Home, tmp_p
     home.require_writable()
     home.tune_database.write_bytes(b"this is no database, whatever its name says" * 100)
     with (
-        pytest.raises(StorageError, match="trials cannot be stored") as caught,
+        pytest.raises(StorageError, match=r"database of searches is damaged.*remove it") as caught,
         opened(home, "a", resume=True, maximise=True, seed=3, patience=0),
     ):
         pass
