@@ -22,6 +22,10 @@ _TIMES, _SPARE = 2, 512 << 20
 """The process may take this many times the engine's memory limit, and this many bytes more: its
 allocators keep up to three quarters more than the engine counts."""
 
+PADDED = 100_000
+"""The most characters that `lpad` and `rpad` pad a text to: within a row they cannot be
+interrupted, and their memory is not counted."""
+
 _AGAIN = 0.1
 """Seconds after which a query is interrupted again: one may begin just after an interrupt."""
 
@@ -52,6 +56,7 @@ def bounded(
     watcher = Thread(target=watch, name="time limit", daemon=True)
     watcher.start()
     try:
+        _limit_padding(connection)
         with _MEMORY.limited(_TIMES * _memory_limit(connection) + _SPARE):
             yield
     except duckdb.InterruptException as error:
@@ -63,6 +68,17 @@ def bounded(
     finally:
         ended.set()
         watcher.join()
+
+
+def _limit_padding(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Put macros before the engine's functions; `least` keeps it from computing constants first."""
+    for name in ("lpad", "rpad"):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP MACRO {name}(_text, _length, _pad) AS CASE "
+            f"WHEN _length > {PADDED} THEN error('{name} to more than {PADDED:,} characters') "
+            "WHEN _length IS NOT NULL "
+            f"THEN system.main.{name}(_text, least(_length, {PADDED})::INTEGER, _pad) END"
+        )
 
 
 def _memory_limit(connection: "duckdb.DuckDBPyConnection") -> int:

@@ -221,22 +221,27 @@ def test_one_clear_line(
     [
         (
             {"derive": {"fine": "y + 1", "long": "lpad(name, CAST(4e9 / 2 AS INT), 'y')"}},
+            ExpressionError,
+            "p/clean: derive.long: lpad to more than 100,000 characters",
+        ),
+        (
+            {"derive": {"fine": "y + 1", "long": "format('{:2000000000}', name)"}},
             StorageError,
             "p/clean: derive.long: not enough memory",
         ),
         (
-            {"where": {"long": "len(repeat(name, 900000000 + torque)) > 0"}},
+            {"where": {"long": "len(printf('%2000000000d', torque)) > 0"}},
             StorageError,
             "p/clean: where.long: not enough memory",
         ),
         (
-            {"derive": {"slow": "levenshtein(repeat(name, 90000), 'b')"}, "timeout": 1},
+            {"derive": {"slow": "levenshtein(lpad(name, 90000, 'a'), 'b')"}, "timeout": 1},
             None,
             "",
         ),
         (
             {
-                "derive": {"slow": "levenshtein(repeat(name, 90000), repeat('b', 90000))"},
+                "derive": {"slow": "levenshtein(lpad(name, 90000, 'a'), rpad(name, 90000, 'b'))"},
                 "timeout": 1,
             },
             ExpressionError,

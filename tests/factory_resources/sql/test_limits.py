@@ -26,8 +26,9 @@ def _run(folder: Path, sql: str, seconds: float, memory: str = "300MB") -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "lpad(s, CAST(2e9 AS INT), 'y')",
-        "rpad(s, 2000000000, 'y')",
+        "format('{:2000000000}', s)",
+        "printf('%2000000000d', x)",
+        "regexp_replace(lpad(s, 90000, 'a'), '', lpad(s, 90000, 'b'), 'g')",
         "repeat(s, 1000000000)",
         "len(range(x + 1000000000))",
         "list_sum(list_sort(list_reverse(range(x, x + 3000000))))",
@@ -47,8 +48,7 @@ def test_an_expression_that_needs_too_much_memory_fails(sql: str, tmp_path: Path
     "sql",
     [
         "levenshtein(repeat(s, 40000), repeat('b', 40000))",
-        "lpad('x', 2000000000, 'y')",
-        "len(repeat('x', 3000000000))",
+        "replace(lpad(s, 90000, 'a'), 'a', lpad(s, 90000, 'b'))",
     ],
 )
 def test_an_expression_that_takes_too_long_is_interrupted(sql: str, tmp_path: Path) -> None:
@@ -58,6 +58,29 @@ def test_an_expression_that_takes_too_long_is_interrupted(sql: str, tmp_path: Pa
     line = str(caught.value)
     assert "here: takes more than 1 s; do less" in line or "memory" in line
     assert time.monotonic() - begun < 12
+
+
+@pytest.mark.parametrize("name", ["lpad", "rpad"])
+@pytest.mark.parametrize("text", ["s", "'x'"])
+@pytest.mark.parametrize("length", ["2000000000", "CAST(2e9 AS INT)", "2000000000 + x"])
+def test_padding_has_a_longest_text(name: str, text: str, length: str, tmp_path: Path) -> None:
+    """The engine would build two billion characters one by one, without looking at its limits."""
+    begun = time.monotonic()
+    with pytest.raises(ExpressionError, match=f"here: {name} to more than 100,000 characters"):
+        _run(tmp_path, f"{name}({text}, {length}, 'y')", 60)
+    assert time.monotonic() - begun < 10
+
+
+def test_padding_within_its_limit_is_that_of_the_engine(tmp_path: Path) -> None:
+    query = (
+        "SELECT [lpad(s, n, p), rpad(s, n, p)] FROM (VALUES ('abc', 2, 'x'), ('abc', 7, 'xy'), "
+        "('abc', 0, 'x'), (NULL, 3, 'x'), ('abc', NULL, 'x'), ('abc', 5, NULL), ('', 100000, 'é'), "
+        "('日本', 5, '語'), ('abc', -1, 'x')) t(s, n, p)"
+    )
+    with sealed(read=[], write=tmp_path) as connection:
+        expected = connection.execute(query).fetchall()
+        with bounded(connection, 60, "here", "do less"):
+            assert connection.execute(query).fetchall() == expected
 
 
 def test_what_stays_within_its_limits_is_not_disturbed(tmp_path: Path) -> None:
