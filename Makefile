@@ -29,8 +29,9 @@ up: $(READY) ## Serve the UI on 127.0.0.1:3000 and MLflow on :5000 until Ctrl-C;
 test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-long: $(READY) ## Run all tests, with other random examples each time
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile random
+test-long: $(READY) ## Run all tests, also the longest, with other random examples; then test the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '' --hypothesis-profile random
+	@$(BIN)/python -m tests.mutants
 
 lint: $(READY) ## Check with ruff, mypy and import-linter
 	@$(BIN)/ruff check .

@@ -11,15 +11,12 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.attributes import broken_pipeline
-from factory_assets.components.io_manager import TableIOManager
+from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
-from factory_assets.components.user_assets import asset_folders, keys_of, user_assets
+from factory_assets.components.user_assets import asset_folders
 from factory_assets.declarations.dependencies import require_no_circle
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
-from factory_assets.execution.progress import Progress
 from factory_resources.errors import FactoryError
-from factory_resources.home.home import Home
-from factory_resources.security.offline import go_offline
 
 
 @dg.definitions
@@ -42,26 +39,6 @@ def build_defs(
     """
     parts = [pipeline_defs(folder) for folder in folders]
     return merge_defs(parts, own_assets=own_assets, resource_overrides=resource_overrides)
-
-
-def merge_defs(
-    pipelines: Sequence[dg.Definitions],
-    *,
-    own_assets: Sequence[Path] = (),
-    resource_overrides: Mapping[str, Any] | None = None,
-) -> dg.Definitions:
-    """Merge the definitions of pipelines, and add resources; the arguments are of `build_defs`."""
-    go_offline()
-    resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
-    # Dagster's default I/O manager pickles.
-    resources.setdefault("io_manager", TableIOManager(resources["home"]))
-    parts = [*pipelines]
-    for folder in own_assets:
-        taken = [key for definitions in parts for key in keys_of(definitions)]
-        parts.append(user_assets(folder, taken, resources))
-    return dg.Definitions.merge(
-        dg.Definitions(resources=resources, executor=dg.in_process_executor), *parts
-    )
 
 
 def pipeline_defs(folder: Path) -> dg.Definitions:

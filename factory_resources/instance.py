@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.sqlite_files import SqliteFile, dagster_files, mlflow_file
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.security.offline import go_offline
 
 DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
@@ -22,10 +24,11 @@ def prepare(home: Home) -> None:
     """Make the home ready: settings and databases. Quick if it already is.
 
     Two processes that start on a fresh home would both migrate its databases and break them, hence
-    the lock. `prepared.json`, written last, records what was prepared, where and by which versions.
+    the lock. `prepared.json`, written last, records what was prepared, where and by which versions:
+    without it an empty database may be half-made, and is made anew.
 
     Raises:
-        StorageError: if the home cannot be written.
+        StorageError: if the home cannot be written, or one of its databases is damaged.
     """
     from filelock import FileLock
 
@@ -39,14 +42,26 @@ def prepare(home: Home) -> None:
     settings = instance_settings(database is not None)
     marker = home.path / "prepared.json"
     expected = json.dumps(_preparation(home, settings)).encode()
-    if _has_content(marker, expected) and _has_content(home.dagster / "dagster.yaml", settings):
+
+    def ready() -> bool:
+        return (
+            _has_content(marker, expected)
+            and _has_content(home.dagster / "dagster.yaml", settings)
+            and (database is not None or all(file.path.exists() for file in _files(home)))
+        )
+
+    if ready():
         return
-    with storage_errors(home.path), FileLock(home.path / ".lock"):
-        if _has_content(marker, expected) and _has_content(home.dagster / "dagster.yaml", settings):
+    with storage_errors(home.path), FileLock(home.path / ".lock"), storage_faults(home):
+        if ready():
             return
         home.write_atomic(home.dagster / "dagster.yaml", settings)
-        _create_databases(home)
-        _update_addresses(home, marker)
+        previous = _previous_folder(marker)
+        if database is None and previous is None:
+            _remove_unused(home)
+        _create_databases(home, settings, in_files=database is None)
+        if previous not in (None, home.path):
+            _update_addresses(home, previous)
         home.write_atomic(marker, expected)
 
 
@@ -74,24 +89,54 @@ def _has_content(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def _update_addresses(home: Home, marker: Path) -> None:
-    previous = json.loads(marker.read_bytes())["home"] if marker.is_file() else str(home.path)
-    if previous != str(home.path):
-        from factory_resources.tracking.registry import Registry
-
-        relocate(Registry(home).uri, Home(Path(previous)).artifacts, home.artifacts)
+def _files(home: Home) -> tuple[SqliteFile, ...]:
+    """Return the databases that must exist before anything else starts."""
+    return (*dagster_files(home), mlflow_file(home))
 
 
-def _create_databases(home: Home) -> None:
-    import dagster as dg
+def _previous_folder(marker: Path) -> Path | None:
+    """Return the folder in which the home was prepared last; None if it never was, completely."""
+    try:
+        return Path(json.loads(marker.read_bytes())["home"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
+
+def _remove_unused(home: Home) -> None:
+    """Remove the databases of an interrupted first start; nothing was stored in them."""
+    for file in _files(home):
+        if file.path.exists() and file.is_unused():
+            file.remove()
+
+
+def _update_addresses(home: Home, previous: Path) -> None:
     from factory_resources.tracking.registry import Registry
 
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    relocate(Registry(home).uri, Home(previous).artifacts, home.artifacts)
+
+
+def _create_databases(home: Home, settings: bytes, *, in_files: bool) -> None:
+    from factory_resources.tracking.registry import Registry
+
+    missing = [file for file in dagster_files(home) if not file.path.exists()] if in_files else []
+    if missing:
+        with home.scratch() as scratch:
+            (scratch / "dagster.yaml").write_bytes(settings)
+            _open_instance(scratch)
+            for file in missing:
+                file.install(scratch / file.path.relative_to(home.dagster))
+    _open_instance(home.dagster)
+    Registry(home).initialise()
+
+
+def _open_instance(folder: Path) -> None:
+    """Open the instance of a folder once, which creates or migrates its databases."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
         instance.get_runs(limit=1)
         instance.get_asset_keys()
         instance.all_instigator_state()
-    Registry(home).initialise()
 
 
 _ADDRESSES = (

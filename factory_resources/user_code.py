@@ -1,16 +1,15 @@
 """Import a user's own Python objects, named `pkg.module:name` in a declaration."""
 
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from factory_resources.errors import DeclarationError
+from factory_resources.import_record import record_imports
 from factory_resources.user_callables import require_own_callable, require_own_module
+from factory_resources.user_imports import file_beside, import_beside, without_generated_names
 
 
 def load_object(reference: str, folder: Path) -> Any:
@@ -21,6 +20,7 @@ def load_object(reference: str, folder: Path) -> Any:
             is a callable of Python's standard library.
     """
     module_name, _, name = reference.partition(":")
+    record_imports()
     try:
         module = module_beside(module_name, folder)
         if module is None:
@@ -30,7 +30,8 @@ def load_object(reference: str, folder: Path) -> Any:
         raise
     except Exception as error:
         raise DeclarationError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error}",
+            f"cannot import {module_name!r}: {type(error).__name__}: "
+            f"{without_generated_names(str(error))}",
             where=str(folder),
             remedy="put the module beside the defs.yaml, or install its package",
         ) from error
@@ -66,20 +67,4 @@ def module_beside(module_name: str, folder: Path) -> ModuleType | None:
 
     Exceptions of the import are passed on.
     """
-    path = folder / f"{module_name}.py"
-    if "." in module_name or not path.is_file():
-        return None
-    # A unique module name: two pipelines may each have a `source.py`.
-    unique = f"_factory_{module_name}_{sha256(path.read_bytes() + bytes(path)).hexdigest()[:16]}"
-    if unique not in sys.modules:
-        spec = importlib.util.spec_from_file_location(unique, path)
-        if spec is None or spec.loader is None:
-            return None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[unique] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[unique]
-            raise
-    return sys.modules[unique]
+    return import_beside(module_name, folder) if file_beside(module_name, folder) else None

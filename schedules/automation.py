@@ -3,15 +3,17 @@
 Sensors belong in `sensors`.
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 
 def schedule_for(
-    job_name: str, *, cron: str, timezone: str, enabled: bool
+    job_name: str, *, cron: str, timezone: str, enabled: bool, tags: Mapping[str, str]
 ) -> dg.ScheduleDefinition:
     """Return the schedule of a pipeline's whole job.
 
-    Unless it is `enabled`, a person has to switch it on.
+    Unless it is `enabled`, a person has to switch it on. Its runs carry the tags.
     """
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
@@ -20,6 +22,7 @@ def schedule_for(
         cron_schedule=cron,
         execution_timezone=timezone,
         default_status=status,
+        tags=dict(tags),
     )
 
 

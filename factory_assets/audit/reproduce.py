@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,8 @@ from factory_assets.ml.artifacts.trained_model import (
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import OwnModule
+from factory_assets.spec.threshold import DEFAULT
+from factory_assets.spec.train import Task
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import exists
@@ -143,12 +145,13 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         home.scratch() as now,
     ):
         copy_checked(original.version.files, before, digest_recorded, original.name)
-        chosen = Description.model_validate_json((before / DESCRIPTION).read_bytes()).spec
-        rows = original.origin.rows
-        _, ready = read_training_data(original.pipeline, rows.train, rows.validation, home, chosen)
+        recorded = Description.model_validate_json((before / DESCRIPTION).read_bytes())
+        chosen, rows = recorded.spec, original.origin.rows
+        pipeline = with_threshold_rule(original.pipeline, recorded.target.task)
+        _, ready = read_training_data(pipeline, rows.train, rows.validation, home, chosen)
         # No two trainings spend a budget at the same step, so stop where the original stopped.
         end = original.origin.end.stopped
-        fitted = fit_prepared(original.pipeline, ready, home, chosen, progress, before=end)
+        fitted = fit_prepared(pipeline, ready, home, chosen, progress, before=end)
         digest_now = save_trained(fitted.trained, now)
         files = compare(before, now)
     return Reproduction(
@@ -161,6 +164,18 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         metrics=tuple(_metric_changes(original.version, fitted.validation, home)),
         seconds=time.perf_counter() - started,
     )
+
+
+def with_threshold_rule(pipeline: Pipeline, task: Task) -> Pipeline:
+    """Return the declaration with the threshold of its time.
+
+    Before `train.threshold` existed, it always had the best F1, whatever the primary metric.
+    """
+    training = pipeline.spec.training
+    if task != "binary" or "threshold" in training.model_fields_set:
+        return pipeline
+    then = training.model_copy(update={"threshold": DEFAULT})
+    return replace(pipeline, spec=pipeline.spec.model_copy(update={"train": then}))
 
 
 def _require_rows(original: RecordedVersion, home: Home) -> None:

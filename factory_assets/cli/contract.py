@@ -10,6 +10,7 @@ import yaml
 from factory_assets.cli.shared import select
 from factory_assets.data.contract.sql_types import native_type
 from factory_assets.odcs import writer
+from factory_assets.results.base import result_as
 from factory_assets.results.data import IngestResult
 from factory_assets.spec import IDENTITY, Column, Contract, Pipeline
 from factory_resources.errors import DeclarationError
@@ -69,6 +70,6 @@ def _ingested_columns(pipeline: Pipeline, home: Home) -> dict[str, str]:
         record = records.latest(pipeline.name, "ingest", keys[-1])
     if record is None:
         return {}
-    value = IngestResult.model_validate(record.value)
+    value = result_as(IngestResult, record)
     added = {*IDENTITY, *(label for source in value.sources for label in source.labels)}
     return {name: kind for name, kind in value.snapshot.columns.items() if name not in added}

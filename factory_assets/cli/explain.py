@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-import dagster as dg
 from rich.console import Console
 
 from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
-from factory_assets.components.partitions import known_keys
+from factory_assets.data.sources.partition_listing import Keys
 from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.explain import Explained, explain
 from factory_assets.execution.requests import StageRequest
+from factory_assets.spec import Pipeline
+from factory_assets.spec.partitions import DynamicPartitions
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.sources.digest_cache import Hashing
 
 _SHOWN = 3
 """How many partitions a line names; the others are counted."""
@@ -32,23 +34,21 @@ def print_plan(selection: RunSelection, console: Console) -> None:
     requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
-    with dg.DagsterInstance.get() as instance:
-        for request in requests:
-            for line in explanation_lines(request, home, instance):
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for request in requests:
+        for line in explanation_lines(request, home):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     raise_worst(errors, console)
 
 
-def explanation_lines(
-    request: RunRequest, home: Home, instance: dg.DagsterInstance
-) -> Iterator[str]:
+def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     """Yield the lines about one pipeline."""
     pipeline = request.pipeline
     covered = Wanted((), 0, {})
     if pipeline.spec.partitions:
-        keys = known_keys(pipeline, instance)
-        covered = wanted(pipeline, datetime.now(UTC), keys, home, request.partitions)
-    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse)
+        known = _known_keys(pipeline)
+        covered = wanted(pipeline, datetime.now(UTC), known, home, request.partitions)
+    hashing = Hashing.of("all" if request.rehash else "")
+    call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse, hashing=hashing)
     for stage, outcomes in groupby(
         explain(call, request.stages, covered.partitions), key=lambda outcome: outcome.stage
     ):
@@ -57,6 +57,19 @@ def explanation_lines(
     if covered.absent:
         subject = "partition has" if covered.absent == 1 else "partitions have"
         yield f"{pipeline.name} · {covered.absent} {subject} no data yet"
+
+
+def _known_keys(pipeline: Pipeline) -> Keys:
+    """Return the keys of dynamic dimensions that Dagster knows; without such, leave it alone."""
+    dimensions = pipeline.spec.partitions.values()
+    if not any(isinstance(dimension, DynamicPartitions) for dimension in dimensions):
+        return {}
+    import dagster as dg
+
+    from factory_assets.components.partitions import known_keys
+
+    with dg.DagsterInstance.get() as instance:
+        return known_keys(pipeline, instance)
 
 
 def _grouped_lines(outcomes: Sequence[Explained]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Unexpected exceptions of the command line: one line, and the traceback in a file of the home."""
+"""Exceptions that no module has foreseen: one line, and the traceback in a file of the home."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ import click
 
 from factory_resources.errors import FactoryError, StorageError, UnexpectedError
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_fault
 
 
 def end_with(error: Exception, *, debug: bool) -> NoReturn:
@@ -22,13 +23,19 @@ def end_with(error: Exception, *, debug: bool) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def unexpected(error: BaseException, home: Home, where: str = "") -> UnexpectedError:
-    """Write the traceback of an unexpected exception to a file; return an error that names it.
+def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryError:
+    """Return an error of one line for an exception that the factory has not raised itself.
+
+    What the disk or a database has caused is told as such. Of everything else, the traceback is
+    written to a file, which the error names.
 
     Args:
         error: the exception; it is the cause of the returned error.
         where: the pipeline that failed, if it is known.
     """
+    if caused := storage_fault(error, home):
+        caused.__cause__ = error
+        return caused
     remedy = f"its traceback is in {_write(error, home)}; please report it with that file"
     lines = str(error).splitlines()
     message = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

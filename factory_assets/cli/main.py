@@ -64,12 +64,14 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     help="Run only the partition with this key; may be repeated.",
 )
 @click.option("--no-reuse", is_flag=True, help="Compute every stage, even if nothing changed.")
+@click.option("--rehash", is_flag=True, help="Hash every source anew, at any size.")
 @click.option("--explain", is_flag=True, help="Show what would run, and why; run nothing.")
 def run_command(
     pipelines: tuple[str, ...],
     stages: str,
     partitions: tuple[str, ...],
     no_reuse: bool,
+    rehash: bool,
     explain: bool,
 ) -> None:
     """Run PIPELINES (default: all) and print a summary table.
@@ -90,7 +92,7 @@ def run_command(
     else:
         from factory_assets.cli.run import run as execute
     selected = [stage for stage in stages.split(",") if stage]
-    execute(RunSelection(pipelines, selected, partitions, not no_reuse), _console())
+    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash), _console())
 
 
 @command("check")

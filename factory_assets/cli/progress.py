@@ -46,6 +46,11 @@ class TerminalProgress(Progress):
             subject = "partition has" if count.absent == 1 else "partitions have"
             self._print(pipeline, "", f"{count.absent} {subject} no data yet")
 
+    def unchanged(self, pipeline: str, since: str) -> None:
+        """Say that the results of a pipeline stand, the newest of them `since` (UTC, ISO 8601)."""
+        moment = since[:16].replace("T", " ")
+        self._print(pipeline, "", f"nothing changed since {moment} UTC")
+
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
         self.error = error
 

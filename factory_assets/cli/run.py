@@ -1,48 +1,48 @@
 """`factory run` and `factory demo`: run pipelines in this process, then print a summary table.
 
-How a stage is computed or reused belongs in `factory_assets.execution`; the table in `summary`.
+A pipeline for which nothing changed is not given to Dagster, whose import takes longer than finding
+that out. How Dagster runs a pipeline belongs in `dagster_run`; how a stage is computed or reused in
+`factory_assets.execution`; the table in `summary`.
 """
 
-import gc
-import os
 import resource
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
 
-import dagster as dg
 from rich.console import Console
 
-from factory_assets.cli.check.user_objects import with_line
 from factory_assets.cli.faults import unexpected
 from factory_assets.cli.progress import TerminalProgress
-from factory_assets.cli.shared import (
-    PROCESS_TAG,
-    RunRequest,
-    RunSelection,
-    end_dead_runs,
-    raise_worst,
-    run_requests,
-)
+from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.cli.summary import Summary, summary_table
-from factory_assets.components.model_pipeline import build_pipeline
-from factory_assets.components.partitions import PARTITIONS
-from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.declarations.loader import DEFS
-from factory_assets.definitions import merge_defs
-from factory_assets.execution.requests import stages_of
+from factory_assets.execution.backfill import wanted
+from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.progress import Counted
+from factory_assets.execution.requests import StageRequest, stages_of
+from factory_assets.execution.unchanged import unchanged_stages, warnings_of
+from factory_assets.execution.unchanged_notes import note
 from factory_assets.results.base import StageResult
-from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, value_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DeclarationError, FactoryError, RefusedError
+from factory_assets.spec.partitions import DynamicPartitions
+from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
+from factory_resources.home.run_markers import killed_runs
 from factory_resources.instance import prepare
+from factory_resources.sources.digest_cache import Hashing
 
 StageValues = dict[Stage, StageResult]
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+class Execute(Protocol):
+    """Runs one pipeline; returns the error that stopped it."""
+
+    def __call__(self, request: RunRequest, listener: TerminalProgress) -> FactoryError | None: ...
 
 
 def run(selection: RunSelection, console: Console) -> None:
@@ -55,97 +55,87 @@ def run(selection: RunSelection, console: Console) -> None:
     home = Home.from_env()
     prepare(home)
     summaries = []
-    with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance)
+    with _execution(home) as execute:
         for request in requests:
-            summary, error = _run_one(request, home, instance, console)
+            summary, error = _run_one(request, home, execute, console)
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
     raise_worst(errors, console)
 
 
+@contextmanager
+def _execution(home: Home) -> Iterator[Execute]:
+    """Yield a function that runs a pipeline in Dagster, which the first call imports."""
+    with ExitStack() as stack:
+        opened: list[Execute] = []
+
+        def execute(request: RunRequest, listener: TerminalProgress) -> FactoryError | None:
+            from factory_assets.cli.dagster_run import dagster_execution
+
+            if not opened:
+                opened.append(stack.enter_context(dagster_execution(home)))
+            return opened[0](request, listener)
+
+        yield execute
+
+
 def _run_one(
-    request: RunRequest, home: Home, instance: dg.DagsterInstance, console: Console
+    request: RunRequest, home: Home, execute: Execute, console: Console
 ) -> tuple[Summary, FactoryError | None]:
     """Run one pipeline; return its summary, and the error that stopped it."""
     pipeline, started = request.pipeline, time.perf_counter()
     with console.status(pipeline.name) as status:
         listener = TerminalProgress(console, status)
         try:
-            result = _execute(request, home, instance, listener)
-            if not result.success:
-                listener.error = listener.error or _error(pipeline, listener, result, home)
+            if not _unchanged(request, home, listener):
+                listener.error = execute(request, listener)
             stored = _stored(pipeline, home, listener)
         except FactoryError as error:
             listener.error, stored = error, {}
         except Exception as error:  # noqa: BLE001
             listener.error, stored = unexpected(error, home, pipeline.name), {}
     if isinstance(listener.error, DeclarationError):
+        from factory_assets.cli.check.user_objects import with_line
+
         listener.error = with_line(listener.error, pipeline)
     return _summary(pipeline, stored, listener, time.perf_counter() - started), listener.error
 
 
-def _execute(
-    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: TerminalProgress
-) -> dg.ExecuteInProcessResult:
-    name = request.pipeline.name
-    overrides = {"home": home, "progress": listener}
-    definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=overrides)
-    job = definitions.resolve_job_def(name)
-    # The objects loaded so far live as long as the process; the collector can skip them.
-    gc.freeze()
-    return job.execute_in_process(
-        instance=instance,
-        asset_selection=[dg.AssetKey([name, last]) for last in _assets(request)],
-        tags={
-            REUSE_TAG: str(request.reuse).lower(),
-            PROCESS_TAG: process_identity(os.getpid()),
-            # The daemon cannot retry a run of this process; the user repeats the command.
-            "dagster/max_retries": "0",
-        },
-        run_config=_QUIET | _partition_config(request),
-        raise_on_error=False,
-    )
-
-
-def _assets(request: RunRequest) -> list[str]:
-    """Return the last parts of the keys of the assets to run."""
-    if not request.pipeline.spec.partitions:
-        return [*request.stages]
-    by_partition = [PARTITIONS] * any(stage in PARTITIONED for stage in request.stages)
-    return [*by_partition, *(stage for stage in request.stages if stage not in PARTITIONED)]
-
-
-def _partition_config(request: RunRequest) -> dict[str, Any]:
-    """Return the run configuration with the requested partitions and their stages."""
-    stages = [stage for stage in request.stages if stage in PARTITIONED]
-    if not request.pipeline.spec.partitions or not stages:
-        return {}
-    config = {"keys": [*request.partitions], "stages": stages}
-    return {"ops": {f"{request.pipeline.name}__{PARTITIONS}": {"config": config}}}
-
-
-def _error(
-    pipeline: Pipeline, listener: TerminalProgress, result: dg.ExecuteInProcessResult, home: Home
-) -> FactoryError:
-    """Return why the run failed, if no stage has told it: a refusal, or else a fault."""
-    run = listener.outcomes.get("evaluate")
-    if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
-        failed = [gate.explanation for gate in run.value.gates if not gate.passed]
-        return RefusedError(
-            f"the candidate v{run.value.candidate.version} is not deployed: {'; '.join(failed)}",
-            where=pipeline.name,
-            remedy="see the evaluate asset in the UI; the champion is unchanged",
-        )
-    failures = [event for event in result.all_events if event.is_step_failure]
-    kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
-    if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
-        raise KeyboardInterrupt
-    # Dagster has kept the exception as text alone.
-    text = "\n".join(str(event.step_failure_data.error) for event in failures)
-    fault = RuntimeError(text or f"run {result.run_id} failed")
-    return unexpected(fault, home, pipeline.name)
+def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> bool:
+    """Report the stored results and note it if nothing changed; return whether that is so."""
+    pipeline = request.pipeline
+    dimensions = pipeline.spec.partitions.values()
+    # Keys of dynamic partitions may be known to Dagster alone, and so is a run that was killed.
+    if (
+        not request.reuse
+        or any(isinstance(dimension, DynamicPartitions) for dimension in dimensions)
+        or killed_runs(home)
+    ):
+        return False
+    try:
+        covered = wanted(pipeline, datetime.now(UTC), {}, home, request.partitions)
+    except FactoryError:
+        return False
+    hashing = Hashing.of("all" if request.rehash else "")
+    call = StageRequest(pipeline, "ingest", home, run_id="", hashing=hashing)
+    runs = unchanged_stages(call, request.stages, covered.partitions)
+    if not runs:
+        return False
+    for stage in request.stages:
+        of_stage = [one for one in runs if one.record.stage == stage]
+        if pipeline.spec.partitions and stage in PARTITIONED:
+            saved = CostTotal.of(one.record for one in of_stage)
+            count = Counted(0, len(of_stage), covered.absent, CostTotal(), saved)
+            listener.counted(pipeline.name, stage, count)
+            continue
+        for one in of_stage:
+            listener.finished(pipeline.name, stage, one)
+            for warning in warnings_of(call, one):
+                listener.warned(pipeline.name, stage, warning)
+    listener.unchanged(pipeline.name, max(one.record.finished for one in runs))
+    note(pipeline.name, runs, home)
+    return True
 
 
 def _stored(pipeline: Pipeline, home: Home, listener: TerminalProgress) -> StageValues:

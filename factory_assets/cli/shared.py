@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from factory_assets.declarations.dependencies import in_order, require_no_circle
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.execution.requests import stages_of
@@ -67,7 +65,7 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
 
 def end_dead_runs(instance: "dg.DagsterInstance") -> None:
     """Mark as failed every started run whose process no longer exists."""
-    # Most sub-commands need no Dagster, whose import takes .6 s.
+    # A run without changes needs no Dagster, whose import takes .6 s.
     import dagster as dg
 
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
@@ -96,6 +94,7 @@ class RunRequest:
     partitions: tuple[str, ...]
     """Keys; empty for all partitions that have data."""
     reuse: bool
+    rehash: bool
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,8 @@ class RunSelection:
     """Keys; all partitions that have data if empty."""
     reuse: bool = True
     """Whether a stage for which nothing changed reuses its stored result."""
+    rehash: bool = False
+    """Whether every source is hashed again, whatever its size and times."""
 
 
 def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[FactoryError]]:
@@ -157,4 +158,6 @@ def _request(pipeline: Pipeline, selection: RunSelection) -> RunRequest:
         )
     chosen = selection.stages or available
     stages = tuple(stage for stage in available if stage in chosen)
-    return RunRequest(pipeline, stages, tuple(selection.partitions), selection.reuse)
+    return RunRequest(
+        pipeline, stages, tuple(selection.partitions), selection.reuse, selection.rehash
+    )

@@ -39,6 +39,8 @@ class Summary:
     """The 95 % interval of the primary metric, by bootstrap."""
     linear: float | None
     """The primary metric of the linear baseline."""
+    at_half: float | None
+    """The primary metric if two classes were decided at .5; None if the threshold plays no role."""
     folds: tuple[int, float, float] | None
     """The number of folds, and the mean and standard deviation of the primary metric over them."""
     gates: str
@@ -85,6 +87,7 @@ class Summary:
             value=evaluation.metrics.get(evaluation.headline) if evaluation else None,
             interval=evaluation.intervals.get(evaluation.headline) if evaluation else None,
             linear=_linear(evaluation),
+            at_half=evaluation.at_half.get(evaluation.headline) if evaluation else None,
             folds=_folds(evaluation),
             gates=_gates(evaluation),
             model=_model(values.get("train"), evaluation, values.get("deploy")),
@@ -179,7 +182,8 @@ def _primary_metric(row: Summary) -> str:
     baseline = f", linear {row.linear:.3f}" if row.linear is not None else ""
     interval = f"\n95%: {row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
     folds = "\n{} folds: {:.3f} ± {:.3f}".format(*row.folds) if row.folds else ""
-    return f"{row.metric}\n{row.value:.3f}{baseline}{interval}{folds}"
+    half = f"\nat .5: {row.at_half:.3f}" if row.at_half is not None else ""
+    return f"{row.metric}\n{row.value:.3f}{baseline}{half}{interval}{folds}"
 
 
 def _cost(row: Summary) -> str:

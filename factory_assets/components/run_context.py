@@ -5,20 +5,26 @@ Summing up costs belongs in `execution.costs`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import dagster as dg
 
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import StageRequest, stages_of
+from factory_assets.execution.unchanged_notes import UnchangedRun
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import Hashing, Rehash
 from factory_resources.tracking.records import Records
 
 REUSE_TAG = "factory/reuse"
 """A run with this tag set to `false` reuses nothing and computes every stage."""
+
+REHASH_TAG = "factory/rehash"
+"""A run with this tag hashes every file anew: local ones (`files`), or also objects (`all`)."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -40,7 +46,16 @@ def stage_request(
         reuse=context.run.tags.get(REUSE_TAG, "true") != "false",
         tags={"dagster.run_id": context.run.run_id, "dagster.job": context.run.job_name},
         progress=_reporter(context, progress),
+        hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
     )
+
+
+def _rehash(tag: str) -> Rehash:
+    match tag:
+        case "files" | "all":
+            return tag
+        case _:
+            return ""
 
 
 def _reporter(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], None]:
@@ -75,3 +90,23 @@ def tag_run(
     carbon = {CARBON: f"{spent.co2e:.6f}"} if spent.co2e is not None else {}
     tags = {ENERGY: f"{spent.wh:.6f}", SAVED: f"{saved.wh:.6f}", **carbon}
     context.instance.add_run_tags(run_id, tags)
+
+
+def report_unchanged(instance: dg.DagsterInstance, runs: Sequence[UnchangedRun]) -> None:
+    """Tell Dagster of runs that it was not needed for: the last of each asset, and how many."""
+    by_asset: dict[tuple[str, str], list[UnchangedRun]] = {}
+    for run in runs:
+        for stage in run.data_versions:
+            by_asset.setdefault((run.pipeline, stage), []).append(run)
+    for (pipeline, stage), of_asset in by_asset.items():
+        observation = dg.AssetObservation(
+            asset_key=dg.AssetKey([pipeline, stage]),
+            metadata={
+                "found unchanged": dg.MetadataValue.timestamp(
+                    datetime.fromisoformat(of_asset[-1].finished)
+                ),
+                "runs": len(of_asset),
+            },
+            tags={"dagster/data_version": of_asset[-1].data_versions[stage]},
+        )
+        instance.report_runless_asset_event(observation)

@@ -13,7 +13,7 @@ from itertools import accumulate
 from factory_assets.data.blocks import is_complete
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import sources_key
-from factory_assets.results.base import KeyComponents, digest
+from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, IngestResult, SourceFile
 from factory_assets.spec import Ingest, Pipeline
 from factory_resources.home.home import Home
@@ -52,7 +52,7 @@ def plan_blocks(
     record = Records(home).latest(pipeline.name, "ingest", partition)
     stored: dict[str, tuple[Block, tuple[SourceFile, ...]]] = {}
     if record:
-        value = IngestResult.model_validate(record.value)
+        value = result_as(IngestResult, record)
         ends = accumulate(block.sources for block in value.blocks)
         stored = {
             block.key: (block, value.sources[end - block.sources : end])

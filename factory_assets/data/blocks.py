@@ -4,7 +4,7 @@ Which rows form a block is decided in `block_plan` and in the stages.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from factory_assets.results.data import Block, SourceFile
 from factory_resources.home.home import Home
@@ -29,6 +29,8 @@ class StagedBlock:
     """The sources of the rows; only `ingest` sets them."""
     ignored: tuple[str, ...] = ()
     """Source columns that are not in the table."""
+    offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Times with and without an offset; see `contract.offsets`."""
     example: str = ""
     """A value that broke the most frequently broken rule, worded for the message."""
 
@@ -47,6 +49,7 @@ class StagedBlock:
             duplicates=self.duplicates,
             sources=len(self.sources),
             ignored=self.ignored,
+            offsets=dict(self.offsets),
         )
 
 

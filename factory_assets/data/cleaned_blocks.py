@@ -60,7 +60,8 @@ def clean_files(
         engine_errors(queries.where),
         queries.bounded(connection),
     ):
-        _view(connection, numbered(paths, [n for group in groups for n in group.counts]))
+        counts = [n for group in groups for n in group.counts]
+        _view(connection, queries, numbered(paths, counts))
         queries.bind(connection)
         try:
             repeated = queries.mark_duplicates(connection, earlier)
@@ -97,7 +98,7 @@ def _clean_group(
     start: int,
     scratch: Path,
 ) -> StagedBlock:
-    _view(connection, numbered(group.paths, group.counts, start))
+    _view(connection, queries, numbered(group.paths, group.counts, start))
     broken: StagedTable | None = None
     counts: dict[str, int] = {}
     if queries.rules:
@@ -108,5 +109,8 @@ def _clean_group(
     return StagedBlock(group.key, good, broken, group.rows, counts)
 
 
-def _view(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
+def _view(connection: "duckdb.DuckDBPyConnection", queries: CleanQueries, query: str) -> None:
+    if queries.spec.unify:
+        described = connection.execute(f"DESCRIBE {query}").fetchall()
+        query = queries.unified(query, {name: kind for name, kind, *_ in described})
     connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {query}")

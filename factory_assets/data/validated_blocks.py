@@ -71,6 +71,7 @@ def validate_sources(
             for t in group
         ),
         ignored=validation.ignored,
+        offsets=validation.offsets,
         example=example,
     )
 

@@ -19,7 +19,9 @@ from factory_assets.spec import (
     PipelineSpec,
     PythonSource,
     SequenceNetwork,
+    Spec,
 )
+from factory_assets.spec.threshold import DEFAULT
 from factory_resources.errors import FactoryError
 
 
@@ -77,8 +79,9 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
         case "train":
             # Neither the checkpoint interval nor accepted leaks, which are checked in every run,
             # change the result.
-            apart: Any = {"trainer": {"checkpoint"}, "leaks": True}
-            return {**spec.training.model_dump(mode="json", exclude=apart), **_search(spec)}
+            apart: Any = {"trainer": {"checkpoint"}, "leaks": True, "threshold": True}
+            part = spec.training.model_dump(mode="json", exclude=apart)
+            return {**part, **_decision(spec), **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json")
             # Folds are drawn by the rule and the seed of the split.
@@ -106,6 +109,17 @@ def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
     return tuple(name for name, needed in used.items() if needed)
 
 
+def _decision(spec: PipelineSpec) -> dict[str, Any]:
+    """Return how the threshold is chosen; nothing for the default or without two classes.
+
+    So the key of a training from before it could be declared is still the same.
+    """
+    rule = spec.decision_rule
+    if rule == DEFAULT or spec.training.task in ("multiclass", "regression"):
+        return {}
+    return {"threshold": rule.model_dump(mode="json") if isinstance(rule, Spec) else rule}
+
+
 def _search(spec: PipelineSpec) -> dict[str, Any]:
     """Return what a search reads of `evaluate`: the deciding metric and its parameters."""
     tune = spec.training.tune
@@ -118,7 +132,7 @@ def _search(spec: PipelineSpec) -> dict[str, Any]:
 
 def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
     """Return the digest of each text encoder's files; empty if the encoder is missing."""
-    if stage != "train":
+    if stage != "train" or not pipeline.spec.training.text:
         return {}
     from factory_resources.encoders.sentence_encoder import encoder_digest
 
@@ -132,12 +146,19 @@ def _encoders(pipeline: Pipeline, stage: Stage) -> dict[str, str]:
 
 
 def user_code(pipeline: Pipeline, stage: Stage) -> str | None:
-    """Return the digest of the user's own code that the stage calls; None if it calls none."""
+    """Return the digest of the user's own code that the stage calls; None if it calls none.
+
+    What that code loads beyond its own package is known after it has run: see `loaded_components`.
+    """
+    codes = [module_code(one, pipeline.folder) for one in user_references(pipeline, stage)]
+    return "\n".join(codes) or None
+
+
+def user_references(pipeline: Pipeline, stage: Stage) -> list[str]:
+    """Return the objects of the user that the stage calls, `module:name` each."""
     spec = pipeline.spec
     if stage == "ingest":
-        own = [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
-        codes = [module_code(reference, pipeline.folder) for reference in own]
-        return "\n".join(codes) or None
+        return [s.python for s in spec.ingest.every_source if isinstance(s, PythonSource)]
     if stage == "train" and isinstance(spec.training.model, OwnModule):
-        return module_code(spec.training.model.python, pipeline.folder)
-    return None
+        return [spec.training.model.python]
+    return []

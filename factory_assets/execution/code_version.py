@@ -11,31 +11,38 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import sha256
+from os.path import isfile
 from pathlib import Path
 
 from factory_resources.errors import DeclarationError
+from factory_resources.user_imports import file_beside
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 _OURS = (
-    *(f"factory_assets.{room}" for room in ("stages", "results", "data", "ml")),
+    *(f"factory_assets.{room}" for room in ("stages", "results", "data", "ml", "spec")),
     "factory_resources",
 )
 
 # These are covered otherwise, or cannot change a result.
+_SPEC = "factory_assets.spec"
+
 _APART = frozenset(
-    f"factory_resources.{name}"
-    for name in (
-        *("errors", "instance", "home.home", "tracking.records", "sources.digest_cache"),
-        *("metering.meter", "metering.energy", "security.offline", "security.secrets"),
-    )
+    {
+        *(f"factory_resources.{name}" for name in ("errors", "instance", "home.home")),
+        *(f"factory_resources.{name}" for name in ("tracking.records", "sources.digest_cache")),
+        *(f"factory_resources.metering.{name}" for name in ("meter", "energy")),
+        *(f"factory_resources.security.{name}" for name in ("offline", "secrets")),
+        # It imports the modules of all sections, and stages name those that they read themselves.
+        f"{_SPEC}.pipeline",
+    }
 )
 
 _LIBRARIES = {
     "ingest": ("duckdb", "pyarrow"),
     "clean": ("duckdb",),
     "split": ("duckdb",),
-    "train": ("torch", "lightning", "scikit-learn", "numpy", "pyarrow"),
+    "train": ("torch", "lightning", "scikit-learn", "scipy", "numpy", "pyarrow"),
     # Measuring influence trains models.
     "evaluate": ("scikit-learn", "numpy", "pyarrow", "torch", "lightning", "scipy"),
     "deploy": ("onnx", "onnxruntime", "skl2onnx", "torch"),
@@ -65,10 +72,10 @@ def stage_files(stage: str) -> dict[str, str]:
 @cache
 def libraries(stage: str, *more: str) -> dict[str, str]:
     """Return the versions of the libraries that the stage computes with, and of `more`."""
-    return {name: _version(name) for name in (*_LIBRARIES[stage], *more)}
+    return {name: version_of(name) for name in (*_LIBRARIES[stage], *more)}
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
     """Return the version of a distribution; empty if it is not installed."""
     try:
         return importlib.metadata.version(name)
@@ -91,8 +98,7 @@ def module_code(reference: str, folder: Path) -> str:
         return importlib.metadata.version("scikit-learn")
 
     def resolve(name: str) -> Path | None:
-        beside = folder / f"{name}.py"
-        if "." not in name and beside.is_file():
+        if beside := file_beside(name, folder):
             return beside
         return _find(name) if name.partition(".")[0] == package else None
 
@@ -117,7 +123,7 @@ def closure(start: Path, resolve: Resolve, imports: Imports | None = None) -> li
     found = {start}
     waiting = [start]
     while waiting:
-        for name in (imports or _imports)(waiting.pop()):
+        for name in (imports or imports_of)(waiting.pop()):
             path = resolve(name)
             if path is not None and path not in found:
                 found.add(path)
@@ -139,7 +145,8 @@ def our_imports(path: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _imports(path: Path) -> Iterator[str]:
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the absolute names that a file imports, also within functions."""
     for node in _statements(ast.parse(path.read_bytes(), filename=str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -150,8 +157,8 @@ def _imports(path: Path) -> Iterator[str]:
                 module = ".".join(
                     [*parents[: len(parents) - node.level + 1], *filter(None, [module])]
                 )
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield from [module] if module else []
+            yield from (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
@@ -178,16 +185,24 @@ def _sources(stage: str) -> list[Path]:
     return closure(_ROOT / f"factory_assets/stages/{stage}.py", _ours, our_imports)
 
 
+@cache
 def _ours(name: str) -> Path | None:
-    if not name.startswith(_OURS) or name in _APART:
+    # The package of the spec only hands on what its modules define.
+    name = _spec_modules().get(name, name)
+    if not name.startswith(_OURS) or name in _APART or name == _SPEC:
         return None
-    for path in (
-        _ROOT / f"{name.replace('.', '/')}.py",
-        _ROOT / name.replace(".", "/") / "__init__.py",
-    ):
-        if path.is_file():
-            return path
-    return None
+    stem = f"{_ROOT}/{name.replace('.', '/')}"
+    return next((Path(p) for p in (f"{stem}.py", f"{stem}/__init__.py") if isfile(p)), None)
+
+
+@cache
+def _spec_modules() -> dict[str, str]:
+    """Map each name that the package of the spec hands on to the module that defines it."""
+    path = _ROOT / f"{_SPEC.replace('.', '/')}/__init__.py"
+    found = {}
+    for module, names in _OUR_IMPORT.findall(path.read_text(encoding="utf-8")):
+        found.update({f"{_SPEC}.{name}": module for name in re.findall(r"\w+", names)})
+    return found
 
 
 def _find(name: str) -> Path | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from factory_assets.results.base import StageResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.record_graph import model_of
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Record, Records
 
@@ -59,6 +60,13 @@ def upstream_records(record: Record, records: Records) -> list[Record]:
     return list(found.values())
 
 
+def stage_costs(record: Record) -> dict[str, float]:
+    """Return the metrics of MLflow about the cost of one computation."""
+    stage = record.stage
+    own = {f"{stage}_seconds": record.seconds, f"{stage}_energy_wh": record.wh}
+    return own if record.co2e is None else {**own, f"{stage}_co2e_g": record.co2e}
+
+
 def log_costs(value: StageResult, record: Record, home: Home) -> CostTotal | None:
     """Log to MLflow what a computation cost, and the model version that it concerns in total.
 
@@ -73,12 +81,10 @@ def log_costs(value: StageResult, record: Record, home: Home) -> CostTotal | Non
     upstream = upstream_records(record, Records(home))
     earlier = _about(about.model, about.version, Records(home))
     total = CostTotal.of({(r.stage, r.key): r for r in (*earlier, *upstream)}.values())
-    stage = record.stage
-    own = {f"{stage}_seconds": record.seconds, f"{stage}_energy_wh": record.wh}
-    if record.co2e is not None:
-        own[f"{stage}_co2e_g"] = record.co2e
     carbon = {"co2e_g": total.co2e} if total.co2e is not None else {}
-    Registry(home).log_metrics(about.run_id, {**own, "energy_wh": total.wh, **carbon})
+    Registry(home).log_metrics(
+        about.run_id, {**stage_costs(record), "energy_wh": total.wh, **carbon}
+    )
     tags = {ENERGY_TAG: total.wh, CARBON_TAG: total.co2e, METHOD_TAG: "; ".join(total.methods)}
     texts = {name: "unknown" if fact is None else str(fact) for name, fact in tags.items()}
     Registry(home).tag_version(about.model, about.version, texts)
@@ -89,6 +95,5 @@ def _about(model: str, version: int, records: Records) -> Iterator[Record]:
     """Yield the records that evaluated or deployed the version before."""
     for stage in ("evaluate", "deploy"):
         for record in records.all(model, stage):
-            subject = record.value.get("candidate", record.value)
-            if subject.get("version") == version:
+            if model_of(record) == (model, version):
                 yield record

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from factory_assets.data.sources.base import SourceHandle
+from factory_assets.execution.loaded_components import LOADED
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import plan_stage
-from factory_assets.results.base import KeyComponents, digest
+from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
 from factory_resources.errors import FactoryError
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Record, Records, damaged_record
 
 What = Literal["reuse", "compute", "waits", "fails"]
 
@@ -102,6 +103,8 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
     latest = records.latest(call.pipeline.name, call.stage, _key(call))
     if latest is None:
         return _describe(call, "compute", "never computed")
+    if digest(latest.parts) != latest.key:
+        raise damaged_record(latest.name)
     reasons = diff_keys(call.stage, latest, plan.components, plan.sources)
     return _describe(call, "compute", ", ".join(reasons))
 
@@ -147,6 +150,10 @@ def diff_keys(
         reasons.append(f"champion {_version(before)} → {_version(parts)}")
     if before.get("user code") != parts["user code"]:
         reasons.append("your code changed")
+    loaded_before, loaded_now = before.get(LOADED), parts.get(LOADED)
+    if loaded_before and loaded_now:
+        reasons += _modules(loaded_before["modules"], loaded_now["modules"])
+        reasons += _libraries(loaded_before["libraries"], loaded_now["libraries"])
     if before.get("code") != parts["code"]:
         reasons.append("code of the stage changed")
     return reasons + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
@@ -170,8 +177,14 @@ def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
             yield f"library {name} {old} → {new}"
 
 
+def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            yield f"your module {name} {_how(before.get(name) or None, now.get(name) or None)}"
+
+
 def _sources(record: Record, found: Sequence[SourceHandle]) -> str:
-    old = Counter(source.sha256 for source in IngestResult.model_validate(record.value).sources)
+    old = Counter(source.sha256 for source in result_as(IngestResult, record).sources)
     now = Counter(one.version for one in found)
     count, fresh, gone = len(found), (now - old).total(), (old - now).total()
     names = [one.name for one in found if one.name and one.version not in old]

@@ -12,6 +12,7 @@ from factory_assets.results.base import KeyComponents, StageResult
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Partition, Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import Hashing
 from factory_resources.tracking.records import Record
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class StageRequest:
     reuse: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] | None = None
+    hashing: Hashing = field(default_factory=Hashing)
+    """What is hashed although its digest is known; the partitions of a run share it."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from factory_assets.results.record_graph import Identity, RecordGraph, identity
+from pydantic import ValidationError
+
+from factory_assets.execution.loaded_components import foreseen
+from factory_assets.results.base import digest
+from factory_assets.results.record_graph import Identity, RecordGraph, identity, model_of
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
+from factory_resources.tables.delta_log import current_files
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Record, Records, damaged_record
 
 DEFAULT = "30d"
 
@@ -50,7 +55,8 @@ def find_garbage(
         now: seconds since 1970.
 
     Raises:
-        StorageError: a record is damaged, or the registry knows none of the models.
+        StorageError: a record is damaged, a log cannot be read, or the registry knows none of the
+            models.
     """
     since = (time.time() if now is None else now) - seconds
     history = RecordGraph.of(home)
@@ -64,12 +70,13 @@ def find_garbage(
     needed = needed_records(history, versions, since)
     kept = [record for record in history.records if identity(record) in needed]
     return [
+        *_foreseen(home, kept),
         *_records(home, history, needed),
         *_runs(home, since),
         *_pictures(home, kept, versions),
         *_caches(home, since),
         *_checkpoints(home, since),
-        *unneeded_files(home, set(_files(home, kept))),
+        *unneeded_files(home, set(_files(home, kept)), current_files),
         *left_behind(home),
     ]
 
@@ -102,9 +109,7 @@ def _roots(history: RecordGraph, versions: set[tuple[str, int]], since: float) -
             if _changed(run) >= since:
                 yield from Records(history.home).used(pipeline, run.name)
     for record in history.records:
-        subject = record.value.get("candidate", record.value)
-        of_model = (subject.get("model"), subject.get("version")) in versions
-        if of_model or _changed(_path(history.home, record)) >= since:
+        if model_of(record) in versions or _changed(_path(history.home, record)) >= since:
             yield record
 
 
@@ -113,6 +118,14 @@ def _records(home: Home, history: RecordGraph, needed: set[Identity]) -> Iterato
         if identity(record) not in needed:
             why = "no model version, latest or young result rests on it"
             yield waste(_path(home, record), "record", why)
+
+
+def _foreseen(home: Home, kept: Iterable[Record]) -> Iterator[Garbage]:
+    """Yield the pointers by which only records that are not kept are found."""
+    found = {digest(foreseen(record.parts)) for record in kept}
+    for path in sorted(home.records.glob("*/foreseen/*/*.json")):
+        if path.stem not in found:
+            yield waste(path, "record", "the record that it points to is not kept")
 
 
 def _runs(home: Home, since: float) -> Iterator[Garbage]:
@@ -124,7 +137,7 @@ def _runs(home: Home, since: float) -> Iterator[Garbage]:
 def _pictures(
     home: Home, kept: Iterable[Record], versions: set[tuple[str, int]]
 ) -> Iterator[Garbage]:
-    named = {p for record in kept for p in record.value.get("pictures", {}).values()}
+    named = {p for record in kept for p in _pictures_of(record)}
     for folder in sorted(home.pictures.glob("*/*")):
         if not folder.is_dir() or not folder.name.isdecimal():
             continue
@@ -134,6 +147,13 @@ def _pictures(
         for path in sorted(folder.glob("*-*.png")):
             if str(path.relative_to(home.pictures)) not in named:
                 yield waste(path, "picture", "no verdict has it")
+
+
+def _pictures_of(record: Record) -> Iterable[Any]:
+    pictures = record.value.get("pictures", {})
+    if not isinstance(pictures, dict):
+        raise damaged_record(record.name)
+    return pictures.values()
 
 
 def _caches(home: Home, since: float) -> Iterator[Garbage]:
@@ -156,7 +176,11 @@ def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
 
 def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
     for record in records:
-        for snapshot in _snapshots(record.value):
+        try:
+            snapshots = [*_snapshots(record.value)]
+        except ValidationError as error:
+            raise damaged_record(record.name) from error
+        for snapshot in snapshots:
             yield from snapshot.paths(home)
 
 

@@ -25,15 +25,24 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import log_costs
+from factory_assets.execution.loaded_components import (
+    LOADED,
+    actual_components,
+    expected_components,
+    foreseen,
+)
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, StageRun
-from factory_assets.results.base import KeyComponents, StageResult, digest
+from factory_assets.results.base import KeyComponents, StageResult, digest, result_as
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.stages import RESULT_TYPES, UPSTREAM, Stage
+from factory_assets.results.stages import UPSTREAM, Stage
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.metering.meter import Meter, Rates
-from factory_resources.tables.delta_log import publish
+from factory_resources.tables.delta_log import publish, repair_log
+from factory_resources.tables.logged_files import LOG, commit_digest
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record, Records
 
@@ -61,23 +70,26 @@ def run_stage(call: StageRequest) -> StageRun:
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
         redact_errors(call.pipeline),
+        storage_faults(call.home),
         call.home.working(),
         call.home.lock(name),
         plan_stage(call) as plan,
     ):
         records = Records(call.home)
         if call.reuse and plan.record:
-            value = RESULT_TYPES[call.stage].model_validate(plan.record.value)
+            value = value_of([plan.record])
             if isinstance(value, IngestResult):
                 # Data that was fresh enough at the time may be too old by now.
                 require_table(call.pipeline, value.snapshot.rows, value.findings)
             if isinstance(value, Candidate):
                 store_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
             restored = not records.is_latest(plan.record)
-            if restored:
-                # An older result is the latest again; the tables' logs still name the newer one.
-                for snapshot in _tables(value):
+            for snapshot in _tables(value):
+                if restored:
+                    # An older result is the latest again; the table's log still names the newer.
                     publish(snapshot, call.home, _key(call))
+                else:
+                    repair_log(snapshot, call.home)
             if restored or not call.partition:
                 # There may be many partitions, and nearly all are unchanged.
                 records.point(plan.record, call.run_id)
@@ -89,12 +101,13 @@ def run_stage(call: StageRequest) -> StageRun:
         with Meter(rates) as meter:
             value = plan.compute()
             cost = meter.read()
+        components = actual_components(call, plan.components)
         record = Record(
             pipeline=call.pipeline.name,
             stage=call.stage,
             partition=_key(call),
-            key=digest(plan.components),
-            parts=plan.components,
+            key=digest(components),
+            parts=components,
             inputs=dict(plan.inputs),
             value=value.model_dump(mode="json"),
             data_version=value.data_version,
@@ -106,9 +119,12 @@ def run_stage(call: StageRequest) -> StageRun:
             method=cost.method,
             grid=cost.grid,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            commits=_commits(value, call.home),
         )
         version = log_costs(value, record, call.home)
         records.save(record)
+        if LOADED in components:
+            records.foresee(record, digest(foreseen(components)))
         records.point(record, call.run_id)
         rmtree(checkpoints, ignore_errors=True)
         return StageRun(value, record, reused=False, changed=True, version=version)
@@ -136,13 +152,16 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             partition=call.partition,
             champion=_champion_to_beat(call, inputs) if call.stage == "evaluate" else None,
         )
+        parts = expected_components(call, parts)
         folder = _checkpoints(call, digest(parts))
         yield StagePlan(parts, _reusable(call, parts), lambda: _compute(call, inputs, folder), keys)
         return
     from factory_assets.data.sources.discovery import discover_sources, sources_key
 
     with call.home.perhaps_scratch() as scratch:
-        sources = discover_sources(bind(call.pipeline, call.partition), call.home, scratch)
+        sources = discover_sources(
+            bind(call.pipeline, call.partition), call.home, scratch, call.hashing
+        )
         if call.partition:
             labels = call.partition.keys
             sources = tuple(replace(one, labels={**one.labels, **labels}) for one in sources)
@@ -153,6 +172,7 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             partition=call.partition,
             source=sources_key(sources),
         )
+        parts = expected_components(call, parts)
 
         def compute() -> StageResult:
             from factory_assets.stages.ingest import ingest_sources
@@ -160,6 +180,8 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             call.home.require_writable()
             scratch.mkdir(exist_ok=True)
             blocks = cache_key_components(call.pipeline, "ingest", {})
+            if latest := Records(call.home).latest(call.pipeline.name, "ingest", _key(call)):
+                blocks = expected_components(call, blocks, latest)
             return ingest_sources(
                 call.pipeline, sources, call.home, scratch, _key(call), key=blocks
             )
@@ -181,7 +203,7 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     record = Records(call.home).find(call.pipeline.name, call.stage, digest(parts))
     if record is None:
         return None
-    value = RESULT_TYPES[call.stage].model_validate(record.value)
+    value = value_of([record])
     complete = all(exists(snapshot, call.home) for snapshot in _tables(value))
     if isinstance(value, Champion):
         complete = _registry(call).champion(value.model) == value.version
@@ -197,6 +219,12 @@ def _tables(value: StageResult) -> list[Snapshot]:
     return [part for part in dict(value).values() if isinstance(part, Snapshot)]
 
 
+def _commits(value: StageResult, home: Home) -> dict[str, str]:
+    """Return the newest commit of each table that the result names, with its digest."""
+    found = {s.table: commit_digest(home.tables / s.table) for s in _tables(value)}
+    return {f"{table}/{LOG}/{commit[0]}": commit[1] for table, commit in found.items() if commit}
+
+
 def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
     """Return the champion's version; its predecessor's if the candidate is the champion already."""
     candidate = _as(Candidate, inputs["train"])
@@ -204,7 +232,7 @@ def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
     if champion != candidate.version:
         return champion
     deployed = Records(call.home).latest(call.pipeline.name, "deploy")
-    value = Champion.model_validate(deployed.value) if deployed else None
+    value = result_as(Champion, deployed) if deployed else None
     return value.replaced if value and value.version == champion else None
 
 

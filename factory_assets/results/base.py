@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from factory_resources.tracking.records import Record, damaged_record
 
 KeyComponents = dict[str, Any]
 """Everything that could change the result of a stage, by the name of the component."""
@@ -27,3 +29,18 @@ class StageResult(BaseModel):
     @property
     def data_version(self) -> str:
         return sha256(self.model_dump_json().encode()).hexdigest()
+
+
+R = TypeVar("R", bound=StageResult)
+
+
+def result_as(kind: type[R], record: Record) -> R:
+    """Return the result in a record.
+
+    Raises:
+        StorageError: the record was changed and contains no such result.
+    """
+    try:
+        return kind.model_validate(record.value)
+    except ValidationError as error:
+        raise damaged_record(record.name) from error

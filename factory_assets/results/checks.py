@@ -6,7 +6,9 @@ Which checks exist, and what each compares, belongs in the packages that run the
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-TableCheckName = Literal["row_count", "freshness", "drift", "personal_data", "leaks"]
+TableCheckName = Literal[
+    "row_count", "freshness", "drift", "personal_data", "offsets", "shares", "spellings", "leaks"
+]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Block(StageResult):
     """Number of sources whose rows the block holds; only `ingest` sets it."""
     ignored: tuple[str, ...] = ()
     """Source columns that are not in the table."""
+    offsets: dict[str, tuple[int, int]] = {}
+    """Time columns without a declared zone: the number of values with an offset, and without."""
 
 
 class ColumnDrift(StageResult):
@@ -71,6 +73,8 @@ class Findings(StageResult):
     """None if there was no previous snapshot."""
     personal: dict[str, str] = {}
     """Columns that look like personal data, each with the reason."""
+    offsets: dict[str, tuple[int, int]] = {}
+    """Time columns that have values both with an offset and without: the number of each."""
 
 
 class IngestResult(StageResult):
@@ -133,6 +137,19 @@ class Implied(StageResult):
     """Share of the class among all training rows."""
 
 
+Relation = Literal["sum", "difference", "ratio"]
+
+
+class InputPair(StageResult):
+    """Two inputs that tell the target together."""
+
+    columns: tuple[str, str]
+    relation: Relation
+    """What of the two tells it."""
+    order: float
+    """Chatterjee's ξ: 1 if the target is a function of it, 0 by chance."""
+
+
 class Duplicates(StageResult):
     """Test rows that repeat a training row in all inputs."""
 
@@ -154,6 +171,8 @@ class Leaks(StageResult):
     """Value of the measure that each input alone reaches, on training rows that were held out."""
     implied: dict[str, Implied] = {}
     """Inputs with a condition that gives a class away."""
+    pairs: tuple[InputPair, ...] = ()
+    """Pairs of inputs that tell the target almost exactly, while neither does alone."""
     duplicates: Duplicates | None = None
     groups: dict[str, float] = {}
     """Columns that name somebody or something: the share of test rows whose name a training row has
@@ -163,6 +182,17 @@ class Leaks(StageResult):
     `split.time` than the earliest one."""
 
 
+class Spellings(StageResult):
+    """Values of a column that differ only in case, blanks or Unicode form."""
+
+    values: int
+    """The number of values that are spelt in several ways."""
+    rows: int
+    """The rows with another spelling than the most frequent one of their value."""
+    examples: tuple[dict[str, int], ...]
+    """Values with most such rows: each spelling with its rows. Empty if the column is sensitive."""
+
+
 class SplitResult(StageResult):
     """The clean rows, each in exactly one part."""
 
@@ -170,11 +200,14 @@ class SplitResult(StageResult):
     validation: Snapshot
     test: Snapshot
     leaks: Leaks = Leaks()
+    spellings: dict[str, Spellings] = {}
+    """Categories and the target, if they have values that are spelt in several ways."""
 
     @property
     def data_version(self) -> str:
-        """Digest of the rows alone: measured leaks do not change what is learned from them."""
-        return sha256(self.model_dump_json(exclude={"leaks"}).encode()).hexdigest()
+        """Digest of the rows alone: what was measured does not change what is learned from them."""
+        measured = {"leaks", "spellings"}
+        return sha256(self.model_dump_json(exclude=measured).encode()).hexdigest()
 
 
 def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

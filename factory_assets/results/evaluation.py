@@ -188,6 +188,8 @@ class EvaluationResult(StageResult):
     robustness: tuple[Disturbed, ...] = ()
     influence: InfluenceQuality | None = None
     """None if it is not declared."""
+    at_half: dict[str, float] = {}
+    """Two classes: the metrics of decisions if the threshold were .5."""
     folds: Folds | None = None
     """Cross-validation over all rows, in addition to the test; None if it is not declared."""
 

@@ -6,14 +6,14 @@ The results of several partitions are merged into one, which the stages after `c
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from factory_assets.results.base import StageResult
+from factory_assets.results.base import StageResult, result_as
 from factory_assets.results.data import CleanResult, IngestResult, add_counts
 from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_assets.spec import Partition, Pipeline, partition_of, time_dimension
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import union, union_or_none
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Record, Records, damaged_record
 
 PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition if a pipeline has partitions."""
@@ -61,14 +61,25 @@ def require_records(query: ResultQuery) -> list[Record]:
 
 
 def value_of(records: Sequence[Record]) -> StageResult:
-    """Return the result in the records of one stage; those of several partitions are merged."""
-    values = [RESULT_TYPES[stage_of(record)].model_validate(record.value) for record in records]
+    """Return the result in the records of one stage; those of several partitions are merged.
+
+    Raises:
+        StorageError: a record was changed and contains no such result.
+    """
+    values = [result_as(RESULT_TYPES[stage_of(record)], record) for record in records]
     return values[0] if len(values) == 1 else merge_partitions(values)
 
 
 def stage_of(record: Record) -> Stage:
-    """Return the stage of a record."""
-    return next(stage for stage in STAGES if stage == record.stage)
+    """Return the stage of a record.
+
+    Raises:
+        StorageError: there is no such stage.
+    """
+    for stage in STAGES:
+        if stage == record.stage:
+            return stage
+    raise damaged_record(record.name)
 
 
 def records_of(query: ResultQuery) -> list[Record]:

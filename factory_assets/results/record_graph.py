@@ -11,8 +11,7 @@ from functools import cached_property
 
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
-from factory_assets.results.latest import stage_of
-from factory_assets.results.stages import RESULT_TYPES
+from factory_assets.results.latest import value_of
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record, Records
@@ -30,7 +29,7 @@ def identity(record: Record) -> Identity:
 
 def value_in(record: Record) -> StageResult:
     """Return the result in a record, as the type of its stage."""
-    return RESULT_TYPES[stage_of(record)].model_validate(record.value)
+    return value_of([record])
 
 
 def tables_of(value: StageResult) -> dict[str, Snapshot]:
@@ -39,6 +38,16 @@ def tables_of(value: StageResult) -> dict[str, Snapshot]:
     Fields are `snapshot`, `quarantine`, `train`, `validation`, `test` and `predictions`.
     """
     return {name: part for name, part in value if isinstance(part, Snapshot)}
+
+
+def model_of(record: Record) -> tuple[str, int] | None:
+    """Return the model version that a record is about; None if it is about data."""
+    subject = record.value.get("candidate", record.value)
+    named = (subject.get("model"), subject.get("version")) if isinstance(subject, dict) else ()
+    match named:
+        case (str() as model, int() as version):
+            return model, version
+    return None
 
 
 def contradictions(record: Record) -> Iterator[str]:
@@ -102,18 +111,14 @@ class RecordGraph:
     def candidate(self, model: str, version: int) -> Record | None:
         """Return the record of the training that produced a model version, or None."""
         for record in reversed(self.of_stage(model, "train")):
-            if record.value["version"] == version:
+            if model_of(record) == (model, version):
                 return record
         return None
 
     def about(self, model: str, version: int, stage: str) -> list[Record]:
         """Return the records of `evaluate` or `deploy` about a model version."""
-        matching = []
-        for record in self.of_stage(model, stage):
-            value = record.value.get("candidate", record.value)
-            if value["version"] == version:
-                matching.append(record)
-        return matching
+        records = self.of_stage(model, stage)
+        return [record for record in records if model_of(record) == (model, version)]
 
     def inputs(self, record: Record) -> list[Record]:
         """Return the records that a record was computed from, in other pipelines too."""

@@ -130,6 +130,7 @@ def _narrowed_cleaning(model: TrainedUnder) -> Clean:
                 for name, sql in clean.where.items()
                 if _columns(sql) <= needed.keys() - derived
             },
+            "unify": tuple(n for n in clean.unify if n.lower() in needed),
             "deduplicate": (),
             "derive": {n: sql for n, sql in clean.derive.items() if n.lower() in needed},
             "windows": _needed_windows(clean, needed),

@@ -37,8 +37,15 @@ def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else _as_tuple(value)
 
 
+def _off(value: Any) -> Any:
+    return "off" if value is False else value
+
+
 # YAML yields lists, but strict validation of the frozen models requires tuples.
 listed = BeforeValidator(_as_tuple)
+
+# YAML 1.1, as Dagster's own tools read it, takes an unquoted `off` for false.
+switched_off = BeforeValidator(_off)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A name in a declaration: lower case letters, digits and underscores, beginning with a letter."""
@@ -66,6 +73,13 @@ Strings = Annotated[
     BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
 ]
 """One string or a list of them."""
+
+
+def is_unset(value: Any) -> bool:
+    """Leave an empty value out of what is stored: an optional key that came later changes nothing
+    for a declaration without it."""
+    return not value
+
 
 SHOWN = 20
 """The most words that `suggest` lists."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from factory_assets.spec.base import ColumnName, Columns, Expression, Name, Spec, listed
+from factory_assets.spec.base import ColumnName, Columns, Expression, Name, Spec, is_unset, listed
 
 Statistic = Literal["mean", "std", "min", "max", "slope", "first"]
 Size = Annotated[int, Field(ge=2, le=100_000)] | Literal["all"]
@@ -73,10 +73,15 @@ class Clean(Spec):
     """Which ingested rows are trusted, and which columns are added to them.
 
     Each row is kept, quarantined, or dropped and counted as a duplicate. The order is: rules,
-    duplicates, derived columns, windows. Rules and `deduplicate` see the ingested columns. Rows
-    that break a rule are removed before duplicates are looked for, so that they never displace a
-    valid row.
+    duplicates, derived columns, windows. Rules and `deduplicate` see the ingested columns, after
+    `unify`. Rows that break a rule are removed before duplicates are looked for, so that they never
+    displace a valid row.
     """
+
+    unify: Annotated[Columns, Field(exclude_if=is_unset)] = ()
+    """Columns of text whose spellings become one before anything else is done: lower case, single
+    blanks and none around, composed Unicode (NFC). So `Yes`, `yes` and `YES ` are `yes`. Default:
+    texts stay as they are."""
 
     where: dict[Name, Expression] = {}
     """Rules by name, each an SQL expression (DuckDB) that must hold, such as

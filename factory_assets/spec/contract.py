@@ -6,9 +6,18 @@ Checking data against a contract belongs in `data.contract`.
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, Strings, listed, suggest
+from factory_assets.spec.base import (
+    ColumnName,
+    Columns,
+    Spec,
+    Strings,
+    is_unset,
+    listed,
+    suggest,
+)
+from factory_assets.spec.calendar import check_timezone
 
 ColumnType = Literal["int64", "float64", "string", "bool", "date", "timestamp"]
 
@@ -51,6 +60,12 @@ class Column(Spec):
     """A regular expression (RE2) that the whole text must match, such as `[A-Z]{2}[0-9]+`."""
     values: Annotated[tuple[Value, ...] | None, listed] = None
     """The allowed values, such as `[low, medium, high]`. Default: all values."""
+    timezone: Annotated[
+        Annotated[str, AfterValidator(check_timezone)] | None, Field(exclude_if=is_unset)
+    ] = None
+    """The time zone of the times that are written without an offset, such as `Europe/Berlin`; all
+    times are stored in UTC. Default: UTC, with a warning if other times of the column have an
+    offset."""
     missing: Strings = ()
     """Tokens that mean "no value" in this column, such as `"?"`, in addition to
     `ingest.missing`."""
@@ -72,6 +87,10 @@ class Column(Spec):
             self._range_fits(self.range)
         for key in ("range", "length"):
             self._is_ordered(key, getattr(self, key))
+        if self.timezone and self.type not in {None, "timestamp"}:
+            raise ValueError(
+                f"timezone of column {self.name!r} is for timestamps, not for {self.type}"
+            )
         for key in ("length", "pattern"):
             if getattr(self, key) is not None and self.type not in {None, "string"}:
                 raise ValueError(

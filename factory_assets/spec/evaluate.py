@@ -3,11 +3,11 @@
 Computing metrics belongs in `ml.metrics`, judging gates in `ml.evaluation`.
 """
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, listed
+from factory_assets.spec.base import ColumnName, Columns, Spec, listed, switched_off
 
 Metric = Literal[
     "average_precision",
@@ -97,6 +97,37 @@ class Gate(Spec):
 
 _COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")
 
+CHAMPION_GATE = "no_worse_than_champion"
+"""The name of the gate that holds by default, on the primary metric."""
+
+
+class ChampionGateOff(Spec):
+    """Lets a candidate replace a champion that is better, which no candidate may do by default."""
+
+    champion: Annotated[Literal["off"], switched_off]
+    """`off`: the primary metric may be worse than that of the deployed model on the same test
+    rows."""
+
+
+def _gate_kind(value: Any) -> str:
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return "champion" if "champion" in given else "gate"
+
+
+def _one_or_several(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else (value,) if _is_one(value) else value
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, dict | Gate | ChampionGateOff)
+
+
+GateEntry = Annotated[
+    Annotated[Gate, Tag("gate")] | Annotated[ChampionGateOff, Tag("champion")],
+    Discriminator(_gate_kind),
+]
+"""What `gates` may list: conditions, and the switch of the one that holds by default."""
+
 
 Level = Annotated[float, Field(gt=0, le=100)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -162,9 +193,14 @@ class Evaluate(Spec):
     metric: Metric | None = None
     """The primary metric. Default: `average_precision` for two classes, `balanced_accuracy` for
     several, `rmse` for numbers."""
-    gates: Annotated[tuple[Gate, ...], listed] = ()
+    gates: Annotated[
+        tuple[GateEntry, ...],
+        BeforeValidator(_one_or_several, json_schema_input_type=GateEntry | tuple[GateEntry, ...]),
+    ] = ()
     """The conditions that a candidate must meet to be deployed, such as
-    `[{metric: roc_auc, at_least: 0.8}]`; each is a check in the UI. Default: no conditions."""
+    `[{metric: roc_auc, at_least: 0.8}]`; each is a check in the UI. Unless one of them compares
+    with the champion, the primary metric must also be no worse than the champion's;
+    `{champion: off}` leaves that out. Default: this condition alone."""
     slices: Columns = ()
     """Columns, such as `site`: the metrics are also computed for each of their values."""
     protected: Columns = ()
@@ -200,12 +236,16 @@ class Evaluate(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [gate.name for gate in self.gates]
+        names = [gate.name for gate in self.conditions]
         if len(set(names)) < len(names):
             raise ValueError("two gates make the same comparison of the same metric; keep one")
-        if self.folds is None and any(gate.of == "folds" for gate in self.gates):
+        if len(self.gates) > len(names) and any(gate.no_worse_than for gate in self.conditions):
+            raise ValueError(
+                "gates: `champion: off` contradicts a gate with `no_worse_than: champion`; keep one"
+            )
+        if self.folds is None and any(gate.of == "folds" for gate in self.conditions):
             raise ValueError("a gate with `of: folds` needs `folds`, such as 10")
-        used = {gate.metric for gate in self.gates} | {self.metric}
+        used = {gate.metric for gate in self.conditions} | {self.metric}
         if not self.protected and (unfair := sorted(FAIRNESS & used)):
             raise ValueError(f"{unfair[0]} needs `protected`, the columns whose groups it compares")
         if "rmse_clipped" in used and self.clip is None:
@@ -217,6 +257,16 @@ class Evaluate(Spec):
                 "asymmetric_score needs `asymmetry`, such as {early: 13.0, late: 10.0}"
             )
         return self
+
+    @property
+    def conditions(self) -> tuple[Gate, ...]:
+        """The declared gates, without the switch of the default one."""
+        return tuple(gate for gate in self.gates if isinstance(gate, Gate))
+
+    @property
+    def guards_champion(self) -> bool:
+        """Whether the default gate holds: it is not switched off, and no other replaces it."""
+        return all(isinstance(gate, Gate) and not gate.no_worse_than for gate in self.gates)
 
 
 class Deploy(Spec):

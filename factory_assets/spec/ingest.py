@@ -3,6 +3,7 @@
 Reading the data belongs in `data.sources`.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -14,7 +15,9 @@ from factory_assets.spec.base import (
     Reference,
     Spec,
     Strings,
+    is_unset,
     nearest,
+    suggest,
 )
 from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.sources import (
@@ -91,6 +94,12 @@ class Join(Spec):
     columns: Columns | None = None
     """The columns to add. Default: all columns of the other table but its key. `[]` adds none, and
     with `required` only checks that a match exists."""
+    prefix: Annotated[str, Field(max_length=64, pattern=r"^([^_]|$)", exclude_if=is_unset)] = ""
+    """Text to put before the name of each added column, such as `machine_`, if the source has
+    columns of the same names. Default: none."""
+    rename: Annotated[dict[ColumnName, ColumnName], Field(exclude_if=is_unset)] = {}
+    """Other names for added columns, such as `{model: machine_model}`; they get no prefix. Default:
+    the names in the other table."""
     required: bool = False
     """Whether a row without a match goes to quarantine, under the rule `join:<name>`. With `false`,
     the added columns have no value in such a row."""
@@ -105,7 +114,28 @@ class Join(Spec):
             )
         if repeated := duplicates(self.columns or ()):
             raise ValueError(f"columns names {repeated[0]!r} twice")
+        for name in self.rename:
+            if self.columns is not None and name not in self.columns:
+                raise ValueError(
+                    f"rename: {name!r} is not in `columns`; {suggest(name, self.columns)}"
+                )
+            if self.columns is None and name in (self.key or self.on):
+                raise ValueError(
+                    f"rename: {name!r} is a key, which is added only if `columns` names it"
+                )
+        if repeated := duplicates(tuple(self.adds(self.columns or self.rename).values())):
+            raise ValueError(f"two added columns are named {repeated[0]!r}; change `rename`")
         return self
+
+    def adds(self, available: Iterable[str]) -> dict[str, str]:
+        """Map each column of the other table that is added to the name that it gets.
+
+        Args:
+            available: the columns of the other table.
+        """
+        key = self.key or self.on
+        columns = [c for c in available if c not in key] if self.columns is None else self.columns
+        return {column: self.rename.get(column, f"{self.prefix}{column}") for column in columns}
 
 
 class Ingest(Spec):

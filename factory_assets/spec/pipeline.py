@@ -19,6 +19,7 @@ from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
 from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
+from factory_assets.spec.threshold import DecisionRule, default_rule
 from factory_assets.spec.train import Train
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
@@ -213,6 +214,12 @@ class PipelineSpec(Spec):
             raise ValueError("\n".join(unknown))
         return self
 
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """How the threshold of two classes is chosen."""
+        declared = self.training.threshold
+        return default_rule(self.evaluate.metric) if declared is None else declared
+
     def unknown_columns(self, known: tuple[str, ...]) -> list[str]:
         """Return one message for each named column that is not in `known`, with a suggestion."""
         return [
@@ -245,6 +252,7 @@ class PipelineSpec(Spec):
             ("split.group", [split.group]),
             ("split.time", [split.time]),
             ("split.given.column", [given]),
+            ("clean.unify", self.clean.unify),
             ("clean.deduplicate", self.clean.deduplicate),
             ("clean.windows.by", [windows.by] if windows else []),
             ("clean.windows.order", [windows.order] if windows else []),

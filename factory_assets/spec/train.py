@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, listed
+from factory_assets.spec.base import ColumnName, Columns, Spec, listed, switched_off
 from factory_assets.spec.models import (
     Cnn,
     GradientBoosting,
@@ -21,6 +21,7 @@ from factory_assets.spec.models import (
     Tcn,
     Transformer,
 )
+from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 
 
@@ -39,7 +40,7 @@ class LeakRule(Spec):
     Leaks are looked for in every pipeline with a model. To accept one, give a reason.
     """
 
-    action: Literal["block", "warn", "off"] = "block"
+    action: Annotated[Literal["block", "warn", "off"], switched_off] = "block"
     """What a certain leak causes: `block` stops the pipeline before training, `warn` only reports
     it, `off` reports no leaks at all."""
     allow: dict[ColumnName, Reason] = {}
@@ -192,6 +193,11 @@ class Train(Spec):
     """Correct the predicted probabilities by the outcomes of the validation rows: `temperature`
     makes all of them more or less extreme, `platt` (two classes) also shifts them. `auto` takes the
     better one, if either helps rows that it was not fitted on."""
+    threshold: DecisionRule | None = None
+    """Two classes: from which probability a row is predicted positive. A number; or the best on
+    the validation rows, by `{maximise: accuracy}` (or `f1`, `balanced_accuracy`) or by costs such
+    as `{false_positive: 1, false_negative: 5}`. Default: maximise `evaluate.metric` if it is one of
+    these, else `f1`."""
     model: ModelSpec
     """Which model learns, with its settings, such as `{kind: linear}` or
     `{python: module:Class}`."""
@@ -215,6 +221,15 @@ class Train(Spec):
         # Compare with the default: a stored declaration contains every key, given or not.
         if self.trainer != Trainer() and not isinstance(self.model, Network):
             raise ValueError("`trainer` is for networks; leave it out with another kind of model")
+        return self
+
+    @model_validator(mode="after")
+    def _only_two_classes_have_a_threshold(self) -> Self:
+        if self.threshold is not None and self.task in ("multiclass", "regression"):
+            raise ValueError(
+                f"threshold: only a decision between two classes has one; the task is {self.task}; "
+                "leave it out"
+            )
         return self
 
     @model_validator(mode="after")

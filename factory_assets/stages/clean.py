@@ -9,7 +9,7 @@ belong in `data.transforms.cleaning`.
 from factory_assets.data.blocks import is_complete, publish_blocks
 from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
 from factory_assets.data.transforms.cleaning import CleanQueries
-from factory_assets.results.base import KeyComponents, digest
+from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, CleanResult, IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -67,7 +67,7 @@ def clean(
 def _stored_blocks(pipeline: Pipeline, home: Home, partition: str | None) -> dict[str, Block]:
     """Return the blocks of the latest result whose files are complete, by key."""
     record = Records(home).latest(pipeline.name, "clean", partition)
-    blocks = CleanResult.model_validate(record.value).blocks if record else ()
+    blocks = result_as(CleanResult, record).blocks if record else ()
     return {block.key: block for block in blocks if is_complete(block, home)}
 
 

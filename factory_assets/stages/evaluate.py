@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
@@ -14,7 +15,7 @@ from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
 from factory_assets.ml.evaluation.champion import score_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
-from factory_assets.ml.evaluation.gates import NotComparable, judge
+from factory_assets.ml.evaluation.gates import NotComparable, judge, judge_default
 from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
@@ -25,7 +26,7 @@ from factory_assets.ml.evaluation.test_set import (
 )
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.fairness import group_rates
-from factory_assets.ml.metrics.metrics import ScoredRows
+from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows
 from factory_assets.ml.plots.evaluation import (
     evaluation_plots,
     plot_importances,
@@ -73,7 +74,11 @@ def evaluate(
     rival = score_champion(test_set, champion, home)
     slices = _slices(test_set, scored)
     folds = cross_validate(test_set, parts, trained, home, progress)
-    gates = judge(pipeline.spec.evaluate.gates, metrics, baselines, rival, folds)
+    declared = pipeline.spec.evaluate
+    gates = (
+        *judge(declared.conditions, metrics, baselines, rival, folds),
+        *judge_default(declared, test_set.primary_metric, metrics, rival),
+    )
     mattering, disturbed = importances(test_set, trained), robustness(test_set, trained)
     drawn = evaluation_plots(scored, candidate.classes, candidate.target)
     if mattering:
@@ -107,6 +112,7 @@ def evaluate(
         robustness=disturbed,
         influence=measure_influence(test_set, parts, trained, home, progress),
         folds=folds,
+        at_half=_at_half(scored),
     )
     _log(verdict, drawn, home)
     return verdict
@@ -123,6 +129,13 @@ def _baselines(
         "trivial": test_set.score(guess, None).metrics(),
         "linear": test_set.score_model(linear).metrics(),
     }
+
+
+def _at_half(scored: ScoredRows) -> dict[str, float]:
+    """Return the metrics of decisions at a threshold of .5, if there are two classes."""
+    if scored.task != "binary":
+        return {}
+    return replace(scored, threshold=0.5).metrics(DECISION_METRICS | FAIRNESS)
 
 
 def _slices(test_set: TestSet, scored: ScoredRows) -> tuple[Slice, ...]:
@@ -156,6 +169,19 @@ def _store_plots(drawn: Mapping[str, bytes], candidate: Candidate, home: Home) -
     return paths
 
 
+def evaluation_metrics(verdict: EvaluationResult) -> dict[str, float]:
+    """Return what MLflow shows of the evaluation."""
+    tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
+    held_out = {
+        f"robustness_{one.kind}_{one.level:g}_{verdict.headline}": one.mean
+        for one in verdict.robustness
+    }
+    found = verdict.influence
+    scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling} if found else {}
+    half = {f"at_half_{name}": value for name, value in verdict.at_half.items()}
+    return {**tested, **half, **held_out, **fold_figures(verdict.folds), **scores}
+
+
 def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:
     from factory_resources.tracking.registry import Registry
     from factory_resources.tracking.run import RegistryRun
@@ -163,15 +189,7 @@ def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> N
     registry, candidate = Registry(home), verdict.candidate
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id
     run = RegistryRun(registry, candidate.model, candidate.run_id, experiment)
-    tested = {f"test_{name}": value for name, value in verdict.metrics.items()}
-    held_out = {
-        f"robustness_{one.kind}_{one.level:g}_{verdict.headline}": one.mean
-        for one in verdict.robustness
-    }
-    run.log_metrics([(0, {**tested, **held_out, **fold_figures(verdict.folds)})])
-    if found := verdict.influence:
-        scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling}
-        run.log_metrics([(0, scores)])
+    run.log_metrics([(0, evaluation_metrics(verdict))])
     with home.scratch() as folder:
         for title, content in drawn.items():
             (folder / f"{title.replace(' ', '_')}.png").write_bytes(content)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
 from factory_assets.data.blocks import StagedBlock, publish_blocks
+from factory_assets.data.contract.offsets import mixed
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
 from factory_assets.data.profiling.profile import StagedRows, store_profile
@@ -70,6 +71,8 @@ def ingest_sources(
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition)
+        offsets = mixed(block.offsets for block in counted)
+        findings = findings.model_copy(update={"offsets": offsets})
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}
         blocks = [plan.known or stored[plan.key] for plan in planned]

@@ -2,12 +2,14 @@
 
 The random order is the MD5 of the seed and the row's position in its source, so that neither the
 order in which the engine reads rows nor its number of threads matters. The search for leaks belongs
-in `data.leakage`.
+in `data.leakage`, the parts of a split by time in `data.time_split`.
 """
 
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
+from factory_assets.data.profiling.spellings import find_spellings
+from factory_assets.data.time_split import latest_moments
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
@@ -24,13 +26,17 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 
+_LARGEST = 1e150
+"""Largest absolute value of a number to predict: the squares of larger ones are infinite, or their
+sum is."""
+
 
 def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     """Store the three parts, each in the order of the clean rows.
 
     Raises:
-        DataError: the target is missing or constant, a named column is missing or has missing
-            values, a part is empty, or a class occurs in no training row.
+        DataError: the target is missing, constant or too large, a named column is missing or has
+            missing values, a part is empty, or a class occurs in no training row.
         StorageError: the disk refuses to write, or a file of the clean rows was changed.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
@@ -46,6 +52,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         numbers = numbered(source, [file.rows for file in cleaned.snapshot.files])
         connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
+        _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
         prepared = {
@@ -61,15 +68,17 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_parts(prepared, cleaned.snapshot.rows, where)
         _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
+        inputs = input_columns(pipeline, cleaned.snapshot.columns)
         leaks = find_leaks(
             connection,
             pipeline,
             cleaned.snapshot.columns,
-            input_columns(pipeline, cleaned.snapshot.columns),
+            inputs,
             counts,
         )
+        spellings = find_spellings(connection, pipeline, cleaned.snapshot.columns, inputs)
         parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
-        return SplitResult(**parts, leaks=leaks)
+        return SplitResult(**parts, leaks=leaks, spellings=spellings)
 
 
 def _assignment(rule: SplitRule) -> str:
@@ -80,14 +89,9 @@ def _assignment(rule: SplitRule) -> str:
     if rule.group:
         return _by_group(rule, "true", test, validation)
     if rule.time:
-        ranked = (
-            f"SELECT _order, row_number() OVER (ORDER BY {identifier(rule.time)} DESC, _order DESC)"
-            " AS rank, count(*) OVER () AS n FROM source"
-        )
-    else:
-        stratum = identifier(rule.stratify) if rule.stratify else "true"
-        ranked = _ranked(rule.seed, stratum, "true")
-    return _cut(ranked, test, validation)
+        return latest_moments(rule.time, test, validation)
+    stratum = identifier(rule.stratify) if rule.stratify else "true"
+    return _cut(_ranked(rule.seed, stratum, "true"), test, validation)
 
 
 def _share(share: float) -> str:
@@ -198,6 +202,27 @@ def _require_target(
         )
 
 
+def _require_finite_loss(
+    connection: "duckdb.DuckDBPyConnection", pipeline: Pipeline, kind: str, where: str
+) -> None:
+    """Require that the squared errors of a number to predict can be summed, in every part."""
+    target, task = pipeline.spec.training.target, pipeline.spec.training.task
+    if kind != "DOUBLE" or task not in (None, "regression"):
+        return
+    name = identifier(target)
+    row = connection.execute(
+        f"SELECT count(*), max(abs({name})) FROM source WHERE abs({name}) > {_LARGEST!r}"
+    ).fetchone()
+    if row and row[0]:
+        raise DataError(
+            f"target {target!r} is as large as {row[1]:g} ({row[0]} rows above {_LARGEST:g}), so "
+            "that the loss of every model would be infinite",
+            where=where,
+            remedy="send such rows to quarantine: a `range` in the contract, or a rule in "
+            f"clean.where such as `abs({name}) < 1e9`; or predict a logarithm from clean.derive",
+        )
+
+
 def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, where: str) -> None:
     if not rule.time:
         return
@@ -221,7 +246,7 @@ def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> N
             raise DataError(
                 f"no row is left for {part} ({rows} rows in all)",
                 where=where,
-                remedy="give more rows or groups, or change the shares of split",
+                remedy="give more rows, groups or moments, or change the shares of split",
             )
 
 

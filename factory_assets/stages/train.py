@@ -20,6 +20,7 @@ from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
+from factory_assets.spec.threshold import rule_text
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -146,12 +147,15 @@ def _candidate(
 def _log(
     run: RegistryRun, pipeline: Pipeline, parts: SplitResult, fitted: FitResult, tuned: Tuned | None
 ) -> None:
-    declared = pipeline.spec.training.model_dump(mode="json", exclude={"model", "tune", "leaks"})
+    apart = {"model", "tune", "leaks", "threshold"}
+    declared = pipeline.spec.training.model_dump(mode="json", exclude=apart)
     trained = fitted.trained.description.spec.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in trained.items()}
     if tuned:
         run.log_parameters({f"tune.{key}": value for key, value in tuned.figures().items()})
         run.log_metrics(list(enumerate({"tune_best": best} for best in tuned.best_so_far())))
+    if fitted.trained.description.threshold is not None:
+        declared["threshold"] = rule_text(pipeline.spec.decision_rule)
     features, calibration = fitted.trained.features, fitted.trained.description.calibration
     run.log_parameters(
         {
@@ -166,12 +170,17 @@ def _log(
     )
     for context, part in (("training", parts.train), ("validation", parts.validation)):
         run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
+    run.log_metrics(training_metrics(fitted))
+
+
+def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:
+    """Return what MLflow shows of the training, by epoch."""
     epochs = [
         (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
         for e in fitted.history
     ]
     last = {f"validation_{name}": value for name, value in fitted.validation.items()}
-    run.log_metrics([*epochs, (fitted.best_epoch or 0, last)])
+    return [*epochs, (fitted.best_epoch or 0, last)]
 
 
 def _stopped(fitted: FitResult) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Addresses of the factory's databases: SQLite files in the home, or one PostgreSQL server."""
 
 import os
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 
 def database_address(file: Path, schema: str) -> str:
@@ -33,3 +36,13 @@ def make_schema(uri: str, schema: str) -> None:
             connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     finally:
         engine.dispose()
+
+
+def query_sqlite(file: Path, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    """Run a SELECT on a SQLite file and return its rows; none if there is no file yet."""
+    import sqlite3
+
+    if not file.exists():
+        return []
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
+        return connection.execute(statement, values).fetchall()

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,10 +67,16 @@ def left_behind(home: Home) -> Iterator[Garbage]:
                 yield waste(path, "scratch", "an unfinished commit")
 
 
-def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Garbage]:
-    """Yield the tables' Parquet files that are neither `needed` nor part of a current version."""
+def unneeded_files(
+    home: Home, needed: set[Path], current_files: Callable[[Path], set[str]]
+) -> Iterator[Garbage]:
+    """Yield the tables' Parquet files that are neither `needed` nor part of a current version.
+
+    Args:
+        current_files: returns the names of the files of the current version of a table's folder.
+    """
     for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
-        current = _current(folder)
+        current = current_files(folder)
         for path in sorted(folder.glob("*.parquet")):
             if path not in needed and path.name not in current:
                 why = "no model version, latest or recent result, or log needs it"
@@ -81,14 +87,6 @@ def unneeded_files(home: Home, needed: set[Path]) -> Iterator[Garbage]:
             for path in sorted(folder.glob("*.parquet")):
                 if path not in needed:
                     yield waste(path, "table file", "it was never part of a version")
-
-
-def _current(folder: Path) -> set[str]:
-    from deltalake import DeltaTable
-
-    if not DeltaTable.is_deltatable(str(folder)):
-        return set()
-    return {Path(uri).name for uri in DeltaTable(str(folder)).file_uris()}
 
 
 def _size(path: Path) -> int:

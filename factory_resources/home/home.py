@@ -5,10 +5,12 @@ Nothing here knows what the files contain.
 
 import fcntl
 import os
+import shlex
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +21,24 @@ from factory_resources.home.processes import process_start
 WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
 
+_OF_A_HOME = frozenset({"prepared.json", "records", "dagster", "mlflow.db"})
+"""What only a factory's home contains; any one of them tells it from another folder."""
+
 PROJECT = Path(__file__).resolve().parents[2]
+
+DISK_FAULTS = (
+    "No space left on device",
+    "database or disk is full",
+    "disk I/O error",
+    "Disk quota exceeded",
+    "File too large",
+    "Read-only file system",
+    "Input/output error",
+    "attempt to write a readonly database",
+)
+"""What the operating system and SQLite report of a disk that cannot be written."""
+
+DISK_REMEDY = "free space or make the folder writable, or point FACTORY_HOME elsewhere"
 
 
 @dataclass(frozen=True)
@@ -78,11 +97,36 @@ class Home:
     def require_writable(self) -> None:
         """Create the folder if it is missing, and check that a file can be written to it."""
         with storage_errors(self.path):
-            # Private to this user: the tables contain rows, the records what was done with them.
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make()
             self.tmp.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.tmp):
                 pass
+
+    def _make(self) -> None:
+        """Create the folder, private to this user, or close one that is open to others.
+
+        The tables contain rows, and the records what was done with them.
+        """
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_open(self.path):
+            return
+        # A folder that holds something else may be open on purpose.
+        if self._is_own():
+            with suppress(PermissionError):
+                self.path.chmod(0o700)
+        if _is_open(self.path):
+            rights = stat.S_IMODE(self.path.stat().st_mode)
+            raise StorageError(
+                f"other users can read this folder (its rights are {rights:04o})",
+                where=str(self.path),
+                remedy=f"close it: chmod 700 {shlex.quote(str(self.path))}, "
+                "or name a new folder in FACTORY_HOME",
+            )
+
+    def _is_own(self) -> bool:
+        """Whether the folder is empty, or contains a factory's home."""
+        names = {path.name for path in self.path.iterdir()} - {"lost+found"}
+        return not names or bool(names & _OF_A_HOME)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -114,6 +158,7 @@ class Home:
 
         folder = self.tmp / "locks"
         with storage_errors(folder):
+            self._make()
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / name):
             yield
@@ -143,7 +188,8 @@ class Home:
     @contextmanager
     def _working_lock(self, operation: int) -> Iterator[None]:
         with storage_errors(self.tmp):
-            self.tmp.mkdir(parents=True, exist_ok=True)
+            self._make()
+            self.tmp.mkdir(exist_ok=True)
             file = (self.tmp / WORKING).open("ab")
         with file:
             fcntl.flock(file, operation)
@@ -152,6 +198,7 @@ class Home:
     def write_atomic(self, path: Path, content: bytes) -> None:
         """Write a file; readers see the old or the new content, even after a power cut."""
         with storage_errors(path):
+            self._make()
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
             try:
@@ -163,6 +210,11 @@ class Home:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether the rights of the folder let other users in."""
+    return bool(folder.stat().st_mode & 0o077)
 
 
 def scratch_prefix(pid: int) -> str:
@@ -183,5 +235,5 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"cannot write ({error.strerror or error})",
             where=str(path),
-            remedy="free space or make the folder writable, or point FACTORY_HOME elsewhere",
+            remedy=DISK_REMEDY,
         ) from error

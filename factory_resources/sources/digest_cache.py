@@ -1,19 +1,29 @@
 """A cache of the digests of local files, so that an unchanged file is not hashed again.
 
 A change is noticed by size, time of the last write, and time of the last change of the inode, which
-only the superuser can forge. Losing the cache costs time, but never gives a wrong digest.
+only the superuser can forge. A program that keeps a file mapped in memory may change it without any
+of these, so a run hashes what it can hash in a moment anyway. Losing the cache costs time, but
+never gives a wrong digest.
 """
 
+import math
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import File, sha256_of, unreadable
+
+ALWAYS_HASHED = 64_000_000
+"""Bytes of sources that a run hashes although their digests are known: a tenth of a second."""
+
+Rehash = Literal["", "files", "all"]
+"""What is hashed again at any size: nothing, local files, or objects of a storage too."""
 
 _RACY = 2_000_000_000
 """Nanoseconds within which a file may change again with the same time of change: the coarsest clock
@@ -23,6 +33,27 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (name BLOB PRIMARY KEY, signature TEXT NOT NULL, "
     "sha256 TEXT NOT NULL) WITHOUT ROWID"
 )
+
+
+@dataclass
+class Hashing:
+    """What a run hashes although its digest is known. All sources of a run share one."""
+
+    left: float = ALWAYS_HASHED
+    """Bytes that are still hashed in any case."""
+    objects: bool = False
+    """Whether objects of a storage are fetched again, too."""
+
+    @classmethod
+    def of(cls, rehash: Rehash) -> "Hashing":
+        """Return what is hashed in a run that hashes these again at any size."""
+        return cls(math.inf if rehash else ALWAYS_HASHED, rehash == "all")
+
+    def takes(self, size: int) -> bool:
+        """Whether a file of this size is hashed in any case; the bytes are then used up."""
+        fits = size <= self.left
+        self.left -= size if fits else 0
+        return fits
 
 
 def signature(stat: os.stat_result) -> str:
@@ -39,12 +70,24 @@ class Digested:
     sha256: str
     bytes: int
     signature: str
+    trusted: bool = field(default=True, compare=False)
+    """Whether the signature alone tells that the file did not change."""
 
     def require_unchanged(self) -> None:
         """Check that the file is still the same; call this after reading it.
 
         Raises:
             SourceError: the file has changed.
+        """
+        self.require_signature()
+        if not self.trusted and sha256_of(self.file.path, self.file.name) != self.sha256:
+            raise changed(self.file.name)
+
+    def require_signature(self) -> None:
+        """Check that neither size nor times of the file have changed.
+
+        Raises:
+            SourceError: one of them has.
         """
         try:
             unchanged = signature(self.file.path.stat()) == self.signature
@@ -59,10 +102,15 @@ def changed(name: str) -> SourceError:
 
 
 class DigestCache:
-    """The digest cache of one home: a small SQLite file that several processes may use at once."""
+    """The digest cache of one home: a small SQLite file that several processes may use at once.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        hashing: what is hashed although its digest is known; nothing by default.
+    """
+
+    def __init__(self, home: Home, hashing: Hashing | None = None) -> None:
         self._path = home.path / "digests.db"
+        self._hashing = hashing or Hashing(left=0)
 
     def of_files(self, files: tuple[File, ...]) -> Iterator[Digested]:
         """Yield the files with their digests.
@@ -72,10 +120,12 @@ class DigestCache:
         """
         with self._connected() as connection:
             for file in files:
-                yield _digested(file, connection)
+                yield _digested(file, connection, self._hashing)
 
     def recall(self, name: str, sign: str) -> str | None:
-        """Return the digest stored for `name` with exactly this signature, or None."""
+        """Return the digest stored for an object `name` with exactly this signature, or None."""
+        if self._hashing.objects:
+            return None
         with self._connected() as connection:
             return _recall(connection, name, sign)
 
@@ -109,19 +159,20 @@ class DigestCache:
         return connection
 
 
-def _digested(file: File, connection: sqlite3.Connection | None) -> Digested:
+def _digested(file: File, connection: sqlite3.Connection | None, hashing: Hashing) -> Digested:
     name = str(file.path.absolute())
     try:
         stat = file.path.stat()
     except OSError as error:
         raise unreadable(file.name, error) from error
     before = signature(stat)
-    if known := _recall(connection, name, before):
+    trusted = not hashing.takes(stat.st_size)
+    if trusted and (known := _recall(connection, name, before)):
         return Digested(file, known, stat.st_size, before)
     now = time.time_ns()
     digest = sha256_of(file.path, file.name)
-    digested = Digested(file, digest, stat.st_size, before)
-    digested.require_unchanged()
+    digested = Digested(file, digest, stat.st_size, before, trusted)
+    digested.require_signature()
     # A file that has only just changed may change once more within the same tick of the clock.
     if now - stat.st_ctime_ns > _RACY:
         _remember(connection, name, before, digest)

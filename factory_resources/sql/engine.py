@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from factory_resources.errors import ExpressionError, FactoryError, StorageError
+from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY
 
 if TYPE_CHECKING:
     import duckdb
@@ -106,23 +107,13 @@ def engine_errors(
         ) from error
     except duckdb.Error as error:
         message = str(error)
-        if any(phrase in message for phrase in _DISK_FAULTS):
+        if any(phrase in message for phrase in ("Could not write", *DISK_FAULTS)):
             raise StorageError(
                 f"cannot write ({essence(error)})",
                 where=where,
-                remedy="free space or make the folder writable, or point FACTORY_HOME elsewhere",
+                remedy=DISK_REMEDY,
             ) from error
         raise otherwise(essence(error), where=where, remedy=remedy) from error
-
-
-_DISK_FAULTS = (
-    "No space left",
-    "Could not write",
-    "Read-only file system",
-    "Disk quota",
-    "File too large",
-    "Input/output error",
-)
 
 
 def essence(error: Exception) -> str:

@@ -1,16 +1,29 @@
-"""The Delta Lake log of a table: the files of its current version and of earlier versions."""
+"""The Delta Lake log of a table: the files of its current version and of earlier versions.
+
+Which features of the protocol a log declares belongs in `delta_protocol`.
+"""
 
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.tables.delta_protocol import (
+    commit_path,
+    declare_features,
+    declare_missing_feature,
+    lacks_feature,
+    newest_commit,
+)
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable, Schema
     from deltalake.transaction import AddAction, RemoveAction
 
 
@@ -22,76 +35,215 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
     """Record the snapshot in the table's log as the newest version of the table or partition.
 
     Raises:
-        StorageError: the log cannot be written.
+        StorageError: the log cannot be written, or reads differently from what was written.
     """
-    with storage_errors(home.tables / snapshot.table):
+    folder = home.tables / snapshot.table
+    with storage_errors(folder):
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
             if file.copy_number and not path.exists():
                 os.link(path.with_name(f"{file.sha256}.parquet"), path)
-    with home.lock(f"{snapshot.table.replace('/', '.')}.log"):
-        _log(snapshot, home.tables / snapshot.table, partition)
+    with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
+        _repair(folder)
+        _log(snapshot, folder, partition)
     return snapshot
 
 
-def past_versions(folder: Path) -> list[str]:
-    """Return every data version in a table's log, newest first; its files may be removed."""
+def repair_log(snapshot: Snapshot, home: Home) -> None:
+    """Repair the log of the snapshot's table if an earlier version of the factory broke it."""
+    folder = home.tables / snapshot.table
+    if lacks_feature(folder):
+        with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
+            _repair(folder)
+
+
+def current_files(folder: Path) -> set[str]:
+    """Return the names of the files of a table's newest version; none if the table has no log.
+
+    Raises:
+        StorageError: the log cannot be read.
+    """
     from deltalake import DeltaTable
 
-    if not DeltaTable.is_deltatable(str(folder)):
-        return []
-    commits = DeltaTable(str(folder)).history()
+    with _reading(folder):
+        if not DeltaTable.is_deltatable(str(folder)):
+            return set()
+        return _logged(DeltaTable(str(folder)))
+
+
+def past_versions(folder: Path) -> list[str]:
+    """Return every data version in a table's log, newest first; its files may be removed.
+
+    Raises:
+        StorageError: the log cannot be read.
+    """
+    from deltalake import DeltaTable
+
+    with _reading(folder):
+        if not DeltaTable.is_deltatable(str(folder)):
+            return []
+        commits = DeltaTable(str(folder)).history()
     return [str(commit["data_version"]) for commit in commits if "data_version" in commit]
 
 
-def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
-    import pyarrow
-    import pyarrow.parquet
-    from deltalake import CommitProperties, DeltaTable, Schema
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
     from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError, ValueError) as error:
+        raise StorageError(
+            f"the Delta log cannot be read ({_reason(error)})",
+            where=str(folder),
+            remedy="run the pipeline with --no-reuse, which repairs what an earlier version of the "
+            "factory wrote; else restore the folder _delta_log from a backup",
+        ) from error
+
+
+@contextmanager
+def _recording(snapshot: Snapshot, folder: Path) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError, ValueError) as error:
+        raise StorageError(
+            f"cannot record version {snapshot.data_version[:12]} ({_reason(error)})",
+            where=str(folder),
+            remedy="free space or make the folder writable; if another run wrote it, run again",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _repair(folder: Path) -> None:
+    if lacks_feature(folder):
+        declare_missing_feature(folder)
+
+
+def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
+    from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import create_table_with_add_actions
 
     properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
     partition_by = None if partition is None else [_PARTITION]
-    of_partition = None if partition is None else [(_PARTITION, "=", partition)]
     # Partitions without rows would share one file, but a log names a file only once.
     files = [file for file in snapshot.files if file.rows or partition is None]
     adds = [_add(file, partition) for file in files]
-    try:
-        # Nullability may differ between files; the schema of the table must not.
-        stored = pyarrow.parquet.read_schema(folder / snapshot.files[0].name)
-        fields = [field.with_nullable(True) for field in stored]
-        fields += [pyarrow.field(_PARTITION, pyarrow.string())] if partition_by else []
-        schema = Schema.from_arrow(pyarrow.schema(fields))
-        if not DeltaTable.is_deltatable(str(folder)):
-            create_table_with_add_actions(
-                str(folder), schema, adds, partition_by=partition_by, commit_properties=properties
-            )
-            return
+    schema = _schema(folder / snapshot.files[0].name, partition)
+    exists = DeltaTable.is_deltatable(str(folder))
+    if exists:
         delta = DeltaTable(str(folder))
-        logged = {Path(uri).name for uri in delta.file_uris(of_partition)}
+        logged = _logged(delta, partition)
         new = [add for add in adds if add.path not in logged]
         removed = logged - {file.name for file in files}
         if not new and not removed:
             return
-        if partition_by is None and delta.schema() != schema:
-            # The columns changed, so no old file can be part of the new version.
-            delta.create_write_transaction(
-                [*adds], mode="overwrite", schema=schema, commit_properties=properties
+        declare_features(delta, schema)
+    before = newest_commit(folder)
+    try:
+        if not exists:
+            create_table_with_add_actions(
+                str(folder), schema, adds, partition_by=partition_by, commit_properties=properties
             )
-            return
-        delta.create_write_transaction(
-            [*new, *(_remove(name, partition) for name in sorted(removed))],
-            mode="append",
-            schema=schema,
-            partition_by=partition_by,
-            commit_properties=properties,
+        elif delta.schema() != schema:
+            # The columns changed: the new version has only files with these columns. In another
+            # order they are equal, to the library too, because readers find them by their names.
+            delta.create_write_transaction(
+                [*adds, *_other_partitions(folder, schema, partition)],
+                mode="overwrite",
+                schema=schema,
+                partition_by=partition_by,
+                commit_properties=properties,
+            )
+        else:
+            delta.create_write_transaction(
+                [*new, *(_remove(name, partition) for name in sorted(removed))],
+                mode="append",
+                schema=schema,
+                partition_by=partition_by,
+                commit_properties=properties,
+            )
+        written = DeltaTable(str(folder))
+        names = {file.name for file in files}
+        if written.schema() != schema or _logged(written, partition) != names:
+            raise ValueError("the log reads differently from what was written")
+    except BaseException:
+        # A commit that cannot be read does not count. The lock keeps others from committing.
+        _withdraw(folder, before)
+        raise
+
+
+def _withdraw(folder: Path, before: int) -> None:
+    """Remove the commits after the given one."""
+    for number in range(newest_commit(folder), before, -1):
+        for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
+            if "checkpoint" in path.name:
+                path.with_name("_last_checkpoint").unlink(missing_ok=True)
+            path.unlink()
+
+
+def _schema(file: Path, partition: str | None) -> "Schema":
+    """Return the columns of a table as its log records them."""
+    import pyarrow
+    import pyarrow.parquet
+    from deltalake import Schema
+
+    # Nullability may differ between files; the schema of the table must not.
+    fields = [field.with_nullable(True) for field in pyarrow.parquet.read_schema(file)]
+    fields += [] if partition is None else [pyarrow.field(_PARTITION, pyarrow.string())]
+    return Schema.from_arrow(pyarrow.schema(fields))
+
+
+def _logged(delta: "DeltaTable", partition: str | None = None) -> set[str]:
+    """Return the names of the files of the table, or of a partition of it."""
+    of_partition = None if partition is None else [(_PARTITION, "=", partition)]
+    return {Path(uri).name for uri in delta.file_uris(of_partition)}
+
+
+def _other_partitions(folder: Path, schema: "Schema", partition: str | None) -> list["AddAction"]:
+    """Return the files of the other partitions, as they were when the table last had the columns.
+
+    Without that, a change of the columns that is taken back would leave them out.
+    """
+    import pyarrow
+    from deltalake import DeltaTable
+    from deltalake.transaction import AddAction
+
+    version = None if partition is None else _last_version(folder, schema)
+    if version is None:
+        return []
+    delta = DeltaTable(str(folder), version=version)
+    return [
+        AddAction(
+            path=add["path"],
+            size=add["size_bytes"],
+            partition_values=add["partition"],
+            modification_time=_now(),
+            data_change=True,
+            stats=json.dumps({"numRecords": add["num_records"]}),
         )
-    except (DeltaError, OSError) as error:
-        raise StorageError(
-            f"cannot record version {snapshot.data_version[:12]} ({error})",
-            where=str(folder),
-            remedy="free space or make the folder writable; if another run wrote it, run again",
-        ) from error
+        for add in pyarrow.table(delta.get_add_actions()).to_pylist()
+        if add["partition"][_PARTITION] != partition and (folder / add["path"]).is_file()
+    ]
+
+
+def _last_version(folder: Path, schema: "Schema") -> int | None:
+    """Return the newest version of the table that had the columns; None if there is none."""
+    from deltalake import Schema
+
+    last = newest_commit(folder)
+    for number in range(last, -1, -1):
+        path = commit_path(folder, number)
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            if '"metaData"' not in line or "metaData" not in (action := json.loads(line)):
+                continue
+            if Schema.from_json(action["metaData"]["schemaString"]) == schema:
+                return last
+            last = number - 1
+    return None
 
 
 def _add(file: TableFile, partition: str | None) -> "AddAction":

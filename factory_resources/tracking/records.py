@@ -50,6 +50,14 @@ class Record(BaseModel):
     """Grams of CO2e per kWh; None in records from before it was stored."""
     finished: str
     """UTC, ISO 8601."""
+    commits: dict[str, str] = {}
+    """Newest commit in the log of each table when the record was stored, to its SHA-256; empty in
+    records from before it was stored."""
+
+    @property
+    def name(self) -> str:
+        """Its file in the home."""
+        return f"records/{self.pipeline}/{self.stage}/{self.key}.json"
 
     @property
     def co2e(self) -> float | None:
@@ -70,14 +78,15 @@ class Records:
             StorageError: the record is damaged.
         """
         path = self._home.records / pipeline / stage / f"{key}.json"
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            return Record.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise StorageError(
-                "the record is damaged", where=str(path), remedy="delete it to run the stage again"
-            ) from error
+            record = Record.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise damaged_record(str(path)) from error
+        if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
+            raise damaged_record(str(path))
+        return record
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
         """Return the record that the last run of the stage (or partition) computed or reused."""
@@ -95,6 +104,28 @@ class Records:
         own = self._run(pipeline, run_id) / _slot(stage, partition) if run_id else None
         record = self._pointed(pipeline, stage, own) if own else None
         return record or self.latest(pipeline, stage, partition)
+
+    def current(self, pipeline: str, stage: str) -> list[Record]:
+        """Return the records that form the stage's table now, one per partition."""
+        whole = self.latest(pipeline, stage)
+        latest = (self.latest(pipeline, stage, key) for key in self.partitions(pipeline, stage))
+        parts = [record for record in latest if record]
+        # A pipeline that had no partitions before, or has none any more, has both kinds of record.
+        if whole and all(record.finished < whole.finished for record in parts):
+            return [whole]
+        return parts
+
+    def foreseen(self, pipeline: str, stage: str, key: str) -> Record | None:
+        """Return the last record that `foresee` stored for a key, or None."""
+        return self._pointed(pipeline, stage, self._foreseen(pipeline, stage, key))
+
+    def foresee(self, record: Record, key: str) -> None:
+        """Let a record be found by the digest of what was known before it was computed.
+
+        The record's own key covers more: what the user's code loaded while it ran.
+        """
+        pointer = self._foreseen(record.pipeline, record.stage, key)
+        self._home.write_atomic(pointer, _pointing_at(record))
 
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""
@@ -137,13 +168,26 @@ class Records:
     def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
         if not pointer.is_file():
             return None
-        return self.find(pipeline, stage, json.loads(pointer.read_bytes())["key"])
+        try:
+            key = json.loads(pointer.read_bytes())["key"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise damaged_record(str(pointer)) from error
+        return self.find(pipeline, stage, str(key))
 
     def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
         return self._home.records / pipeline / "latest" / _slot(stage, partition)
 
+    def _foreseen(self, pipeline: str, stage: str, key: str) -> Path:
+        return self._home.records / pipeline / "foreseen" / stage / f"{key}.json"
+
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
+
+
+def damaged_record(where: str) -> StorageError:
+    return StorageError(
+        "the record is damaged", where=where, remedy="delete it to run the stage again"
+    )
 
 
 def _pointing_at(record: Record) -> bytes:

@@ -6,6 +6,7 @@ for the champion, are one SELECT on MLflow's own tables: importing MLflow costs 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from factory_resources.errors import ModelError
-from factory_resources.home.database import database_address
+from factory_resources.errors import ModelError, StorageError
+from factory_resources.home.database import database_address, query_sqlite
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.sqlite_files import mlflow_file
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.security.offline import go_offline
 
 ALIAS = "champion"
@@ -33,6 +36,17 @@ class Version:
     files: Path
     """The folder of the model's files."""
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LoggedMetric:
+    """One value of a metric of a run."""
+
+    name: str
+    step: int
+    value: float
+    latest: bool
+    """Whether MLflow lists it as the metric's present value; else it is a point of its curve."""
 
 
 class Registry:
@@ -53,9 +67,36 @@ class Registry:
 
     def initialise(self) -> None:
         """Create or migrate the tables. Two processes must not do this at once."""
-        if not self.uri.startswith("sqlite"):
+        if not self._is_file:
             self._execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
         self.client.search_registered_models(max_results=1)
+
+    @property
+    def _is_file(self) -> bool:
+        return self.uri.startswith("sqlite")
+
+    def _require_file(self) -> None:
+        """Make the database if it is missing, complete in scratch, and check that it can be read.
+
+        With a damaged one, MLflow would retry for a hundred seconds.
+        """
+        if not self.home.mlflow_database.exists():
+            self._make_file()
+        self._execute("SELECT version_num FROM alembic_version")
+
+    def _make_file(self) -> None:
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+
+        with self.home.lock(_SCHEMA), self.home.scratch() as scratch:
+            if self.home.mlflow_database.exists():
+                return
+            made = scratch / self.home.mlflow_database.name
+            uri = database_address(made, _SCHEMA)
+            stores: tuple[Any, ...] = (Runs, self.home.artifacts.as_uri()), (Models,)
+            for kind, *artifacts in stores:
+                kind(uri, *artifacts).engine.dispose()
+            mlflow_file(self.home).install(made)
 
     def champion(self, model: str) -> int | None:
         """Return the version that serves, or None."""
@@ -64,7 +105,12 @@ class Registry:
             model=model,
             alias=ALIAS,
         )
-        return int(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        try:
+            return int(rows[0][0])
+        except (TypeError, ValueError) as error:
+            raise self._changed(f"the champion of {model!r}") from error
 
     def has_version(self, model: str, version: int) -> bool:
         """Whether the version exists, files included."""
@@ -90,6 +136,8 @@ class Registry:
                 remedy=f"train it again: factory run {model}",
             )
         run_id, source = rows[0]
+        if not isinstance(run_id, str) or not isinstance(source, str):
+            raise self._changed(f"version {version} of model {model!r}")
         files = self.artifacts(model) / Path(*Path(source).parts[-3:])
         return Version(model, version, run_id, files, self.version_tags(model, version))
 
@@ -111,6 +159,19 @@ class Registry:
             version=version,
         )
         return dict(rows)
+
+    def metrics(self, run_id: str) -> list[LoggedMetric]:
+        """Return the metrics of a run: every point of each curve, and each present value."""
+        columns = "key, step, value, is_nan"
+        rows = self._execute(
+            f"SELECT {columns}, 0 FROM metrics WHERE run_uuid = :run "
+            f"UNION ALL SELECT {columns}, 1 FROM latest_metrics WHERE run_uuid = :run",
+            run=run_id,
+        )
+        return [
+            LoggedMetric(name, int(step), math.nan if is_nan else float(value), bool(latest))
+            for name, step, value, is_nan, latest in rows
+        ]
 
     def artifacts(self, model: str) -> Path:
         """Return the folder of everything logged for a model; it moves with the home."""
@@ -141,6 +202,13 @@ class Registry:
         """Make the version serve from now on, in one transaction."""
         self.client.set_registered_model_alias(model, ALIAS, str(version))
 
+    def _changed(self, what: str) -> StorageError:
+        return StorageError(
+            f"what MLflow has stored about {what} was changed and cannot be read",
+            where=str(self.home.mlflow_database) if self._is_file else "FACTORY_DATABASE_URL",
+            remedy="restore the database from a backup, or train again",
+        )
+
     @cached_property
     def client(self) -> Any:
         """The MlflowClient, quiet and offline."""
@@ -153,17 +221,24 @@ class Registry:
         # Importing MLflow sets the levels of its loggers.
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        # It logs the traceback of every error that it raises.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        with storage_faults(self.home):
+            if self._is_file:
+                self._require_file()
+            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _execute(self, statement: str, **values: Any) -> list[Any]:
         """Run a statement and return its rows; none if there is no database yet."""
+        if self._is_file:
+            # Importing SQLAlchemy takes longer than all other work of a run without changes.
+            with storage_faults(self.home):
+                return query_sqlite(self.home.mlflow_database, statement, values)
         import sqlalchemy as sa
 
-        if self.uri.startswith("sqlite") and not self.home.mlflow_database.is_file():
-            return []
         engine = sa.create_engine(self.uri)
         try:
-            with engine.begin() as connection:
+            with storage_faults(self.home), engine.begin() as connection:
                 result = connection.execute(sa.text(statement), values)
                 return list(result.fetchall()) if result.returns_rows else []
         finally:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from factory_resources.errors import StorageError
 from factory_resources.home.database import database_address, make_schema
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_fault
 
 if TYPE_CHECKING:
     import optuna
@@ -231,9 +232,11 @@ def _database_errors(home: Home) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
+        if fault := storage_fault(error, home):
+            raise fault from error
         reason = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
         raise StorageError(
             f"the trials cannot be stored ({type(reason).__name__}: {reason})",
             where=str(home.path),
-            remedy="free space, or check the database of FACTORY_DATABASE_URL",
+            remedy="move its database away; unfinished searches start again",
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from factory_assets.audit.references import snapshot_name
+from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
     ColumnOrigin,
     GateOutcome,
@@ -30,7 +31,7 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.records import Record, Records
 from factory_resources.tracking.registry import Registry, Version
 
 
@@ -66,6 +67,7 @@ def step_name(record: Record) -> str:
 def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Step:
     """Describe a computed stage, and check its tables and its record."""
     checker.record(record)
+    _check_logs(record, history, checker)
     rows, rules, conserved = _counts(record, history)
     if conserved is False:
         checker.problems.append(f"{step_name(record)}: its rows do not add up")
@@ -136,6 +138,7 @@ def describe_model(
             if registered != recorded:
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
+        check_metrics(version, record, history, registry, checker)
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
     evaluation = verdict if isinstance(verdict, EvaluationResult) else None
@@ -145,7 +148,12 @@ def describe_model(
         task=candidate.task if isinstance(candidate, Candidate) else "",
         target=candidate.target if isinstance(candidate, Candidate) else "",
         digest=digest,
-        state=checker.model(version.files, digest, name),
+        state=worst(
+            [
+                checker.model(version.files, digest, name),
+                *artifact_states(version, history, registry, checker),
+            ]
+        ),
         champion=registry.champion(version.model) == version.version,
         passed=evaluation.passed if evaluation else None,
         gates=tuple(
@@ -159,6 +167,19 @@ def describe_model(
         code_version=version.tags.get("factory.code_version"),
         spec_sha256=version.tags.get("factory.spec_sha256"),
     )
+
+
+def _check_logs(record: Record, history: RecordGraph, checker: Checker) -> None:
+    """Compare the logs of the record's tables with the records that form these tables now."""
+    current = Records(history.home).current(record.pipeline, record.stage)
+    latest = [(one.partition, tables_of(value_in(one))) for one in current]
+    for part, snapshot in tables_of(value_in(record)).items():
+        checker.log(
+            snapshot.table,
+            {partition: tables[part] for partition, tables in latest if part in tables},
+            # A run without such rows leaves the quarantine of the run before in the log.
+            complete=part != "quarantine",
+        )
 
 
 def _tables(record: Record, checker: Checker) -> Iterable[Table]:

@@ -15,6 +15,7 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal
+from factory_resources.sql.spelling import unified_sql
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry
@@ -168,11 +169,14 @@ class ForwardTracer:
 
     def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
         """Return the record of the same source that was kept in place of a duplicate, if any."""
-        key = (clean.parts.get("declaration") or {}).get("deduplicate") or []
+        declared = clean.parts.get("declaration") or {}
+        key, unified = declared.get("deduplicate") or [], declared.get("unify") or []
         ingest = next((r for r in self.history.inputs(clean) if r.stage == "ingest"), None)
         if not key or ingest is None:
             return None
-        names = ", ".join(identifier(name) for name in key)
+        names = ", ".join(
+            unified_sql(identifier(name)) if name in unified else identifier(name) for name in key
+        )
         table = tables_of(value_in(ingest))["snapshot"]
         with rows.within(table, self.home) as connection:
             own = connection.execute(f"SELECT {names} FROM matched").fetchone()

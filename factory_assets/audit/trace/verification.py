@@ -1,7 +1,7 @@
-"""Check that stored files, models and records match the digests that were recorded."""
+"""Check that stored files, logs, models and records match what was recorded."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -9,7 +9,9 @@ from pathlib import Path
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Record
 
@@ -27,6 +29,8 @@ class Checker:
     verify: bool
     problems: list[str] = field(default_factory=list)
     _states: dict[Path, State] = field(default_factory=dict)
+    _logs: set[str] = field(default_factory=set)
+    """The tables whose log was read."""
 
     def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
         """Return the snapshot's files, each with its state."""
@@ -51,8 +55,38 @@ class Checker:
         return worst(self._state(files / n, d, f"{name}/{n}") for n, d in digests.items())
 
     def record(self, record: Record) -> None:
-        """Add the contradictions within a record to the problems."""
+        """Check a record, and the commits that it wrote to the logs of its tables."""
         self.problems += [d for d in contradictions(record) if d not in self.problems]
+        for name, digest in record.commits.items():
+            path = self.home.tables / name
+            # Old commits may be gone: Delta Lake removes those that a checkpoint replaces.
+            if path.is_file():
+                self._state(path, digest, name)
+
+    def log(self, table: str, current: Mapping[str | None, Snapshot], *, complete: bool) -> None:
+        """Check that the log of a table names the files of its latest records and no others.
+
+        Args:
+            current: partition to snapshot.
+            complete: whether the log may name no other partition.
+        """
+        if not self.verify or table in self._logs:
+            return
+        self._logs.add(table)
+        try:
+            logged = logged_files(self.home.tables / table)
+        except StorageError as error:
+            self.problems.append(f"{table}/{LOG} {error.what}")
+            return
+        recorded = {key: _as_logged(snapshot, key) for key, snapshot in current.items()}
+        if any(logged.get(key, frozenset()) != files for key, files in recorded.items()) or (
+            complete and logged.keys() - recorded.keys()
+        ):
+            self.problems.append(f"{table}/{LOG} does not name the files of the latest records")
+
+    def file(self, path: Path, digest: str, name: str) -> State:
+        """Return the state of one file."""
+        return self._state(path, digest, name)
 
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:
@@ -63,6 +97,12 @@ class Checker:
             elif state == "gone":
                 self.problems.append(f"{name} is gone")
         return self._states[path]
+
+
+def _as_logged(snapshot: Snapshot, partition: str | None) -> frozenset[LoggedFile]:
+    """Return the files as the log describes them; it leaves out empty files of a partition."""
+    files = [file for file in snapshot.files if file.rows or partition is None]
+    return frozenset(LoggedFile(file.name, file.rows, file.bytes) for file in files)
 
 
 def state_of(path: Path, digest: str, verify: bool) -> State:

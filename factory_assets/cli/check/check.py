@@ -31,7 +31,7 @@ from factory_assets.declarations.loader import (
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.metrics.metrics import metric_names
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Gate, Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ContractError, DeclarationError
@@ -140,7 +140,11 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
             f"protected groups need a task with two classes; the task is {task}",
         )
     named: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
-    named += [(("evaluate", "gates", i, "metric"), g.metric) for i, g in enumerate(evaluate.gates)]
+    named += [
+        (("evaluate", "gates", i, "metric"), gate.metric)
+        for i, gate in enumerate(evaluate.gates)
+        if isinstance(gate, Gate)
+    ]
     named.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
     for at, metric in named:
         if metric is not None and metric not in valid:

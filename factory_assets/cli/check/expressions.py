@@ -41,6 +41,10 @@ def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistak
     """
     mistakes: list[Mistake] = []
     columns = None if known is None else list(known)
+    for name in clean.unify:
+        if known is not None and (kind := known.get(name)) not in {None, "string"}:
+            what = f"column {name!r} is {kind}, not text; name columns of text"
+            mistakes.append(Mistake((*_CLEAN, "unify"), what))
     for rule, sql in clean.where.items():
         mistakes += _check(sql, columns, (*_CLEAN, "where", rule))
     for name, sql in clean.derive.items():

@@ -11,11 +11,12 @@ from pathlib import Path
 from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.data.transforms.joins import rename_remedy
 from factory_assets.declarations.dependencies import require_no_circle
 from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
-from factory_assets.spec import DatabaseSource, FileSource, Ingest, Pipeline, SnapshotSource
+from factory_assets.spec import DatabaseSource, FileSource, Ingest, Join, Pipeline, SnapshotSource
 from factory_assets.spec.base import suggest
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import DeclarationError, SourceError
@@ -95,17 +96,12 @@ def headers(pipeline: Pipeline) -> Headers | None:
             return None
         files |= columns
     for join in ingest.joins.values():
-        added = join.columns
-        if added is None:
-            joined = _columns(join.source, pipeline.folder)
-            if not joined:
-                return None
-            added = tuple(
-                column
-                for columns in joined.values()
-                for column in columns
-                if column not in (join.key or join.on)
-            )
+        joined = _columns(join.source, pipeline.folder)
+        if join.columns is None and not joined:
+            return None
+        added = [
+            name for columns in joined.values() or [()] for name in join.adds(columns).values()
+        ]
         files = {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in files.items()}
     return files
 
@@ -121,8 +117,25 @@ def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         if join.key or not mistakes:
             key = "key" if join.key else "on"
             mistakes += _missing((*at, key), join.key or join.on, joined)
-        yield from mistakes
-        yield from _missing((*at, "columns"), join.columns or (), joined)
+        mistakes += _missing((*at, "columns"), join.columns or (), joined)
+        mistakes += _missing((*at, "rename"), tuple(join.rename), joined)
+        yield from mistakes or _clashes(at, join, pipeline, joined)
+
+
+def _clashes(at: At, join: Join, pipeline: Pipeline, joined: Headers) -> Iterator[Mistake]:
+    """Yield the added columns that a source has under the same name."""
+    own = {
+        column
+        for source in pipeline.spec.ingest.tables.values()
+        for columns in _columns(source, pipeline.folder).values()
+        for column in columns
+    }
+    for file, columns in joined.items():
+        for column, name in join.adds(columns).items():
+            if name in own:
+                what = f"column {column!r} of {file} exists in the source too"
+                yield Mistake(at, f"{what}; {rename_remedy(str(at[-1]), column)}", at_key=True)
+                return
 
 
 def _missing(at: At, required: tuple[str, ...], files: Headers) -> Iterator[Mistake]:

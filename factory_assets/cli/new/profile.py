@@ -5,11 +5,12 @@ Decisions based on the profile belong in `recommend`.
 
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from factory_assets.cli.new.header import MISSING_TOKENS, is_all_numbers, is_header
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     looks_like_sql,
@@ -23,18 +24,31 @@ from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.spelling import unified_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_LISTED_VALUES = 20
 """The values of a column are listed if it has at most this many distinct ones."""
 
-MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
-"""Tokens that mean "no value" in any column."""
+_MAX_CATEGORIES = 1000
+"""A text with more distinct values is not searched for spellings of one value."""
 
 NON_TEXT_MISSING_TOKENS = (*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown")
 """Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
 
 _CHUNK = 100
 """Columns that one query describes."""
+
+_HEAD = 2000
+"""Rows by which a header line is recognised."""
+
+_SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
+"""Rows and cells of the sample: a wide table gives fewer rows."""
+
+_LETTERS = 200
+"""Characters of a text in the sample."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +64,14 @@ class ColumnSummary:
     """The number of rows that have a value."""
     distinct: int = 0
     """The number of distinct values."""
+    respelt: int = 0
+    """How many of them differ from another one only in case, blanks or Unicode form."""
     low: Any = None
     high: Any = None
     values: tuple[Any, ...] = ()
     """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
+    running: bool = False
+    """Whether its whole numbers increase from each row to the next, as row numbers do."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,8 @@ class FileProfile:
     """The rules that the file was read by, if it is text."""
     member: str | None
     """The file that was read from a zip with several; None otherwise."""
+    sample: "pa.Table"
+    """Some rows in random order, with typed values, by the names in the file."""
 
 
 def profile(path: Path) -> FileProfile:
@@ -95,7 +115,8 @@ def profile(path: Path) -> FileProfile:
             items = list(raw.columns.items())
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw, chunk)]
-    return FileProfile(raw.rows, tuple(columns), rules, member)
+            sample = _sample(connection, raw, columns)
+    return FileProfile(raw.rows, tuple(columns), rules, member, sample)
 
 
 def _largest_member(path: Path) -> str | None:
@@ -115,11 +136,15 @@ def _is_data(name: str) -> bool:
         return False
 
 
-_ATTEMPTS = (TextRules(), TextRules(encoding="latin-1"), TextRules(header=False))
+_ATTEMPTS = tuple(
+    TextRules(encoding=encoding, header=header)
+    for encoding in ("utf-8", "latin-1")
+    for header in (True, False)
+)
 
 
 def _read(file: File, member: str | None, scratch: Path) -> tuple[SourceTable, TextRules]:
-    """Read the file by the first fitting rules: with a header unless line 1 has only numbers.
+    """Read the file by the first fitting rules: with a header unless line 1 is a row.
 
     Raises:
         SourceError: no rules fit; the error of the first attempt.
@@ -133,35 +158,24 @@ def _read(file: File, member: str | None, scratch: Path) -> tuple[SourceTable, T
         except SourceError as error:
             first_error = first_error or error
             continue
-        if rules.header and raw.format == "csv" and _numbers_only(raw.columns):
-            first_error = first_error or SourceError(
-                "begins with numbers instead of column names",
-                where=raw.name,
-                remedy="add a header line",
-            )
-            continue
-        if rules.header or _numbers_only(_first_row(raw, attempt)):
+        if raw.format != "csv" or rules.header == _names_its_columns(raw, rules, attempt):
             return raw, rules
+        first_error = first_error or SourceError(
+            "begins with a row instead of column names",
+            where=raw.name,
+            remedy="add a header line",
+        )
     assert first_error is not None
     raise first_error
 
 
-def _numbers_only(cells: Iterable[object]) -> bool:
-    """Whether every cell is a number or a token that means "no value"."""
-
-    def is_number(text: str) -> bool:
-        try:
-            float(text)
-        except ValueError:
-            return text in MISSING_TOKENS
-        return True
-
-    return all(is_number(str(cell).strip()) for cell in cells)
-
-
-def _first_row(raw: SourceTable, scratch: Path) -> tuple[Any, ...]:
+def _names_its_columns(raw: SourceTable, rules: TextRules, scratch: Path) -> bool:
     with sealed(read=[raw.path], write=scratch) as connection:
-        return tuple(connection.execute(f"FROM {parquet(raw.path)} LIMIT 1").fetchone() or ())
+        rows = connection.execute(f"FROM {parquet(raw.path)} LIMIT {_HEAD}").fetchall()
+    first: list[str] = [*raw.columns]
+    if not rules.header:
+        first, rows = ["" if cell is None else str(cell) for cell in (rows or [()])[0]], rows[1:]
+    return not is_all_numbers(first) and is_header(first, rows)
 
 
 def _describe(
@@ -172,8 +186,7 @@ def _describe(
     cells = [(identifier(name), kind) for _, (name, kind) in chunk]
     columns = _typed_columns(connection, table, cells, [source for source, _ in chunk])
     values = [
-        typed_sql(value_sql(cell, kind, ("", *column.tokens)), kind, column.type)
-        for (cell, kind), column in zip(cells, columns, strict=True)
+        _typed(cell, kind, column) for (cell, kind), column in zip(cells, columns, strict=True)
     ]
     sums = ", ".join(f"count({v}), count(DISTINCT {v}), min({v}), max({v})" for v in values)
     row = iter(connection.execute(f"SELECT {sums} FROM {table}").fetchone())
@@ -185,11 +198,58 @@ def _describe(
         f"list_sort(list(DISTINCT {v}))" if c.distinct <= MAX_LISTED_VALUES else "[]"
         for v, c in zip(values, columns, strict=True)
     )
-    distinct_values = connection.execute(f"SELECT {lists} FROM {table}").fetchone()
+    # Without an aggregate there would be a result for each row.
+    [distinct_values] = connection.execute(f"SELECT {lists} FROM {table} LIMIT 1").fetchall()
+    spellings = ", ".join(
+        f"count(DISTINCT {unified_sql(v)})"
+        if c.type == "string" and c.distinct <= _MAX_CATEGORIES
+        else f"{c.distinct}"
+        for v, c in zip(values, columns, strict=True)
+    )
+    [unified] = connection.execute(f"SELECT {spellings} FROM {table} LIMIT 1").fetchall()
     return [
-        replace(column, values=tuple(v for v in of_column or () if v is not None))
-        for column, of_column in zip(columns, distinct_values, strict=True)
+        replace(
+            column,
+            values=tuple(v for v in of_column or () if v is not None),
+            respelt=column.distinct - count,
+            running=column.distinct == raw.rows and _is_running(connection, table, column, value),
+        )
+        for column, of_column, count, value in zip(
+            columns, distinct_values, unified, values, strict=True
+        )
     ]
+
+
+def _typed(cell: str, kind: str, column: ColumnSummary) -> str:
+    """Return SQL for the value of a cell in the type of its column."""
+    return typed_sql(value_sql(cell, kind, ("", *column.tokens)), kind, column.type)
+
+
+def _is_running(connection: Any, table: str, column: ColumnSummary, value: str) -> bool:
+    """Return whether whole numbers without a gap increase from row to row, in the file's order."""
+    import numpy as np
+
+    if column.type not in ("int64", "float64") or column.distinct <= MAX_LISTED_VALUES:
+        return False
+    found = connection.execute(f"SELECT CAST({value} AS DOUBLE) AS v FROM {table}").fetchnumpy()
+    steps = np.diff(found["v"])
+    return bool((steps > 0).all() and (steps == steps.round()).all())
+
+
+def _sample(connection: Any, raw: SourceTable, columns: Sequence[ColumnSummary]) -> "pa.Table":
+    """Return a random but reproducible sample of the rows, in random order."""
+    most = min(_SAMPLE_ROWS, max(1, _SAMPLE_CELLS // len(columns)))
+    cells = []
+    for column, (name, kind) in zip(columns, raw.columns.values(), strict=True):
+        value = _typed(f"t.{identifier(name)}", kind, column)
+        text = f"left({value}, {_LETTERS})" if column.type == "string" else value
+        cells.append(f"{text} AS {identifier(column.source)}")
+    numbered = f"SELECT *, row_number() OVER () AS factory_place FROM {parquet(raw.path)}"
+    return connection.sql(
+        f"SELECT {', '.join(cells)} FROM ({numbered}) AS t "
+        f"WHERE hash(factory_place) % {-(-raw.rows // most)} = 0 "
+        "ORDER BY hash(factory_place), factory_place"
+    ).to_arrow_table()
 
 
 def _typed_columns(

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary, FileProfile
+from factory_assets.data.leakage.pairs import measure_pairs
+from factory_assets.data.leakage.predictive_power import measure_power
+from factory_assets.data.leakage.semantics import afterwards
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 from factory_assets.spec.base import suggest
 from factory_assets.spec.evaluate import Metric
@@ -43,6 +46,8 @@ class Recommendation:
     """A column's name to the reason why it is not an input."""
     categorical: tuple[str, ...]
     """Whole-number inputs that stand for categories."""
+    unify: tuple[str, ...]
+    """Inputs, and the target, with values that are spelt in several ways."""
     group: str | None
     """The column whose equal values stay in one part of the split."""
     slices: tuple[str, ...]
@@ -70,6 +75,7 @@ def recommend(table: FileProfile, target: str) -> Recommendation:
         for c in candidates
         if (why := _why_excluded(c, names[c.source], table.rows))
     }
+    exclude |= _known_afterwards(table, names, target_column, task, exclude)
     groups = [names[c.source] for c in candidates if _is_group(c, names[c.source], table.rows)]
     inputs = [c for c in candidates if names[c.source] not in exclude]
     if not inputs:
@@ -85,6 +91,7 @@ def recommend(table: FileProfile, target: str) -> Recommendation:
         task=task,
         exclude=exclude,
         categorical=tuple(names[c.source] for c in inputs if _is_code(c, names[c.source])),
+        unify=tuple(names[c.source] for c in (target_column, *inputs) if c.respelt),
         group=groups[0] if groups else None,
         slices=tuple(
             names[c.source] for c in inputs if _is_slice(c) and not personal_data_reason(c)
@@ -160,7 +167,7 @@ def _task(target: ColumnSummary) -> Task:
             f"in {target.present} rows",
             remedy="name a column with few classes, or with numbers",
         )
-    return "binary" if target.distinct == 2 else "multiclass"
+    return "binary" if target.distinct - target.respelt == 2 else "multiclass"
 
 
 def _why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
@@ -181,9 +188,41 @@ def _why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
     ):
         return "is different in nearly every row"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
-    if unique and column.type == "int64" and (_IDENTIFIER.search(name.lower()) or counts_up):
+    named = column.type == "int64" and _IDENTIFIER.search(name.lower())
+    if column.running or (unique and (named or counts_up)):
         return "is a row number or identifier"
     return ""
+
+
+def _known_afterwards(
+    table: FileProfile,
+    names: Mapping[str, str],
+    target: ColumnSummary,
+    task: Task,
+    exclude: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the columns that seem to be written after the outcome, each with the reason.
+
+    Together with another column they tell the target almost exactly, as an arrival time does beside
+    the scheduled one. Nothing is returned if no input would be left.
+    """
+    import pyarrow.compute as pc
+
+    times = {c.source for c in table.columns if c.type in ("date", "timestamp")}
+    inputs = {c.source for c in table.columns if names[c.source] not in exclude} - {target.source}
+    known = table.sample.filter(pc.is_valid(table.sample[target.source]))
+    learned = known.select([c.source for c in table.columns if c.source in {*inputs, *times}])
+    learned = learned.append_column(target.source, known[target.source])
+    power = measure_power(learned, target.source, task)
+    found: dict[str, str] = {}
+    for pair in measure_pairs(learned, target.source, task, power):
+        for name in afterwards(pair, power.of):
+            other = next(column for column in pair.columns if column != name)
+            found.setdefault(
+                name,
+                f"its {pair.relation} with {names[other]} tells the target: known only afterwards?",
+            )
+    return {names[name]: why for name, why in found.items()} if inputs - set(found) else {}
 
 
 def _is_group(column: ColumnSummary, name: str, rows: int) -> bool:

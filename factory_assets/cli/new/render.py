@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from factory_assets.cli.new.profile import MISSING_TOKENS, ColumnSummary, FileProfile
+from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.profile import ColumnSummary, FileProfile
 from factory_assets.cli.new.recommend import Recommendation, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
@@ -38,6 +39,7 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
         "    contract:  # columns as found in the file; add range and values that you know",
         *_contract(table, choices),
         "",
+        *_clean(choices),
         *_split(choices, target),
         "",
         *_train(choices, target),
@@ -62,9 +64,11 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         parts.append(f"member: {yaml_string(table.member)}")
     if table.rules.encoding != "utf-8":
         parts.append(f"encoding: {table.rules.encoding}")
+    note = ""
     if not table.rules.header:
         parts.append("header: false")
-    yield f"    source: {{{', '.join(parts)}}}"
+        note = "  # line 1 is a row; give each column a name below, and keep its `from`"
+    yield f"    source: {{{', '.join(parts)}}}{note}"
 
 
 def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
@@ -83,7 +87,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     entries = []
     for column in table.columns:
         parts = [f"name: {yaml_string(choices.names[column.source])}"]
-        if choices.names[column.source] != column.source:
+        if choices.names[column.source] != column.source or not table.rules.header:
             parts.append(f"from: {yaml_string(column.source)}")
         parts.append(f"type: {column.type}")
         if unit := choices.units.get(column.source):
@@ -101,6 +105,14 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, comment in entries:
         yield f"{entry:<{width}}  # {comment}"
+
+
+def _clean(choices: Recommendation) -> Iterator[str]:
+    if choices.unify:
+        names = ", ".join(yaml_string(name) for name in choices.unify)
+        yield "  clean:  # some of their values differ only in case, blanks or Unicode form"
+        yield f"    unify: [{names}]"
+        yield ""
 
 
 def _values(column: ColumnSummary, rows: int) -> str:

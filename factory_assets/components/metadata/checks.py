@@ -3,33 +3,40 @@
 What is checked belongs in the stages and in `data`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
 
 from factory_assets.data.contract.table_checks import TableError, declared_checks
 from factory_assets.data.leakage.policy import LeakError
+from factory_assets.data.split_checks import declared_split_checks
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
+from factory_assets.spec.evaluate import CHAMPION_GATE
 from factory_resources.errors import FactoryError
 
 
 def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     """Return the checks of a stage; all but warnings block later stages of the same run."""
-    names: Mapping[str, str] = _CHECKS.get(stage, {})
+    names = _CHECKS.get(stage, {})
     if stage == "evaluate":
         names = {
             f"gate_{g.name}": f"{g.metric} on the {'folds' if g.of == 'folds' else 'test rows'}"
-            for g in pipeline.spec.evaluate.gates
+            for g in pipeline.spec.evaluate.conditions
         }
+        if pipeline.spec.evaluate.guards_champion:
+            what = "the primary metric on the test rows, compared with the champion's; by default"
+            names[f"gate_{CHAMPION_GATE}"] = what
     specs = {name: (what, True) for name, what in names.items()}
     if stage == "train" and pipeline.spec.training.budget:
         specs["budget"] = ("Training finished before its budget was spent.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
+    if stage == "split":
+        specs |= declared_split_checks(pipeline)
     if stage == "train" and (action := pipeline.spec.training.leaks.action) != "off":
         specs["leaks"] = (
             "No input reveals the target, and test rows are unrelated to training rows.",

@@ -21,15 +21,22 @@ def verdict(value: EvaluationResult) -> str:
     """Return the gates' outcomes, and the metrics beside those of baselines and champion."""
     others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
     classes = value.candidate.classes
+    if value.at_half:
+        others["candidate at .5"] = value.at_half
     rows = []
     for name, number in value.metrics.items():
         compared = (metrics.get(name) for metrics in others.values())
         rows.append((name, number, _interval(value, name), *compared))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
-    listed = "\n".join(gates) or "No gate is declared."
-    positive = f"Positive class: {classes[1]}\n\n" if len(classes) == 2 else ""
+    listed = "\n".join(gates) or "No gate holds."
+    positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
     return f"{listed}\n\n{positive}{numbers}"
+
+
+def _threshold(value: EvaluationResult) -> str:
+    threshold = value.candidate.threshold
+    return "" if threshold is None else f", predicted from a probability of {threshold:.3g}"
 
 
 def _interval(value: EvaluationResult, metric: str) -> str:

@@ -14,12 +14,14 @@ from factory_assets.components.metadata.checks import check_result, table_result
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import table_checks
 from factory_assets.data.leakage.policy import leak_check
+from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion
+from factory_assets.spec.threshold import rule_text
 from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
@@ -150,7 +152,8 @@ def _parts(call: StageRequest, value: SplitResult) -> Description:
     }
     clean = markdown.rows_before_split(call)
     adds_up = sum(rows.values()) == clean and all(rows.values())
-    return metadata, [check_result(call, "no_overlap", adds_up, clean=clean, **rows)]
+    check = check_result(call, "no_overlap", adds_up, clean=clean, **rows)
+    return metadata, [check, *table_results(call, split_checks(call.pipeline, value))]
 
 
 def _candidate(call: StageRequest, value: Candidate) -> Description:
@@ -164,6 +167,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         "inputs": ", ".join((*value.numeric, *value.categorical)),
         **{f"validation {name}": number for name, number in value.validation.items()},
     }
+    if value.threshold is not None:
+        rule = rule_text(call.pipeline.spec.decision_rule)
+        metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
     checks = []
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"

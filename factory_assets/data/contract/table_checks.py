@@ -1,4 +1,4 @@
-"""Check a whole table against its contract: rows, freshness, drift, undeclared personal data.
+"""Check a whole table against its contract: rows, freshness, drift, personal data, offsets.
 
 The checks run in every run, even if the table is reused: its age has changed by then, and a limit
 may have been edited. What they compare is measured in `profiling.inspection`.
@@ -35,6 +35,10 @@ def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
         "No column looks like personal data unless it is declared as such.",
         False,
     )
+    checks["offsets"] = (
+        "No column has times both with and without an offset, unless its `timezone` is declared.",
+        False,
+    )
     return checks
 
 
@@ -54,6 +58,7 @@ def table_checks(
         yield _freshness(contract, findings.newest, now)
     yield _drift(contract, findings.drift)
     yield _personal_data(contract, findings.personal)
+    yield _offsets(contract, findings.offsets)
 
 
 class TableError(ContractError):
@@ -186,4 +191,24 @@ def _personal_data(contract: Contract, found: dict[str, str]) -> TableCheck:
         blocking=False,
         remedy="declare `sensitive: personal` for the columns that are",
         numbers={"columns": len(undeclared)},
+    )
+
+
+def _offsets(contract: Contract, found: dict[str, tuple[int, int]]) -> TableCheck:
+    declared = {column.name for column in contract.columns if column.timezone}
+    mixed = {name: counts for name, counts in found.items() if name not in declared}
+    says = "; ".join(
+        f"{name!r} has {there} times with an offset from UTC and {without} without, "
+        "which were read as UTC"
+        for name, (there, without) in mixed.items()
+    )
+    return TableCheck(
+        "offsets",
+        not mixed,
+        says or "no column has times both with and without an offset",
+        blocking=False,
+        remedy="declare the zone of those without in ingest.contract: "
+        + ", ".join(f"{{name: {name}, timezone: Europe/Berlin}}" for name in mixed)
+        + ", or UTC",
+        numbers={"columns": len(mixed)},
     )

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from factory_assets.data.contract.offsets import Offsets, count_offsets, in_zone_sql
 from factory_assets.data.contract.rules import Rule, pattern_error, rules_of
 from factory_assets.data.contract.sql_types import (
     common_form_sql,
@@ -40,6 +41,8 @@ class ContractValidation:
     """Columns that hold the same value in every row of a source."""
     ignored: tuple[str, ...]
     """Source columns that the contract does not name."""
+    offsets: Offsets
+    """Times with and without an offset."""
 
     @classmethod
     def of(
@@ -75,7 +78,8 @@ class ContractValidation:
         )
         read = {column.source_name for column in columns}
         ignored = dict.fromkeys(n for raw in raws for n in raw.columns if n not in read)
-        validation = cls(columns, rules, labels, tuple(ignored))
+        offsets = count_offsets(connection, ingest, columns, types, raws)
+        validation = cls(columns, rules, labels, tuple(ignored), offsets)
         rows = sum(raw.rows for raw in raws)
         keys = [(c.name,) for c in columns if c.unique] + list(ingest.contract.unique)
         for names in dict.fromkeys(keys) if rows else ():
@@ -221,6 +225,8 @@ def _source_query(
             # Only cells that do not have the most common form need the costly conversion.
             plain.append(f"{common_form_sql(identifier(name), wanted, tokens)} AS t{i}")
             text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
+        if column.timezone and wanted == "timestamp":
+            value = in_zone_sql(value, f"r{i}", kind, column.timezone)
         texts.append(f"{text} AS p{i}, CAST(r{i} AS VARCHAR) AS x{i}")
         values.append(f"{value} AS v{i}")
         cells.append(f"v{i}, x{i}, (p{i} IS NOT NULL AND v{i} IS NULL) AS m{i}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.overlap import count_copies, group_overlap, time_overlap
+from factory_assets.data.leakage.pairs import measure_pairs
 from factory_assets.data.leakage.predictive_power import measure_power
 from factory_assets.results.data import Leaks
 from factory_assets.spec import IDENTITY, Pipeline
@@ -46,7 +47,8 @@ def find_leaks(
     kinds = {name: kind for name, kind in columns.items() if name not in IDENTITY}
     target = pipeline.spec.training.target
     sample = _sample(connection, {name: kinds[name] for name in (*inputs, target)}, rows["train"])
-    power = measure_power(sample, target, pipeline.spec.training.task)
+    task = pipeline.spec.training.task
+    power = measure_power(sample, target, task)
     total = sum(rows.values())
     return Leaks(
         inputs=tuple(inputs),
@@ -54,10 +56,19 @@ def find_leaks(
         limit=power.limit,
         power=power.of,
         implied=power.implied,
+        pairs=measure_pairs(_learned(sample, target), target, task, power),
         duplicates=count_copies(connection, inputs, total),
         groups=group_overlap(connection, pipeline, kinds, total),
         later=time_overlap(connection, pipeline, kinds),
     )
+
+
+def _learned(sample: pa.Table, target: str) -> pa.Table:
+    """Return the columns without times, which no model learns from."""
+    import pyarrow.types as types
+
+    fields = [f for f in sample.schema if f.name == target or not types.is_temporal(f.type)]
+    return sample.select([field.name for field in fields])
 
 
 def _sample(

@@ -9,7 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.data.leakage.semantics import computed_from_target, outcome_reasons
+from factory_assets.data.leakage.semantics import (
+    afterwards,
+    computed_from_target,
+    outcome_reasons,
+)
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Implied, Leaks
@@ -62,6 +66,7 @@ def leaks_of(pipeline: Pipeline, measured: Leaks) -> list[Leak]:
         return []
     leaks = [
         *_inputs(pipeline, measured),
+        *_pairs(pipeline, measured),
         *_duplicates(pipeline, measured),
         *_groups(pipeline, measured),
         *_later(pipeline, measured),
@@ -127,10 +132,17 @@ def store_reasons(
     pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
 ) -> None:
     """Store the current reasons with a candidate that is reused; they do not change its weights."""
-    now = accepted_reasons(pipeline, measured)
-    before = registry.version_tags(candidate.model, candidate.version).get(REASONS, "")
-    if now != before:
+    if not reasons_stored(pipeline, measured, candidate, registry):
+        now = accepted_reasons(pipeline, measured)
         registry.tag_version(candidate.model, candidate.version, {REASONS: now})
+
+
+def reasons_stored(
+    pipeline: Pipeline, measured: Leaks, candidate: Candidate, registry: "Registry"
+) -> bool:
+    """Whether the model version's tag holds the reasons that the declaration gives now."""
+    tags = registry.version_tags(candidate.model, candidate.version)
+    return tags.get(REASONS, "") == accepted_reasons(pipeline, measured)
 
 
 def _remedy(leaks: Sequence[Leak]) -> str:
@@ -170,6 +182,16 @@ def _inputs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
         else:
             continue
         yield Leak(name, says, sure, "", allow.get(name))
+
+
+def _pairs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
+    target, allow = pipeline.spec.training.target, pipeline.spec.training.leaks.allow
+    for pair in measured.pairs:
+        one, two = pair.columns
+        later = afterwards(pair, measured.power)[0]
+        name = next((name for name in pair.columns if name in allow), later)
+        says = f"the {pair.relation} of {one!r} and {two!r} tells {target!r} almost exactly"
+        yield Leak(name, f"{says} (ξ {pair.order:.3f})", True, "", allow.get(name))
 
 
 def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:

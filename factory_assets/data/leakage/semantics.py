@@ -7,8 +7,9 @@ well. No data is read here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from factory_assets.results.data import InputPair
 from factory_assets.spec import Pipeline
 from factory_resources.sql.expressions import parse
 
@@ -54,6 +55,20 @@ def computed_from_target(pipeline: Pipeline, inputs: Iterable[str]) -> list[str]
     if not any(target.casefold() in text.casefold() for text in (*spec.derive.values(), *windowed)):
         return []
     return [name for name in inputs if target in _origins(pipeline, name)]
+
+
+def afterwards(pair: InputPair, power: Mapping[str, float]) -> tuple[str, ...]:
+    """Return which columns of a pair seem to be known only afterwards.
+
+    Both parts of a sum do; otherwise the one that is not named like a plan, or else that which
+    tells more about the target by itself.
+    """
+    if pair.relation == "sum":
+        return pair.columns
+    unplanned = [name for name in pair.columns if not PLANS & set(words_of(name))]
+    if len(unplanned) == 1:
+        return (unplanned[0],)
+    return (max(pair.columns, key=lambda name: power.get(name, 0.0)),)
 
 
 def _origins(pipeline: Pipeline, derived_column: str) -> set[str]:
@@ -104,8 +119,15 @@ _NAMES = {
 
 _VAGUE = {
     "ends of names": """
-        class code count date flag group id index kind level name number rate score state status
-        time type value year
+        attribute attributes class code col column count date feature field flag group id index kind
+        level name number rate score state status time type value variable year
+        """
+}
+
+_PLANS = {
+    "plans": """
+        scheduled schedule sched planned plan expected estimated estimate promised due budget
+        budgeted forecast start started begin opened created geplant soll erwartet
         """
 }
 
@@ -131,6 +153,10 @@ VAGUE = _all(_VAGUE)
 
 BIRTHS = _all(_BIRTHS)
 """Words for a date that does not say when the row happened."""
+
+
+PLANS = _all(_PLANS)
+"""Words in the names of columns that are known beforehand."""
 
 
 def words_of(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 from factory_assets.data.profiling.drift import drift
 from factory_assets.data.profiling.profile import Profile, StagedRows, load_profile, newest, profile
+from factory_assets.results.base import result_as
 from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_resources.home.home import Home
@@ -59,7 +60,7 @@ def _previous_snapshot(pipeline: Pipeline, home: Home, partition: str | None) ->
     record = records.latest(pipeline.name, "ingest", partition)
     if record is None and partition is not None:
         record = _record_of_previous_period(pipeline, records, partition)
-    return IngestResult.model_validate(record.value).snapshot if record else None
+    return result_as(IngestResult, record).snapshot if record else None
 
 
 def _record_of_previous_period(pipeline: Pipeline, records: Records, key: str) -> Record | None:

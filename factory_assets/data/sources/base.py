@@ -4,10 +4,11 @@ Finding the sources of each kind belongs in the modules beside this one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import DigestCache, Hashing
 from factory_resources.sources.files.reader import SourceTable
 
 
@@ -40,9 +41,16 @@ class SourceContext:
     home: Home
     scratch_path: Path
     """Path of `scratch`, which is created when it is first used."""
+    hashing: Hashing = field(default_factory=Hashing)
+    """What is hashed although its digest is known."""
 
     @property
     def scratch(self) -> Path:
         """The source's own folder, for content that must be read to be identified."""
         self.scratch_path.mkdir(parents=True, exist_ok=True)
         return self.scratch_path
+
+    @property
+    def digests(self) -> DigestCache:
+        """The digests of the files of this home."""
+        return DigestCache(self.home, self.hashing)

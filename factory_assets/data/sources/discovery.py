@@ -24,34 +24,39 @@ from factory_assets.spec import (
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import Hashing
 
 
-def discover_sources(pipeline: Pipeline, home: Home, scratch: Path) -> tuple[SourceHandle, ...]:
+def discover_sources(
+    pipeline: Pipeline, home: Home, scratch: Path, hashing: Hashing | None = None
+) -> tuple[SourceHandle, ...]:
     """Return the sources in the order of their rows, then the tables that are joined to them.
 
     Args:
         scratch: the folder for sources that must be read to be identified.
+        hashing: what is hashed although its digest is known, shared by all sources of a run.
 
     Raises:
         SourceError: a source is missing or unreadable.
     """
     ingest = pipeline.spec.ingest
+    shared = hashing or Hashing()
+
+    def context(name: str) -> SourceContext:
+        return SourceContext(pipeline.folder, home, scratch / name, shared)
+
     with name_pipeline_in_errors(pipeline):
         handles: list[SourceHandle] = []
         for name, source in ingest.tables.items():
             label = {ingest.label: name} if ingest.label and name else {}
             handles += (
                 replace(one, labels={**one.labels, **label})
-                for one in discover(source, _context(pipeline, home, scratch, f"rows_{name}"))
+                for one in discover(source, context(f"rows_{name}"))
             )
         for name, join in sorted(ingest.joins.items()):
-            context = _context(pipeline, home, scratch, f"join_{name}")
-            handles += (replace(one, join=name) for one in discover(join.source, context))
+            found = discover(join.source, context(f"join_{name}"))
+            handles += (replace(one, join=name) for one in found)
         return tuple(handles)
-
-
-def _context(pipeline: Pipeline, home: Home, scratch: Path, name: str) -> SourceContext:
-    return SourceContext(pipeline.folder, home, scratch / name)
 
 
 def sources_key(handles: tuple[SourceHandle, ...]) -> str:

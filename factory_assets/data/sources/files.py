@@ -17,7 +17,7 @@ from factory_assets.spec.sources import Storage as StorageSpec
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
-from factory_resources.sources.digest_cache import DigestCache, Digested, changed
+from factory_resources.sources.digest_cache import Digested, changed
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand, find_files
 from factory_resources.sources.files.images import SUFFIXES, written
@@ -45,7 +45,7 @@ def discover_files(source: FileSource, context: SourceContext) -> Iterator[Sourc
     if isinstance(patterns, dict):
         # The order of keys in a declaration has no meaning.
         patterns = dict(sorted(patterns.items()))
-    for digested in DigestCache(context.home).of_files(find_files(patterns, context.folder)):
+    for digested in context.digests.of_files(find_files(patterns, context.folder)):
         yield discover_file(source, digested)
 
 
@@ -93,7 +93,7 @@ def discover_objects(source: FileSource, context: SourceContext) -> Iterator[Sou
     patterns = source.files
     if isinstance(patterns, dict):
         patterns = dict(sorted(patterns.items()))
-    digests = DigestCache(context.home)
+    digests = context.digests
     for number, one in enumerate(find_objects(patterns, storage)):
         folder = context.scratch / str(number)
         folder.mkdir()
@@ -147,7 +147,7 @@ def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle
     Raises:
         SourceError: a pattern matches nothing, or a file whose name is not that of an image.
     """
-    files = tuple(DigestCache(context.home).of_files(find_files(source.images, context.folder)))
+    files = tuple(context.digests.of_files(find_files(source.images, context.folder)))
     for digested in files:
         if digested.file.path.suffix.lower() not in SUFFIXES:
             raise SourceError(

@@ -9,7 +9,6 @@ from typing import Any
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import PythonSource
 from factory_resources.errors import FactoryError, SourceError
-from factory_resources.sources.digest_cache import DigestCache
 from factory_resources.sources.files.discovery import expand_all, find_files
 from factory_resources.sources.files.reader import SourceTable, read_table
 from factory_resources.tables.frames import REMEDY, to_arrow
@@ -29,7 +28,7 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
     if source.reads is None:
         raw = _call(source, context.folder, context.scratch)
         return SourceHandle(raw.sha256, {}, lambda own: raw)
-    files = tuple(DigestCache(context.home).of_files(find_files(source.reads, context.folder)))
+    files = tuple(context.digests.of_files(find_files(source.reads, context.folder)))
     content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -12,19 +12,20 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.results.base import result_as
+from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
-from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
-from factory_resources.sources.digest_cache import DigestCache, Digested
+from factory_resources.sources.digest_cache import Digested
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists, require_unchanged
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.records import Records
 
 
 def discover_database(source: DatabaseSource, context: SourceContext) -> SourceHandle:
@@ -55,7 +56,7 @@ def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[Sour
     """
     ones = delta_files(source.delta, source.version, context.folder)
     files = tuple(one.file for one in ones)
-    for one, digested in zip(ones, DigestCache(context.home).of_files(files), strict=True):
+    for one, digested in zip(ones, context.digests.of_files(files), strict=True):
         yield _delta_file(one, digested)
 
 
@@ -84,7 +85,7 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
             where=f"asset {source.asset}",
             remedy="materialise it in the UI, or with: dagster asset materialize",
         )
-    [digested] = DigestCache(context.home).of_files((File(path, f"asset {source.asset}"),))
+    [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
     def read(own: Path) -> SourceTable:
         raw = read_file(
@@ -108,7 +109,7 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
         SourceError: there is no snapshot yet, or its files are gone.
     """
     name = f"{source.pipeline}/{source.stage}"
-    records = _records(source, context.home)
+    records = Records(context.home).current(source.pipeline, source.stage)
     if not records:
         raise SourceError(
             "there is no result yet",
@@ -116,7 +117,10 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             remedy=f"run it first: factory run {source.pipeline} --stages {source.stage}",
         )
     for record in records:
-        snapshot = Snapshot.model_validate(record.value["snapshot"])
+        if source.stage == "ingest":
+            snapshot = result_as(IngestResult, record).snapshot
+        else:
+            snapshot = result_as(CleanResult, record).snapshot
         if not exists(snapshot, context.home):
             raise SourceError(
                 f"snapshot {snapshot.data_version[:12]} is gone",
@@ -125,18 +129,6 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
             )
         for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
             yield _snapshot_file(snapshot, file, path, f"{name}@{snapshot.data_version}")
-
-
-def _records(source: SnapshotSource, home: Home) -> list[Record]:
-    records = Records(home)
-    whole = records.latest(source.pipeline, source.stage)
-    keys = records.partitions(source.pipeline, source.stage)
-    latest = (records.latest(source.pipeline, source.stage, key) for key in keys)
-    parts = [record for record in latest if record]
-    # A pipeline that had no partitions before, or has none any more, has both kinds of record.
-    if whole and all(record.finished < whole.finished for record in parts):
-        return [whole]
-    return parts
 
 
 def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:

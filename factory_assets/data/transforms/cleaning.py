@@ -3,7 +3,7 @@
 Running them on blocks and storing the result belongs in `cleaned_blocks` and `stages.clean`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
@@ -18,6 +18,7 @@ from factory_resources.sql.engine import engine_errors, identifier, literal
 from factory_resources.sql.expressions import parse, suggestion
 from factory_resources.sql.limits import bounded
 from factory_resources.sql.row_marks import mark, marked
+from factory_resources.sql.spelling import unified_sql
 from factory_resources.tables.writer import StagedTable
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class CleanQueries:
             ExpressionError: a column is unknown, a name is taken, or an expression is forbidden.
         """
         known = [name for name in columns if name not in IDENTITY]
+        _require_known(spec.unify, known, "unify", where)
         for rule, sql in spec.where.items():
             _require_known(
                 parse(sql, f"{where}: where.{rule}").columns, known, f"where.{rule}", where
@@ -62,6 +64,26 @@ class CleanQueries:
                 _require_new(name, known, "windows", where)
                 known.append(name)
         return cls(spec, where, looks_around)
+
+    def unified(self, query: str, columns: Mapping[str, str]) -> str:
+        """Return the rows of `query`, in which the declared columns have one spelling.
+
+        Args:
+            columns: the DuckDB type of each column.
+
+        Raises:
+            ExpressionError: a declared column is not text.
+        """
+        kinds = {name.lower(): kind for name, kind in columns.items()}
+        for name in self.spec.unify:
+            if (kind := kinds[name.lower()]) != "VARCHAR":
+                raise ExpressionError(
+                    f"column {name!r} is {kind}, not text",
+                    where=f"{self.where}: unify",
+                    remedy="name columns of text",
+                )
+        cells = (f"{unified_sql(identifier(n))} AS {identifier(n)}" for n in self.spec.unify)
+        return f"SELECT * REPLACE ({', '.join(cells)}) FROM ({query})"
 
     @property
     def separable(self) -> bool:

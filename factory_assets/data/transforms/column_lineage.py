@@ -38,7 +38,7 @@ def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
 
 def formulas(clean: Clean) -> dict[str, str]:
     """Return how each column that cleaning adds is computed."""
-    found = dict(clean.derive)
+    found = {name: f"{name} in one spelling" for name in clean.unify} | dict(clean.derive)
     if windows := clean.windows:
         last = f"rows by {windows.by}, ordered by {windows.order}"
         for column in windows.columns:
@@ -70,18 +70,29 @@ def source_origins(
     several = declaration.get("sources") or {"": declaration.get("source") or {}}
     sources = [_SourceColumns(source) for source in several.values()]
     joined = {
-        column: _SourceColumns(join["source"], f"{name}.")
+        added: (_SourceColumns(join["source"], f"{name}."), column)
         for name, join in (declaration.get("joins") or {}).items()
-        for column in join.get("columns") or ()
+        for added, column in _added_columns(join).items()
     }
     origins: Origins = {}
     for name in ingested:
         if name in IDENTITY:
             continue
         column = declared.get(name) or name
-        given_by = [] if name in labels else [joined[column]] if column in joined else sources
+        if column in joined:
+            source, column = joined[column]
+            given_by = [source]
+        else:
+            given_by = [] if name in labels else sources
         origins[name] = tuple(dict.fromkeys(o for one in given_by for o in one.origins(column)))
     return origins
+
+
+def _added_columns(join: Mapping[str, Any]) -> dict[str, str]:
+    """Map the name of each column that a join adds, as far as it is declared, to its own name."""
+    rename, prefix = join.get("rename") or {}, join.get("prefix") or ""
+    columns = dict.fromkeys([*(join.get("columns") or ()), *rename])
+    return {rename.get(column, f"{prefix}{column}"): column for column in columns}
 
 
 class _SourceColumns:

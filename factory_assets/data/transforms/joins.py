@@ -53,15 +53,11 @@ def _joined(
     _require(join.on, raw.columns, f"joins.{name}.on", raw.name)
     names = ", ".join(dict.fromkeys(other.name for other in others))
     _require(key, available, f"joins.{name}.key", names)
-    added = tuple(c for c in available if c not in key) if join.columns is None else join.columns
+    adds = join.adds(available)
+    added = tuple(adds)
     _require(added, available, f"joins.{name}.columns", names)
-    for column in added:
-        if column in raw.columns:
-            raise ContractError(
-                f"column {column!r} of {names} exists in the source too",
-                where=f"joins.{name}",
-                remedy="name the columns to add in `columns`, or rename it in a query",
-            )
+    _require(tuple(join.rename), available, f"joins.{name}.rename", names)
+    _require_new(name, adds, raw.columns, names)
     target = scratch / "wide.parquet"
     with (
         sealed(read=[raw.path, *(other.path for other in others)], write=scratch) as connection,
@@ -92,7 +88,7 @@ def _joined(
     kinds = [kind for _, kind, *_ in described]
     partners = {rule: f"c{len(raw.columns) + i}" for i, rule in enumerate(raw.partners)}
     columns = {column: (f"c{i}", kinds[i]) for i, column in enumerate(raw.columns)}
-    for i, column in enumerate(added, start=len(mine)):
+    for i, column in enumerate(adds.values(), start=len(mine)):
         columns[column] = (f"c{i}", kinds[i])
     if join.required:
         partners[f"join:{name}"] = "partner"
@@ -129,6 +125,27 @@ def _require(required: Sequence[str], available: Columns, where: str, name: str)
                 where=where,
                 remedy=suggestion(column, list(available)),
             )
+
+
+def _require_new(join: str, adds: Mapping[str, str], existing: Columns, table: str) -> None:
+    taken = set(existing)
+    for column, name in adds.items():
+        if name in taken:
+            other = "exists in the source too" if name in existing else f"is added as {name!r} too"
+            raise ContractError(
+                f"column {column!r} of {table} {other}",
+                where=f"joins.{join}",
+                remedy=rename_remedy(join, column),
+            )
+        taken.add(name)
+
+
+def rename_remedy(join: str, column: str) -> str:
+    """Return what to declare if a column of the joined table has the name of another."""
+    return (
+        f"write `rename: {{{column}: {join}_{column}}}` or `prefix: {join}_`, or name in `columns` "
+        "only those to add"
+    )
 
 
 def _require_unique(

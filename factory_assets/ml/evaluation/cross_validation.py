@@ -15,7 +15,7 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.metrics.metrics import ScoredRows, metric_names
+from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows, metric_names
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import FoldMetric, Folds
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[str], None]
-
-DECISION_METRICS = frozenset({"accuracy", "balanced_accuracy", "f1", "precision", "recall"})
-"""Metrics of decisions; each fold decides with its own threshold."""
 
 
 def cross_validate(

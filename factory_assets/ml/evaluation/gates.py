@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from factory_assets.ml.metrics.metrics import higher_is_better
 from factory_assets.results.evaluation import Folds, GateResult
-from factory_assets.spec.evaluate import Gate
+from factory_assets.spec.evaluate import CHAMPION_GATE, Evaluate, Gate
 
 Metrics = Mapping[str, float]
 
@@ -46,6 +46,25 @@ def judge(
         _judge(gate, means if gate.of == "folds" else metrics, baselines, champion)
         for gate in gates
     )
+
+
+def judge_default(
+    evaluate: Evaluate,
+    primary_metric: str,
+    metrics: Metrics,
+    champion: Metrics | NotComparable | None,
+) -> tuple[GateResult, ...]:
+    """Return the result of the gate that holds by default; nothing if the declaration replaces it.
+
+    It requires that the primary metric is no worse than that of the champion.
+    """
+    if not evaluate.guards_champion:
+        return ()
+    gate = Gate.model_validate({"metric": primary_metric, "no_worse_than": "champion"})
+    result = _judge(gate, metrics, {}, champion)
+    off = "" if result.passed else "; `evaluate.gates: {champion: off}` leaves it out"
+    explanation = f"{result.explanation} (default gate{off})"
+    return (result.model_copy(update={"name": CHAMPION_GATE, "explanation": explanation}),)
 
 
 def _judge(

@@ -74,7 +74,7 @@ class TestSet:
     @property
     def asked(self) -> tuple[str, ...]:
         """The metrics that must be defined on the test rows: the primary one and those of gates."""
-        gates = self.pipeline.spec.evaluate.gates
+        gates = self.pipeline.spec.evaluate.conditions
         of_test = (gate.metric for gate in gates if gate.of == "test")
         return tuple(dict.fromkeys((self.primary_metric, *of_test)))
 
@@ -101,7 +101,7 @@ class TestSet:
     def require_known(self) -> None:
         """Raise DeclarationError if a declared metric, or `protected`, does not fit the task."""
         known = metric_names(self.candidate.task)
-        gates = self.pipeline.spec.evaluate.gates
+        gates = self.pipeline.spec.evaluate.conditions
         if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
             raise DeclarationError(
                 f"evaluate.protected compares decisions between two classes; this target is "

@@ -63,9 +63,18 @@ class Target(StageResult):
         return result
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return what models learn.
+
+        Raises:
+            DataError: if a value is too far from the training rows for 32 bits.
+        """
         import numpy as np
 
-        return ((values - self.mean) / self.sd).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scaled: NDArray[np.float32] = ((values - self.mean) / self.sd).astype(np.float32)
+        if bad := int((~np.isfinite(scaled)).sum()):
+            raise _infinite_loss(self.column, f"is over 1e38 standard deviations off in {bad} rows")
+        return scaled
 
     def unscaled(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         import numpy as np
@@ -79,8 +88,10 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
 
     Raises:
         DataError: if the column or a value is missing, a value is infinite, all values are equal,
-            or the values do not fit the declared task.
+            numbers are too large or too close, or the values do not fit the declared task.
     """
+    import numpy as np
+
     name, task = pipeline.spec.training.target, pipeline.spec.training.task
     column = target_column(training, name)
     task = task or _guess(column)
@@ -88,9 +99,11 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
         values = _numbers(column, name)
         if values.min() == values.max():
             raise _one_value(name, f"{values[0]:g}")
-        return Target(
-            column=name, task=task, classes=(), mean=float(values.mean()), sd=float(values.std())
-        )
+        with np.errstate(over="ignore"):
+            mean, sd = float(values.mean()), float(values.std())
+        if not 0 < sd < np.inf:
+            raise _infinite_loss(name, f"has a standard deviation of {sd:g} in the training rows")
+        return Target(column=name, task=task, classes=(), mean=mean, sd=sd)
     classes = _classes(column)
     if len(classes) == 1:
         raise _one_value(name, classes[0])
@@ -204,6 +217,14 @@ def _incomplete(name: str, count: int, fault: str) -> DataError:
     return DataError(
         f"target {name!r} is {fault} in {count} rows",
         remedy="quarantine such rows: nullable: false in the contract, or a rule in clean.where",
+    )
+
+
+def _infinite_loss(name: str, fault: str) -> DataError:
+    return DataError(
+        f"target {name!r} {fault}, so that the loss would be infinite",
+        remedy="correct or quarantine such rows by a rule in clean.where, or scale the target in "
+        "clean.derive",
     )
 
 

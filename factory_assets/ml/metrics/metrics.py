@@ -28,6 +28,9 @@ PRIMARY_METRIC: Mapping[Task, str] = {
 }
 """The primary metric of each task, if the declaration names none."""
 
+DECISION_METRICS = frozenset({"accuracy", "balanced_accuracy", "f1", "precision", "recall"})
+"""Metrics of predicted classes, which for two classes depend on the threshold."""
+
 Compute = Callable[["ScoredRows"], Any]
 """Computes a metric; returns None if it is undefined."""
 

@@ -1,7 +1,7 @@
 """Fit one model on prepared rows, with class weights, calibration and threshold.
 
-Preparing the rows belongs in `preparation`, trying several settings in `search`; MLflow is not used
-here.
+Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing the
+threshold in `threshold`; MLflow is not used here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from factory_assets.ml.models.base import EpochCallback, FitContext
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
+from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
@@ -141,7 +142,8 @@ def fit_prepared(
     if calibration:
         outputs = calibration.apply(outputs)
     binary = target.task == "binary"
-    threshold = best_threshold(ready.validation.target, outputs[:, 1]) if binary else None
+    rule = pipeline.spec.decision_rule
+    threshold = choose_threshold(rule, ready.validation.target, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
         ingest=pipeline.spec.ingest,
@@ -160,31 +162,6 @@ def fit_prepared(
         stopped,
         fitted.halved,
     )
-
-
-def best_threshold(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """Return the probability threshold with the highest F1 on these rows.
-
-    It lies halfway between two scores, so that rounding of a score does not change a decision.
-
-    Args:
-        truth: [rows], 1 for positive rows.
-        scores: [rows], probability of the positive class.
-    """
-    import numpy as np
-
-    positives = int((truth == 1).sum())
-    if not positives:
-        return 0.5
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    hits = np.cumsum(truth[order] == 1)
-    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
-    # Rows of equal score get the same decision: only the last of them can be the cut.
-    last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
-    best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
-    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
-    return float((ranked[best] + below) / 2)
 
 
 def _balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.out_of_core import ColumnReader, encode, is_large
+from factory_assets.ml.training.threshold import require_decision
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
@@ -78,6 +79,7 @@ def prepare_rows(
     cls = model_class(model, pipeline.folder)
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
+    require_decision(pipeline.spec.training.threshold, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(model))
     known = _rows_of_known_classes(target, validation)
     return TrainingData(
@@ -107,6 +109,7 @@ def stream_rows(
     training = ColumnReader(train, home)
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
+    require_decision(pipeline.spec.training.threshold, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
     mapped = MemoryMap()
     (rows, _), (encoded_validation, truth) = (

@@ -1,14 +1,18 @@
 """A version that a search found is trained again without a search."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from factory_assets.audit.reproduce import find_recorded_training, reproduce
+from factory_assets.audit.reproduce import find_recorded_training, reproduce, with_threshold_rule
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
+from factory_assets.spec import PipelineSpec
+from factory_assets.spec.threshold import DEFAULT, BestMetric
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare, write_apples
@@ -37,3 +41,15 @@ def test_a_searched_and_calibrated_version_is_identical(tmp_path: Path, home: Ho
     assert result.identical
     assert result.digest_now == candidate.digest
     assert not [message for message in messages if "trial" in message]
+
+
+def test_a_declaration_from_before_the_key_has_the_threshold_of_its_time(tmp_path: Path) -> None:
+    pipeline = declare(tmp_path / "apples", {**APPLES, "evaluate": {"metric": "accuracy"}})
+    document = json.loads(pipeline.spec.model_dump_json(by_alias=True))
+    stored = replace(pipeline, spec=PipelineSpec.model_validate_json(json.dumps(document)))
+    again = with_threshold_rule(stored, "binary").spec.decision_rule
+    assert again == BestMetric(maximise="accuracy")
+    del document["train"]["threshold"]
+    older = replace(pipeline, spec=PipelineSpec.model_validate_json(json.dumps(document)))
+    assert with_threshold_rule(older, "binary").spec.decision_rule == DEFAULT
+    assert with_threshold_rule(older, "multiclass") is older

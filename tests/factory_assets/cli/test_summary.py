@@ -138,6 +138,14 @@ def test_primary_metric_with_interval_and_baseline() -> None:
     )
 
 
+def test_a_metric_of_decisions_is_also_shown_at_half() -> None:
+    judged = verdict().model_copy(update={"at_half": {"f1": 0.71}})
+    values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": judged}
+    assert "at .5" not in drawn(summary(values))
+    by_f1 = judged.model_copy(update={"headline": "f1", "metrics": {"f1": 0.8}})
+    assert "at .5: 0.710" in drawn(summary({**values, "evaluate": by_f1}))
+
+
 def test_folds_are_shown_below_the_test_metric() -> None:
     metrics = {"roc_auc": FoldMetric(values=(0.8, 0.9), pooled=0.84)}
     folds = Folds(count=2, rows=90, metrics=metrics)

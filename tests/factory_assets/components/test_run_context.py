@@ -64,7 +64,7 @@ def _by_assets(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     job.execute_in_process(instance=instance)
 
 
-@pytest.mark.parametrize("start", [_by_command, _by_schedule, _by_assets])
+@pytest.mark.parametrize("start", [_by_schedule, _by_assets])
 def test_a_second_run_reuses_every_stage(made: tuple[Pipeline, Home, str], start: Start) -> None:
     pipeline, _, first = made
     with dg.DagsterInstance.get() as instance:

@@ -19,6 +19,7 @@ from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
+from tests.delta_logs import break_log
 from tests.pipelines import APPLES, declare, write_apples
 
 MONTH = 30 * 86_400
@@ -117,6 +118,32 @@ def test_the_table_reads_as_its_current_version(tmp_path: Path) -> None:
     table = DeltaTable(str(tmp_path / "home" / "tables" / "fruit" / "clean"))
     assert table.to_pyarrow_table()["size"].to_pylist() == [1, 2, 3]
     assert table.version() == 2
+
+
+def test_a_log_that_cannot_be_read_is_told_in_a_line_and_repaired_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, "fruit", 0)
+    _run(tmp_path, "fruit", PLAIN, "run")
+    home, folders = Home(tmp_path / "home"), {"fruit": tmp_path / "fruit"}
+    break_log(home.tables / "fruit" / "clean")
+    with pytest.raises(StorageError, match="the Delta log cannot be read") as caught:
+        _waste(tmp_path)
+    assert "\n" not in str(caught.value)
+    [problem] = trace("fruit/clean", home, folders=folders).problems
+    assert problem.startswith("fruit/clean: the Delta log cannot be read")
+    assert _run(tmp_path, "fruit", PLAIN, "again") == []
+    _traces(tmp_path, "fruit/clean")
+    _collect(tmp_path)
+    # A file of the current version, or the log, may be lost too.
+    for path in (home.tables / "fruit" / "clean").glob("*.parquet"):
+        path.rename(path.with_suffix(".moved"))
+    assert "names 1 files that are gone" in " ".join(
+        trace("fruit/clean", home, folders=folders).problems
+    )
+    shutil.rmtree(home.tables / "fruit" / "clean" / "_delta_log")
+    problems = trace("fruit/clean", home, folders=folders).problems
+    assert "fruit/clean: its Delta log is gone" in problems
 
 
 def test_what_was_used_lately_stays(tmp_path: Path) -> None:

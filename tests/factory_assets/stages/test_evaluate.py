@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.components.metadata import evaluation
 from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
@@ -24,9 +25,15 @@ from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
-from factory_resources.errors import DataError, DeclarationError, ModelError, StorageError
+from factory_resources.errors import (
+    DataError,
+    DeclarationError,
+    ModelError,
+    RefusedError,
+    StorageError,
+)
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tables.snapshot import TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
 from tests.pipelines import declare
 
@@ -153,6 +160,33 @@ def test_verdict_is_complete(pears: Case, verdict: EvaluationResult) -> None:
     assert EvaluationResult.model_validate_json(verdict.model_dump_json()) == verdict
 
 
+def test_decisions_are_shown_at_the_threshold_and_at_half(
+    pears: Case, verdict: EvaluationResult
+) -> None:
+    stored = read_arrow(verdict.predictions, pears.home)
+    outputs = np.stack([stored["p_0"].to_numpy(), stored["p_1"].to_numpy()], axis=1)
+    classes = pears.candidate.classes
+    codes = np.array([classes.index(name) for name in stored["truth"].to_pylist()])
+    half = classification_metrics(codes, outputs, 0.5, classes)
+    names = {"accuracy", "balanced_accuracy", "f1", "precision", "recall"}
+    assert verdict.at_half == pytest.approx({name: half[name] for name in names})
+    high = changed(pears.pipeline, train={"threshold": 0.9})
+    candidate = train(high, pears.parts, pears.home)
+    strict = evaluate(high, pears.parts, candidate, pears.home, champion=None)
+    assert strict.at_half == verdict.at_half
+    assert strict.metrics["recall"] < strict.at_half["recall"]
+    logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data
+    assert logged.metrics["at_half_f1"] == verdict.at_half["f1"]
+    assert logged.params["threshold"] == "best f1 on the validation rows"
+    shown = evaluation.verdict(verdict)
+    assert f"predicted from a probability of {pears.candidate.threshold:.3g}" in shown
+    assert "candidate at .5" in shown
+
+
+def test_numbers_have_no_threshold(weights: Case) -> None:
+    assert weights.judge().at_half == {}
+
+
 def _rows_of(verdict: EvaluationResult) -> Any:
     return {s.value: s.rows for s in verdict.slices}.__getitem__
 
@@ -181,7 +215,7 @@ def test_folds_stand_beside_the_test(pears: Case) -> None:
     verdict = pears.judge(folds=3, gates=gates)
     assert verdict.folds is not None
     assert verdict.folds.rows == 600
-    assert [gate.passed for gate in verdict.gates] == [False, True]
+    assert [gate.passed for gate in verdict.gates] == [False, True, True]
     assert verdict.metrics == pears.judge().metrics
     assert set(verdict.intervals) == {"average_precision", "roc_auc"}
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data.metrics
@@ -256,6 +290,21 @@ def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
     assert "is worse than the champion's" in result.explanation
     # The other way round the champion is beaten.
     assert pears.judge(champion=candidate.version).passed
+
+
+def test_a_worse_model_does_not_replace_a_better_one_by_default(pears: Case) -> None:
+    """Once without any gate, once beside another one."""
+    worse = changed(pears.pipeline, train={"exclude": ["weight", "tree", "size"]})
+    candidate = train(worse, pears.parts, pears.home)
+    case = Case(worse, pears.parts, candidate, pears.home)
+    for gates in ([], [{"metric": "roc_auc", "at_least": 0.1}]):
+        verdict = case.judge(champion=pears.candidate.version, gates=gates)
+        result = gate(verdict, "no_worse_than_champion")
+        assert (result.metric, result.passed) == ("average_precision", False)
+        with pytest.raises(RefusedError, match=r"default gate.*champion: off"):
+            deploy(worse, pears.parts, candidate, verdict, pears.home)
+        assert case.judge(champion=None, gates=gates).passed
+    assert case.judge(champion=pears.candidate.version, gates={"champion": "off"}).passed
 
 
 def test_champion_whose_input_is_gone_fails_its_gate_readably(tmp_path: Path, home: Home) -> None:
@@ -373,23 +422,22 @@ def test_test_rows_change_no_model_and_no_baseline(pears: Case) -> None:
         return with_labels(table, [other[name] for name in table["label"].to_pylist()])
 
     before = pears.judge()
-    with altered_test(pears, turn):
-        after = pears.judge()
+    after = altered_test(pears, turn).judge()
     assert after.metrics["roc_auc"] == pytest.approx(1 - before.metrics["roc_auc"])
     stored = [read_arrow(v.predictions, pears.home)["p_1"].to_pylist() for v in (before, after)]
     assert stored[0] == stored[1]
 
 
-@contextmanager
-def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Iterator[None]:
-    """Other test rows, for a while."""
-    path = case.parts.test.paths(case.home)[0]
-    original = path.read_bytes()
-    try:
-        pq.write_table(alter(pq.read_table(path)), path)
-        yield
-    finally:
-        path.write_bytes(original)
+def altered_test(case: Case, alter: Callable[[pa.Table], pa.Table]) -> Case:
+    """Return the case with other test rows, in a table file of their own."""
+    table = alter(read_arrow(case.parts.test, case.home))
+    path = case.parts.test.paths(case.home)[0].with_name("altered.parquet")
+    pq.write_table(table, path)
+    content = path.read_bytes()
+    file = TableFile(sha256=sha256(content).hexdigest(), rows=table.num_rows, bytes=len(content))
+    path.rename(path.with_name(file.name))
+    test = case.parts.test.model_copy(update={"files": (file,)})
+    return replace(case, parts=case.parts.model_copy(update={"test": test}))
 
 
 def with_labels(table: pa.Table, names: list[str]) -> pa.Table:
@@ -400,13 +448,11 @@ def test_a_class_that_training_never_saw_is_an_error(pears: Case) -> None:
     def spoil(table: pa.Table) -> pa.Table:
         return with_labels(table, ["rotten", "rotten", *table["label"].to_pylist()[2:]])
 
-    with (
-        altered_test(pears, spoil),
-        pytest.raises(
-            DataError, match="2 test rows have a class that no training row has: label is rotten"
-        ),
+    case = altered_test(pears, spoil)
+    with pytest.raises(
+        DataError, match="2 test rows have a class that no training row has: label is rotten"
     ):
-        pears.judge()
+        case.judge()
 
 
 def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -> None:
@@ -415,11 +461,9 @@ def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -
 
 
 def test_a_metric_that_the_test_rows_do_not_define_is_an_error(pears: Case) -> None:
-    with (
-        altered_test(pears, lambda table: table.slice(0, 1)),
-        pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"),
-    ):
-        pears.judge()
+    case = altered_test(pears, lambda table: table.slice(0, 1))
+    with pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"):
+        case.judge()
 
 
 def test_a_slice_column_that_is_not_there(pears: Case) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.data.split_checks import declared_split_checks, split_checks
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
@@ -106,15 +107,54 @@ def test_strata_keep_their_shares(strata: list[str | None]) -> None:
 
 
 @QUICK
-@given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200))
+@given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200, unique=True))
 def test_the_latest_rows_test(times: list[int]) -> None:
     home = _home()
     parts = _split(home, {"t": times}, {"test": 0.25, "validation": 0.25, "time": "t"})
     assert parts is not None
     found = _rows(parts, home, "t")
-    assert max(found["train"]) <= min(found["validation"])
-    assert max(found["validation"]) <= min(found["test"])
+    assert max(found["train"]) < min(found["validation"])
+    assert max(found["validation"]) < min(found["test"])
     assert len(found["test"]) == _exact(0.25, len(times))
+
+
+@QUICK
+@given(times=st.lists(st.integers(0, 6), min_size=20, max_size=200), shares=SHARES)
+def test_rows_of_one_moment_stay_together(times: list[int], shares: tuple[float, float]) -> None:
+    home, (test, validation) = _home(), shares
+    rule = {"test": test, "validation": validation, "time": "t"}
+    try:
+        parts = split(pipeline(home.path, split=rule), _table(home, {"t": times}), home)
+    except DataError as error:
+        assert len(set(times)) < 3 or "in no training row" in str(error)  # noqa: PT017
+        return
+    found = _rows(parts, home, "t")
+    assert sorted(time for part in found.values() for time in part) == sorted(times)
+    assert max(found["train"]) < min(found["validation"])
+    assert max(found["validation"]) < min(found["test"])
+    # Whole moments, so that no other number of them is nearer to the wanted number of rows.
+    counts = [count for _, count in sorted(Counter(times).items(), reverse=True)]
+    possible = [sum(counts[:n]) for n in range(1, len(counts) - 1)]
+    wanted = _exact(test, len(times))
+    assert abs(len(found["test"]) - wanted) == min(abs(rows - wanted) for rows in possible)
+
+
+@pytest.mark.parametrize(
+    ("times", "says"),
+    [
+        ([*range(100)], None),
+        ([*range(70), *[80] * 30], "test has 30.0% of the rows (split.test: 0.2)"),
+    ],
+)
+def test_the_shares_that_result_are_told(times: list[int], says: str | None, home: Home) -> None:
+    made = pipeline(home.path, split={"time": "t"})
+    parts = split(made, _table(home, {"t": times}), home)
+    found = {check.name: check for check in split_checks(made, parts)}
+    assert found.keys() == declared_split_checks(made).keys()
+    check = found["shares"]
+    assert (check.passed, check.blocking) == (says is None, False)
+    assert (says or "test has 20.0% of the rows") in check.says
+    assert "shares" not in declared_split_checks(pipeline(home.path))
 
 
 @QUICK
@@ -214,6 +254,22 @@ def test_infinite_targets_are_named(tmp_path: Path, home: Home) -> None:
     text = "x,y\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(30))
     made, value = cleaned(text, tmp_path, home, target="w", clean={"derive": derive})
     _refused(home, made, value, "target 'w' is missing, NaN or infinite in 6 of 30 rows")
+
+
+@pytest.mark.parametrize("row", range(0, 60, 7))
+def test_a_number_with_an_infinite_loss_is_named_in_whatever_part_it_is(
+    row: int, tmp_path: Path, home: Home
+) -> None:
+    text = "x,y\n" + "".join(f"{i},{'-1e300' if i == row else i * 0.5}\n" for i in range(60))
+    made, value = cleaned(text, tmp_path, home)
+    _refused(home, made, value, r"target 'y' is as large as 1e\+300 \(1 rows above .* infinite")
+
+
+def test_large_numbers_that_name_classes_are_kept(tmp_path: Path, home: Home) -> None:
+    text = "x,y\n" + "".join(f"{i},{'1e300' if i % 2 else 0.5}\n" for i in range(60))
+    train = {"target": "y", "task": "binary", "model": {"kind": "linear"}}
+    made, value = cleaned(text, tmp_path, home, train=train)
+    assert split(made, value, home).train.rows
 
 
 def test_every_row_of_the_parts_is_the_clean_row(tmp_path: Path, home: Home) -> None:

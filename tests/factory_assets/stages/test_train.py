@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from factory_assets.ml.artifacts.trained_model import MANIFEST, load_trained
-from factory_assets.ml.training.fitting import best_threshold
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
@@ -222,18 +221,3 @@ def test_no_validation_row_of_a_known_class(home: Home, tmp_path: Path) -> None:
     given = parts(home).model_copy(update={"validation": keep(home, "odd", table)})
     with pytest.raises(DataError, match="no validation row has a class"):
         train(pipeline(tmp_path, KINDS["linear"]), given, home)
-
-
-@pytest.mark.parametrize(
-    ("truth", "scores", "threshold"),
-    [
-        ([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9], 0.4),
-        ([0, 1, 0, 1], [0.1, 0.3, 0.5, 0.9], 0.2),
-        ([1, 1, 1], [0.5, 0.5, 0.5], 0.25),
-        ([0, 0], [0.2, 0.4], 0.5),
-        # Equal scores stand together: cutting within them is not possible.
-        ([1, 0, 0], [0.5, 0.5, 0.1], 0.3),
-    ],
-)
-def test_threshold_has_the_best_f1(truth: Any, scores: Any, threshold: float) -> None:
-    assert best_threshold(np.array(truth), np.array(scores)) == pytest.approx(threshold)

@@ -44,6 +44,36 @@ def test_scratch_is_removed_after_an_error(home: Home) -> None:
     assert list(home.tmp.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [(), ("lost+found",), ("tmp", "records", "mlflow.db")])
+def test_a_folder_that_is_open_to_others_is_closed(
+    tmp_path: Path, content: tuple[str, ...]
+) -> None:
+    home = Home(tmp_path / "home")
+    for name in content:
+        (home.path / name).mkdir(parents=True)
+    home.path.mkdir(exist_ok=True)
+    home.path.chmod(0o755)
+    home.require_writable()
+    assert home.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_open_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my notes").mkdir()
+    (tmp_path / "my notes" / "letter.txt").write_text("Dear Sir")
+    (tmp_path / "my notes").chmod(0o775)
+    with pytest.raises(StorageError) as caught:
+        Home(tmp_path / "my notes").require_writable()
+    assert "(its rights are 0775); close it: chmod 700 '" in str(caught.value)
+    assert [p.name for p in (tmp_path / "my notes").iterdir()] == ["letter.txt"]
+
+
+def test_whatever_makes_the_home_makes_it_private(tmp_path: Path) -> None:
+    homes = [Home(tmp_path / str(number)) for number in range(4)]
+    with homes[0].lock("one"), homes[1].working(), homes[2].scratch():
+        homes[3].write_atomic(homes[3].path / "a" / "b", b"c")
+    assert [home.path.stat().st_mode & 0o777 for home in homes] == [0o700] * 4
+
+
 def test_a_home_below_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as caught:

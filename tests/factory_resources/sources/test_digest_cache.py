@@ -1,5 +1,6 @@
 """The digest cache: which digests are reused, and which changes of a file are noticed."""
 
+import mmap
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.digest_cache import DigestCache, Digested
+from factory_resources.sources.digest_cache import DigestCache, Digested, Hashing
 from factory_resources.sources.files.discovery import File
 
 
@@ -70,6 +71,39 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed(file: File, home: Hom
     assert _digested(file, home).sha256 != first.sha256
     with pytest.raises(SourceError, match=r"d\.csv: changed while it was read; run again"):
         first.require_unchanged()
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_can_be_hashed_in_a_moment_is_always_hashed(
+    file: File, home: Home, hashed: list[str]
+) -> None:
+    for left, count in ((4, 1), (4, 2), (3, 2), (0, 2)):
+        hashing = Hashing(left)
+        [digested] = DigestCache(home, hashing).of_files((file,))
+        assert len(hashed) == count
+        assert digested.trusted == (left < 4)
+        assert hashing.left == left % 4
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("left", [100, 0])
+def test_a_change_without_times_while_a_file_is_read(file: File, home: Home, left: int) -> None:
+    [digested] = DigestCache(home, Hashing(left)).of_files((file,))
+    with file.path.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[2] = mapped[2]
+        [digested] = DigestCache(home, Hashing(left)).of_files((file,))
+        mapped[2] = ord("7")
+        if left:
+            with pytest.raises(SourceError, match=r"d\.csv: changed while it was read; run again"):
+                digested.require_unchanged()
+        else:
+            digested.require_unchanged()
+
+
+def test_objects_are_forgotten_only_if_all_is_hashed_anew(home: Home) -> None:
+    DigestCache(home).remember("object", "tag", "digest")
+    assert DigestCache(home, Hashing.of("files")).recall("object", "tag") == "digest"
+    assert DigestCache(home, Hashing.of("all")).recall("object", "tag") is None
 
 
 @pytest.mark.usefixtures("settled")

@@ -15,6 +15,7 @@ from factory_assets.ml.models.trees.sklearn_base import FILE, canonical, untrust
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object, module_beside
+from factory_resources.user_imports import plain_names
 
 TRUSTED = frozenset(
     {
@@ -60,7 +61,7 @@ def load_estimator(content: bytes, spec: OwnModule, folder: Path) -> Any:
     """
     import skops.io
 
-    # A module beside the declaration has a generated name, which works only after its import.
+    # Modules beside the declaration have generated names, which work only after their import.
     load_object(spec.python, folder)
     generated = {plain: unique for unique, plain in _plain_names(spec, folder).items()}
     try:
@@ -82,13 +83,14 @@ def count_numbers(content: bytes) -> int:
 
 
 def _untrusted(content: bytes, spec: OwnModule, folder: Path) -> list[str]:
-    """Return the types that are neither listed nor defined in the user's module.
+    """Return the types that are neither listed nor defined in the user's modules.
 
-    The code of the user's module runs in any case.
+    The code of these modules runs in any case.
     """
     import skops.io
 
-    user_modules = {spec.python.partition(":")[0], *_plain_names(spec, folder)}
+    names = _plain_names(spec, folder)
+    user_modules = {spec.python.partition(":")[0], *names, *names.values()}
     return [
         kind
         for kind in skops.io.get_untrusted_types(data=content)
@@ -97,10 +99,9 @@ def _untrusted(content: bytes, spec: OwnModule, folder: Path) -> list[str]:
 
 
 def _plain_names(spec: OwnModule, folder: Path) -> dict[str, str]:
-    """Map the generated name of a module beside the declaration to its plain name."""
-    plain = spec.python.partition(":")[0]
-    beside = module_beside(plain, folder)
-    return {beside.__name__: plain} if beside else {}
+    """Map the generated names of the modules beside the declaration to their plain names."""
+    beside = module_beside(spec.python.partition(":")[0], folder)
+    return plain_names(folder) if beside else {}
 
 
 def _with_module_names(content: bytes, names: dict[str, str]) -> bytes:

@@ -5,7 +5,9 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +264,53 @@ class TestModel:
         assert found.model.state == "changed"
         assert found.problems == (
             "apples@1/model.json is not what was written: its SHA-256 differs",
+        )
+
+    @pytest.mark.parametrize(
+        ("pattern", "name"),
+        [
+            ("home/artifacts/**/onnx/model.onnx", "apples@1/onnx/model.onnx"),
+            ("home/artifacts/**/origin/rows.json", "apples@1/origin/rows.json"),
+            ("home/artifacts/**/origin/manifest.json", "apples@1/origin/manifest.json"),
+            (
+                "home/tables/apples/clean/_delta_log/*0.json",
+                f"apples/clean/_delta_log/{0:020}.json",
+            ),
+        ],
+    )
+    def test_a_changed_file_beside_package_and_tables_is_reported(
+        self, copied: Path, pattern: str, name: str
+    ) -> None:
+        [file] = copied.glob(pattern)
+        file.write_bytes(file.read_bytes() + b" ")
+        found = _of(copied, "apples@1")
+        assert found.problems == (f"{name} is not what was written: its SHA-256 differs",)
+
+    def test_a_lost_graph_is_reported(self, copied: Path) -> None:
+        [file] = (copied / "home/artifacts").rglob("model.onnx")
+        file.unlink()
+        assert _of(copied, "apples@1").problems == ("apples@1/onnx/model.onnx is gone",)
+
+    def test_a_log_that_names_other_files_is_reported(self, copied: Path) -> None:
+        folder = copied / "home/tables/apples/clean"
+        [first] = (folder / "_delta_log").glob("*.json")
+        [add] = [json.loads(line) for line in first.read_text().splitlines() if '"add"' in line]
+        add["add"]["path"] = "other.parquet"
+        (folder / "_delta_log" / f"{1:020}.json").write_text(json.dumps(add))
+        other = "apples/clean/_delta_log does not name the files of the latest records"
+        assert _of(copied, "apples@1").problems == (other,)
+        first.write_text("not a commit")
+        [changed, unreadable] = _of(copied, "apples@1").problems
+        assert "is not what was written" in changed
+        assert "apples/clean/_delta_log cannot be read" in unreadable
+
+    @pytest.mark.parametrize("table", ["metrics", "latest_metrics"])
+    @pytest.mark.parametrize("metric", ["test_roc_auc", "validation_roc_auc", "train_seconds"])
+    def test_a_changed_metric_is_reported(self, copied: Path, table: str, metric: str) -> None:
+        with closing(sqlite3.connect(copied / "home/mlflow.db")) as database, database:
+            database.execute(f"UPDATE {table} SET value = value + 0.01 WHERE key = ?", (metric,))
+        assert _of(copied, "apples@1").problems == (
+            f"apples@1: MLflow shows other values of {metric} than the records",
         )
 
     def test_a_changed_record_is_reported(self, copied: Path) -> None:

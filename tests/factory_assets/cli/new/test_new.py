@@ -10,11 +10,14 @@ import pytest
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new.new import new
+from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.render import yaml_string
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, DeclarationError, FactoryError, SourceError
+from factory_resources.home.home import Home
 
 
 def _apples(rows: int = 120) -> str:
@@ -68,7 +71,7 @@ def test_names_types_inputs_split_and_gates_are_chosen(tmp_path: Path) -> None:
     assert spec.training.exclude == ("apple_id", "Bought", "Same")
     assert spec.training.categorical == ("kind_code",)
     assert (spec.training.task, spec.split.stratify) == ("binary", "Grade")
-    assert [gate.name for gate in spec.evaluate.gates] == [
+    assert [gate.name for gate in spec.evaluate.conditions] == [
         "average_precision_better_than_trivial",
         "average_precision_no_worse_than_champion",
     ]
@@ -120,6 +123,90 @@ def test_a_file_without_a_header_line(tmp_path: Path) -> None:
     spec = _declared(tmp_path, rows, target="column_4")
     assert spec.ingest.source.header is False  # type: ignore[union-attr]
     assert spec.ingest.missing == ("", "?")
+
+
+_IRIS = "".join(
+    f"{5 + i % 7 / 10},{3 + i % 5 / 10},{1 + i % 3}.4,{('setosa', 'virginica')[i // 60]}\n"
+    for i in range(120)
+)
+_MUSHROOMS = "".join(
+    ",".join(("e" if i % 3 else "p", "xbs"[i % 3], "nyw"[i % 4 % 3], "tf"[i % 2], "x")) + "\n"
+    for i in range(90)
+)
+_PEOPLE = "".join(
+    f"{20 + i % 40}, {('Private', 'State-gov')[i % 2]}, {100 + i * i}, {'<>'[i % 3 % 2]}=50K\n"
+    for i in range(90)
+)
+_DAYS = "".join(f"2024-01-{i % 28 + 1:02d},{i % 11}.5,{i % 2}\n" for i in range(60))
+
+
+@pytest.mark.parametrize(
+    ("rows", "target"),
+    [(_IRIS, "column_4"), (_MUSHROOMS, "column_1"), (_PEOPLE, "column_4"), (_DAYS, "column_3")],
+)
+def test_a_first_line_of_texts_and_numbers_is_a_row(rows: str, target: str, tmp_path: Path) -> None:
+    made = _pipeline_of(tmp_path, rows, target)
+    assert made.spec.ingest.source.header is False  # type: ignore[union-attr]
+    columns = made.spec.ingest.contract.columns
+    assert [column.source for column in columns] == [f"column_{i + 1}" for i in range(len(columns))]
+    assert ingest(made, Home(tmp_path / "home")).rows_read == rows.count("\n")
+    text = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
+    assert "header: false}  # line 1 is a row" in text
+
+
+def _pipeline_of(tmp_path: Path, rows: str, target: str) -> Pipeline:
+    (tmp_path / "rows.csv").write_text(rows)
+    return _pipeline(tmp_path, tmp_path / "rows.csv", target)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("country,2019,2020,grade", "{c},{i}.5,{j},{g}"),
+        ("country,2019,grade", "{c},{i}.5,{g}"),
+        ("sample,400.0,402.5,405.0,grade", "{c},0.{i},0.{j},1.{i},{g}"),
+        (",size,grade", "{i},{j}.5,{g}"),
+        ("colour,shape,grade", "{c},{c},{g}"),
+        ("day,grade", "2024-01-{day},{g}"),
+        ("id,grade", "{c}{i},{g}"),
+    ],
+)
+def test_a_first_line_of_names_stays_one(header: str, row: str, tmp_path: Path) -> None:
+    rows = [
+        row.format(c=("red", "blue")[i % 2], i=i, j=i % 7, g="ab"[i % 3 % 2], day=i % 28 + 1)
+        for i in range(90)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert profile(tmp_path / "rows.csv").rules.header
+
+
+def test_a_running_row_number_is_no_input(tmp_path: Path) -> None:
+    """Rows are missing from it, so that it does not count up evenly."""
+    kept = [i for i in range(1, 300) if i % 7 and i % 11]
+    rows = "".join(f"{i},{i}.0,{i * 37 % 100},{i % 13},{i % 3 % 2}\n" for i in kept)
+    spec = _declared(tmp_path, "row,line,shuffled,x,y\n" + rows, target="y")
+    assert spec.training.exclude == ("row", "line")
+
+
+def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    lines = ["planned,arrival,planned_at,arrived_at,distance,delay"]
+    for _ in range(400):
+        planned, delay = chance.randrange(1380), chance.randrange(0, 60)
+        clocks = [f"{t // 60 * 100 + t % 60}" for t in (planned, planned + delay)]
+        stamps = [f"2024-03-01 {t // 60:02d}:{t % 60:02d}:00" for t in (planned, planned + delay)]
+        lines.append(",".join([*clocks, *stamps, str(chance.randrange(900)), f"{delay}.0"]))
+    spec = _declared(tmp_path, "\n".join(lines) + "\n", target="delay")
+    assert spec.training.exclude == ("planned_at", "arrived_at", "arrival")
+    text = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
+    assert "- arrival  # its difference with planned tells the target" in text
+    assert "- arrived_at  # its difference with planned_at tells the target" in text
+
+
+def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None:
+    rows = [(i * 37 % 101, i * 53 % 97) for i in range(300)]
+    text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)
+    assert _declared(tmp_path, text, target="total").training.exclude == ()
 
 
 def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:

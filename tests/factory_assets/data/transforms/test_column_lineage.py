@@ -94,6 +94,19 @@ def test_columns_of_several_sources_and_joins_are_traced() -> None:
     }
 
 
+def test_renamed_columns_of_a_join_are_traced_to_its_table() -> None:
+    declaration = _declared({"files": "d.csv"}, {"name": "cost", "source": "p price"})
+    machines = {"source": {"files": "m.csv"}, "columns": ["age", "id", "price"]}
+    rename = {"rename": {"age": "years"}, "prefix": "p "}
+    declaration["joins"] = {"machines": {**machines, **rename}}
+    assert source_origins(declaration, ["id", "years", "p id", "cost"]) == {
+        "id": ("id",),
+        "years": ("machines.age",),
+        "p id": ("machines.id",),
+        "cost": ("machines.price",),
+    }
+
+
 @pytest.mark.parametrize(
     ("sql", "dialect", "expected"),
     [

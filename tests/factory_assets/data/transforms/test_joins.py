@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Join, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
@@ -104,6 +104,7 @@ def test_a_changed_joined_table_changes_the_sources_key(tmp_path: Path, home: Ho
         ({"on": "machin"}, r"joins\.machines\.on: d\.csv has no column 'machin'; did you mean"),
         ({"key": "maschine"}, r"joins\.machines\.key: m\.csv has no column 'maschine'"),
         ({"columns": ["agee"]}, r"joins\.machines\.columns: m\.csv has no column 'agee'.*'age'"),
+        ({"rename": {"agee": "a"}}, r"joins\.machines\.rename: m\.csv has no column 'agee'"),
     ],
 )
 def test_a_join_reports_columns_that_do_not_exist(
@@ -118,9 +119,61 @@ def test_a_key_that_occurs_twice_stops_the_table(tmp_path: Path, home: Home) -> 
     (tmp_path / "m.csv").write_text(MACHINES + " M2 ,1,x\n,2,y\n,3,z\n")
     with pytest.raises(ContractError, match=r"key machine 'M2' occurs 2 times in m\.csv"):
         ingest(declared, home)
-    (tmp_path / "m.csv").write_text("machine,id\nM1,7\n")
-    with pytest.raises(ContractError, match=r"column 'id' of m\.csv exists in the source"):
+
+
+SAME_NAMES = "machine,id,y\nM1,7,70\nM2,8,80\n"
+
+
+def test_columns_with_the_name_of_another_stop_the_table(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    (tmp_path / "m.csv").write_text(SAME_NAMES)
+    says = (
+        r"column 'id' of m\.csv exists in the source too; write "
+        r"`rename: {id: machines_id}` or `prefix: machines_`"
+    )
+    with pytest.raises(ContractError, match=says):
         ingest(declared, home)
+    with pytest.raises(ContractError, match="column 'y' of"):
+        ingest(pipeline(tmp_path, ingest=_with_join(declared, rename={"id": "number"})), home)
+
+
+def _with_join(declared: Pipeline, **keys: Any) -> dict[str, Any]:
+    part = declared.spec.ingest.model_dump(by_alias=True, exclude_defaults=True)
+    return {**part, "joins": {"machines": {**part["joins"]["machines"], **keys}}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ({"prefix": "machine_"}, ("machine_id", "machine_y")),
+        ({"rename": {"id": "number", "y": "size"}}, ("number", "size")),
+        ({"rename": {"id": "number"}, "prefix": "m "}, ("number", "m y")),
+        ({"columns": ["y"], "rename": {"y": "size"}}, ("size",)),
+    ],
+)
+def test_added_columns_are_renamed_or_prefixed(
+    keys: dict[str, Any], names: tuple[str, ...], tmp_path: Path, home: Home
+) -> None:
+    declared = _declared(tmp_path, keys)
+    (tmp_path / "m.csv").write_text(SAME_NAMES)
+    result = ingest(declared, home)
+    assert tuple(result.snapshot.columns) == ("id", "machine", "y", *names, "_file", "_row")
+    expected = {1: (8, 80), 2: (7, 70), 3: (None, None), 4: (8, 80), 5: (None, None)}
+    for row in rows(result.snapshot, home):
+        assert tuple(row[name] for name in names) == expected[row["id"]][-len(names) :]
+    promised = [{"name": "own", "from": names[-1], "type": "int64"}, {"name": "y"}]
+    renamed = ingest(pipeline(tmp_path, ingest=_declared_part(keys, promised)), home)
+    assert column(renamed.snapshot, home, "own") == [80, 70, None, 80, None]
+
+
+def _declared_part(keys: dict[str, Any], contract: list[dict[str, Any]]) -> dict[str, Any]:
+    join = {"source": {"files": "m.csv"}, "on": "machine", **keys}
+    return {"source": {"files": "d.csv"}, "joins": {"machines": join}, "contract": contract}
+
+
+def test_a_join_that_renames_nothing_is_stored_as_before() -> None:
+    join = Join.model_validate({"source": {"files": "m.csv"}, "on": ("machine",)})
+    assert {"prefix", "rename"}.isdisjoint(join.model_dump(mode="json"))
 
 
 cells = st.lists(st.sampled_from(["a", "b", " b", "c", "", "d'"]), min_size=1, max_size=12)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from factory_assets.ml.artifacts.calibration import Calibration, Method, fit_calibration, fit_method
 from factory_assets.ml.artifacts.trained_model import Description
-from factory_assets.ml.training.fitting import best_threshold
+from factory_assets.ml.training.threshold import choose_threshold
+from factory_assets.spec.threshold import DEFAULT
 from factory_assets.spec.train import Calibrate
 from factory_resources.errors import DeclarationError
 from tests.factory_assets.ml.models.cases import KINDS, rows
@@ -123,7 +124,7 @@ def test_calibration_lowers_the_test_loss_and_keeps_the_decisions(tmp_path: Path
     assert loss(better.outputs(test)) < loss(plain.outputs(test)) - 0.01
     threshold = better.description.threshold
     known = better.target.values(validation)
-    assert threshold == best_threshold(known, better.outputs(validation)[:, 1])
+    assert threshold == choose_threshold(DEFAULT, known, better.outputs(validation)[:, 1])
     assert plain.description.threshold is not None
     positive = plain.outputs(validation)[:, 1] >= plain.description.threshold
     assert ((better.outputs(validation)[:, 1] >= threshold) == positive).all()

@@ -326,7 +326,7 @@ def test_gate_of_the_folds_compares_their_mean(bound: float, passed: bool) -> No
                 {"metric": "brier", "of": "folds", "at_most": 1},
             ],
         }
-    ).gates
+    ).conditions
     of_folds, of_test, undefined = judge(gates, {"roc_auc": 0.2}, {}, None, FOLDS)
     assert of_folds.name == "roc_auc_folds_at_least"
     assert of_folds.passed is passed

@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from factory_assets.ml.evaluation.gates import NotComparable, judge
+from factory_assets.ml.evaluation.gates import NotComparable, judge, judge_default
 from factory_assets.results.evaluation import GateResult
 from factory_assets.spec import Gate
+from factory_assets.spec.evaluate import Evaluate
 
 BASELINES = {
     "trivial": {"roc_auc": 0.5, "rmse": 10.0},
@@ -134,3 +136,50 @@ def test_results_keep_the_order_and_names_of_the_gates() -> None:
     gates = [Gate(metric="rmse", at_most=5), Gate(metric="rmse", better_than="linear")]
     results = judge(gates, {"rmse": 1.0}, BASELINES, None)
     assert [result.name for result in results] == [gate.name for gate in gates]
+
+
+OWN = {"metric": "rmse", "no_worse_than": "champion", "margin": 3.0}
+
+
+@pytest.mark.parametrize(
+    "gates", [[], [{"metric": "roc_auc", "at_least": 0.5}], {"metric": "roc_auc", "at_least": 0.5}]
+)
+@pytest.mark.parametrize(
+    ("metric", "value", "passed"),
+    [("roc_auc", 0.8, True), ("roc_auc", 0.79, False), ("rmse", 5.0, True), ("rmse", 5.1, False)],
+)
+def test_without_a_champion_gate_the_primary_metric_must_be_no_worse(
+    gates: Any, metric: str, value: float, passed: bool
+) -> None:
+    evaluate = Evaluate.model_validate({"gates": gates})
+    (result,) = judge_default(evaluate, metric, {metric: value}, CHAMPION)
+    assert (result.name, result.metric) == ("no_worse_than_champion", metric)
+    assert result.passed is passed
+    assert "(default gate" in result.explanation
+    assert ("{champion: off}" in result.explanation) is not passed
+    (first,) = judge_default(evaluate, metric, {metric: value}, None)
+    assert first.passed
+    (unlike,) = judge_default(evaluate, metric, {metric: value}, NotComparable("v1 predicts y"))
+    assert not unlike.passed
+    assert "v1 predicts y" in unlike.explanation
+
+
+@pytest.mark.parametrize(
+    ("gates", "declared"),
+    [
+        ([OWN], 1),
+        ({"champion": "off"}, 0),
+        ({"champion": False}, 0),
+        ([{"metric": "rmse", "at_most": 9}, {"champion": "off"}], 1),
+    ],
+)
+def test_a_gate_of_ones_own_or_off_replaces_the_default_one(gates: Any, declared: int) -> None:
+    evaluate = Evaluate.model_validate({"gates": gates})
+    assert len(evaluate.conditions) == declared
+    assert judge_default(evaluate, "roc_auc", {"roc_auc": 0.1}, CHAMPION) == ()
+    assert Evaluate.model_validate_json(evaluate.model_dump_json()) == evaluate
+
+
+def test_a_champion_gate_beside_off_is_a_contradiction() -> None:
+    with pytest.raises(ValidationError, match="contradicts"):
+        Evaluate.model_validate({"gates": [OWN, {"champion": "off"}]})

@@ -61,12 +61,20 @@ def test_numbers_are_standardised_and_restored() -> None:
         (["a", "b"], {"task": "regression"}, "holds string, not numbers"),
         ([1, 2, 3], {"task": "binary"}, "has 3 classes"),
         ([], {}, "no row to learn from"),
+        ([1.0, 1e300], {}, "standard deviation of inf in the training rows, so that the loss"),
+        ([1e-300, 2e-300], {}, "standard deviation of 0 in the training rows"),
     ],
 )
 def test_fit_target_refuses_unusable_values(values: Any, train: Any, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         fitted(values, **train)
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_too_far_from_the_training_rows_is_refused() -> None:
+    target = fitted([1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match="over 1e38 standard deviations off in 1 rows"):
+        target.scaled(np.array([2.0, 1e60]))
 
 
 def test_missing_column_lists_the_others() -> None:

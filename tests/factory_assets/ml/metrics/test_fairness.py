@@ -149,7 +149,7 @@ def test_a_gate_fails_on_a_gap_between_groups(home: Home, tmp_path: Path) -> Non
     test_set, trained = judging(pipeline, parts(home), home)
     metrics = test_set.score_model(trained).metrics()
     test_set.require_defined(metrics)
-    (result,) = judge(pipeline.spec.evaluate.gates, metrics, {}, None)
+    (result,) = judge(pipeline.spec.evaluate.conditions, metrics, {}, None)
     assert result.name == "selection_rate_difference_at_most"
     assert not result.passed
     small = evaluating(

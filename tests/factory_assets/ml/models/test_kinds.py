@@ -141,13 +141,17 @@ def test_users_module_is_trained_stored_and_exported(name: str, tmp_path: Path) 
         ("Silent", "does not log validation_loss"),
         ("Broken", "net:Broken failed: ValueError: no such thing"),
         ("NotANumber", "became NaN or infinite in epoch 0"),
-        ("Other", "is neither a LightningModule"),
     ],
 )
 def test_an_error_in_a_users_module_is_one_line(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         fitted(tmp_path, own(tmp_path, name))
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_is_no_model_is_an_error_of_the_declaration(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="net:Other is neither a LightningModule nor"):
+        fitted(tmp_path, own(tmp_path, "Other"))
 
 
 def test_a_missing_users_module_is_an_error(tmp_path: Path) -> None:

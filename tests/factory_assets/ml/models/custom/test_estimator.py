@@ -13,7 +13,7 @@ from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.custom import construction
 from factory_assets.ml.models.custom.serialization import load_estimator
 from factory_assets.ml.training.fitting import fit
-from factory_resources.errors import ModelError
+from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
@@ -91,6 +91,13 @@ def test_scikit_learn_estimator_is_stored_exported_and_reproducible(
     assert digests[0] == digests[1]
 
 
+def test_a_class_in_a_sibling_of_the_users_module_is_stored_and_exported(tmp_path: Path) -> None:
+    mine(tmp_path, "Bushes")
+    (tmp_path / "made.py").write_text("from mine import curved\n")
+    result = fitted(tmp_path, {"python": "made:curved"})
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5)
+
+
 @pytest.mark.parametrize("name", ["Bushes", "curved"])
 def test_users_estimator_is_stored_and_exported(name: str, tmp_path: Path) -> None:
     result = fitted(tmp_path, mine(tmp_path, name))
@@ -130,7 +137,6 @@ def test_class_weights_raise_the_rare_class_or_are_refused(tmp_path: Path) -> No
         ),
         ({"python": "mine:Alone"}, "mine:Alone cannot be exported to ONNX"),
         ({"python": "mine:Holding"}, "mine:Holding cannot be stored without pickle"),
-        ({"python": "mine:Thing"}, "is neither a LightningModule nor a scikit-learn estimator"),
         ({"python": "mine:Bushes", "args": {"depth": 3}}, "unexpected keyword argument 'depth'"),
         ({"python": "mine:Bushes", "args": {"max_depth": -3}}, "'max_depth' parameter"),
         ({"python": "mine:Bushes", "epochs": 3}, "epochs is a setting for training networks"),
@@ -143,9 +149,16 @@ def test_unusable_estimator_is_one_line(
     model: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     mine(tmp_path, "Bushes")
-    with pytest.raises(ModelError, match=message) as caught:
+    with pytest.raises((ModelError, DeclarationError), match=message) as caught:
         fitted(tmp_path, model)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_is_no_model_is_an_error_of_the_declaration(tmp_path: Path) -> None:
+    mine(tmp_path, "Bushes")
+    message = "mine:Thing is neither a LightningModule nor a scikit-learn estimator"
+    with pytest.raises(DeclarationError, match=message):
+        fitted(tmp_path, {"python": "mine:Thing"})
 
 
 def test_trial_fit_on_few_rows_finds_errors_before_the_training(

@@ -1,0 +1,119 @@
+"""Run one pipeline with Dagster, in this process.
+
+Pipelines for which nothing changed do not come here: see `run`.
+"""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.cli.faults import unexpected
+from factory_assets.cli.progress import TerminalProgress
+from factory_assets.cli.shared import PROCESS_TAG, RunRequest, end_dead_runs
+from factory_assets.components.merging import merge_defs
+from factory_assets.components.model_pipeline import build_pipeline
+from factory_assets.components.partitions import PARTITIONS
+from factory_assets.components.run_context import REHASH_TAG, REUSE_TAG, report_unchanged
+from factory_assets.execution.unchanged_notes import take_notes
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.latest import PARTITIONED
+from factory_assets.spec import Pipeline
+from factory_resources.errors import FactoryError, RefusedError
+from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
+from factory_resources.home.run_markers import killed_runs, run_marker
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@contextmanager
+def dagster_execution(home: Home) -> Iterator[partial[FactoryError | None]]:
+    """Yield a function that runs one pipeline and returns the error that stopped it.
+
+    Tells Dagster first about runs that were killed, and about those in which nothing changed.
+    """
+    with dg.DagsterInstance.get() as instance:
+        dead = killed_runs(home)
+        end_dead_runs(instance)
+        for marker in dead:
+            marker.unlink(missing_ok=True)
+        report_unchanged(instance, take_notes(home))
+        with run_marker(home):
+            yield partial(_run, home, instance)
+
+
+def _run(
+    home: Home, instance: dg.DagsterInstance, request: RunRequest, listener: TerminalProgress
+) -> FactoryError | None:
+    result = _execute(request, home, instance, listener)
+    if result.success or listener.error:
+        return listener.error
+    return _error(request.pipeline, listener, result, home)
+
+
+def _execute(
+    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: TerminalProgress
+) -> dg.ExecuteInProcessResult:
+    name = request.pipeline.name
+    overrides = {"home": home, "progress": listener}
+    definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=overrides)
+    job = definitions.resolve_job_def(name)
+    # The objects loaded so far live as long as the process; the collector can skip them.
+    gc.freeze()
+    return job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey([name, last]) for last in _assets(request)],
+        tags={
+            REUSE_TAG: str(request.reuse).lower(),
+            **({REHASH_TAG: "all"} if request.rehash else {}),
+            PROCESS_TAG: process_identity(os.getpid()),
+            # The daemon cannot retry a run of this process; the user repeats the command.
+            "dagster/max_retries": "0",
+        },
+        run_config=_QUIET | _partition_config(request),
+        raise_on_error=False,
+    )
+
+
+def _assets(request: RunRequest) -> list[str]:
+    """Return the last parts of the keys of the assets to run."""
+    if not request.pipeline.spec.partitions:
+        return [*request.stages]
+    by_partition = [PARTITIONS] * any(stage in PARTITIONED for stage in request.stages)
+    return [*by_partition, *(stage for stage in request.stages if stage not in PARTITIONED)]
+
+
+def _partition_config(request: RunRequest) -> dict[str, Any]:
+    """Return the run configuration with the requested partitions and their stages."""
+    stages = [stage for stage in request.stages if stage in PARTITIONED]
+    if not request.pipeline.spec.partitions or not stages:
+        return {}
+    config = {"keys": [*request.partitions], "stages": stages}
+    return {"ops": {f"{request.pipeline.name}__{PARTITIONS}": {"config": config}}}
+
+
+def _error(
+    pipeline: Pipeline, listener: TerminalProgress, result: dg.ExecuteInProcessResult, home: Home
+) -> FactoryError:
+    """Return why the run failed, if no stage has told it: a refusal, or else a fault."""
+    run = listener.outcomes.get("evaluate")
+    if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
+        failed = [gate.explanation for gate in run.value.gates if not gate.passed]
+        return RefusedError(
+            f"the candidate v{run.value.candidate.version} is not deployed: {'; '.join(failed)}",
+            where=pipeline.name,
+            remedy="see the evaluate asset in the UI; the champion is unchanged",
+        )
+    failures = [event for event in result.all_events if event.is_step_failure]
+    kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
+    if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
+        raise KeyboardInterrupt
+    # Dagster has kept the exception as text alone.
+    text = "\n".join(str(event.step_failure_data.error) for event in failures)
+    fault = RuntimeError(text or f"run {result.run_id} failed")
+    return unexpected(fault, home, pipeline.name)

@@ -1,0 +1,95 @@
+"""Decide whether the first line of a text file names its columns, or is a row already.
+
+The engine's own guess is not used: it depends on types alone, and takes a line of texts for names.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from factory_assets.data.contract.sql_types import is_number
+
+MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
+"""Tokens that mean "no value" in any column."""
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
+
+_MOST = 0.95
+"""Share of a column's values that decides what it contains."""
+
+_FEW = 20
+"""A text with at most this many different values is a category: a row has one of them."""
+
+_YEARS = (1800, 2200)
+
+
+def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
+    """Return whether the first line names the columns, judged by the rows below it.
+
+    A number above numbers, and a text that occurs again below, belong to a row. A text above
+    numbers is a name. Numbers that run on, such as years or wavelengths, are names too.
+    """
+    for_row, for_names = 0, 0
+    labels: list[float] = []
+    for place, cell in enumerate(first):
+        text = cell.strip()
+        values = [value for row in rows if (value := _text(row[place]))]
+        if not values or not _text(text) or text == f"column_{place + 1}":
+            continue
+        if _mostly(is_number, values):
+            if not is_number(text):
+                for_names += 3
+            elif not _is_year_above(text, values):
+                labels.append(float(text))
+        elif _mostly(_is_date, values):
+            for_row, for_names = for_row + 2 * _is_date(text), for_names + 3 * (not _is_date(text))
+        elif text in values:
+            for_row += 2
+        elif len(set(values)) <= _FEW:
+            for_names += 1
+    if not _run_on(labels):
+        for_row += 2 * len(labels)
+    return for_names >= for_row
+
+
+def is_all_numbers(cells: Sequence[object]) -> bool:
+    """Whether every cell is a number or a token that means "no value"."""
+
+    def fits(text: str) -> bool:
+        try:
+            float(text)
+        except ValueError:
+            return text in MISSING_TOKENS
+        return True
+
+    return all(fits(str(cell).strip()) for cell in cells)
+
+
+def _text(cell: object) -> str:
+    text = "" if cell is None else str(cell).strip()
+    return "" if text in MISSING_TOKENS else text
+
+
+def _mostly(fits: Callable[[str], bool], values: Sequence[str]) -> bool:
+    return sum(map(fits, values)) >= _MOST * len(values)
+
+
+def _is_date(text: str) -> bool:
+    return bool(_DATE.fullmatch(text))
+
+
+def _is_year_above(text: str, values: Sequence[str]) -> bool:
+    """Whether a cell is a year, and the values below are something else."""
+
+    def is_year(value: str) -> bool:
+        return value.isdecimal() and _YEARS[0] <= int(value) <= _YEARS[1]
+
+    return is_year(text) and not _mostly(is_year, values)
+
+
+def _run_on(labels: Sequence[float]) -> bool:
+    """Whether numbers increase, evenly or over at least four columns."""
+    steps = [after - before for before, after in pairwise(labels)]
+    if len(steps) < 2 or min(steps) <= 0:
+        return False
+    return len(steps) > 2 or abs(steps[0] - steps[1]) < 1e-9

@@ -1,0 +1,41 @@
+"""Merge the definitions of pipelines with the resources that all of them share.
+
+Building the definitions of one pipeline belongs in `model_pipeline`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.components.io_manager import TableIOManager
+from factory_assets.components.user_assets import keys_of, user_assets
+from factory_assets.execution.progress import Progress
+from factory_resources.home.home import Home
+from factory_resources.security.offline import go_offline
+
+
+def merge_defs(
+    pipelines: Sequence[dg.Definitions],
+    *,
+    own_assets: Sequence[Path] = (),
+    resource_overrides: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Merge the definitions of pipelines, and add the resources.
+
+    Args:
+        own_assets: folders with an `assets.py`.
+        resource_overrides: resources to use instead of the default ones, by name.
+    """
+    go_offline()
+    resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
+    # Dagster's default I/O manager pickles.
+    resources.setdefault("io_manager", TableIOManager(resources["home"]))
+    parts = [*pipelines]
+    for folder in own_assets:
+        taken = [key for definitions in parts for key in keys_of(definitions)]
+        parts.append(user_assets(folder, taken, resources))
+    return dg.Definitions.merge(
+        dg.Definitions(resources=resources, executor=dg.in_process_executor), *parts
+    )

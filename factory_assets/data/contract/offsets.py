@@ -1,0 +1,84 @@
+"""Times with and without an offset from UTC: which zone the latter are in, and how many there are.
+
+Other types of cells belong in `sql_types`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from factory_assets.data.contract.sql_types import value_sql
+from factory_assets.data.contract.type_inference import missing_tokens
+from factory_assets.spec import Column, Ingest
+from factory_assets.spec.contract import ColumnType
+from factory_resources.sources.files.reader import SourceTable, parquet
+from factory_resources.sql.engine import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+Offsets = dict[str, tuple[int, int]]
+"""Each time column with the number of its values that have an offset, and that have none."""
+
+
+def has_offset_sql(value: str, kind: str) -> str:
+    """Return SQL for whether a time is written with an offset or a zone."""
+    if kind != "VARCHAR":
+        return "true" if kind == "TIMESTAMP WITH TIME ZONE" else "false"
+    pattern = r":[0-9]{2}([.,][0-9]+)? *([+-][0-9]|[A-Za-z])"
+    # Most times are too short for an offset.
+    return f"(strlen({value}) <> 19 AND regexp_matches({value}, '{pattern}'))"
+
+
+def in_zone_sql(time: str, value: str, kind: str, zone: str) -> str:
+    """Return SQL for the time in UTC, if a value without an offset is in the zone.
+
+    Args:
+        time: SQL of the time as `typed_sql` reads it: without an offset, as if it were UTC.
+        value: SQL of the value.
+        kind: its DuckDB type.
+    """
+    local = f"CAST(timezone({literal(zone)}, {time}) AS TIMESTAMP)"
+    return f"CASE WHEN {has_offset_sql(value, kind)} THEN {time} ELSE {local} END"
+
+
+def count_offsets(
+    connection: duckdb.DuckDBPyConnection,
+    ingest: Ingest,
+    columns: Sequence[Column],
+    types: Sequence[ColumnType],
+    raws: Sequence[SourceTable],
+) -> Offsets:
+    """Count the times with and without an offset of every column that declares no zone."""
+    counted: Offsets = {}
+    for column, wanted in zip(columns, types, strict=True):
+        if wanted != "timestamp" or column.timezone:
+            continue
+        total = (0, 0)
+        for raw in raws:
+            name, kind = raw.columns[column.source_name]
+            value = value_sql(identifier(name), kind, missing_tokens(ingest, column))
+            offset = has_offset_sql("value", kind)
+            row = connection.execute(
+                f"SELECT count(*) FILTER (WHERE {offset}), count(*) FILTER (WHERE NOT {offset}) "
+                f"FROM (SELECT {value} AS value FROM {parquet(raw.path)}) WHERE value IS NOT NULL"
+            ).fetchone()
+            total = _sum([total, row or (0, 0)])
+        counted[column.name] = total
+    return counted
+
+
+def mixed(offsets: Iterable[Offsets]) -> Offsets:
+    """Add up the counts of several blocks; return the columns that have times of both kinds."""
+    total: Offsets = {}
+    for block in offsets:
+        for name, counts in block.items():
+            total[name] = _sum([total.get(name, (0, 0)), counts])
+    return {name: counts for name, counts in total.items() if all(counts)}
+
+
+def _sum(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    with_offset, without = zip(*counts, strict=True)
+    return sum(with_offset), sum(without)

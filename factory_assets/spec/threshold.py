@@ -1,0 +1,63 @@
+"""The decision threshold of two classes: a value, or what it is chosen by on the validation rows.
+
+Choosing it belongs in `ml.training.threshold`.
+"""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag
+
+from factory_assets.spec.base import Spec
+from factory_assets.spec.models import Positive
+
+Objective = Literal["f1", "accuracy", "balanced_accuracy"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+
+class BestMetric(Spec):
+    """The threshold with the best value of a metric on the validation rows."""
+
+    maximise: Objective
+    """The metric of the decisions: `f1`, `accuracy` or `balanced_accuracy`."""
+
+
+class ErrorCosts(Spec):
+    """The threshold whose wrong decisions about the validation rows cost least."""
+
+    false_positive: Positive
+    """What it costs to predict the positive class for a row of the other one."""
+    false_negative: Positive
+    """What it costs to miss a row of the positive class, in the same unit."""
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, dict | Spec):
+        return "number"
+    names = set(value if isinstance(value, dict) else type(value).model_fields)
+    return "costs" if names & set(ErrorCosts.model_fields) else "maximise"
+
+
+DecisionRule = Annotated[
+    Annotated[float, Field(gt=0, lt=1), Tag("number")]
+    | Annotated[BestMetric, Tag("maximise")]
+    | Annotated[ErrorCosts, Tag("costs")],
+    Discriminator(_kind),
+]
+"""A threshold between 0 and 1, or how it is chosen."""
+
+DEFAULT = BestMetric(maximise="f1")
+
+
+def default_rule(metric: str | None) -> BestMetric:
+    """Return the rule without a declaration: the primary metric if it can decide, else F1."""
+    return BestMetric.model_validate({"maximise": metric}) if metric in OBJECTIVES else DEFAULT
+
+
+def rule_text(rule: DecisionRule) -> str:
+    """Return in words how the threshold was chosen."""
+    if isinstance(rule, BestMetric):
+        return f"best {rule.maximise} on the validation rows"
+    if isinstance(rule, ErrorCosts):
+        costs = f"false positive {rule.false_positive:g}, false negative {rule.false_negative:g}"
+        return f"least cost on the validation rows: {costs}"
+    return "as declared"

@@ -1,0 +1,107 @@
+"""Recognise faults of the disk and of the home's databases, whichever library has met them.
+
+Libraries wrap what SQLite and the operating system report in exceptions of their own; what all have
+in common is the text.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from factory_resources.errors import FactoryError, StorageError
+from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
+from factory_resources.home.sqlite_files import dagster_files, mlflow_file, run_logs, search_file
+
+_LOCKED = ("database is locked", "database table is locked")
+
+_DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
+"""In the names of the exceptions of databases."""
+
+_OUTDATED = "out-of-date database schema"
+
+
+@contextmanager
+def storage_faults(home: Home) -> Iterator[None]:
+    """Raise a fault of the disk or of a database of the home as one line.
+
+    Raises:
+        StorageError: in place of an exception that `storage_fault` recognises.
+    """
+    try:
+        yield
+    except FactoryError:
+        raise
+    except Exception as error:
+        if fault := storage_fault(error, home):
+            # As context and not as cause: its words are fixed and repeat no data of the cause.
+            raise fault  # noqa: B904
+        raise
+
+
+def storage_fault(error: BaseException, home: Home) -> StorageError | None:
+    """Return what an exception tells about the disk or a database of the home; None if nothing."""
+    errors = [*_with_causes(error)]
+    text = "\n".join(f"{type(one).__module__}.{type(one).__name__}: {one}" for one in errors)
+    if reason := next((phrase for phrase in DISK_FAULTS if phrase in text), None):
+        return StorageError(f"cannot write ({reason})", where=str(home.path), remedy=DISK_REMEDY)
+    for one in errors:
+        if isinstance(one, OSError) and (path := _path_in(home, one)):
+            return StorageError(
+                f"cannot read or write ({one.strerror})", where=str(path), remedy=DISK_REMEDY
+            )
+    if _OUTDATED in text:
+        return StorageError(
+            "MLflow's database was made by an older MLflow",
+            where=str(home.mlflow_database),
+            remedy=f"copy it, then run: mlflow db upgrade sqlite:///{home.mlflow_database}",
+        )
+    if not any(name in text for name in _DATABASE):
+        return None
+    return (
+        _server_fault(text) if os.environ.get("FACTORY_DATABASE_URL") else _file_fault(text, home)
+    )
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _path_in(home: Home, error: OSError) -> Path | None:
+    """Return the path of the home that cannot be opened as what it should be, or at all."""
+    refused = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
+    if not refused or not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    return path if path.is_relative_to(home.path) else None
+
+
+def _file_fault(text: str, home: Home) -> StorageError | None:
+    if any(phrase in text for phrase in _LOCKED):
+        return StorageError(
+            "another process keeps a database locked",
+            where=str(home.path),
+            remedy="wait until it has ended, then run again",
+        )
+    files = (mlflow_file(home), *dagster_files(home), search_file(home), *run_logs(home))
+    for file in files:
+        if damage := file.damage():
+            return StorageError(
+                f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy
+            )
+    return None
+
+
+def _server_fault(text: str) -> StorageError | None:
+    lines = (line for line in text.splitlines() if "OperationalError" in line)
+    if not (line := next(lines, None)):
+        return None
+    return StorageError(
+        f"the database of FACTORY_DATABASE_URL cannot be used ({line.partition(': ')[2]})",
+        remedy="check the server and the address, then run again",
+    )

@@ -1,0 +1,96 @@
+"""The features of the Delta protocol that the log of a table declares.
+
+A time without a zone is such a feature: a log whose columns contain one, but which does not declare
+it, cannot be read by anyone. What a log records belongs in `delta_log`.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Schema
+
+
+_TYPE, _FEATURE = "timestamp_ntz", "timestampNtz"
+"""The type of a time without a zone in a schema, and the feature that it needs."""
+
+_PROTOCOL = {
+    "minReaderVersion": 3,
+    "minWriterVersion": 7,
+    "readerFeatures": [_FEATURE],
+    "writerFeatures": [_FEATURE],
+}
+
+
+def declare_features(table: "DeltaTable", schema: "Schema") -> None:
+    """Declare, in a commit of its own, what columns of the schema need and the log lacks."""
+    from deltalake import TableFeatures
+
+    declared = table.protocol().reader_features or ()
+    if _TYPE in schema.to_json() and _FEATURE not in declared:
+        table.alter.add_feature(
+            TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True
+        )
+
+
+def newest_commit(folder: Path) -> int:
+    """Return the number of the newest commit in the log of a table; -1 if there is none."""
+    try:
+        names = os.listdir(folder / "_delta_log")
+    except FileNotFoundError:
+        return -1
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return int(max((stem for stem in stems if stem.isdecimal()), default="-1"))
+
+
+def commit_path(folder: Path, number: int) -> Path:
+    return folder / "_delta_log" / f"{number:020}.json"
+
+
+def lacks_feature(folder: Path) -> bool:
+    """Whether the newest commit gave a table its first time without declaring the feature.
+
+    Earlier versions of the factory wrote such commits. It is always the newest, because nobody can
+    commit after it.
+    """
+    newest = newest_commit(folder)
+    text = commit_path(folder, newest).read_text() if newest >= 0 else ""
+    if '"metaData"' not in text or _TYPE not in text or '"protocol"' in text:
+        return False
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        DeltaTable(str(folder))
+    except DeltaError as error:
+        return _FEATURE.lower() in str(error).lower().replace(" ", "")
+    return False
+
+
+def declare_missing_feature(folder: Path) -> None:
+    """Repair a log that `lacks_feature`, by a commit that declares the feature.
+
+    It is written by hand, because the library opens no such log. The caller holds the table's lock.
+    """
+    actions = [
+        {
+            "commitInfo": {
+                "timestamp": int(time.time() * 1000),
+                "operation": "ADD FEATURE",
+                "operationParameters": {"name": json.dumps([_FEATURE])},
+            }
+        },
+        {"protocol": _PROTOCOL},
+    ]
+    path = commit_path(folder, newest_commit(folder) + 1)
+    with NamedTemporaryFile(
+        "w", dir=path.parent, prefix="_commit_", suffix=".json.tmp", delete=False
+    ) as file:
+        file.write("\n".join(map(json.dumps, actions)))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, path)

@@ -1,0 +1,54 @@
+"""Small disks for tests: a tmpfs of a given size, which can be filled and grown."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+_CHUNK = 4096
+
+
+class Disk:
+    """A mounted disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def free(self) -> int:
+        stat = os.statvfs(self.folder)
+        return stat.f_bavail * stat.f_frsize
+
+    def resize(self, size: int) -> None:
+        """Set the size of the whole disk."""
+        options = f"remount,size={size}"
+        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
+
+    @contextmanager
+    def filled(self, free: int) -> Iterator[None]:
+        """Leave only so many bytes free while the block runs."""
+        filler = self.folder / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while self.free > free:
+                file.write(bytes(min(1 << 20, max(_CHUNK, self.free - free))))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Disk]:
+    """Mount a disk on a new folder; skips the test without the right to mount."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no right to mount a small disk ({mounted.stderr.strip()})")
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)

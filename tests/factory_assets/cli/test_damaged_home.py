@@ -1,0 +1,212 @@
+"""A changed record, database or model ends each command in one line with what to do."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from factory_assets.cli.main import main
+from factory_resources.home.home import Home
+from factory_resources.home.sqlite_files import dagster_files
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "check": ("check", "apples"),
+    "explain": ("run", "apples", "--explain"),
+    "trace": ("trace", "apples@1"),
+    "trace data": ("trace", "apples/clean"),
+    "predict": ("predict", "apples", "data.csv"),
+    "reproduce": ("reproduce", "apples@1"),
+    "gc": ("gc", "--older-than", "0h"),
+    "run": ("run", "apples"),
+}
+REGISTRY = {"explain", "trace", "predict", "reproduce", "gc", "run"}
+"""The commands that read MLflow's database."""
+
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline, and a home in which it has run."""
+    root = tmp_path_factory.mktemp("whole")
+    declare(root / "defs" / "apples", APPLES)
+    write_apples(root / "defs" / "apples")
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(root, patch)
+        assert _factory("run", "apples").exit_code == 0
+    return root
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A copy of that home, prepared at its new place."""
+    shutil.copytree(whole, tmp_path / "copy")
+    _enter(tmp_path / "copy", monkeypatch)
+    home = Home(tmp_path / "copy" / "home")
+    prepare(home)
+    return home
+
+
+def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FACTORY_HOME", str(root / "home"))
+    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
+    patch.setenv("FACTORY_DEFS", str(root / "defs"))
+    patch.chdir(root / "defs" / "apples")
+
+
+def _factory(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def _line(result: Result) -> str:
+    assert "Traceback" not in result.output
+    assert result.exit_code in (0, 1, 2), result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == (result.exit_code == 2), result.output
+    return lines[0] if lines else ""
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+
+
+def _without_tables(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE runs")
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_garbage, _cut, _emptied, _without_tables, _a_folder])
+def test_a_damaged_database_of_mlflow_is_told(copy: Home, damage: Damage) -> None:
+    damage(copy.mlflow_database)
+    for name, arguments in COMMANDS.items():
+        line = _line(_factory(*arguments))
+        if name in REGISTRY:
+            assert "MLflow's database is damaged" in line, (name, line)
+            assert "restore it from a backup, or move it away" in line
+    # As the line says: without it, the next run trains the model again.
+    shutil.move(copy.mlflow_database, copy.path / "moved_away")
+    assert _line(_factory("run", "apples")) == ""
+    assert _line(_factory("predict", "apples", "data.csv")) == ""
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("damage", [_garbage, _cut, _emptied])
+def test_a_damaged_database_of_dagster_is_told(copy: Home, number: int, damage: Damage) -> None:
+    file = dagster_files(copy)[number]
+    damage(file.path)
+    for name, arguments in COMMANDS.items():
+        line = _line(_factory(*arguments))
+        if name == "run":
+            assert "Dagster's database is damaged" in line, line
+            assert str(file.path) in line
+    shutil.move(file.path, copy.path / "moved_away")
+    assert _line(_factory("run", "apples")) == ""
+
+
+def _changes(**fields: object) -> Damage:
+    """Return a damage that replaces fields of a record."""
+
+    def change(path: Path) -> None:
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return change
+
+
+def _numbers_in(field: str) -> Damage:
+    """Return a damage that replaces everything in a field of a record by a number."""
+
+    def change(path: Path) -> None:
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, field: dict.fromkeys(record[field], 3)}))
+
+    return change
+
+
+RECORDS: dict[str, Damage] = {
+    "cut": _cut,
+    "a folder": _a_folder,
+    "no value": _changes(value={}),
+    "other value": _numbers_in("value"),
+    "no parts": _changes(parts={}),
+    "other parts": _numbers_in("parts"),
+    "other stage": _changes(stage="odd"),
+    "other key": _changes(key="0" * 64),
+    "other inputs": _changes(inputs={"clean": ["0" * 64], "odd": ["1"]}),
+}
+
+
+@pytest.mark.parametrize("stage", ["ingest", "split", "train", "evaluate", "deploy"])
+@pytest.mark.parametrize("change", list(RECORDS))
+def test_a_changed_record_is_told(copy: Home, stage: str, change: str) -> None:
+    for path in (copy.records / "apples" / stage).glob("*.json"):
+        RECORDS[change](path)
+    for arguments in COMMANDS.values():
+        _line(_factory(*arguments))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"key": 3}', '{"key": "0"}', "\0"])
+def test_a_changed_pointer_is_told(copy: Home, content: str) -> None:
+    for path in (copy.records / "apples" / "latest").glob("*.json"):
+        path.write_text(content)
+    for arguments in COMMANDS.values():
+        _line(_factory(*arguments))
+
+
+@pytest.mark.parametrize(
+    "change", ["gone", "cut", "a folder", "empty"], ids=lambda name: name.replace(" ", "_")
+)
+def test_a_changed_file_of_a_model_is_told(copy: Home, change: str) -> None:
+    damages: dict[str, Damage] = {
+        "gone": Path.unlink,
+        "cut": _cut,
+        "a folder": _a_folder,
+        "empty": _emptied,
+    }
+    for path in sorted(p for p in copy.artifacts.rglob("*") if p.is_file()):
+        damages[change](path)
+    for name, arguments in COMMANDS.items():
+        line = _line(_factory(*arguments))
+        assert line or name not in {"predict", "reproduce"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM model_versions",
+        "DELETE FROM registered_model_aliases",
+        "DELETE FROM model_version_tags",
+        "DELETE FROM runs",
+        "UPDATE model_versions SET source = NULL, run_id = NULL, storage_location = NULL",
+        "UPDATE model_versions SET source = 'odd', run_id = 'odd'",
+        "UPDATE registered_model_aliases SET version = 7",
+        "UPDATE registered_model_aliases SET version = 'odd'",
+        "UPDATE model_version_tags SET value = 'odd'",
+        "UPDATE metrics SET value = 'odd'",
+    ],
+)
+def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:
+    with sqlite3.connect(copy.mlflow_database) as connection:
+        connection.execute(statement)
+    for arguments in COMMANDS.values():
+        _line(_factory(*arguments))

@@ -1,0 +1,183 @@
+"""A run that would change nothing is recognised without Dagster; everything else is not."""
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.unchanged import unchanged_stages
+from factory_assets.execution.unchanged_notes import take_notes
+from factory_assets.results.stages import STAGES
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from factory_resources.tracking.registry import Registry
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+
+_HEAVY = ("dagster", "duckdb", "mlflow", "numpy", "pandas", "pyarrow", "sqlalchemy", "torch")
+
+_RUN = f"""
+import sys
+from factory_assets.cli.main import main
+main(sys.argv[1:], standalone_mode=False)
+assert (heavy := sorted({{*{_HEAVY}}} & sys.modules.keys())) == [], heavy
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline that has run once, and its home."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "defs" / "apples").mkdir(parents=True)
+    write_apples(root / "defs" / "apples")
+    declare(root / "defs" / "apples", APPLES)
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(root, patch)
+        run(RunSelection(["apples"]), Console(quiet=True))
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder, which the environment names."""
+    copied = tmp_path / "root"
+    shutil.copytree(made, copied)
+    _enter(copied, monkeypatch)
+    # Addresses in the databases follow the home.
+    prepare(Home(copied / "home"))
+    return copied
+
+
+def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FACTORY_HOME", str(root / "home"))
+    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
+    patch.setenv("FACTORY_DEFS", str(root / "defs"))
+
+
+def _command(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *arguments],
+        env=os.environ.copy(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_nothing_heavy_is_imported_if_nothing_changed(root: Path) -> None:
+    text = _command("run", "apples")
+    reused = [line.split()[2] for line in text.splitlines() if line.endswith("reused")]
+    assert reused[: len(STAGES)] == [*STAGES]
+    assert "6 reused" in text
+    assert "nothing changed since 20" in text
+    assert "champion" in text
+    assert _command("run", "apples", "--explain").count("reuse (computed") == len(STAGES)
+
+
+def _edit_data(pipeline: Pipeline, _: Home) -> None:
+    with (pipeline.folder / "data.csv").open("a") as file:
+        file.write("3.5,red,bad\n")
+
+
+def _lose_table(_: Pipeline, home: Home) -> None:
+    for path in (home.tables / "apples" / "split_train").glob("*.parquet"):
+        path.unlink()
+
+
+def _replace_champion(_: Pipeline, home: Home) -> None:
+    client = Registry(home).client
+    client.delete_registered_model_alias("apples", "champion")
+
+
+def _lose_model(pipeline: Pipeline, home: Home) -> None:
+    shutil.rmtree(Registry(home).version("apples", 1).files)
+
+
+@pytest.mark.parametrize("change", [_edit_data, _lose_table, _replace_champion, _lose_model])
+def test_a_change_is_noticed(root: Path, change: Callable[[Pipeline, Home], None]) -> None:
+    home = Home(root / "home")
+    pipeline = declare(root / "defs" / "apples", APPLES)
+    request = StageRequest(pipeline, "ingest", home, run_id="")
+    assert len(unchanged_stages(request, STAGES, ()) or ()) == len(STAGES)
+    change(pipeline, home)
+    assert unchanged_stages(request, STAGES, ()) is None
+
+
+def _with(**sections: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(APPLES)
+    for section, keys in sections.items():
+        changed[section] |= keys
+    return changed
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        _with(train={"seed": 7}),
+        _with(clean={"where": {"positive": "size > 1"}}),
+        _with(ingest={"contract": [*APPLES["ingest"]["contract"][:2], {"name": "label"}]}),
+    ],
+)
+def test_an_edited_declaration_is_noticed(root: Path, declaration: dict[str, Any]) -> None:
+    pipeline = declare(root / "defs" / "apples", declaration)
+    request = StageRequest(pipeline, "ingest", Home(root / "home"), run_id="")
+    assert unchanged_stages(request, STAGES, ()) is None
+
+
+def test_the_result_before_the_last_is_not_the_present_one(root: Path) -> None:
+    home = Home(root / "home")
+    declare(root / "defs" / "apples", _with(train={"seed": 7}))
+    run(RunSelection(["apples"]), Console(quiet=True))
+    pipeline = declare(root / "defs" / "apples", APPLES)
+    request = StageRequest(pipeline, "ingest", home, run_id="")
+    assert unchanged_stages(request, ("ingest", "clean", "split"), ()) is not None
+    # A record with this key exists, but another result has been the latest since.
+    assert unchanged_stages(request, ("train",), ()) is None
+
+
+def test_dagster_is_told_at_the_next_real_run(root: Path) -> None:
+    for _ in range(2):
+        assert "nothing changed since" in _command("run", "apples")
+    with dg.DagsterInstance.get() as instance:
+        before = len(instance.get_runs())
+        assert _observation(instance) is None
+    run(RunSelection(["apples"], reuse=False), Console(quiet=True))
+    with dg.DagsterInstance.get() as instance:
+        assert len(instance.get_runs()) == before + 1
+        observation = _observation(instance)
+        assert observation is not None
+        assert observation.metadata["runs"].value == 2
+    assert take_notes(Home(root / "home")) == []
+
+
+def _observation(instance: dg.DagsterInstance) -> dg.AssetObservation | None:
+    records = instance.fetch_observations(dg.AssetKey(["apples", "train"]), limit=10).records
+    return records[0].asset_observation if records else None
+
+
+def test_after_a_killed_run_dagster_is_asked(root: Path) -> None:
+    home = Home(root / "home")
+    marker = home.path / "running" / "1.0.no-boot"
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+    with dg.DagsterInstance.get() as instance:
+        before = len(instance.get_runs())
+    run(RunSelection(["apples"]), Console(quiet=True))
+    with dg.DagsterInstance.get() as instance:
+        assert len(instance.get_runs()) == before + 1
+    assert not marker.exists()

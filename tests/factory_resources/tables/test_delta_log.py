@@ -1,0 +1,112 @@
+"""The log of a table whose columns change: every version can be read, by any Delta reader."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import sealed
+from factory_resources.tables import delta_log
+from factory_resources.tables.delta_log import current_files, past_versions, repair_log
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.writer import commit, prepare
+from tests.delta_logs import break_log
+
+TIME = "SELECT 1 AS a, TIMESTAMP '2020-01-01 00:00:00' AS moment"
+
+
+def _write(home: Home, query: str, partition: str | None = None) -> Snapshot:
+    with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
+        prepared = prepare(connection, query, table="p/t", folder=scratch)
+        return commit(prepared, home=home, table="p/t", partition=partition)
+
+
+def _folder(home: Home) -> Path:
+    return home.tables / "p" / "t"
+
+
+def _columns(home: Home, version: int | None = None) -> list[str]:
+    return [field.name for field in DeltaTable(_folder(home), version=version).schema().fields]
+
+
+@pytest.mark.parametrize("partition", [None, "x"])
+def test_a_table_gains_its_first_time(partition: str | None, home: Home) -> None:
+    snapshots = [
+        _write(home, query, partition)
+        for query in ("SELECT 1 AS a", TIME, TIME.replace("1 AS", "2 AS"), "SELECT 3 AS a", TIME)
+    ]
+    versions = [snapshot.data_version for snapshot in snapshots]
+    assert past_versions(_folder(home)) == versions[::-1]
+    assert current_files(_folder(home)) == {snapshots[-1].files[0].name}
+    last = DeltaTable(_folder(home)).version()
+    more = ["_partition"] if partition else []
+    read = [_columns(home, version) for version in range(last + 1)]
+    # The protocol is raised in a commit of its own, which changes no column.
+    one, two = ["a", *more], ["a", "moment", *more]
+    assert read == [one, one, two, two, one, two]
+    assert DeltaTable(_folder(home)).to_pyarrow_table()["moment"].to_pylist()[0].year == 2020
+
+
+def test_a_commit_that_cannot_be_read_does_not_count(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _write(home, "SELECT 1 AS a")
+    with monkeypatch.context() as patch:
+        patch.setattr(delta_log, "declare_features", lambda *_: None)
+        with pytest.raises(StorageError, match="cannot record version") as caught:
+            _write(home, TIME)
+    assert "\n" not in str(caught.value)
+    assert current_files(_folder(home)) == {first.files[0].name}
+    assert DeltaTable(_folder(home)).version() == 0
+    assert current_files(_folder(home)) != {_write(home, TIME).files[0].name}
+    assert _columns(home) == ["a", "moment"]
+
+
+def test_a_log_that_an_earlier_version_broke_is_repaired_by_the_next_commit(home: Home) -> None:
+    first = _write(home, "SELECT 1 AS a")
+    break_log(_folder(home))
+    with pytest.raises(StorageError, match=r"the Delta log cannot be read .*--no-reuse"):
+        current_files(_folder(home))
+    second = _write(home, TIME)
+    assert past_versions(_folder(home)) == [second.data_version, first.data_version]
+    assert _columns(home) == ["a", "moment"]
+
+
+def test_a_broken_log_is_repaired_without_a_commit_of_rows(home: Home) -> None:
+    first = _write(home, "SELECT 1 AS a")
+    break_log(_folder(home))
+    for _ in range(2):
+        repair_log(first, home)
+        assert current_files(_folder(home)) == {first.files[0].name}
+    assert DeltaTable(_folder(home)).version() == 2
+
+
+def test_another_damage_is_not_taken_for_a_missing_feature(home: Home) -> None:
+    first = _write(home, "SELECT 1 AS a")
+    (_folder(home) / "_delta_log" / f"{0:020}.json").write_text("{broken")
+    repair_log(first, home)
+    for read in (current_files, past_versions):
+        with pytest.raises(StorageError, match="the Delta log cannot be read"):
+            read(_folder(home))
+    assert len([*(_folder(home) / "_delta_log").iterdir()]) == 1
+
+
+def test_partitions_with_other_columns_leave_the_log_and_come_back(home: Home) -> None:
+    def partitions() -> list[str]:
+        adds = DeltaTable(_folder(home)).get_add_actions(flatten=True)
+        return sorted(adds.column("partition._partition").to_pylist())
+
+    for key in "abc":
+        _write(home, f"SELECT 1 AS n, '{key}' AS k", key)
+    for key, there in (("a", ["a"]), ("b", ["a", "b"])):
+        _write(home, f"SELECT 'one' AS n, '{key}' AS k", key)
+        assert partitions() == there
+    table = DeltaTable(_folder(home)).to_pyarrow_table()
+    assert (table["n"].to_pylist(), sorted(table["k"].to_pylist())) == (["one"] * 2, ["a", "b"])
+    # The change is taken back; c was never written with the other columns.
+    _write(home, "SELECT 1 AS n, 'a' AS k", "a")
+    assert partitions() == ["a", "b", "c"]
+    table = DeltaTable(_folder(home)).to_pyarrow_table()
+    assert (table["n"].to_pylist(), sorted(table["k"].to_pylist())) == ([1] * 3, ["a", "b", "c"])

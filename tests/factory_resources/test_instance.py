@@ -1,0 +1,126 @@
+"""The databases of a home: made complete, made anew if they were not, and never lost if in use."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.home.sqlite_files import dagster_files, mlflow_file
+from factory_resources.instance import prepare
+from factory_resources.tracking.registry import Registry
+from tests.e2e.conftest import command
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home that another process has made, so that this one has no database open."""
+    home = Home(tmp_path_factory.mktemp("made") / "home")
+    done = command(home.path)("env")
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+@pytest.fixture
+def copy(made: Home, home: Home) -> Home:
+    shutil.copytree(made.path, home.path)
+    return home
+
+
+@pytest.fixture
+def half(copy: Home) -> Home:
+    """A home from before the end of its first start."""
+    (copy.path / "prepared.json").unlink()
+    return copy
+
+
+@pytest.fixture(autouse=True)
+def _variables(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore afterwards what `prepare` sets."""
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+
+
+def _revision(path: Path) -> str:
+    with sqlite3.connect(path) as connection:
+        [(revision,)] = connection.execute("SELECT version_num FROM alembic_version")
+    return str(revision)
+
+
+def _one_step_behind(path: Path) -> None:
+    """Leave what a kill leaves between the change of a table and its note."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '181f10493468'")
+        connection.execute("DROP TABLE logged_models")
+
+
+def _without_note(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE alembic_version")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("leave", [_one_step_behind, _without_note, _empty])
+def test_a_half_made_database_of_mlflow_is_made_anew(
+    half: Home, made: Home, leave: Callable[[Path], None]
+) -> None:
+    leave(half.mlflow_database)
+    prepare(half)
+    assert _revision(half.mlflow_database) == _revision(made.mlflow_database)
+    assert Registry(half).client.search_experiments()[0].name == "Default"
+
+
+@pytest.mark.parametrize("leave", [_without_note, _empty])
+def test_half_made_databases_of_dagster_are_made_anew(
+    half: Home, made: Home, leave: Callable[[Path], None]
+) -> None:
+    for file in dagster_files(half):
+        leave(file.path)
+    prepare(half)
+    for file, whole in zip(dagster_files(half), dagster_files(made), strict=True):
+        assert _revision(file.path) == _revision(whole.path)
+    assert [file.damage() for file in dagster_files(half)] == [None] * 3
+
+
+def test_a_database_in_use_is_never_made_anew(half: Home) -> None:
+    Registry(half).client.create_registered_model("apples")
+    prepare(half)
+    [model] = Registry(half).client.search_registered_models()
+    assert model.name == "apples"
+
+
+def test_a_missing_database_is_made_and_the_others_stay(copy: Home) -> None:
+    prepare(copy)
+    Registry(copy).client.create_registered_model("apples")
+    dagster_files(copy)[1].path.unlink()
+    prepare(copy)
+    assert [file.damage() for file in (*dagster_files(copy), mlflow_file(copy))] == [None] * 4
+    assert len(Registry(copy).client.search_registered_models()) == 1
+
+
+def test_a_damaged_database_is_told_at_the_start(half: Home) -> None:
+    half.mlflow_database.write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match=r"MLflow's database is damaged.*restore it"):
+        prepare(half)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"\xff"])
+def test_a_damaged_note_of_the_preparation_is_written_again(
+    copy: Home, made: Home, content: bytes
+) -> None:
+    marker = copy.path / "prepared.json"
+    marker.write_bytes(content)
+    prepare(copy)
+    note = json.loads(marker.read_bytes())
+    assert note.pop("home") == str(copy.path)
+    expected = json.loads((made.path / "prepared.json").read_bytes())
+    assert note == {name: value for name, value in expected.items() if name != "home"}
