@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from factory_assets.data.blocks import StagedBlock
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.data import Block, most_broken_rule
-from factory_resources.errors import DataError, ExpressionError
+from factory_resources.errors import DataError, ExpressionError, StorageError
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.tables.writer import StagedTable, prepare
@@ -47,8 +47,8 @@ def clean_files(
         scratch: the folder that the blocks are written to.
 
     Raises:
-        ExpressionError: a declared expression is wrong, or fails on a value.
-        StorageError: the blocks cannot be written.
+        ExpressionError: a declared expression is wrong, fails on a value, or takes too long.
+        StorageError: an expression needs too much memory, or the blocks cannot be written.
     """
     if not groups:
         return {}
@@ -58,6 +58,7 @@ def clean_files(
     with (
         sealed(read=[*paths, *earlier], write=scratch) as connection,
         engine_errors(queries.where),
+        queries.bounded(connection),
     ):
         counts = [n for group in groups for n in group.counts]
         _view(connection, queries, numbered(paths, counts))
@@ -68,7 +69,7 @@ def clean_files(
                 _clean_group(connection, queries, group, start, scratch)
                 for group, start in zip(groups, starts, strict=False)
             ]
-        except ExpressionError:
+        except (ExpressionError, StorageError):
             queries.blame(connection)
             raise
     if repeated != sum(block.duplicates for block in blocks):

@@ -71,7 +71,8 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             part = spec.ingest.model_dump(mode="json", exclude={"contract"})
             return {**part, "contract": spec.ingest.contract.promises()}
         case "clean":
-            return spec.clean.model_dump(mode="json")
+            # How long it may take does not change the result.
+            return spec.clean.model_dump(mode="json", exclude={"timeout"})
         case "split":
             part = spec.split.model_dump(mode="json", exclude={"window"})
             return {"split": part, "target": spec.training.target, "inputs": _inputs(pipeline)}

@@ -13,6 +13,10 @@ Statistic = Literal["mean", "std", "min", "max", "slope", "first"]
 Size = Annotated[int, Field(ge=2, le=100_000)] | Literal["all"]
 
 
+TIMEOUT = 600
+"""The seconds of `timeout` if none are declared."""
+
+
 def _sizes(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
@@ -92,6 +96,9 @@ class Clean(Spec):
     windows: Windows | None = None
     """Statistics over each row and the rows before it, for series such as the cycles of an engine.
     Default: none."""
+    timeout: Annotated[int, Field(ge=1, le=86_400, exclude_if=lambda s: s == TIMEOUT)] = TIMEOUT
+    """The most seconds that the expressions may take for each million rows, a smaller table
+    included; the run fails if they take longer."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import Clean
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
-from factory_resources.errors import ExpressionError
+from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.sql.expressions import columns_of
+from factory_resources.sql.limits import bounded
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,6 +27,9 @@ KnownColumns = Mapping[str, ColumnType | None]
 """The ingested columns and their declared types."""
 
 _CLEAN: At = ("clean",)
+
+_SECONDS = 10
+"""The most seconds for an expression: the engine computes its constants already here."""
 
 
 def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistake]:
@@ -97,8 +101,8 @@ def _wrong_types(clean: Clean, known: KnownColumns) -> list[Mistake]:
 def _bind(connection: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, str]:
     """Return the SQL type that the expression yields and "", or "" and what is wrong with it."""
     try:
-        with engine_errors(""):
+        with engine_errors(""), bounded(connection, _SECONDS, "", "simplify it"):
             row = connection.execute(f"DESCRIBE SELECT ({sql}\n) AS r FROM rows").fetchone()
-    except ExpressionError as error:
+    except (ExpressionError, StorageError) as error:
         return "", str(error)
     return (str(row[1]) if row else ""), ""

@@ -4,7 +4,9 @@ Running them on blocks and storing the result belongs in `cleaned_blocks` and `s
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from factory_resources.errors import ExpressionError
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal
 from factory_resources.sql.expressions import parse, suggestion
+from factory_resources.sql.limits import bounded
 from factory_resources.sql.row_marks import mark, marked
 from factory_resources.sql.spelling import unified_sql
 from factory_resources.tables.writer import StagedTable
@@ -142,6 +145,12 @@ class CleanQueries:
             with engine_errors(f"{self.where}: derive.{name}"):
                 connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
 
+    def bounded(self, connection: "duckdb.DuckDBPyConnection") -> AbstractContextManager[None]:
+        """Return a context in which the expressions end within the declared time, and in memory."""
+        seconds = self.spec.timeout * max(1, ceil(self.rows / 1_000_000))
+        remedy = "simplify the expressions, or raise clean.timeout"
+        return bounded(connection, seconds, self.where, remedy)
+
     def counts(
         self, connection: "duckdb.DuckDBPyConnection", broken: StagedTable
     ) -> dict[str, int]:
@@ -177,6 +186,7 @@ class CleanQueries:
 
         Raises:
             ExpressionError: one fails on a value; the message names it.
+            StorageError: one needs too much memory; the message names it.
         """
         for name, broken in self.rules.items():
             with engine_errors(f"{self.where}: where.{name}"):
@@ -184,8 +194,10 @@ class CleanQueries:
         rows = f"FROM source WHERE NOT {self._any_rule_broken}"
         for name in self.spec.derive:
             with engine_errors(f"{self.where}: derive.{name}"):
+                # The engine counts some values without computing them.
                 connection.execute(
-                    f"SELECT count({identifier(name)}) FROM ({self._derived(rows, until=name)})"
+                    f"SELECT bit_xor(hash({identifier(name)})) "
+                    f"FROM ({self._derived(rows, until=name)})"
                 )
 
 

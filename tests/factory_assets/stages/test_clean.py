@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
-from factory_resources.errors import DataError, ExpressionError, FactoryError
+from factory_resources.errors import DataError, ExpressionError, FactoryError, StorageError
 from factory_resources.home.home import Home
 from tests.data_stages import cleaned, column, files_of, pipeline, rows
 
@@ -213,3 +214,68 @@ def test_one_clear_line(
     assert "\n" not in str(caught.value)
     assert "p/clean" in str(caught.value)
     assert files_of(home) == before
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "message"),
+    [
+        (
+            {"derive": {"fine": "y + 1", "long": "lpad(name, CAST(4e9 / 2 AS INT), 'y')"}},
+            ExpressionError,
+            "p/clean: derive.long: lpad to more than 100,000 characters",
+        ),
+        (
+            {"derive": {"fine": "y + 1", "long": "format('{:2000000000}', name)"}},
+            StorageError,
+            "p/clean: derive.long: not enough memory",
+        ),
+        (
+            {"where": {"long": "len(printf('%2000000000d', torque)) > 0"}},
+            StorageError,
+            "p/clean: where.long: not enough memory",
+        ),
+        (
+            {"derive": {"slow": "levenshtein(lpad(name, 90000, 'a'), 'b')"}, "timeout": 1},
+            None,
+            "",
+        ),
+        (
+            {
+                "derive": {"slow": "levenshtein(lpad(name, 90000, 'a'), rpad(name, 90000, 'b'))"},
+                "timeout": 1,
+            },
+            ExpressionError,
+            "p/clean: takes more than 1 s; simplify the expressions, or raise clean.timeout",
+        ),
+    ],
+)
+def test_expressions_end_within_memory_and_the_declared_time(
+    part: dict[str, Any],
+    error: type[FactoryError] | None,
+    message: str,
+    tmp_path: Path,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FACTORY_MEMORY", "300MB")
+    lines = [f"{'ab'[i % 2]},{i},{i % 2}" for i in range(100)]
+    (tmp_path / "d.csv").write_text("\n".join(["name,torque,y", *lines]) + "\n")
+    made = pipeline(tmp_path, files="d.csv", clean=part)
+    ingested = ingest(made, home)
+    before = files_of(home)
+    if error is None:
+        assert clean(made, ingested, home).snapshot.rows == 100
+        return
+    with pytest.raises(error) as caught:
+        clean(made, ingested, home)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert files_of(home) == before
+
+
+def test_the_time_limit_is_no_part_of_the_key(tmp_path: Path) -> None:
+    plain = pipeline(tmp_path, files="d.csv", clean={"derive": {"a": "y"}})
+    limited = pipeline(tmp_path, files="d.csv", clean={"derive": {"a": "y"}, "timeout": 5})
+    assert relevant_spec(plain, "clean") == relevant_spec(limited, "clean")
+    assert "timeout" not in plain.spec.clean.model_dump()
+    assert "skip" not in plain.spec.ingest.model_dump()["source"]

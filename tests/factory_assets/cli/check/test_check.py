@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.cli.check import expressions
 from factory_assets.cli.check.check import check, check_folder
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import DeclarationError
@@ -224,3 +225,16 @@ def test_problems_of_all_files_come_in_order(defs: Path) -> None:
         (p.file.parent.name, p.line) for p in problems
     )
     assert len(problems) == 3
+
+
+def test_an_expression_whose_constants_take_too_long_ends_in_one_line(
+    defs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine computes constants before it reads a row."""
+    monkeypatch.setattr(expressions, "_SECONDS", 1)
+    slow = "levenshtein(lpad('a', 90000, 'a'), lpad('b', 90000, 'b'))"
+    text = FULL.replace("torque * speed", f"torque * {slow}", 1)
+    declare(defs, text)
+    (problem,) = check(["machines"])
+    assert problem.line == line_of(text, "power:")
+    assert "takes more than 1 s; simplify it" in problem.message or "memory" in problem.message
