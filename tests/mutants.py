@@ -26,7 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 TARGETS: dict[str, tuple[str, ...]] = {
     "results.base": ("execution/test_cache_key.py",),
     "execution.cache_key": ("execution/test_cache_key.py",),
-    "execution.loaded_components": ("execution/test_loaded_code.py",),
+    "execution.loaded_components": ("execution/test_loaded_components.py",),
     "execution.retention": ("execution/test_retention.py",),
     "ml.evaluation.gates": ("ml/evaluation/test_gates.py",),
     "stages.split": ("stages/test_split.py", "stages/test_split_names.py"),
@@ -53,7 +53,7 @@ _SWAPPED: dict[type[ast.AST], type[Any]] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
     **{ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In},
     **{ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And},
-    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult},
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult},
     **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr},
 }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from factory_assets.execution import cache_key, code_version
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
@@ -273,6 +274,13 @@ def test_the_code_version_that_dagster_shows(
     after = asset_code_version(made, "ingest")
     monkeypatch.setattr(cache_key, "stage_code", lambda _: "other")
     assert asset_code_version(made, "ingest") != after
+
+
+def test_a_result_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        _result("a").rows_in = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        CleanResult.model_validate({**_result("a").model_dump(), "more": 1})
 
 
 def test_the_digest_does_not_depend_on_the_order_of_names() -> None:

@@ -108,6 +108,66 @@ def test_a_checkpoint_that_nobody_took_up_goes(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("records/fruit/runs/old", "run"),
+        ("pictures/previews/old.png", "cache"),
+        ("profiles/old.json", "cache"),
+        (f"checkpoints/fruit/{'0' * 64}", "checkpoint"),
+    ],
+)
+def test_what_is_exactly_as_old_as_what_is_kept_stays(
+    tmp_path: Path, place: str, kind: str
+) -> None:
+    home = Home(tmp_path / "home")
+    path = home.path / place
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"old") if path.suffix else path.mkdir()
+    os.utime(path, (1000, 1000))
+    assert find_garbage(home, {}, 50, 1050) == []
+    assert [item.kind for item in find_garbage(home, {}, 50, 1051)] == [kind]
+
+
+def test_records_exactly_as_old_as_what_is_kept_stay(tmp_path: Path) -> None:
+    for number in range(2):
+        _write(tmp_path, "fruit", number)
+        _run(tmp_path, "fruit", PLAIN, f"run {number}")
+    home = Home(tmp_path / "home")
+    remove(find_garbage(home, {}, MONTH))
+    for path in [*home.records.rglob("*"), *(home.path / "profiles").rglob("*")]:
+        os.utime(path, (1000, 1000))
+    assert find_garbage(home, {}, 50, 1050) == []
+    found = {item.kind for item in find_garbage(home, {}, 50, 1051)}
+    assert {"record", "run", "table file"} <= found
+
+
+def test_pictures_outside_the_folders_of_versions_are_left_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    for name in ("apples/notes.png", "apples/drafts/roc-1.png", "apples/7/roc-1.png"):
+        (home.pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.pictures / name).write_bytes(b"png")
+    found = find_garbage(home, {}, 0, time.time() + 100)
+    assert [item.path for item in found] == [home.pictures / "apples" / "7"]
+
+
+def test_what_leads_to_a_record_goes_and_stays_with_it(tmp_path: Path) -> None:
+    """A record of code of the user is found by what was known before the code ran."""
+    python = {"ingest": {"source": {"python": "made:rows", "reads": []}}}
+    folder = tmp_path / "fruit"
+    folder.mkdir()
+    for number in range(2):
+        (folder / "made.py").write_text(
+            f"import pyarrow as pa\ndef rows(): return pa.table({{'size': [{number}]}})\n"
+        )
+        assert _run(tmp_path, "fruit", python, f"run {number}") == ["ingest", "clean"]
+    leading = tmp_path / "home" / "records" / "fruit" / "foreseen" / "ingest"
+    assert len([*leading.iterdir()]) == 2
+    _collect(tmp_path)
+    assert len([*leading.iterdir()]) == 1
+    assert _run(tmp_path, "fruit", python, "again") == []
+
+
 def test_the_table_reads_as_its_current_version(tmp_path: Path) -> None:
     from deltalake import DeltaTable
 
