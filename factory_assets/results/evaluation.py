@@ -1,5 +1,6 @@
 """The result of evaluate: the metrics of a candidate on the test set, and what explains them."""
 
+from hashlib import sha256
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -192,6 +193,12 @@ class EvaluationResult(StageResult):
     """Two classes: the metrics of decisions if the threshold were .5."""
     folds: Folds | None = None
     """Cross-validation over all rows, in addition to the test; None if it is not declared."""
+
+    @property
+    def data_version(self) -> str:
+        # Results from before `at_half` was recorded keep their data version.
+        later = set() if self.at_half else {"at_half"}
+        return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
 
     @property
     def passed(self) -> bool:

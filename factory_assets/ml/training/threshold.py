@@ -5,7 +5,7 @@ Test rows never come here. Metrics at a threshold belong in `ml.metrics`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factory_assets.spec.threshold import BestMetric, DecisionRule, ErrorCosts
 from factory_assets.spec.train import Task
@@ -48,57 +48,54 @@ def choose_threshold(
     if not isinstance(rule, BestMetric | ErrorCosts):
         return float(rule)
     positives = int((truth == 1).sum())
-    ideal = _ideal(rule, positives / len(truth))
-    by_f1 = isinstance(rule, BestMetric) and rule.maximise == "f1"
-    if not positives or (positives == len(truth) and not by_f1):
+    if isinstance(rule, BestMetric) and rule.maximise == "f1":
+        return _best_f1(truth, scores, positives)
+    false_alarm, miss = _costs(rule, positives, len(truth) - positives)
+    ideal = false_alarm / (false_alarm + miss)
+    if positives in (0, len(truth)):
         return ideal
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    hits = np.concatenate(([0], np.cumsum(truth[order] == 1)))
-    gain = _gain(rule, hits, positives)
+    ranked, hits = _ranked(truth, scores)
+    cost = false_alarm * (np.arange(len(hits)) - hits) + miss * (positives - hits)
     # Rows of equal score get the same decision: no threshold lies between them.
-    possible = np.concatenate(([not by_f1], ranked[1:] != ranked[:-1], [True]))
-    best = np.flatnonzero(possible & (gain == gain[possible].max()))
-    if by_f1:
-        return _between(ranked, int(best[0]))
+    possible = np.concatenate(([True], ranked[1:] != ranked[:-1], [True]))
+    best = np.flatnonzero(possible & (cost == cost[possible].min()))
     above, below = np.append(2.0, ranked)[best], np.append(ranked, 0.0)[best]
     distance = np.maximum(np.maximum(below - ideal, ideal - above), 0.0)
     return _between(ranked, int(best[np.argmin(distance)]))
 
 
-def _ideal(rule: BestMetric | ErrorCosts, share: float) -> float:
-    """Return the best threshold if the scores were exact probabilities; .5 if that is unknown.
-
-    Args:
-        share: of the positive rows.
-    """
-    if isinstance(rule, ErrorCosts):
-        return rule.false_positive / (rule.false_positive + rule.false_negative)
-    return share if rule.maximise == "balanced_accuracy" and 0 < share < 1 else 0.5
-
-
-def _gain(rule: BestMetric | ErrorCosts, hits: NDArray[np.int64], positives: int) -> NDArray[Any]:
-    """Return how good it is to predict the first 0, 1, … rows positive.
-
-    Args:
-        hits: [rows + 1]: how many of those are positive.
-    """
+def _best_f1(truth: NDArray[np.int64], scores: NDArray[np.float64], positives: int) -> float:
     import numpy as np
 
-    taken = np.arange(len(hits))
-    negatives = len(hits) - 1 - positives
-    wrong, missed = taken - hits, positives - hits
-    gain: NDArray[Any]
+    if not positives:
+        return 0.5
+    ranked, hits = _ranked(truth, scores)
+    f1 = 2 * hits[1:] / (np.arange(1, len(hits)) + positives)
+    last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
+    return _between(ranked, int(np.argmax(np.where(last_of_equals, f1, -1.0))) + 1)
+
+
+def _costs(rule: BestMetric | ErrorCosts, positives: int, negatives: int) -> tuple[float, float]:
+    """Return what a false alarm and a missed positive row cost.
+
+    Accuracy counts both alike. Balanced accuracy counts each class as a whole; in whole numbers,
+    equal ones are exactly equal.
+    """
     if isinstance(rule, ErrorCosts):
-        gain = -(rule.false_positive * wrong + rule.false_negative * missed)
-    elif rule.maximise == "f1":
-        gain = 2 * hits / (taken + positives)
-    elif rule.maximise == "accuracy":
-        gain = -(wrong + missed)
-    else:
-        # Balanced accuracy, times a constant, in whole numbers: equal ones are exactly equal.
-        gain = hits * negatives + (negatives - wrong) * positives
-    return gain
+        return rule.false_positive, rule.false_negative
+    if rule.maximise == "balanced_accuracy" and positives and negatives:
+        return positives, negatives
+    return 1, 1
+
+
+def _ranked(
+    truth: NDArray[np.int64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the scores from the highest, and how many of the first 0, 1, … rows are positive."""
+    import numpy as np
+
+    order = np.argsort(-scores, kind="stable")
+    return scores[order], np.concatenate(([0], np.cumsum(truth[order] == 1)))
 
 
 def _between(ranked: NDArray[np.float64], count: int) -> float:
