@@ -55,7 +55,9 @@ def validate_sources(
             main = [replace(tables[0], rows=rows_numbered(connection))]
             tables = main
         rows_in = sum(source.rows for source in tables)
-        offsets = offsets_after_reading(connection, ingest, validation, tables, good)
+        offsets = offsets_after_reading(
+            connection, ingest, validation.columns, validation.types, tables, good
+        )
         broken: StagedTable | None = None
         counts: dict[str, int] = {}
         example = ""

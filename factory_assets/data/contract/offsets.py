@@ -18,7 +18,6 @@ from factory_resources.sql.engine import identifier, literal
 if TYPE_CHECKING:
     import duckdb
 
-    from factory_assets.data.contract.validation import ContractValidation
     from factory_resources.tables.writer import StagedTable
 
 
@@ -63,7 +62,8 @@ def noting_offsets_sql(time: str, value: str) -> str:
 def offsets_after_reading(
     connection: duckdb.DuckDBPyConnection,
     ingest: Ingest,
-    validation: ContractValidation,
+    columns: Sequence[Column],
+    types: Sequence[ColumnType],
     raws: Sequence[SourceTable],
     good: StagedTable,
 ) -> Offsets:
@@ -72,7 +72,6 @@ def offsets_after_reading(
     Args:
         good: the valid rows, which were read from `raws` just before.
     """
-    columns, types = validation.columns, validation.types
     seen = connection.execute(
         "SELECT last_value FROM duckdb_sequences() WHERE sequence_name = ?", [OFFSETS_SEEN]
     ).fetchone()

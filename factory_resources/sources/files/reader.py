@@ -38,7 +38,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Text:
+class DelimitedText:
     """How a file of delimited text is read."""
 
     rules: TextRules
@@ -62,7 +62,7 @@ class SourceTable:
     """None for sources without a file format, whose columns have types."""
     partners: Mapping[str, str] = field(default_factory=dict)
     """Rule of each required join to the column that says whether the row has a match."""
-    text: "Text | None" = None
+    text: DelimitedText | None = None
     """How the lines of `path` are read; None if it is a Parquet file."""
 
     @property
@@ -114,7 +114,7 @@ def read_file(
     if once and kind == "csv":
         layout = _layout(path, name, rules)
         if layout.delimiter != " ":
-            text = Text(rules, layout)
+            text = DelimitedText(rules, layout)
             return SourceTable(path, name, digest, {}, UNKNOWN, _cells(layout), kind, text=text)
     with sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
