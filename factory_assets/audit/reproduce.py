@@ -145,7 +145,7 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         home.scratch() as now,
     ):
         copy_checked(original.version.files, before, digest_recorded, original.name)
-        recorded = Description.model_validate_json((before / DESCRIPTION).read_bytes())
+        recorded = Description.stored((before / DESCRIPTION).read_bytes())
         chosen, rows = recorded.spec, original.origin.rows
         pipeline = with_threshold_rule(original.pipeline, recorded.target.task)
         _, ready = read_training_data(pipeline, rows.train, rows.validation, home, chosen)

@@ -22,7 +22,7 @@ from factory_assets.results.base import StageResult
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.spec.models import Network
+from factory_assets.spec.models import STORED, Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
@@ -120,7 +120,9 @@ def read_provenance(version: Version, home: Home) -> Provenance:
         copy_checked(files, scratch, version.tags[TAG], name)
         try:
             return Provenance(
-                declaration=PipelineSpec.model_validate_json(_read(scratch, "declaration")),
+                declaration=PipelineSpec.model_validate_json(
+                    _read(scratch, "declaration"), context=STORED
+                ),
                 rows=TrainingSnapshots.model_validate_json(_read(scratch, "rows")),
                 environment=Environment.model_validate_json(_read(scratch, "environment")),
                 end=Ended.model_validate_json(_read(scratch, "end")),

@@ -5,13 +5,25 @@ Linear models and random forests are declared in `train`. Fitting a model belong
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from factory_assets.spec.base import ColumnName, Reference, Spec, listed
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 Positive = Annotated[float, Field(gt=0)]
+
+STORED = {"stored": True}
+"""Validation context for what the factory has stored, in place of what a person declares."""
+
+_FORMER = {"schedule": "one_cycle", "activation": "gelu"}
+"""What a stored `mlp` means by a key that it lacks: such models existed before the keys."""
 
 
 class Network(Spec):
@@ -26,6 +38,9 @@ class Network(Spec):
     """The number of rows in a training step; reduced if an epoch would have fewer than 8 steps."""
     learning_rate: Positive = 0.01
     """The largest step size of the optimiser."""
+    schedule: Literal["one_cycle", "trapezoidal"] = "one_cycle"
+    """How the step size changes: `one_cycle` rises for 30 % of the steps and then falls to zero,
+    `trapezoidal` rises for 2 %, stays at `learning_rate`, and falls to zero over the last 20 %."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0001
     """How strongly large weights are pulled towards zero; 0 turns it off."""
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
@@ -43,6 +58,23 @@ class Mlp(Network):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """The share of each layer (0 to below 1) that is dropped at random in training, against
     overfitting."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """The function between the layers; `gelu` is smooth, and takes longer."""
+    schedule: Literal["one_cycle", "trapezoidal"] = "trapezoidal"
+    """How the step size changes: `one_cycle` rises for 30 % of the steps and then falls to zero,
+    `trapezoidal` rises for 2 %, stays at `learning_rate`, and falls to zero over the last 20 %."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        stored = info.context == STORED and isinstance(declared, dict)
+        return {**_FORMER, **declared} if stored else declared
+
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a model from before the keys keeps the bytes of its description, and its key.
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if (key, value) not in _FORMER.items()}
 
 
 class Cnn(Network):

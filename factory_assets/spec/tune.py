@@ -185,7 +185,7 @@ def with_settings(model: M, values: Mapping[str, Any]) -> M:
     Raises:
         ValidationError: a setting does not take its value, or not together with the others.
     """
-    declared = model.model_dump()
+    declared = dict(model)
     for name, value in values.items():
         if name.startswith(ARGS):
             declared["args"] = {**declared["args"], name.removeprefix(ARGS): value}

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from factory_assets.ml.models.kinds import model_class
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Clean, Ingest, ModelSpec
+from factory_assets.spec.models import STORED
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
@@ -56,6 +57,11 @@ class Description(StageResult):
     threshold: float | None
     """The calibrated probability from which a row is predicted positive; None unless binary."""
     calibration: Calibration | None = None
+
+    @classmethod
+    def stored(cls, content: bytes) -> Self:
+        """Read what `save_trained` wrote; raises pydantic's ValidationError."""
+        return cls.model_validate_json(content, context=STORED)
 
     @property
     def shape(self) -> Shape:
@@ -142,7 +148,7 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
         # Verify and read a private copy: the original could change in between.
         copy_checked(version.files, scratch, candidate.digest, where)
         try:
-            description = Description.model_validate_json((scratch / DESCRIPTION).read_bytes())
+            description = Description.stored((scratch / DESCRIPTION).read_bytes())
             cls = model_class(description.spec, folder)
             model = cls.load(description.spec, description.shape, scratch, folder)
         except (ValidationError, OSError, KeyError) as error:

@@ -195,7 +195,9 @@ class NetworkModel(Model):
 
         sizes = (shape.numbers, shape.cardinalities, shape.outputs)
         if isinstance(spec, Mlp):
-            return MlpModule(*sizes, hidden=spec.hidden, dropout=spec.dropout)
+            return MlpModule(
+                *sizes, hidden=spec.hidden, dropout=spec.dropout, activation=spec.activation
+            )
         declared = cast(OwnModule, spec)
         user_class = _custom_class(declared, folder)
         with user_errors(declared):

@@ -22,7 +22,7 @@ WEAK = Linear(kind="linear", regularisation=0.01)
 
 def network(rows: int, outputs: int) -> tuple[View, torch.Tensor]:
     torch.manual_seed(1)
-    module = MlpModule(3, [], outputs, hidden=(4,), dropout=0.0).double().eval()
+    module = MlpModule(3, [], outputs, hidden=(4,), dropout=0.0, activation="gelu").double().eval()
     inputs = torch.randn(rows, 3, dtype=torch.float64)
     target: Any = torch.randint(0, outputs, (rows,)) if outputs > 1 else torch.randn(rows)
     return View(module, (), (inputs, torch.empty((rows, 0), dtype=torch.int64))), target

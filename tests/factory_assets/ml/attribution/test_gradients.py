@@ -15,7 +15,7 @@ from factory_resources.errors import ModelError
 
 def mlp(outputs: int) -> View:
     torch.manual_seed(0)
-    module = MlpModule(3, [4], outputs, hidden=(5, 4), dropout=0.5).eval()
+    module = MlpModule(3, [4], outputs, hidden=(5, 4), dropout=0.5, activation="gelu").eval()
     return View(module, (), (torch.randn(6, 3), torch.randint(0, 4, (6, 1))))
 
 

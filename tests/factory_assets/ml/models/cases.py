@@ -115,6 +115,7 @@ def hostile(table: pa.Table) -> pa.Table:
 
 def keep(home: Home, name: str, table: pa.Table) -> Snapshot:
     """Store a table in the home as a snapshot of pipeline `p`."""
+    home.require_writable()
     folder = home.tables / "p" / name
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / "new.parquet")

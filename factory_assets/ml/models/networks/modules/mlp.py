@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 
 class MlpModule(NetworkModule):
-    """Embedded categories and scaled numbers, then hidden layers with GELU and dropout."""
+    """Embedded categories and scaled numbers, then hidden layers with dropout."""
 
     def __init__(
         self,
@@ -27,13 +28,15 @@ class MlpModule(NetworkModule):
         *,
         hidden: Sequence[int],
         dropout: float,
+        activation: Literal["relu", "gelu"],
     ) -> None:
         super().__init__()
+        function = {"relu": nn.ReLU, "gelu": nn.GELU}[activation]
         sizes = [min(32, (cardinality + 1) // 2) for cardinality in categories]
         self.embeddings = nn.ModuleList(map(nn.Embedding, categories, sizes))
         width, layers = numeric + sum(sizes), list[nn.Module]()
         for units in hidden:
-            layers += [nn.Linear(width, units), nn.GELU(), Dropout(dropout)]
+            layers += [nn.Linear(width, units), function(), Dropout(dropout)]
             width = units
         self.layers = nn.Sequential(*layers, nn.Linear(width, outputs))
 
