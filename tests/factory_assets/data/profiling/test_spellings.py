@@ -125,6 +125,6 @@ def test_a_scored_row_gets_the_spelling_of_the_training_rows(tmp_path: Path, hom
         clean = pipeline(tmp_path, clean={"unify": ["answer", "colour"]}).spec.clean
 
     (tmp_path / "new.csv").write_text(f"colour\nRED\nblue{BLANK}\n")
-    table, refused = rows_to_score(pipeline(tmp_path), Model(), tmp_path / "new.csv", home)
-    assert table["colour"].to_pylist() == ["red", "blue"]
-    assert refused == []
+    rows = rows_to_score(pipeline(tmp_path), Model(), tmp_path / "new.csv", home)
+    assert rows.scorable["colour"].to_pylist() == ["red", "blue"]
+    assert rows.refused == ()
