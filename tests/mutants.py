@@ -209,7 +209,8 @@ def main() -> int:
         for mutant, passes in zip(chosen, results, strict=True):
             if passes:
                 unseen.append(mutant)
-                sys.stdout.write(f"{_file(mutant.module)}:{mutant.line}: {mutant.what}\n")
+                place = _file(mutant.module).relative_to(PROJECT)
+                sys.stdout.write(f"{place}:{mutant.line}: {mutant.what}\n")
                 sys.stdout.flush()
     seen = len(chosen) - len(unseen)
     sys.stdout.write(f"{seen} of {len(chosen)} small changes were seen by the tests\n")
