@@ -41,7 +41,7 @@ def test_every_file_that_trains_is_named() -> None:
         "factory_assets/stages/train.py",
         "factory_assets/ml/models/networks/modules/mlp.py",
     } <= set(files)
-    assert not any("/evaluate" in name for name in files)
+    assert not any("stages/evaluate" in name for name in files)
     assert all(len(digest) == 64 for digest in files.values())
 
 
