@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    by_hand,
     cleaning,
     csv_ingest,
     demo,
@@ -33,6 +34,7 @@ MODULES = {
         partitions,
         demo,
         pipeline,
+        by_hand,
         cleaning,
         csv_ingest,
         preprocessing,
@@ -42,6 +44,7 @@ MODULES = {
     )
 }
 SIZED = {
+    "by_hand": by_hand,
     "cleaning": cleaning,
     "csv_ingest": csv_ingest,
     "streaming": streaming,

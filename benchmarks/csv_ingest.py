@@ -16,7 +16,7 @@ from benchmarks.measure import Result, measure, quickest, run_sides
 from benchmarks.readings import COLUMNS, pipeline, rows_sql
 
 ROWS = 20_000_000
-SPEED_RATIO = 0.7
+CPU_RATIO = 1.5
 _SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 
 
@@ -27,15 +27,14 @@ def run(rows: int = ROWS) -> list[Result]:
     bare, factory = sides["bare"], sides["factory"]
     if bare.output.splitlines()[-1] != factory.output.splitlines()[-1]:
         raise RuntimeError(f"the sides keep different rows: {sides}")
-    speed = bare.wall / factory.wall
+    ratio = factory.cpu / bare.cpu
     return [
         Result(
             f"CSV of {rows:,} rows ingested",
-            f"{speed:.2f}x the speed ({factory.wall:.1f} / {bare.wall:.1f} s), CPU "
-            f"{factory.cpu:.1f} / {bare.cpu:.1f} s, peak {factory.megabytes:,.0f} / "
-            f"{bare.megabytes:,.0f} MB",
-            f">= {SPEED_RATIO}x the speed",
-            speed >= SPEED_RATIO,
+            f"CPU {ratio:.2f}x ({factory.cpu:.1f} / {bare.cpu:.1f} s), wall {factory.wall:.1f} / "
+            f"{bare.wall:.1f} s, peak {factory.megabytes:,.0f} / {bare.megabytes:,.0f} MB",
+            f"CPU <= {CPU_RATIO}x",
+            ratio <= CPU_RATIO,
         )
     ]
 

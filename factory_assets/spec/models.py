@@ -23,7 +23,7 @@ STORED = {"stored": True}
 """Validation context for what the factory has stored, in place of what a person declares."""
 
 _FORMER = {"schedule": "one_cycle", "activation": "gelu"}
-"""What a stored `mlp` means by a key that it lacks: such models existed before the keys."""
+"""What a stored network means by a key that it lacks: it may be older than the key."""
 
 
 class Network(Spec):
@@ -47,6 +47,12 @@ class Network(Spec):
     """How many networks are trained, from consecutive seeds; their outputs are averaged. Training
     takes that many times longer."""
 
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a model from before the keys keeps the bytes of its description, and its key.
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if (key, value) not in _FORMER.items()}
+
 
 class Mlp(Network):
     """A neural network for tables: embedded categories and scaled numbers, then hidden layers."""
@@ -69,12 +75,6 @@ class Mlp(Network):
     def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
         stored = info.context == STORED and isinstance(declared, dict)
         return {**_FORMER, **declared} if stored else declared
-
-    @model_serializer(mode="wrap")
-    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a model from before the keys keeps the bytes of its description, and its key.
-        written: dict[str, Any] = serialize(self)
-        return {key: value for key, value in written.items() if (key, value) not in _FORMER.items()}
 
 
 class Cnn(Network):

@@ -1,11 +1,12 @@
-"""Models of series in a declaration: which splits and settings they refuse."""
+"""Models in a declaration: splits and settings that series refuse, keys that a stored mlp lacks."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.spec import Gru, PipelineSpec
+from factory_assets.spec import Gru, Mlp, PipelineSpec
+from factory_assets.spec.models import STORED
 
 
 def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
@@ -59,3 +60,20 @@ def test_rows_drawn_one_by_one_are_refused(split: dict[str, Any]) -> None:
 def test_wrong_model_settings_are_refused(model: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         spec({"group": "engine"}, **model)
+
+
+def test_a_stored_mlp_without_the_later_keys_is_what_it_was() -> None:
+    declared = Mlp.model_validate({"kind": "mlp"})
+    assert (declared.schedule, declared.activation) == ("trapezoidal", "relu")
+    stored = Mlp.model_validate_json('{"kind": "mlp"}', context=STORED)
+    assert (stored.schedule, stored.activation) == ("one_cycle", "gelu")
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "trapezoidal"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_an_mlp_is_stored_and_read_again(schedule: str, activation: str) -> None:
+    keys = {"schedule": schedule, "activation": activation}
+    declared = Mlp.model_validate({"kind": "mlp", "dropout": 0.3, **keys})
+    written = declared.model_dump_json()
+    assert ("gelu" in written, "one_cycle" in written) == (False, False)
+    assert Mlp.model_validate_json(written, context=STORED) == declared
