@@ -67,14 +67,12 @@ def prepare(folder: Path) -> None:
     import duckdb
 
     rows = int(os.environ["BENCHMARK_ROWS"])
-    unit = "((hash(i, {}) % 1000000) / 1e6)"
-    normal = "(" + " + ".join(unit.format(k) for k in "{0}{1}{2}{3}") + " - 2) * 1.73"
-    torque, speed = normal.format(10, 11, 12, 13), normal.format(20, 21, 22, 23)
     query = f"""
-        SELECT i AS reading, ['L', 'M', 'H'][1 + (hash(i, 1) % 3)] AS kind,
-            round(300 + {normal.format(30, 31, 32, 33)}, 1) AS air,
-            round(40 + 10 * ({torque}), 1) AS torque,
-            CASE WHEN hash(i, 2) % 100 = 0 THEN -1 ELSE round(1500 + 180 * ({speed})) END AS speed,
+        SELECT i AS reading, ['L', 'M', 'H'][1 + (hash(i, 1) % 3)::INT] AS kind,
+            round(300 + {_normal_sql(30)}, 1) AS air,
+            round(40 + 10 * {_normal_sql(10)}, 1) AS torque,
+            CASE WHEN hash(i, 2) % 100 = 0 THEN -1 ELSE round(1500 + 180 * {_normal_sql(20)}) END
+                AS speed,
             (i * 12 // 5) % 253 AS wear
         FROM (SELECT range % {rows} AS i FROM range({rows + rows // 100}))"""
     power = "torque * abs(speed) * 2 * pi() / 60"
@@ -89,6 +87,12 @@ def prepare(folder: Path) -> None:
         place.mkdir(parents=True)
         document = {"type": "factory_assets.ModelPipeline", "attributes": _attributes(evaluate)}
         (place / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def _normal_sql(first: int) -> str:
+    """Return SQL for a nearly normal number of row `i`: the sum of four uniform ones."""
+    uniform = (f"hash(i, {first + k}) % 1000000 / 1e6" for k in range(4))
+    return f"(({' + '.join(uniform)} - 2) * 1.73)"
 
 
 def _attributes(evaluate: dict[str, Any]) -> dict[str, Any]:

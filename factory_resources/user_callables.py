@@ -5,7 +5,7 @@ Importing them belongs in `user_code`.
 
 import inspect
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +50,11 @@ def require_own_callable(user_object: object, reference: str, folder: Path) -> N
 
 
 def require_arguments(
-    function: Callable[..., Any], reference: str, folder: Path, *positional: object, **named: object
+    function: Callable[..., Any],
+    reference: str,
+    folder: Path,
+    named: Mapping[str, object],
+    positional: Sequence[object] = (),
 ) -> None:
     """Require that the signature accepts the arguments, as far as Python knows it.
 

@@ -21,8 +21,10 @@ from factory_resources.home.processes import process_start
 WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
 
-_OF_A_HOME = frozenset({"prepared.json", "records", "dagster", "mlflow.db", "digests.db"})
-"""What only a factory's home contains; any one of them tells it from another folder."""
+_OF_A_HOME = frozenset(
+    {"prepared.json", "records", "dagster", "mlflow.db", "digests.db", "secrets"}
+)
+"""What tells a factory's home from another folder; a person may put the secrets there first."""
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -161,17 +161,24 @@ class Registry:
         return dict(rows)
 
     def metrics(self, run_id: str) -> list[LoggedMetric]:
-        """Return the metrics of a run: every point of each curve, and each present value."""
+        """Return the metrics of a run: every point of each curve, and each present value.
+
+        Raises:
+            StorageError: what is stored is no number.
+        """
         columns = "key, step, value, is_nan"
         rows = self._execute(
             f"SELECT {columns}, 0 FROM metrics WHERE run_uuid = :run "
             f"UNION ALL SELECT {columns}, 1 FROM latest_metrics WHERE run_uuid = :run",
             run=run_id,
         )
-        return [
-            LoggedMetric(name, int(step), math.nan if is_nan else float(value), bool(latest))
-            for name, step, value, is_nan, latest in rows
-        ]
+        try:
+            return [
+                LoggedMetric(name, int(step), math.nan if is_nan else float(value), bool(latest))
+                for name, step, value, is_nan, latest in rows
+            ]
+        except (TypeError, ValueError) as error:
+            raise self._changed("the metrics of a run") from error
 
     def artifacts(self, model: str) -> Path:
         """Return the folder of everything logged for a model; it moves with the home."""

@@ -251,7 +251,7 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path, expected: list[dict[str, s
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)],
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)],
         capture_output=True,
         check=False,
     )

@@ -111,13 +111,13 @@ def test_arguments_are_compared_with_the_signature(
 ) -> None:
     function = load_callable(f"made:{name}", folder)
     if message is None:
-        require_arguments(function, f"made:{name}", folder, **arguments)
+        require_arguments(function, f"made:{name}", folder, arguments)
         return
     with pytest.raises(DeclarationError, match=message):
-        require_arguments(function, f"made:{name}", folder, **arguments)
+        require_arguments(function, f"made:{name}", folder, arguments)
 
 
 def test_positional_arguments_count_too(folder: Path) -> None:
     function = load_callable("made:Own", folder)
     with pytest.raises(DeclarationError, match="too many positional arguments"):
-        require_arguments(function, "made:Own", folder, 1, 2, 3)
+        require_arguments(function, "made:Own", folder, {}, (1, 2, 3))

@@ -49,7 +49,7 @@ def load_function(source: PythonSource, folder: Path) -> Callable[..., Any]:
         DeclarationError: it cannot be found, or does not accept the declared arguments.
     """
     function = load_callable(source.python, folder)
-    require_arguments(function, source.python, folder, **source.args)
+    require_arguments(function, source.python, folder, source.args)
     return function
 
 

@@ -109,10 +109,10 @@ def custom_kind(spec: OwnModule, folder: Path) -> Literal["network", "estimator"
     user_object = load_callable(spec.python, folder)
     if isinstance(user_object, type) and any(map(_is_module, user_object.__mro__)):
         sizes = ("numeric", "categories", "outputs")
-        require_arguments(user_object, spec.python, folder, *sizes, **spec.args)
+        require_arguments(user_object, spec.python, folder, spec.args, sizes)
         return "network"
     if hasattr(user_object, "fit") or not isinstance(user_object, type):
-        require_arguments(user_object, spec.python, folder, **spec.args)
+        require_arguments(user_object, spec.python, folder, spec.args)
         return "estimator"
     raise DeclarationError(
         f"{spec.python} is neither a LightningModule nor a scikit-learn estimator",

@@ -91,7 +91,7 @@ def test_a_change_of_what_the_stage_reads(
         ("clean", {"split": {"seed": 7}}),
         ("split", _train(seed=7)),
         ("split", {"clean": {"where": {"positive": "x > 0"}}}),
-        ("train", {"evaluate": {"metric": "accuracy"}}),
+        ("train", {"evaluate": {"metric": "roc_auc"}}),
         ("train", {"evaluate": {"metric": "rmse_clipped", "clip": 3}}),
         ("train", {"split": {"seed": 7}}),
         ("train", _train(model=NET, trainer={"checkpoint": {"seconds": 1}})),

@@ -17,7 +17,8 @@ from factory_assets.execution.backfill import backfill, wanted
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import ResultQuery, latest_result
-from factory_assets.serving.scoring_rows import _source
+from factory_assets.serving.scored_file import as_declared
+from factory_assets.spec import FileSource
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
@@ -174,7 +175,8 @@ def test_an_object_that_changes_while_it_is_read_is_refused(
 
 def test_a_local_file_is_scored_in_place_of_objects(plant: str, tmp_path: Path) -> None:
     declared = pipeline(tmp_path, files=f"s3://plant/{plant}/a.csv")
-    source = _source(declared.spec.ingest.source, tmp_path / "x.csv")
+    source = as_declared(declared.spec.ingest, tmp_path / "x.csv")
+    assert isinstance(source, FileSource)
     assert not source.remote
 
 
