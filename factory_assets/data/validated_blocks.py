@@ -63,6 +63,9 @@ def validate_sources(
         example = ""
         if good.rows < rows_in:
             validation.separate_broken(connection, folder)
+            for source in sources:
+                # A text was now read twice, and may be another one than before.
+                source.require_unchanged()
             counts = validation.counts(connection)
             example = validation.example(connection, most_broken_rule(counts))
             broken = prepare(connection, validation.invalid_rows, table=table, folder=folder)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory_assets.data.blocks import StagedBlock
+from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.files import discover_files
 from factory_assets.data.validated_blocks import validate_sources
@@ -113,3 +114,18 @@ def test_a_broken_text_is_an_error_of_the_source(tmp_path: Path, rows: str, mess
             _validated(folder, "number,taken,word\n" + rows, once=once)
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
+
+
+def test_a_text_that_is_replaced_between_two_readings_is_an_error_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    separate = ContractValidation.separate_broken
+
+    def after_replacement(self: ContractValidation, *arguments: Any) -> None:
+        (tmp_path / "other.csv").write_text("number,taken,word\n5,,a\n")
+        (tmp_path / "other.csv").replace(tmp_path / "data.csv")
+        separate(self, *arguments)
+
+    monkeypatch.setattr(ContractValidation, "separate_broken", after_replacement)
+    with pytest.raises(SourceError, match="changed while it was read; run again"):
+        _validated(tmp_path, "number,taken,word\n1,,a\nx,,b\n", once=True)
