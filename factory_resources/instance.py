@@ -30,8 +30,6 @@ def prepare(home: Home) -> None:
     Raises:
         StorageError: if the home cannot be written, or one of its databases is damaged.
     """
-    from filelock import FileLock
-
     go_offline()
     home.require_writable()
     os.environ["FACTORY_HOME"] = str(home.path)
@@ -52,6 +50,8 @@ def prepare(home: Home) -> None:
 
     if ready():
         return
+    from filelock import FileLock
+
     with storage_errors(home.path), FileLock(home.path / ".lock"), storage_faults(home):
         if ready():
             return
