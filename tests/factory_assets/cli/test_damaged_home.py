@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def _factory(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
+    # Dagster leaves its instance in a context variable if closing a damaged database fails.
+    return copy_context().run(CliRunner().invoke, main, arguments)
 
 
 def _line(result: Result) -> str:

@@ -13,13 +13,17 @@ def _zone(root: Path, folder: str, name: str, micro: int, full: int = 65_532_610
     zone = root / folder
     zone.mkdir(parents=True)
     (zone / "name").write_text(f"{name}\n")
-    (zone / "energy_uj").write_text(f"{micro}\n")
+    # A counter is never empty, so that a thread that reads it must not see an empty file.
+    (zone / "written").write_text(f"{micro}\n")
+    (zone / "written").replace(zone / "energy_uj")
     (zone / "max_energy_range_uj").write_text(f"{full}\n")
     return zone
 
 
 def _set(zone: Path, micro: int) -> None:
-    (zone / "energy_uj").write_text(f"{micro}\n")
+    # A counter is never empty, so that a thread that reads it must not see an empty file.
+    (zone / "written").write_text(f"{micro}\n")
+    (zone / "written").replace(zone / "energy_uj")
 
 
 def test_processors_and_memory_are_each_counted_once(tmp_path: Path) -> None:
