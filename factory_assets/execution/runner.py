@@ -37,13 +37,14 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, require_records, value_of
 from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
-from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.records import Record, Records
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def run_stage(call: StageRequest) -> StageRun:
             if isinstance(value, Candidate):
                 store_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
             restored = not records.is_latest(plan.record)
-            for snapshot in _tables(value):
+            for snapshot in tables_of(value).values():
                 if restored:
                     # An older result is the latest again; the table's log still names the newer.
                     publish(snapshot, call.home, _key(call))
@@ -204,7 +205,7 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     if record is None:
         return None
     value = value_of([record])
-    complete = all(exists(snapshot, call.home) for snapshot in _tables(value))
+    complete = all(exists(snapshot, call.home) for snapshot in tables_of(value).values())
     if isinstance(value, Champion):
         complete = _registry(call).champion(value.model) == value.version
     elif isinstance(value, Candidate):
@@ -215,13 +216,9 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     return record if complete else None
 
 
-def _tables(value: StageResult) -> list[Snapshot]:
-    return [part for part in dict(value).values() if isinstance(part, Snapshot)]
-
-
 def _commits(value: StageResult, home: Home) -> dict[str, str]:
     """Return the newest commit of each table that the result names, with its digest."""
-    found = {s.table: commit_digest(home.tables / s.table) for s in _tables(value)}
+    found = {s.table: commit_digest(home.tables / s.table) for s in tables_of(value).values()}
     return {f"{table}/{LOG}/{commit[0]}": commit[1] for table, commit in found.items() if commit}
 
 

@@ -77,16 +77,16 @@ def offsets_after_reading(
     ).fetchone()
     if not raws[0].text or (seen and seen[0]):
         return count_offsets(connection, ingest, columns, types, raws)
-    times = [
-        column.name
-        for column, wanted in zip(columns, types, strict=True)
-        if wanted == "timestamp" and not column.timezone
-    ]
-    counts = ", ".join(f"count({identifier(name)})" for name in times)
-    row = (
-        connection.execute(f"SELECT {counts} FROM {parquet(good.path)}").fetchone() if times else ()
-    )
-    return {name: (0, count) for name, count in zip(times, row or (), strict=True)}
+    names = [column.name for column in _times_without_zone(columns, types)]
+    # The first count keeps the query valid if there are no such columns.
+    counts = ", ".join(["count(*)", *(f"count({identifier(name)})" for name in names)])
+    [row] = connection.execute(f"SELECT {counts} FROM {parquet(good.path)}").fetchall()
+    return {name: (0, count) for name, count in zip(names, row[1:], strict=True)}
+
+
+def _times_without_zone(columns: Sequence[Column], types: Sequence[ColumnType]) -> list[Column]:
+    pairs = zip(columns, types, strict=True)
+    return [column for column, kind in pairs if kind == "timestamp" and not column.timezone]
 
 
 def count_offsets(
@@ -98,9 +98,7 @@ def count_offsets(
 ) -> Offsets:
     """Count the times with and without an offset of every column that declares no zone."""
     counted: Offsets = {}
-    for column, wanted in zip(columns, types, strict=True):
-        if wanted != "timestamp" or column.timezone:
-            continue
+    for column in _times_without_zone(columns, types):
         total = (0, 0)
         for raw in raws:
             name, kind = raw.columns[column.source_name]
