@@ -23,7 +23,7 @@ from factory_assets.execution.backfill import wanted
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted
 from factory_assets.execution.requests import StageRequest, stages_of
-from factory_assets.execution.unchanged import unchanged_stages, warnings_of
+from factory_assets.execution.unchanged import must_be_read, unchanged_stages, warnings_of
 from factory_assets.execution.unchanged_notes import note
 from factory_assets.results.base import StageResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, value_of
@@ -34,7 +34,6 @@ from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.home.run_markers import killed_runs
 from factory_resources.instance import prepare
-from factory_resources.sources.digest_cache import Hashing
 
 StageValues = dict[Stage, StageResult]
 
@@ -109,6 +108,9 @@ def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> b
     # Keys of dynamic partitions may be known to Dagster alone, and so is a run that was killed.
     if (
         not request.reuse
+        # Everything would be hashed, and fetched, once more by the run itself.
+        or request.rehash
+        or must_be_read(pipeline)
         or any(isinstance(dimension, DynamicPartitions) for dimension in dimensions)
         or killed_runs(home)
     ):
@@ -117,8 +119,7 @@ def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> b
         covered = wanted(pipeline, datetime.now(UTC), {}, home, request.partitions)
     except FactoryError:
         return False
-    hashing = Hashing.of("all" if request.rehash else "")
-    call = StageRequest(pipeline, "ingest", home, run_id="", hashing=hashing)
+    call = StageRequest(pipeline, "ingest", home, run_id="")
     runs = unchanged_stages(call, request.stages, covered.partitions)
     if not runs:
         return False

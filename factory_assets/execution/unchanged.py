@@ -19,11 +19,11 @@ from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, latest_result, value_of
 from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import Stage
-from factory_assets.spec import Partition
+from factory_assets.spec import DatabaseSource, Partition, Pipeline, PythonSource
 from factory_resources.errors import FactoryError
 from factory_resources.tables.delta_protocol import lacks_feature
-from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.records import Records
 
 
@@ -47,7 +47,8 @@ def unchanged_stages(
                     if run is None:
                         return None
                     runs.append(run)
-            if any(lacks_feature(call.home.tables / table) for table in _tables(runs)):
+            tables = {part.table for run in runs for part in tables_of(run.value).values()}
+            if any(lacks_feature(call.home.tables / table) for table in tables):
                 return None
     except FactoryError:
         # The run itself will meet the error, and report it where it belongs.
@@ -55,9 +56,16 @@ def unchanged_stages(
     return runs
 
 
-def _tables(runs: Sequence[StageRun]) -> set[str]:
-    parts = (part for run in runs for part in dict(run.value).values())
-    return {part.table for part in parts if isinstance(part, Snapshot)}
+def must_be_read(pipeline: Pipeline) -> bool:
+    """Whether a source has to be read to know whether it changed, which may take long.
+
+    A run reads such a source anyway, so asking beforehand would do that work twice.
+    """
+    return any(
+        isinstance(source, DatabaseSource)
+        or (isinstance(source, PythonSource) and source.reads is None)
+        for source in pipeline.spec.ingest.every_source
+    )
 
 
 def _stored(call: StageRequest) -> StageRun | None:

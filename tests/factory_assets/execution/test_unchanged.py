@@ -17,7 +17,7 @@ from rich.console import Console
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.unchanged import unchanged_stages
+from factory_assets.execution.unchanged import must_be_read, unchanged_stages
 from factory_assets.execution.unchanged_notes import take_notes
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
@@ -203,3 +203,31 @@ def test_the_same_warnings_are_printed_if_nothing_changed(
     assert "nothing changed since" in "".join(lines)
     assert warnings[0] == warnings[1]
     assert "'colour' spells 1 value in several ways (20 rows, such as 'red'" in warnings[0][0]
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ({"files": "data.csv"}, False),
+        ({"python": "made:rows", "reads": ["data.csv"]}, False),
+        ({"python": "made:rows"}, True),
+        ({"database": "sqlite:plant.db", "table": "apples"}, True),
+    ],
+)
+def test_a_source_that_must_be_read_is_not_read_beforehand(
+    source: dict[str, Any], read: bool, tmp_path: Path
+) -> None:
+    pipeline = declare(tmp_path / "apples", _with(ingest={"source": source}))
+    assert must_be_read(pipeline) is read
+
+
+def test_a_function_that_a_run_calls_is_called_once(root: Path) -> None:
+    folder = root / "defs" / "apples"
+    (folder / "made.py").write_text(
+        "import pandas as pd\nfrom pathlib import Path\n\n\ndef rows():\n"
+        "    here = Path(__file__)\n    with here.with_name('calls').open('a') as file:\n"
+        "        file.write('called ')\n    return pd.read_csv(here.with_name('data.csv'))\n"
+    )
+    declare(folder, _with(ingest={"source": {"python": "made:rows"}}))
+    run(RunSelection(["apples"], ["ingest"]), Console(quiet=True))
+    assert (folder / "calls").read_text() == "called "
