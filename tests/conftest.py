@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,22 @@ settings.load_profile("same")
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     go_offline()
+
+
+@pytest.fixture(autouse=True)
+def _no_closed_dagster_instance() -> None:
+    """Forget an instance of an earlier test that Dagster still takes for the present one.
+
+    When the garbage collector finds an instance that was never closed, Dagster sets its context
+    variable back to the instance before, which may be closed by then.
+    """
+    if "dagster" in sys.modules:
+        from dagster._core.storage.defs_state import base
+
+        storage = base.DefsStateStorage.get()
+        reference = getattr(storage, "_instance_weakref", None)
+        if reference is not None and reference() is None:
+            base._current_storage.set(None)
 
 
 @pytest.fixture

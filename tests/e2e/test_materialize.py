@@ -23,7 +23,10 @@ def test_materialises_every_stage_with_its_checks(
     prepare(home)
     folder = Path(factory_assets.__file__).parent / "defs" / name
     definitions = build_defs([folder], resource_overrides={"home": home})
-    result = dg.materialize(list(definitions.assets or ()), resources=definitions.resources)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            list(definitions.assets or ()), resources=definitions.resources, instance=instance
+        )
     assert result.success
     events = result.get_asset_materialization_events()
     assert [event.asset_key.path[-1] for event in events] == list(STAGES)
