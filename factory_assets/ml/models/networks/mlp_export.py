@@ -7,12 +7,12 @@ import it only inside functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from factory_assets.ml.models.base import CLIP_SD
 from factory_assets.ml.models.networks.modules.ensemble import Ensemble
@@ -70,7 +70,8 @@ class _GraphBuilder:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
-    def weights(self, parameter: nn.Parameter) -> str:
+    def weights(self, parameter: Tensor) -> str:
+        """Add learned values; return their name."""
         return self.constant(parameter.detach().numpy())
 
     def number(self, value: float) -> str:
@@ -90,7 +91,8 @@ def _inputs(graph: _GraphBuilder, shape: Shape) -> tuple[list[str], list[str]]:
 
 def _member(graph: _GraphBuilder, network: MlpModule, numbers: list[str], codes: list[str]) -> str:
     """Add one network; return the name of its logits or standardised numbers."""
-    tables = [graph.weights(embedding.weight) for embedding in network.embeddings]
+    layers = cast(Iterable[nn.Embedding], network.embeddings)
+    tables = [graph.weights(layer.weight) for layer in layers]
     embedded = [
         graph.node("Gather", table, code, axis=0) for table, code in zip(tables, codes, strict=True)
     ]
