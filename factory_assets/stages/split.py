@@ -90,8 +90,7 @@ def _assignment(rule: SplitRule) -> str:
         return _by_group(rule, "true", test, validation)
     if rule.time:
         return latest_moments(rule.time, test, validation)
-    stratum = identifier(rule.stratify) if rule.stratify else "true"
-    return _cut(_ranked(rule.seed, stratum, "true"), test, validation)
+    return _cut(_ranked(rule.seed, rule.stratify, "true"), test, validation)
 
 
 def _share(share: float) -> str:
@@ -106,14 +105,17 @@ def _cut(ranked: str, test: str, validation: str) -> str:
     )
 
 
-def _ranked(seed: int, stratum: str, where: str) -> str:
-    """Return SQL that ranks the rows in random order within each stratum."""
+def _ranked(seed: int, stratify: str | None, where: str) -> str:
+    """Return SQL that ranks the rows in random order, within each value of a column if given."""
     chance = f"md5(concat_ws(':', {seed}, _place, _row))"
+    strata = f"PARTITION BY {identifier(stratify)}" if stratify else ""
+    # A window over all rows only to count them would take a fifth of the time.
+    count = (
+        f"count(*) OVER ({strata})" if strata else f"(SELECT count(*) FROM source WHERE {where})"
+    )
     return (
-        "SELECT _order, row_number() OVER "
-        f"(PARTITION BY stratum ORDER BY {chance}, _order) AS rank, "
-        "count(*) OVER (PARTITION BY stratum) AS n FROM ("
-        f"SELECT _order, _row, _place, {stratum} AS stratum FROM source JOIN ("
+        f"SELECT _order, row_number() OVER ({strata} ORDER BY {chance}, _order) AS rank, "
+        f"{count} AS n FROM (SELECT source.*, _place FROM source JOIN ("
         # The position of the file, not its digest: edits in it must not move other rows.
         "SELECT _file, row_number() OVER (ORDER BY min(_order)) AS _place "
         f"FROM source GROUP BY _file) USING (_file) WHERE {where})"
@@ -150,7 +152,7 @@ def _given(rule: SplitRule, validation: str) -> str:
     elif rule.group:
         others = _by_group(rule, rest, "0", validation)
     else:
-        others = _cut(_ranked(rule.seed, "true", rest), "0", validation)
+        others = _cut(_ranked(rule.seed, None, rest), "0", validation)
     return f"{tests} UNION ALL {others}"
 
 

@@ -90,6 +90,16 @@ class ScoredRows:
         return codes
 
     @cached_property
+    def decisions(self) -> dict[str, NDArray[np.int64]]:
+        """The pairs of true and predicted class that occur, and how many rows have each: arguments
+        `y_true`, `y_pred` and `sample_weight` of scikit-learn's metrics, [pairs]."""
+        import numpy as np
+
+        classes = self.outputs.shape[1]
+        pairs, rows = np.unique(self.truth * classes + self.predicted, return_counts=True)
+        return {"y_true": pairs // classes, "y_pred": pairs % classes, "sample_weight": rows}
+
+    @cached_property
     def bins(self) -> ProbabilityBins:
         """The rows binned by the probability of the positive class, or of the most likely class."""
         if self.task == "binary":
@@ -198,7 +208,7 @@ def _ratio(s: ScoredRows) -> Any:
 def _accuracy(s: ScoredRows) -> Any:
     from sklearn.metrics import accuracy_score
 
-    return accuracy_score(s.truth, s.predicted)
+    return accuracy_score(**s.decisions)
 
 
 def _balanced_accuracy(s: ScoredRows) -> Any:
@@ -207,7 +217,7 @@ def _balanced_accuracy(s: ScoredRows) -> Any:
 
     if s.present < 2:
         return None
-    return recall_score(s.truth, s.predicted, labels=_labels(s), average="macro")
+    return recall_score(**s.decisions, labels=_labels(s), average="macro")
 
 
 def _labels(s: ScoredRows) -> list[int]:
@@ -225,7 +235,7 @@ def _by_class(score: str) -> Compute:
 
         average = "binary" if s.task == "binary" else "macro"
         compute = getattr(metrics, score)
-        value = compute(s.truth, s.predicted, average=average, zero_division=np.nan)
+        value = compute(**s.decisions, average=average, zero_division=np.nan)
         return None if np.isnan(value) else value
 
     return compute

@@ -184,6 +184,10 @@ class NetworkModel(Model):
         return cls(shape, module)
 
     def graph(self) -> onnx.ModelProto:
+        from factory_assets.ml.models.networks.mlp_export import export_mlp, mlp_members
+
+        if members := mlp_members(self._module):
+            return export_mlp(members, self._shape)
         from factory_assets.ml.models.networks.onnx_export import export_network
 
         return export_network(self._module, self._shape)

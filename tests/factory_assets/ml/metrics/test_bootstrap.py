@@ -1,5 +1,7 @@
 """Bootstrap intervals: repeatable, of the right width, with bounded work."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,18 @@ def test_resample_count_bounds_the_work(
     rows: int, metrics: int, requested: int, expected: int
 ) -> None:
     assert resample_count(rows, metrics, requested) == expected
+
+
+def test_intervals_of_ranking_metrics_are_those_of_the_resampled_rows() -> None:
+    rows, resamples = scored(200, 3), 60
+    # Ties, as probabilities that were rounded have.
+    chance = rows.outputs[:, 1].round(1)
+    rows = replace(rows, outputs=np.stack([1 - chance, chance], axis=1))
+    ordered = rows.take((-chance).argsort(kind="stable"))
+    generator = np.random.default_rng(5)
+    drawn = [ordered.take(generator.integers(0, 200, 200)).metrics() for _ in range(resamples)]
+    names = ["average_precision", "roc_auc", "brier"]
+    found = bootstrap_intervals(rows, names, resamples=resamples, seed=5)
+    for name in names:
+        expected = np.percentile([metrics[name] for metrics in drawn], [2.5, 97.5])
+        assert found[name] == pytest.approx(tuple(expected), abs=1e-12)
