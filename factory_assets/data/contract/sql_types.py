@@ -164,20 +164,20 @@ def common_form_sql(cell: str, wanted: ColumnType, missing: Iterable[str]) -> st
     listed = f" AND {cell} NOT IN ({', '.join(map(literal, tokens))})" if tokens else ""
     value = f"TRY_CAST({cell} AS {SQL_TYPES[wanted]})"
     other = f" AND CAST({value} AS DOUBLE) NOT IN ({numbers})" if numbers else ""
-    years = f"{value} BETWEEN '1000-01-01' AND '9999-12-31'"
+    years = f"{value} BETWEEN '1000-01-01' AND '9999-12-31 23:59:59'"
     match wanted:
         case "int64":
             test = f"CAST({value} AS VARCHAR) = {cell}{other}"
         case "float64":
-            short = f"strlen({cell}) <= 15 AND NOT contains({cell}, '_')"
-            test = f"isfinite({value}) AND {short}{other}"
+            # Below 2^53 a double holds every whole number.
+            exact = f"abs({value}) < 9007199254740992"
+            test = f"{exact} AND NOT contains({cell}, '_'){other}"
         case "date":
             test = f"CAST({value} AS VARCHAR) = {cell} AND {years}{listed}"
         case "timestamp":
-            test = (
-                f"strlen({cell}) = 19 AND substr({cell}, 17, 1) = ':' AND {cell} < ':' "
-                f"AND {cell} >= '1000'{listed}"
-            )
+            # The engine computes a value once if it comes first in the test.
+            plain = f"strlen({cell}) = 19 AND {cell} LIKE '%:__:__' AND {cell} >= '1'"
+            test = f"{years} AND {plain}{listed}"
         case "string" if not numbers:
             value, test = cell, f"{cell} >= '!' AND {cell}[-1] > ' '{listed}"
         case "bool" if not numbers:

@@ -32,6 +32,8 @@ TOKENS = st.lists(st.sampled_from(["NA", "-99", "1", "0.0", "2020-01-01", "true"
 @given(cells=st.lists(CELLS, min_size=1, max_size=60), tokens=TOKENS)
 @example(cells=["2020-01-01 00:00:00", "2020-01-01 00:00:60", "1_0", "-0", "0"], tokens=["-0.0"])
 @example(cells=["2020-01-01 1:2:3:04", "2020-01-01 00:00+01", "0999-12-31 23:59:59"], tokens=[])
+@example(cells=["10000-01-1 00:00:00", "99-6-1    010:00:00", "9999-12-31 24:00:00"], tokens=[])
+@example(cells=["9007199254740993", "-9007199254740993", "9007199254740991.5"], tokens=[])
 def test_a_plain_cell_has_the_same_value_as_by_the_general_sql(
     wanted: ColumnType, cells: list[str], tokens: list[str]
 ) -> None:
@@ -54,10 +56,12 @@ def test_a_plain_cell_has_the_same_value_as_by_the_general_sql(
     [
         ("int64", "-120"),
         ("float64", "-3.25e4"),
+        ("float64", "0.30000000000000004"),
         ("string", "a b"),
         ("bool", "true"),
         ("date", "2024-02-29"),
         ("timestamp", "2024-02-29 23:59:59"),
+        ("timestamp", "2024-02-29T23:59:59"),
     ],
 )
 def test_the_most_common_form_of_each_type_is_plain(wanted: ColumnType, cell: str) -> None:
