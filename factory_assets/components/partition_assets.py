@@ -38,6 +38,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
 from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.home.sqlite_files import event_logs_open
 from factory_resources.tracking.records import Records
 from schedules.automation import on_new_data
 
@@ -138,7 +139,8 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             raise dagster_failure(call, {"": error}, progress) from error
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
-        runs = _with_events(context, backfill(call, selected.partitions, stages))
+        with event_logs_open(home, call.run_id):
+            runs = _with_events(context, backfill(call, selected.partitions, stages))
         if errors := {run.partition.key: run.error for run in runs if run.error}:
             raise dagster_failure(call, errors, progress)
         for stage in stages:

@@ -6,7 +6,8 @@ need many transactions, and cannot finish one that a killed process has begun.
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -119,6 +120,24 @@ def run_logs(home: Home) -> tuple[SqliteFile, ...]:
     found = sorted({*(home.dagster / "history" / "runs").glob("*.db")} - named)
     what = "Dagster's log of one run"
     return tuple(SqliteFile(path, what, ("event_logs",), remedy) for path in found)
+
+
+@contextmanager
+def event_logs_open(home: Home, run_id: str) -> Iterator[None]:
+    """Keep the databases of Dagster's events open while a run stores many of them.
+
+    Dagster opens them for each event, and whoever closes a database last folds its journal into it,
+    which takes longer than storing the event.
+    """
+    folder = home.dagster / "history" / "runs"
+    with ExitStack() as opened:
+        for path in (folder / "index.db", folder / f"{run_id}.db"):
+            # There is none if Dagster's events are in a PostgreSQL database.
+            if path.is_file():
+                connection = opened.enter_context(closing(sqlite3.connect(path, timeout=_WAIT)))
+                # Opens the journal as well; nothing is locked afterwards.
+                _tables(connection)
+        yield
 
 
 def search_file(home: Home) -> SqliteFile:

@@ -11,7 +11,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Self
 
 from factory_resources.errors import SettingError
@@ -115,24 +114,33 @@ class Meter:
 def cpu_seconds() -> float:
     """Return the CPU time of this process and its descendants, including those still running."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in used) + _descendants(Path("/proc/self"))
+    return sum(use.ru_utime + use.ru_stime for use in used) + _descendants("self")
 
 
-def _descendants(process: Path) -> float:
+def _descendants(process: str) -> float:
     """Return the CPU seconds of all descendants still running, if the system reports them."""
     total = 0.0
-    for thread in process.glob("task/*/children"):
-        for child in _text(thread).split():
+    for thread in _threads(process):
+        for child in _text(f"/proc/{process}/task/{thread}/children").split():
             # The name in brackets may contain blanks; the fields are the 14th to 17th of the line.
-            fields = _text(Path(f"/proc/{child}/stat")).rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15])) / _TICKS + _descendants(Path(f"/proc/{child}"))
+            fields = _text(f"/proc/{child}/stat").rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15])) / _TICKS + _descendants(child)
     return total
 
 
-def _text(path: Path) -> str:
+def _threads(process: str) -> list[str]:
+    """Return the numbers of the process's threads; none if it has ended meanwhile."""
+    try:
+        return os.listdir(f"/proc/{process}/task")
+    except OSError:
+        return []
+
+
+def _text(path: str) -> str:
     """Return the file's text; empty if the process has ended meanwhile."""
     try:
-        return path.read_text()
+        with open(path) as file:
+            return file.read()
     except (OSError, UnicodeDecodeError):
         return ""
 

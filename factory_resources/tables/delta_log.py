@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 _PARTITION = "_partition"
 """The log's column that names the partition of a file; the files do not contain it."""
 
+_COMMITS_PER_CHECKPOINT = 10
+"""Whoever opens a table reads its last checkpoint and every commit since, each of which takes as
+long as hundreds of files in the checkpoint. The library writes one only every 100 commits."""
+
+_FILES_PER_COMMIT = 100
+"""A checkpoint names every file, so a table of many files gets one less often: together they would
+take more space than the table."""
+
 
 def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Snapshot:
     """Record the snapshot in the table's log as the newest version of the table or partition.
@@ -93,21 +101,21 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
     files = [file for file in snapshot.files if file.rows or partition is None]
     adds = [_add(file, partition) for file in files]
     schema = _schema(folder / snapshot.files[0].name, partition)
-    exists = DeltaTable.is_deltatable(str(folder))
-    if exists:
-        delta = DeltaTable(str(folder))
-        logged = _logged(delta, partition)
-        new = [add for add in adds if add.path not in logged]
-        removed = logged - {file.name for file in files}
-        if not new and not removed:
-            return
+    delta = DeltaTable(str(folder)) if newest_commit(folder) >= 0 else None
+    logged = _logged(delta, partition) if delta else set()
+    new = [add for add in adds if add.path not in logged]
+    removed = logged - {file.name for file in files}
+    if delta and not new and not removed:
+        return
+    if delta:
         declare_features(delta, schema)
     before = newest_commit(folder)
     try:
-        if not exists:
+        if delta is None:
             create_table_with_add_actions(
                 str(folder), schema, adds, partition_by=partition_by, commit_properties=properties
             )
+            delta = DeltaTable(str(folder))
         elif delta.schema() != schema:
             # The columns changed: the new version has only files with these columns. In another
             # order they are equal, to the library too, because readers find them by their names.
@@ -118,6 +126,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
                 partition_by=partition_by,
                 commit_properties=properties,
             )
+            delta = DeltaTable(str(folder))
         else:
             delta.create_write_transaction(
                 [*new, *(_remove(name, partition) for name in sorted(removed))],
@@ -126,14 +135,25 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
                 partition_by=partition_by,
                 commit_properties=properties,
             )
-        written = DeltaTable(str(folder))
+            # Reads the new commit alone.
+            delta.update_incremental()
         names = {file.name for file in files}
-        if written.schema() != schema or _logged(written, partition) != names:
+        if delta.schema() != schema or _logged(delta, partition) != names:
             raise ValueError("the log reads differently from what was written")
+        _checkpoint(delta)
     except BaseException:
         # A commit that cannot be read does not count. The lock keeps others from committing.
         _withdraw(folder, before)
         raise
+
+
+def _checkpoint(delta: "DeltaTable") -> None:
+    """Write a checkpoint of the table if enough commits were added since the last one."""
+    version = delta.version()
+    if not version or version % _COMMITS_PER_CHECKPOINT:
+        return
+    if version % max(_COMMITS_PER_CHECKPOINT, len(delta.file_uris()) // _FILES_PER_COMMIT) == 0:
+        delta.create_checkpoint()
 
 
 def _withdraw(folder: Path, before: int) -> None:

@@ -43,8 +43,9 @@ def newest_commit(folder: Path) -> int:
         names = os.listdir(folder / "_delta_log")
     except FileNotFoundError:
         return -1
-    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-    return int(max((stem for stem in stems if stem.isdecimal()), default="-1"))
+    # There may be thousands, and nearly all are commits: 20 digits and this ending.
+    commits = (name for name in names if name[20:] == ".json" and name[0].isdecimal())
+    return int(max(commits, default="-1").removesuffix(".json"))
 
 
 def commit_path(folder: Path, number: int) -> Path:

@@ -6,6 +6,7 @@ by the stages.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,8 +131,14 @@ class Records:
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""
         folder = self._home.records / pipeline / "latest"
-        names = folder.glob(f"{stage}@*.json") if folder.is_dir() else ()
-        return sorted(unquote(path.name[len(stage) + 1 : -len(".json")]) for path in names)
+        start, end = f"{stage}@", ".json"
+        # A pattern of `pathlib` takes ten times as long, and there may be many partitions.
+        names = os.listdir(folder) if folder.is_dir() else ()
+        return sorted(
+            unquote(name[len(start) : -len(end)])
+            for name in names
+            if name.startswith(start) and name.endswith(end)
+        )
 
     def used(self, pipeline: str, run_id: str) -> list[Record]:
         """Return the records that a run computed or reused."""

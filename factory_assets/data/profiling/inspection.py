@@ -65,19 +65,27 @@ def _previous_snapshot(pipeline: Pipeline, home: Home, partition: str | None) ->
 
 def _record_of_previous_period(pipeline: Pipeline, records: Records, key: str) -> Record | None:
     dimensions = pipeline.spec.partitions
-    time, this = time_dimension(dimensions), partition_of(dimensions, key)
-    if time is None or this is None:
+    time = time_dimension(dimensions)
+    if time is None:
         return None
-    others = [partition_of(dimensions, k) for k in records.partitions(pipeline.name, "ingest")]
+    place, this = sorted(dimensions).index(time), key.split("|")
+
+    def period(parts: list[str]) -> str:
+        return parts[place]
+
+    others = (other.split("|") for other in records.partitions(pipeline.name, "ingest"))
+    # Keys of periods sort as the periods do. Parsing all of them would take long.
     earlier = [
         other
         for other in others
-        if other
-        and other.begins[time] < this.begins[time]
-        and {**other.keys, time: ""} == {**this.keys, time: ""}
+        if len(other) == len(this)
+        and period(other) < period(this)
+        and [*other[:place], *other[place + 1 :]] == [*this[:place], *this[place + 1 :]]
     ]
-    last = max(earlier, key=lambda other: other.begins[time], default=None)
-    return records.latest(pipeline.name, "ingest", last.key) if last else None
+    for other in sorted(earlier, key=period, reverse=True):
+        if partition_of(dimensions, found := "|".join(other)):
+            return records.latest(pipeline.name, "ingest", found)
+    return None
 
 
 def _profile_of(

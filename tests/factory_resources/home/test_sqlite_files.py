@@ -1,12 +1,19 @@
 """A database is moved in complete; a former one and its journal do not touch it."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from factory_resources.home.home import Home
-from factory_resources.home.sqlite_files import SqliteFile, mlflow_file, run_logs, search_file
+from factory_resources.home.sqlite_files import (
+    SqliteFile,
+    event_logs_open,
+    mlflow_file,
+    run_logs,
+    search_file,
+)
 
 SCRIPT = "CREATE TABLE a (x); CREATE TABLE b (x);"
 
@@ -71,3 +78,23 @@ def test_every_database_says_what_to_do(home: Home) -> None:
     assert log.path.name == "1a2b.db"
     for file in (mlflow_file(home), search_file(home), log):
         assert "remove it" in file.remedy or "move it away" in file.remedy
+
+
+def test_the_journals_of_events_stay_while_a_run_stores_many(home: Home) -> None:
+    folder = home.dagster / "history" / "runs"
+    folder.mkdir(parents=True)
+    paths = [_make(folder / name) for name in ("index.db", "r1.db")]
+    for path in paths:
+        _store(path, "PRAGMA journal_mode=WAL")
+    with event_logs_open(home, "r1"):
+        for path in paths:
+            _store(path, "INSERT INTO a VALUES (1)")
+            assert path.with_name(f"{path.name}-wal").stat().st_size
+    assert not [*folder.glob("*-wal")]
+    with event_logs_open(home, "stored elsewhere"):
+        assert not (folder / "stored elsewhere.db").exists()
+
+
+def _store(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)

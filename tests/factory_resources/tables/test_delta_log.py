@@ -1,5 +1,6 @@
 """The log of a table whose columns change: every version can be read, by any Delta reader."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
 from factory_resources.tables.delta_log import repair_log
+from factory_resources.tables.delta_protocol import commit_path
 from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tables.writer import commit, prepare
@@ -111,3 +113,28 @@ def test_partitions_with_other_columns_leave_the_log_and_come_back(home: Home) -
     assert partitions() == ["a", "b", "c"]
     table = DeltaTable(_folder(home)).to_pyarrow_table()
     assert (table["n"].to_pylist(), sorted(table["k"].to_pylist())) == ([1] * 3, ["a", "b", "c"])
+
+
+def test_a_reader_of_a_table_with_many_commits_reads_few_of_them(home: Home) -> None:
+    keys = [f"{number:02}" for number in range(24)]
+    for key in keys:
+        _write(home, f"SELECT '{key}' AS k", key)
+    log = _folder(home) / "_delta_log"
+    assert json.loads((log / "_last_checkpoint").read_text())["version"] == 20
+    for number in range(20):
+        commit_path(_folder(home), number).unlink()
+    read = DeltaTable(_folder(home)).to_pyarrow_table()
+    assert sorted(read["k"].to_pylist()) == keys
+
+
+def test_a_commit_does_not_count_if_reading_it_again_finds_other_files(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _write(home, "SELECT 1 AS a")
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "update_incremental", lambda _: None)
+        with pytest.raises(StorageError, match="reads differently from what was written"):
+            _write(home, "SELECT 2 AS a")
+    assert current_files(_folder(home)) == {first.files[0].name}
+    _write(home, "SELECT 2 AS a")
+    assert DeltaTable(_folder(home)).version() == 1
