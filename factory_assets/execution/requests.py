@@ -49,6 +49,8 @@ class StageRun:
     """Whether the latest result was a different one before."""
     version: CostTotal | None = None
     """The total cost of the model version so far; None if the stage concerns no model version."""
+    warning: str | None = None
+    """What a person should know, in one line."""
 
 
 @dataclass(frozen=True)

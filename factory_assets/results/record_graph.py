@@ -88,12 +88,12 @@ class RecordGraph:
 
     @classmethod
     def of(cls, home: Home) -> "RecordGraph":
-        """Read every record.
+        """Read every record, also those that the ledger does not know.
 
         Raises:
             StorageError: one of them is damaged.
         """
-        records = Records(home).all()
+        records = Records(home, counted=False).all()
         return cls(home, tuple(sorted(records, key=lambda r: (r.finished, r.key))))
 
     @property

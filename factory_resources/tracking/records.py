@@ -1,13 +1,15 @@
 """Records of computed stages, stored by the digest of everything that went into them, for reuse.
 
-A record is one JSON file that is never changed. Pointers name the latest record of a stage (or
-partition), and the records that each run computed or reused. What a record's value means is defined
-by the stages.
+A record is one JSON file that is never changed. It counts from the moment at which the ledger has
+an entry with its digest: until then it is as if it were not there. Pointers name the latest record
+of a stage (or partition), and the records that each run computed or reused. What a record's value
+means is defined by the stages.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import StageComputed
+from factory_resources.ledger.ledger import Ledger
 
 
 class Record(BaseModel):
@@ -50,6 +54,9 @@ class Record(BaseModel):
     """Grams of CO2e per kWh; None in records from before it was stored."""
     finished: str
     """UTC, ISO 8601."""
+    salt: str = ""
+    """Random, hexadecimal: what the ledger says of the partition cannot be guessed without it;
+    empty in records from before there was a ledger."""
     commits: dict[str, str] = {}
     """Newest commit in the log of each table when the record was stored, to its SHA-256; empty in
     records from before it was stored."""
@@ -66,13 +73,18 @@ class Record(BaseModel):
 
 
 class Records:
-    """The records of one home."""
+    """The records of one home that count.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        counted: whether to leave out records that the ledger does not know; audits read all.
+    """
+
+    def __init__(self, home: Home, *, counted: bool = True) -> None:
         self._home = home
+        self._counted = counted and Ledger(home).exists
 
     def find(self, pipeline: str, stage: str, key: str) -> Record | None:
-        """Return the record of exactly this computation, or None if it never finished.
+        """Return the record of exactly this computation, or None if it never counted.
 
         Raises:
             StorageError: the record is damaged.
@@ -81,11 +93,14 @@ class Records:
         if not path.exists():
             return None
         try:
-            record = Record.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
+            record = Record.model_validate_json(content)
         except (ValidationError, OSError) as error:
             raise damaged_record(str(path)) from error
         if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
             raise damaged_record(str(path))
+        if self._counted and entry_of(self._home, record, sha256(content).hexdigest()) is None:
+            return None
         return record
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
@@ -150,11 +165,12 @@ class Records:
                     if record:
                         yield record
 
-    def save(self, record: Record) -> None:
-        """Store the record."""
+    def save(self, record: Record) -> str:
+        """Store the record, and return the SHA-256 of its file."""
         folder = self._home.records / record.pipeline / record.stage
         content = record.model_dump_json(indent=1).encode()
         self._home.write_atomic(folder / f"{record.key}.json", content)
+        return sha256(content).hexdigest()
 
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that the run uses."""
@@ -182,6 +198,12 @@ class Records:
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
+
+
+def entry_of(home: Home, record: Record, file_digest: str) -> int | None:
+    """Return the number of the entry about the record's present file; None if there is none."""
+    found = Ledger(home).latest(StageComputed, record.name)
+    return found[0] if found and found[1].sha256 == file_digest else None
 
 
 def damaged_record(where: str) -> StorageError:

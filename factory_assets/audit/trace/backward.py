@@ -139,6 +139,8 @@ def describe_model(
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
         check_metrics(version, record, history, registry, checker)
+    if moved := registry.moved_alias(version.model):
+        checker.problems.append(moved)
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
     evaluation = verdict if isinstance(verdict, EvaluationResult) else None

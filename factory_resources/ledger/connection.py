@@ -1,0 +1,191 @@
+"""Connections to the ledger's tables: SQLite in the home, or the PostgreSQL of the factory."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+_SCHEMA = "ledger"
+
+_WAIT = 60
+"""Seconds to wait for another process that writes."""
+
+_TABLES = """\
+CREATE TABLE entry (number {integer} PRIMARY KEY, body {bytes} NOT NULL);
+CREATE TABLE subtree (level {integer}, number {integer}, hash {bytes} NOT NULL,
+  PRIMARY KEY (level, number)){compact};
+CREATE TABLE subject (digest {integer}, entry {integer}, PRIMARY KEY (digest, entry)){compact};
+CREATE TABLE head (id {integer} PRIMARY KEY CHECK (id = 1), size {integer} NOT NULL,
+  frontier {bytes} NOT NULL, checkpoint TEXT NOT NULL);
+CREATE TABLE checkpoint (size {integer} PRIMARY KEY, note TEXT NOT NULL);
+"""
+
+_SQLITE_GUARDS = """\
+CREATE TRIGGER entry_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER entry_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+"""
+
+_POSTGRES_GUARDS = """\
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+  AS $$ BEGIN RAISE EXCEPTION 'append-only'; END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+"""
+
+
+class Connection:
+    """A connection to either engine; parameters are written `?`.
+
+    Args:
+        raw: the connection of the driver, in autocommit mode.
+        postgres: whether it is one to PostgreSQL.
+    """
+
+    def __init__(self, raw: Any, *, postgres: bool) -> None:
+        self._raw = raw
+        self.postgres = postgres
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one statement and return its rows."""
+        cursor = self._raw.cursor()
+        try:
+            if self.postgres:
+                cursor.execute(statement.replace("?", "%s"), values)
+                return [_plain(row) for row in cursor.fetchall()] if cursor.description else []
+            return list(cursor.execute(statement, values).fetchall())
+        finally:
+            cursor.close()
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows with a value for every column."""
+        if not rows:
+            return
+        if self.postgres:
+            from psycopg2.extras import execute_values
+
+            with self._raw.cursor() as cursor:
+                execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=1000)
+        else:
+            marks = ", ".join("?" * len(rows[0]))
+            self._raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Run the block in one durable transaction; other writers wait until it has ended."""
+        self.execute("BEGIN" if self.postgres else "BEGIN IMMEDIATE")
+        try:
+            if self.postgres:
+                self.execute("LOCK TABLE head IN EXCLUSIVE MODE")
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if not self.postgres:
+            if self._raw.in_transaction:
+                self.execute("ROLLBACK")
+            return
+        # If the server is gone, its transaction is gone too.
+        if not self._raw.closed:
+            self._raw.rollback()
+
+    def create_tables(self) -> None:
+        """Create the tables of an empty ledger."""
+        names = (
+            {"integer": "bigint", "bytes": "bytea", "compact": ""}
+            if self.postgres
+            else {"integer": "INTEGER", "bytes": "BLOB", "compact": " WITHOUT ROWID"}
+        )
+        script = _TABLES.format(**names)
+        if self.postgres:
+            self.execute(script + _POSTGRES_GUARDS)
+        else:
+            self._raw.executescript(script + _SQLITE_GUARDS)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+
+
+def in_postgres() -> bool:
+    return bool(os.environ.get("FACTORY_DATABASE_URL"))
+
+
+@contextmanager
+def connected(home: Home, *, write: bool = False) -> Iterator[Connection]:
+    """Yield a connection to the ledger of a home, which exists."""
+    connection = _postgres() if in_postgres() else _sqlite(str(home.ledger), write=write)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _sqlite(file: str, *, write: bool) -> Connection:
+    import sqlite3
+
+    address = f"file:{quote(file)}?mode={'rw' if write else 'ro'}"
+    raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
+    if write:
+        raw.execute("PRAGMA synchronous = FULL")
+    return Connection(raw, postgres=False)
+
+
+def new_sqlite(file: str) -> Connection:
+    """Return a connection to a new, empty database."""
+    import sqlite3
+
+    raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = FULL")
+    return Connection(raw, postgres=False)
+
+
+def _postgres() -> Connection:
+    import psycopg2
+
+    address = "postgresql://" + os.environ["FACTORY_DATABASE_URL"].partition("://")[2]
+    raw = psycopg2.connect(address, options=f"-c search_path={_SCHEMA}")
+    raw.autocommit = True
+    return Connection(raw, postgres=True)
+
+
+def has_postgres_tables() -> bool:
+    """Whether the ledger was begun in PostgreSQL."""
+    connection = _postgres()
+    try:
+        return bool(connection.execute("SELECT to_regclass('head') IS NOT NULL")[0][0])
+    finally:
+        connection.close()
+
+
+@contextmanager
+def begin_postgres() -> Iterator[Connection]:
+    """Yield a connection that is alone in making the tables, in one transaction.
+
+    Raises:
+        StorageError: another machine has begun the ledger meanwhile.
+    """
+    connection = _postgres()
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('ledger'))")
+        if connection.execute("SELECT to_regclass('ledger.head') IS NOT NULL")[0][0]:
+            raise StorageError(
+                "another machine has just begun the ledger",
+                where="FACTORY_DATABASE_URL",
+                remedy="copy secrets/ledger_key from its home, then run again",
+            )
+        connection.execute("CREATE SCHEMA IF NOT EXISTS ledger")
+        yield connection
+    finally:
+        connection.close()
