@@ -6,7 +6,9 @@ How entries are stored belongs in `factory_resources.ledger`.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from typing import Literal
 
+from factory_assets.declarations.settings import load_settings
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -19,16 +21,21 @@ from factory_resources.ledger.entries import (
     Checks,
     DeclarationChanged,
     FilesRemoved,
+    KeyChanged,
     Kind,
     ModelExported,
     ModelTrained,
     RunStarted,
+    SettingChanged,
     StageComputed,
     VerdictGiven,
 )
-from factory_resources.ledger.ledger import Ledger, latest_in
+from factory_resources.ledger.ledger import Ledger, entry_in, latest_in
+from factory_resources.ledger.log import Log
 from factory_resources.tracking.records import Record
 from factory_resources.tracking.registry import Registry
+
+_WITNESSES = "keys/witness"
 
 _PATHS = 300
 """Paths in one entry; an entry has at most 65,535 bytes."""
@@ -88,6 +95,47 @@ def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
         Ledger(home).append(entries)
 
 
+def append_settings(home: Home) -> None:
+    """Append the factory's settings and witnesses if they changed.
+
+    Raises:
+        DeclarationError: the settings are wrong.
+        StorageError: the ledger cannot be written.
+    """
+    ledger = Ledger(home)
+    with ledger.reading() as log:
+        changed = [*_settings(log)]
+    if changed:
+        ledger.append(changed)
+
+
+def _settings(log: Log) -> Iterator[Kind]:
+    declared, subject = load_settings(), "settings"
+    known = latest_in(log, SettingChanged, subject)
+    if declared is None or (known and known[1].sha256 == declared.digest):
+        return
+    yield SettingChanged(subject=subject, sha256=declared.digest)
+    before = _witnesses(log)
+    after = {str(key) for _, key in declared.policy.witnesses} if declared.policy else set()
+    changes: list[tuple[Literal["added", "withdrawn"], set[str]]] = [
+        ("withdrawn", before - after),
+        ("added", after - before),
+    ]
+    for action, keys in changes:
+        for key in sorted(keys):
+            yield KeyChanged(subject=_WITNESSES, role="witness", action=action, key=key)
+
+
+def _witnesses(log: Log) -> set[str]:
+    """Return the public keys of the witnesses that the ledger knows."""
+    keys: set[str] = set()
+    for number in reversed(log.numbers(_WITNESSES)):
+        entry = entry_in(log, number)
+        if isinstance(entry, KeyChanged):
+            (keys.add if entry.action == "added" else keys.discard)(entry.key)
+    return keys
+
+
 def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kind]:
     """Yield the declaration if it changed, and the run before its first computed stage."""
     declared = declaration_digest(pipeline)
@@ -95,6 +143,8 @@ def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kin
     with ledger.reading() as log:
         known = latest_in(log, DeclarationChanged, subject)
         started = latest_in(log, RunStarted, run)
+        settings = [*_settings(log)]
+    yield from settings
     previous = known[1].sha256 if known else None
     if previous != declared:
         yield DeclarationChanged(subject=subject, sha256=declared, previous=previous)

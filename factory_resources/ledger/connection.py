@@ -14,6 +14,8 @@ _SCHEMA = "ledger"
 _WAIT = 60
 """Seconds to wait for another process that writes."""
 
+_BATCH = 10_000
+
 _TABLES = """\
 CREATE TABLE entry (number {integer} PRIMARY KEY, body {bytes} NOT NULL);
 CREATE TABLE subtree (level {integer}, number {integer}, hash {bytes} NOT NULL,
@@ -95,6 +97,24 @@ class Connection:
         if not self._raw.closed:
             self._raw.rollback()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Read in the block what was there when it began."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if self.postgres else "BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def batches(self, statement: str) -> Iterator[list[Any]]:
+        """Yield the rows of a SELECT, ten thousand at a time; within `frozen`."""
+        # A named cursor of PostgreSQL keeps the rows on the server.
+        cursor = self._raw.cursor("batches") if self.postgres else self._raw.cursor()
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(_BATCH):
+            yield [_plain(row) for row in rows]
+        cursor.close()
+
     def create_tables(self) -> None:
         """Create the tables of an empty ledger."""
         names = (
@@ -135,8 +155,6 @@ def _sqlite(file: str, *, write: bool) -> Connection:
 
     address = f"file:{quote(file)}?mode={'rw' if write else 'ro'}"
     raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
-    if write:
-        raw.execute("PRAGMA synchronous = FULL")
     return Connection(raw, postgres=False)
 
 
@@ -145,8 +163,6 @@ def new_sqlite(file: str) -> Connection:
     import sqlite3
 
     raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute("PRAGMA synchronous = FULL")
     return Connection(raw, postgres=False)
 
 

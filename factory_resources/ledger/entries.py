@@ -170,9 +170,10 @@ class FilesRemoved(Entry):
 
 
 class KeyChanged(Entry):
-    """A key was added or withdrawn."""
+    """A key was added or withdrawn. `subject` is `keys/<role>`."""
 
     kind: Literal["key"] = "key"
+    subject: str
     role: Literal["log", "witness"]
     action: Literal["added", "withdrawn"]
     key: str
@@ -180,7 +181,7 @@ class KeyChanged(Entry):
 
 
 class SettingChanged(Entry):
-    """A setting of the factory is another one than before. `subject` is `setting/<name>`."""
+    """The factory's settings changed. `subject` is `settings`."""
 
     kind: Literal["setting"] = "setting"
     subject: str

@@ -6,8 +6,9 @@ decided in `factory_assets.execution`.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -16,7 +17,6 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.connection import (
-    Connection,
     begin_postgres,
     connected,
     has_postgres_tables,
@@ -82,11 +82,8 @@ class Ledger:
         """Make the database in scratch, and move it in when it is complete."""
         with self.home.scratch() as scratch:
             made = scratch / self.home.ledger.name
-            connection = new_sqlite(str(made))
-            try:
+            with closing(new_sqlite(str(made))) as connection:
                 Log.create(connection, key, entries)
-            finally:
-                connection.close()
             with storage_errors(self.home.ledger):
                 os.replace(made, self.home.ledger)
 
@@ -97,14 +94,20 @@ class Ledger:
             yield Log(connection)
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Log, LogKey, Connection]]:
-        key = LogKey.load(self.home)
+    def writing(self) -> Iterator[Log]:
+        """Yield the log, to append to it or to store checkpoints."""
         with storage_faults(self.home), connected(self.home, write=True) as connection:
-            yield Log(connection), key, connection
+            yield Log(connection)
+
+    def copy(self, file: Path) -> None:
+        """Write the ledger as it is now to a new SQLite file."""
+        with self.reading() as log, closing(new_sqlite(str(file))) as copy:
+            log.copy_to(copy)
 
     def append(self, entries: Sequence[Kind]) -> range:
         """Append entries, all or none, and return their numbers when they are durable."""
-        with self._writing() as (log, key, _):
+        key = LogKey.load(self.home)
+        with self.writing() as log:
             return log.append([_new(entry) for entry in entries], key)
 
     def latest(self, kind: type[K], subject: str) -> tuple[int, K] | None:
