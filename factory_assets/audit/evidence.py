@@ -165,7 +165,7 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
         _add(archive, verifier.name, verifier.read_bytes())
 
 
-def latest_entry(log: Log) -> LedgerStarted:
+def _first(log: Log) -> LedgerStarted:
     first = entry_in(log, 0)
     assert isinstance(first, LedgerStarted)
     return first

@@ -12,6 +12,7 @@ import click
 
 from factory_assets.cli import audit_commands  # noqa: F401 - registers its commands
 from factory_assets.cli.group import command, console
+from factory_assets.cli.group import main as main
 
 _PORT = click.IntRange(1, 65_535)
 

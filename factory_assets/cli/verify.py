@@ -5,6 +5,7 @@ The verification is `factory_verify`, the file that auditors carry away.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from factory_resources.home.home import Home
@@ -16,10 +17,8 @@ from factory_resources.ledger.ledger import Ledger
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
     """Print what was verified and what does not hold, and return the exit code."""
     home = Home.from_env()
-    words = [
-        text for name, value in options.items() if value is not None for text in (name, str(value))
-    ]
-    words += ["--json"] if as_json else []
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    words = [*chain.from_iterable(given), *(["--json"] if as_json else [])]
     if path is not None or not in_postgres():
         return verifier([str(path or home.path), *words])
     with _copied(home) as file:
