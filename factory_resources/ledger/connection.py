@@ -109,7 +109,7 @@ class Connection:
     def batches(self, statement: str) -> Iterator[list[Any]]:
         """Yield the rows of a SELECT, ten thousand at a time; within `frozen`."""
         # A named cursor of PostgreSQL keeps the rows on the server.
-        cursor = self._raw.cursor("batches") if self.postgres else self._raw.cursor()
+        cursor = self._raw.cursor("batches", withhold=True) if self.postgres else self._raw.cursor()
         cursor.execute(statement)
         while rows := cursor.fetchmany(_BATCH):
             yield [_plain(row) for row in rows]
