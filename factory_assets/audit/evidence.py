@@ -17,6 +17,7 @@ from factory_assets.audit.resolver import find_model
 from factory_assets.audit.trace.backward import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
+from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
@@ -79,7 +80,8 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
     files = [home.path / record.name for record in records]
-    files += sorted(path for path in version.files.rglob("*") if path.is_file())
+    manifest = version.files / MANIFEST
+    files += [manifest, *(version.files / name for name in json.loads(manifest.read_bytes()))]
     graph_file = registry.run_files(version.model, version.run_id) / FOLDER / FILE
     files += [graph_file] if graph_file.is_file() else []
     if with_rows:

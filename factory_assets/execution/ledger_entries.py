@@ -68,7 +68,7 @@ def append_stage(
         StorageError: the ledger cannot be written; nothing was appended.
     """
     ledger, value = Ledger(home), value_in(record)
-    computed = [*_entries(record, file_digest, checks=checks)]
+    computed = [*entries_of(record, file_digest, checks=checks)]
     if isinstance(value, Champion):
         computed.append(_champion(value, record))
     numbers = ledger.append([*_context(ledger, pipeline, record), *computed])
@@ -157,13 +157,14 @@ def declaration_digest(pipeline: Pipeline) -> str:
     return sha256(pipeline.spec.model_dump_json().encode()).hexdigest()
 
 
-def _entries(
+def entries_of(
     record: Record,
     file_digest: str,
     *,
     checks: Sequence[TableCheck] = (),
     found: bool | None = None,
 ) -> Iterator[Kind]:
+    """Yield what the ledger says of a stored record: the stage, and the model version if any."""
     value = value_in(record)
     yield StageComputed(
         subject=record.name,
@@ -250,7 +251,7 @@ def _found(home: Home) -> Iterator[Kind]:
     graph, registry = RecordGraph.of(home), Registry(home)
     for record in graph.records:
         content = (home.path / record.name).read_bytes()
-        yield from _entries(record, sha256(content).hexdigest(), found=True)
+        yield from entries_of(record, sha256(content).hexdigest(), found=True)
     for model in registry.versions():
         serving = registry.alias(model)
         deployed = graph.about(model, serving, "deploy") if serving else []
