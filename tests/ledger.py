@@ -4,7 +4,8 @@ from factory_assets.execution.ledger_entries import entries_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 
 
 def count(record: Record, home: Home) -> None:

@@ -41,7 +41,8 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
-from factory_resources.tracking.records import Record, entry_of
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import entry_of
 from factory_resources.tracking.registry import Registry, Version
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)

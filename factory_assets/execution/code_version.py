@@ -29,7 +29,8 @@ _SPEC = "factory_assets.spec"
 
 _APART = frozenset(
     {
-        *(f"factory_resources.{name}" for name in ("errors", "instance", "tracking.records")),
+        *(f"factory_resources.{name}" for name in ("errors", "instance")),
+        *(f"factory_resources.tracking.{name}" for name in ("record", "records")),
         *(f"factory_resources.home.{name}" for name in ("home", "sqlite_files", "storage_faults")),
         "factory_resources.sources.digest_cache",
         *(f"factory_resources.ledger.{name}" for name in ("entries", "ledger")),

@@ -32,7 +32,7 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.ledger import Ledger, entry_in, latest_in
 from factory_resources.ledger.log import Log
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
 _WITNESSES = "keys/witness"

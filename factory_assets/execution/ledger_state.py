@@ -9,7 +9,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.ledger.witnesses import WitnessState, witness_state
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 
 
 @dataclass(frozen=True)

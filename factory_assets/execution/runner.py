@@ -48,7 +48,8 @@ from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
 from factory_resources.tables.snapshot import exists
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 
 V = TypeVar("V", bound=StageResult)

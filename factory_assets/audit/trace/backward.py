@@ -31,7 +31,8 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
 

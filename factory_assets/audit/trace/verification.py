@@ -14,7 +14,8 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record, entry_of
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import entry_of
 
 
 @dataclass

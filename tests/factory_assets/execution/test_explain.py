@@ -267,4 +267,5 @@ def test_models_that_are_gone(tmp_path: Path) -> None:
     assert told()["deploy"] == "waits: evaluate runs first; reused if the result is the same"
     run_stage(StageRequest(pipeline, "evaluate", home, "run"))
     make_champion("apples", 7, home)
-    assert told()["deploy"] == "compute: another version serves"
+    # The candidate must be compared with the version that serves.
+    assert told()["evaluate"] == "compute: champion none → v7"

@@ -21,7 +21,8 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import ChampionMade, StageComputed
 from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -144,7 +145,7 @@ def test_an_alias_that_was_moved_by_hand_is_told_and_not_served(root: Path) -> N
     _run(root)
     registry = Registry(home)
     registry.set_alias("apples", 1)
-    line = "MLflow's alias 'champion' of apples names version 1, but the ledger says that version 2"
+    line = "names version 1, but the ledger says that version 2 serves"
     assert registry.champion("apples") == 2
     for arguments in (["predict", "apples", "data.csv"], ["trace", "apples@champion"], ["verify"]):
         command = [sys.executable, "-m", "factory_assets.cli", *arguments]
