@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
 from heapq import merge
+from itertools import repeat
 from typing import Any
 from urllib.parse import quote
 
@@ -1243,8 +1244,7 @@ class _LogCheck:
             for rows in self._database.batches(_ENTRIES, -_LARGEST_SIZE):
                 bodies = [body for _, body in rows if body is not None]
                 objects = _canonical_objects(bodies) if len(bodies) == len(rows) else None
-                entries: Sequence[dict[str, Any] | None] = objects or [None] * len(rows)
-                for (number, body), entry in zip(rows, entries):
+                for (number, body), entry in zip(rows, objects or repeat(None)):
                     if number != self._tree.size:
                         self._report.problem(f"is missing: entry {number} is next", self._tree.size)
                         return
@@ -1296,6 +1296,7 @@ class _LogCheck:
         product, last = 1, (-(2**63), -1)
         for pair in self._guarded("SELECT digest, entry FROM subject ORDER BY digest, entry"):
             if not all(isinstance(value, int) for value in pair) or pair <= last:
+                product = 0
                 break
             product, last = self._with(product, *pair), pair
         if product != self._subjects:

@@ -105,7 +105,7 @@ def test_a_note_that_go_signed_verifies() -> None:
         "text\n\n— na\u00a0me AAAAAAAA\n".encode(),
         "te\txt\n\n— name AAAAAAAA\n".encode(),
         b"te\xffxt\n\n" + "— name AAAAAAAA\n".encode(),
-        "text\n\n".encode() + "— name AAAAAAAA\n".encode() * 65,
+        b"text\n\n" + "— name AAAAAAAA\n".encode() * 65,
         b"x" * 600_000 + "\n\n— name AAAAAAAA\n".encode(),
     ],
 )
