@@ -611,16 +611,20 @@ class VerificationReport:
     """How many entries, records, files and so on were checked."""
     unlisted: int = 0
     """Problems that are not listed any more."""
+    _said: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def holds(self) -> bool:
         return not self.problems
 
     def problem(self, what: object, entry: int | None = None, file: str = "") -> None:
+        if file and (str(what), file) in self._said:
+            return
         if len(self.problems) >= _FINDINGS:
             self.unlisted += 1
-        elif not file or (str(what), file) not in {(p.what, p.file) for p in self.problems}:
-            self.problems.append(Finding(str(what), entry, file))
+            return
+        self._said.add((str(what), file))
+        self.problems.append(Finding(str(what), entry, file))
 
     def note(self, what: str, entry: int | None = None, file: str = "") -> None:
         self.notes.append(Finding(what, entry, file))
@@ -1402,6 +1406,9 @@ _SUBJECTS = {
 }
 """Of pipeline and version."""
 
+_INFLUENCE = "artifacts/[^/]+/[^/]+/artifacts/influence/"
+"""The files of the models by which the influence of rows is estimated."""
+
 _SMALL_FILE = 4 * 1024 * 1024
 _PIPELINES = 100_000
 _LISTED = 20
@@ -1415,7 +1422,7 @@ class ContentCheck:
 
     Args:
         ledger: the verified entries.
-        partial: whether files of tables may be missing, as in an archive without rows.
+        optional: a pattern of files that may be missing, as an archive may not include them.
     """
 
     def __init__(
@@ -1425,10 +1432,10 @@ class ContentCheck:
         report: VerificationReport,
         scratch: Scratch,
         *,
-        partial: bool = False,
+        optional: str = "(?!)",
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
-        self._scratch, self._partial = scratch, partial
+        self._scratch, self._optional = scratch, re.compile(optional)
 
     def run(self) -> None:
         """Check every entry that names something."""
@@ -1597,27 +1604,30 @@ class ContentCheck:
 
     def _manifest(self, number: int, name: str, digest: str) -> None:
         """Check the files of a model by the manifest that lists them."""
-        self._compare(number, name, digest)
+        if not self._compare(number, name, digest):
+            return
         with self._reported(number, name):
             for file, expected in parse_object(read_all(self._files, name, _SMALL_FILE)).items():
                 if "/" in file or not isinstance(expected, str):
                     raise InvalidError("is not a list of files and their SHA-256")
                 self._compare(number, name.rpartition("/")[0] + "/" + file, expected)
 
-    def _compare(self, number: int, name: str, expected: str) -> None:
-        """Compare a file with its SHA-256."""
+    def _compare(self, number: int, name: str, expected: str) -> bool:
+        """Compare a file with its SHA-256; False if it is not there, or another."""
         with self._reported(number, name):
             try:
                 found = self._digest(name)
             except MissingFileError:
                 if (self._removed(name) or 0) > number:
-                    return
-                if not self._partial or not name.startswith("tables/"):
+                    return False
+                if not self._optional.match(name):
                     raise
-                self._report.count("table files not included")
-                return
-            if found != expected:
-                raise InvalidError(f"was changed: its SHA-256 is {found}")
+                self._report.count("files not included")
+                return False
+            if found == expected:
+                return True
+            raise InvalidError(f"was changed: its SHA-256 is {found}")
+        return False
 
     def _digest(self, name: str) -> str:
         """Return the SHA-256 of a file, which is read once."""
@@ -1901,13 +1911,15 @@ class _ArchiveCheck:
         checkpoint, content = self._checkpoint(take(evidence, "origin"))
         self._since(checkpoint)
         numbers = take(evidence, "entries", kind=list)
+        self._require_numbers(numbers)
         for number in numbers:
             self._add(number, checkpoint, content)
         head = None if report.problems else content
         report.count("entries", len(numbers))
         rows = take(evidence, "with_rows", kind=bool)
         files = archive.below("home/")
-        check = ContentCheck(files, self._entries, report, self._scratch, partial=not rows)
+        optional = _INFLUENCE if rows else f"{_INFLUENCE}|tables/"
+        check = ContentCheck(files, self._entries, report, self._scratch, optional=optional)
         check.run()
         which = f"{pipeline}@{version}"
         for kind in ("model_version", "verdict"):
@@ -1961,11 +1973,17 @@ class _ArchiveCheck:
                 f"{older.size} entries; ask for evidence with a proof since then"
             )
 
-    def _add(self, number: object, checkpoint: LogCheckpoint, content: bytes) -> None:
+    def _require_numbers(self, numbers: Sequence[object]) -> None:
+        last = -1
+        for number in numbers:
+            if type(number) is not int or number <= last:
+                raise InvalidError("evidence.json has no valid 'entries'")
+            last = number
+        if len(numbers) > sum(1 for _ in self._archive.names("entries/*")):
+            raise InvalidError("evidence.json names entries that are not in the archive")
+
+    def _add(self, number: int, checkpoint: LogCheckpoint, content: bytes) -> None:
         """Take an entry of the archive, if its proof holds."""
-        report = self._report
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise InvalidError("has no valid 'entries'")
         name = f"proofs/{number}.tlog-proof"
         try:
             body = self._read(f"entries/{number}.json")
@@ -1979,7 +1997,7 @@ class _ArchiveCheck:
             if entry["kind"] in _FOLLOWED or entry["kind"] == "removed":
                 self._scratch.remember(number, entry)
         except InvalidError as error:
-            report.problem(error, number, name)
+            self._report.problem(error, number, name)
 
     def _strange(self, numbers: Sequence[int]) -> Iterator[str]:
         """Yield the files that nothing in the archive speaks of."""

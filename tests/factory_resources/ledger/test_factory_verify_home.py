@@ -19,7 +19,6 @@ from tests.factory_resources.ledger.homes import (
     LogKey,
     bodies_of,
     entry,
-    extract_home,
     records_of,
     sha256,
     write_ledger,
@@ -65,19 +64,11 @@ def _execute(path: Path, statement: str, *values: object) -> None:
     database.close()
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = extract_home(tmp_path_factory.mktemp("original"))
-    shutil.rmtree(home / "dagster")
-    write_ledger(home / "ledger.db", bodies_of(home, _KEY), _KEY)
-    return home
-
-
 @pytest.fixture
-def auditor(original: Path, tmp_path: Path) -> Auditor:
+def auditor(recorded: Path, tmp_path: Path) -> Auditor:
     (tmp_path / "stick").mkdir()
     file = shutil.copy(factory_verify.__file__, tmp_path / "stick")
-    return Auditor(Path(shutil.copytree(original, tmp_path / "copy")), Path(file))
+    return Auditor(Path(shutil.copytree(recorded, tmp_path / "copy")), Path(file))
 
 
 def _flip(path: Path, at: int = -1) -> None:
