@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tlog_scales import tlog
+from tlog_scales.signing import Vkey
 
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import (
@@ -58,6 +60,8 @@ def test_it_cosigns_what_extends_what_it_saw(tmp_path: Path, kind: int) -> None:
         assert LogCheckpoint.parse(note.text).size == new
         assert note.time_of(_KEY.public) == 0
         assert (note.time_of(witness.public) or 0) > 1_700_000_000
+        text = again.cosign(_request(new, _LEAVES[:new]), _KEY.public).decode()
+        tlog.Checkpoint.from_text(text).verify(Vkey.from_string(str(witness.public)))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_it_cosigns_what_extends_what_it_saw(tmp_path: Path, kind: int) -> None:
         (b"new 8\n\n" + _signed(_LEAVES[:9]), "has no line `old`"),
         (b"old 08\n\n" + _signed(_LEAVES[:9]), "is not a number"),
         (b"old 8\nAAAA\n\n" + _signed(_LEAVES[:9]), "is not a hash"),
-        (b"old 8\n" + b"A" * 43 + b"=\n" * 70 + b"\n" + _signed(_LEAVES[:9]), "is not a hash"),
+        (b"old 8\n" + b"A" * 43 + b"=\n" * 70 + b"\n" + _signed(_LEAVES[:9]), "too long"),
     ],
 )
 def test_it_cosigns_nothing_else(witness: WitnessKey, request_: bytes, reason: str) -> None:
