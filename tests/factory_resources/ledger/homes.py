@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 import tarfile
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,11 @@ from factory_resources.ledger.factory_verify import (
     LogCheckpoint,
     VerifierKey,
     canonical,
+    format_base64,
     leaf_hash,
     subject_digest,
 )
+from tests.factory_resources.ledger import trees
 from tests.recorded_home import __file__ as recorded
 
 ORIGIN = "factory.local/0123456789abcdef"
@@ -163,3 +166,50 @@ def _result(path: str, record: dict[str, Any]) -> list[bytes]:
             ),
         ]
     return []
+
+
+def write_archive(
+    path: Path, home: Path, bodies: Sequence[bytes], checkpoint: bytes, which: str, *, rows: bool
+) -> Path:
+    """Write the evidence about `pipeline@version`, with the entries and files of its pipeline."""
+    pipeline, _, version = which.partition("@")
+    leaves = [leaf_hash(body) for body in bodies]
+    numbers = [n for n, body in enumerate(bodies) if json.loads(body).get("pipeline") == pipeline]
+    description = {
+        "format": 1,
+        "pipeline": pipeline,
+        "version": int(version),
+        "origin": ORIGIN,
+        "entries": numbers,
+        "with_rows": rows,
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("evidence.json", json.dumps(description))
+        archive.writestr("checkpoint", checkpoint)
+        archive.writestr("key", f"{json.loads(bodies[0])['key']}\n")
+        for number in numbers:
+            archive.writestr(f"entries/{number}.json", bodies[number])
+            proof = format_proof(number, trees.inclusion(number, leaves), checkpoint)
+            archive.writestr(f"proofs/{number}.tlog-proof", proof)
+        folders = [
+            "records/{}/[!lr]*/*",
+            "artifacts/{}/models/*/*/*",
+            "artifacts/{}/*/*/onnx/*.onnx",
+        ]
+        for pattern in [*folders, *(["tables/{}/*/*.parquet"] if rows else [])]:
+            for file in sorted(home.glob(pattern.format(pipeline))):
+                archive.write(file, f"home/{file.relative_to(home)}")
+    return path
+
+
+def format_proof(number: int, hashes: Iterable[bytes], checkpoint: bytes) -> bytes:
+    """Return a tlog-proof."""
+    lines = ["c2sp.org/tlog-proof@v1", f"index {number}", *map(format_base64, hashes), ""]
+    return "".join(f"{line}\n" for line in lines).encode() + checkpoint
+
+
+def format_request(old: int, leaves: Sequence[bytes], checkpoint: bytes) -> bytes:
+    """Return what a witness is asked, about a log of these leaves."""
+    hashes = trees.consistency(old, leaves) if old else []
+    lines = [f"old {old}", *map(format_base64, hashes), ""]
+    return "".join(f"{line}\n" for line in lines).encode() + checkpoint
