@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The factory's append-only transparency log: what was done, in an order nobody can change unseen.
 
 Its file `factory_verify.py` needs nothing else of the factory: an auditor carries it away.
 """
-=======
-"""The ledger: what the factory did, as an append-only log, and the single file that verifies it."""
->>>>>>> verify

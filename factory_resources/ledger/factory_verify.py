@@ -34,10 +34,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
 from heapq import merge
-<<<<<<< HEAD
-=======
 from itertools import repeat
->>>>>>> verify
 from typing import Any
 from urllib.parse import quote
 
@@ -232,18 +229,6 @@ def parse_canonical(body: bytes) -> dict[str, Any]:
     """
     if len(body) > BODY_BYTES:
         raise InvalidError(f"has {len(body)} bytes, more than {BODY_BYTES}")
-<<<<<<< HEAD
-    try:
-        value = _DECODER.decode(body.decode("utf-8"))
-        same = canonical(value) == body
-        # Only of ASCII is the order of code points that of UTF-16, which RFC 8785 sorts by.
-        ascii_keys = body.isascii() or _has_ascii_keys(value)
-    except (ValueError, RecursionError) as error:
-        raise InvalidError("is not canonical JSON") from error
-    if not same or not ascii_keys or not isinstance(value, dict):
-        raise InvalidError("is not canonical JSON")
-    return value
-=======
     values = _canonical_objects([body])
     if values is None:
         raise InvalidError("is not canonical JSON")
@@ -269,7 +254,6 @@ def _canonical_objects(bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
         return values if canonical(values) == b"[%b]" % b",".join(bodies) else None
     except (ValueError, RecursionError):
         return None
->>>>>>> verify
 
 
 def canonical(value: Any) -> bytes:
@@ -438,11 +422,7 @@ class SignedNote:
         text, empty, lines = whole.rpartition("\n\n")
         if not empty or not text or not lines.endswith("\n"):
             raise InvalidError("the note is not a text, an empty line and signatures")
-<<<<<<< HEAD
-        return cls(text + "\n", tuple(map(_signature, lines[:-1].split("\n", _SIGNATURES))))
-=======
         return cls(text + "\n", tuple(map(_signature, lines[:-1].split("\n", _SIGNATURES - 1))))
->>>>>>> verify
 
     def time_of(self, key: VerifierKey) -> int | None:
         """Return when the key signed, in POSIX seconds (0: unknown); None if it did not sign.
@@ -631,22 +611,13 @@ class VerificationReport:
     """How many entries, records, files and so on were checked."""
     unlisted: int = 0
     """Problems that are not listed any more."""
-<<<<<<< HEAD
-=======
     _said: set[tuple[str, str]] = field(default_factory=set)
->>>>>>> verify
 
     @property
     def holds(self) -> bool:
         return not self.problems
 
     def problem(self, what: object, entry: int | None = None, file: str = "") -> None:
-<<<<<<< HEAD
-        if len(self.problems) >= _FINDINGS:
-            self.unlisted += 1
-        elif not file or (str(what), file) not in {(p.what, p.file) for p in self.problems}:
-            self.problems.append(Finding(str(what), entry, file))
-=======
         if file and (str(what), file) in self._said:
             return
         if len(self.problems) >= _FINDINGS:
@@ -654,7 +625,6 @@ class VerificationReport:
             return
         self._said.add((str(what), file))
         self.problems.append(Finding(str(what), entry, file))
->>>>>>> verify
 
     def note(self, what: str, entry: int | None = None, file: str = "") -> None:
         self.notes.append(Finding(what, entry, file))
@@ -916,12 +886,9 @@ def digest_of(value: Any) -> str:
 
 # ----------------------------------------------------------------------------------- The database
 
-<<<<<<< HEAD
-=======
 _BATCH = 32
 """Rows that are in memory at once, each of at most 65,535 bytes."""
 
->>>>>>> verify
 _STEPS = 20_000
 """Calls of the guard, one a thousand steps of SQLite, that a query may take between its rows."""
 
@@ -988,29 +955,19 @@ class GuardedDatabase:
         Raises:
             InvalidError: the file is damaged, or the query would take too long.
         """
-<<<<<<< HEAD
-=======
         for batch in self.batches(statement, *values):
             yield from batch
 
     def batches(self, statement: str, *values: object) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows of a query, some at a time; raises as `rows` does."""
->>>>>>> verify
         try:
             cursor = self._connection.execute(statement, values)
             while True:
                 self._steps = 0
-<<<<<<< HEAD
-                found = cursor.fetchmany(256)
-                if not found:
-                    return
-                yield from found
-=======
                 batch = cursor.fetchmany(_BATCH)
                 if not batch:
                     return
                 yield batch
->>>>>>> verify
         except (sqlite3.Error, MemoryError, OverflowError) as error:
             raise InvalidError(f"the database cannot be read ({error})") from error
 
@@ -1095,14 +1052,6 @@ def envelope(body: bytes | None) -> dict[str, Any]:
     """
     if body is None:
         raise InvalidError("is not a string of bytes of an allowed length")
-<<<<<<< HEAD
-    entry = parse_canonical(body)
-    if not _TIME.fullmatch(take(entry, "time")):
-        raise InvalidError("has no valid 'time'")
-    take(entry, "kind")
-    if "subject" in entry:
-        take(entry, "subject")
-=======
     return _with_envelope(parse_canonical(body))
 
 
@@ -1112,7 +1061,6 @@ def _with_envelope(entry: dict[str, Any]) -> dict[str, Any]:
         raise InvalidError("has no valid 'time'")
     if not isinstance(kind, str) or not isinstance(subject, str):
         raise InvalidError("has no valid 'kind' or 'subject'")
->>>>>>> verify
     return entry
 
 
@@ -1266,19 +1214,11 @@ class _LogCheck:
             return None
         signed = merge(self._stored(), self._kept(), key=lambda one: one.checkpoint.size)
         due = next(signed, None)
-<<<<<<< HEAD
-        for number, body in self._entries():
-            while due and due.checkpoint.size <= number:
-                self._compare(due)
-                due = next(signed, None)
-            self._take(number, body)
-=======
         for number, body, entry in self._entries():
             while due and due.checkpoint.size <= number:
                 self._compare(due)
                 due = next(signed, None)
             self._take(number, body, entry)
->>>>>>> verify
         head, content = self._head()
         for one in (due, *signed, head):
             if one:
@@ -1302,24 +1242,6 @@ class _LogCheck:
         elif self._key != key:
             self._report.problem(f"names the key {key}, not the one that you trust", 0)
 
-<<<<<<< HEAD
-    def _entries(self) -> Iterator[tuple[int, bytes | None]]:
-        """Yield number and body; a number that does not follow ends the log."""
-        try:
-            for number, body in self._database.rows(_ENTRIES, -_LARGEST_SIZE):
-                if number != self._tree.size:
-                    self._report.problem(f"is missing: entry {number} is next", self._tree.size)
-                    return
-                yield number, body
-        except InvalidError as error:
-            self._report.problem(error, self._tree.size)
-
-    def _take(self, number: int, body: bytes | None) -> None:
-        for level, place, node in self._tree.append(leaf_hash(body or b"")):
-            self._compare_subtree(level, place, node)
-        try:
-            entry = envelope(body)
-=======
     def _entries(self) -> Iterator[tuple[int, bytes | None, dict[str, Any] | None]]:
         """Yield number, body, and the object if it is canonical; a gap ends the log."""
         try:
@@ -1339,7 +1261,6 @@ class _LogCheck:
             self._compare_subtree(level, place, node)
         try:
             entry = _with_envelope(entry) if entry else envelope(body)
->>>>>>> verify
             self._remember(number, entry)
         except InvalidError as error:
             self._report.problem(error, number)
@@ -1379,10 +1300,7 @@ class _LogCheck:
         product, last = 1, (-(2**63), -1)
         for pair in self._guarded("SELECT digest, entry FROM subject ORDER BY digest, entry"):
             if not all(isinstance(value, int) for value in pair) or pair <= last:
-<<<<<<< HEAD
-=======
                 product = 0
->>>>>>> verify
                 break
             product, last = self._with(product, *pair), pair
         if product != self._subjects:
@@ -1488,12 +1406,9 @@ _SUBJECTS = {
 }
 """Of pipeline and version."""
 
-<<<<<<< HEAD
-=======
 _INFLUENCE = "artifacts/[^/]+/[^/]+/artifacts/influence/"
 """The files of the models by which the influence of rows is estimated."""
 
->>>>>>> verify
 _SMALL_FILE = 4 * 1024 * 1024
 _PIPELINES = 100_000
 _LISTED = 20
@@ -1507,11 +1422,7 @@ class ContentCheck:
 
     Args:
         ledger: the verified entries.
-<<<<<<< HEAD
-        partial: whether files of tables may be missing, as in an archive without rows.
-=======
         optional: a pattern of files that may be missing, as an archive may not include them.
->>>>>>> verify
     """
 
     def __init__(
@@ -1521,17 +1432,10 @@ class ContentCheck:
         report: VerificationReport,
         scratch: Scratch,
         *,
-<<<<<<< HEAD
-        partial: bool = False,
-    ) -> None:
-        self._files, self._ledger, self._report = files, ledger, report
-        self._scratch, self._partial = scratch, partial
-=======
         optional: str = "(?!)",
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
         self._scratch, self._optional = scratch, re.compile(optional)
->>>>>>> verify
 
     def run(self) -> None:
         """Check every entry that names something."""
@@ -1700,39 +1604,21 @@ class ContentCheck:
 
     def _manifest(self, number: int, name: str, digest: str) -> None:
         """Check the files of a model by the manifest that lists them."""
-<<<<<<< HEAD
-        self._compare(number, name, digest)
-=======
         if not self._compare(number, name, digest):
             return
->>>>>>> verify
         with self._reported(number, name):
             for file, expected in parse_object(read_all(self._files, name, _SMALL_FILE)).items():
                 if "/" in file or not isinstance(expected, str):
                     raise InvalidError("is not a list of files and their SHA-256")
                 self._compare(number, name.rpartition("/")[0] + "/" + file, expected)
 
-<<<<<<< HEAD
-    def _compare(self, number: int, name: str, expected: str) -> None:
-        """Compare a file with its SHA-256."""
-=======
     def _compare(self, number: int, name: str, expected: str) -> bool:
         """Compare a file with its SHA-256; False if it is not there, or another."""
->>>>>>> verify
         with self._reported(number, name):
             try:
                 found = self._digest(name)
             except MissingFileError:
                 if (self._removed(name) or 0) > number:
-<<<<<<< HEAD
-                    return
-                if not self._partial or not name.startswith("tables/"):
-                    raise
-                self._report.count("table files not included")
-                return
-            if found != expected:
-                raise InvalidError(f"was changed: its SHA-256 is {found}")
-=======
                     return False
                 if not self._optional.match(name):
                     raise
@@ -1742,7 +1628,6 @@ class ContentCheck:
                 return True
             raise InvalidError(f"was changed: its SHA-256 is {found}")
         return False
->>>>>>> verify
 
     def _digest(self, name: str) -> str:
         """Return the SHA-256 of a file, which is read once."""
@@ -2026,22 +1911,15 @@ class _ArchiveCheck:
         checkpoint, content = self._checkpoint(take(evidence, "origin"))
         self._since(checkpoint)
         numbers = take(evidence, "entries", kind=list)
-<<<<<<< HEAD
-=======
         self._require_numbers(numbers)
->>>>>>> verify
         for number in numbers:
             self._add(number, checkpoint, content)
         head = None if report.problems else content
         report.count("entries", len(numbers))
         rows = take(evidence, "with_rows", kind=bool)
         files = archive.below("home/")
-<<<<<<< HEAD
-        check = ContentCheck(files, self._entries, report, self._scratch, partial=not rows)
-=======
         optional = _INFLUENCE if rows else f"{_INFLUENCE}|tables/"
         check = ContentCheck(files, self._entries, report, self._scratch, optional=optional)
->>>>>>> verify
         check.run()
         which = f"{pipeline}@{version}"
         for kind in ("model_version", "verdict"):
@@ -2095,13 +1973,6 @@ class _ArchiveCheck:
                 f"{older.size} entries; ask for evidence with a proof since then"
             )
 
-<<<<<<< HEAD
-    def _add(self, number: object, checkpoint: LogCheckpoint, content: bytes) -> None:
-        """Take an entry of the archive, if its proof holds."""
-        report = self._report
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise InvalidError("has no valid 'entries'")
-=======
     def _require_numbers(self, numbers: Sequence[object]) -> None:
         last = -1
         for number in numbers:
@@ -2113,7 +1984,6 @@ class _ArchiveCheck:
 
     def _add(self, number: int, checkpoint: LogCheckpoint, content: bytes) -> None:
         """Take an entry of the archive, if its proof holds."""
->>>>>>> verify
         name = f"proofs/{number}.tlog-proof"
         try:
             body = self._read(f"entries/{number}.json")
@@ -2127,11 +1997,7 @@ class _ArchiveCheck:
             if entry["kind"] in _FOLLOWED or entry["kind"] == "removed":
                 self._scratch.remember(number, entry)
         except InvalidError as error:
-<<<<<<< HEAD
-            report.problem(error, number, name)
-=======
             self._report.problem(error, number, name)
->>>>>>> verify
 
     def _strange(self, numbers: Sequence[int]) -> Iterator[str]:
         """Yield the files that nothing in the archive speaks of."""
