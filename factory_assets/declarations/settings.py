@@ -70,7 +70,7 @@ def _policy(file: Path, content: bytes) -> TrustPolicy:
         return TrustPolicy.parse(content)
     except InvalidError as error:
         raise DeclarationError(
-            f"the policy of witnesses {error}",
+            str(error),
             where=str(file),
             remedy="its format is that of https://c2sp.org/tlog-policy; docs/audit.md has one",
         ) from error
