@@ -745,24 +745,32 @@ class HomeFolder:
 
 
 class ArchiveFile:
-    """The files of the home that an evidence archive contains, below `home/`.
+    """The files of an evidence archive, or those below a folder of it.
 
     Only files without compression are read, so that no archive unpacks to more than its size.
 
-    Raises:
-        InvalidError: it is not such an archive.
+    Args:
+        prefix: what their names begin with in the archive.
     """
 
-    def __init__(self, path: str, prefix: str = "home/") -> None:
-        self.prefix = prefix
+    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
+        self._zip, self.prefix = archive, prefix
+        self._members = {item.filename: item for item in archive.infolist()}
+
+    @classmethod
+    def open(cls, path: str) -> ArchiveFile:
+        """Open an archive, with the names that it has itself.
+
+        Raises:
+            InvalidError: it is not an archive of this form.
+        """
         try:
             _require_small_directory(path)
-            self._zip = zipfile.ZipFile(path)
-            self._members = {item.filename: item for item in self._zip.infolist()}
+            archive = zipfile.ZipFile(path)
         except _ZIP_ERRORS as error:
             raise InvalidError("is not a zip archive that can be read") from error
-        items = self._zip.infolist()
-        if len(items) != len(self._members):
+        items = archive.infolist()
+        if len(items) != len({item.filename for item in items}):
             raise InvalidError("the archive has two files of the same name")
         if sum(item.compress_size for item in items) > os.path.getsize(path):
             raise InvalidError("files of the archive overlap")
@@ -770,12 +778,11 @@ class ArchiveFile:
             require_relative(item.filename)
             if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
                 raise InvalidError(f"{_short(item.filename)} is compressed, which is not allowed")
+        return cls(archive, "")
 
     def below(self, prefix: str) -> ArchiveFile:
-        """Return the same archive, with names that begin elsewhere."""
-        other = object.__new__(ArchiveFile)
-        other.__dict__.update(self.__dict__, prefix=prefix)
-        return other
+        """Return the files whose names begin so, named without that."""
+        return ArchiveFile(self._zip, prefix)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield the content."""
@@ -886,6 +893,9 @@ def digest_of(value: Any) -> str:
 
 # ----------------------------------------------------------------------------------- The database
 
+# A message about a damaged schema may quote bytes that are not text.
+_DATABASE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError)
+
 _BATCH = 32
 """Rows that are in memory at once, each of at most 65,535 bytes."""
 
@@ -914,7 +924,7 @@ class GuardedDatabase:
                 kinds = [(kind, (sql or b"").upper()) for kind, sql in rows]
                 if [kind for kind, _ in kinds] != [b"table"] or b"VIRTUAL" in kinds[0][1][:20]:
                     raise InvalidError(f"has no table {table!r}")
-        except (sqlite3.Error, MemoryError) as error:
+        except _DATABASE_ERRORS as error:
             raise InvalidError(f"cannot be opened ({error})") from error
 
     def _connect(self, path: str) -> sqlite3.Connection:
@@ -968,7 +978,7 @@ class GuardedDatabase:
                 if not batch:
                     return
                 yield batch
-        except (sqlite3.Error, MemoryError, OverflowError) as error:
+        except _DATABASE_ERRORS as error:
             raise InvalidError(f"the database cannot be read ({error})") from error
 
 
@@ -1889,7 +1899,7 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
         The checkpoint of the log, if the entries are in it; a note.
     """
     try:
-        return _ArchiveCheck(ArchiveFile(path, ""), expected, report).run()
+        return _ArchiveCheck(ArchiveFile.open(path), expected, report).run()
     except InvalidError as error:
         report.problem(error)
         return None
