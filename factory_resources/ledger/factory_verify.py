@@ -28,10 +28,12 @@ import struct
 import sys
 import tempfile
 import zipfile
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from hashlib import sha256
 from heapq import merge
 from itertools import repeat
@@ -745,24 +747,32 @@ class HomeFolder:
 
 
 class ArchiveFile:
-    """The files of the home that an evidence archive contains, below `home/`.
+    """The files of an evidence archive, or those below a folder of it.
 
     Only files without compression are read, so that no archive unpacks to more than its size.
 
-    Raises:
-        InvalidError: it is not such an archive.
+    Args:
+        prefix: what their names begin with in the archive.
     """
 
-    def __init__(self, path: str, prefix: str = "home/") -> None:
-        self.prefix = prefix
+    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
+        self._zip, self.prefix = archive, prefix
+        self._members = {item.filename: item for item in archive.infolist()}
+
+    @classmethod
+    def open(cls, path: str) -> ArchiveFile:
+        """Open an archive, with the names that it has itself.
+
+        Raises:
+            InvalidError: it is not an archive of this form.
+        """
         try:
             _require_small_directory(path)
-            self._zip = zipfile.ZipFile(path)
-            self._members = {item.filename: item for item in self._zip.infolist()}
+            archive = zipfile.ZipFile(path)
         except _ZIP_ERRORS as error:
             raise InvalidError("is not a zip archive that can be read") from error
-        items = self._zip.infolist()
-        if len(items) != len(self._members):
+        items = archive.infolist()
+        if len(items) != len({item.filename for item in items}):
             raise InvalidError("the archive has two files of the same name")
         if sum(item.compress_size for item in items) > os.path.getsize(path):
             raise InvalidError("files of the archive overlap")
@@ -770,12 +780,11 @@ class ArchiveFile:
             require_relative(item.filename)
             if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
                 raise InvalidError(f"{_short(item.filename)} is compressed, which is not allowed")
+        return cls(archive, "")
 
     def below(self, prefix: str) -> ArchiveFile:
-        """Return the same archive, with names that begin elsewhere."""
-        other = object.__new__(ArchiveFile)
-        other.__dict__.update(self.__dict__, prefix=prefix)
-        return other
+        """Return the files whose names begin so, named without that."""
+        return ArchiveFile(self._zip, prefix)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield the content."""
@@ -886,6 +895,9 @@ def digest_of(value: Any) -> str:
 
 # ----------------------------------------------------------------------------------- The database
 
+# A message about a damaged schema may quote bytes that are not text.
+_DATABASE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError)
+
 _BATCH = 32
 """Rows that are in memory at once, each of at most 65,535 bytes."""
 
@@ -914,7 +926,7 @@ class GuardedDatabase:
                 kinds = [(kind, (sql or b"").upper()) for kind, sql in rows]
                 if [kind for kind, _ in kinds] != [b"table"] or b"VIRTUAL" in kinds[0][1][:20]:
                     raise InvalidError(f"has no table {table!r}")
-        except (sqlite3.Error, MemoryError) as error:
+        except _DATABASE_ERRORS as error:
             raise InvalidError(f"cannot be opened ({error})") from error
 
     def _connect(self, path: str) -> sqlite3.Connection:
@@ -968,7 +980,7 @@ class GuardedDatabase:
                 if not batch:
                     return
                 yield batch
-        except (sqlite3.Error, MemoryError, OverflowError) as error:
+        except _DATABASE_ERRORS as error:
             raise InvalidError(f"the database cannot be read ({error})") from error
 
 
@@ -981,6 +993,8 @@ class Scratch:
             "PRAGMA cache_size = -16000; PRAGMA journal_mode = OFF; BEGIN;"
             "CREATE TABLE act(number INTEGER PRIMARY KEY, kind TEXT);"
             "CREATE TABLE removed(path BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE facts(path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID;"
+            "CREATE TABLE listed(path BLOB PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
         )
@@ -1031,6 +1045,11 @@ _UNPINNED = (
 _PRIME = 2**127 - 1
 
 _WITNESSES = 1000
+
+_CACHED = 16
+"""Entries that are kept, as several others may name one."""
+_MISSES = 10_000
+"""Entries that may be read in vain, because another kind of entry has their subject."""
 
 
 @dataclass(frozen=True)
@@ -1137,6 +1156,8 @@ class LedgerDatabase:
 
     def __init__(self, path: str) -> None:
         self._database = GuardedDatabase(path, _LEDGER_TABLES)
+        self._misses = 0
+        self.entry = lru_cache(_CACHED)(self._entry)
 
     def last(
         self, kind: str, subject: str, before: int | None = None
@@ -1151,10 +1172,12 @@ class LedgerDatabase:
             entry = self.entry(number)
             if entry["kind"] == kind and entry.get("subject") == subject:
                 return number, entry
+            self._misses += 1
+            if self._misses > _MISSES:
+                raise InvalidError("too many entries of other kinds have the same subject")
         return None
 
-    def entry(self, number: int) -> dict[str, Any]:
-        """Return an entry."""
+    def _entry(self, number: int) -> dict[str, Any]:
         for found, body in self._database.rows(f"{_ENTRIES} LIMIT 1", number):
             if found == number:
                 return envelope(body)
@@ -1494,11 +1517,11 @@ class ContentCheck:
         earlier = self._ledger.last("model_version", subject, number)
         if earlier and earlier[1].get("digest") != digest:
             raise InvalidError(f"says something else of {subject} than entry {earlier[0]}")
-        value = self._value(number, entry)
-        if value is None:
+        facts = self._facts(number, entry)
+        if facts is None:
             return
         self._report.count("model versions")
-        _require_same("the digest of the model", digest, value.get("digest"))
+        _require_same("the digest of the model", digest, facts["digest"])
         path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
         if path is None:
             raise InvalidError(
@@ -1509,40 +1532,37 @@ class ContentCheck:
         self._manifest(number, path.decode("utf-8", "surrogateescape"), digest)
 
     def _verdict(self, number: int, entry: dict[str, Any]) -> None:
-        record = self._value(number, entry)
-        if record is None:
+        facts = self._facts(number, entry)
+        if facts is None:
             return
         self._report.count("verdicts")
-        gates = [take(gate, "passed", kind=bool) for gate in take(record, "gates", kind=list)]
-        _require_same("whether all gates passed", take(entry, "passed", kind=bool), all(gates))
-        influence = record.get("influence")
-        digest = influence.get("digest") if isinstance(influence, dict) else None
-        if isinstance(digest, str):
-            run, pipeline = take(record, "candidate", "run_id"), take(entry, "pipeline")
-            folder = f"artifacts/{pipeline}/{run}/artifacts/influence/{digest[:12]}"
+        said = take(entry, "passed", kind=bool)
+        _require_same("whether all gates passed", said, facts["passed"])
+        digest = facts["influence"]
+        if digest is not None:
+            folder = f"{_run_folder(entry, facts)}/influence/{digest[:12]}"
             self._manifest(number, f"{folder}/manifest.json", digest)
 
     def _export(self, number: int, entry: dict[str, Any]) -> None:
-        value = self._value(number, entry)
-        if value is None:
+        facts = self._facts(number, entry)
+        if facts is None:
             return
         self._report.count("exports")
-        graph, pipeline = take(entry, "graph"), take(entry, "pipeline")
-        _require_same("the SHA-256 of the graph", graph, value.get("onnx_sha256"))
-        file = f"artifacts/{pipeline}/{take(value, 'run_id')}/artifacts/onnx/model.onnx"
-        self._compare(number, file, graph)
+        graph = take(entry, "graph")
+        _require_same("the SHA-256 of the graph", graph, facts["graph"])
+        self._compare(number, f"{_run_folder(entry, facts)}/onnx/model.onnx", graph)
 
     def _champion(self, number: int, entry: dict[str, Any]) -> None:
-        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
-        value = self._value(number, entry)
-        if value is not None:
-            _require_same("the SHA-256 of the graph", entry.get("graph"), value.get("onnx_sha256"))
+        facts = self._facts(number, entry)
+        if facts is not None:
+            _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
         self._report.count("champions")
-        found = self.chain(pipeline, version, number)
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        found = self._chain(pipeline, version, number)
         if found and found.get("graph") != entry.get("graph"):
             raise InvalidError("another graph serves than was exported")
 
-    def chain(self, pipeline: str, version: int, number: int) -> dict[str, Any] | None:
+    def _chain(self, pipeline: str, version: int, number: int) -> dict[str, Any] | None:
         """Check that a version was trained, passed its gates and was exported.
 
         Args:
@@ -1563,8 +1583,8 @@ class ContentCheck:
             self._report.problem(f"{which} serves, although it failed (entry {verdict[0]})", number)
         return export[1]
 
-    def _value(self, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the result in the record that an entry names; None if it was removed.
+    def _facts(self, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the record says that an entry names; None if it was removed.
 
         Raises:
             InvalidError: the record is missing or changed, or of another version.
@@ -1573,16 +1593,25 @@ class ContentCheck:
         stage = self._ledger.last("stage", name)
         if stage is None:
             raise InvalidError("this record has no entry")
-        record = self._record(name, max(number, stage[0]), stage[1])
-        if record is None:
+        text = self._scratch.one("SELECT text FROM facts WHERE path = ?", path_bytes(name))
+        if text is None:
+            # However many entries name a record, it is read once for them.
+            try:
+                record = self._record(name, max(number, stage[0]), stage[1])
+                facts = record and _facts_of(take(record, "value", kind=dict))
+            except InvalidError as error:
+                facts = {"error": str(error)}
+            text = json.dumps(facts)
+            self._scratch.run("INSERT INTO facts VALUES(?, ?)", path_bytes(name), text)
+        known: dict[str, Any] | None = json.loads(text)
+        if known is None:
             return None
-        value: dict[str, Any] = take(record, "value", kind=dict)
-        version = value.get("candidate") if entry["kind"] == "verdict" else value
-        which = take(version, "model"), take(version, "version", kind=int)
+        if "error" in known:
+            raise InvalidError(known["error"])
         said = take(entry, "pipeline"), take(entry, "version", kind=int)
-        _require_same("the version", said, which)
+        _require_same("the version", said, (known["model"], known["version"]))
         _require_same("the subject", take(entry, "subject"), _SUBJECTS[entry["kind"]].format(*said))
-        return value
+        return known
 
     def _record(self, name: str, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
         """Return the record of an entry of a stage; None if it was removed after `number`."""
@@ -1604,8 +1633,11 @@ class ContentCheck:
 
     def _manifest(self, number: int, name: str, digest: str) -> None:
         """Check the files of a model by the manifest that lists them."""
-        if not self._compare(number, name, digest):
+        if not self._compare(number, name, digest) or self._scratch.one(
+            "SELECT 1 FROM listed WHERE path = ?", path_bytes(name)
+        ):
             return
+        self._scratch.run("INSERT INTO listed VALUES(?)", path_bytes(name))
         with self._reported(number, name):
             for file, expected in parse_object(read_all(self._files, name, _SMALL_FILE)).items():
                 if "/" in file or not isinstance(expected, str):
@@ -1725,6 +1757,33 @@ def _require_agreement(name: str, entry: dict[str, Any], record: dict[str, Any])
     versions = {(table["table"], _data_version(table)) for table in _snapshots(record.get("value"))}
     if not versions.issuperset(take(entry, "tables", kind=dict).items()):
         raise InvalidError("does not have the tables that the entry names")
+
+
+def _facts_of(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what the result in a record says about a version of a model."""
+    about = value.get("candidate", value)
+    gates = take(value, "gates", kind=list) if "gates" in value else None
+    influence = value.get("influence")
+    facts = {
+        "model": take(about, "model"),
+        "version": take(about, "version", kind=int),
+        "run_id": take(about, "run_id"),
+        "digest": about.get("digest"),
+        "graph": value.get("onnx_sha256"),
+        "passed": None if gates is None else all(take(gate, "passed", kind=bool) for gate in gates),
+        "influence": take(influence, "digest") if _has_digest(influence) else None,
+    }
+    if len(json.dumps(facts)) > 4096:
+        raise InvalidError("has names that are too long")
+    return facts
+
+
+def _has_digest(influence: object) -> bool:
+    return isinstance(influence, dict) and influence.get("digest") is not None
+
+
+def _run_folder(entry: dict[str, Any], facts: dict[str, Any]) -> str:
+    return f"artifacts/{take(entry, 'pipeline')}/{facts['run_id']}/artifacts"
 
 
 def _require_same(what: str, said: object, found: object) -> None:
@@ -1872,10 +1931,9 @@ class ArchivedEntries:
         self, kind: str, subject: str, before: int | None = None
     ) -> tuple[int, dict[str, Any]] | None:
         """Return number and content of the last entry of a kind about a subject, or None."""
-        for number in reversed(self._numbers.get((kind, subject), ())):
-            if before is None or number < before:
-                return number, self._entries[number]
-        return None
+        numbers = self._numbers.get((kind, subject), [])
+        at = len(numbers) if before is None else bisect_left(numbers, before)
+        return (numbers[at - 1], self._entries[numbers[at - 1]]) if at else None
 
     def entry(self, number: int) -> dict[str, Any]:
         """Return an entry."""
@@ -1889,7 +1947,7 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
         The checkpoint of the log, if the entries are in it; a note.
     """
     try:
-        return _ArchiveCheck(ArchiveFile(path, ""), expected, report).run()
+        return _ArchiveCheck(ArchiveFile.open(path), expected, report).run()
     except InvalidError as error:
         report.problem(error)
         return None

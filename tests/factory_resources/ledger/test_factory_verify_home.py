@@ -206,6 +206,15 @@ def test_a_view_in_place_of_a_table_is_refused(auditor: Auditor, view: str) -> N
     assert "has no table 'entry'" in problems[0]
 
 
+@pytest.mark.parametrize("file", ["ledger.db", "mlflow.db"])
+def test_a_schema_that_is_not_text_is_refused(auditor: Auditor, file: str) -> None:
+    path = auditor.home / file
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE ", b"CREATE TABLE \xe9"))
+    code, problems = auditor.verify()
+    assert code == 1
+    assert f"{file}: cannot be opened" in problems[0]
+
+
 def test_an_alias_that_was_moved_is_found(auditor: Auditor) -> None:
     _execute(auditor.home / "mlflow.db", "UPDATE registered_model_aliases SET version = 1")
     code, problems = auditor.verify()
