@@ -1518,11 +1518,12 @@ class ContentCheck:
         if earlier and earlier[1].get("digest") != digest:
             raise InvalidError(f"says something else of {subject} than entry {earlier[0]}")
         facts = self._facts(number, entry)
-        if facts is None:
+        if facts is not None:
+            _require_same("the digest of the model", digest, facts["digest"])
+        path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
+        if path is None and facts is None:
             return
         self._report.count("model versions")
-        _require_same("the digest of the model", digest, facts["digest"])
-        path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
         if path is None:
             raise InvalidError(
                 "its files are missing or changed: below "
@@ -1584,7 +1585,7 @@ class ContentCheck:
         return export[1]
 
     def _facts(self, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what the record says that an entry names; None if it was removed.
+        """Return what the record says that an entry names; None if it was removed or replaced.
 
         Raises:
             InvalidError: the record is missing or changed, or of another version.
@@ -1593,6 +1594,10 @@ class ContentCheck:
         stage = self._ledger.last("stage", name)
         if stage is None:
             raise InvalidError("this record has no entry")
+        if stage[0] > number:
+            # The same computation was repeated, and its record now is about the later result.
+            self._report.count("results whose record was computed again")
+            return None
         text = self._scratch.one("SELECT text FROM facts WHERE path = ?", path_bytes(name))
         if text is None:
             # However many entries name a record, it is read once for them.
