@@ -5,6 +5,7 @@ How entries are stored belongs in `factory_resources.ledger`.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Literal
 
@@ -12,7 +13,7 @@ from factory_assets.declarations.settings import load_settings
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.home.garbage import Garbage
 from factory_resources.home.home import Home
@@ -86,12 +87,12 @@ def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
         for item in garbage
         if item.kind in {"record", "table file"}
     ]
-    begin_ledger(home)
     entries = [
         FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason="nothing needs it any more")
         for start in range(0, len(paths), _PATHS)
     ]
     if entries:
+        begin_ledger(home)
         Ledger(home).append(entries)
 
 
@@ -247,9 +248,9 @@ def _digest(part: object) -> str:
 
 
 def _found(home: Home) -> Iterator[Kind]:
-    """Yield the entries of every record, oldest first, and of the versions that serve."""
+    """Yield the entries of every record, after those of its inputs, and of what serves."""
     graph, registry = RecordGraph.of(home), Registry(home)
-    for record in graph.records:
+    for record in _inputs_first(graph):
         content = (home.path / record.name).read_bytes()
         yield from entries_of(record, sha256(content).hexdigest(), found=True)
     for model in registry.versions():
@@ -259,3 +260,12 @@ def _found(home: Home) -> Iterator[Kind]:
             value = value_in(deployed[-1])
             assert isinstance(value, Champion)
             yield _champion(value, deployed[-1], found=True)
+
+
+def _inputs_first(graph: RecordGraph) -> Iterator[Record]:
+    order = TopologicalSorter(
+        {identity(one): [identity(before) for before in graph.inputs(one)] for one in graph.records}
+    )
+    by_identity = {identity(record): record for record in graph.records}
+    for one in order.static_order():
+        yield by_identity[one]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ _SCHEMA = "ledger"
 _WAIT = 60
 """Seconds to wait for another process that writes."""
 
-_BATCH = 10_000
+_BATCH, _PAGE = 10_000, 1_000
 
 _TABLES = """\
 CREATE TABLE entry (number {integer} PRIMARY KEY, body {bytes} NOT NULL);
@@ -50,6 +51,7 @@ class Connection:
     def __init__(self, raw: Any, *, postgres: bool) -> None:
         self._raw = raw
         self.postgres = postgres
+        self._waiting: list[tuple[str, Sequence[Any]]] = []
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run one statement and return its rows."""
@@ -63,32 +65,54 @@ class Connection:
             cursor.close()
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows with a value for every column."""
+        """Insert rows with a value for every column, within `writing`."""
         if not rows:
             return
-        if self.postgres:
-            from psycopg2.extras import execute_values
-
-            with self._raw.cursor() as cursor:
-                execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=1000)
-        else:
-            marks = ", ".join("?" * len(rows[0]))
+        marks = ", ".join("?" * len(rows[0]))
+        if not self.postgres:
             self._raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+            return
+        for start in range(0, len(rows), _PAGE):
+            page = rows[start : start + _PAGE]
+            values = ", ".join([f"({marks})"] * len(page))
+            self.write(f"INSERT INTO {table} VALUES {values}", [*chain.from_iterable(page)])
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Run the block in one durable transaction; other writers wait until it has ended."""
-        self.execute("BEGIN" if self.postgres else "BEGIN IMMEDIATE")
+    def writing(self, query: str) -> Iterator[list[Any]]:
+        """Run the block in one durable transaction; other writers wait until it has ended.
+
+        Yields:
+            The rows that the query finds at its beginning.
+        """
         try:
             if self.postgres:
-                self.execute("LOCK TABLE head IN EXCLUSIVE MODE")
-            yield
-            self.execute("COMMIT")
+                # One message to the server instead of three.
+                yield self.execute(f"BEGIN; LOCK TABLE head IN EXCLUSIVE MODE; {query}")
+            else:
+                self.execute("BEGIN IMMEDIATE")
+                yield self.execute(query)
+            self.write("COMMIT")
+            self._send()
         except BaseException:
             self._roll_back()
             raise
 
+    def write(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement that returns nothing, within `writing`."""
+        if self.postgres:
+            # They are sent together with the COMMIT: the time of an append is that of messages.
+            self._waiting.append((statement, values))
+        else:
+            self.execute(statement, values)
+
+    def _send(self) -> None:
+        statements, self._waiting = self._waiting, []
+        if statements:
+            text = "; ".join(statement for statement, _ in statements)
+            self.execute(text, [*chain.from_iterable(values for _, values in statements)])
+
     def _roll_back(self) -> None:
+        self._waiting.clear()
         if not self.postgres:
             if self._raw.in_transaction:
                 self.execute("ROLLBACK")

@@ -6,6 +6,7 @@ What the entries mean belongs in `entries`; which home has which log, in `ledger
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from factory_resources.errors import StorageError
 from factory_resources.ledger.connection import Connection
@@ -20,6 +21,8 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.proofs import StoredTree
 
 _BATCH = 1000
+
+_HEAD = "SELECT size, frontier, checkpoint FROM head"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Log:
         connection.create_tables()
         log = cls(connection)
         first = key.sign(LogCheckpoint(key.origin, 0, CompactRange().root))
-        connection.insert("head", [(1, 0, b"", first)])
+        connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (b"", first))
         log.append(entries, key)
         return log
 
@@ -57,8 +60,8 @@ class Log:
         Returns:
             Their numbers.
         """
-        with self._connection.writing():
-            tree = self._tree(key)
+        with self._connection.writing(_HEAD) as head:
+            tree = _tree(head, key)
             first = tree.size
             subtrees: list[tuple[int, int, bytes]] = []
             for entry in entries:
@@ -69,32 +72,14 @@ class Log:
             self._connection.insert("subtree", subtrees)
             self._connection.insert("subject", sorted(subjects))
             note = key.sign(LogCheckpoint(key.origin, tree.size, tree.root))
-            self._connection.execute(
+            self._connection.write(
                 "UPDATE head SET size = ?, frontier = ?, checkpoint = ?",
                 (tree.size, tree.frontier, note),
             )
         return range(first, tree.size)
 
-    def _tree(self, key: LogKey) -> CompactRange:
-        """Return the tree that the signed checkpoint names."""
-        size, frontier, note = self._head()
-        try:
-            tree = CompactRange(size, frontier)
-            signed = SignedNote.parse(note.encode())
-            if signed.time_of(key.verifier) is None:
-                raise InvalidError(f"it was not signed by the key of {key.origin}")
-            if signed.text != LogCheckpoint(key.origin, tree.size, tree.root).text:
-                raise InvalidError("the checkpoint names another tree")
-        except InvalidError as error:
-            raise _changed(str(error)) from error
-        return tree
-
     def _head(self) -> tuple[int, bytes, str]:
-        rows = self._connection.execute("SELECT size, frontier, checkpoint FROM head")
-        if len(rows) != 1:
-            raise _changed("it has no head")
-        size, frontier, note = rows[0]
-        return size, frontier, note
+        return _only(self._connection.execute(_HEAD))
 
     @property
     def size(self) -> int:
@@ -165,7 +150,7 @@ class Log:
     def copy_to(self, other: Connection) -> None:
         """Copy the log to empty tables, as it is at this moment."""
         other.create_tables()
-        with self._connection.frozen(), other.writing():
+        with self._connection.frozen(), other.writing(_HEAD):
             size, frontier, note = self._head()
             other.insert("head", [(1, size, frontier, note)])
             other.insert("checkpoint", self.cosigned())
@@ -174,6 +159,28 @@ class Log:
                     other.insert(table, rows)
             for row in self.bodies(0, size):
                 other.insert("entry", [row])
+
+
+def _tree(head: list[Any], key: LogKey) -> CompactRange:
+    """Return the tree that the signed checkpoint names."""
+    size, frontier, note = _only(head)
+    try:
+        tree = CompactRange(size, frontier)
+        signed = SignedNote.parse(note.encode())
+        if signed.time_of(key.verifier) is None:
+            raise InvalidError(f"it was not signed by the key of {key.origin}")
+        if signed.text != LogCheckpoint(key.origin, tree.size, tree.root).text:
+            raise InvalidError("the checkpoint names another tree")
+    except InvalidError as error:
+        raise _changed(str(error)) from error
+    return tree
+
+
+def _only(head: list[Any]) -> tuple[int, bytes, str]:
+    if len(head) != 1:
+        raise _changed("it has no head")
+    size, frontier, note = head[0]
+    return size, frontier, note
 
 
 def subject_digest(subject: str) -> int:

@@ -90,7 +90,7 @@ def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ..
     assert written.exit_code == 0, written.output
     verified = auditor(root, out, "--key", _log_key(root), "--keep", "seen")
     assert verified.returncode == 0, verified.stdout
-    assert ("table files not included" in verified.stdout) is not bool(rows)
+    assert ("files not included" in verified.stdout) is not bool(rows)
     assert factory("run", "apples", "--no-reuse").exit_code == 0
     later = root / "later.zip"
     kept = root / "auditor" / "seen"
