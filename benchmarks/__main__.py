@@ -15,6 +15,7 @@ from benchmarks import (
     csv_ingest,
     demo,
     influence,
+    ledger,
     loading,
     metering,
     partitions,
@@ -41,6 +42,7 @@ MODULES = {
         throughput,
         streaming,
         influence,
+        ledger,
     )
 }
 SIZED = {

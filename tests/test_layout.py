@@ -18,6 +18,8 @@ _LONGEST_CHAIN = 25
 """Modules, from one that no other imports to one that imports none of these packages."""
 _LONGEST_FILE = 350
 """Lines."""
+_ONE_FILE = "factory_resources.ledger.factory_verify"
+"""May be longer: an auditor reads and carries one file."""
 
 
 @cache
@@ -68,7 +70,11 @@ def test_the_longest_chain_of_imports_is_short() -> None:
 
 def test_no_file_is_long() -> None:
     lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in _modules().items()}
-    assert not {name: lines for name, lines in lengths.items() if lines > _LONGEST_FILE}
+    assert not {
+        name: lines
+        for name, lines in lengths.items()
+        if lines > _LONGEST_FILE and name != _ONE_FILE
+    }
 
 
 def test_no_two_public_classes_share_a_name() -> None:

@@ -33,7 +33,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tables.logged_files import past_versions
 from factory_resources.tables.snapshot import Snapshot, union
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry, Version
 
 SHOWN = 5

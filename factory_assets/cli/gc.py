@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from itertools import groupby
 
+from factory_assets.execution.ledger_entries import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage, seconds_of
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, remove
@@ -32,6 +33,7 @@ def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
         _require_no_run(home)
         garbage = find_garbage(home, Registry(home).versions(), seconds)
         if apply:
+            append_removed(garbage, home)
             remove(garbage)
     return garbage
 

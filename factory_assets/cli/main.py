@@ -1,57 +1,20 @@
 """The `factory` command line: options, help texts and exit codes.
 
-The work of a sub-command belongs in the module of its name. What `dg` and the Dagster UI already do
-has no sub-command here.
+The work of a sub-command belongs in the module of its name; the commands of auditors are in
+`audit_commands`. What `dg` and the Dagster UI already do has no sub-command here.
 """
 
 import gc
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
+from factory_assets.cli import audit_commands  # noqa: F401 - registers its commands
+from factory_assets.cli.group import command, console
+from factory_assets.cli.group import main as main
+
 _PORT = click.IntRange(1, 65_535)
-
-_JSON_HELP = "Print JSON, for programs."
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def main(context: click.Context, debug: bool) -> None:
-    """Declare, run and audit machine-learning pipelines on your own machine."""
-    from factory_resources.security.offline import go_offline
-
-    go_offline()
-    context.obj = debug
-
-
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Register a sub-command; print its errors as one line and exit with their code."""
-
-    def decorate(function: Callable[..., Any]) -> click.Command:
-        @wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return function(*args, **kwargs)
-            except KeyboardInterrupt:
-                message = "interrupted; finished stages are stored, run the command again to resume"
-                click.echo(message, err=True)
-                sys.exit(130)
-            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
-                # Click itself ends the process as these ask for.
-                raise
-            except Exception as error:  # noqa: BLE001
-                from factory_assets.cli.faults import end_with
-
-                end_with(error, debug=click.get_current_context().find_root().obj)
-
-        return main.command(name)(guarded)
-
-    return decorate
 
 
 @command("run")
@@ -92,7 +55,7 @@ def run_command(
     else:
         from factory_assets.cli.run import run as execute
     selected = [stage for stage in stages.split(",") if stage]
-    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash), _console())
+    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash), console())
 
 
 @command("check")
@@ -173,7 +136,7 @@ def up_command(port: int, mlflow_port: int) -> None:
     """
     from factory_assets.cli.up import up
 
-    sys.exit(up(port, mlflow_port, _console()))
+    sys.exit(up(port, mlflow_port, console()))
 
 
 @command("demo")
@@ -181,7 +144,7 @@ def demo_command() -> None:
     """Run the shipped pipelines and show what to do next."""
     from factory_assets.cli.run import demo
 
-    demo(_console())
+    demo(console())
 
 
 @command("env")
@@ -193,90 +156,6 @@ def env_command() -> None:
     from factory_assets.cli.up import environment
 
     click.echo(environment(), nl=False)
-
-
-@command("trace")
-@click.argument("name")
-@click.option(
-    "--row", help="Trace one row: its number (from 1), or SOURCE:NUMBER, as in data.csv:17."
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema trace.",
-)
-@click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
-def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) -> None:
-    """Trace NAME back to its sources, or forward to its models.
-
-    NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
-    pipeline/clean@<data version>, pipeline/split.train) or a source (a path, sha256:<digest>).
-
-    Exit code 1: a stored file or record is missing, was changed, or contradicts another.
-    """
-    from factory_assets.cli.trace import run_trace, trace_json, trace_text
-
-    result = run_trace(name, row, verify=not no_verify)
-    click.echo(trace_json(result) if as_json else trace_text(result), nl=False)
-    sys.exit(1 if result.problems else 0)
-
-
-@command("reproduce")
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
-def reproduce_command(name: str, as_json: bool) -> None:
-    """Train a model version again and compare the weights.
-
-    NAME is a model version: pipeline@3 or pipeline@champion. It is trained from the recorded rows,
-    declaration and seed. Nothing is registered or deployed.
-
-    Exit code 1: the two models differ.
-    """
-    from rich.console import Console
-
-    from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
-
-    # Progress must not be mixed into the JSON.
-    result = run_reproduce(name, Console(stderr=True) if as_json else _console())
-    click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
-    sys.exit(0 if result.identical else 1)
-
-
-@command("influence")
-@click.argument("name")
-@click.option(
-    "--row", help="The predicted row: its number in the stored predictions, or SOURCE:NUMBER."
-)
-@click.option(
-    "--file",
-    type=click.Path(path_type=Path),
-    help="Take the row from this file, which has the source's columns; --row is its number.",
-)
-@click.option("--suspicious", is_flag=True, help="List training rows whose label may be wrong.")
-@click.option(
-    "--top",
-    type=click.IntRange(1, 1000),
-    default=10,
-    show_default=True,
-    help="How many training rows to list.",
-)
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
-def influence_command(
-    name: str, row: str | None, file: Path | None, suspicious: bool, top: int, as_json: bool
-) -> None:
-    """List the training rows that moved a prediction most.
-
-    Each is listed with its source file and record. Needs either --row or --suspicious.
-
-    NAME is a model version (pipeline@3, pipeline@champion) whose influence was measured, which
-    needs `evaluate: {influence: {}}` in the declaration. A positive score means that the training
-    row raised the prediction, a negative one that it lowered it.
-    """
-    from factory_assets.cli.influence import influence_json, influence_text, run_influence
-
-    result = run_influence(name, row, file, suspicious=suspicious, top=top)
-    click.echo(influence_json(result) if as_json else influence_text(result), nl=False)
 
 
 @command("contract")
@@ -337,11 +216,3 @@ def schema_command(what: str) -> None:
     from factory_assets.cli.trace import trace_schema_text
 
     click.echo(schema_text() if what == "defs" else trace_schema_text(), nl=False)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    console = Console()
-    # A pipe has no width of its own, and the summary table needs this many columns.
-    return console if console.is_terminal else Console(width=120)

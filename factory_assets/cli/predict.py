@@ -24,14 +24,17 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     if out is not None and out.suffix not in _FORMATS:
         remedy = f"choose a name that ends in {' or '.join(_FORMATS)}"
         raise DataError(f"the output format of {out.name!r} is unknown", remedy=remedy)
-    [pipeline] = select([name])
+    [pipeline], home = select([name]), Home.from_env()
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")
     from factory_assets.data.privacy.sensitive_columns import redact_errors
     from factory_assets.serving.batch import JOINED, predict
+    from factory_resources.tracking.registry import Registry
 
     with redact_errors(pipeline):
-        scored = predict(pipeline, file, Home.from_env())
+        scored = predict(pipeline, file, home)
+    if moved := Registry(home).moved_alias(name):
+        sys.stderr.write(f"{moved}\n")
     if JOINED in scored.column_names and scored.num_rows:
         sys.stderr.write(f"joined as they are now: {scored[JOINED][0].as_py()}\n")
     if out is None:

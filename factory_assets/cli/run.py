@@ -21,6 +21,7 @@ from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.declarations.loader import DEFS
 from factory_assets.execution.backfill import wanted
 from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.ledger_state import ledger_state
 from factory_assets.execution.progress import Counted
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged import must_be_read, unchanged_stages, warnings_of
@@ -60,7 +61,16 @@ def run(selection: RunSelection, console: Console) -> None:
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
+    _print_ledger(home, console)
     raise_worst(errors, console)
+
+
+def _print_ledger(home: Home, console: Console) -> None:
+    """Say how old the last cosignature of a witness is, if there are witnesses."""
+    state, now = ledger_state(home), datetime.now(UTC)
+    if state:
+        style = "yellow" if state.is_overdue(now) else None
+        console.print(f"ledger: {state.text(now)}", style=style, highlight=False)
 
 
 @contextmanager

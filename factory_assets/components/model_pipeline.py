@@ -103,6 +103,9 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         progress.finished(name, stage, outcome)
         tag_run(context, pipeline, stage, home, reused=outcome.reused)
+        if outcome.warning:
+            context.log.warning(outcome.warning)
+            progress.warned(name, stage, outcome.warning)
         for check in checks:
             if check.severity is dg.AssetCheckSeverity.WARN and not check.passed:
                 progress.warned(name, stage, check.description or "")

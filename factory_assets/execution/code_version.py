@@ -29,9 +29,11 @@ _SPEC = "factory_assets.spec"
 
 _APART = frozenset(
     {
-        *(f"factory_resources.{name}" for name in ("errors", "instance", "tracking.records")),
+        *(f"factory_resources.{name}" for name in ("errors", "instance")),
+        *(f"factory_resources.tracking.{name}" for name in ("record", "records")),
         *(f"factory_resources.home.{name}" for name in ("home", "sqlite_files", "storage_faults")),
         "factory_resources.sources.digest_cache",
+        *(f"factory_resources.ledger.{name}" for name in ("entries", "ledger")),
         *(f"factory_resources.metering.{name}" for name in ("meter", "energy")),
         *(f"factory_resources.security.{name}" for name in ("offline", "secrets")),
         # It imports the modules of all sections, and stages name those that they read themselves.

@@ -14,7 +14,8 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import model_of
 from factory_resources.home.home import Home
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 
 ENERGY_TAG, CARBON_TAG, METHOD_TAG = "factory.energy_wh", "factory.co2e_g", "factory.energy_method"
 """The tags of a model version with its total cost so far, and how its energy was measured."""

@@ -18,7 +18,8 @@ from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
 from factory_resources.errors import FactoryError
-from factory_resources.tracking.records import Record, Records, damaged_record
+from factory_resources.tracking.record import Record, damaged_record
+from factory_resources.tracking.records import Records
 
 What = Literal["reuse", "compute", "waits", "fails"]
 

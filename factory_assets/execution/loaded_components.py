@@ -9,7 +9,8 @@ from factory_assets.execution.cache_key import user_references
 from factory_assets.execution.loaded_code import as_it_is_now, loaded_code
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.base import KeyComponents, digest
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 
 LOADED = "loaded"
 

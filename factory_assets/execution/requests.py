@@ -13,7 +13,7 @@ from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Partition, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
     from factory_assets.data.sources.base import SourceHandle
@@ -49,6 +49,8 @@ class StageRun:
     """Whether the latest result was a different one before."""
     version: CostTotal | None = None
     """The total cost of the model version so far; None if the stage concerns no model version."""
+    warning: str | None = None
+    """What a person should know, in one line."""
 
 
 @dataclass(frozen=True)

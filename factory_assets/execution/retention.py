@@ -21,7 +21,8 @@ from factory_resources.home.garbage import Garbage, left_behind, unneeded_files,
 from factory_resources.home.home import Home
 from factory_resources.tables.logged_files import current_files
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record, Records, damaged_record
+from factory_resources.tracking.record import Record, damaged_record
+from factory_resources.tracking.records import Records
 
 DEFAULT = "30d"
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from shutil import rmtree
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import (
@@ -25,6 +26,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import log_costs
+from factory_assets.execution.ledger_entries import append_stage, begin_ledger
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -32,6 +34,7 @@ from factory_assets.execution.loaded_components import (
     foreseen,
 )
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest, StageRun
+from factory_assets.execution.stage_checks import split_result, stage_checks
 from factory_assets.results.base import KeyComponents, StageResult, digest, result_as
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -45,11 +48,9 @@ from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
 from factory_resources.tables.snapshot import exists
-from factory_resources.tracking.records import Record, Records
-
-if TYPE_CHECKING:
-    from factory_resources.tracking.registry import Registry
-
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 
 V = TypeVar("V", bound=StageResult)
 
@@ -74,61 +75,82 @@ def run_stage(call: StageRequest) -> StageRun:
         storage_faults(call.home),
         call.home.working(),
         call.home.lock(name),
-        plan_stage(call) as plan,
     ):
-        records = Records(call.home)
-        if call.reuse and plan.record:
-            value = value_of([plan.record])
-            if isinstance(value, IngestResult):
-                # Data that was fresh enough at the time may be too old by now.
-                require_table(call.pipeline, value.snapshot.rows, value.findings)
-            if isinstance(value, Candidate):
-                store_reasons(call.pipeline, _split(call).leaks, value, _registry(call))
-            restored = not records.is_latest(plan.record)
-            for snapshot in tables_of(value).values():
-                if restored:
-                    # An older result is the latest again; the table's log still names the newer.
-                    publish(snapshot, call.home, _key(call))
-                elif not call.partition:
-                    repair_log(snapshot, call.home)
-            if restored or not call.partition:
-                # There may be many partitions, and nearly all are unchanged.
-                records.point(plan.record, call.run_id)
-            return StageRun(value, plan.record, reused=True, changed=restored)
-        gc.enable()
-        checkpoints = _checkpoints(call, digest(plan.components))
-        if not call.reuse:
-            rmtree(checkpoints, ignore_errors=True)
-        with Meter(rates) as meter:
-            value = plan.compute()
-            cost = meter.read()
-        components = actual_components(call, plan.components)
-        record = Record(
-            pipeline=call.pipeline.name,
-            stage=call.stage,
-            partition=_key(call),
-            key=digest(components),
-            parts=components,
-            inputs=dict(plan.inputs),
-            value=value.model_dump(mode="json"),
-            data_version=value.data_version,
-            run_id=call.run_id,
-            seconds=cost.seconds,
-            megabytes=cost.megabytes,
-            cpu_seconds=cost.cpu_seconds,
-            wh=cost.wh,
-            method=cost.method,
-            grid=cost.grid,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            commits=_commits(value, call.home),
-        )
-        version = log_costs(value, record, call.home)
-        records.save(record)
-        if LOADED in components:
-            records.foresee(record, digest(foreseen(components)))
+        begin_ledger(call.home)
+        warning = _restore_alias(call) if call.stage in {"evaluate", "deploy"} else None
+        with plan_stage(call) as plan:
+            if call.reuse and plan.record:
+                run = _reuse(call, plan.record)
+            else:
+                run = _compute_and_record(call, plan, rates)
+    return replace(run, warning=warning)
+
+
+def _reuse(call: StageRequest, record: Record) -> StageRun:
+    """Make the record the stage's latest, and the one that the run uses."""
+    records, value = Records(call.home), value_of([record])
+    if isinstance(value, IngestResult):
+        # Data that was fresh enough at the time may be too old by now.
+        require_table(call.pipeline, value.snapshot.rows, value.findings)
+    if isinstance(value, Candidate):
+        store_reasons(call.pipeline, split_result(call).leaks, value, Registry(call.home))
+    restored = not records.is_latest(record)
+    for snapshot in tables_of(value).values():
+        if restored:
+            # An older result is the latest again; the table's log still names the newer.
+            publish(snapshot, call.home, _key(call))
+        elif not call.partition:
+            repair_log(snapshot, call.home)
+    if restored or not call.partition:
+        # There may be many partitions, and nearly all are unchanged.
         records.point(record, call.run_id)
+    return StageRun(value, record, reused=True, changed=restored)
+
+
+def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> StageRun:
+    """Compute the stage. Its record is stored first, then counts by its entry, then is pointed at.
+
+    Killed between two of these, the next run finds the old state, or the new one.
+    """
+    gc.enable()
+    checkpoints = _checkpoints(call, digest(plan.components))
+    if not call.reuse:
         rmtree(checkpoints, ignore_errors=True)
-        return StageRun(value, record, reused=False, changed=True, version=version)
+    with Meter(rates) as meter:
+        value = plan.compute()
+        cost = meter.read()
+    components = actual_components(call, plan.components)
+    record = Record(
+        pipeline=call.pipeline.name,
+        stage=call.stage,
+        partition=_key(call),
+        key=digest(components),
+        parts=components,
+        inputs=dict(plan.inputs),
+        value=value.model_dump(mode="json"),
+        data_version=value.data_version,
+        run_id=call.run_id,
+        seconds=cost.seconds,
+        megabytes=cost.megabytes,
+        cpu_seconds=cost.cpu_seconds,
+        wh=cost.wh,
+        method=cost.method,
+        grid=cost.grid,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        salt=token_hex(16),
+        commits=_commits(value, call.home),
+    )
+    version = log_costs(value, record, call.home)
+    records = Records(call.home)
+    file_digest = records.save(record)
+    append_stage(call.pipeline, record, file_digest, [*stage_checks(call, value)], call.home)
+    if LOADED in components:
+        records.foresee(record, digest(foreseen(components)))
+    records.point(record, call.run_id)
+    if isinstance(value, Champion):
+        Registry(call.home).set_alias(value.model, value.version)
+    rmtree(checkpoints, ignore_errors=True)
+    return StageRun(value, record, reused=False, changed=True, version=version)
 
 
 @contextmanager
@@ -207,13 +229,23 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     value = value_of([record])
     complete = all(exists(snapshot, call.home) for snapshot in tables_of(value).values())
     if isinstance(value, Champion):
-        complete = _registry(call).champion(value.model) == value.version
+        complete = Registry(call.home).champion(value.model) == value.version
     elif isinstance(value, Candidate):
-        complete = _registry(call).has_version(value.model, value.version)
+        complete = Registry(call.home).has_version(value.model, value.version)
     elif isinstance(value, EvaluationResult):
         pictures = (call.home.pictures / path for path in value.pictures.values())
         complete = complete and all(path.is_file() for path in pictures)
     return record if complete else None
+
+
+def _restore_alias(call: StageRequest) -> str | None:
+    """Set MLflow's alias back to what the ledger says; return what it was if it was another."""
+    registry, model = Registry(call.home), call.pipeline.name
+    moved, champion = registry.moved_alias(model), registry.champion(model)
+    if moved and champion and registry.has_version(model, champion):
+        registry.set_alias(model, champion)
+        return f"{moved}; the alias was set back"
+    return moved
 
 
 def _commits(value: StageResult, home: Home) -> dict[str, str]:
@@ -225,22 +257,12 @@ def _commits(value: StageResult, home: Home) -> dict[str, str]:
 def _champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
     """Return the champion's version; its predecessor's if the candidate is the champion already."""
     candidate = _as(Candidate, inputs["train"])
-    champion = _registry(call).champion(candidate.model)
+    champion = Registry(call.home).champion(candidate.model)
     if champion != candidate.version:
         return champion
     deployed = Records(call.home).latest(call.pipeline.name, "deploy")
     value = result_as(Champion, deployed) if deployed else None
     return value.replaced if value and value.version == champion else None
-
-
-def _registry(call: StageRequest) -> "Registry":
-    from factory_resources.tracking.registry import Registry
-
-    return Registry(call.home)
-
-
-def _split(call: StageRequest) -> SplitResult:
-    return _as(SplitResult, value_of(_records(call, "split")))
 
 
 def _as(kind: type[V], value: StageResult) -> V:

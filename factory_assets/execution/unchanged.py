@@ -6,25 +6,23 @@ reused is decided in `runner`; what is noted for Dagster belongs in `unchanged_n
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from factory_assets.data.contract.table_checks import require_table, table_checks
-from factory_assets.data.leakage.policy import leak_check, reasons_stored
+from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.leakage.policy import reasons_stored
 from factory_assets.data.privacy.sensitive_columns import require_kept_out
-from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import plan_stage
-from factory_assets.results.base import StageResult
-from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import IngestResult, SplitResult
-from factory_assets.results.latest import PARTITIONED, ResultQuery, latest_result, value_of
-from factory_assets.results.model import Candidate
+from factory_assets.execution.stage_checks import split_result, stage_checks
+from factory_assets.results.data import IngestResult
+from factory_assets.results.latest import PARTITIONED, value_of
+from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import DatabaseSource, Partition, Pipeline, PythonSource
 from factory_resources.errors import FactoryError
 from factory_resources.tables.delta_protocol import lacks_feature
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 
 
 def unchanged_stages(
@@ -76,11 +74,14 @@ def _stored(call: StageRequest) -> StageRun | None:
     value = value_of([record])
     if isinstance(value, IngestResult):
         require_table(call.pipeline, value.snapshot.rows, value.findings)
-    if isinstance(value, Candidate):
-        from factory_resources.tracking.registry import Registry
-
-        if not reasons_stored(call.pipeline, _split(call).leaks, value, Registry(call.home)):
-            return None
+    registry = Registry(call.home)
+    if isinstance(value, Candidate) and not reasons_stored(
+        call.pipeline, split_result(call).leaks, value, registry
+    ):
+        return None
+    if isinstance(value, Champion) and registry.moved_alias(value.model):
+        # The run itself sets it back, and says so.
+        return None
     return StageRun(value, record, reused=True, changed=False)
 
 
@@ -89,24 +90,6 @@ def warnings_of(call: StageRequest, run: StageRun) -> Iterator[str]:
     value = run.value
     if isinstance(value, Candidate) and call.pipeline.spec.training.budget and value.stopped:
         yield value.stopped.text
-    for check in _checks(call, value):
+    for check in stage_checks(call, value):
         if not check.passed and not check.blocking:
             yield f"{check.says}; {check.remedy}"
-
-
-def _checks(call: StageRequest, value: StageResult) -> Iterator[TableCheck]:
-    match value:
-        case IngestResult():
-            contract, now = call.pipeline.spec.ingest.contract, datetime.now(UTC)
-            yield from table_checks(contract, value.snapshot.rows, value.findings, now)
-        case SplitResult():
-            yield from split_checks(call.pipeline, value)
-        case Candidate():
-            check = leak_check(call.pipeline, _split(call).leaks)
-            yield from [check] if check else []
-
-
-def _split(call: StageRequest) -> SplitResult:
-    value = latest_result(ResultQuery(call.pipeline, "split", call.home))
-    assert isinstance(value, SplitResult)
-    return value

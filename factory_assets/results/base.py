@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from factory_resources.tracking.records import Record, damaged_record
+from factory_resources.tracking.record import Record, damaged_record
 
 KeyComponents = dict[str, Any]
 """Everything that could change the result of a stage, by the name of the component."""

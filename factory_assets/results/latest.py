@@ -13,7 +13,8 @@ from factory_assets.spec import Partition, Pipeline, partition_of, time_dimensio
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import union, union_or_none
-from factory_resources.tracking.records import Record, Records, damaged_record
+from factory_resources.tracking.record import Record, damaged_record
+from factory_resources.tracking.records import Records
 
 PARTITIONED: tuple[Stage, ...] = ("ingest", "clean")
 """The stages that run partition by partition if a pipeline has partitions."""

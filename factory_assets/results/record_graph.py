@@ -16,7 +16,8 @@ from factory_assets.results.latest import value_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record, Records, damaged_record
+from factory_resources.tracking.record import Record, damaged_record
+from factory_resources.tracking.records import Records
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]*)/(ingest|clean)@([0-9a-f]{64})")
 """The name of a source that is a snapshot of another pipeline."""
@@ -88,12 +89,12 @@ class RecordGraph:
 
     @classmethod
     def of(cls, home: Home) -> "RecordGraph":
-        """Read every record.
+        """Read every record, also those that the ledger does not know.
 
         Raises:
             StorageError: one of them is damaged.
         """
-        records = Records(home).all()
+        records = Records(home, counted=False).all()
         return cls(home, tuple(sorted(records, key=lambda r: (r.finished, r.key))))
 
     @property

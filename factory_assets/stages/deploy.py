@@ -38,7 +38,7 @@ def deploy(
     verdict: EvaluationResult,
     home: Home,
 ) -> Champion:
-    """Make the candidate the champion.
+    """Export the candidate for serving; it serves as soon as the ledger says so.
 
     Raises:
         RefusedError: the evaluation is of another candidate, a gate failed, or the exported model
@@ -68,7 +68,6 @@ def deploy(
     if replaced is not None:
         facts[REPLACED_TAG] = str(replaced)
     registry.tag_version(pipeline.name, candidate.version, facts)
-    registry.set_champion(pipeline.name, candidate.version)
     return Champion(
         model=pipeline.name,
         version=candidate.version,

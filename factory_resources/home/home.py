@@ -93,6 +93,10 @@ class Home:
         return self.path / "tune.db"
 
     @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
     def tmp(self) -> Path:
         return self.path / "tmp"
 

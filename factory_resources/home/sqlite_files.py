@@ -150,6 +150,16 @@ def search_file(home: Home) -> SqliteFile:
     )
 
 
+def ledger_file(home: Home) -> SqliteFile:
+    """Return the ledger."""
+    return SqliteFile(
+        home.ledger,
+        "the ledger",
+        ("entry", "head"),
+        "restore it from a backup; nothing replaces it",
+    )
+
+
 def _tables(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in rows}

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
-from factory_resources.home.sqlite_files import dagster_files, mlflow_file, run_logs, search_file
+from factory_resources.home.sqlite_files import (
+    dagster_files,
+    ledger_file,
+    mlflow_file,
+    run_logs,
+    search_file,
+)
 
 _SERVER = "FACTORY_DATABASE_URL"
 """The variable with the address of a database that is not in the home."""
@@ -92,7 +98,13 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             where=str(home.path),
             remedy="wait until it has ended, then run again",
         )
-    files = (mlflow_file(home), *dagster_files(home), search_file(home), *run_logs(home))
+    files = (
+        ledger_file(home),
+        mlflow_file(home),
+        *dagster_files(home),
+        search_file(home),
+        *run_logs(home),
+    )
     for file in files:
         if damage := file.damage():
             return StorageError(

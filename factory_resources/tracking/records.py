@@ -1,79 +1,40 @@
 """Records of computed stages, stored by the digest of everything that went into them, for reuse.
 
-A record is one JSON file that is never changed. Pointers name the latest record of a stage (or
-partition), and the records that each run computed or reused. What a record's value means is defined
-by the stages.
+A record is one JSON file that is never changed. It counts from the moment at which the ledger has
+an entry with its digest: until then it is as if it were not there. Pointers name the latest record
+of a stage (or partition), and the records that each run computed or reused. What a record's value
+means is defined by the stages.
 """
 
 import json
 import os
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-
-
-class Record(BaseModel):
-    """One computed stage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    pipeline: str
-    stage: str
-    partition: str | None = None
-    key: str
-    """Digest of `parts`."""
-    parts: dict[str, Any] = {}
-    """Everything that could change the result: code, declaration, inputs, libraries."""
-    inputs: dict[str, tuple[str, ...]] = {}
-    """Stage to the keys of the records whose values were used, one per partition."""
-    value: dict[str, Any]
-    data_version: str
-    run_id: str
-    """The run that computed it."""
-    seconds: float
-    """Wall time of the computation."""
-    megabytes: float
-    """Peak resident memory of the process so far."""
-    cpu_seconds: float | None = None
-    """CPU time of the process and its descendants; None in records from before it was measured."""
-    wh: float = 0.0
-    """Energy of the computation."""
-    method: str = ""
-    """How the energy was determined."""
-    grid: float | None = None
-    """Grams of CO2e per kWh; None in records from before it was stored."""
-    finished: str
-    """UTC, ISO 8601."""
-    commits: dict[str, str] = {}
-    """Newest commit in the log of each table when the record was stored, to its SHA-256; empty in
-    records from before it was stored."""
-
-    @property
-    def name(self) -> str:
-        """Its file in the home."""
-        return f"records/{self.pipeline}/{self.stage}/{self.key}.json"
-
-    @property
-    def co2e(self) -> float | None:
-        """Grams of CO2e; None if `grid` is None."""
-        return None if self.grid is None else self.wh * self.grid / 1000
+from factory_resources.ledger.entries import StageComputed
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.record import Record, damaged_record
 
 
 class Records:
-    """The records of one home."""
+    """The records of one home that count.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        counted: whether to leave out records that the ledger does not know; audits read all.
+    """
+
+    def __init__(self, home: Home, *, counted: bool = True) -> None:
         self._home = home
+        self._counted = counted and Ledger(home).exists
 
     def find(self, pipeline: str, stage: str, key: str) -> Record | None:
-        """Return the record of exactly this computation, or None if it never finished.
+        """Return the record of exactly this computation, or None if it never counted.
 
         Raises:
             StorageError: the record is damaged.
@@ -82,11 +43,14 @@ class Records:
         if not path.exists():
             return None
         try:
-            record = Record.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
+            record = Record.model_validate_json(content)
         except (ValidationError, OSError) as error:
             raise damaged_record(str(path)) from error
         if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
             raise damaged_record(str(path))
+        if self._counted and entry_of(self._home, record, sha256(content).hexdigest()) is None:
+            return None
         return record
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
@@ -157,11 +121,12 @@ class Records:
                     if record:
                         yield record
 
-    def save(self, record: Record) -> None:
-        """Store the record."""
+    def save(self, record: Record) -> str:
+        """Store the record, and return the SHA-256 of its file."""
         folder = self._home.records / record.pipeline / record.stage
         content = record.model_dump_json(indent=1).encode()
         self._home.write_atomic(folder / f"{record.key}.json", content)
+        return sha256(content).hexdigest()
 
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that the run uses."""
@@ -191,10 +156,10 @@ class Records:
         return self._home.records / pipeline / "runs" / run_id
 
 
-def damaged_record(where: str) -> StorageError:
-    return StorageError(
-        "the record is damaged", where=where, remedy="delete it to run the stage again"
-    )
+def entry_of(home: Home, record: Record, file_digest: str) -> int | None:
+    """Return the number of the entry about the record's present file; None if there is none."""
+    found = Ledger(home).latest(StageComputed, record.name)
+    return found[0] if found and found[1].sha256 == file_digest else None
 
 
 def _pointing_at(record: Record) -> bytes:

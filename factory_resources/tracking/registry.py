@@ -19,6 +19,8 @@ from factory_resources.home.database import database_address, query_sqlite
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.sqlite_files import mlflow_file
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.entries import ChampionMade
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.offline import go_offline
 
 ALIAS = "champion"
@@ -99,7 +101,27 @@ class Registry:
             mlflow_file(self.home).install(made)
 
     def champion(self, model: str) -> int | None:
-        """Return the version that serves, or None."""
+        """Return the version that serves, or None.
+
+        The ledger says which one it is; only a home without a ledger asks MLflow's alias.
+        """
+        ledger = Ledger(self.home)
+        if not ledger.exists:
+            return self.alias(model)
+        made = ledger.latest(ChampionMade, f"champion/{model}")
+        return made[1].version if made else None
+
+    def moved_alias(self, model: str) -> str | None:
+        """Return in one line that MLflow's alias is not what the ledger says; None if it is."""
+        alias, champion = self.alias(model), self.champion(model)
+        if alias == champion:
+            return None
+        named = f"names version {alias}" if alias else "is gone"
+        serves = f"version {champion} serves" if champion else "no version serves"
+        return f"MLflow's alias {ALIAS!r} of {model} {named}, but the ledger says that {serves}"
+
+    def alias(self, model: str) -> int | None:
+        """Return the version that MLflow's alias names, a copy of what the ledger says."""
         rows = self._execute(
             "SELECT version FROM registered_model_aliases WHERE name = :model AND alias = :alias",
             model=model,
@@ -205,8 +227,8 @@ class Registry:
         for key, value in tags.items():
             self.client.set_model_version_tag(model, str(version), key, value)
 
-    def set_champion(self, model: str, version: int) -> None:
-        """Make the version serve from now on, in one transaction."""
+    def set_alias(self, model: str, version: int) -> None:
+        """Let MLflow show which version serves."""
         self.client.set_registered_model_alias(model, ALIAS, str(version))
 
     def _changed(self, what: str) -> StorageError:

@@ -15,7 +15,7 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.stages.evaluate import evaluation_metrics
 from factory_assets.stages.train import training_metrics
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry, Version
 
 Point = tuple[str, int, float | None]

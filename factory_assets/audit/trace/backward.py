@@ -31,7 +31,8 @@ from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
 
@@ -139,6 +140,8 @@ def describe_model(
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
         check_metrics(version, record, history, registry, checker)
+    if moved := registry.moved_alias(version.model):
+        checker.problems.append(moved)
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
     evaluation = verdict if isinstance(verdict, EvaluationResult) else None

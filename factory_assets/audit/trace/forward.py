@@ -17,7 +17,7 @@ from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal
 from factory_resources.sql.spelling import unified_sql
 from factory_resources.tables.snapshot import Snapshot, exists
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.tables.snapshot import Snapshot, exists
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
     import duckdb

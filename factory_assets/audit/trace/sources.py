@@ -13,7 +13,7 @@ from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import expand
 from factory_resources.sources.files.line_numbers import lines_of
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 
 Folders = Mapping[str, Path]
 """Pipeline to the folder of its declaration, if that still exists."""

@@ -35,7 +35,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
 

@@ -1,7 +1,7 @@
 """Check that stored files, logs, models and records match what was recorded."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -11,9 +11,11 @@ from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.records import Record
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import entry_of
 
 
 @dataclass
@@ -55,13 +57,22 @@ class Checker:
         return worst(self._state(files / n, d, f"{name}/{n}") for n, d in digests.items())
 
     def record(self, record: Record) -> None:
-        """Check a record, and the commits that it wrote to the logs of its tables."""
-        self.problems += [d for d in contradictions(record) if d not in self.problems]
+        """Check a record, its entry, and the commits that it wrote to the logs of its tables."""
+        told = [*contradictions(record), *self._entry(record)]
+        self.problems += [problem for problem in told if problem not in self.problems]
         for name, digest in record.commits.items():
             path = self.home.tables / name
             # Old commits may be gone: Delta Lake removes those that a checkpoint replaces.
             if path.is_file():
                 self._state(path, digest, name)
+
+    def _entry(self, record: Record) -> Iterator[str]:
+        if not Ledger(self.home).exists:
+            return
+        with (self.home.path / record.name).open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        if entry_of(self.home, record, digest) is None:
+            yield f"the ledger has no entry of {record.name} as it is now: it does not count"
 
     def log(self, table: str, current: Mapping[str | None, Snapshot], *, complete: bool) -> None:
         """Check that the log of a table names the files of its latest records and no others.

@@ -16,6 +16,7 @@ from factory_assets.data.contract.table_checks import table_checks
 from factory_assets.data.leakage.policy import leak_check
 from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.ledger_state import ledger_entry
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -50,6 +51,7 @@ def describe(call: StageRequest, outcome: StageRun) -> Description:
         "reused": outcome.reused,
         "computed by run": record.run_id,
         "computed at": record.finished,
+        **ledger_entry(record, call.home),
         "energy is known by": record.method,
         "peak memory [MB]": round(record.megabytes),
         **costs("", CostTotal.of([record])),

@@ -14,7 +14,8 @@ from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables.snapshot import Snapshot, exists
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 
 
 def inspect_table(

@@ -28,6 +28,8 @@ from factory_assets.ml.features.texts import Text
 from factory_assets.spec import Clean, Ingest
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ModelExported
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.offline import go_offline
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
     Raises:
         ModelError: if the version was never deployed, or if its graph is missing or changed.
     """
-    digest = version.tags.get(DIGEST_TAG)
+    digest = _deployed_digest(registry, version)
     where = f"{version.model} version {version.version}"
     if digest is None:
         raise ModelError(
@@ -193,6 +195,15 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
             remedy="find out who changed it, then train and deploy again",
         )
     return OnnxModel.of(graph)
+
+
+def _deployed_digest(registry: Registry, version: Version) -> str | None:
+    """Return the digest of the deployed graph: from MLflow only if the home has no ledger."""
+    ledger = Ledger(registry.home)
+    if not ledger.exists:
+        return version.tags.get(DIGEST_TAG)
+    exported = ledger.latest(ModelExported, f"export/{version.model}@{version.version}")
+    return exported[1].graph if exported else None
 
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:

@@ -15,7 +15,8 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import SettingError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.pipelines import APPLES, declare, write_apples
 

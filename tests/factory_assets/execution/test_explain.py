@@ -19,6 +19,7 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
 from tests.data_stages import files_of
 from tests.factory_assets.execution.test_partitions import declared, partition, write
+from tests.ledger import count, make_champion
 from tests.pipelines import APPLES, declare, write_apples
 
 Change = Callable[[dict[str, Any], Path], None]
@@ -177,7 +178,7 @@ def test_what_a_record_was_made_of(root: Path, old: dict[str, Any], words: str) 
     parts = {**record.parts, **old}
     older = record.model_copy(update={"parts": parts, "key": digest(parts)})
     (root / "home" / "records" / "apples" / "clean" / f"{record.key}.json").unlink()
-    records.save(older)
+    count(older, Home(root / "home"))
     records.point(older, "older")
     told = _explained(root, _attributes())[1]
     assert _words(told).startswith(words)
@@ -265,7 +266,6 @@ def test_models_that_are_gone(tmp_path: Path) -> None:
     assert told()["evaluate"] == "compute: a picture or the predictions' file is gone"
     assert told()["deploy"] == "waits: evaluate runs first; reused if the result is the same"
     run_stage(StageRequest(pipeline, "evaluate", home, "run"))
-    from factory_resources.tracking.registry import Registry
-
-    Registry(home).client.delete_registered_model_alias("apples", "champion")
-    assert told()["deploy"] == "compute: another version serves"
+    make_champion("apples", 7, home)
+    # The candidate must be compared with the version that serves.
+    assert told()["evaluate"] == "compute: champion none → v7"

@@ -15,7 +15,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.results.base import digest
 from factory_assets.spec import Partition, Pipeline
 from factory_resources.home.home import Home
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.user_code import load_object
 from tests.data_stages import pipeline
 

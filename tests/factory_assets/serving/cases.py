@@ -7,13 +7,12 @@ from typing import Any
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
-from factory_assets.stages.deploy import deploy
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
-from tests.factory_assets.ml.models.cases import keep, verdict
+from tests.factory_assets.ml.models.cases import keep, serve, verdict
 
 
 class Deployed:
@@ -31,7 +30,7 @@ class Deployed:
         renamed = keep(self.home, "with_y", test.append_column("y", target))
         named = parts.model_copy(update={"test": renamed})
         passed = verdict(self.pipeline, named, candidate, self.home)
-        deploy(self.pipeline, parts, candidate, passed, self.home)
+        serve(self.pipeline, parts, candidate, passed, self.home)
 
     def predict(self, name: str, content: str | bytes) -> list[dict[str, Any]]:
         """Score a file of that name and content."""

@@ -13,14 +13,13 @@ from factory_assets.results.model import Candidate
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
-from factory_assets.stages.deploy import deploy
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import ContractError, ModelError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
-from tests.factory_assets.ml.models.cases import verdict
+from tests.factory_assets.ml.models.cases import serve, verdict
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +70,7 @@ class Served:
         self.candidate: Candidate = train(self.pipeline, parts, self.home)
         self.rows = read_arrow(cleaned.snapshot, self.home)
         said = verdict_of(self.pipeline, parts, self.candidate, self.home)
-        deploy(self.pipeline, parts, self.candidate, said, self.home)
+        serve(self.pipeline, parts, self.candidate, said, self.home)
 
     def predict(self, name: str, text: str) -> list[dict[str, Any]]:
         (self.folder / name).write_text(text)
@@ -180,7 +179,7 @@ def test_a_score_that_is_no_number_is_a_reason(tmp_path: Path) -> None:
     parts = split(pipeline, clean(pipeline, ingest(pipeline, home), home), home)
     candidate = train(pipeline, parts, home)
     test = read_arrow(parts.test, home)
-    deploy(pipeline, parts, candidate, verdict(pipeline, parts, candidate, home), home)
+    serve(pipeline, parts, candidate, verdict(pipeline, parts, candidate, home), home)
     assert test.num_rows
     (tmp_path / "new.csv").write_text("x\n0.005\n3e38\n")
     near, far = predict(pipeline, tmp_path / "new.csv", home).to_pylist()

@@ -18,13 +18,12 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline
-from factory_assets.stages.deploy import deploy
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
-from tests.factory_assets.ml.models.cases import KINDS, keep, parts, pipeline, verdict
+from tests.factory_assets.ml.models.cases import KINDS, keep, parts, pipeline, serve, verdict
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +48,7 @@ class Factory:
         return verdict(self.pipeline, self.parts, candidate, self.home, passed=passed)
 
     def deploy(self, candidate: Candidate, said: EvaluationResult) -> Champion:
-        return deploy(self.pipeline, self.parts, candidate, said, self.home)
+        return serve(self.pipeline, self.parts, candidate, said, self.home)
 
     @property
     def champion(self) -> int | None:
@@ -224,15 +223,14 @@ given = SplitResult.model_validate_json((folder / "parts.json").read_bytes())
 method = sys.argv[2]
 original = getattr(Registry, method)
 def killed(*args):
-    if method != "set_champion":
-        original(*args)
+    original(*args)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(Registry, method, killed)
 deploy(pipeline(folder, KINDS["linear"]), given, said.candidate, said, Home(folder / "home"))
 """
 
 
-@pytest.mark.parametrize("method", ["add_files", "tag_version", "set_champion"])
+@pytest.mark.parametrize("method", ["add_files", "tag_version"])
 def test_killed_before_the_alias_moves(factory: Factory, tmp_path: Path, method: str) -> None:
     one, two = factory.candidate(), factory.candidate(seed=4)
     factory.deploy(one, factory.verdict(one))

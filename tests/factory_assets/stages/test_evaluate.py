@@ -20,7 +20,6 @@ from factory_assets.results.evaluation import EvaluationResult, GateResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
-from factory_assets.stages.deploy import deploy
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
@@ -35,6 +34,7 @@ from factory_resources.errors import (
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
+from tests.factory_assets.ml.models.cases import serve
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow
@@ -302,7 +302,7 @@ def test_a_worse_model_does_not_replace_a_better_one_by_default(pears: Case) -> 
         result = gate(verdict, "no_worse_than_champion")
         assert (result.metric, result.passed) == ("average_precision", False)
         with pytest.raises(RefusedError, match=r"default gate.*champion: off"):
-            deploy(worse, pears.parts, candidate, verdict, pears.home)
+            serve(worse, pears.parts, candidate, verdict, pears.home)
         assert case.judge(champion=None, gates=gates).passed
     assert case.judge(champion=pears.candidate.version, gates={"champion": "off"}).passed
 
@@ -356,7 +356,7 @@ def test_champion_of_own_code_is_what_was_deployed_not_what_the_code_says_now(
     (folder / "net.py").write_text(NET.replace("SIGN", "1"))
     case = prepare(folder, home, {**PEARS, "train": own})
     first = case.judge()
-    deploy(case.pipeline, case.parts, case.candidate, first, home)
+    serve(case.pipeline, case.parts, case.candidate, first, home)
     (folder / "net.py").write_text(NET.replace("SIGN", "-1"))
     again = train(case.pipeline, case.parts, home)
     verdict = evaluate(case.pipeline, case.parts, again, home, champion=case.candidate.version)

@@ -4,7 +4,8 @@ import pytest
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.tracking.records import Record, Records
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 
 
 def _record(key: str) -> Record:

@@ -40,8 +40,8 @@ def test_versions_are_numbered_and_have_files_tags_and_one_champion(
     registry = Registry(home)
     assert [register(registry, tmp_path / str(i)) for i in range(2)] == [1, 2]
     assert registry.champion("m") is None
-    registry.set_champion("m", 1)
-    registry.set_champion("m", 2)
+    registry.set_alias("m", 1)
+    registry.set_alias("m", 2)
     assert registry.champion("m") == 2
     assert registry.has_version("m", 2)
     assert not registry.has_version("m", 3)
@@ -57,7 +57,7 @@ def test_versions_are_numbered_and_have_files_tags_and_one_champion(
 def test_reading_does_not_import_mlflow(home: Home, tmp_path: Path) -> None:
     registry = Registry(home)
     register(registry, tmp_path / "files")
-    registry.set_champion("m", 1)
+    registry.set_alias("m", 1)
     script = (
         "import sys; from pathlib import Path; from factory_resources.home.home import Home;"
         "from factory_resources.tracking.registry import Registry;"

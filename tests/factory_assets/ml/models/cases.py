@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
-from factory_assets.results.model import Candidate
+from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.deploy import deploy
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
+from factory_resources.tracking.registry import Registry
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -141,6 +143,19 @@ def parts(home: Home, task: str = "binary", count: int = 600) -> SplitResult:
         validation=keep(home, "validation", rows(count // 3, 2, task)),
         test=keep(home, "test", rows(count // 3, 3, task)),
     )
+
+
+def serve(
+    declared: Pipeline,
+    split: SplitResult,
+    candidate: Candidate,
+    said: EvaluationResult,
+    home: Home,
+) -> Champion:
+    """Deploy the candidate, and let it serve; the home has no ledger."""
+    champion = deploy(declared, split, candidate, said, home)
+    Registry(home).set_alias(candidate.model, candidate.version)
+    return champion
 
 
 def verdict(

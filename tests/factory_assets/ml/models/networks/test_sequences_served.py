@@ -13,7 +13,6 @@ from factory_assets.results.model import Champion
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
-from factory_assets.stages.deploy import deploy
 from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
@@ -22,7 +21,7 @@ from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tables.snapshot import read_arrow
-from tests.factory_assets.ml.models.cases import SEQUENCES, series
+from tests.factory_assets.ml.models.cases import SEQUENCES, series, serve
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +64,7 @@ class Factory:
             self.pipeline, parts, candidate, self.home, champion=None
         )
         self.test = read_arrow(parts.test, self.home)
-        self.champion: Champion = deploy(self.pipeline, parts, candidate, self.verdict, self.home)
+        self.champion: Champion = serve(self.pipeline, parts, candidate, self.verdict, self.home)
 
     def predict(self, table: pa.Table) -> pa.Table:
         pv.write_csv(table, self.folder / "new.csv")

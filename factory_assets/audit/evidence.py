@@ -1,0 +1,197 @@
+"""Collect in one archive what is needed to verify a model version offline.
+
+The archive is verified by `factory_verify.py`, which it contains. Its files are not compressed, so
+that it never unpacks to more than its size.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
+
+from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.resolver import find_model
+from factory_assets.audit.trace.backward import model_records, walk_upstream
+from factory_assets.declarations.settings import policy_file
+from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
+from factory_assets.ml.artifacts.trained_model import MANIFEST
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_resources.errors import ModelError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger import factory_verify
+from factory_resources.ledger.entries import (
+    ChampionMade,
+    DeclarationChanged,
+    Entry,
+    KeyChanged,
+    LedgerStarted,
+    ModelExported,
+    ModelTrained,
+    RunStarted,
+    VerdictGiven,
+)
+from factory_resources.ledger.factory_verify import (
+    LogCheckpoint,
+    SignedNote,
+    VerifierKey,
+    format_base64,
+)
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.log import Log
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import entry_of
+from factory_resources.tracking.registry import Registry, Version
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in the archive, so that the same evidence has the same bytes."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What goes into the archive."""
+
+    version: Version
+    entries: tuple[int, ...]
+    """Their numbers."""
+    files: tuple[Path, ...]
+    """Files of the home."""
+    with_rows: bool
+
+
+def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
+    """Find the entries and files about a model version.
+
+    Args:
+        text: `pipeline@3` or `pipeline@champion`.
+        with_rows: whether to include the files of the tables.
+
+    Raises:
+        UnknownNameError: there is no such version.
+        ModelError: the ledger has no entry of a record behind it.
+    """
+    name = parse(text)
+    if not isinstance(name, ModelName):
+        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
+    registry, graph = Registry(home), RecordGraph.of(home)
+    version = find_model(name, registry)
+    records = walk_upstream(model_records(version, graph), graph)
+    with Ledger(home).reading() as log:
+        numbers = {0, *_entries(log, version, records, home)}
+    files = [home.path / record.name for record in records]
+    manifest = version.files / MANIFEST
+    files += [manifest, *(version.files / name for name in json.loads(manifest.read_bytes()))]
+    graph_file = registry.run_files(version.model, version.run_id) / FOLDER / FILE
+    files += [graph_file] if graph_file.is_file() else []
+    if with_rows:
+        for record in records:
+            for snapshot in tables_of(value_in(record)).values():
+                files += snapshot.paths(home)
+    return Evidence(version, tuple(sorted(numbers)), tuple(dict.fromkeys(files)), with_rows)
+
+
+def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) -> Iterator[int]:
+    for record in records:
+        digest = sha256((home.path / record.name).read_bytes()).hexdigest()
+        number = entry_of(home, record, digest)
+        if number is None:
+            raise ModelError(
+                f"the ledger has no entry of {record.name} as it is now",
+                where=f"{version.model}@{version.version}",
+                remedy="factory verify tells what does not hold",
+            )
+        yield number
+        yield from _numbers(log, RunStarted, f"run/{record.run_id}")
+        yield from _numbers(log, DeclarationChanged, f"declaration/{record.pipeline}")
+    which = f"{version.model}@{version.version}"
+    for kind, subject in (
+        (ModelTrained, f"model/{which}"),
+        (VerdictGiven, f"verdict/{which}"),
+        (ModelExported, f"export/{which}"),
+        (KeyChanged, "keys/witness"),
+        (KeyChanged, "keys/log"),
+    ):
+        yield from _numbers(log, kind, subject)
+    for number in _numbers(log, ChampionMade, f"champion/{version.model}"):
+        entry = entry_in(log, number)
+        if isinstance(entry, ChampionMade) and entry.version == version.version:
+            yield number
+
+
+def _numbers(log: Log, kind: type[Entry], subject: str) -> list[int]:
+    return [n for n in log.numbers(subject) if isinstance(entry_in(log, n), kind)]
+
+
+def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> None:
+    """Write the archive.
+
+    Args:
+        since: an older checkpoint of the auditor, a note; the archive then proves that the log
+            extends it.
+
+    Raises:
+        InvalidError: `since` is not a checkpoint.
+    """
+    with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
+        first = _first(log)
+        size, note = _checkpoint(log, max(evidence.entries))
+        describes = {
+            "format": 1,
+            "pipeline": evidence.version.model,
+            "version": evidence.version.version,
+            "origin": first.origin,
+            "entries": list(evidence.entries),
+            "with_rows": evidence.with_rows,
+        }
+        _add(archive, "evidence.json", json.dumps(describes, indent=1).encode())
+        _add(archive, "checkpoint", note.encode())
+        _add(archive, "key", f"{VerifierKey.parse(first.key)}\n".encode())
+        if policy := policy_file():
+            _add(archive, "policy", policy.read_bytes())
+        if since is not None:
+            _add(archive, "consistency", _consistency(log, since, size, note))
+        for number in evidence.entries:
+            _add(archive, f"entries/{number}.json", log.body(number))
+            proof = "".join(f"{format_base64(h)}\n" for h in log.tree.inclusion(number, size))
+            text = f"c2sp.org/tlog-proof@v1\nindex {number}\n{proof}\n{note}"
+            _add(archive, f"proofs/{number}.tlog-proof", text.encode())
+        for path in evidence.files:
+            with (
+                path.open("rb") as file,
+                _new(archive, f"home/{path.relative_to(home.path)}") as to,
+            ):
+                while chunk := file.read(1 << 20):
+                    to.write(chunk)
+        verifier = Path(factory_verify.__file__)
+        _add(archive, verifier.name, verifier.read_bytes())
+
+
+def _first(log: Log) -> LedgerStarted:
+    first = entry_in(log, 0)
+    assert isinstance(first, LedgerStarted)
+    return first
+
+
+def _checkpoint(log: Log, last: int) -> tuple[int, str]:
+    """Return the newest checkpoint that witnesses were given, if it covers the entries."""
+    for size, note in reversed(log.cosigned()):
+        if size > last and len(SignedNote.parse(note.encode()).signatures) > 1:
+            return size, note
+    note = log.checkpoint
+    return LogCheckpoint.parse(SignedNote.parse(note.encode()).text).size, note
+
+
+def _consistency(log: Log, since: bytes, size: int, note: str) -> bytes:
+    old = LogCheckpoint.parse(SignedNote.parse(since).text).size
+    proof = log.tree.consistency(old, size) if 0 < old < size else []
+    return "\n".join([f"old {old}", *map(format_base64, proof), "", note]).encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+
+
+def _new(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    return archive.open(zipfile.ZipInfo(name, _EPOCH), "w", force_zip64=True)

@@ -1,0 +1,198 @@
+"""The commands of auditors: options, help texts and exit codes."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from factory_assets.cli.group import command, console, main
+
+_JSON_HELP = "Print JSON, for programs."
+
+
+@command("trace")
+@click.argument("name")
+@click.option(
+    "--row", help="Trace one row: its number (from 1), or SOURCE:NUMBER, as in data.csv:17."
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, for programs; for its schema: factory schema trace.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
+def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) -> None:
+    """Trace NAME back to its sources, or forward to its models.
+
+    NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
+    pipeline/clean@<data version>, pipeline/split.train) or a source (a path, sha256:<digest>).
+
+    Exit code 1: a stored file or record is missing, was changed, or contradicts another.
+    """
+    from factory_assets.cli.trace import run_trace, trace_json, trace_text
+
+    result = run_trace(name, row, verify=not no_verify)
+    click.echo(trace_json(result) if as_json else trace_text(result), nl=False)
+    sys.exit(1 if result.problems else 0)
+
+
+@command("reproduce")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+def reproduce_command(name: str, as_json: bool) -> None:
+    """Train a model version again and compare the weights.
+
+    NAME is a model version: pipeline@3 or pipeline@champion. It is trained from the recorded rows,
+    declaration and seed. Nothing is registered or deployed.
+
+    Exit code 1: the two models differ.
+    """
+    from rich.console import Console
+
+    from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
+
+    # Progress must not be mixed into the JSON.
+    result = run_reproduce(name, Console(stderr=True) if as_json else console())
+    click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
+    sys.exit(0 if result.identical else 1)
+
+
+@command("influence")
+@click.argument("name")
+@click.option(
+    "--row", help="The predicted row: its number in the stored predictions, or SOURCE:NUMBER."
+)
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="Take the row from this file, which has the source's columns; --row is its number.",
+)
+@click.option("--suspicious", is_flag=True, help="List training rows whose label may be wrong.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="How many training rows to list.",
+)
+@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+def influence_command(
+    name: str, row: str | None, file: Path | None, suspicious: bool, top: int, as_json: bool
+) -> None:
+    """List the training rows that moved a prediction most.
+
+    Each is listed with its source file and record. Needs either --row or --suspicious.
+
+    NAME is a model version (pipeline@3, pipeline@champion) whose influence was measured, which
+    needs `evaluate: {influence: {}}` in the declaration. A positive score means that the training
+    row raised the prediction, a negative one that it lowered it.
+    """
+    from factory_assets.cli.influence import influence_json, influence_text, run_influence
+
+    result = run_influence(name, row, file, suspicious=suspicious, top=top)
+    click.echo(influence_json(result) if as_json else influence_text(result), nl=False)
+
+
+@command("verify")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--key", metavar="VKEY", help="The public key of the ledger that you know.")
+@click.option(
+    "--policy", type=click.Path(path_type=Path), help="A C2SP tlog-policy: which witnesses count."
+)
+@click.option(
+    "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the verified checkpoint here.")
+@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+def verify_command(
+    path: Path | None,
+    key: str | None,
+    policy: Path | None,
+    since: Path | None,
+    keep: Path | None,
+    as_json: bool,
+) -> None:
+    """Verify the ledger, and every file that it names.
+
+    PATH is a home, a copy of one, or an evidence archive (default: the factory's home). The file
+    factory_verify.py in an archive does the same on a machine without the factory.
+
+    Exit code 1: something does not hold.
+    """
+    from factory_assets.cli.verify import verify
+
+    options = {"--key": key, "--policy": policy, "--since": since, "--keep": keep}
+    sys.exit(verify(path, options, as_json=as_json))
+
+
+@command("evidence")
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The archive to write, a .zip."
+)
+@click.option(
+    "--since",
+    type=click.Path(path_type=Path),
+    help="A checkpoint that the auditor kept: prove that the ledger extends it.",
+)
+@click.option("--with-rows", is_flag=True, help="Include the tables' files, which contain rows.")
+def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) -> None:
+    """Write what is needed to verify a model version offline.
+
+    NAME is a model version: pipeline@3 or pipeline@champion. The archive contains the ledger's
+    entries about it with their proofs, the records, the model's files, and the verifier itself.
+    """
+    from factory_assets.cli.evidence import write_evidence
+
+    click.echo(write_evidence(name, out, since, with_rows=with_rows))
+
+
+@command("witness", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def witness_command(words: tuple[str, ...]) -> None:
+    """Make the key of a witness, or cosign a checkpoint (new, cosign).
+
+    A witness is another machine or person that sees every checkpoint, and refuses to cosign another
+    history. It needs only the file factory_verify.py, which has the same command.
+    """
+    from factory_resources.ledger.factory_verify import main as verifier
+
+    sys.exit(verifier(["witness", *words]))
+
+
+@main.group("ledger")
+def ledger() -> None:
+    """Exchange checkpoints with witnesses by files, or export the log."""
+
+
+@command("request", ledger)
+@click.option("--for", "name", help="The witness's name in the policy (default: the only one).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The file for the witness."
+)
+def request_command(name: str | None, out: Path) -> None:
+    """Write the latest checkpoint for a witness, with the proof that it extends the last one."""
+    from factory_assets.cli.ledger import write_request
+
+    click.echo(write_request(name, out))
+
+
+@command("add", ledger)
+@click.argument("file", type=click.Path(path_type=Path))
+def add_command(file: Path) -> None:
+    """Store the checkpoint in FILE, which a witness has cosigned."""
+    from factory_assets.cli.ledger import add_cosignatures
+
+    click.echo(add_cosignatures(file))
+
+
+@command("export", ledger)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="A new or earlier folder."
+)
+def export_command(out: Path) -> None:
+    """Write the log as static files in the format of C2SP tlog-tiles."""
+    from factory_assets.cli.ledger import export_tiles
+
+    click.echo(export_tiles(out))

@@ -1,0 +1,38 @@
+"""`factory evidence`: write the archive about a model version.
+
+What it contains belongs in `factory_assets.audit.evidence`.
+"""
+
+from pathlib import Path
+
+from factory_assets.audit.evidence import collect, write
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.factory_verify import InvalidError
+
+
+def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool) -> str:
+    """Write the archive, and return in one line what it contains.
+
+    Raises:
+        FactoryError: there is no such version, or a file cannot be read or written.
+    """
+    home = Home.from_env()
+    begin_ledger(home)
+    evidence = collect(name, home, with_rows=with_rows)
+    try:
+        with storage_errors(out):
+            write(evidence, home, out, since.read_bytes() if since else None)
+    except InvalidError as error:
+        raise UnknownNameError(
+            str(error),
+            where=str(since),
+            remedy="give a checkpoint that factory verify --keep wrote",
+        ) from error
+    rows = "with rows" if with_rows else "without rows"
+    version = f"{evidence.version.model}@{evidence.version.version}"
+    return (
+        f"wrote {out}: {len(evidence.entries)} entries and {len(evidence.files)} files about "
+        f"{version}, {rows}\nverify it anywhere: python factory_verify.py {out.name}"
+    )

@@ -1,0 +1,58 @@
+"""The group of the `factory` command line, and how its commands end.
+
+The commands are in `main` and `audit_commands`.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Declare, run and audit machine-learning pipelines on your own machine."""
+    from factory_resources.security.offline import go_offline
+
+    go_offline()
+    context.obj = debug
+
+
+def command(
+    name: str, group: click.Group = main, **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Register a sub-command; print its errors as one line and exit with their code."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except KeyboardInterrupt:
+                message = "interrupted; finished stages are stored, run the command again to resume"
+                click.echo(message, err=True)
+                sys.exit(130)
+            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+                # Click itself ends the process as these ask for.
+                raise
+            except Exception as error:  # noqa: BLE001
+                from factory_assets.cli.faults import end_with
+
+                end_with(error, debug=click.get_current_context().find_root().obj)
+
+        return group.command(name, **settings)(guarded)
+
+    return decorate
+
+
+def console() -> Any:
+    """Return the console of standard output."""
+    from rich.console import Console
+
+    made = Console()
+    # A pipe has no width of its own, and the summary table needs this many columns.
+    return made if made.is_terminal else Console(width=120)

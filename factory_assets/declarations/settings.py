@@ -1,0 +1,91 @@
+"""Read `factory.yaml` and the policy of witnesses beside it, in the folder of pipelines."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from factory_assets.declarations.loader import dotted, new_pipelines_folder
+from factory_assets.declarations.messages import mistakes
+from factory_assets.declarations.yaml_document import NotYaml, parse
+from factory_assets.spec.settings import FactorySettings
+from factory_resources.errors import DeclarationError
+from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy
+
+FILE = "factory.yaml"
+
+
+@dataclass(frozen=True)
+class DeclaredSettings:
+    """The settings, and the policy that they name."""
+
+    settings: FactorySettings
+    policy: TrustPolicy | None
+    digest: str
+    """SHA-256 of both files."""
+
+
+def load_settings() -> DeclaredSettings | None:
+    """Return the settings; None if there is no `factory.yaml`.
+
+    Raises:
+        DeclarationError: one of the files is wrong; with its line if it is known.
+    """
+    file = new_pipelines_folder() / FILE
+    if not file.exists():
+        return None
+    content = _read(file)
+    try:
+        document = parse(content)
+    except NotYaml as error:
+        raise _wrong(file, error.line, error.message) from error
+    data = {} if document.data is None else document.data
+    try:
+        settings = FactorySettings.model_validate(data)
+    except ValidationError as error:
+        first = mistakes(error, data)[0]
+        place = document.place(first.at, first.at_key)
+        raise _wrong(file, place.line, f"{dotted(first.at)}: {first.message}") from error
+    if settings.witness is None:
+        return DeclaredSettings(settings, None, sha256(content).hexdigest())
+    policy = _read(file.parent / settings.witness.policy)
+    return DeclaredSettings(
+        settings,
+        _policy(file.parent / settings.witness.policy, policy),
+        sha256(content + b"\0" + policy).hexdigest(),
+    )
+
+
+def policy_file() -> Path | None:
+    """Return the file of the policy of witnesses; None if there are no witnesses."""
+    declared = load_settings()
+    if declared is None or declared.settings.witness is None:
+        return None
+    return new_pipelines_folder() / declared.settings.witness.policy
+
+
+def _policy(file: Path, content: bytes) -> TrustPolicy:
+    try:
+        return TrustPolicy.parse(content)
+    except InvalidError as error:
+        raise DeclarationError(
+            str(error),
+            where=str(file),
+            remedy="its format is that of https://c2sp.org/tlog-policy; docs/audit.md has one",
+        ) from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DeclarationError(
+            f"cannot be read ({error.strerror})",
+            where=str(file),
+            remedy=f"write it, or change {FILE}",
+        ) from error
+
+
+def _wrong(file: Path, line: int, message: str) -> DeclarationError:
+    return DeclarationError(message, where=f"{file}:{line}", remedy="correct it")

@@ -1,0 +1,271 @@
+"""What the ledger says of a computed stage, and of a home that is older than its ledger.
+
+How entries are stored belongs in `factory_resources.ledger`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from graphlib import TopologicalSorter
+from hashlib import sha256
+from typing import Literal
+
+from factory_assets.declarations.settings import load_settings
+from factory_assets.results.checks import TableCheck
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
+from factory_assets.spec import Pipeline
+from factory_resources.home.garbage import Garbage
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import (
+    ChampionMade,
+    Checks,
+    DeclarationChanged,
+    FilesRemoved,
+    KeyChanged,
+    Kind,
+    ModelExported,
+    ModelTrained,
+    RunStarted,
+    SettingChanged,
+    StageComputed,
+    VerdictGiven,
+)
+from factory_resources.ledger.ledger import Ledger, entry_in, latest_in
+from factory_resources.ledger.log import Log
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.registry import Registry
+
+_WITNESSES = "keys/witness"
+
+_PATHS = 300
+"""Paths in one entry; an entry has at most 65,535 bytes."""
+
+
+def begin_ledger(home: Home) -> None:
+    """Begin the ledger of the home unless it has one; what the home contains enters as found.
+
+    Raises:
+        StorageError: it cannot be written, or a record is damaged.
+    """
+    ledger = Ledger(home)
+    if not ledger.exists:
+        ledger.begin(_found(home))
+
+
+def append_stage(
+    pipeline: Pipeline, record: Record, file_digest: str, checks: Sequence[TableCheck], home: Home
+) -> int:
+    """Append what a run computed: from then on it counts.
+
+    Args:
+        file_digest: SHA-256 of the record's file.
+        checks: the checks of the stage's data.
+
+    Returns:
+        The number of the stage's entry.
+
+    Raises:
+        StorageError: the ledger cannot be written; nothing was appended.
+    """
+    ledger, value = Ledger(home), value_in(record)
+    computed = [*entries_of(record, file_digest, checks=checks)]
+    if isinstance(value, Champion):
+        computed.append(_champion(value, record))
+    numbers = ledger.append([*_context(ledger, pipeline, record), *computed])
+    return numbers[-len(computed)]
+
+
+def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
+    """Append what is going to be removed, of all that entries name.
+
+    Raises:
+        StorageError: the ledger cannot be written; nothing may be removed.
+    """
+    paths = [
+        str(item.path.relative_to(home.path))
+        for item in garbage
+        if item.kind in {"record", "table file"}
+    ]
+    entries = [
+        FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason="nothing needs it any more")
+        for start in range(0, len(paths), _PATHS)
+    ]
+    if entries:
+        begin_ledger(home)
+        Ledger(home).append(entries)
+
+
+def append_settings(home: Home) -> None:
+    """Append the factory's settings and witnesses if they changed.
+
+    Raises:
+        DeclarationError: the settings are wrong.
+        StorageError: the ledger cannot be written.
+    """
+    ledger = Ledger(home)
+    with ledger.reading() as log:
+        changed = [*_settings(log)]
+    if changed:
+        ledger.append(changed)
+
+
+def _settings(log: Log) -> Iterator[Kind]:
+    declared, subject = load_settings(), "settings"
+    known = latest_in(log, SettingChanged, subject)
+    if declared is None or (known and known[1].sha256 == declared.digest):
+        return
+    yield SettingChanged(subject=subject, sha256=declared.digest)
+    before = _witnesses(log)
+    after = {str(key) for _, key in declared.policy.witnesses} if declared.policy else set()
+    changes: list[tuple[Literal["added", "withdrawn"], set[str]]] = [
+        ("withdrawn", before - after),
+        ("added", after - before),
+    ]
+    for action, keys in changes:
+        for key in sorted(keys):
+            yield KeyChanged(subject=_WITNESSES, role="witness", action=action, key=key)
+
+
+def _witnesses(log: Log) -> set[str]:
+    """Return the public keys of the witnesses that the ledger knows."""
+    keys: set[str] = set()
+    for number in reversed(log.numbers(_WITNESSES)):
+        entry = entry_in(log, number)
+        if isinstance(entry, KeyChanged):
+            (keys.add if entry.action == "added" else keys.discard)(entry.key)
+    return keys
+
+
+def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kind]:
+    """Yield the declaration if it changed, and the run before its first computed stage."""
+    declared = declaration_digest(pipeline)
+    subject, run = f"declaration/{pipeline.name}", f"run/{record.run_id}"
+    with ledger.reading() as log:
+        known = latest_in(log, DeclarationChanged, subject)
+        started = latest_in(log, RunStarted, run)
+        settings = [*_settings(log)]
+    yield from settings
+    previous = known[1].sha256 if known else None
+    if previous != declared:
+        yield DeclarationChanged(subject=subject, sha256=declared, previous=previous)
+    if not started:
+        yield RunStarted(subject=run, pipeline=pipeline.name, declaration=declared)
+
+
+def declaration_digest(pipeline: Pipeline) -> str:
+    """Return the SHA-256 of the declaration, defaults included."""
+    return sha256(pipeline.spec.model_dump_json().encode()).hexdigest()
+
+
+def entries_of(
+    record: Record,
+    file_digest: str,
+    *,
+    checks: Sequence[TableCheck] = (),
+    found: bool | None = None,
+) -> Iterator[Kind]:
+    """Yield what the ledger says of a stored record: the stage, and the model version if any."""
+    value = value_in(record)
+    yield StageComputed(
+        subject=record.name,
+        sha256=file_digest,
+        pipeline=record.pipeline,
+        stage=record.stage,
+        key=record.key,
+        run=record.run_id,
+        partition=partition_commitment(record),
+        components={name: _digest(part) for name, part in record.parts.items()},
+        inputs={
+            stage: sha256("\n".join(keys).encode()).hexdigest()
+            for stage, keys in record.inputs.items()
+        },
+        tables={s.table: s.data_version for s in tables_of(value).values()},
+        checks=_summary(checks) if checks else None,
+        found=found,
+    )
+    match value:
+        case Candidate():
+            yield ModelTrained(
+                subject=f"model/{value.model}@{value.version}",
+                pipeline=value.model,
+                version=value.version,
+                digest=value.digest,
+                record=record.name,
+                found=found,
+            )
+        case EvaluationResult():
+            judged = value.candidate
+            yield VerdictGiven(
+                subject=f"verdict/{judged.model}@{judged.version}",
+                pipeline=judged.model,
+                version=judged.version,
+                passed=value.passed,
+                gates={gate.name: gate.passed for gate in value.gates},
+                record=record.name,
+                found=found,
+            )
+        case Champion():
+            yield ModelExported(
+                subject=f"export/{value.model}@{value.version}",
+                pipeline=value.model,
+                version=value.version,
+                graph=value.onnx_sha256,
+                record=record.name,
+                found=found,
+            )
+
+
+def _champion(value: Champion, record: Record, *, found: bool | None = None) -> ChampionMade:
+    return ChampionMade(
+        subject=f"champion/{value.model}",
+        pipeline=value.model,
+        version=value.version,
+        replaced=value.replaced,
+        graph=value.onnx_sha256,
+        record=record.name,
+        found=found,
+    )
+
+
+def partition_commitment(record: Record) -> str | None:
+    """Return the SHA-256 of the record's salt and its partition's key, which may name a person.
+
+    None if there is no partition, or the record is older than the ledger and has no salt.
+    """
+    if record.partition is None or not record.salt:
+        return None
+    return sha256(bytes.fromhex(record.salt) + record.partition.encode()).hexdigest()
+
+
+def _summary(checks: Sequence[TableCheck]) -> Checks:
+    failed = tuple(check.name for check in checks if not check.passed)
+    return Checks(passed=len(checks) - len(failed), failed=failed)
+
+
+def _digest(part: object) -> str:
+    return sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
+
+
+def _found(home: Home) -> Iterator[Kind]:
+    """Yield the entries of every record, after those of its inputs, and of what serves."""
+    graph, registry = RecordGraph.of(home), Registry(home)
+    for record in _inputs_first(graph):
+        content = (home.path / record.name).read_bytes()
+        yield from entries_of(record, sha256(content).hexdigest(), found=True)
+    for model in registry.versions():
+        serving = registry.alias(model)
+        deployed = graph.about(model, serving, "deploy") if serving else []
+        if deployed:
+            value = value_in(deployed[-1])
+            assert isinstance(value, Champion)
+            yield _champion(value, deployed[-1], found=True)
+
+
+def _inputs_first(graph: RecordGraph) -> Iterator[Record]:
+    order = TopologicalSorter(
+        {identity(one): [identity(before) for before in graph.inputs(one)] for one in graph.records}
+    )
+    by_identity = {identity(record): record for record in graph.records}
+    for one in order.static_order():
+        yield by_identity[one]

@@ -1,0 +1,231 @@
+"""Connections to the ledger's tables: SQLite in the home, or the PostgreSQL of the factory."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+_SCHEMA = "ledger"
+
+_WAIT = 60
+"""Seconds to wait for another process that writes."""
+
+_BATCH, _PAGE = 10_000, 1_000
+
+_TABLES = """\
+CREATE TABLE entry (number {integer} PRIMARY KEY, body {bytes} NOT NULL);
+CREATE TABLE subtree (level {integer}, number {integer}, hash {bytes} NOT NULL,
+  PRIMARY KEY (level, number)){compact};
+CREATE TABLE subject (digest {integer}, entry {integer}, PRIMARY KEY (digest, entry)){compact};
+CREATE TABLE head (id {integer} PRIMARY KEY CHECK (id = 1), size {integer} NOT NULL,
+  frontier {bytes} NOT NULL, checkpoint TEXT NOT NULL);
+CREATE TABLE checkpoint (size {integer} PRIMARY KEY, note TEXT NOT NULL);
+"""
+
+_SQLITE_GUARDS = """\
+CREATE TRIGGER entry_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER entry_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+"""
+
+_POSTGRES_GUARDS = """\
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+  AS $$ BEGIN RAISE EXCEPTION 'append-only'; END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+"""
+
+
+class Connection:
+    """A connection to either engine; parameters are written `?`.
+
+    Args:
+        raw: the connection of the driver, in autocommit mode.
+        postgres: whether it is one to PostgreSQL.
+    """
+
+    def __init__(self, raw: Any, *, postgres: bool) -> None:
+        self._raw = raw
+        self.postgres = postgres
+        self._waiting: list[tuple[str, Sequence[Any]]] = []
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one statement and return its rows."""
+        cursor = self._raw.cursor()
+        try:
+            if self.postgres:
+                cursor.execute(statement.replace("?", "%s"), values)
+                return [_plain(row) for row in cursor.fetchall()] if cursor.description else []
+            return list(cursor.execute(statement, values).fetchall())
+        finally:
+            cursor.close()
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows with a value for every column, within `writing`."""
+        if not rows:
+            return
+        marks = ", ".join("?" * len(rows[0]))
+        if not self.postgres:
+            self._raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+            return
+        for start in range(0, len(rows), _PAGE):
+            page = rows[start : start + _PAGE]
+            values = ", ".join([f"({marks})"] * len(page))
+            self.write(f"INSERT INTO {table} VALUES {values}", [*chain.from_iterable(page)])
+
+    @contextmanager
+    def writing(self, query: str) -> Iterator[list[Any]]:
+        """Run the block in one durable transaction; other writers wait until it has ended.
+
+        Yields:
+            The rows that the query finds at its beginning.
+        """
+        try:
+            if self.postgres:
+                # One message to the server instead of three.
+                yield self.execute(f"BEGIN; LOCK TABLE head IN EXCLUSIVE MODE; {query}")
+            else:
+                self.execute("BEGIN IMMEDIATE")
+                yield self.execute(query)
+            self.write("COMMIT")
+            self._send()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def write(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement that returns nothing, within `writing`."""
+        if self.postgres:
+            # They are sent together with the COMMIT: the time of an append is that of messages.
+            self._waiting.append((statement, values))
+        else:
+            self.execute(statement, values)
+
+    def _send(self) -> None:
+        statements, self._waiting = self._waiting, []
+        if statements:
+            text = "; ".join(statement for statement, _ in statements)
+            self.execute(text, [*chain.from_iterable(values for _, values in statements)])
+
+    def _roll_back(self) -> None:
+        self._waiting.clear()
+        if not self.postgres:
+            if self._raw.in_transaction:
+                self.execute("ROLLBACK")
+            return
+        # If the server is gone, its transaction is gone too.
+        if not self._raw.closed:
+            self._raw.rollback()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Read in the block what was there when it began."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if self.postgres else "BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def batches(self, statement: str) -> Iterator[list[Any]]:
+        """Yield the rows of a SELECT, ten thousand at a time; within `frozen`."""
+        # A named cursor of PostgreSQL keeps the rows on the server.
+        cursor = self._raw.cursor("batches", withhold=True) if self.postgres else self._raw.cursor()
+        cursor.execute(statement)
+        while rows := cursor.fetchmany(_BATCH):
+            yield [_plain(row) for row in rows]
+        cursor.close()
+
+    def create_tables(self) -> None:
+        """Create the tables of an empty ledger."""
+        names = (
+            {"integer": "bigint", "bytes": "bytea", "compact": ""}
+            if self.postgres
+            else {"integer": "INTEGER", "bytes": "BLOB", "compact": " WITHOUT ROWID"}
+        )
+        script = _TABLES.format(**names)
+        if self.postgres:
+            self.execute(script + _POSTGRES_GUARDS)
+        else:
+            self._raw.executescript(script + _SQLITE_GUARDS)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+
+
+def in_postgres() -> bool:
+    return bool(os.environ.get("FACTORY_DATABASE_URL"))
+
+
+@contextmanager
+def connected(home: Home, *, write: bool = False) -> Iterator[Connection]:
+    """Yield a connection to the ledger of a home, which exists."""
+    connection = _postgres() if in_postgres() else _sqlite(str(home.ledger), write=write)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _sqlite(file: str, *, write: bool) -> Connection:
+    import sqlite3
+
+    address = f"file:{quote(file)}?mode={'rw' if write else 'ro'}"
+    raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
+    return Connection(raw, postgres=False)
+
+
+def new_sqlite(file: str) -> Connection:
+    """Return a connection to a new, empty database."""
+    import sqlite3
+
+    raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
+    return Connection(raw, postgres=False)
+
+
+def _postgres() -> Connection:
+    import psycopg2
+
+    address = "postgresql://" + os.environ["FACTORY_DATABASE_URL"].partition("://")[2]
+    raw = psycopg2.connect(address, options=f"-c search_path={_SCHEMA}")
+    raw.autocommit = True
+    return Connection(raw, postgres=True)
+
+
+def has_postgres_tables() -> bool:
+    """Whether the ledger was begun in PostgreSQL."""
+    connection = _postgres()
+    try:
+        return bool(connection.execute("SELECT to_regclass('head') IS NOT NULL")[0][0])
+    finally:
+        connection.close()
+
+
+@contextmanager
+def begin_postgres() -> Iterator[Connection]:
+    """Yield a connection that is alone in making the tables, in one transaction.
+
+    Raises:
+        StorageError: another machine has begun the ledger meanwhile.
+    """
+    connection = _postgres()
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('ledger'))")
+        if connection.execute("SELECT to_regclass('ledger.head') IS NOT NULL")[0][0]:
+            raise StorageError(
+                "another machine has just begun the ledger",
+                where="FACTORY_DATABASE_URL",
+                remedy="copy secrets/ledger_key from its home, then run again",
+            )
+        connection.execute("CREATE SCHEMA IF NOT EXISTS ledger")
+        yield connection
+    finally:
+        connection.close()

@@ -1,0 +1,2326 @@
+"""Verify what a factory did, and witness its ledger, on a machine that has nothing of the factory.
+
+It needs Python 3.9 or later and the package `cryptography`. An auditor reads this file and carries
+it to their own machine; the factory imports the same functions from here, so there is one of each.
+
+    python factory_verify.py PATH               verify a home, a copy of one, or an evidence archive
+    python factory_verify.py witness new …      make the key of a witness
+    python factory_verify.py witness cosign …   check a checkpoint and cosign it
+
+All that is read may come from an enemy. Whatever the input is, the functions here either answer or
+raise `InvalidError`, in time that is proportional to its length.
+
+Formats: the Merkle tree of RFC 6962; entries in canonical JSON (RFC 8785); signed-note,
+tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof and tlog-witness of https://c2sp.org.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import re
+import secrets
+import sqlite3
+import stat
+import struct
+import sys
+import tempfile
+import zipfile
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import lru_cache
+from hashlib import sha256
+from heapq import merge
+from itertools import repeat
+from typing import Any
+from urllib.parse import quote
+
+HASH_BYTES = 32
+
+BODY_BYTES = 65_535
+"""The longest entry: entry bundles of tlog-tiles have 16-bit lengths."""
+
+_NOTE_BYTES = 512 * 1024
+_SIGNATURES = 64
+_PROOF_HASHES = 63
+_POLICY_LINES = 1000
+_LARGEST_SIZE = 2**63 - 1
+_LARGEST_INTEGER = 2**53 - 1
+"""The largest integer that every reader of JSON represents exactly."""
+
+
+class InvalidError(ValueError):
+    """What was read is not what it must be; the message says how, in one line."""
+
+
+# ------------------------------------------------------------------------------ The Merkle tree
+
+
+def leaf_hash(body: bytes) -> bytes:
+    """Return the RFC 6962 hash of an entry."""
+    return sha256(b"\0" + body).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the RFC 6962 hash of an inner node."""
+    return sha256(b"\1" + left + right).digest()
+
+
+class CompactRange:
+    """A Merkle tree that only grows: the hashes of the perfect subtrees that it consists of.
+
+    Args:
+        size: the number of leaves.
+        frontier: the hashes of its perfect subtrees, largest first, 32 bytes each.
+
+    Raises:
+        InvalidError: a tree of this size has another number of perfect subtrees.
+    """
+
+    def __init__(self, size: int = 0, frontier: bytes = b"") -> None:
+        if size < 0 or len(frontier) != HASH_BYTES * bin(size).count("1"):
+            raise InvalidError(f"the frontier is not that of a tree of {size} entries")
+        self.size = size
+        self._hashes = [
+            frontier[start : start + HASH_BYTES] for start in range(0, len(frontier), HASH_BYTES)
+        ]
+
+    @property
+    def frontier(self) -> bytes:
+        """The hashes of the perfect subtrees, largest first."""
+        return b"".join(self._hashes)
+
+    @property
+    def root(self) -> bytes:
+        """The RFC 6962 tree hash."""
+        if not self._hashes:
+            return sha256(b"").digest()
+        root = self._hashes[-1]
+        for left in reversed(self._hashes[:-1]):
+            root = node_hash(left, root)
+        return root
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Add the hash of a leaf.
+
+        Returns:
+            Level, number and hash of every complete subtree of 256**level leaves, level 1 and
+            above, whose last leaf this is.
+        """
+        node, height, complete = leaf, 0, []
+        while self.size >> height & 1:
+            node = node_hash(self._hashes.pop(), node)
+            height += 1
+            if height % 8 == 0:
+                complete.append((height // 8, self.size >> height, node))
+        self._hashes.append(node)
+        self.size += 1
+        return complete
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
+    """Return the root that an inclusion proof leads to (RFC 9162, 2.1.3.2).
+
+    Args:
+        leaf: the hash of the entry.
+        index: its number.
+        size: the number of entries in the tree.
+        proof: hashes, from the sibling of the leaf to the child of the root.
+
+    Returns:
+        None if a proof of this form cannot be one for this index and size.
+    """
+    if not 0 <= index < size <= _LARGEST_SIZE or not _are_hashes([leaf, *proof]):
+        return None
+    node, last, root = index, size - 1, leaf
+    for other in proof:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            root = node_hash(other, root)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            root = node_hash(root, other)
+        node, last = node >> 1, last >> 1
+    return root if last == 0 else None
+
+
+def is_consistent(
+    old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Whether the proof shows that one tree is a prefix of another (RFC 9162, 2.1.4.2).
+
+    An empty tree is a prefix of every tree, which needs no proof and proves nothing: False.
+    """
+    if not 0 < old_size <= size <= _LARGEST_SIZE or not _are_hashes([old_root, root, *proof]):
+        return False
+    if old_size == size:
+        return old_root == root and not proof
+    # A tree of 2^n entries is a node of the larger tree, so that its hash is not in the proof.
+    path = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
+    if not path:
+        return False
+    node, last = old_size - 1, size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    old = new = path[0]
+    for other in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            old, new = node_hash(other, old), node_hash(other, new)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            new = node_hash(new, other)
+        node, last = node >> 1, last >> 1
+    return last == 0 and old == old_root and new == root
+
+
+def _are_hashes(hashes: Sequence[bytes]) -> bool:
+    return len(hashes) <= _PROOF_HASHES + 2 and all(len(item) == HASH_BYTES for item in hashes)
+
+
+# ---------------------------------------------------------------------------- Text of an enemy
+
+
+def parse_decimal(text: str) -> int:
+    """Return a number of at most 18 digits, without sign or leading zeroes."""
+    if not re.fullmatch("0|[1-9][0-9]{0,17}", text):
+        raise InvalidError(f"{_short(text)} is not a number")
+    return int(text)
+
+
+def parse_base64(text: str) -> bytes:
+    """Return the bytes; exactly one spelling of them is accepted."""
+    try:
+        content = base64.b64decode(text.encode("ascii"), validate=True)
+    except ValueError as error:
+        raise InvalidError(f"{_short(text)} is not base64") from error
+    if format_base64(content) != text:
+        raise InvalidError(f"{_short(text)} is not the base64 that a writer makes")
+    return content
+
+
+def format_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def parse_hash(text: str) -> bytes:
+    """Return a SHA-256 hash written in base64."""
+    content = parse_base64(text)
+    if len(content) != HASH_BYTES:
+        raise InvalidError(f"{_short(text)} is not a hash of {HASH_BYTES} bytes")
+    return content
+
+
+def parse_canonical(body: bytes) -> dict[str, Any]:
+    """Return the object whose RFC 8785 form the bytes are.
+
+    Values are strings, integers below 2^53, booleans, null, lists and objects with ASCII keys.
+
+    Raises:
+        InvalidError: the bytes are longer than 65,535, are not JSON, or another writer of the same
+            values would write other bytes.
+    """
+    if len(body) > BODY_BYTES:
+        raise InvalidError(f"has {len(body)} bytes, more than {BODY_BYTES}")
+    values = _canonical_objects([body])
+    if values is None:
+        raise InvalidError("is not canonical JSON")
+    return values[0]
+
+
+def _canonical_objects(bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Return the objects of which each is written in its RFC 8785 form, or None.
+
+    Many are written again at once, which takes half the time of one after the other. As each is one
+    whole object, their sequence is the same only if each of them is.
+    """
+    values = []
+    try:
+        for body in bodies:
+            text = body.decode("utf-8")
+            value, end = _DECODER.raw_decode(text)
+            # Only of ASCII is the order of code points that of UTF-16, which RFC 8785 sorts by.
+            known_order = body.isascii() or _has_ascii_keys(value)
+            if end != len(text) or not isinstance(value, dict) or not known_order:
+                return None
+            values.append(value)
+        return values if canonical(values) == b"[%b]" % b",".join(bodies) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def canonical(value: Any) -> bytes:
+    """Return the RFC 8785 form of a value that `parse_canonical` accepts."""
+    return _ENCODER.encode(value).encode("utf-8")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > _LARGEST_INTEGER:
+        raise InvalidError(f"{_short(digits)} is too large")
+    return int(digits)
+
+
+def _refuse(text: str) -> None:
+    raise InvalidError(f"{_short(text)} is not an integer")
+
+
+def _has_ascii_keys(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(key.isascii() and _has_ascii_keys(item) for key, item in value.items())
+    return not isinstance(value, list) or all(map(_has_ascii_keys, value))
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    """Return the text in quotes, cut and escaped, for a message on a terminal."""
+    return ascii(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+# -------------------------------------------------------------------------------- Signed notes
+
+ED25519, COSIGNATURE, ML_DSA_COSIGNATURE = 0x01, 0x04, 0x06
+"""Signature types of C2SP: of a log; of a witness by Ed25519; of a log or witness by ML-DSA-44."""
+
+_KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_COSIGNATURE: 1312}
+
+_DASH = "\u2014"
+
+
+@dataclass(frozen=True)
+class VerifierKey:
+    """The public key of a log or witness, with the name that signs."""
+
+    name: str
+    kind: int
+    """The signature type."""
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> VerifierKey:
+        """Read a vkey of signed-note: `<name>+<key id>+<base64 of type and key>`."""
+        parts = text.split("+", 2)
+        if len(text) > 4096 or len(parts) != 3:
+            raise InvalidError(f"{_short(text)} is not a verifier key")
+        content = parse_base64(parts[2])
+        key = cls(require_key_name(parts[0]), content[0] if content else 0, content[1:])
+        if _KEY_BYTES.get(key.kind) != len(key.public):
+            raise InvalidError(f"{_short(text)} is a key of an unknown type")
+        if parts[1] != key.key_id.hex():
+            raise InvalidError(f"{_short(text)} has another key id than its key")
+        return key
+
+    def __str__(self) -> str:
+        content = format_base64(bytes([self.kind]) + self.public)
+        return f"{self.name}+{self.key_id.hex()}+{content}"
+
+    @property
+    def key_id(self) -> bytes:
+        """The four bytes that, with the name, say which key signed."""
+        named = self.name.encode("utf-8") + b"\n" + bytes([self.kind]) + self.public
+        return sha256(named).digest()[:4]
+
+    def line(self, signature: bytes) -> str:
+        """Return the line of a note with a signature of this key, newline included.
+
+        Args:
+            signature: for cosignatures with the 8 bytes of their time before it.
+        """
+        return f"{_DASH} {self.name} {format_base64(self.key_id + signature)}\n"
+
+    def message(self, text: str, time: int = 0) -> bytes:
+        """Return the bytes that this key signs for the text of a note.
+
+        Args:
+            time: POSIX seconds, of cosignatures alone.
+        """
+        if self.kind == ED25519:
+            return text.encode("utf-8")
+        if self.kind == COSIGNATURE:
+            return f"cosignature/v1\ntime {time}\n{text}".encode()
+        seen = LogCheckpoint.parse(text)
+        name, origin = self.name.encode("utf-8"), seen.origin.encode("utf-8")
+        if len(name) > 255 or len(origin) > 255:
+            raise InvalidError("the names are too long for an ML-DSA-44 cosignature")
+        named = struct.pack(">B", len(name)) + name + struct.pack(">Q", time)
+        of_log = struct.pack(">B", len(origin)) + origin + struct.pack(">QQ", 0, seen.size)
+        return b"subtree/v1\n\0" + named + of_log + seen.root
+
+    def verify(self, text: str, signature: bytes) -> int:
+        """Check a signature of the text of a note, without its key id.
+
+        Returns:
+            When it was signed, in POSIX seconds; 0 for a signature that has no time.
+
+        Raises:
+            InvalidError: the signature does not verify.
+        """
+        time = 0
+        if self.kind != ED25519:
+            time = int.from_bytes(signature[:8], "big")
+            signature = signature[8:]
+        if time > _LARGEST_SIZE or not self._verifies(signature, self.message(text, time)):
+            raise InvalidError(f"the signature of {_short(self.name)} does not verify")
+        return time
+
+    def _verifies(self, signature: bytes, message: bytes) -> bool:
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+        try:
+            if self.kind == ML_DSA_COSIGNATURE:
+                from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+
+                MLDSA44PublicKey.from_public_bytes(self.public).verify(signature, message)
+            else:
+                from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except (ImportError, UnsupportedAlgorithm) as error:
+            raise InvalidError(
+                f"the installed cryptography cannot check the signature of {_short(self.name)}"
+            ) from error
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def require_key_name(name: str) -> str:
+    """Return a name that may stand in a note: not empty, without spaces and plus signs."""
+    if not name or "+" in name or not name.isprintable() or any(map(str.isspace, name)):
+        raise InvalidError(f"{_short(name)} is not a name of a key")
+    return name
+
+
+@dataclass(frozen=True)
+class SignedNote:
+    """A text and its signatures, not verified yet."""
+
+    text: str
+    """With its final newline."""
+    signatures: tuple[tuple[str, bytes], ...]
+    """Name of the key, and key id with signature."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> SignedNote:
+        if len(content) > _NOTE_BYTES:
+            raise InvalidError(f"the note has more than {_NOTE_BYTES} bytes")
+        try:
+            whole = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidError("the note is not UTF-8") from error
+        if any(character < " " and character != "\n" for character in whole):
+            raise InvalidError("the note contains control characters")
+        text, empty, lines = whole.rpartition("\n\n")
+        if not empty or not text or not lines.endswith("\n"):
+            raise InvalidError("the note is not a text, an empty line and signatures")
+        return cls(text + "\n", tuple(map(_signature, lines[:-1].split("\n", _SIGNATURES - 1))))
+
+    def time_of(self, key: VerifierKey) -> int | None:
+        """Return when the key signed, in POSIX seconds (0: unknown); None if it did not sign.
+
+        Raises:
+            InvalidError: a signature under the key's name and id does not verify.
+        """
+        times = [
+            key.verify(self.text, content[4:])
+            for name, content in self.signatures
+            if name == key.name and content[:4] == key.key_id
+        ]
+        return max(times, default=None)
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != _DASH:
+        raise InvalidError(f"{_short(line)} is not the line of a signature")
+    content = parse_base64(parts[2])
+    if len(content) < 5:
+        raise InvalidError(f"{_short(line)} has no signature")
+    return require_key_name(parts[1]), content
+
+
+@dataclass(frozen=True)
+class LogCheckpoint:
+    """What a log signs: how many entries it has, and the hash over all of them."""
+
+    origin: str
+    """The name of the log."""
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> LogCheckpoint:
+        """Read the text of a note, final newline included."""
+        lines = text.split("\n")
+        if len(lines) < 4 or lines.pop() or not all(lines):
+            raise InvalidError("a checkpoint has three lines or more, none of them empty")
+        return cls(lines[0], parse_decimal(lines[1]), parse_hash(lines[2]), tuple(lines[3:]))
+
+    @property
+    def text(self) -> str:
+        """The text of the note, final newline included."""
+        lines = [self.origin, str(self.size), format_base64(self.root), *self.extensions]
+        return "".join(f"{line}\n" for line in lines)
+
+
+# -------------------------------------------------------------- The policy: which witnesses count
+
+
+@dataclass(frozen=True)
+class TrustPolicy:
+    """Which logs and witnesses count, and how many of them suffice (tlog-policy)."""
+
+    logs: tuple[VerifierKey, ...]
+    witnesses: tuple[tuple[str, VerifierKey], ...]
+    """By the name that the policy gives to each."""
+    groups: tuple[tuple[str, int, tuple[str, ...]], ...]
+    """Name, how many members must have seen a checkpoint, and the members, in order."""
+    quorum: str | None
+    """The witness or group that must have seen a checkpoint; None if none must."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> TrustPolicy:
+        if re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", content):
+            raise InvalidError("the policy contains control characters")
+        lines = content.decode("utf-8", "surrogateescape").split("\n")
+        if len(lines) > _POLICY_LINES or len(content) > _NOTE_BYTES:
+            raise InvalidError("the policy is too long")
+        reader = _PolicyReader()
+        for number, line in enumerate(lines, 1):
+            words = [word for word in re.split("[ \t]+", line) if word]
+            if words and not words[0].startswith("#"):
+                try:
+                    reader.read(words)
+                except InvalidError as error:
+                    raise InvalidError(f"line {number} of the policy: {error}") from error
+        return reader.policy()
+
+    def members(self, cosigners: Iterable[str]) -> frozenset[str]:
+        """Return the witnesses and groups that have seen what these witnesses cosigned."""
+        seen = set(cosigners)
+        for name, threshold, members in self.groups:
+            if len(seen.intersection(members)) >= threshold:
+                seen.add(name)
+        return frozenset(seen)
+
+    def is_met(self, cosigners: Iterable[str]) -> bool:
+        """Whether the cosignatures of these witnesses suffice."""
+        return self.quorum is None or self.quorum in self.members(cosigners)
+
+
+class _PolicyReader:
+    """Reads a policy line by line: a line may name only what stands above it."""
+
+    def __init__(self) -> None:
+        self.logs: list[VerifierKey] = []
+        self.witnesses: dict[str, VerifierKey] = {}
+        self.groups: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self.grouped: list[str] = []
+        self.quorum: list[str | None] = []
+
+    def read(self, words: Sequence[str]) -> None:
+        kind, arguments = words[0], words[1:]
+        if kind == "log" and len(arguments) in (1, 2):
+            self._add_log(arguments[0])
+        elif kind == "witness" and len(arguments) in (2, 3):
+            self._add_witness(arguments[0], arguments[1])
+        elif kind == "group" and len(arguments) >= 3:
+            self._add_group(arguments[0], arguments[1], arguments[2:])
+        elif kind == "quorum" and len(arguments) == 1 and not self.quorum:
+            name = arguments[0]
+            self.quorum.append(None if name == "none" else self._defined(name))
+        else:
+            raise InvalidError(f"{_short(' '.join(words))} is not understood")
+
+    def policy(self) -> TrustPolicy:
+        if not self.quorum:
+            raise InvalidError("the policy has no line `quorum`")
+        groups = [(name, count, members) for name, (count, members) in self.groups.items()]
+        logs, witnesses = tuple(self.logs), tuple(self.witnesses.items())
+        return TrustPolicy(logs, witnesses, tuple(groups), self.quorum[0])
+
+    def _add_log(self, text: str) -> None:
+        key = VerifierKey.parse(text)
+        if key.kind == COSIGNATURE or key.public in {other.public for other in self.logs}:
+            raise InvalidError(f"{_short(text)} is not the key of a log, or stands there twice")
+        self.logs.append(key)
+
+    def _add_witness(self, name: str, text: str) -> None:
+        key = VerifierKey.parse(text)
+        if key.kind == ED25519 or key.public in {k.public for k in self.witnesses.values()}:
+            raise InvalidError(f"{_short(text)} is not the key of a witness, or stands there twice")
+        self.witnesses[self._new(name)] = key
+
+    def _add_group(self, name: str, count: str, members: Sequence[str]) -> None:
+        threshold = {"any": 1, "all": len(members)}.get(count) or parse_decimal(count)
+        if not 1 <= threshold <= len(members):
+            raise InvalidError(f"{threshold} of {len(members)} members is not possible")
+        for member in members:
+            if member in self.grouped:
+                raise InvalidError(f"{_short(member)} is a member twice")
+            self.grouped.append(self._defined(member))
+        self.groups[self._new(name)] = (threshold, tuple(members))
+
+    def _new(self, name: str) -> str:
+        if name == "none" or name in self.witnesses or name in self.groups:
+            raise InvalidError(f"the name {_short(name)} is taken")
+        return name
+
+    def _defined(self, name: str) -> str:
+        if name not in self.witnesses and name not in self.groups:
+            raise InvalidError(f"{_short(name)} is not defined above")
+        return name
+
+
+# ------------------------------------------------------------------------------------ The report
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not hold, or that should be known."""
+
+    what: str
+    entry: int | None = None
+    """The number of the entry that it is about."""
+    file: str = ""
+    """The file in the home or archive that it is about."""
+
+    def __str__(self) -> str:
+        entry = "" if self.entry is None else f"entry {self.entry}"
+        where = ", ".join(filter(None, (entry, self.file)))
+        return printable(f"{where}: {self.what}" if where else self.what)
+
+
+@dataclass
+class VerificationReport:
+    """What a verification found; it holds if there are no problems."""
+
+    problems: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    checked: dict[str, int] = field(default_factory=dict)
+    """How many entries, records, files and so on were checked."""
+    unlisted: int = 0
+    """Problems that are not listed any more."""
+    _said: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def holds(self) -> bool:
+        return not self.problems
+
+    def problem(self, what: object, entry: int | None = None, file: str = "") -> None:
+        if file and (str(what), file) in self._said:
+            return
+        if len(self.problems) >= _FINDINGS:
+            self.unlisted += 1
+            return
+        self._said.add((str(what), file))
+        self.problems.append(Finding(str(what), entry, file))
+
+    def note(self, what: str, entry: int | None = None, file: str = "") -> None:
+        self.notes.append(Finding(what, entry, file))
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.checked[what] = self.checked.get(what, 0) + number
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a person reads."""
+        yield "checked: " + ", ".join(f"{n:,} {what}" for what, n in self.checked.items())
+        yield from (f"problem: {finding}" for finding in self.problems)
+        if self.unlisted:
+            yield f"problem: and {self.unlisted:,} more"
+        yield from (f"note: {finding}" for finding in self.notes)
+        yield from (f"cannot prove: {line}" for line in _CANNOT_PROVE)
+        yield "all holds" if self.holds else "does not hold"
+
+    def json(self) -> str:
+        value = {
+            "holds": self.holds,
+            "checked": self.checked,
+            "problems": [vars(finding) for finding in self.problems],
+            "unlisted_problems": self.unlisted,
+            "notes": [vars(finding) for finding in self.notes],
+            "cannot_prove": _CANNOT_PROVE,
+        }
+        return json.dumps(value, indent=1)
+
+
+_FINDINGS = 1000
+
+_CANNOT_PROVE = (
+    "that what an entry says is true: only that it was said, and not changed since",
+    "that nothing happened of which the ledger has no entry",
+    "that history is as it was before the first witness, or the first auditor, saw it",
+)
+
+
+def printable(text: str) -> str:
+    """Escape what could control a terminal or reverse the text."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+# ------------------------------------------------------------------------- Files of a home or zip
+
+_CHUNK = 1 << 20
+_RECORD_COST = 128 * 1024 * 1024
+"""Bytes of memory that a parsed record may take."""
+_DIRECTORY_BYTES = 8 * 1024 * 1024
+"""Bytes of the directory of an archive, of which each takes about ten in memory."""
+
+
+class MissingFileError(InvalidError):
+    """A file is not there."""
+
+
+class HomeFolder:
+    """The files of a home. Links and what is not a regular file are never opened."""
+
+    def __init__(self, path: str) -> None:
+        self.root = os.path.realpath(path)
+        self.links: set[str] = set()
+
+    def path(self, name: str) -> str:
+        """Return where a regular file is.
+
+        Args:
+            name: its path in the home, with slashes.
+        """
+        path = os.path.join(self.root, *require_relative(name).split("/"))
+        if os.path.realpath(path) != path:
+            raise InvalidError("is reached through a symbolic link, which is not followed")
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MissingFileError("is missing") from error
+        except OSError as error:
+            raise InvalidError(f"cannot be read ({error.strerror})") from error
+        if not stat.S_ISREG(mode):
+            raise InvalidError("is not a regular file")
+        return path
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the content."""
+        path = self.path(name)
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            with open(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise InvalidError(f"cannot be read ({error.strerror})") from error
+
+    def names(self, pattern: str) -> Iterator[str]:
+        """Yield the paths in the home that match; a star stands for anything within one name.
+
+        Symbolic links are not followed, but remembered in `links`.
+        """
+        yield from self._below("", pattern.split("/"))
+
+    def _below(self, folder: str, pattern: Sequence[str]) -> Iterator[str]:
+        wanted, rest = re.escape(pattern[0]).replace(r"\*", ".*"), pattern[1:]
+        try:
+            with os.scandir(os.path.join(self.root, folder)) as found:
+                for item in found:
+                    if not re.fullmatch(wanted, item.name):
+                        continue
+                    if item.is_symlink():
+                        self.links.add(folder + item.name)
+                    elif not rest:
+                        yield folder + item.name
+                    elif item.is_dir():
+                        yield from self._below(f"{folder}{item.name}/", rest)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InvalidError(f"{folder} cannot be read ({error.strerror})") from error
+
+
+class ArchiveFile:
+    """The files of an evidence archive, or those below a folder of it.
+
+    Only files without compression are read, so that no archive unpacks to more than its size.
+
+    Args:
+        prefix: what their names begin with in the archive.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
+        self._zip, self.prefix = archive, prefix
+        self._members = {item.filename: item for item in archive.infolist()}
+
+    @classmethod
+    def open(cls, path: str) -> ArchiveFile:
+        """Open an archive, with the names that it has itself.
+
+        Raises:
+            InvalidError: it is not an archive of this form.
+        """
+        try:
+            _require_small_directory(path)
+            archive = zipfile.ZipFile(path)
+        except _ZIP_ERRORS as error:
+            raise InvalidError("is not a zip archive that can be read") from error
+        items = archive.infolist()
+        if len(items) != len({item.filename for item in items}):
+            raise InvalidError("the archive has two files of the same name")
+        if sum(item.compress_size for item in items) > os.path.getsize(path):
+            raise InvalidError("files of the archive overlap")
+        for item in items:
+            require_relative(item.filename)
+            if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
+                raise InvalidError(f"{_short(item.filename)} is compressed, which is not allowed")
+        return cls(archive, "")
+
+    def below(self, prefix: str) -> ArchiveFile:
+        """Return the files whose names begin so, named without that."""
+        return ArchiveFile(self._zip, prefix)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the content."""
+        item = self._members.get(self.prefix + name)
+        if item is None:
+            raise MissingFileError("is not in the archive")
+        try:
+            with self._zip.open(item) as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except _ZIP_ERRORS as error:
+            raise InvalidError("cannot be read from the archive") from error
+
+    def names(self, pattern: str) -> Iterator[str]:
+        """Yield the paths below the prefix that match; a star stands for anything in one name."""
+        wanted = re.escape(self.prefix + pattern).replace(r"\*", "[^/]*")
+        for name in self._members:
+            if re.fullmatch(wanted, name):
+                yield name[len(self.prefix) :]
+
+    def all(self) -> Iterator[str]:
+        """Yield every path in the archive."""
+        yield from self._members
+
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+)
+
+
+def _require_small_directory(path: str) -> None:
+    """Refuse an archive whose directory, which is read at once, would take much memory."""
+    with open(path, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 65_535 - 22 - 76))
+        tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    sizes = struct.unpack_from("<I", tail, end + 12) if 0 <= end <= len(tail) - 22 else (0,)
+    if end >= 76 and tail[end - 20 : end - 16] == b"PK\6\7":
+        sizes = struct.unpack_from("<Q", tail, end - 36)
+    if sizes[0] > _DIRECTORY_BYTES:
+        raise ValueError("too many files")
+
+
+def require_relative(name: str) -> str:
+    """Return a path that leads nowhere but down."""
+    parts = name.split("/")
+    bad = any(part in {"", ".", ".."} for part in parts) or len(name) > 1000
+    if bad or re.search(r"[\x00-\x1f\x7f\\:]", name):
+        raise InvalidError(f"{_short(name)} is not a path in a home")
+    return name
+
+
+def read_all(files: HomeFolder | ArchiveFile, name: str, limit: int) -> bytes:
+    """Return the content of a file of at most `limit` bytes."""
+    content = bytearray()
+    for chunk in files.chunks(name):
+        content += chunk
+        if len(content) > limit:
+            raise InvalidError(f"has more than {limit:,} bytes")
+    return bytes(content)
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return a JSON object, however written, if it takes little memory."""
+    braces, brackets, commas = content.count(b"{"), content.count(b"["), content.count(b",")
+    if 2 * len(content) + 250 * braces + 100 * brackets + 80 * commas > _RECORD_COST:
+        raise InvalidError("is too large")
+    try:
+        value = json.loads(content, parse_int=_bounded)
+    except (ValueError, RecursionError) as error:
+        raise InvalidError("is not JSON that can be read") from error
+    if not isinstance(value, dict):
+        raise InvalidError("is not a JSON object")
+    return value
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) > 100:
+        raise InvalidError("a number is too long")
+    return int(digits)
+
+
+def take(value: Any, *names: str, kind: type = str) -> Any:
+    """Return a value of nested objects.
+
+    Raises:
+        InvalidError: it is not there, or of another type.
+    """
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InvalidError(f"has no valid {'.'.join(names)!r}")
+    return value
+
+
+def digest_of(value: Any) -> str:
+    """Return the digest of a part of a record, as the factory writes it."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+# ----------------------------------------------------------------------------------- The database
+
+# A message about a damaged schema may quote bytes that are not text.
+_DATABASE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeError)
+
+_BATCH = 32
+"""Rows that are in memory at once, each of at most 65,535 bytes."""
+
+_STEPS = 20_000
+"""Calls of the guard, one a thousand steps of SQLite, that a query may take between its rows."""
+
+
+class GuardedDatabase:
+    """An SQLite file that may come from an enemy, opened to be read.
+
+    Views, endless queries and values of any size are refused. Texts are returned as bytes.
+
+    Raises:
+        InvalidError: it cannot be opened, or lacks one of the tables.
+    """
+
+    def __init__(self, path: str, tables: Iterable[str]) -> None:
+        for beside in ("-wal", "-shm", "-journal"):
+            if os.path.lexists(path + beside) and not stat.S_ISREG(os.lstat(path + beside).st_mode):
+                raise InvalidError(f"its {beside} is not a regular file")
+        self._steps = 0
+        try:
+            self._connection = self._connect(path)
+            for table in tables:
+                rows = self.rows("SELECT type, sql FROM sqlite_master WHERE name = ?", table)
+                kinds = [(kind, (sql or b"").upper()) for kind, sql in rows]
+                if [kind for kind, _ in kinds] != [b"table"] or b"VIRTUAL" in kinds[0][1][:20]:
+                    raise InvalidError(f"has no table {table!r}")
+        except _DATABASE_ERRORS as error:
+            raise InvalidError(f"cannot be opened ({error})") from error
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        # Without its write-ahead log, a copy on a medium that cannot be written is complete.
+        complete = not os.path.exists(path + "-wal") or os.path.getsize(path + "-wal") == 0
+        modes = ["mode=ro", "mode=ro&immutable=1"] if complete else ["mode=ro"]
+        for mode in modes:
+            address = f"file:{quote(os.path.abspath(path))}?{mode}"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            connection.text_factory = bytes
+            connection.set_progress_handler(self._guard, 1000)
+            with suppress(sqlite3.OperationalError):
+                for setting in (
+                    "hard_heap_limit = 67108864",
+                    "trusted_schema = OFF",
+                    "query_only = ON",
+                    "cell_size_check = ON",
+                    "cache_size = -16000",
+                ):
+                    connection.execute(f"PRAGMA {setting}")
+                # Everything is read as it was at this moment, although the factory may go on.
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+                return connection
+            connection.close()
+        raise InvalidError(
+            "cannot be opened to be read; if it is a copy, copy the file ending in -wal too, "
+            "into a folder that you can write to"
+        )
+
+    def _guard(self) -> int:
+        self._steps += 1
+        return self._steps > _STEPS
+
+    def rows(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query.
+
+        Raises:
+            InvalidError: the file is damaged, or the query would take too long.
+        """
+        for batch in self.batches(statement, *values):
+            yield from batch
+
+    def batches(self, statement: str, *values: object) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of a query, some at a time; raises as `rows` does."""
+        try:
+            cursor = self._connection.execute(statement, values)
+            while True:
+                self._steps = 0
+                batch = cursor.fetchmany(_BATCH)
+                if not batch:
+                    return
+                yield batch
+        except _DATABASE_ERRORS as error:
+            raise InvalidError(f"the database cannot be read ({error})") from error
+
+
+class Scratch:
+    """What a verification must remember, on disk where it is much."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.executescript(
+            "PRAGMA cache_size = -16000; PRAGMA journal_mode = OFF; BEGIN;"
+            "CREATE TABLE act(number INTEGER PRIMARY KEY, kind TEXT);"
+            "CREATE TABLE removed(path BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE facts(path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID;"
+            "CREATE TABLE listed(path BLOB PRIMARY KEY) WITHOUT ROWID;"
+            "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
+            "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
+        )
+
+    def remember(self, number: int, entry: dict[str, Any]) -> None:
+        """Note an entry that is to be followed, or what it says is removed."""
+        if entry["kind"] != "removed":
+            self.run("INSERT INTO act VALUES(?, ?)", number, entry["kind"])
+            return
+        for path in take(entry, "paths", kind=list):
+            self.run("INSERT OR REPLACE INTO removed VALUES(?, ?)", path_bytes(path), number)
+
+    def run(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        return iter(self._connection.execute(statement, values))
+
+    def one(self, statement: str, *values: object) -> Any:
+        """Return the first value of the first row, or None."""
+        return next(self.run(statement, *values), (None,))[0]
+
+
+def path_bytes(path: object) -> bytes:
+    """Return a path as it is compared, also one that is not UTF-8."""
+    return str(path).encode("utf-8", "surrogateescape")
+
+
+# ---------------------------------------------------------------------------------------- The log
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+_LEDGER_TABLES = ("entry", "subtree", "subject", "head", "checkpoint")
+
+_ENTRIES = (
+    "SELECT number, CASE WHEN typeof(body) = 'blob' AND length(body) <= 65535 THEN body END "
+    "FROM entry WHERE number >= ? ORDER BY number"
+)
+
+_FOLLOWED = frozenset({"stage", "model_version", "verdict", "export", "champion"})
+"""The kinds of entries that name something else that is checked."""
+
+_KINDS = frozenset({"ledger", "run", "declaration", "setting"})
+"""The other kinds of entries that this verifier knows."""
+
+_UNPINNED = (
+    "the key {} is the one that the log itself names; give the key that you know to be the "
+    "factory's with --key"
+)
+
+_PRIME = 2**127 - 1
+
+_WITNESSES = 1000
+
+_CACHED = 16
+"""Entries that are kept, as several others may name one."""
+_MISSES = 10_000
+"""Entries that may be read in vain, because another kind of entry has their subject."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Whom the auditor trusts, and what they saw before."""
+
+    key: VerifierKey | None = None
+    """The key of the log; None takes the one that the log itself names."""
+    policy: TrustPolicy | None = None
+    since: bytes | None = None
+    """An older checkpoint that the auditor kept: a note."""
+
+
+def envelope(body: bytes | None) -> dict[str, Any]:
+    """Return an entry, if it is one.
+
+    Raises:
+        InvalidError: it is not canonical JSON, or lacks what every entry has.
+    """
+    if body is None:
+        raise InvalidError("is not a string of bytes of an allowed length")
+    return _with_envelope(parse_canonical(body))
+
+
+def _with_envelope(entry: dict[str, Any]) -> dict[str, Any]:
+    kind, time, subject = entry.get("kind"), entry.get("time"), entry.get("subject", "")
+    if not isinstance(time, str) or not _TIME.fullmatch(time):
+        raise InvalidError("has no valid 'time'")
+    if not isinstance(kind, str) or not isinstance(subject, str):
+        raise InvalidError("has no valid 'kind' or 'subject'")
+    return entry
+
+
+def subject_digest(subject: str) -> int:
+    """Return what the index of the ledger has for a subject."""
+    return int.from_bytes(sha256(path_bytes(subject)).digest()[:8], "big", signed=True)
+
+
+class Witnessed:
+    """Which checkpoints the witnesses that count have cosigned.
+
+    Without a policy of the auditor, one of the witnesses that the ledger itself names suffices.
+    """
+
+    def __init__(self, policy: TrustPolicy | None) -> None:
+        self._policy = policy
+        self._named: dict[str, VerifierKey] = {}
+        self.first: int | None = None
+        """The size of the first checkpoint that enough witnesses saw."""
+        self.size = 0
+        """The size of the last one."""
+        self.time = 0
+        """When it was cosigned, POSIX seconds."""
+
+    def hear(self, entry: dict[str, Any]) -> None:
+        """Take note of an entry that adds or withdraws a witness."""
+        if entry["kind"] == "key" and entry.get("role") == "witness":
+            text = take(entry, "key")
+            if take(entry, "action") == "withdrawn":
+                self._named.pop(text, None)
+            elif len(self._named) < _WITNESSES:
+                self._named[text] = VerifierKey.parse(text)
+            else:
+                raise InvalidError(f"is one of more than {_WITNESSES} witnesses")
+
+    def see(self, note: SignedNote, size: int) -> None:
+        """Check the cosignatures of a checkpoint of the log.
+
+        Raises:
+            InvalidError: one of them does not verify.
+        """
+        known = self._policy.witnesses if self._policy else tuple(self._named.items())
+        times = {name: note.time_of(key) for name, key in known}
+        seen = {name: time for name, time in times.items() if time is not None}
+        enough = self._policy.is_met(seen) if self._policy else bool(seen)
+        if seen and enough and size >= self.size:
+            self.first = size if self.first is None else min(self.first, size)
+            self.size, self.time = size, max(seen.values())
+
+    def report(self, report: VerificationReport, size: int) -> None:
+        """Say how much of a log of this size they have seen."""
+        whose = "of the policy" if self._policy else "that the ledger names"
+        if self.first is None:
+            if self._policy and self._policy.quorum is not None:
+                report.problem("no checkpoint has the cosignatures that the policy requires")
+            report.note("no witness has seen this log: who has its key can have rewritten it all")
+            return
+        moment = datetime.fromtimestamp(min(self.time, 253_402_300_799), timezone.utc)
+        report.note(
+            f"the witnesses {whose} saw the first {self.size:,} of {size:,} entries, last at "
+            f"{moment:%Y-%m-%d %H:%M:%S} UTC; no witness has seen the last {size - self.size:,}; "
+            f"the first {self.first:,} were written before any witness looked"
+        )
+        if not self._policy:
+            report.note("name with --policy the witnesses that you trust: the factory chose these")
+
+
+class LedgerDatabase:
+    """The ledger of a home: verifies the log itself, and then answers what it says.
+
+    Raises:
+        InvalidError: it is not a ledger.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._database = GuardedDatabase(path, _LEDGER_TABLES)
+        self._misses = 0
+        self.entry = lru_cache(_CACHED)(self._entry)
+
+    def last(
+        self, kind: str, subject: str, before: int | None = None
+    ) -> tuple[int, dict[str, Any]] | None:
+        """Return number and content of the last entry of a kind about a subject, or None."""
+        numbers = self._database.rows(
+            "SELECT entry FROM subject WHERE digest = ? AND entry < ? ORDER BY entry DESC",
+            subject_digest(subject),
+            _LARGEST_SIZE if before is None else before,
+        )
+        for (number,) in numbers:
+            entry = self.entry(number)
+            if entry["kind"] == kind and entry.get("subject") == subject:
+                return number, entry
+            self._misses += 1
+            if self._misses > _MISSES:
+                raise InvalidError("too many entries of other kinds have the same subject")
+        return None
+
+    def _entry(self, number: int) -> dict[str, Any]:
+        for found, body in self._database.rows(f"{_ENTRIES} LIMIT 1", number):
+            if found == number:
+                return envelope(body)
+        raise InvalidError(f"the ledger has no entry {number}")
+
+    def verify(
+        self, expected: Expectation, report: VerificationReport, scratch: Scratch
+    ) -> bytes | None:
+        """Verify the log, and note in `scratch` which entries are to be followed.
+
+        Returns:
+            The checkpoint of the head, if the whole log agrees with it.
+        """
+        before = len(report.problems)
+        head = _LogCheck(self._database, expected, report, scratch).run()
+        return head if len(report.problems) == before else None
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """A checkpoint that the log signed."""
+
+    what: str
+    note: SignedNote
+    checkpoint: LogCheckpoint
+
+
+class _LogCheck:
+    """One pass over all entries of a ledger."""
+
+    def __init__(
+        self,
+        database: GuardedDatabase,
+        expected: Expectation,
+        report: VerificationReport,
+        scratch: Scratch,
+    ) -> None:
+        self._database, self._report, self._scratch = database, report, scratch
+        self._expected = expected
+        self._key = expected.key
+        self._tree = CompactRange()
+        self._witnessed = Witnessed(expected.policy)
+        self._subtrees = 0
+        self._unknown = 0
+        self._found = 0
+        # The subjects of the entries and the index, which has another order, are equal if the
+        # polynomials that have them as roots are equal at a point that nobody could foresee.
+        self._point = secrets.randbelow(_PRIME)
+        self._subjects = 1
+
+    def run(self) -> bytes | None:
+        """Report what does not hold; return the checkpoint of the head if there is one."""
+        try:
+            self._begin()
+        except InvalidError as error:
+            self._report.problem(error, 0)
+            return None
+        signed = merge(self._stored(), self._kept(), key=lambda one: one.checkpoint.size)
+        due = next(signed, None)
+        for number, body, entry in self._entries():
+            while due and due.checkpoint.size <= number:
+                self._compare(due)
+                due = next(signed, None)
+            self._take(number, body, entry)
+        head, content = self._head()
+        for one in (due, *signed, head):
+            if one:
+                self._compare(one)
+        self._compare_index()
+        self._tell()
+        return content
+
+    def _begin(self) -> None:
+        """Read entry 0, which names the log and its key."""
+        body = next((b for n, b in self._database.rows(f"{_ENTRIES} LIMIT 1", 0) if n == 0), None)
+        entry = envelope(body)
+        key = VerifierKey.parse(take(entry, "key"))
+        if (entry["kind"], key.kind, key.name) != ("ledger", ED25519, take(entry, "origin")):
+            raise InvalidError("does not begin a ledger")
+        if take(entry, "format", kind=int) != 1:
+            raise InvalidError("begins a ledger of a newer format; use a newer verifier")
+        if self._key is None:
+            self._key = key
+            self._report.note(_UNPINNED.format(key), 0)
+        elif self._key != key:
+            self._report.problem(f"names the key {key}, not the one that you trust", 0)
+
+    def _entries(self) -> Iterator[tuple[int, bytes | None, dict[str, Any] | None]]:
+        """Yield number, body, and the object if it is canonical; a gap ends the log."""
+        try:
+            for rows in self._database.batches(_ENTRIES, -_LARGEST_SIZE):
+                bodies = [body for _, body in rows if body is not None]
+                objects = _canonical_objects(bodies) if len(bodies) == len(rows) else None
+                for (number, body), entry in zip(rows, objects or repeat(None)):
+                    if number != self._tree.size:
+                        self._report.problem(f"is missing: entry {number} is next", self._tree.size)
+                        return
+                    yield number, body, entry
+        except InvalidError as error:
+            self._report.problem(error, self._tree.size)
+
+    def _take(self, number: int, body: bytes | None, entry: dict[str, Any] | None) -> None:
+        for level, place, node in self._tree.append(leaf_hash(body or b"")):
+            self._compare_subtree(level, place, node)
+        try:
+            entry = _with_envelope(entry) if entry else envelope(body)
+            self._remember(number, entry)
+        except InvalidError as error:
+            self._report.problem(error, number)
+            return
+        subject = entry.get("subject")
+        if subject is not None:
+            self._subjects = self._with(self._subjects, subject_digest(subject), number)
+
+    def _with(self, product: int, digest: int, number: int) -> int:
+        return product * (self._point - ((digest % 2**64) << 63 | number)) % _PRIME
+
+    def _remember(self, number: int, entry: dict[str, Any]) -> None:
+        kind = entry["kind"]
+        if entry.get("found") is True:
+            self._found += 1
+        if kind in _FOLLOWED or kind == "removed":
+            self._scratch.remember(number, entry)
+        elif kind == "key":
+            self._witnessed.hear(entry)
+        elif kind == "ledger" and number:
+            raise InvalidError("begins another ledger")
+        elif kind not in _KINDS:
+            self._unknown += 1
+
+    def _compare_subtree(self, level: int, place: int, node: bytes) -> None:
+        self._subtrees += 1
+        query = "SELECT hash FROM subtree WHERE level = ? AND number = ?"
+        if [*self._guarded(query, level, place)] != [(node,)]:
+            first, last = place * 256**level, (place + 1) * 256**level - 1
+            self._report.problem(f"entries {first} to {last} do not have the stored hash")
+
+    def _compare_index(self) -> None:
+        """Compare the stored subtrees and subjects with those that the entries have."""
+        limit = self._subtrees + 1
+        if len([*self._guarded("SELECT 1 FROM subtree LIMIT ?", limit)]) != self._subtrees:
+            self._report.problem("there are stored hashes of entries that are not there")
+        product, last = 1, (-(2**63), -1)
+        for pair in self._guarded("SELECT digest, entry FROM subject ORDER BY digest, entry"):
+            if not all(isinstance(value, int) for value in pair) or pair <= last:
+                product = 0
+                break
+            product, last = self._with(product, *pair), pair
+        if product != self._subjects:
+            self._report.problem("the index of subjects is not that of these entries")
+
+    def _guarded(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, and report if it cannot be answered."""
+        try:
+            yield from self._database.rows(query, *values)
+        except InvalidError as error:
+            self._report.problem(error)
+
+    def _stored(self) -> Iterator[_Signed]:
+        """Yield the stored checkpoints that the log signed, the oldest first."""
+        last = -1
+        for size, content in self._guarded("SELECT size, note FROM checkpoint ORDER BY size"):
+            if size <= last:
+                self._report.problem("the stored checkpoints are damaged")
+                return
+            last = size
+            signed = self._signed(f"the stored checkpoint of {size} entries", content)
+            if signed and signed.checkpoint.size == size:
+                yield signed
+            elif signed:
+                self._report.problem(f"{signed.what} is of {signed.checkpoint.size} entries")
+
+    def _kept(self) -> Iterator[_Signed]:
+        if self._expected.since is not None:
+            signed = self._signed("the checkpoint of --since", self._expected.since)
+            if signed:
+                yield signed
+
+    def _head(self) -> tuple[_Signed | None, bytes | None]:
+        """Check the row of the head against the tree; return its checkpoint."""
+        rows = [*self._guarded("SELECT size, frontier, checkpoint FROM head LIMIT 2")]
+        if len(rows) != 1:
+            self._report.problem("there is not exactly one head")
+            return None, None
+        size, frontier, content = rows[0]
+        if (size, frontier) != (self._tree.size, self._tree.frontier):
+            self._report.problem(f"the head is not that of the {self._tree.size} entries")
+        return self._signed("the checkpoint of the head", content), content
+
+    def _signed(self, what: str, content: object) -> _Signed | None:
+        """Return a checkpoint if the log signed it, else report that."""
+        try:
+            if not isinstance(content, bytes) or self._key is None:
+                raise InvalidError("it is not a text")
+            note = SignedNote.parse(content)
+            checkpoint = LogCheckpoint.parse(note.text)
+            require_signed(note, checkpoint, self._key)
+        except InvalidError as error:
+            self._report.problem(f"{what}: {error}")
+            return None
+        return _Signed(what, note, checkpoint)
+
+    def _compare(self, signed: _Signed) -> None:
+        """Compare a checkpoint with the tree, which should have its size now."""
+        size = signed.checkpoint.size
+        if size != self._tree.size:
+            there = f"the ledger has {self._tree.size}"
+            self._report.problem(f"{signed.what} is over {size} entries, and {there}")
+        elif signed.checkpoint.root != self._tree.root:
+            self._report.problem(
+                f"{signed.what} is of another history: these are not the first {size} entries "
+                "that it was made over"
+            )
+        else:
+            try:
+                self._witnessed.see(signed.note, size)
+            except InvalidError as error:
+                self._report.problem(f"{signed.what}: {error}")
+
+    def _tell(self) -> None:
+        report = self._report
+        report.count("entries", self._tree.size)
+        self._witnessed.report(report, self._tree.size)
+        if self._found:
+            report.note(
+                f"{self._found} entries say what was found when the ledger began: nobody "
+                "witnessed when that happened"
+            )
+        if self._unknown:
+            report.note(f"{self._unknown} entries are of kinds that this verifier does not know")
+
+
+def require_signed(note: SignedNote, checkpoint: LogCheckpoint, key: VerifierKey) -> None:
+    """Require that the log with this key signed its own checkpoint."""
+    if checkpoint.origin != key.name:
+        raise InvalidError(f"it is of another log, {_short(checkpoint.origin)}")
+    if note.time_of(key) is None:
+        raise InvalidError("the log did not sign it with this key")
+
+
+# ------------------------------------------------------------ What the entries say, and the files
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_SUBJECTS = {
+    "model_version": "model/{}@{}",
+    "verdict": "verdict/{}@{}",
+    "export": "export/{}@{}",
+    "champion": "champion/{}",
+}
+"""Of pipeline and version."""
+
+_INFLUENCE = "artifacts/[^/]+/[^/]+/artifacts/influence/"
+"""The files of the models by which the influence of rows is estimated."""
+
+_SMALL_FILE = 4 * 1024 * 1024
+_PIPELINES = 100_000
+_LISTED = 20
+
+
+class ContentCheck:
+    """Compares entries with records, tables, models and exports, and with one another.
+
+    Every entry of a stage must name a record whose inputs have earlier entries, and only `ingest`
+    has none: so each chain from a champion leads back to its sources.
+
+    Args:
+        ledger: the verified entries.
+        optional: a pattern of files that may be missing, as an archive may not include them.
+    """
+
+    def __init__(
+        self,
+        files: HomeFolder | ArchiveFile,
+        ledger: LedgerDatabase | ArchivedEntries,
+        report: VerificationReport,
+        scratch: Scratch,
+        *,
+        optional: str = "(?!)",
+    ) -> None:
+        self._files, self._ledger, self._report = files, ledger, report
+        self._scratch, self._optional = scratch, re.compile(optional)
+
+    def run(self) -> None:
+        """Check every entry that names something."""
+        for name in self._files.names("artifacts/*/models/*/artifacts/manifest.json"):
+            with self._reported(file=name):
+                row = self._digest(name), path_bytes(name)
+                self._scratch.run("INSERT OR IGNORE INTO manifest VALUES(?, ?)", *row)
+        checks = {
+            "stage": self._stage,
+            "model_version": self._model_version,
+            "verdict": self._verdict,
+            "export": self._export,
+            "champion": self._champion,
+        }
+        for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
+            with self._reported(number):
+                entry = self._ledger.entry(number)
+                name = take(entry, "subject" if kind == "stage" else "record")
+                with self._reported(number, name):
+                    checks[kind](number, entry)
+
+    @contextmanager
+    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
+        """Report what does not hold, and go on."""
+        try:
+            yield
+        except InvalidError as error:
+            self._report.problem(error, entry, file)
+
+    def _stage(self, number: int, entry: dict[str, Any]) -> None:
+        name = take(entry, "subject")
+        last = self._ledger.last("stage", name)
+        if last is None or last[0] != number:
+            self._report.count("records computed again later")
+            return
+        record = self._record(name, number, entry)
+        if record is None:
+            return
+        self._report.count("records")
+        _require_agreement(name, entry, record)
+        inputs = take(record, "inputs", kind=dict)
+        if not inputs and record["stage"] != "ingest":
+            raise InvalidError("was computed from nothing")
+        for stage, keys in inputs.items():
+            for key in keys:
+                used = f"records/{record['pipeline']}/{stage}/{key}.json"
+                if not self._ledger.last("stage", used, number):
+                    raise InvalidError(f"was computed from {used}, which has no earlier entry")
+        for snapshot in _snapshots(take(record, "value", kind=dict)):
+            for file in snapshot["files"]:
+                self._compare(number, _table_file(snapshot["table"], file), take(file, "sha256"))
+
+    def _model_version(self, number: int, entry: dict[str, Any]) -> None:
+        subject = take(entry, "subject")
+        digest = take(entry, "digest")
+        earlier = self._ledger.last("model_version", subject, number)
+        if earlier and earlier[1].get("digest") != digest:
+            raise InvalidError(f"says something else of {subject} than entry {earlier[0]}")
+        facts = self._facts(number, entry)
+        if facts is not None:
+            _require_same("the digest of the model", digest, facts["digest"])
+        path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
+        if path is None and facts is None:
+            return
+        self._report.count("model versions")
+        if path is None:
+            raise InvalidError(
+                "its files are missing or changed: below "
+                f"artifacts/{take(entry, 'pipeline')}/models is no manifest.json with the SHA-256 "
+                + digest
+            )
+        self._manifest(number, path.decode("utf-8", "surrogateescape"), digest)
+
+    def _verdict(self, number: int, entry: dict[str, Any]) -> None:
+        facts = self._facts(number, entry)
+        if facts is None:
+            return
+        self._report.count("verdicts")
+        said = take(entry, "passed", kind=bool)
+        _require_same("whether all gates passed", said, facts["passed"])
+        digest = facts["influence"]
+        if digest is not None:
+            folder = f"{_run_folder(entry, facts)}/influence/{digest[:12]}"
+            self._manifest(number, f"{folder}/manifest.json", digest)
+
+    def _export(self, number: int, entry: dict[str, Any]) -> None:
+        facts = self._facts(number, entry)
+        if facts is None:
+            return
+        self._report.count("exports")
+        graph = take(entry, "graph")
+        _require_same("the SHA-256 of the graph", graph, facts["graph"])
+        self._compare(number, f"{_run_folder(entry, facts)}/onnx/model.onnx", graph)
+
+    def _champion(self, number: int, entry: dict[str, Any]) -> None:
+        facts = self._facts(number, entry)
+        if facts is not None:
+            _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
+        self._report.count("champions")
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        found = self._chain(pipeline, version, number)
+        if found and found.get("graph") != entry.get("graph"):
+            raise InvalidError("another graph serves than was exported")
+
+    def _chain(self, pipeline: str, version: int, number: int) -> dict[str, Any] | None:
+        """Check that a version was trained, passed its gates and was exported.
+
+        Args:
+            number: the entry that says that the version serves.
+
+        Returns:
+            The entry of the export.
+        """
+        which = f"{pipeline}@{version}"
+        model = self._ledger.last("model_version", f"model/{which}")
+        verdict = self._ledger.last("verdict", f"verdict/{which}", number)
+        export = self._ledger.last("export", f"export/{which}")
+        if not model or not verdict or not export:
+            missing = "model version" if not model else "verdict" if not verdict else "export"
+            self._report.problem(f"{which} serves, and has no entry of a {missing}", number)
+            return None
+        if verdict[1].get("passed") is not True:
+            self._report.problem(f"{which} serves, although it failed (entry {verdict[0]})", number)
+        return export[1]
+
+    def _facts(self, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the record says that an entry names; None if it was removed or replaced.
+
+        Raises:
+            InvalidError: the record is missing or changed, or of another version.
+        """
+        name = take(entry, "record")
+        stage = self._ledger.last("stage", name)
+        if stage is None:
+            raise InvalidError("this record has no entry")
+        if stage[0] > number:
+            # The same computation was repeated, and its record now is about the later result.
+            self._report.count("results whose record was computed again")
+            return None
+        text = self._scratch.one("SELECT text FROM facts WHERE path = ?", path_bytes(name))
+        if text is None:
+            # However many entries name a record, it is read once for them.
+            try:
+                record = self._record(name, max(number, stage[0]), stage[1])
+                facts = record and _facts_of(take(record, "value", kind=dict))
+            except InvalidError as error:
+                facts = {"error": str(error)}
+            text = json.dumps(facts)
+            self._scratch.run("INSERT INTO facts VALUES(?, ?)", path_bytes(name), text)
+        known: dict[str, Any] | None = json.loads(text)
+        if known is None:
+            return None
+        if "error" in known:
+            raise InvalidError(known["error"])
+        said = take(entry, "pipeline"), take(entry, "version", kind=int)
+        _require_same("the version", said, (known["model"], known["version"]))
+        _require_same("the subject", take(entry, "subject"), _SUBJECTS[entry["kind"]].format(*said))
+        return known
+
+    def _record(self, name: str, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the record of an entry of a stage; None if it was removed after `number`."""
+        if (self._removed(name) or 0) > number:
+            self._report.count("records removed")
+            return None
+        content = read_all(self._files, name, _RECORD_COST // 2)
+        found = sha256(content).hexdigest()
+        self._scratch.run("INSERT OR IGNORE INTO digest VALUES(?, ?)", path_bytes(name), found)
+        if found != take(entry, "sha256"):
+            raise InvalidError(f"was changed: its SHA-256 is {found}")
+        return parse_object(content)
+
+    def _removed(self, name: str) -> int | None:
+        number: int | None = self._scratch.one(
+            "SELECT number FROM removed WHERE path = ?", path_bytes(name)
+        )
+        return number
+
+    def _manifest(self, number: int, name: str, digest: str) -> None:
+        """Check the files of a model by the manifest that lists them."""
+        if not self._compare(number, name, digest) or self._scratch.one(
+            "SELECT 1 FROM listed WHERE path = ?", path_bytes(name)
+        ):
+            return
+        self._scratch.run("INSERT INTO listed VALUES(?)", path_bytes(name))
+        with self._reported(number, name):
+            for file, expected in parse_object(read_all(self._files, name, _SMALL_FILE)).items():
+                if "/" in file or not isinstance(expected, str):
+                    raise InvalidError("is not a list of files and their SHA-256")
+                self._compare(number, name.rpartition("/")[0] + "/" + file, expected)
+
+    def _compare(self, number: int, name: str, expected: str) -> bool:
+        """Compare a file with its SHA-256; False if it is not there, or another."""
+        with self._reported(number, name):
+            try:
+                found = self._digest(name)
+            except MissingFileError:
+                if (self._removed(name) or 0) > number:
+                    return False
+                if not self._optional.match(name):
+                    raise
+                self._report.count("files not included")
+                return False
+            if found == expected:
+                return True
+            raise InvalidError(f"was changed: its SHA-256 is {found}")
+        return False
+
+    def _digest(self, name: str) -> str:
+        """Return the SHA-256 of a file, which is read once."""
+        known = self._scratch.one("SELECT sha256 FROM digest WHERE path = ?", path_bytes(name))
+        if known is None:
+            digest = sha256()
+            for chunk in self._files.chunks(name):
+                digest.update(chunk)
+            known = digest.hexdigest()
+            self._scratch.run("INSERT INTO digest VALUES(?, ?)", path_bytes(name), known)
+            self._report.count("files")
+        return str(known)
+
+    def home(self) -> None:
+        """Check what a home has beside the entries: pointers to records, and MLflow's alias."""
+        for name in self._files.names("records/*/latest/*.json"):
+            with self._reported(file=name):
+                key = take(parse_object(read_all(self._files, name, _SMALL_FILE)), "key")
+                folder, _, slot = name.rpartition("/latest/")
+                record = f"{folder}/{re.split('[.@]', slot)[0]}/{key}.json"
+                if not self._ledger.last("stage", record):
+                    raise InvalidError(f"points to {record}, which has no entry")
+                self._report.count("pointers")
+        self.ignored(
+            name
+            for name in self._files.names("records/*/*/*.json")
+            if name.split("/")[2] != "latest" and not self._ledger.last("stage", name)
+        )
+        with self._reported(file="mlflow.db"):
+            self._aliases()
+        for link in sorted(getattr(self._files, "links", ())):
+            self._report.problem("is a symbolic link, which is not followed", file=link)
+
+    def ignored(self, names: Iterable[str]) -> None:
+        """Say which files are there although no entry names them."""
+        count = 0
+        for count, name in enumerate(names, 1):
+            if count <= _LISTED:
+                self._report.note("is not in the ledger: it does not count", file=name)
+        if count > _LISTED:
+            self._report.note(f"{count - _LISTED} more files are not in the ledger")
+
+    def _aliases(self) -> None:
+        """Compare MLflow's alias of each champion with the ledger."""
+        try:
+            path = self._files.path("mlflow.db") if isinstance(self._files, HomeFolder) else ""
+        except MissingFileError:
+            self._report.note("is not here: MLflow's aliases are not compared", file="mlflow.db")
+            return
+        aliases = {}
+        query = (
+            "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' LIMIT ?"
+        )
+        database = GuardedDatabase(path, ["registered_model_aliases"])
+        for name, version in database.rows(query, _PIPELINES):
+            aliases[_text(name)] = _text(version)
+        champions = self._champions()
+        for pipeline in sorted(aliases.keys() | champions.keys()):
+            number, said = champions.get(pipeline, (None, "none"))
+            named = aliases.get(pipeline, "none")
+            if named != said:
+                what = f"MLflow's alias {pipeline}@champion names version {named}"
+                self._report.problem(f"{what}, the ledger says {said}", number, "mlflow.db")
+
+    def _champions(self) -> dict[str, tuple[int | None, str]]:
+        """Return the entry and the version that serves, by pipeline."""
+        champions: dict[str, tuple[int | None, str]] = {}
+        for (number,) in self._scratch.run("SELECT number FROM act WHERE kind = 'champion'"):
+            with suppress(InvalidError):
+                entry = self._ledger.entry(number)
+                version = str(take(entry, "version", kind=int))
+                champions[take(entry, "pipeline")] = number, version
+            if len(champions) >= _PIPELINES:
+                raise InvalidError("the ledger has too many pipelines")
+        return champions
+
+
+def _require_agreement(name: str, entry: dict[str, Any], record: dict[str, Any]) -> None:
+    """Require that a record is what its entry and its own name say."""
+    parts, inputs = take(record, "parts", kind=dict), take(record, "inputs", kind=dict)
+    place = [take(record, field) for field in ("pipeline", "stage", "key")]
+    _require_same("the path", name, "records/{}/{}/{}.json".format(*place))
+    _require_same("the digest of its parts", digest_of(parts), place[2])
+    said = [take(entry, field) for field in ("pipeline", "stage", "key", "run")]
+    _require_same("pipeline, stage, key and run", said, [*place, take(record, "run_id")])
+    components = {name: digest_of(part) for name, part in parts.items()}
+    _require_same("its components", take(entry, "components", kind=dict), components)
+    for keys in inputs.values():
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise InvalidError("has no valid 'inputs'")
+    digests = {
+        stage: sha256(path_bytes("\n".join(keys))).hexdigest() for stage, keys in inputs.items()
+    }
+    _require_same("its inputs", take(entry, "inputs", kind=dict), digests)
+    versions = {(table["table"], _data_version(table)) for table in _snapshots(record.get("value"))}
+    if not versions.issuperset(take(entry, "tables", kind=dict).items()):
+        raise InvalidError("does not have the tables that the entry names")
+
+
+def _facts_of(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what the result in a record says about a version of a model."""
+    about = value.get("candidate", value)
+    gates = take(value, "gates", kind=list) if "gates" in value else None
+    influence = value.get("influence")
+    facts = {
+        "model": take(about, "model"),
+        "version": take(about, "version", kind=int),
+        "run_id": take(about, "run_id"),
+        "digest": about.get("digest"),
+        "graph": value.get("onnx_sha256"),
+        "passed": None if gates is None else all(take(gate, "passed", kind=bool) for gate in gates),
+        "influence": take(influence, "digest") if _has_digest(influence) else None,
+    }
+    if len(json.dumps(facts)) > 4096:
+        raise InvalidError("has names that are too long")
+    return facts
+
+
+def _has_digest(influence: object) -> bool:
+    return isinstance(influence, dict) and influence.get("digest") is not None
+
+
+def _run_folder(entry: dict[str, Any], facts: dict[str, Any]) -> str:
+    return f"artifacts/{take(entry, 'pipeline')}/{facts['run_id']}/artifacts"
+
+
+def _require_same(what: str, said: object, found: object) -> None:
+    if said != found:
+        raise InvalidError(f"{what} is not what the entry says")
+
+
+def _snapshots(value: object) -> Iterator[dict[str, Any]]:
+    """Yield the snapshots of tables that stand anywhere in the result of a record."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if one.keys() == {"table", "files", "columns"}:
+                take(one, "table")
+                for file in take(one, "files", kind=list):
+                    if not _SHA256.fullmatch(take(file, "sha256")):
+                        raise InvalidError("names a table file by something else than its SHA-256")
+                yield one
+            else:
+                waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def _data_version(snapshot: dict[str, Any]) -> str:
+    digests = [file["sha256"] for file in snapshot["files"]]
+    return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _table_file(table: str, file: dict[str, Any]) -> str:
+    copy = take({"copy_number": 0, **file}, "copy_number", kind=int)
+    return f"tables/{table}/{file['sha256']}{f'-{copy}' if copy else ''}.parquet"
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def verify_home(
+    path: str, expected: Expectation, report: VerificationReport, ledger: str | None = None
+) -> bytes | None:
+    """Verify a home, or a copy of one.
+
+    Args:
+        ledger: the ledger's SQLite file; the default is the one in the home.
+
+    Returns:
+        The checkpoint of the whole log, if it agrees with the log; a note.
+    """
+    files, scratch = HomeFolder(path), Scratch()
+    try:
+        database = LedgerDatabase(ledger or files.path("ledger.db"))
+        head = database.verify(expected, report, scratch)
+        content = ContentCheck(files, database, report, scratch)
+        content.run()
+        content.home()
+    except InvalidError as error:
+        report.problem(error, file=ledger or "ledger.db")
+        return None
+    return head
+
+
+# ---------------------------------------------------------------------------- Evidence archives
+
+
+@dataclass(frozen=True)
+class InclusionProof:
+    """A tlog-proof: that an entry is in the log of a checkpoint."""
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+    """The note, not verified yet."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> InclusionProof:
+        lines, note = _head_and_note(content)
+        if lines.pop(0) != "c2sp.org/tlog-proof@v1":
+            raise InvalidError("is not a tlog-proof")
+        if lines and lines[0].startswith("extra "):
+            parse_base64(lines.pop(0)[6:])
+        if not lines or not lines[0].startswith("index "):
+            raise InvalidError("has no line `index`")
+        index = parse_decimal(lines.pop(0)[6:])
+        return cls(index, tuple(map(parse_hash, lines)), note)
+
+    def proves(self, body: bytes, checkpoint: LogCheckpoint) -> bool:
+        """Whether it shows that the entry is in the log of the checkpoint."""
+        found = root_from_inclusion(leaf_hash(body), self.index, checkpoint.size, self.hashes)
+        return found == checkpoint.root
+
+
+@dataclass(frozen=True)
+class CheckpointRequest:
+    """What a witness is asked for (tlog-witness, add-checkpoint): to cosign a newer checkpoint."""
+
+    old_size: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+    """The note, not verified yet."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> CheckpointRequest:
+        lines, note = _head_and_note(content)
+        if not lines[0].startswith("old "):
+            raise InvalidError("has no line `old`")
+        return cls(parse_decimal(lines[0][4:]), tuple(map(parse_hash, lines[1:])), note)
+
+    def extends(self, old: LogCheckpoint, new: LogCheckpoint) -> bool:
+        """Whether it shows that the new checkpoint is of the same history as the old one."""
+        return self.old_size == old.size and is_consistent(
+            old.size, old.root, new.size, new.root, self.hashes
+        )
+
+
+def _head_and_note(content: bytes) -> tuple[list[str], bytes]:
+    """Split lines of a proof from the checkpoint that follows an empty line."""
+    head, empty, note = content.partition(b"\n\n")
+    if not empty or len(head) > 8192 or len(note) > _NOTE_BYTES:
+        raise InvalidError("is not a proof, an empty line and a checkpoint")
+    try:
+        lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidError("the proof is not ASCII") from error
+    if len(lines) > _PROOF_HASHES + 3:
+        raise InvalidError("the proof is too long")
+    return lines, note
+
+
+class ArchivedEntries:
+    """The entries in an archive, each with the proof that it is in the log."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, dict[str, Any]] = {}
+        self._numbers: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, number: int, entry: dict[str, Any]) -> None:
+        """Add an entry, in the order of their numbers."""
+        self._entries[number] = entry
+        about = entry["kind"], entry.get("subject", "")
+        self._numbers.setdefault(about, []).append(number)
+
+    def last(
+        self, kind: str, subject: str, before: int | None = None
+    ) -> tuple[int, dict[str, Any]] | None:
+        """Return number and content of the last entry of a kind about a subject, or None."""
+        numbers = self._numbers.get((kind, subject), [])
+        at = len(numbers) if before is None else bisect_left(numbers, before)
+        return (numbers[at - 1], self._entries[numbers[at - 1]]) if at else None
+
+    def entry(self, number: int) -> dict[str, Any]:
+        """Return an entry."""
+        return self._entries[number]
+
+
+def verify_archive(path: str, expected: Expectation, report: VerificationReport) -> bytes | None:
+    """Verify the evidence about a version of a model.
+
+    Returns:
+        The checkpoint of the log, if the entries are in it; a note.
+    """
+    try:
+        return _ArchiveCheck(ArchiveFile.open(path), expected, report).run()
+    except InvalidError as error:
+        report.problem(error)
+        return None
+
+
+class _ArchiveCheck:
+    def __init__(
+        self, archive: ArchiveFile, expected: Expectation, report: VerificationReport
+    ) -> None:
+        self._archive, self._expected, self._report = archive, expected, report
+        self._scratch, self._entries = Scratch(), ArchivedEntries()
+
+    def run(self) -> bytes | None:
+        report, archive = self._report, self._archive
+        evidence = parse_object(self._read("evidence.json"))
+        if take(evidence, "format", kind=int) != 1:
+            raise InvalidError("is evidence of a newer format; use a newer verifier")
+        pipeline, version = take(evidence, "pipeline"), take(evidence, "version", kind=int)
+        checkpoint, content = self._checkpoint(take(evidence, "origin"))
+        self._since(checkpoint)
+        numbers = take(evidence, "entries", kind=list)
+        self._require_numbers(numbers)
+        for number in numbers:
+            self._add(number, checkpoint, content)
+        head = None if report.problems else content
+        report.count("entries", len(numbers))
+        rows = take(evidence, "with_rows", kind=bool)
+        files = archive.below("home/")
+        optional = _INFLUENCE if rows else f"{_INFLUENCE}|tables/"
+        check = ContentCheck(files, self._entries, report, self._scratch, optional=optional)
+        check.run()
+        which = f"{pipeline}@{version}"
+        for kind in ("model_version", "verdict"):
+            if not self._entries.last(kind, _SUBJECTS[kind].format(pipeline, version)):
+                report.problem(f"the archive has no entry of kind {kind!r} of {which}")
+        check.ignored(self._strange(numbers))
+        return head
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return read_all(self._archive, name, _SMALL_FILE)
+        except InvalidError as error:
+            raise type(error)(f"{name} {error}") from error
+
+    def _checkpoint(self, origin: str) -> tuple[LogCheckpoint, bytes]:
+        """Return the checkpoint, signed by the log, after looking at its cosignatures."""
+        key, policy = self._expected.key, self._expected.policy
+        if key is None:
+            key = VerifierKey.parse(self._read("key").decode("utf-8", "replace").strip())
+            self._report.note(_UNPINNED.format(key), file="key")
+        if policy is None and next(self._archive.names("policy"), None):
+            policy = TrustPolicy.parse(self._read("policy"))
+            self._report.note("is the factory's own; give yours with --policy", file="policy")
+        content = self._read("checkpoint")
+        note = SignedNote.parse(content)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, key)
+        _require_same("the origin", origin, checkpoint.origin)
+        witnessed = Witnessed(policy)
+        witnessed.see(note, checkpoint.size)
+        witnessed.report(self._report, checkpoint.size)
+        self._key = key
+        return checkpoint, content
+
+    def _since(self, checkpoint: LogCheckpoint) -> None:
+        """Compare with the checkpoint that the auditor kept, by the proof in the archive."""
+        if self._expected.since is None:
+            return
+        note = SignedNote.parse(self._expected.since)
+        older = LogCheckpoint.parse(note.text)
+        require_signed(note, older, self._key)
+        if older == checkpoint:
+            return
+        try:
+            request = CheckpointRequest.parse(self._read("consistency"))
+        except MissingFileError:
+            request = CheckpointRequest(older.size, (), b"")
+        if not request.extends(older, checkpoint):
+            raise InvalidError(
+                f"nothing here shows that the log extends the checkpoint of --since, of "
+                f"{older.size} entries; ask for evidence with a proof since then"
+            )
+
+    def _require_numbers(self, numbers: Sequence[object]) -> None:
+        last = -1
+        for number in numbers:
+            if type(number) is not int or number <= last:
+                raise InvalidError("evidence.json has no valid 'entries'")
+            last = number
+        if len(numbers) > sum(1 for _ in self._archive.names("entries/*")):
+            raise InvalidError("evidence.json names entries that are not in the archive")
+
+    def _add(self, number: int, checkpoint: LogCheckpoint, content: bytes) -> None:
+        """Take an entry of the archive, if its proof holds."""
+        name = f"proofs/{number}.tlog-proof"
+        try:
+            body = self._read(f"entries/{number}.json")
+            proof = InclusionProof.parse(self._read(name))
+            if proof.checkpoint != content or proof.index != number:
+                raise InvalidError("the proof is of another checkpoint or entry")
+            if not proof.proves(body, checkpoint):
+                raise InvalidError("the entry is not in the log")
+            entry = envelope(body)
+            self._entries.add(number, entry)
+            if entry["kind"] in _FOLLOWED or entry["kind"] == "removed":
+                self._scratch.remember(number, entry)
+        except InvalidError as error:
+            self._report.problem(error, number, name)
+
+    def _strange(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Yield the files that nothing in the archive speaks of."""
+        expected = {"evidence.json", "checkpoint", "key", "policy", "consistency"}
+        expected.update(f"entries/{number}.json" for number in numbers)
+        expected.update(f"proofs/{number}.tlog-proof" for number in numbers)
+        for name in self._archive.all():
+            home = name.startswith("home/") and self._scratch.one(
+                "SELECT 1 FROM digest WHERE path = ?", path_bytes(name[5:])
+            )
+            if name not in expected and not home:
+                yield name
+
+
+# ---------------------------------------------------------------------------------- The witness
+
+
+class WitnessKey:
+    """The private key of a witness, and the last checkpoint that it saw of each log.
+
+    Both are files: the key, and beside it one checkpoint a log.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with open(path, encoding="utf-8") as file:
+            words = file.read(8192).split("+", 4)
+        if len(words) != 5 or words[:2] != ["PRIVATE", "KEY"]:
+            raise InvalidError(f"{path} is not the key of a witness")
+        content = parse_base64(words[4].strip())
+        self._kind, self._seed = content[0] if content else 0, content[1:]
+        if self._kind not in (COSIGNATURE, ML_DSA_COSIGNATURE) or len(self._seed) != 32:
+            raise InvalidError(f"{path} is not the key of a witness")
+        self.public = VerifierKey(words[2], self._kind, _public(self._kind, self._seed))
+
+    @classmethod
+    def create(cls, path: str, name: str, kind: int) -> WitnessKey:
+        """Make a key in a new file that only its owner can read."""
+        seed = secrets.token_bytes(32)
+        public = VerifierKey(require_key_name(name), kind, _public(kind, seed))
+        content = format_base64(bytes([kind]) + seed)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"PRIVATE+KEY+{name}+{public.key_id.hex()}+{content}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return cls(path)
+
+    def cosign(self, content: bytes, log: VerifierKey) -> bytes:
+        """Return the checkpoint of a request with the cosignature of this witness.
+
+        Args:
+            content: the request: `old <size>`, a proof of consistency, and the checkpoint.
+            log: the key of the log.
+
+        Raises:
+            InvalidError: the log did not sign it, or it does not extend what this witness saw.
+        """
+        request = CheckpointRequest.parse(content)
+        note = SignedNote.parse(request.checkpoint)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, log)
+        if not checkpoint.size:
+            raise InvalidError("the log is empty")
+        name = sha256(checkpoint.origin.encode("utf-8")).hexdigest()[:32]
+        state = f"{self._path}.{name}.checkpoint"
+        with _locked(f"{self._path}.lock"):
+            self._require_extension(request, checkpoint, state)
+            # What it saw is on disk before it signs: it can never sign two histories.
+            write_durably(state, request.checkpoint)
+        now = int(datetime.now(timezone.utc).timestamp())
+        signature = _sign(self._kind, self._seed, self.public.message(note.text, now))
+        line = self.public.line(struct.pack(">Q", now) + signature)
+        return request.checkpoint + line.encode("utf-8")
+
+    def _require_extension(
+        self, request: CheckpointRequest, checkpoint: LogCheckpoint, state: str
+    ) -> None:
+        try:
+            with open(state, "rb") as file:
+                seen = LogCheckpoint.parse(SignedNote.parse(file.read(_NOTE_BYTES + 1)).text)
+        except FileNotFoundError:
+            if request.old_size or request.hashes:
+                raise InvalidError(
+                    "this witness has not seen this log: the first request says `old 0`"
+                ) from None
+            return
+        if request.old_size != seen.size:
+            raise InvalidError(
+                f"this witness saw {seen.size} entries last, and the request proves from "
+                f"{request.old_size}: make one with `old {seen.size}`"
+            )
+        if not request.extends(seen, checkpoint):
+            raise InvalidError(
+                f"the log was rewritten: the checkpoint of {checkpoint.size} entries does not "
+                f"extend that of {seen.size} entries that this witness saw"
+            )
+
+
+def _public(kind: int, seed: bytes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public: bytes = _private(kind, seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return public
+
+
+def _sign(kind: int, seed: bytes, message: bytes) -> bytes:
+    signature: bytes = _private(kind, seed).sign(message)
+    return signature
+
+
+def _private(kind: int, seed: bytes) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        if kind == ML_DSA_COSIGNATURE:
+            from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+            return MLDSA44PrivateKey.from_seed_bytes(seed)
+    except (ImportError, UnsupportedAlgorithm) as error:
+        raise InvalidError("the installed cryptography has no ML-DSA-44") from error
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Let one process at a time compare and write what the witness saw."""
+    with open(path, "ab") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_durably(path: str, content: bytes) -> None:
+    """Write a file; after a power cut it has the old or the new content."""
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    if hasattr(os, "O_DIRECTORY"):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(opened)
+        os.close(opened)
+
+
+# ------------------------------------------------------------------------------ The command line
+
+
+def verify_path(
+    path: str, expected: Expectation, ledger: str | None = None
+) -> tuple[VerificationReport, bytes | None]:
+    """Verify a home, a copy of one, or an evidence archive.
+
+    Returns:
+        What was found, and the checkpoint that the log agrees with, a note, if it does.
+    """
+    report = VerificationReport()
+    if os.path.isdir(path):
+        return report, verify_home(path, expected, report, ledger)
+    return report, verify_archive(path, expected, report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0: all holds; 1: something does not; 2: a mistake in the call.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    command = _witness_command if words[:1] == ["witness"] else _verify_command
+    try:
+        return command(words)
+    except (InvalidError, OSError) as error:
+        sys.stderr.write(printable(f"error: {error}") + "\n")
+        return 2
+
+
+def _verify_command(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description="Verify a factory's home, a copy of one, or an evidence archive.",
+        epilog="Exit code 0: all holds; 1: something does not; 2: a mistake in the call. "
+        "The command `witness` makes keys of witnesses and cosigns checkpoints.",
+    )
+    parser.add_argument("path", help="the home or the archive")
+    parser.add_argument("--key", metavar="VKEY", help="the public key of the factory's log")
+    parser.add_argument("--policy", metavar="FILE", help="the witnesses that you trust")
+    parser.add_argument("--since", metavar="FILE", help="an older checkpoint that you kept")
+    parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
+    parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
+    parser.add_argument("--json", action="store_true", help="write the result as JSON")
+    options = parser.parse_args(words)
+    if not os.path.isdir(options.path) and not os.path.isfile(options.path):
+        raise InvalidError(f"{options.path} is neither a folder nor an archive")
+    policy = TrustPolicy.parse(_content(options.policy)) if options.policy else None
+    key = VerifierKey.parse(options.key) if options.key else None
+    if key is None and policy and len(policy.logs) == 1:
+        key = policy.logs[0]
+    if key and key.kind != ED25519:
+        raise InvalidError("--key is not the key of a log")
+    since = _content(options.since) if options.since else None
+    report, head = verify_path(options.path, Expectation(key, policy, since), options.ledger)
+    if options.keep and head is not None:
+        write_durably(options.keep, head)
+    lines = [report.json()] if options.json else report.lines()
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 0 if report.holds else 1
+
+
+def _witness_command(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="witness", description="Witness the log of a factory.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    new = commands.add_parser("new", help="make a key, and print its public half")
+    new.add_argument("key", help="the file to make")
+    new.add_argument("--name", required=True, help="such as example.com/witness")
+    new.add_argument("--ml-dsa", action="store_true", help="ML-DSA-44 instead of Ed25519")
+    cosign = commands.add_parser("cosign", help="check a checkpoint and cosign it")
+    cosign.add_argument("key", help="the file of the key")
+    cosign.add_argument("request", help="the request of the factory")
+    cosign.add_argument("--log", metavar="VKEY", required=True, help="the public key of the log")
+    cosign.add_argument("--out", metavar="FILE", required=True, help="the cosigned checkpoint")
+    options = parser.parse_args(words[1:])
+    if options.command == "new":
+        kind = ML_DSA_COSIGNATURE if options.ml_dsa else COSIGNATURE
+        sys.stdout.write(f"{WitnessKey.create(options.key, options.name, kind).public}\n")
+        return 0
+    witness, log = WitnessKey(options.key), VerifierKey.parse(options.log)
+    content = _content(options.request)
+    try:
+        cosigned = witness.cosign(content, log)
+    except InvalidError as error:
+        sys.stderr.write(printable(f"refused: {error}") + "\n")
+        return 1
+    write_durably(options.out, cosigned)
+    return 0
+
+
+def _content(path: str) -> bytes:
+    """Return what a file named in the call contains."""
+    if not os.path.isfile(path):
+        raise InvalidError(f"there is no file {path}")
+    with open(path, "rb") as file:
+        return file.read(_NOTE_BYTES + 8192)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

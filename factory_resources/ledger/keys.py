@@ -1,0 +1,106 @@
+"""The key that signs the checkpoints of the ledger: a file that only the factory's user can read.
+
+Whoever has it can rewrite the whole ledger. That it was rewritten is seen by a witness, and by
+whoever kept an earlier checkpoint.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.factory_verify import ED25519, LogCheckpoint, VerifierKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+_NAME = "ledger_key"
+
+
+@dataclass(frozen=True)
+class LogKey:
+    """The private key of a log, and the log's name."""
+
+    private: "Ed25519PrivateKey"
+    verifier: VerifierKey
+
+    @classmethod
+    def generate(cls) -> "LogKey":
+        """Return a new key for a log with a new name."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return cls._of(Ed25519PrivateKey.generate(), f"factory.local/{secrets.token_hex(8)}")
+
+    @classmethod
+    def _of(cls, private: "Ed25519PrivateKey", origin: str) -> "LogKey":
+        public = private.public_key().public_bytes_raw()
+        return cls(private, VerifierKey(origin, ED25519, public))
+
+    @property
+    def origin(self) -> str:
+        return self.verifier.name
+
+    def sign(self, checkpoint: LogCheckpoint) -> str:
+        """Return the signed note."""
+        text = checkpoint.text
+        signature = self.private.sign(self.verifier.message(text))
+        return f"{text}\n{self.verifier.line(signature)}"
+
+    def save(self, home: Home) -> None:
+        """Write the key beside its place, where a ledger that was just begun finds it."""
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
+        pem = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        home.write_atomic(_new_key_file(home), f"{self.origin}\n".encode() + pem)
+
+    def install(self, home: Home) -> None:
+        """Move the key to its place: the ledger that it signs exists."""
+        with storage_errors(key_file(home)):
+            _new_key_file(home).replace(key_file(home))
+
+    @classmethod
+    def load(cls, home: Home) -> "LogKey":
+        """Return the key of the home's ledger.
+
+        Raises:
+            StorageError: there is no key, other users can read it, or it is damaged.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        path = key_file(home)
+        if not path.exists() and _new_key_file(home).exists():
+            _new_key_file(home).replace(path)
+        try:
+            if path.stat().st_mode & 0o077:
+                raise StorageError(
+                    "other users can read the key of the ledger",
+                    where=str(path),
+                    remedy=f"close it: chmod 600 {path}",
+                )
+            origin, _, pem = path.read_bytes().partition(b"\n")
+            private = load_pem_private_key(pem, None)
+            if not isinstance(private, Ed25519PrivateKey):
+                raise ValueError("it is not an Ed25519 key")
+            return cls._of(private, origin.decode("ascii"))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is damaged"
+            raise StorageError(
+                f"the key of the ledger cannot be read ({why})",
+                where=str(path),
+                remedy="restore it from a backup, or copy it from the home that began the ledger",
+            ) from error
+
+
+def key_file(home: Home) -> Path:
+    return home.path / "secrets" / _NAME
+
+
+def _new_key_file(home: Home) -> Path:
+    return key_file(home).with_suffix(".new")

@@ -1,0 +1,144 @@
+"""The ledger of a home: begin it, append acts to it, and look up what it says.
+
+An act counts when its entry is durable. Which acts there are, and when they are appended, is
+decided in `factory_assets.execution`.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.connection import (
+    begin_postgres,
+    connected,
+    has_postgres_tables,
+    in_postgres,
+    new_sqlite,
+)
+from factory_resources.ledger.entries import Entry, Kind, LedgerStarted, read_entry
+from factory_resources.ledger.keys import LogKey, key_file
+from factory_resources.ledger.log import Log, NewEntry
+
+K = TypeVar("K", bound=Entry)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of one home.
+
+    Raises:
+        StorageError: it cannot be read or written, or it was changed.
+    """
+
+    home: Home
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was begun."""
+        if not in_postgres():
+            return self.home.ledger.exists()
+        with storage_faults(self.home):
+            return has_postgres_tables()
+
+    def begin(self, found: Iterable[Kind] = ()) -> None:
+        """Begin it unless it exists, with a key of its own.
+
+        Args:
+            found: what the home contains already; read only if the ledger is begun.
+        """
+        if self.exists:
+            return
+        with self.home.lock("ledger"), storage_faults(self.home):
+            if self.exists:
+                return
+            if key_file(self.home).exists():
+                raise StorageError(
+                    "the ledger is gone, and its key is there",
+                    where=str(self.home.path),
+                    remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
+                    f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",
+                )
+            key = LogKey.generate()
+            first = LedgerStarted(origin=key.origin, key=str(key.verifier))
+            entries = [_new(entry) for entry in (first, *found)]
+            # A process that is killed before the last step leaves the key beside its place.
+            key.save(self.home)
+            if in_postgres():
+                with begin_postgres() as connection:
+                    Log.create(connection, key, entries)
+            else:
+                self._install(key, entries)
+            key.install(self.home)
+
+    def _install(self, key: LogKey, entries: Sequence[NewEntry]) -> None:
+        """Make the database in scratch, and move it in when it is complete."""
+        with self.home.scratch() as scratch:
+            made = scratch / self.home.ledger.name
+            with closing(new_sqlite(str(made))) as connection:
+                Log.create(connection, key, entries)
+            with storage_errors(self.home.ledger):
+                os.replace(made, self.home.ledger)
+
+    @contextmanager
+    def reading(self) -> Iterator[Log]:
+        """Yield the log; it exists."""
+        with storage_faults(self.home), connected(self.home) as connection:
+            yield Log(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Log]:
+        """Yield the log, to append to it or to store checkpoints."""
+        with storage_faults(self.home), connected(self.home, write=True) as connection:
+            yield Log(connection)
+
+    def copy(self, file: Path) -> None:
+        """Write the ledger as it is now to a new SQLite file."""
+        with self.reading() as log, closing(new_sqlite(str(file))) as copy:
+            log.copy_to(copy)
+
+    def append(self, entries: Sequence[Kind]) -> range:
+        """Append entries, all or none, and return their numbers when they are durable."""
+        key = LogKey.load(self.home)
+        with self.writing() as log:
+            return log.append([_new(entry) for entry in entries], key)
+
+    def latest(self, kind: type[K], subject: str) -> tuple[int, K] | None:
+        """Return number and content of the newest entry of this kind about the subject."""
+        with self.reading() as log:
+            return latest_in(log, kind, subject)
+
+
+def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
+    """Return number and content of the newest entry of this kind about the subject."""
+    for number in log.numbers(subject):
+        entry = entry_in(log, number)
+        if isinstance(entry, kind) and getattr(entry, "subject", None) == subject:
+            return number, entry
+    return None
+
+
+def entry_in(log: Log, number: int) -> Kind:
+    """Return an entry of the log.
+
+    Raises:
+        StorageError: it was changed.
+    """
+    try:
+        return read_entry(log.body(number))
+    except ValidationError as error:
+        raise StorageError(
+            f"entry {number} of the ledger was changed",
+            remedy="factory verify tells what does not hold; restore the ledger from a backup",
+        ) from error
+
+
+def _new(entry: Kind) -> NewEntry:
+    return NewEntry(entry.body, getattr(entry, "subject", None))

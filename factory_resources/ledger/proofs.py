@@ -1,0 +1,75 @@
+"""Inclusion and consistency proofs, from the stored hashes of complete subtrees (RFC 6962, 2.1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from factory_resources.ledger.factory_verify import node_hash
+
+Hashes = Callable[[int, int, int], list[bytes]]
+"""Level, first number and number after the last: the hashes of these complete subtrees of
+256**level leaves; at level 0, of the leaves."""
+
+
+@dataclass(frozen=True)
+class StoredTree:
+    """A tree whose hashes are read on demand, about 500 for a proof among ten million leaves."""
+
+    hashes: Hashes
+
+    def root(self, size: int) -> bytes:
+        """Return the tree hash of the first `size` leaves, at least one."""
+        return self._range(0, size)
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that the leaf is in the tree of `size` leaves (2.1.1)."""
+        start, stop, path = 0, size, list[bytes]()
+        while stop - start > 1:
+            middle = start + _largest_power_below(stop - start)
+            if index < middle:
+                path.append(self._range(middle, stop))
+                stop = middle
+            else:
+                path.append(self._range(start, middle))
+                start = middle
+        return path[::-1]
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """Return the proof that the tree of `old` leaves is a prefix of that of `size` (2.1.2)."""
+        start, stop, path = 0, size, list[bytes]()
+        while old != stop:
+            middle = start + _largest_power_below(stop - start)
+            if old <= middle:
+                path.append(self._range(middle, stop))
+                stop = middle
+            else:
+                path.append(self._range(start, middle))
+                start = middle
+        # The verifier knows the old tree's own hash.
+        return ([self._range(start, stop)] if start else []) + path[::-1]
+
+    def _range(self, start: int, stop: int) -> bytes:
+        """Return the tree hash of the leaves from `start`, which is aligned, up to `stop`."""
+        root = None
+        pieces = []
+        while start < stop:
+            height = (stop - start).bit_length() - 1
+            pieces.append(self._perfect(start, height))
+            start += 1 << height
+        for piece in reversed(pieces):
+            root = piece if root is None else node_hash(piece, root)
+        assert root is not None, "a range has leaves"
+        return root
+
+    def _perfect(self, start: int, height: int) -> bytes:
+        """Return the hash of the perfect subtree of 2**height leaves from `start`."""
+        level, above = divmod(height, 8)
+        first = start >> 8 * level
+        nodes = self.hashes(level, first, first + (1 << above))
+        while len(nodes) > 1:
+            nodes = [node_hash(*nodes[i : i + 2]) for i in range(0, len(nodes), 2)]
+        return nodes[0]
+
+
+def _largest_power_below(count: int) -> int:
+    """Return the largest power of two that is smaller than the count."""
+    return 1 << (count - 1).bit_length() - 1

@@ -1,0 +1,101 @@
+"""Checkpoints for witnesses, and what they have cosigned.
+
+A witness is asked by files (C2SP tlog-witness, add-checkpoint), so that it may have no network. How
+it checks and signs belongs in `factory_verify`.
+"""
+
+from dataclasses import dataclass
+
+from factory_resources.errors import UnknownNameError
+from factory_resources.ledger.factory_verify import (
+    InvalidError,
+    LogCheckpoint,
+    SignedNote,
+    TrustPolicy,
+    VerifierKey,
+    Witnessed,
+    format_base64,
+)
+from factory_resources.ledger.log import Log
+
+
+@dataclass(frozen=True)
+class WitnessState:
+    """How much of a log enough witnesses have seen."""
+
+    size: int
+    """Entries in the log."""
+    seen: int
+    """Entries that they have seen."""
+    time: int
+    """When they cosigned last, POSIX seconds; 0 if they never did."""
+
+
+def witness_state(log: Log, policy: TrustPolicy) -> WitnessState:
+    """Return how much of the log the policy's quorum has seen."""
+    witnessed = Witnessed(policy)
+    for size, note in log.cosigned():
+        witnessed.see(SignedNote.parse(note.encode()), size)
+    return WitnessState(log.size, witnessed.size, witnessed.time)
+
+
+def witness_named(policy: TrustPolicy, name: str | None) -> tuple[str, VerifierKey]:
+    """Return the witness of this name; without a name, the only one.
+
+    Raises:
+        UnknownNameError: there is no such witness, or there are several.
+    """
+    known = dict(policy.witnesses)
+    if name is None and len(known) == 1:
+        [name] = known
+    if name is None or name not in known:
+        what = "there are several witnesses" if name is None else f"there is no witness {name!r}"
+        names = ", ".join(known) or "none"
+        raise UnknownNameError(what, remedy=f"name one of the policy with --for: {names}")
+    return name, known[name]
+
+
+def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
+    """Return the size of the latest checkpoint, and the request to cosign it.
+
+    The checkpoint is stored, so that cosignatures can be added to exactly this one.
+    """
+    note = log.checkpoint
+    size = LogCheckpoint.parse(SignedNote.parse(note.encode()).text).size
+    old = max(
+        (
+            before
+            for before, cosigned in log.cosigned()
+            if SignedNote.parse(cosigned.encode()).time_of(witness) is not None
+        ),
+        default=0,
+    )
+    stored = dict(log.cosigned())
+    if size not in stored:
+        log.keep_checkpoint(size, note)
+    proof = log.tree.consistency(old, size) if 0 < old < size else []
+    lines = [f"old {old}", *map(format_base64, proof), "", stored.get(size, note)]
+    return size, "\n".join(lines).encode()
+
+
+def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]:
+    """Store the cosignatures of a checkpoint by witnesses of the policy; return their names.
+
+    Raises:
+        InvalidError: it is not a checkpoint of this log, or has no cosignature of a known witness.
+    """
+    note = SignedNote.parse(content)
+    size = LogCheckpoint.parse(note.text).size
+    stored = dict(log.cosigned()).get(size)
+    if stored is None or SignedNote.parse(stored.encode()).text != note.text:
+        raise InvalidError("is not a checkpoint that this ledger has written for a witness")
+    found = [(name, key) for name, key in policy.witnesses if note.time_of(key) is not None]
+    if not found:
+        raise InvalidError("has no cosignature of a witness of the policy")
+    known = set(SignedNote.parse(stored.encode()).signatures)
+    for name, signature in note.signatures:
+        for _, key in found:
+            if (name, signature[:4]) == (key.name, key.key_id) and (name, signature) not in known:
+                stored += key.line(signature[4:])
+    log.keep_checkpoint(size, stored)
+    return [name for name, _ in found]

@@ -1,0 +1,209 @@
+"""Evidence, witnesses and verification by command; an auditor's machine has one file of ours."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from factory_assets.cli.main import main
+from factory_assets.execution.ledger_state import ledger_entry, ledger_state
+from factory_resources.home.home import Home
+from factory_resources.ledger import factory_verify
+from factory_resources.ledger.entries import KeyChanged, SettingChanged
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.records import Records
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+
+WITNESS = "auditor.example/w1"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline whose version 1 serves, its home, and an auditor's folder."""
+    root = tmp_path_factory.mktemp("made")
+    write_apples_in(root / "defs" / "apples")
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(root, patch)
+        assert factory("run", "apples").exit_code == 0
+    (root / "auditor").mkdir()
+    shutil.copy(factory_verify.__file__, root / "auditor" / "factory_verify.py")
+    return root
+
+
+def write_apples_in(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    write_apples(folder)
+    declare(folder, APPLES)
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copied = tmp_path / "root"
+    shutil.copytree(made, copied)
+    _enter(copied, monkeypatch)
+    return copied
+
+
+def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FACTORY_HOME", str(root / "home"))
+    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
+    patch.setenv("FACTORY_DEFS", str(root / "defs"))
+
+
+def factory(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def auditor(root: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run the single file where nothing else of the factory can be imported."""
+    return subprocess.run(
+        [sys.executable, "-I", "factory_verify.py", *map(str, arguments)],
+        cwd=root / "auditor",
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _declare_witness(root: Path) -> None:
+    key = auditor(root, "witness", "new", "w.key", "--name", WITNESS).stdout.split()[-1]
+    (root / "defs" / "factory.yaml").write_text("witness: {required: 1, every: 1d}\n")
+    (root / "defs" / "witnesses.policy").write_text(f"witness w1 {key}\nquorum w1\n")
+
+
+def _log_key(root: Path) -> str:
+    with Ledger(Home(root / "home")).reading() as log:
+        return str(factory_verify.parse_canonical(log.body(0))["key"])
+
+
+@pytest.mark.parametrize("rows", [(), ("--with-rows",)])
+def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ...]) -> None:
+    out = root / "evidence.zip"
+    written = factory("evidence", "apples@champion", "--out", out, *rows)
+    assert written.exit_code == 0, written.output
+    verified = auditor(root, out, "--key", _log_key(root), "--keep", "seen")
+    assert verified.returncode == 0, verified.stdout
+    assert ("files not included" in verified.stdout) is not bool(rows)
+    assert factory("run", "apples", "--no-reuse").exit_code == 0
+    later = root / "later.zip"
+    kept = root / "auditor" / "seen"
+    assert factory("evidence", "apples@2", "--out", later, "--since", kept, *rows).exit_code == 0
+    assert auditor(root, later, "--since", "seen").returncode == 0
+    assert auditor(root, out, "--since", "seen").returncode == 0
+    # Without the proof, nothing shows that the log extends the kept checkpoint.
+    assert factory("evidence", "apples@2", "--out", later, *rows).exit_code == 0
+    assert auditor(root, later, "--since", "seen").returncode == 1
+
+
+def test_the_same_evidence_has_the_same_bytes(root: Path) -> None:
+    for name in ("one.zip", "two.zip"):
+        assert factory("evidence", "apples@1", "--out", root / name).exit_code == 0
+    assert (root / "one.zip").read_bytes() == (root / "two.zip").read_bytes()
+
+
+def test_a_witness_cosigns_by_files(root: Path) -> None:
+    _declare_witness(root)
+    home = Home(root / "home")
+    asked = factory("ledger", "request", "--out", root / "auditor" / "request")
+    assert asked.exit_code == 0, asked.output
+    signed = auditor(
+        root, "witness", "cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned"
+    )
+    assert signed.returncode == 0, signed.stderr
+    added = factory("ledger", "add", root / "auditor" / "cosigned")
+    assert added.output == "stored the cosignature of w1\n"
+    state = ledger_state(home)
+    assert state
+    assert state.witnesses.seen == state.witnesses.size > 10
+    record = Records(home).latest("apples", "deploy")
+    assert record
+    assert ledger_entry(record, home)["seen by a witness"] == "yes"
+    verified = factory("verify", "--policy", root / "defs" / "witnesses.policy")
+    assert verified.exit_code == 0, verified.output
+    # The witness is in the ledger, and what happens from now on it has not seen.
+    assert Ledger(home).latest(SettingChanged, "settings")
+    assert Ledger(home).latest(KeyChanged, "keys/witness")
+    told = factory("run", "apples", "--no-reuse").output
+    assert f"ledger: a witness has seen {state.witnesses.seen} of" in told
+    record = Records(home).latest("apples", "deploy")
+    assert record
+    assert ledger_entry(record, home)["seen by a witness"] == "not yet"
+    # The next request proves that the log extends what this witness has cosigned.
+    assert factory("ledger", "request", "--out", root / "auditor" / "request").exit_code == 0
+    again = auditor(
+        root, "witness", "cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned"
+    )
+    assert again.returncode == 0, again.stderr
+    assert factory("ledger", "add", root / "auditor" / "cosigned").exit_code == 0
+    assert factory("verify", "--policy", root / "defs" / "witnesses.policy").exit_code == 0
+
+
+def test_tiles_are_exported_by_command(root: Path) -> None:
+    assert factory("ledger", "export", "--out", root / "tiles").exit_code == 0
+    assert (root / "tiles" / "checkpoint").read_text().startswith("factory.local/")
+
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+def _unknown_key(root: Path) -> None:
+    _declare_witness(root)
+    (root / "defs" / "factory.yaml").write_text("\nwitness: {requird: 1}\n")
+
+
+def _bad_policy(root: Path) -> None:
+    _declare_witness(root)
+    (root / "defs" / "witnesses.policy").write_text("quorum nobody\n")
+
+
+def _no_policy(root: Path) -> None:
+    (root / "defs" / "factory.yaml").write_text("witness: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "line"),
+    [
+        (_nothing, ("ledger", "request", "--out", "x"), "factory.yaml: no witness is declared"),
+        (_unknown_key, ("ledger", "request", "--out", "x"), "factory.yaml:2: witness.requird"),
+        (_bad_policy, ("ledger", "request", "--out", "x"), "'nobody' is not defined above"),
+        (_no_policy, ("ledger", "request", "--out", "x"), "witnesses.policy: cannot be read"),
+        (
+            _declare_witness,
+            ("ledger", "request", "--out", "x", "--for", "w2"),
+            "there is no witness 'w2'; name one of the policy with --for: w1",
+        ),
+        (_declare_witness, ("ledger", "add", "defs/witnesses.policy"), "the note is not a text"),
+        (_declare_witness, ("ledger", "add", "nowhere"), "nowhere: cannot"),
+        (_nothing, ("evidence", "apples@9", "--out", "x.zip"), "apples has no version 9"),
+        (_nothing, ("evidence", "apples/clean", "--out", "x.zip"), "is not a model version"),
+        (_nothing, ("evidence", "apples@1", "--out", "no/x.zip"), "no/x.zip: cannot write"),
+        (_nothing, ("verify", "nowhere"), "nowhere"),
+        (_nothing, ("verify", "--key", "nonsense"), "'nonsense' is not a verifier key"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    root: Path,
+    prepare: Callable[[Path], None],
+    arguments: tuple[str, ...],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prepare(root)
+    monkeypatch.chdir(root)
+    with Ledger(Home(root / "home")).reading() as log:
+        before = log.size
+    told = factory(*arguments)
+    assert told.exit_code == 2, told.output
+    assert line in told.output
+    assert len(told.output.strip().splitlines()) == 1
+    with Ledger(Home(root / "home")).reading() as log:
+        assert log.size - before <= (2 if prepare is _declare_witness else 0)
+    assert not (root / "x").exists()

@@ -1,0 +1,230 @@
+"""A record counts by its entry, and the ledger says which version serves: after any kill, too."""
+
+import copy
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.errors import FactoryError, StorageError
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.ledger.entries import ChampionMade, StageComputed
+from factory_resources.ledger.factory_verify import Expectation, verify_path
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
+from tests.pipelines import APPLES, declare, write_apples
+
+pytestmark = pytest.mark.slow
+
+_KILLED = """
+import os, signal, sys
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
+from factory_assets.cli.main import main
+
+owner, method, when = {"save": Records, "append": Ledger, "point": Records}.get(
+    sys.argv[1], Registry), sys.argv[1], sys.argv[2]
+original = getattr(owner, method)
+
+def is_deployment(arguments):
+    if method == "append":
+        return any(entry.kind == "champion" for entry in arguments[1])
+    return method == "set_alias" or arguments[1].stage == "deploy"
+
+def killed(*arguments):
+    if not is_deployment(arguments):
+        return original(*arguments)
+    if when == "after":
+        original(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, method, killed)
+main(["run", "apples"])
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline whose version 1 serves, and its home."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "defs" / "apples").mkdir(parents=True)
+    write_apples(root / "defs" / "apples")
+    declare(root / "defs" / "apples", APPLES)
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(root, patch)
+        run(RunSelection(["apples"]), Console(quiet=True))
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which the environment names."""
+    copied = tmp_path / "root"
+    shutil.copytree(made, copied)
+    _enter(copied, monkeypatch)
+    return copied
+
+
+def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FACTORY_HOME", str(root / "home"))
+    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
+    patch.setenv("FACTORY_DEFS", str(root / "defs"))
+
+
+def _run(root: Path) -> str:
+    text = io.StringIO()
+    run(RunSelection(["apples"]), Console(file=text, width=200))
+    return text.getvalue()
+
+
+def _declare_another(root: Path) -> None:
+    """Declare another seed, so that the next run trains version 2; every gate lets it through."""
+    attributes = copy.deepcopy(APPLES)
+    attributes["train"]["seed"] = 11
+    attributes["evaluate"]["gates"] = {"champion": "off"}
+    declare(root / "defs" / "apples", attributes)
+
+
+def _problems(home: Home) -> list[str]:
+    report, _ = verify_path(str(home.path), Expectation())
+    return [str(problem) for problem in report.problems]
+
+
+@pytest.mark.parametrize(
+    ("method", "when", "serves"),
+    [
+        ("save", "before", 1),
+        ("save", "after", 1),
+        ("append", "before", 1),
+        ("append", "after", 2),
+        ("point", "after", 2),
+        ("set_alias", "before", 2),
+        ("set_alias", "after", 2),
+    ],
+)
+def test_killed_between_two_steps_of_a_deployment(
+    root: Path, method: str, when: str, serves: int
+) -> None:
+    home = Home(root / "home")
+    _declare_another(root)
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, method, when],
+        cwd=PROJECT,
+        env=dict(os.environ),
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    registry = Registry(home)
+    assert registry.champion("apples") == serves
+    assert registry.alias("apples") == (2 if (method, when) == ("set_alias", "after") else 1)
+    moved = registry.moved_alias("apples")
+    assert _problems(home) == ([moved] if moved else []) or moved
+    told = _run(root)
+    assert registry.champion("apples") == registry.alias("apples") == 2
+    assert _problems(home) == []
+    assert ("the ledger says that version 2 serves; the alias was set back" in told) == bool(moved)
+
+
+def test_an_alias_that_was_moved_by_hand_is_told_and_not_served(root: Path) -> None:
+    home = Home(root / "home")
+    _declare_another(root)
+    _run(root)
+    registry = Registry(home)
+    registry.set_alias("apples", 1)
+    assert registry.champion("apples") == 2
+    for arguments in (["predict", "apples", "data.csv"], ["trace", "apples@champion"], ["verify"]):
+        command = [sys.executable, "-m", "factory_assets.cli", *arguments]
+        told = subprocess.run(
+            command,
+            cwd=root / "defs" / "apples",
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        text = told.stdout + told.stderr
+        assert "names version 1" in text, text
+        assert "the ledger says" in text
+        if arguments[0] == "predict":
+            assert {row.split(",")[2] for row in told.stdout.splitlines()[1:]} == {"2"}
+        else:
+            assert told.returncode == 1
+    assert "names version 1, but the ledger says that version 2 serves" in _run(root)
+    assert registry.alias("apples") == 2
+
+
+def test_a_record_without_an_entry_is_computed_again(root: Path) -> None:
+    home = Home(root / "home")
+    record = Records(home).latest("apples", "clean")
+    assert record
+    changed = record.model_copy(update={"seconds": record.seconds + 1})
+    Records(home).save(changed)
+    assert Records(home).find("apples", "clean", record.key) is None
+    assert any("clean" in problem for problem in _problems(home))
+    _run(root)
+    again = Records(home).latest("apples", "clean")
+    assert again
+    assert again.run_id != record.run_id
+    assert again.data_version == record.data_version
+    assert _problems(home) == []
+
+
+@pytest.mark.parametrize("fault", ["read-only", "no key"])
+def test_without_a_ledger_that_can_be_written_nothing_changes(
+    root: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(root / "home")
+
+    def refused(*_: object) -> None:
+        raise StorageError("the ledger cannot be written", remedy="mend it")
+
+    _declare_another(root)
+    if fault == "no key":
+        (home.path / "secrets" / "ledger_key").unlink()
+    else:
+        monkeypatch.setattr(Ledger, "append", refused)
+    pointers = {p: p.read_bytes() for p in (home.records / "apples" / "latest").iterdir()}
+    with pytest.raises(FactoryError, match="the ledger"):
+        _run(root)
+    monkeypatch.undo()
+    assert {p: p.read_bytes() for p in (home.records / "apples" / "latest").iterdir()} == pointers
+    assert Registry(home).champion("apples") == 1
+
+
+def test_a_home_from_before_the_ledger_is_taken_over_as_found(root: Path) -> None:
+    home = Home(root / "home")
+    home.ledger.unlink()
+    (home.path / "secrets" / "ledger_key").unlink()
+    # Records of that time had no salt.
+    for path in home.records.glob("*/*/*.json"):
+        content = json.loads(path.read_bytes())
+        if content.pop("salt", None):
+            path.write_text(Record.model_validate(content).model_dump_json(indent=1))
+    assert Registry(home).champion("apples") == 1
+    begin_ledger(home)
+    found = Ledger(home).latest(ChampionMade, "champion/apples")
+    assert found
+    assert found[1].found
+    trained = Records(home).latest("apples", "train")
+    assert trained
+    entry = Ledger(home).latest(StageComputed, trained.name)
+    assert entry
+    assert entry[1].found
+    report, _ = verify_path(str(home.path), Expectation())
+    assert [str(problem) for problem in report.problems] == []
+    assert "say what was found when the ledger began" in "\n".join(report.lines())
+    assert "nothing changed since" in _run(root)

@@ -1,0 +1,223 @@
+"""Evidence archives: what is missing, exchanged or forged in one is found."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from factory_resources.ledger import factory_verify
+from factory_resources.ledger.factory_verify import CompactRange, leaf_hash
+from tests.factory_resources.ledger.homes import (
+    LogKey,
+    bodies_of,
+    entry,
+    format_request,
+    write_archive,
+)
+
+_KEY = LogKey()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An archive, and the log that it is from."""
+
+    path: Path
+    bodies: list[bytes]
+
+    def verify(self, *options: str) -> tuple[int, str]:
+        """Run the file alone; return its exit code and what it prints."""
+        file = shutil.copy(factory_verify.__file__, self.path.parent)
+        call = [sys.executable, "-I", file, str(self.path), *options]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    def change(self, change: Callable[[dict[str, bytes]], None], method: int = 0) -> None:
+        """Write the archive again, with other members."""
+        with zipfile.ZipFile(self.path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        change(members)
+        with zipfile.ZipFile(self.path, "w", method) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+    def replace(self, name: str, old: bytes, new: bytes) -> None:
+        self.change(lambda members: members.update({name: members[name].replace(old, new)}))
+
+
+def _checkpoint(bodies: list[bytes], key: LogKey = _KEY) -> bytes:
+    tree = CompactRange()
+    for body in bodies:
+        tree.append(leaf_hash(body))
+    return key.sign(tree.size, tree.root)
+
+
+@pytest.fixture
+def evidence(recorded: Path, tmp_path: Path) -> Evidence:
+    bodies, path = bodies_of(recorded, _KEY), tmp_path / "evidence.zip"
+    write_archive(path, recorded, bodies, _checkpoint(bodies), "apples@2", rows=True)
+    return Evidence(path, bodies)
+
+
+def test_evidence_holds_offline(evidence: Evidence) -> None:
+    code, out = evidence.verify("--key", str(_KEY.public))
+    assert code == 0, out
+    assert "12 records" in out
+    assert "problem" not in out
+    assert "not included" not in out
+
+
+def test_evidence_without_rows_says_what_it_does_not_include(
+    recorded: Path, tmp_path: Path
+) -> None:
+    bodies, path = bodies_of(recorded, _KEY), tmp_path / "evidence.zip"
+    write_archive(path, recorded, bodies, _checkpoint(bodies), "apples@2", rows=False)
+    code, out = Evidence(path, bodies).verify()
+    assert code == 0, out
+    assert "files not included" in out
+    assert "give the key that you know" in out
+
+
+def _without(part: str) -> Callable[[Evidence], None]:
+    def change(members: dict[str, bytes]) -> None:
+        del members[next(name for name in members if part in name)]
+
+    return lambda evidence: evidence.change(change)
+
+
+def _flipped(part: str) -> Callable[[Evidence], None]:
+    def change(members: dict[str, bytes]) -> None:
+        name = next(name for name in members if part in name)
+        at = len(members[name]) // 2
+        content = bytearray(members[name])
+        content[at] ^= 1
+        members[name] = bytes(content)
+
+    return lambda evidence: evidence.change(change)
+
+
+def _exchanged(first: str, second: str) -> Callable[[Evidence], None]:
+    def change(members: dict[str, bytes]) -> None:
+        members[first], members[second] = members[second], members[first]
+
+    return lambda evidence: evidence.change(change)
+
+
+_CHANGES: dict[str, Callable[[Evidence], None]] = {
+    **{
+        f"without {part}": _without(part)
+        for part in ("evidence.json", "checkpoint", "entries/", "proofs/", "records/apples/train")
+    },
+    **{
+        f"without {part}": _without(part)
+        for part in ("tables/", "weights", "/manifest.json", "model.onnx")
+    },
+    **{
+        f"flipped {part}": _flipped(part)
+        for part in ("evidence.json", "checkpoint", "entries/", "proofs/", "records/apples/train")
+    },
+    **{
+        f"flipped {part}": _flipped(part)
+        for part in ("tables/", "weights", "/manifest.json", "model.onnx")
+    },
+    "entries exchanged": _exchanged("entries/1.json", "entries/2.json"),
+    "proofs exchanged": _exchanged("proofs/1.tlog-proof", "proofs/2.tlog-proof"),
+    "another version": lambda e: e.replace("evidence.json", b'"version": 2', b'"version": 3'),
+    "another origin": lambda e: e.replace("evidence.json", b"factory.local/0", b"factory.local/1"),
+    "an entry unnamed": lambda e: e.replace("evidence.json", b"[1, 2", b"[1"),
+    "an entry too many": lambda e: e.replace("evidence.json", b"[1, 2", b"[1, 2, 99"),
+    "no number": lambda e: e.replace("evidence.json", b"[1, 2", b'[1, "../2"'),
+    "a newer format": lambda e: e.replace("evidence.json", b'"format": 1', b'"format": 2'),
+    "a path upwards": lambda e: e.change(lambda m: m.update({"../x": b""})),
+    "an absolute path": lambda e: e.change(lambda m: m.update({"/etc/x": b""})),
+    "a path of Windows": lambda e: e.change(lambda m: m.update({"home\\..\\x": b""})),
+    "compression": lambda e: e.change(lambda m: None, zipfile.ZIP_DEFLATED),
+    "not a zip": lambda e: e.path.write_bytes(b"PK" * 100) and None,
+    "nothing": lambda e: e.path.write_bytes(b"") and None,
+    "cut off": lambda e: os.truncate(e.path, e.path.stat().st_size // 2),
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_changed_evidence_is_found(evidence: Evidence, change: str) -> None:
+    _CHANGES[change](evidence)
+    code, out = evidence.verify()
+    assert code == 1, out
+    assert "problem: " in out
+
+
+def test_the_same_name_twice_is_refused(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive, pytest.warns(UserWarning, match="Dup"):
+        archive.writestr("evidence.json", b"{}")
+    assert "two files of the same name" in evidence.verify()[1]
+
+
+def test_a_directory_that_takes_much_memory_is_refused(evidence: Evidence) -> None:
+    def crowd(members: dict[str, bytes]) -> None:
+        members.update({f"home/{number:0900}": b"" for number in range(9000)})
+
+    evidence.change(crowd)
+    code, out = evidence.verify()
+    assert code == 1
+    assert "is not a zip archive that can be read" in out
+
+
+def test_members_that_share_bytes_are_refused(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        largest = max(archive.infolist(), key=lambda item: item.file_size)
+        for number in range(1000):
+            twin = zipfile.ZipInfo(f"home/twin{number}")
+            for field in ("header_offset", "CRC", "file_size", "compress_size"):
+                setattr(twin, field, getattr(largest, field))
+            archive.filelist.append(twin)
+        archive._didModify = True  # type: ignore[attr-defined]
+    code, out = evidence.verify()
+    assert code == 1
+    assert "overlap" in out
+
+
+def test_what_no_entry_names_does_not_count(evidence: Evidence) -> None:
+    evidence.change(lambda members: members.update({"home/records/apples/x.json": b"{}"}))
+    code, out = evidence.verify()
+    assert code == 0
+    assert "note: home/records/apples/x.json: is not in the ledger: it does not count" in out
+
+
+def test_evidence_of_another_log_is_found(evidence: Evidence) -> None:
+    code, out = evidence.verify("--key", str(LogKey(b"o" * 32).public))
+    assert code == 1
+    assert "the log did not sign it with this key" in out
+
+
+def test_evidence_extends_the_checkpoint_that_the_auditor_kept(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(_checkpoint(evidence.bodies))
+    assert evidence.verify("--since", str(kept))[0] == 0
+    older = evidence.bodies[:7]
+    kept.write_bytes(_checkpoint(older))
+    code, out = evidence.verify("--since", str(kept))
+    assert code == 1
+    assert "nothing here shows that the log extends" in out
+    leaves = [leaf_hash(body) for body in evidence.bodies]
+    request = format_request(7, leaves, _checkpoint(evidence.bodies))
+    evidence.change(lambda members: members.update(consistency=request))
+    assert evidence.verify("--since", str(kept))[0] == 0
+    kept.write_bytes(_checkpoint([*older[:-1], entry("run")]))
+    assert evidence.verify("--since", str(kept))[0] == 1
+
+
+def test_the_verified_checkpoint_is_kept(evidence: Evidence, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert evidence.verify("--keep", str(kept))[0] == 0
+    assert kept.read_bytes() == _checkpoint(evidence.bodies)
+    assert json.loads(evidence.verify("--json")[1])["holds"]
