@@ -41,13 +41,12 @@ class LedgerState:
 def ledger_state(home: Home) -> LedgerState | None:
     """Return the state of the ledger; None if there is none, or no witness is declared."""
     declared, ledger = load_settings(), Ledger(home)
-    if declared is None or declared.settings.witness is None or declared.policy is None:
-        return None
-    if not ledger.exists:
+    witness = declared.settings.witness if declared else None
+    if declared is None or witness is None or declared.policy is None or not ledger.exists:
         return None
     with ledger.reading() as log:
-        state = witness_state(log, declared.policy)
-    return LedgerState(state, timedelta(seconds=seconds_of(declared.settings.witness.every)))
+        state = witness_state(log, declared.policy, witness.required)
+    return LedgerState(state, timedelta(seconds=seconds_of(witness.every)))
 
 
 def ledger_entry(record: Record, home: Home) -> dict[str, int | str]:

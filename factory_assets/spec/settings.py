@@ -1,5 +1,9 @@
 """The section schema of `factory.yaml`: what holds for all pipelines."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from factory_assets.spec.base import Spec
 from factory_assets.spec.contract import Duration
 
@@ -9,7 +13,7 @@ class WitnessSettings(Spec):
 
     policy: str = "witnesses.policy"
     """The file, beside this one, that names the witnesses and the quorum: a C2SP tlog-policy."""
-    required: int = 1
+    required: Annotated[int, Field(ge=1)] = 1
     """How many members of the quorum, such as organisations, must have seen a checkpoint."""
     every: Duration = "1d"
     """How old the last cosignature may be before every run warns."""

@@ -31,12 +31,25 @@ class WitnessState:
     """When they cosigned last, POSIX seconds; 0 if they never did."""
 
 
-def witness_state(log: Log, policy: TrustPolicy) -> WitnessState:
-    """Return how much of the log the policy's quorum has seen."""
+def witness_state(log: Log, policy: TrustPolicy, required: int) -> WitnessState:
+    """Return how much of the log the policy's quorum has seen.
+
+    Args:
+        required: how many members of the quorum, such as organisations, must have seen it.
+    """
     witnessed = Witnessed(policy)
-    for size, note in log.cosigned():
-        witnessed.see(SignedNote.parse(note.encode()), size)
+    for size, content in log.cosigned():
+        note = SignedNote.parse(content.encode())
+        seen = [name for name, key in policy.witnesses if note.time_of(key) is not None]
+        if len(policy.members(seen) & _quorum(policy)) >= required:
+            witnessed.see(note, size)
     return WitnessState(log.size, witnessed.size, witnessed.time)
+
+
+def _quorum(policy: TrustPolicy) -> frozenset[str]:
+    """Return the members of the quorum's group; a quorum that is one witness is its own member."""
+    groups = {name: members for name, _, members in policy.groups}
+    return frozenset(groups.get(policy.quorum or "", (policy.quorum or "",)))
 
 
 def witness_named(policy: TrustPolicy, name: str | None) -> tuple[str, VerifierKey]:

@@ -1,0 +1,98 @@
+"""How much of the log witnesses have seen: the quorum and its members are those of the policy."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import FilesRemoved
+from factory_resources.ledger.factory_verify import (
+    COSIGNATURE,
+    InvalidError,
+    TrustPolicy,
+    VerifierKey,
+    WitnessKey,
+    parse_canonical,
+)
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.witnesses import add_cosignatures, request, witness_state
+
+
+@pytest.fixture
+def ledger(home: Home) -> Ledger:
+    ledger = Ledger(home)
+    ledger.begin()
+    ledger.append([FilesRemoved(paths=("tables/a",), reason="r")])
+    return ledger
+
+
+def _witnesses(folder: Path, count: int) -> list[WitnessKey]:
+    return [
+        WitnessKey.create(str(folder / f"w{n}.key"), f"example.com/w{n}", COSIGNATURE)
+        for n in range(count)
+    ]
+
+
+def _policy(witnesses: list[WitnessKey], *lines: str) -> TrustPolicy:
+    named = [f"witness w{n} {one.public}" for n, one in enumerate(witnesses)]
+    return TrustPolicy.parse("\n".join([*named, *lines, ""]).encode())
+
+
+def _cosign(ledger: Ledger, witness: WitnessKey, policy: TrustPolicy) -> list[str]:
+    with ledger.writing() as log:
+        key = VerifierKey.parse(str(parse_canonical(log.body(0))["key"]))
+        _, asked = request(log, witness.public)
+        return add_cosignatures(log, witness.cosign(asked, key), policy)
+
+
+def test_as_many_organisations_as_required_must_have_seen_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    witnesses = _witnesses(tmp_path, 3)
+    policy = _policy(
+        witnesses,
+        "group ours any w0 w1",
+        "group theirs any w2",
+        "group q 1 ours theirs",
+        "quorum q",
+    )
+
+    def seen(required: int) -> int:
+        with ledger.reading() as log:
+            return witness_state(log, policy, required).seen
+
+    assert (seen(1), seen(2)) == (0, 0)
+    assert _cosign(ledger, witnesses[0], policy) == ["w0"]
+    assert (seen(1), seen(2)) == (2, 0)
+    # Another key of the same organisation adds nothing.
+    _cosign(ledger, witnesses[1], policy)
+    assert (seen(1), seen(2)) == (2, 0)
+    _cosign(ledger, witnesses[2], policy)
+    assert (seen(1), seen(2)) == (2, 2)
+
+
+def test_a_second_request_proves_consistency_with_the_first(ledger: Ledger, tmp_path: Path) -> None:
+    [witness] = _witnesses(tmp_path, 1)
+    policy = _policy([witness], "quorum w0")
+    _cosign(ledger, witness, policy)
+    ledger.append([FilesRemoved(paths=(f"tables/{n}",), reason="r") for n in range(600)])
+    with ledger.writing() as log:
+        size, asked = request(log, witness.public)
+    assert size == 602
+    assert asked.startswith(b"old 2\n")
+    _cosign(ledger, witness, policy)
+    with ledger.reading() as log:
+        assert witness_state(log, policy, 1).seen == 602
+
+
+def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    known, stranger = _witnesses(tmp_path, 2)
+    policy = _policy([known], "quorum w0")
+    with pytest.raises(InvalidError, match="has no cosignature of a witness of the policy"):
+        _cosign(ledger, stranger, policy)
+    other = Ledger(Home(tmp_path / "other"))
+    other.begin()
+    with other.writing() as log:
+        _, asked = request(log, known.public)
+    with ledger.writing() as log, pytest.raises(InvalidError, match="is not a checkpoint that"):
+        add_cosignatures(log, asked.partition(b"\n\n")[2], policy)
