@@ -76,7 +76,6 @@ def run_stage(call: StageRequest) -> StageRun:
         call.home.working(),
         call.home.lock(name),
     ):
-        begin_ledger(call.home)
         warning = _restore_alias(call) if call.stage in {"evaluate", "deploy"} else None
         with plan_stage(call) as plan:
             if call.reuse and plan.record:
@@ -140,6 +139,8 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
         salt=token_hex(16),
         commits=_commits(value, call.home),
     )
+    # Not before something is stored: a run that fails at once leaves no trace.
+    begin_ledger(call.home)
     version = log_costs(value, record, call.home)
     records = Records(call.home)
     file_digest = records.save(record)
