@@ -13,6 +13,7 @@ from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 from factory_assets.results.data import SourceFile
 from factory_assets.spec import Clean, Ingest
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable
 
 
@@ -43,14 +44,17 @@ def clean_rows(
         ExpressionError: a declared expression is wrong, or fails on a value.
         DataError: no row is left.
     """
-    valid = validate_sources(ingest, sources, key="rows", table=f"{name}/ingest", scratch=scratch)
+    table, engines = f"{name}/ingest", SharedEngines()
+    valid = validate_sources(
+        ingest, sources, key="rows", table=table, scratch=scratch, engines=engines
+    )
     for source in sources:
         source.require_unchanged()
     require_valid_rows(ingest, [valid], valid.quarantined, [one.name for one in valid.sources])
     where = f"{name}/clean"
     queries = CleanQueries.of(clean, tuple(valid.good.columns), where)
     whole = RowFiles("rows", (valid.good.path,), (valid.good.rows,))
-    [cleaned] = clean_files(queries, [whole], (), scratch).values()
+    [cleaned] = clean_files(queries, [whole], (), scratch, engines).values()
     require_clean_rows([cleaned], cleaned.quarantined, where)
     refused = (block.broken for block in (valid, cleaned))
     return CleanRows(cleaned.good, tuple(table for table in refused if table), valid.sources)

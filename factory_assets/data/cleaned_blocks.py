@@ -14,7 +14,8 @@ from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.data import Block, most_broken_rule
 from factory_resources.errors import DataError, ExpressionError, StorageError
 from factory_resources.sources.files.reader import numbered
-from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.sql.engine import engine_errors
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable, prepare
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ class RowFiles:
 
 
 def clean_files(
-    queries: CleanQueries, groups: Sequence[RowFiles], earlier: Sequence[Path], scratch: Path
+    queries: CleanQueries,
+    groups: Sequence[RowFiles],
+    earlier: Sequence[Path],
+    scratch: Path,
+    engines: SharedEngines,
 ) -> dict[str, StagedBlock]:
     """Clean each group of files into a block; return the blocks by the key of their group.
 
@@ -52,11 +57,16 @@ def clean_files(
     """
     if not groups:
         return {}
+    groups = [
+        replace(group, paths=tuple(engines.brought(path, scratch) for path in group.paths))
+        for group in groups
+    ]
+    earlier = [engines.brought(path, scratch) for path in earlier]
     paths = [path for group in groups for path in group.paths]
     queries = replace(queries, rows=sum(group.rows for group in groups))
     starts = [0, *accumulate(group.rows for group in groups)]
     with (
-        sealed(read=[*paths, *earlier], write=scratch) as connection,
+        engines.sealed(read=[*paths, *earlier], write=scratch) as connection,
         engine_errors(queries.where),
         queries.bounded(connection),
     ):

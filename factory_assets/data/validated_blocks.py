@@ -18,12 +18,19 @@ from factory_assets.results.data import Block, SourceFile, most_broken_rule
 from factory_assets.spec import Ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
-from factory_resources.sql.engine import engine_errors, rows_numbered, sealed
+from factory_resources.sql.engine import engine_errors, rows_numbered
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable, prepare
 
 
 def validate_sources(
-    ingest: Ingest, sources: Sequence[SourceHandle], *, key: str, table: str, scratch: Path
+    ingest: Ingest,
+    sources: Sequence[SourceHandle],
+    *,
+    key: str,
+    table: str,
+    scratch: Path,
+    engines: SharedEngines,
 ) -> StagedBlock:
     """Read sources and write their rows to scratch: valid and invalid rows apart.
 
@@ -41,9 +48,10 @@ def validate_sources(
     folder.mkdir()
     main, joined = _read(sources, folder, once=is_separable(ingest) and len(sources) == 1)
     tables = with_joins(ingest.joins, main, joined, folder)
+    tables = [replace(t, path=engines.brought(t.path, folder)) for t in tables]
     with (
         blamed_on_files(tables, folder),
-        sealed(
+        engines.sealed(
             read=[t.path for t in tables], write=folder, statistics="ignored", profile=True
         ) as connection,
         engine_errors("contract", ContractError, "correct the contract"),

@@ -17,6 +17,7 @@ from factory_assets.spec.base import suggest
 from factory_assets.spec.partitions import DynamicPartitions
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
+from factory_resources.sql.shared_engines import SharedEngines
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,15 @@ def backfill(
     Args:
         call: the request to repeat; its own stage and partition are ignored.
     """
-    for number, partition in enumerate(partitions, 1):
-        if call.progress:
-            call.progress(f"{partition.key} ({number} of {len(partitions)})")
-        for stage in stages:
-            own = replace(call, stage=stage, partition=partition)
-            try:
-                outcome = run_stage(own)
-            except FactoryError as error:
-                yield PartitionRun(own, partition, error=error)
-                break
-            yield PartitionRun(own, partition, outcome)
+    with call.home.scratch() as scratch, SharedEngines(scratch) as engines:
+        for number, partition in enumerate(partitions, 1):
+            if call.progress:
+                call.progress(f"{partition.key} ({number} of {len(partitions)})")
+            for stage in stages:
+                own = replace(call, stage=stage, partition=partition, engines=engines)
+                try:
+                    outcome = run_stage(own)
+                except FactoryError as error:
+                    yield PartitionRun(own, partition, error=error)
+                    break
+                yield PartitionRun(own, partition, outcome)

@@ -13,6 +13,7 @@ from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Partition, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class StageRequest:
     progress: Callable[[str], None] | None = None
     hashing: Hashing = field(default_factory=Hashing)
     """What is hashed although its digest is known; the partitions of a run share it."""
+    engines: SharedEngines = field(default_factory=SharedEngines)
+    """Those in which the partitions of a run are read."""
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
         return
     from factory_assets.data.sources.discovery import discover_sources, sources_key
 
-    with call.home.perhaps_scratch() as scratch:
+    with call.home.perhaps_scratch(call.engines.folder) as scratch:
         sources = discover_sources(
             bind(call.pipeline, call.partition), call.home, scratch, call.hashing
         )
@@ -207,7 +207,13 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
             if latest := Records(call.home).latest(call.pipeline.name, "ingest", _key(call)):
                 blocks = expected_components(call, blocks, latest)
             return ingest_sources(
-                call.pipeline, sources, call.home, scratch, _key(call), key=blocks
+                call.pipeline,
+                sources,
+                call.home,
+                scratch,
+                _key(call),
+                key=blocks,
+                engines=call.engines,
             )
 
         yield StagePlan(parts, _reusable(call, parts), compute, keys, sources)
@@ -284,9 +290,8 @@ def _compute(call: StageRequest, inputs: Inputs, checkpoints: Path) -> StageResu
             from factory_assets.stages.clean import clean
 
             blocks = cache_key_components(pipeline, "clean", {})
-            return clean(
-                pipeline, _as(IngestResult, inputs["ingest"]), home, _key(call), key=blocks
-            )
+            ingested = _as(IngestResult, inputs["ingest"])
+            return clean(pipeline, ingested, home, _key(call), key=blocks, engines=call.engines)
         case "split":
             from factory_assets.stages.split import split
 

@@ -13,6 +13,7 @@ from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, CleanResult, IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.snapshot import Snapshot, require_unchanged
 from factory_resources.tracking.records import Records
 
@@ -24,12 +25,14 @@ def clean(
     partition: str | None = None,
     *,
     key: KeyComponents | None = None,
+    engines: SharedEngines | None = None,
 ) -> CleanResult:
     """Store the clean rows in the source's order, and those that broke a rule.
 
     Args:
         partition: the key of the partition that the rows belong to.
         key: the components of the blocks' keys apart from their rows; None to reuse no block.
+        engines: those of the partitions of a run.
 
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
@@ -46,8 +49,9 @@ def clean(
     require_unchanged(path for group in new.values() for path in group.paths)
     if new and queries.spec.deduplicate:
         require_unchanged(earlier)
-    with home.scratch() as scratch:
-        staged = clean_files(queries, [*new.values()], earlier, scratch)
+    engines = engines or SharedEngines()
+    with home.scratch(engines.folder) as scratch:
+        staged = clean_files(queries, [*new.values()], earlier, scratch, engines)
         counted = [known.get(group.key) or staged[group.key] for group in groups]
         quarantined = add_counts([block.quarantined for block in counted])
         require_clean_rows(counted, quarantined, where)

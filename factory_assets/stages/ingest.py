@@ -21,6 +21,7 @@ from factory_assets.results.base import KeyComponents
 from factory_assets.results.data import IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sql.shared_engines import SharedEngines
 
 
 def ingest(pipeline: Pipeline, home: Home) -> IngestResult:
@@ -37,6 +38,7 @@ def ingest_sources(
     partition: str | None = None,
     *,
     key: KeyComponents | None = None,
+    engines: SharedEngines | None = None,
 ) -> IngestResult:
     """Read every source; store the rows that keep the contract, and those that break it.
 
@@ -45,6 +47,7 @@ def ingest_sources(
         scratch: a folder on the home's own file system.
         partition: the key of the partition that the sources belong to.
         key: the components of the blocks' keys apart from their sources; None to reuse no block.
+        engines: those of the partitions of a run.
 
     Raises:
         SourceError: a source cannot be read.
@@ -52,14 +55,19 @@ def ingest_sources(
             allows, or the table breaks its contract as a whole.
         StorageError: the disk refuses to write.
     """
-    table = f"{pipeline.name}/ingest"
+    table, engines = f"{pipeline.name}/ingest", engines or SharedEngines()
     with name_pipeline_in_errors(pipeline):
         planned = plan_blocks(pipeline, sources, home, partition, key or {})
         staged: dict[str, StagedBlock] = {}
         for plan in planned:
             if plan.known is None and plan.key not in staged:
                 staged[plan.key] = validate_sources(
-                    pipeline.spec.ingest, plan.found, key=plan.key, table=table, scratch=scratch
+                    pipeline.spec.ingest,
+                    plan.found,
+                    key=plan.key,
+                    table=table,
+                    scratch=scratch,
+                    engines=engines,
                 )
         for source in sources:
             source.require_unchanged()
@@ -70,7 +78,7 @@ def ingest_sources(
         require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
-        findings, profile = inspect_table(pipeline, rows, home, scratch, partition)
+        findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
         findings = findings.model_copy(update={"offsets": offsets})
         require_table(pipeline, rows.rows, findings)

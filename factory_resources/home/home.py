@@ -135,22 +135,26 @@ class Home:
         return not names or bool(names & _OF_A_HOME)
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self, within: Path | None = None) -> Iterator[Path]:
         """Create a private folder on the home's file system, and remove it afterwards.
 
         Only a killed process leaves it behind; the folder's name identifies the process.
+
+        Args:
+            within: the scratch folder that contains it; None for one of its own.
         """
         self.require_writable()
-        folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(os.getpid()), dir=self.tmp))
+        prefix = scratch_prefix(os.getpid())
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within or self.tmp))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def perhaps_scratch(self) -> Iterator[Path]:
+    def perhaps_scratch(self, within: Path | None = None) -> Iterator[Path]:
         """Like `scratch`, but do not create the folder yet: most callers do not need it."""
-        folder = self.tmp / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
+        folder = (within or self.tmp) / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
         try:
             yield folder
         finally:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,11 @@ MEMORY = "1.8GB"
 """The engine's memory limit if FACTORY_MEMORY is not set."""
 
 
+Statistics = Literal["used", "ignored"]
+"""Whether the statistics in Parquet files are used. The engine then omits a check that cannot fail
+according to them: use them only for files that the factory wrote."""
+
+
 @contextmanager
 def sealed(
     *,
@@ -25,7 +30,7 @@ def sealed(
     write: Path,
     memory: str | None = None,
     threads: int | None = None,
-    statistics: Literal["used", "ignored"] = "used",
+    statistics: Statistics = "used",
     profile: bool = False,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open an in-memory DuckDB whose SQL can read only `read`, and read and write below `write`.
@@ -35,12 +40,38 @@ def sealed(
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
         threads: by default one per core, but at least two.
-        statistics: whether the statistics in Parquet files are used. The engine then omits a check
-            that cannot fail according to them: use them only for files that the factory wrote.
         profile: whether the engine counts the rows of every step, for `rows_numbered`.
 
     Raises:
         StorageError: if FACTORY_MEMORY is not an amount of memory.
+    """
+    engine = open_sealed(
+        read=read,
+        write=write,
+        memory=memory,
+        threads=threads,
+        statistics=statistics,
+        profile=profile,
+    )
+    with closing(engine) as connection:
+        if profile:
+            count_rows(connection)
+        yield connection
+
+
+def open_sealed(
+    *,
+    read: Iterable[Path],
+    write: Path,
+    memory: str | None = None,
+    threads: int | None = None,
+    statistics: Statistics,
+    profile: bool,
+) -> "duckdb.DuckDBPyConnection":
+    """Return the connection of `sealed`, which the caller closes.
+
+    Args:
+        profile: whether `count_rows` may be called on it and its cursors.
     """
     import duckdb
 
@@ -70,14 +101,21 @@ def sealed(
         paths = ", ".join(literal(str(path)) for path in read)
         connection.execute(f"SET allowed_paths = [{paths}]")
         connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
         if profile:
-            connection.execute("SET enable_profiling = 'no_output'")
+            # Each connection to the engine sets it for itself.
+            connection.execute("SET allowed_configs = ['enable_profiling']")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        yield connection
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+def count_rows(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Let the engine count the rows of every step, for `rows_numbered`."""
+    connection.execute("SET enable_profiling = 'no_output'")
 
 
 def rows_numbered(connection: "duckdb.DuckDBPyConnection") -> int:

@@ -13,13 +13,19 @@ from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.snapshot import Snapshot, exists
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
 
 def inspect_table(
-    pipeline: Pipeline, written: StagedRows, home: Home, scratch: Path, partition: str | None
+    pipeline: Pipeline,
+    written: StagedRows,
+    home: Home,
+    scratch: Path,
+    partition: str | None,
+    engines: SharedEngines,
 ) -> tuple[Findings, Profile]:
     """Measure the rows that are about to become the snapshot.
 
@@ -38,7 +44,7 @@ def inspect_table(
     hidden = sensitive_names(pipeline)
     before = _previous_snapshot(pipeline, home, partition)
     past = _profile_of(before, home, scratch, hidden) if before else None
-    with sealed(read=[path for path, _ in written.files], write=scratch) as connection:
+    with engines.sealed(read=[path for path, _ in written.files], write=scratch) as connection:
         computed, sampled = profile(connection, written, hidden)
         latest = newest(connection, written, fresh.column) if fresh else None
     shown = {name: kind for name, kind in written.columns.items() if name not in hidden}

@@ -18,6 +18,7 @@ from factory_assets.data.validated_blocks import validate_sources
 from factory_assets.spec import FileSource, Ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
+from factory_resources.sql.shared_engines import SharedEngines
 
 CONTRACT = [
     {"name": "number", "type": "int64", "range": [0, 1000]},
@@ -46,7 +47,9 @@ def _validated(folder: Path, text: str, *, once: bool, **source: Any) -> StagedB
     chosen = handle if once else replace(handle, read_once=None)
     scratch = folder / ("once" if once else "stored")
     scratch.mkdir()
-    return validate_sources(ingest, [chosen], key="block", table="t/ingest", scratch=scratch)
+    return validate_sources(
+        ingest, [chosen], key="block", table="t/ingest", scratch=scratch, engines=SharedEngines()
+    )
 
 
 def _content(block: StagedBlock) -> Any:

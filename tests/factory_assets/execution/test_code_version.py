@@ -86,6 +86,26 @@ def test_a_module_beside_the_declaration(tmp_path: Path) -> None:
     assert code_version.module_code("source:load", tmp_path) != before
 
 
+@pytest.mark.parametrize("helper", ["helper.py", "helper/__init__.py"])
+def test_a_module_beside_the_declaration_imports_another(helper: str, tmp_path: Path) -> None:
+    (tmp_path / "source.py").write_text("from . import helper\ndef load(): ...\n")
+    versions = [code_version.module_code("source:load", tmp_path)]
+    (tmp_path / helper).parent.mkdir(exist_ok=True)
+    for text in ("", "x = 1\n"):
+        (tmp_path / helper).write_text(text)
+        versions.append(code_version.module_code("source:load", tmp_path))
+    assert len(set(versions)) == 3
+
+
+def test_a_module_alone_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source.py").write_text("def load(): ...\n")
+    (tmp_path / "data").mkdir()
+    parsed = code_version.closure(tmp_path / "source.py", lambda _: None)
+    whole = code_version._digest([path.read_bytes() for path in parsed])
+    monkeypatch.setattr(code_version, "imports_of", lambda _: pytest.fail("it was parsed"))
+    assert code_version.module_code("source:load", tmp_path) == whole
+
+
 def test_a_missing_module_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="there is no module 'nowhere_at_all'"):
         code_version.module_code("nowhere_at_all:load", tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.execution.backfill import backfill
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -375,3 +376,22 @@ def test_the_same_rows_as_without_partitions_in_any_order(
 def _plain(snapshot: Any, home: Home) -> Counter[str]:
     without = ({k: v for k, v in row.items() if k != "day"} for row in rows(snapshot, home))
     return Counter(json.dumps(row, sort_keys=True) for row in without)
+
+
+def test_a_backfill_stores_what_single_runs_store(tmp_path: Path, home: Home) -> None:
+    made, other = declared(tmp_path), Home(home.path.with_name("other"))
+    days = [f"2024-01-{day:02}" for day in range(1, 5)]
+    for i, day in enumerate(days):
+        write(tmp_path, day, i, i + 10, *([-1] * (i % 2)), 95)
+    (tmp_path / "2024-01-03.csv").write_text("x,z\n1,a\n")
+    backfilled = list(
+        backfill(StageRequest(made, "ingest", home, "run"), [partition(made, day) for day in days])
+    )
+    assert [run.partition.key for run in backfilled if run.error] == ["2024-01-03"]
+    assert [*(home.tmp).glob("*/")] == [home.tmp / "locks"]
+    single = run(made, other, *(day for day in days if day != "2024-01-03"))
+    stored = [run.outcome.value for run in backfilled if run.outcome]
+    assert stored[1::2] == [outcome.value for outcome in single.values()]
+    assert {path.name for path in home.tables.rglob("*.parquet") if "_log" not in str(path)} == {
+        path.name for path in other.tables.rglob("*.parquet") if "_log" not in str(path)
+    }

@@ -1,0 +1,102 @@
+"""Sealed engines that many small jobs share, since starting one takes longer than such a job.
+
+What an engine may do belongs in `engine`.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Self
+
+from factory_resources.home.home import storage_errors
+from factory_resources.sql.engine import Statistics, count_rows, open_sealed, sealed
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+SMALL = 2_000_000
+"""The most bytes of a file that is copied, which takes a tenth of the start of an engine."""
+
+
+class SharedEngines:
+    """Engines that see one folder and nothing else, for jobs whose files are below it.
+
+    Every job has a connection of its own, and should remove its files, so that the next one cannot
+    see them. A job that needs other files gets an engine of its own.
+
+    Args:
+        folder: an existing folder; None to share nothing.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._engines: dict[tuple[Statistics, bool], duckdb.DuckDBPyConnection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for kind in [*self._engines]:
+            self._close(kind)
+
+    def brought(self, path: Path, folder: Path) -> Path:
+        """Return the file itself, or a copy below `folder` that a shared engine sees.
+
+        Raises:
+            StorageError: it cannot be copied.
+        """
+        if not self._sees([folder]) or self._sees([path]) or path.stat().st_size > SMALL:
+            return path
+        with storage_errors(folder):
+            return Path(shutil.copyfile(path, Path(mkdtemp(dir=folder), path.name)))
+
+    @contextmanager
+    def sealed(
+        self,
+        *,
+        read: Iterable[Path],
+        write: Path,
+        statistics: Statistics = "used",
+        profile: bool = False,
+    ) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """Open a connection to a shared engine, or an engine for this job alone.
+
+        The arguments and what is raised are those of `engine.sealed`.
+        """
+        read = [*read]
+        if not self._sees([*read, write]):
+            with sealed(
+                read=read, write=write, statistics=statistics, profile=profile
+            ) as connection:
+                yield connection
+            return
+        kind = (statistics, profile)
+        try:
+            with self._engine(kind).cursor() as connection:
+                if profile:
+                    count_rows(connection)
+                yield connection
+        except BaseException:
+            # A fault may leave an engine unusable, and memory taken.
+            self._close(kind)
+            raise
+
+    def _sees(self, paths: Iterable[Path]) -> bool:
+        folder = self.folder
+        return folder is not None and all(path.is_relative_to(folder) for path in paths)
+
+    def _engine(self, kind: tuple[Statistics, bool]) -> "duckdb.DuckDBPyConnection":
+        assert self.folder is not None
+        if kind not in self._engines:
+            statistics, profile = kind
+            self._engines[kind] = open_sealed(
+                read=[], write=self.folder, statistics=statistics, profile=profile
+            )
+        return self._engines[kind]
+
+    def _close(self, kind: tuple[Statistics, bool]) -> None:
+        if engine := self._engines.pop(kind, None):
+            engine.close()
