@@ -1,33 +1,45 @@
 """`factory verify`: verify a home, a copy of one, or an evidence archive.
 
-The verification is `factory_verify`, the file that auditors carry away.
+The verification is `factory_verify`, the file that auditors carry away. It runs in a process of its
+own, with limits that hold for a whole process.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
+import click
+
 from factory_resources.home.home import Home
-from factory_resources.ledger.connection import in_postgres
-from factory_resources.ledger.factory_verify import main as verifier
+from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
 
 
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
     """Print what was verified and what does not hold, and return the exit code."""
-    home = Home.from_env()
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     words = [*chain.from_iterable(given), *(["--json"] if as_json else [])]
-    if path is not None or not in_postgres():
-        return verifier([str(path or home.path), *words])
+    home = Home.from_env()
+    if path is not None or not Ledger(home).exists:
+        return _verifier([str(path or home.path), *words])
     with _copied(home) as file:
-        return verifier([str(home.path), "--ledger", str(file), *words])
+        return _verifier([str(home.path), "--ledger", str(file), *words])
+
+
+def _verifier(words: list[str]) -> int:
+    command = [sys.executable, "-I", factory_verify.__file__, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    click.echo(done.stdout, nl=False)
+    click.echo(done.stderr, nl=False, err=True)
+    return done.returncode
 
 
 @contextmanager
 def _copied(home: Home) -> Iterator[Path]:
-    """Yield a copy of the ledger in PostgreSQL as a SQLite file."""
+    """Yield a copy of the ledger as a SQLite file: runs go on while it is verified."""
     with home.scratch() as scratch:
         file = scratch / home.ledger.name
         Ledger(home).copy(file)

@@ -139,6 +139,10 @@ class Connection:
             yield [_plain(row) for row in rows]
         cursor.close()
 
+    def copy_file(self, other: "Connection") -> None:
+        """Copy a SQLite database page by page."""
+        self._raw.backup(other._raw)
+
     def create_tables(self) -> None:
         """Create the tables of an empty ledger."""
         names = (

@@ -30,7 +30,7 @@ import tempfile
 import zipfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -940,7 +940,6 @@ class GuardedDatabase:
             connection.set_progress_handler(self._guard, 1000)
             with suppress(sqlite3.OperationalError):
                 for setting in (
-                    "hard_heap_limit = 67108864",
                     "trusted_schema = OFF",
                     "query_only = ON",
                     "cell_size_check = ON",
@@ -2322,5 +2321,12 @@ def _content(path: str) -> bytes:
         return file.read(_NOTE_BYTES + 8192)
 
 
+def limit_sqlite() -> None:
+    """Let SQLite take 64 MB at most, whatever a database asks for; it holds for the process."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA hard_heap_limit = 67108864").fetchall()
+
+
 if __name__ == "__main__":
+    limit_sqlite()
     sys.exit(main())

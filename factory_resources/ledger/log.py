@@ -148,7 +148,10 @@ class Log:
         )
 
     def copy_to(self, other: Connection) -> None:
-        """Copy the log to empty tables, as it is at this moment."""
+        """Copy the log, as it is at this moment, to an empty SQLite database."""
+        if not self._connection.postgres:
+            self._connection.copy_file(other)
+            return
         other.create_tables()
         with self._connection.frozen(), other.writing(_HEAD):
             size, frontier, note = self._head()
