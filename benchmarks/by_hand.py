@@ -181,7 +181,9 @@ def hand(folder: Path) -> float:
         scores = torch.sigmoid(network(x[~train]).squeeze(1)).numpy()
     precision = float(average_precision_score(y[~train].numpy(), scores))
     mlflow.set_tracking_uri(f"sqlite:///{folder}/by_hand.db")
-    with mlflow.start_run():
+    # Without a place of its own, MLflow writes the model below the working directory.
+    experiment = mlflow.create_experiment("by_hand", artifact_location=str(folder / "artifacts"))
+    with mlflow.start_run(experiment_id=experiment):
         mlflow.log_metric("average_precision", precision)
         mlflow.pytorch.log_model(
             network,
