@@ -103,25 +103,21 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
                 remedy="factory verify tells what does not hold",
             )
         yield number
-        yield from _numbers(log, RunStarted, f"run/{record.run_id}")
-        yield from _numbers(log, DeclarationChanged, f"declaration/{record.pipeline}")
-    which = f"{version.model}@{version.version}"
-    for kind, subject in (
-        (ModelTrained, f"model/{which}"),
-        (VerdictGiven, f"verdict/{which}"),
-        (ModelExported, f"export/{which}"),
-        (KeyChanged, "keys/witness"),
-        (KeyChanged, "keys/log"),
-    ):
-        yield from _numbers(log, kind, subject)
-    for number in _numbers(log, ChampionMade, f"champion/{version.model}"):
+        yield from _numbers(log, RunStarted, run=record.run_id)
+        yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
+    for kind in (ModelTrained, VerdictGiven, ModelExported):
+        yield from _numbers(log, kind, pipeline=version.model, version=version.version)
+    for role in ("witness", "log"):
+        yield from _numbers(log, KeyChanged, role=role)
+    for number in _numbers(log, ChampionMade, pipeline=version.model):
         entry = entry_in(log, number)
         if isinstance(entry, ChampionMade) and entry.version == version.version:
             yield number
 
 
-def _numbers(log: Log, kind: type[Entry], subject: str) -> list[int]:
-    return [n for n in log.numbers(subject) if isinstance(entry_in(log, n), kind)]
+def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:
+    numbers = log.numbers(kind.subject_of(**names))
+    return [number for number in numbers if isinstance(entry_in(log, number), kind)]
 
 
 def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> None:

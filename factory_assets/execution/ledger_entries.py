@@ -3,13 +3,13 @@
 How entries are stored belongs in `factory_resources.ledger`.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Literal
 
 from factory_assets.declarations.settings import load_settings
+from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -36,7 +36,7 @@ from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
-_WITNESSES = "keys/witness"
+_WITNESSES = KeyChanged.subject_of(role="witness")
 
 _PATHS = 300
 """Paths in one entry; an entry has at most 65,535 bytes."""
@@ -111,7 +111,7 @@ def append_settings(home: Home) -> None:
 
 
 def _settings(log: Log) -> Iterator[Kind]:
-    declared, subject = load_settings(), "settings"
+    declared, subject = load_settings(), SettingChanged.subject_of()
     known = latest_in(log, SettingChanged, subject)
     if declared is None or (known and known[1].sha256 == declared.digest):
         return
@@ -140,7 +140,8 @@ def _witnesses(log: Log) -> set[str]:
 def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kind]:
     """Yield the declaration if it changed, and the run before its first computed stage."""
     declared = declaration_digest(pipeline)
-    subject, run = f"declaration/{pipeline.name}", f"run/{record.run_id}"
+    subject = DeclarationChanged.subject_of(pipeline=pipeline.name)
+    run = RunStarted.subject_of(run=record.run_id)
     with ledger.reading() as log:
         known = latest_in(log, DeclarationChanged, subject)
         started = latest_in(log, RunStarted, run)
@@ -168,14 +169,14 @@ def entries_of(
     """Yield what the ledger says of a stored record: the stage, and the model version if any."""
     value = value_in(record)
     yield StageComputed(
-        subject=record.name,
+        subject=StageComputed.subject_of(record=record.name),
         sha256=file_digest,
         pipeline=record.pipeline,
         stage=record.stage,
         key=record.key,
         run=record.run_id,
         partition=partition_commitment(record),
-        components={name: _digest(part) for name, part in record.parts.items()},
+        components={name: digest(part) for name, part in record.parts.items()},
         inputs={
             stage: sha256("\n".join(keys).encode()).hexdigest()
             for stage, keys in record.inputs.items()
@@ -187,7 +188,7 @@ def entries_of(
     match value:
         case Candidate():
             yield ModelTrained(
-                subject=f"model/{value.model}@{value.version}",
+                subject=ModelTrained.subject_of(pipeline=value.model, version=value.version),
                 pipeline=value.model,
                 version=value.version,
                 digest=value.digest,
@@ -197,7 +198,7 @@ def entries_of(
         case EvaluationResult():
             judged = value.candidate
             yield VerdictGiven(
-                subject=f"verdict/{judged.model}@{judged.version}",
+                subject=VerdictGiven.subject_of(pipeline=judged.model, version=judged.version),
                 pipeline=judged.model,
                 version=judged.version,
                 passed=value.passed,
@@ -207,7 +208,7 @@ def entries_of(
             )
         case Champion():
             yield ModelExported(
-                subject=f"export/{value.model}@{value.version}",
+                subject=ModelExported.subject_of(pipeline=value.model, version=value.version),
                 pipeline=value.model,
                 version=value.version,
                 graph=value.onnx_sha256,
@@ -218,7 +219,7 @@ def entries_of(
 
 def _champion(value: Champion, record: Record, *, found: bool | None = None) -> ChampionMade:
     return ChampionMade(
-        subject=f"champion/{value.model}",
+        subject=ChampionMade.subject_of(pipeline=value.model),
         pipeline=value.model,
         version=value.version,
         replaced=value.replaced,
@@ -241,10 +242,6 @@ def partition_commitment(record: Record) -> str | None:
 def _summary(checks: Sequence[TableCheck]) -> Checks:
     failed = tuple(check.name for check in checks if not check.passed)
     return Checks(passed=len(checks) - len(failed), failed=failed)
-
-
-def _digest(part: object) -> str:
-    return sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
 
 
 def _found(home: Home) -> Iterator[Kind]:

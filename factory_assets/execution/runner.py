@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
@@ -26,7 +25,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import log_costs
-from factory_assets.execution.ledger_entries import append_stage, begin_ledger
+from factory_assets.execution.ledger_entries import append_stage, begin_ledger, declaration_digest
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -336,6 +335,6 @@ def _lineage(call: StageRequest, inputs: Inputs) -> dict[str, str]:
         "factory.pipeline": call.pipeline.name,
         "factory.run_id": call.run_id,
         "factory.code_version": asset_code_version(call.pipeline, "train"),
-        "factory.spec_sha256": sha256(call.pipeline.spec.model_dump_json().encode()).hexdigest(),
+        "factory.spec_sha256": declaration_digest(call.pipeline),
         **{f"factory.data_version.{stage}": version for stage, version in versions.items()},
     }

@@ -1,7 +1,6 @@
 """The base class of results, and the digest of the components that a result is computed from."""
 
 import json
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -13,9 +12,9 @@ KeyComponents = dict[str, Any]
 """Everything that could change the result of a stage, by the name of the component."""
 
 
-def digest(components: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the components; the order of names in a mapping does not matter."""
-    return sha256(json.dumps(components, sort_keys=True).encode()).hexdigest()
+def digest(value: object) -> str:
+    """Return the SHA-256 of a value as JSON; the order of names in a mapping does not matter."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 class StageResult(BaseModel):

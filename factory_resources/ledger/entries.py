@@ -6,7 +6,7 @@ nobody witnessed when it happened.
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -20,11 +20,19 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    SUBJECT: ClassVar[str]
+    """What an entry of this kind is looked up by; kinds without one are not looked up."""
+
     kind: str
     time: str = Field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     )
     """When the factory did it, by its own clock: UTC, ISO 8601."""
+
+    @classmethod
+    def subject_of(cls, **names: str | int) -> str:
+        """Return what the entries of this kind about something are looked up by."""
+        return cls.SUBJECT.format(**names)
 
     @property
     def body(self) -> bytes:
@@ -50,7 +58,9 @@ class LedgerStarted(Entry):
 
 
 class RunStarted(Entry):
-    """A run that computes something. `subject` is `run/<run id>`."""
+    """A run that computes something."""
+
+    SUBJECT = "run/{run}"
 
     kind: Literal["run"] = "run"
     subject: str
@@ -60,7 +70,9 @@ class RunStarted(Entry):
 
 
 class DeclarationChanged(Entry):
-    """A pipeline's declaration changed. `subject` is `declaration/<pipeline>`."""
+    """A pipeline's declaration changed."""
+
+    SUBJECT = "declaration/{pipeline}"
 
     kind: Literal["declaration"] = "declaration"
     subject: str
@@ -79,7 +91,9 @@ class Checks(BaseModel):
 
 
 class StageComputed(Entry):
-    """A stage was computed. `subject` is the path of its record in the home."""
+    """A stage was computed; it is looked up by the path of its record in the home."""
+
+    SUBJECT = "{record}"
 
     kind: Literal["stage"] = "stage"
     subject: str
@@ -101,63 +115,58 @@ class StageComputed(Entry):
     found: bool | None = None
 
 
-class ModelTrained(Entry):
-    """A model version exists. `subject` is `model/<pipeline>@<version>`."""
+class VersionEntry(Entry):
+    """An entry about a model version."""
 
-    kind: Literal["model_version"] = "model_version"
     subject: str
     pipeline: str
     version: int
-    digest: Sha256
-    """The digest of the manifest of the model's files."""
     record: str
-    """The path of the record of its training."""
+    """The path of the record of the stage that did it."""
     found: bool | None = None
 
 
-class VerdictGiven(Entry):
-    """A model version was evaluated. `subject` is `verdict/<pipeline>@<version>`."""
+class ModelTrained(VersionEntry):
+    """A model version exists."""
+
+    SUBJECT = "model/{pipeline}@{version}"
+
+    kind: Literal["model_version"] = "model_version"
+    digest: Sha256
+    """The digest of the manifest of the model's files."""
+
+
+class VerdictGiven(VersionEntry):
+    """A model version was evaluated."""
+
+    SUBJECT = "verdict/{pipeline}@{version}"
 
     kind: Literal["verdict"] = "verdict"
-    subject: str
-    pipeline: str
-    version: int
     passed: bool
     """Whether every gate was passed."""
     gates: dict[str, bool]
-    record: str
-    """The path of the record of the evaluation."""
-    found: bool | None = None
 
 
-class ModelExported(Entry):
-    """A model version was exported for serving. `subject` is `export/<pipeline>@<version>`."""
+class ModelExported(VersionEntry):
+    """A model version was exported for serving."""
+
+    SUBJECT = "export/{pipeline}@{version}"
 
     kind: Literal["export"] = "export"
-    subject: str
-    pipeline: str
-    version: int
     graph: Sha256
     """The digest of the exported graph."""
-    record: str
-    """The path of the record of the deployment."""
-    found: bool | None = None
 
 
-class ChampionMade(Entry):
-    """A model version serves from now on. `subject` is `champion/<pipeline>`."""
+class ChampionMade(VersionEntry):
+    """A model version serves from now on."""
+
+    SUBJECT = "champion/{pipeline}"
 
     kind: Literal["champion"] = "champion"
-    subject: str
-    pipeline: str
-    version: int
     replaced: int | None = None
     """The version that served before."""
     graph: Sha256
     """The digest of the exported graph that serves."""
-    record: str
-    """The path of the record of the deployment."""
-    found: bool | None = None
 
 
 class FilesRemoved(Entry):
@@ -170,7 +179,9 @@ class FilesRemoved(Entry):
 
 
 class KeyChanged(Entry):
-    """A key was added or withdrawn. `subject` is `keys/<role>`."""
+    """A key was added or withdrawn."""
+
+    SUBJECT = "keys/{role}"
 
     kind: Literal["key"] = "key"
     subject: str
@@ -181,7 +192,9 @@ class KeyChanged(Entry):
 
 
 class SettingChanged(Entry):
-    """The factory's settings changed. `subject` is `settings`."""
+    """The factory's settings changed."""
+
+    SUBJECT = "settings"
 
     kind: Literal["setting"] = "setting"
     subject: str

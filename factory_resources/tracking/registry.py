@@ -108,7 +108,7 @@ class Registry:
         ledger = Ledger(self.home)
         if not ledger.exists:
             return self.alias(model)
-        made = ledger.latest(ChampionMade, f"champion/{model}")
+        made = ledger.latest(ChampionMade, ChampionMade.subject_of(pipeline=model))
         return made[1].version if made else None
 
     def moved_alias(self, model: str) -> str | None:

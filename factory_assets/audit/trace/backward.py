@@ -18,7 +18,7 @@ from factory_assets.audit.trace.report import (
     Table,
 )
 from factory_assets.audit.trace.sources import Folders, source_fact
-from factory_assets.audit.trace.verification import Checker, digest_of_json, worst
+from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.data.transforms.column_lineage import (
     Origins,
     clean_origins,
@@ -27,6 +27,7 @@ from factory_assets.data.transforms.column_lineage import (
     source_origins,
 )
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG
+from factory_assets.results.base import digest
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
@@ -89,7 +90,7 @@ def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Ste
         run_id=record.run_id,
         finished=record.finished,
         code=parts.get("code"),
-        declaration=digest_of_json(parts.get("declaration")),
+        declaration=digest(parts.get("declaration")),
         libraries=parts.get("libraries") or {},
         rows=rows,
         rules=rules,

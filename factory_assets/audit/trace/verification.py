@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from factory_assets.audit.trace.report import SnapshotFile, State
@@ -135,7 +135,3 @@ def worst(states: Iterable[State]) -> State:
     """Return the worst of the states; `whole` if there are none."""
     order: tuple[State, ...] = ("whole", "unchecked", "gone", "changed")
     return max(states, key=order.index, default="whole")
-
-
-def digest_of_json(value: object) -> str:
-    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -202,7 +202,8 @@ def _deployed_digest(registry: Registry, version: Version) -> str | None:
     ledger = Ledger(registry.home)
     if not ledger.exists:
         return version.tags.get(DIGEST_TAG)
-    exported = ledger.latest(ModelExported, f"export/{version.model}@{version.version}")
+    subject = ModelExported.subject_of(pipeline=version.model, version=version.version)
+    exported = ledger.latest(ModelExported, subject)
     return exported[1].graph if exported else None
 
 
