@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from factory_assets.declarations.loader import load_pipeline
@@ -31,6 +32,13 @@ def write_apples(folder: Path, rows: int = 200) -> None:
         for i in range(1, rows + 1)
     ]
     (folder / "data.csv").write_text("\n".join(["size,colour,label", *lines]) + "\n")
+
+
+def enter(root: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the environment name the home and the pipelines of a folder."""
+    patch.setenv("FACTORY_HOME", str(root / "home"))
+    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
+    patch.setenv("FACTORY_DEFS", str(root / "defs"))
 
 
 def declare(folder: Path, attributes: dict[str, Any]) -> Pipeline:

@@ -41,6 +41,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.witnesses import extension
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
 from factory_resources.tracking.registry import Registry, Version
@@ -147,7 +148,8 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
         if policy := policy_file():
             _add(archive, "policy", policy.read_bytes())
         if since is not None:
-            _add(archive, "consistency", _consistency(log, since, size, note))
+            old = LogCheckpoint.parse(SignedNote.parse(since).text).size
+            _add(archive, "consistency", extension(log, old, size, note))
         for number in evidence.entries:
             _add(archive, f"entries/{number}.json", log.body(number))
             proof = "".join(f"{format_base64(h)}\n" for h in log.tree.inclusion(number, size))
@@ -175,14 +177,7 @@ def _checkpoint(log: Log, last: int) -> tuple[int, str]:
     for size, note in reversed(log.cosigned()):
         if size > last and len(SignedNote.parse(note.encode()).signatures) > 1:
             return size, note
-    note = log.checkpoint
-    return LogCheckpoint.parse(SignedNote.parse(note.encode()).text).size, note
-
-
-def _consistency(log: Log, since: bytes, size: int, note: str) -> bytes:
-    old = LogCheckpoint.parse(SignedNote.parse(since).text).size
-    proof = log.tree.consistency(old, size) if 0 < old < size else []
-    return "\n".join([f"old {old}", *map(format_base64, proof), "", note]).encode()
+    return log.signed
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -3,9 +3,11 @@
 What it contains belongs in `factory_assets.audit.evidence`.
 """
 
+import os
 from pathlib import Path
 
 from factory_assets.audit.evidence import collect, write
+from factory_assets.cli.shared import read_file
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
@@ -21,15 +23,20 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     home = Home.from_env()
     begin_ledger(home)
     evidence = collect(name, home, with_rows=with_rows)
+    kept = read_file(since) if since else None
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with storage_errors(out):
-            write(evidence, home, out, since.read_bytes() if since else None)
+            write(evidence, home, unfinished, kept)
+            unfinished.replace(out)
     except InvalidError as error:
         raise UnknownNameError(
             str(error),
             where=str(since),
             remedy="give a checkpoint that factory verify --keep wrote",
         ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
     rows = "with rows" if with_rows else "without rows"
     version = f"{evidence.version.model}@{evidence.version.version}"
     return (

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger
 from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy
+from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy, write_durably
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.tiles import write_tiles
 from factory_resources.ledger.witnesses import add_cosignatures as add_to_log
@@ -36,8 +37,7 @@ def add_cosignatures(file: Path) -> str:
         FactoryError: the file is not a checkpoint of this ledger, or nobody known has cosigned it.
     """
     policy, home = _policy(), Home.from_env()
-    with storage_errors(file):
-        content = file.read_bytes()
+    content = read_file(file)
     try:
         with Ledger(home).writing() as log:
             names = add_to_log(log, content, policy)
@@ -78,4 +78,4 @@ def _policy() -> TrustPolicy:
 def _write(path: Path, content: bytes) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_durably(str(path), content)

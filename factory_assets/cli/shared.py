@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError, FactoryError
+from factory_resources.errors import DeclarationError, FactoryError, SourceError
 from factory_resources.home.processes import process_identity
 
 if TYPE_CHECKING:
@@ -125,6 +126,22 @@ def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[Factor
     if errors and not pipelines:
         raise errors[0]
     return [_request(pipeline, selection) for pipeline in pipelines], errors
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file that the user named.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            remedy="check the file and its permissions",
+        ) from error
 
 
 def raise_worst(errors: Sequence[FactoryError], console: "Console") -> None:

@@ -7,7 +7,7 @@ from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.retention import seconds_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
-from factory_resources.ledger.ledger import Ledger, latest_in
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.witnesses import WitnessState, witness_state
 from factory_resources.tracking.record import Record
 
@@ -51,8 +51,8 @@ def ledger_state(home: Home) -> LedgerState | None:
 
 def ledger_entry(record: Record, home: Home) -> dict[str, int | str]:
     """Return the number of a record's entry, and whether a witness has seen it, by title."""
-    with Ledger(home).reading() as log:
-        found = latest_in(log, StageComputed, record.name)
+    ledger = Ledger(home)
+    found = ledger.latest(StageComputed, record.name) if ledger.exists else None
     if found is None:
         return {}
     state = ledger_state(home)

@@ -23,6 +23,7 @@ from factory_assets.data.leakage.policy import (
 )
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, declaration_digest
@@ -67,6 +68,8 @@ def run_stage(call: StageRequest) -> StageRun:
     ]
     name = ".".join(filter(None, names))
     require_kept_out(call.pipeline)
+    # A mistake in the settings, which become entries, is not found after hours of training.
+    load_settings()
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (

@@ -86,9 +86,10 @@ class Log:
         return self._head()[0]
 
     @property
-    def checkpoint(self) -> str:
-        """The latest checkpoint, signed by the log alone."""
-        return self._head()[2]
+    def signed(self) -> tuple[int, str]:
+        """The number of entries and the checkpoint of one moment, signed by the log alone."""
+        size, _, note = self._head()
+        return size, note
 
     def body(self, number: int) -> bytes:
         """Return the bytes of an entry."""

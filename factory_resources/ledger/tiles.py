@@ -21,7 +21,7 @@ def write_tiles(log: Log, folder: Path, write: Write) -> int:
     Args:
         write: writes one file, so that readers see the old or the new content.
     """
-    size, note = log.size, log.checkpoint
+    size, note = log.signed
     level = 0
     while count := size >> 8 * level:
         for number in range(-(-count // WIDTH)):

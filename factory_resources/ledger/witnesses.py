@@ -38,11 +38,14 @@ def witness_state(log: Log, policy: TrustPolicy, required: int) -> WitnessState:
         required: how many members of the quorum, such as organisations, must have seen it.
     """
     witnessed = Witnessed(policy)
-    for size, content in log.cosigned():
+    # The newest one that enough have seen decides, so that nearly always one is verified.
+    for size, content in reversed(log.cosigned()):
         note = SignedNote.parse(content.encode())
         seen = [name for name, key in policy.witnesses if note.time_of(key) is not None]
         if len(policy.members(seen) & _quorum(policy)) >= required:
             witnessed.see(note, size)
+            if witnessed.size:
+                break
     return WitnessState(log.size, witnessed.size, witnessed.time)
 
 
@@ -73,8 +76,7 @@ def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
 
     The checkpoint is stored, so that cosignatures can be added to exactly this one.
     """
-    note = log.checkpoint
-    size = LogCheckpoint.parse(SignedNote.parse(note.encode()).text).size
+    size, note = log.signed
     old = max(
         (
             before
@@ -86,9 +88,20 @@ def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
     stored = dict(log.cosigned())
     if size not in stored:
         log.keep_checkpoint(size, note)
+    return size, extension(log, old, size, stored.get(size, note))
+
+
+def extension(log: Log, old: int, size: int, note: str) -> bytes:
+    """Return a checkpoint with the proof that it extends an older one.
+
+    It has the form of the request `add-checkpoint` of tlog-witness.
+
+    Args:
+        old: the number of entries of the older checkpoint; 0 if there is none.
+        size: the number of entries of the checkpoint `note`.
+    """
     proof = log.tree.consistency(old, size) if 0 < old < size else []
-    lines = [f"old {old}", *map(format_base64, proof), "", stored.get(size, note)]
-    return size, "\n".join(lines).encode()
+    return "\n".join([f"old {old}", *map(format_base64, proof), "", note]).encode()
 
 
 def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]:

@@ -16,7 +16,7 @@ from factory_resources.ledger import factory_verify
 from factory_resources.ledger.entries import KeyChanged, SettingChanged
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     write_apples_in(root / "defs" / "apples")
     with pytest.MonkeyPatch.context() as patch:
-        _enter(root, patch)
+        enter(root, patch)
         assert factory("run", "apples").exit_code == 0
     (root / "auditor").mkdir()
     shutil.copy(factory_verify.__file__, root / "auditor" / "factory_verify.py")
@@ -46,14 +46,8 @@ def write_apples_in(folder: Path) -> None:
 def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copied = tmp_path / "root"
     shutil.copytree(made, copied)
-    _enter(copied, monkeypatch)
+    enter(copied, monkeypatch)
     return copied
-
-
-def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("FACTORY_HOME", str(root / "home"))
-    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
-    patch.setenv("FACTORY_DEFS", str(root / "defs"))
 
 
 def factory(*arguments: str | Path) -> Result:
@@ -181,10 +175,15 @@ def _no_policy(root: Path) -> None:
             "there is no witness 'w2'; name one of the policy with --for: w1",
         ),
         (_declare_witness, ("ledger", "add", "defs/witnesses.policy"), "the note is not a text"),
-        (_declare_witness, ("ledger", "add", "nowhere"), "nowhere: cannot"),
+        (_declare_witness, ("ledger", "add", "nowhere"), "nowhere: cannot be read (No such file"),
         (_nothing, ("evidence", "apples@9", "--out", "x.zip"), "apples has no version 9"),
         (_nothing, ("evidence", "apples/clean", "--out", "x.zip"), "is not a model version"),
         (_nothing, ("evidence", "apples@1", "--out", "no/x.zip"), "no/x.zip: cannot write"),
+        (
+            _nothing,
+            ("evidence", "apples@1", "--out", "x.zip", "--since", "nowhere"),
+            "nowhere: cannot be read (No such file",
+        ),
         (_nothing, ("verify", "nowhere"), "nowhere"),
         (_nothing, ("verify", "--key", "nonsense"), "'nonsense' is not a verifier key"),
     ],
@@ -207,3 +206,4 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     with Ledger(Home(root / "home")).reading() as log:
         assert log.size - before <= (2 if prepare is _declare_witness else 0)
     assert not (root / "x").exists()
+    assert not [*root.glob("*.zip*"), *root.glob(".x*")]

@@ -15,7 +15,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files
 from factory_resources.instance import prepare
 from tests.e2e.conftest import command
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +58,7 @@ def copy(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("FACTORY_HOME", str(root / "home"))
-    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
-    patch.setenv("FACTORY_DEFS", str(root / "defs"))
+    enter(root, patch)
     patch.chdir(root / "defs" / "apples")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from factory_assets.cli.check.check import check
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.execution.ledger_entries import begin_ledger
@@ -24,7 +25,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_apples(root / "defs" / "apples")
     declare(root / "defs" / "apples", APPLES)
     with pytest.MonkeyPatch.context() as patch:
-        _enter(root, patch)
+        enter(root, patch)
         run(RunSelection(["apples"]), Console(quiet=True))
     return root
 
@@ -74,14 +75,8 @@ def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, which the environment names."""
     copied = tmp_path / "root"
     shutil.copytree(made, copied)
-    _enter(copied, monkeypatch)
+    enter(copied, monkeypatch)
     return copied
-
-
-def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("FACTORY_HOME", str(root / "home"))
-    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
-    patch.setenv("FACTORY_DEFS", str(root / "defs"))
 
 
 def _run(root: Path) -> str:
@@ -228,3 +223,23 @@ def test_a_home_from_before_the_ledger_is_taken_over_as_found(root: Path) -> Non
     assert [str(problem) for problem in report.problems] == []
     assert "say what was found when the ledger began" in "\n".join(report.lines())
     assert "nothing changed since" in _run(root)
+
+
+def test_a_home_without_a_ledger_is_reused_through_dagster(root: Path) -> None:
+    home = Home(root / "home")
+    home.ledger.unlink()
+    (home.path / "secrets" / "ledger_key").unlink()
+    text = io.StringIO()
+    run(RunSelection(["apples"], rehash=True), Console(file=text, width=200))
+    assert "6 reused" in text.getvalue()
+
+
+def test_a_mistake_in_the_settings_is_found_before_anything_is_computed(root: Path) -> None:
+    _declare_another(root)
+    (root / "defs" / "factory.yaml").write_text("witness: {every: sometimes}\n")
+    before = set((root / "home" / "records").rglob("*.json"))
+    with pytest.raises(FactoryError, match=r"factory\.yaml:1: witness\.every"):
+        _run(root)
+    with pytest.raises(FactoryError, match=r"factory\.yaml:1: witness\.every"):
+        check()
+    assert set((root / "home" / "records").rglob("*.json")) == before

@@ -24,7 +24,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_apples(root / "defs" / "apples")
     declare(root / "defs" / "apples", APPLES)
     with pytest.MonkeyPatch.context() as patch:
-        _enter(root, patch)
+        enter(root, patch)
         run(RunSelection(["apples"]), Console(quiet=True))
     return root
 
@@ -56,16 +56,10 @@ def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the folder, which the environment names."""
     copied = tmp_path / "root"
     shutil.copytree(made, copied)
-    _enter(copied, monkeypatch)
+    enter(copied, monkeypatch)
     # Addresses in the databases follow the home.
     prepare(Home(copied / "home"))
     return copied
-
-
-def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("FACTORY_HOME", str(root / "home"))
-    patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
-    patch.setenv("FACTORY_DEFS", str(root / "defs"))
 
 
 def _command(*arguments: str) -> str:
@@ -188,7 +182,7 @@ def test_the_same_warnings_are_printed_if_nothing_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "defs" / "apples"
-    _enter(tmp_path, monkeypatch)
+    enter(tmp_path, monkeypatch)
     folder.mkdir(parents=True)
     write_apples(folder)
     data = folder / "data.csv"

@@ -69,7 +69,7 @@ def _paths(ledger: Ledger) -> list[str]:
 def _require_sound(ledger: Ledger) -> None:
     """Check the numbers, and the signed checkpoint against the entries."""
     with ledger.reading() as log:
-        numbered, note = [*log.bodies()], SignedNote.parse(log.checkpoint.encode())
+        numbered, note = [*log.bodies()], SignedNote.parse(log.signed[1].encode())
         first = json.loads(log.body(0))
     tree = CompactRange()
     for number, body in numbered:
