@@ -31,6 +31,7 @@ def write_apples(folder: Path, rows: int = 200) -> None:
         f"{i % 7 + i / 100},{('red', 'green')[i % 2]},{'good' if i % 7 > 3 else 'bad'}"
         for i in range(1, rows + 1)
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "data.csv").write_text("\n".join(["size,colour,label", *lines]) + "\n")
 
 

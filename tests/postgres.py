@@ -39,6 +39,14 @@ class Postgres:
         login = f"{user}:{quote(password, safe='')}"
         return f"postgresql://{login}@/{database}?host={self.socket}"
 
+    def stop(self) -> None:
+        """Stop the server, which ends every connection."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start the stopped server again."""
+        self._server.ensure_postgres_running()
+
     def close(self) -> None:
         self._server.cleanup()
 

@@ -6,7 +6,7 @@ that it never unpacks to more than its size.
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import IO
 
 from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.resolver import find_model
+from factory_assets.audit.statement import Statement
 from factory_assets.audit.trace.backward import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
+from factory_assets.execution import provenance
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
@@ -39,12 +41,16 @@ from factory_resources.ledger.factory_verify import (
     VerifierKey,
     format_base64,
 )
+from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.witnesses import extension
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
 from factory_resources.tracking.registry import Registry, Version
+
+_MODELS = "artifacts/"
+"""Where a home has the files of models and exports."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the archive, so that the same evidence has the same bytes."""
@@ -59,6 +65,8 @@ class Evidence:
     """Their numbers."""
     files: tuple[Path, ...]
     """Files of the home."""
+    trained: Record | None
+    """The record of the version's training; None if the same training was computed again."""
     with_rows: bool
 
 
@@ -78,19 +86,30 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
     registry, graph = Registry(home), RecordGraph.of(home)
     version = find_model(name, registry)
+    trained = graph.candidate(version.model, version.version)
     records = walk_upstream(model_records(version, graph), graph)
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
     files = [home.path / record.name for record in records]
-    manifest = version.files / MANIFEST
-    files += [manifest, *(version.files / name for name in json.loads(manifest.read_bytes()))]
-    graph_file = registry.run_files(version.model, version.run_id) / FOLDER / FILE
+    run = registry.run_files(version.model, version.run_id)
+    for folder in (version.files, run / provenance.FOLDER):
+        files += _listed(folder / MANIFEST)
+    graph_file = run / FOLDER / FILE
     files += [graph_file] if graph_file.is_file() else []
     if with_rows:
         for record in records:
             for snapshot in tables_of(value_in(record)).values():
                 files += snapshot.paths(home)
-    return Evidence(version, tuple(sorted(numbers)), tuple(dict.fromkeys(files)), with_rows)
+    return Evidence(
+        version, tuple(sorted(numbers)), tuple(dict.fromkeys(files)), trained, with_rows
+    )
+
+
+def _listed(manifest: Path) -> list[Path]:
+    """Return a manifest and the files that it lists; nothing if it is not there."""
+    if not manifest.is_file():
+        return []
+    return [manifest, *map(manifest.with_name, json.loads(manifest.read_bytes()))]
 
 
 def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) -> Iterator[int]:
@@ -155,15 +174,31 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
             proof = "".join(f"{format_base64(h)}\n" for h in log.tree.inclusion(number, size))
             text = f"c2sp.org/tlog-proof@v1\nindex {number}\n{proof}\n{note}"
             _add(archive, f"proofs/{number}.tlog-proof", text.encode())
-        for path in evidence.files:
-            with (
-                path.open("rb") as file,
-                _new(archive, f"home/{path.relative_to(home.path)}") as to,
-            ):
-                while chunk := file.read(1 << 20):
-                    to.write(chunk)
+        digests = {
+            str(path.relative_to(home.path)): _copied(path, archive, home)
+            for path in evidence.files
+        }
+        if evidence.trained:
+            stated = _statement(evidence.version, evidence.trained, digests)
+            _add(archive, "statement.json", stated.signed(LogKey.load(home)))
         verifier = Path(factory_verify.__file__)
         _add(archive, verifier.name, verifier.read_bytes())
+
+
+def _statement(version: Version, trained: Record, digests: Mapping[str, str]) -> Statement:
+    files = {name: digest for name, digest in digests.items() if name.startswith(_MODELS)}
+    materials = {name: digest for name, digest in digests.items() if name not in files}
+    return Statement(version.model, version.version, trained, files, materials)
+
+
+def _copied(path: Path, archive: zipfile.ZipFile, home: Home) -> str:
+    """Copy a file of the home into the archive, and return its SHA-256."""
+    digest = sha256()
+    with path.open("rb") as file, _new(archive, f"home/{path.relative_to(home.path)}") as to:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            to.write(chunk)
+    return digest.hexdigest()
 
 
 def _first(log: Log) -> LedgerStarted:

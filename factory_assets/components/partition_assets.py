@@ -32,6 +32,7 @@ from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -54,7 +55,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         call = stage_request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = [_partition(pipeline, key) for key in context.partition_keys]
-        runs = list(backfill(call, chosen, (stage,)))
+        runs = list(backfill(run_stage, call, chosen, (stage,)))
         errors = {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
         if errors:
@@ -140,7 +141,7 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
         with event_logs_open(home, call.run_id):
-            runs = _with_events(context, backfill(call, selected.partitions, stages))
+            runs = _with_events(context, backfill(run_stage, call, selected.partitions, stages))
         if errors := {run.partition.key: run.error for run in runs if run.error}:
             raise dagster_failure(call, errors, progress)
         for stage in stages:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -11,7 +12,9 @@ from factory_assets.declarations.messages import mistakes
 from factory_assets.declarations.yaml_document import NotYaml, parse
 from factory_assets.spec.settings import FactorySettings
 from factory_resources.errors import DeclarationError
-from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.factory_verify import TrustPolicy
 
 FILE = "factory.yaml"
 
@@ -21,7 +24,7 @@ class DeclaredSettings:
     """The settings, and the policy that they name."""
 
     settings: FactorySettings
-    policy: TrustPolicy | None
+    policy: "TrustPolicy | None"
     digest: str
     """SHA-256 of both files."""
 
@@ -65,7 +68,9 @@ def policy_file() -> Path | None:
     return new_pipelines_folder() / declared.settings.witness.policy
 
 
-def _policy(file: Path, content: bytes) -> TrustPolicy:
+def _policy(file: Path, content: bytes) -> "TrustPolicy":
+    from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy
+
     try:
         return TrustPolicy.parse(content)
     except InvalidError as error:

@@ -3,13 +3,12 @@
 Which partitions have data belongs in `data.sources.partition_listing`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
-from factory_assets.execution.runner import run_stage
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
@@ -86,11 +85,15 @@ class PartitionRun:
 
 
 def backfill(
-    call: StageRequest, partitions: Sequence[Partition], stages: Sequence[Stage] = PARTITIONED
+    run: Callable[[StageRequest], StageRun],
+    call: StageRequest,
+    partitions: Sequence[Partition],
+    stages: Sequence[Stage] = PARTITIONED,
 ) -> Iterator[PartitionRun]:
     """Run the stages partition by partition; a partition that fails does not stop the others.
 
     Args:
+        run: runs one stage, such as `runner.run_stage`.
         call: the request to repeat; its own stage and partition are ignored.
     """
     with call.home.scratch() as scratch, SharedEngines(scratch) as engines:
@@ -100,7 +103,7 @@ def backfill(
             for stage in stages:
                 own = replace(call, stage=stage, partition=partition, engines=engines)
                 try:
-                    outcome = run_stage(own)
+                    outcome = run(own)
                 except FactoryError as error:
                     yield PartitionRun(own, partition, error=error)
                     break

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.execution.loaded_components import LOADED
+from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StagePlan, StageRequest
-from factory_assets.execution.runner import plan_stage
 from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED

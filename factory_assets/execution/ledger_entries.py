@@ -192,6 +192,7 @@ def entries_of(
                 pipeline=value.model,
                 version=value.version,
                 digest=value.digest,
+                provenance=value.provenance,
                 record=record.name,
                 found=found,
             )

@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from factory_assets.declarations.settings import load_settings
-from factory_assets.execution.retention import seconds_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.witnesses import WitnessState, witness_state
 from factory_resources.tracking.record import Record
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.witnesses import WitnessState
 
 
 @dataclass(frozen=True)
 class LedgerState:
     """How much of the ledger the declared witnesses have seen."""
 
-    witnesses: WitnessState
+    witnesses: "WitnessState"
     every: timedelta
     """How old the last cosignature may be."""
 
@@ -44,6 +46,9 @@ def ledger_state(home: Home) -> LedgerState | None:
     witness = declared.settings.witness if declared else None
     if declared is None or witness is None or declared.policy is None or not ledger.exists:
         return None
+    from factory_assets.execution.retention import seconds_of
+    from factory_resources.ledger.witnesses import witness_state
+
     with ledger.reading() as log:
         state = witness_state(log, declared.policy, witness.required)
     return LedgerState(state, timedelta(seconds=seconds_of(witness.every)))

@@ -25,14 +25,16 @@ from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.models import STORED, Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ModelTrained
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Registry, Version
 
 FOLDER = "origin"
 """The folder among the artifacts of the run."""
 
-TAG = "factory.origin_sha256"
-"""The tag of a model version that holds the digest of these files."""
+_TAG = "factory.origin_sha256"
+"""The tag that holds the digest of these files, for versions from before the ledger had it."""
 
 _BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
 """Libraries that a training may use, in addition to those in its key; some may be missing."""
@@ -82,24 +84,26 @@ Part = Literal["declaration", "rows", "environment", "end"]
 
 def store_provenance(
     pipeline: Pipeline, parts: SplitResult, candidate: Candidate, home: Home
-) -> None:
-    """Store one file a part, and their manifest, with the candidate's run."""
+) -> str:
+    """Store one file a part, and their manifest, with the candidate's run.
+
+    Returns:
+        The SHA-256 of the manifest.
+    """
     provenance = Provenance(
         declaration=pipeline.spec,
         rows=TrainingSnapshots(train=parts.train, validation=parts.validation),
         environment=environment(pipeline),
         end=Ended(stopped=candidate.stopped),
     )
-    registry = Registry(home)
     with home.scratch() as folder:
         for name, part in provenance:
             content = part.model_dump_json(by_alias=True, indent=1)
             (folder / f"{name}.json").write_text(content, encoding="utf-8")
         manifest = build_manifest(folder)
         (folder / MANIFEST).write_bytes(manifest)
-        registry.add_files(candidate.run_id, folder, FOLDER)
-    tags = {TAG: sha256(manifest).hexdigest()}
-    registry.tag_version(candidate.model, candidate.version, tags)
+        Registry(home).add_files(candidate.run_id, folder, FOLDER)
+    return sha256(manifest).hexdigest()
 
 
 def read_provenance(version: Version, home: Home) -> Provenance:
@@ -109,7 +113,8 @@ def read_provenance(version: Version, home: Home) -> Provenance:
         ModelError: nothing was stored, or the files were changed since.
     """
     name = f"{version.model}@{version.version}"
-    if TAG not in version.tags:
+    digest = provenance_digest(version, home)
+    if digest is None:
         raise ModelError(
             "it is not recorded how this version was trained: it is older than such records",
             where=name,
@@ -117,7 +122,7 @@ def read_provenance(version: Version, home: Home) -> Provenance:
         )
     files = Registry(home).run_files(version.model, version.run_id) / FOLDER
     with home.scratch() as scratch:
-        copy_checked(files, scratch, version.tags[TAG], name)
+        copy_checked(files, scratch, digest, name)
         try:
             return Provenance(
                 declaration=PipelineSpec.model_validate_json(
@@ -134,6 +139,14 @@ def read_provenance(version: Version, home: Home) -> Provenance:
                 where=name,
                 remedy="use the version that trained it",
             ) from error
+
+
+def provenance_digest(version: Version, home: Home) -> str | None:
+    """Return the SHA-256 of the manifest, as the ledger says; None if nothing was stored."""
+    subject = ModelTrained.subject_of(pipeline=version.model, version=version.version)
+    ledger = Ledger(home)
+    trained = ledger.latest(ModelTrained, subject) if ledger.exists else None
+    return (trained and trained[1].provenance) or version.tags.get(_TAG)
 
 
 def environment(pipeline: Pipeline) -> Environment:

@@ -5,6 +5,7 @@ The run itself belongs in `runner`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.execution.costs import CostTotal
@@ -40,6 +41,14 @@ class StageRequest:
     engines: SharedEngines = field(default_factory=SharedEngines)
     """Those in which the partitions of a run are read."""
 
+    @property
+    def partition_key(self) -> str | None:
+        return self.partition.key if self.partition else None
+
+    def checkpoints(self, key: str) -> Path:
+        """Return the folder of the checkpoints of the computation with this cache key."""
+        return self.home.checkpoints / self.pipeline.name / key
+
 
 @dataclass(frozen=True)
 class StageRun:
@@ -63,11 +72,14 @@ class StagePlan:
     components: KeyComponents
     record: Record | None
     """The record with this cache key, if every file that it names still exists."""
-    compute: Callable[[], StageResult]
+    results: Inputs
+    """Upstream stage to its result."""
     inputs: Mapping[str, tuple[str, ...]]
     """Upstream stage to the cache keys of its records."""
     sources: "tuple[SourceHandle, ...]" = ()
     """The sources of `ingest`."""
+    scratch: Path | None = None
+    """The folder into which `ingest` may write; it may have to be made first."""
 
 
 def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:

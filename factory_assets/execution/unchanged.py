@@ -10,8 +10,8 @@ from dataclasses import replace
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import reasons_stored
 from factory_assets.data.privacy.sensitive_columns import require_kept_out
+from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StageRequest, StageRun
-from factory_assets.execution.runner import plan_stage
 from factory_assets.execution.stage_checks import split_result, stage_checks
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED, value_of

@@ -33,6 +33,13 @@ class StageResult(BaseModel):
 R = TypeVar("R", bound=StageResult)
 
 
+def expect(kind: type[R], value: StageResult) -> R:
+    """Return the value, which must be of this kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
 def result_as(kind: type[R], record: Record) -> R:
     """Return the result in a record.
 

@@ -42,6 +42,10 @@ class Block(StageResult):
     """Time columns without a declared zone: the number of values with an offset, and without."""
 
 
+CLEAR_DRIFT = 0.2
+"""Index from which a change is clear."""
+
+
 class ColumnDrift(StageResult):
     """A column whose values or share of missing values drifted."""
 

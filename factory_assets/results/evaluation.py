@@ -197,7 +197,9 @@ class EvaluationResult(StageResult):
     @property
     def data_version(self) -> str:
         # Results from before `at_half` was recorded keep their data version.
-        later = set() if self.at_half else {"at_half"}
+        later: dict[str, set[str] | bool] = {"candidate": {"provenance"}}
+        if not self.at_half:
+            later["at_half"] = True
         return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
 
     @property

@@ -1,5 +1,6 @@
 """The results of train and deploy: a model version, and how it was trained."""
 
+from hashlib import sha256
 from itertools import accumulate
 from typing import Literal
 
@@ -100,6 +101,13 @@ class Candidate(StageResult):
     """Where the budget ended the training; None if it finished."""
     halved: bool = False
     """Whether batches were half as large as declared, because memory ran short."""
+    provenance: str | None = None
+    """SHA-256 of the manifest of how it was trained; None in results that are older than that."""
+
+    @property
+    def data_version(self) -> str:
+        # The same model is the same data, whichever machine trained it.
+        return sha256(self.model_dump_json(exclude={"provenance"}).encode()).hexdigest()
 
 
 class Champion(StageResult):

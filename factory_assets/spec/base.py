@@ -47,6 +47,8 @@ listed = BeforeValidator(_as_tuple)
 # YAML 1.1, as Dagster's own tools read it, takes an unquoted `off` for false.
 switched_off = BeforeValidator(_off)
 
+Positive = Annotated[float, Field(gt=0)]
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A name in a declaration: lower case letters, digits and underscores, beginning with a letter."""
 

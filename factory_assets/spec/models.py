@@ -13,11 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from factory_assets.spec.base import ColumnName, Reference, Spec, listed
+from factory_assets.spec.base import ColumnName, Positive, Reference, Spec, listed
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
-
-Positive = Annotated[float, Field(gt=0)]
 
 STORED = {"stored": True}
 """Validation context for what the factory has stored, in place of what a person declares."""

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag
 
-from factory_assets.spec.base import Spec
-from factory_assets.spec.models import Positive
+from factory_assets.spec.base import Positive, Spec
 
 Objective = Literal["f1", "accuracy", "balanced_accuracy"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, listed, switched_off
+from factory_assets.spec.base import ColumnName, Columns, Positive, Spec, listed, switched_off
 from factory_assets.spec.models import (
     Cnn,
     GradientBoosting,
@@ -17,7 +17,6 @@ from factory_assets.spec.models import (
     Mlp,
     Network,
     OwnModule,
-    Positive,
     Tcn,
     Transformer,
 )

@@ -10,15 +10,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from factory_resources.ledger.factory_verify import BODY_BYTES, canonical
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Entry(BaseModel):
     """One act of the factory."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A run in which nothing changed reads one kind of entry, and need not build the others.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     SUBJECT: ClassVar[str]
     """What an entry of this kind is looked up by; kinds without one are not looked up."""
@@ -41,6 +40,8 @@ class Entry(BaseModel):
         Raises:
             ValueError: they are more than an entry may have.
         """
+        from factory_resources.ledger.factory_verify import BODY_BYTES, canonical
+
         body = canonical(self.model_dump(exclude_none=True))
         if len(body) > BODY_BYTES:
             raise ValueError(f"an entry of kind {self.kind} has {len(body):,} bytes")
@@ -83,7 +84,7 @@ class DeclarationChanged(Entry):
 class Checks(BaseModel):
     """The data checks of a stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     passed: int
     failed: tuple[str, ...]
@@ -134,6 +135,8 @@ class ModelTrained(VersionEntry):
     kind: Literal["model_version"] = "model_version"
     digest: Sha256
     """The digest of the manifest of the model's files."""
+    provenance: Sha256 | None = None
+    """The digest of the manifest of how it was trained: declaration, rows, environment."""
 
 
 class VerdictGiven(VersionEntry):

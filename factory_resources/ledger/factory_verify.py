@@ -11,7 +11,8 @@ All that is read may come from an enemy. Whatever the input is, the functions he
 raise `InvalidError`, in time that is proportional to its length.
 
 Formats: the Merkle tree of RFC 6962; entries in canonical JSON (RFC 8785); signed-note,
-tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof and tlog-witness of https://c2sp.org.
+tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof and tlog-witness of https://c2sp.org;
+statements of in-toto in envelopes of DSSE.
 """
 
 from __future__ import annotations
@@ -370,11 +371,12 @@ class VerifierKey:
         if self.kind != ED25519:
             time = int.from_bytes(signature[:8], "big")
             signature = signature[8:]
-        if time > _LARGEST_SIZE or not self._verifies(signature, self.message(text, time)):
+        if time > _LARGEST_SIZE or not self.verifies(signature, self.message(text, time)):
             raise InvalidError(f"the signature of {_short(self.name)} does not verify")
         return time
 
-    def _verifies(self, signature: bytes, message: bytes) -> bool:
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether this key made the signature of the message."""
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
         try:
@@ -1509,6 +1511,9 @@ class ContentCheck:
         for snapshot in _snapshots(take(record, "value", kind=dict)):
             for file in snapshot["files"]:
                 self._compare(number, _table_file(snapshot["table"], file), take(file, "sha256"))
+        for name, digest in take({"commits": {}, **record}, "commits", kind=dict).items():
+            # Delta Lake removes old commits, which a checkpoint replaces.
+            self._compare(number, f"tables/{name}", digest, optional=True)
 
     def _model_version(self, number: int, entry: dict[str, Any]) -> None:
         subject = take(entry, "subject")
@@ -1519,6 +1524,10 @@ class ContentCheck:
         facts = self._facts(number, entry)
         if facts is not None:
             _require_same("the digest of the model", digest, facts["digest"])
+            _require_same("how it was trained", entry.get("provenance"), facts["provenance"])
+            if facts["provenance"] is not None:
+                name = f"{_run_folder(entry, facts)}/origin/manifest.json"
+                self._manifest(number, name, take(facts, "provenance"))
         path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
         if path is None and facts is None:
             return
@@ -1629,6 +1638,10 @@ class ContentCheck:
             raise InvalidError(f"was changed: its SHA-256 is {found}")
         return parse_object(content)
 
+    def compare(self, name: str, expected: str, *, optional: bool) -> None:
+        """Compare a file that something else than an entry names."""
+        self._compare(None, name, expected, optional=optional)
+
     def _removed(self, name: str) -> int | None:
         number: int | None = self._scratch.one(
             "SELECT number FROM removed WHERE path = ?", path_bytes(name)
@@ -1648,13 +1661,15 @@ class ContentCheck:
                     raise InvalidError("is not a list of files and their SHA-256")
                 self._compare(number, name.rpartition("/")[0] + "/" + file, expected)
 
-    def _compare(self, number: int, name: str, expected: str) -> bool:
+    def _compare(
+        self, number: int | None, name: str, expected: object, *, optional: bool = False
+    ) -> bool:
         """Compare a file with its SHA-256; False if it is not there, or another."""
         with self._reported(number, name):
             try:
                 found = self._digest(name)
             except MissingFileError:
-                if (self._removed(name) or 0) > number:
+                if optional or (self._removed(name) or 0) > (number or 0):
                     return False
                 if not self._optional.match(name):
                     raise
@@ -1773,6 +1788,7 @@ def _facts_of(value: dict[str, Any]) -> dict[str, Any]:
         "version": take(about, "version", kind=int),
         "run_id": take(about, "run_id"),
         "digest": about.get("digest"),
+        "provenance": value.get("provenance"),
         "graph": value.get("onnx_sha256"),
         "passed": None if gates is None else all(take(gate, "passed", kind=bool) for gate in gates),
         "influence": take(influence, "digest") if _has_digest(influence) else None,
@@ -1918,6 +1934,36 @@ def _head_and_note(content: bytes) -> tuple[list[str], bytes]:
     return lines, note
 
 
+STATEMENT_PAYLOAD = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+
+def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:
+    """Return the bytes that a signature of a DSSE envelope covers (DSSE 1.0, PAE)."""
+    of = kind.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(of), of, len(payload), payload)
+
+
+def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
+    """Return the in-toto statement in a DSSE envelope that the key signed.
+
+    Raises:
+        InvalidError: it is none, or the key did not sign it.
+    """
+    envelope = parse_object(content)
+    kind, payload = take(envelope, "payloadType"), parse_base64(take(envelope, "payload"))
+    signatures = take(envelope, "signatures", kind=list)
+    message = pre_authentication_encoding(kind, payload)
+    if len(signatures) > _SIGNATURES:
+        raise InvalidError("has too many signatures")
+    if not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
+        raise InvalidError("was not signed by the key of the ledger")
+    statement = parse_object(payload)
+    if kind != STATEMENT_PAYLOAD or take(statement, "_type") != STATEMENT_TYPE:
+        raise InvalidError("is not a statement of in-toto")
+    return statement
+
+
 class ArchivedEntries:
     """The entries in an archive, each with the proof that it is in the log."""
 
@@ -1957,6 +2003,9 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
         return None
 
 
+_STATEMENT = "statement.json"
+
+
 class _ArchiveCheck:
     def __init__(
         self, archive: ArchiveFile, expected: Expectation, report: VerificationReport
@@ -1987,8 +2036,28 @@ class _ArchiveCheck:
         for kind in ("model_version", "verdict"):
             if not self._entries.last(kind, _SUBJECTS[kind].format(pipeline, version)):
                 report.problem(f"the archive has no entry of kind {kind!r} of {which}")
+        if next(archive.names(_STATEMENT), None):
+            try:
+                self._statement(check, which)
+            except InvalidError as error:
+                report.problem(error, file=_STATEMENT)
         check.ignored(self._strange(numbers))
         return head
+
+    def _statement(self, check: ContentCheck, which: str) -> None:
+        """Compare the signed statement about the version with the files."""
+        statement = parse_statement(self._read(_STATEMENT), self._key)
+        build = take(statement, "predicate", "buildDefinition", kind=dict)
+        about = take(build, "externalParameters", kind=dict)
+        version = take(about, "version", kind=int)
+        _require_same("the version", f"{take(about, 'pipeline')}@{version}", which)
+        for optional, files in (
+            (False, take(statement, "subject", kind=list)),
+            (True, take(build, "resolvedDependencies", kind=list)),
+        ):
+            for one in files:
+                check.compare(take(one, "name"), take(one, "digest", "sha256"), optional=optional)
+        self._report.count("statements")
 
     def _read(self, name: str) -> bytes:
         try:
@@ -2063,7 +2132,7 @@ class _ArchiveCheck:
 
     def _strange(self, numbers: Sequence[int]) -> Iterator[str]:
         """Yield the files that nothing in the archive speaks of."""
-        expected = {"evidence.json", "checkpoint", "key", "policy", "consistency"}
+        expected = {"evidence.json", "checkpoint", "key", "policy", "consistency", _STATEMENT}
         expected.update(f"entries/{number}.json" for number in numbers)
         expected.update(f"proofs/{number}.tlog-proof" for number in numbers)
         for name in self._archive.all():

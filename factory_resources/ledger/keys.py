@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import ED25519, LogCheckpoint, VerifierKey
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from factory_resources.ledger.factory_verify import LogCheckpoint, VerifierKey
 
 _NAME = "ledger_key"
 
@@ -24,7 +25,7 @@ class LogKey:
     """The private key of a log, and the log's name."""
 
     private: "Ed25519PrivateKey"
-    verifier: VerifierKey
+    verifier: "VerifierKey"
 
     @classmethod
     def generate(cls) -> "LogKey":
@@ -35,6 +36,8 @@ class LogKey:
 
     @classmethod
     def _of(cls, private: "Ed25519PrivateKey", origin: str) -> "LogKey":
+        from factory_resources.ledger.factory_verify import ED25519, VerifierKey
+
         public = private.public_key().public_bytes_raw()
         return cls(private, VerifierKey(origin, ED25519, public))
 
@@ -42,7 +45,7 @@ class LogKey:
     def origin(self) -> str:
         return self.verifier.name
 
-    def sign(self, checkpoint: LogCheckpoint) -> str:
+    def sign(self, checkpoint: "LogCheckpoint") -> str:
         """Return the signed note."""
         text = checkpoint.text
         signature = self.private.sign(self.verifier.message(text))

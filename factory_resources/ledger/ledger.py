@@ -119,8 +119,14 @@ class Ledger:
 def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
     """Return number and content of the newest entry of this kind about the subject."""
     for number in log.numbers(subject):
-        entry = entry_in(log, number)
-        if isinstance(entry, kind) and getattr(entry, "subject", None) == subject:
+        body = log.body(number)
+        try:
+            entry = kind.model_validate_json(body)
+        except ValidationError:
+            # It is of another kind, or was changed.
+            entry_in(log, number)
+            continue
+        if getattr(entry, "subject", None) == subject:
             return number, entry
     return None
 

@@ -6,19 +6,15 @@ What the entries mean belongs in `entries`; which home has which log, in `ledger
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import StorageError
 from factory_resources.ledger.connection import Connection
-from factory_resources.ledger.factory_verify import (
-    CompactRange,
-    InvalidError,
-    LogCheckpoint,
-    SignedNote,
-    leaf_hash,
-)
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.proofs import StoredTree
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.factory_verify import CompactRange
+    from factory_resources.ledger.proofs import StoredTree
 
 _BATCH = 1000
 
@@ -47,6 +43,8 @@ class Log:
     @classmethod
     def create(cls, connection: Connection, key: LogKey, entries: Sequence[NewEntry]) -> "Log":
         """Create the tables, with the first entries."""
+        from factory_resources.ledger.factory_verify import CompactRange, LogCheckpoint
+
         connection.create_tables()
         log = cls(connection)
         first = key.sign(LogCheckpoint(key.origin, 0, CompactRange().root))
@@ -60,6 +58,8 @@ class Log:
         Returns:
             Their numbers.
         """
+        from factory_resources.ledger.factory_verify import LogCheckpoint, leaf_hash
+
         with self._connection.writing(_HEAD) as head:
             tree = _tree(head, key)
             first = tree.size
@@ -118,11 +118,15 @@ class Log:
         return [number for (number,) in rows]
 
     @property
-    def tree(self) -> StoredTree:
+    def tree(self) -> "StoredTree":
         """The tree, for proofs."""
+        from factory_resources.ledger.proofs import StoredTree
+
         return StoredTree(self._hashes)
 
     def _hashes(self, level: int, start: int, stop: int) -> list[bytes]:
+        from factory_resources.ledger.factory_verify import leaf_hash
+
         if level == 0:
             found = [leaf_hash(body) for _, body in self.bodies(start, stop)]
         else:
@@ -165,8 +169,15 @@ class Log:
                 other.insert("entry", [row])
 
 
-def _tree(head: list[Any], key: LogKey) -> CompactRange:
+def _tree(head: list[Any], key: LogKey) -> "CompactRange":
     """Return the tree that the signed checkpoint names."""
+    from factory_resources.ledger.factory_verify import (
+        CompactRange,
+        InvalidError,
+        LogCheckpoint,
+        SignedNote,
+    )
+
     size, frontier, note = _only(head)
     try:
         tree = CompactRange(size, frontier)

@@ -20,6 +20,8 @@ SWITCHES = MappingProxyType(
         # MLflow asks git for a commit on every run; the factory records its own code version.
         "GIT_PYTHON_REFRESH": "quiet",
         "MPLBACKEND": "Agg",
+        # Plugins of other packages would see every declaration, and are searched at every start.
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         # Unrelated to the network, but set at the same time: OpenMP's threads otherwise spin while
         # they wait for each other, which doubles the time of boosting on shared cores.
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -17,6 +17,7 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from tests.ledgers import problems
 from tests.pipelines import declare
 
 PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]
@@ -93,7 +94,16 @@ def go_on(root: Path, start: int, stages: Connection) -> None:
 
 
 def damages(home: Home) -> Iterator[str]:
-    """Yield everything damaged in a home: snapshots of records, table logs, pointers."""
+    """Yield everything damaged in a home: snapshots of records, table logs, pointers, the ledger.
+
+    A home in which nothing was finished yet has no ledger.
+    """
+    if home.ledger.exists():
+        yield from problems(home)
+    yield from _damaged_files(home)
+
+
+def _damaged_files(home: Home) -> Iterator[str]:
     from deltalake import DeltaTable
 
     known = {}

@@ -16,6 +16,7 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.disks import Disk, small_disk
+from tests.ledgers import problems
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -59,10 +60,12 @@ def test_a_stage_on_a_full_disk_is_one_line(
         assert error is None or isinstance(error, StorageError), str(error)
         assert error is None or "free space" in str(error) or "free disk space" in str(error)
         assert not [path for path in home.tmp.iterdir() if path.is_dir() and path.name != "locks"]
+        assert not home.ledger.exists() or problems(home) == []
     assert refused
     last = run_stage(StageRequest(pipeline, stage, home, "after", reuse=False))
     assert run_stage(StageRequest(pipeline, stage, home, "again")).reused
     assert last.value.data_version
+    assert problems(home) == []
     assert UPSTREAM[stage] == () or last.record.inputs
 
 
@@ -114,8 +117,10 @@ def test_a_run_on_a_full_disk_is_one_line(
     assert "Traceback" not in refused.output
     [line] = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     assert "free space" in line or "free disk space" in line
+    assert not home.ledger.exists() or problems(home) == []
     done = CliRunner().invoke(main, ["run", "apples"])
     assert done.exit_code == 0, done.output
+    assert problems(home) == []
 
 
 def _error_of(call: StageRequest) -> FactoryError | None:

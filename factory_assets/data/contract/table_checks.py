@@ -7,9 +7,8 @@ may have been edited. What they compare is measured in `profiling.inspection`.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from factory_assets.data.profiling.drift import CLEAR
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import ColumnDrift, Drift, Findings
+from factory_assets.results.data import CLEAR_DRIFT, ColumnDrift, Drift, Findings
 from factory_assets.spec import Contract, Pipeline
 from factory_resources.errors import ContractError
 
@@ -144,8 +143,10 @@ def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
     if drift is None:
         return TableCheck("drift", True, "there is no previous snapshot", blocking)
     moved = [m for m in drift.moved if not distribution.columns or m.column in distribution.columns]
-    # A declared limit is the largest index that passes; CLEAR is the smallest that is reported.
-    beyond = [m for m in moved if (m.index > limit if limit is not None else m.index >= CLEAR)]
+    # A declared limit is the largest index that passes; the default the smallest that is reported.
+    beyond = [
+        m for m in moved if (m.index > limit if limit is not None else m.index >= CLEAR_DRIFT)
+    ]
     changes = _schema_changes(contract, drift)
     listed = [*changes, *(_words_of(one) for one in beyond)]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
@@ -161,7 +162,7 @@ def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
             "compared with": drift.against,
             "rows before": drift.rows_before,
             "largest index": moved[0].index if moved else 0.0,
-            "limit": limit if limit is not None else CLEAR,
+            "limit": limit if limit is not None else CLEAR_DRIFT,
         },
     )
 

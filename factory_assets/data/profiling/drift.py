@@ -15,9 +15,6 @@ from typing import Any
 from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
 from factory_assets.results.data import ColumnDrift, Drift
 
-CLEAR = 0.2
-"""Index from which a change is clear."""
-
 _LISTED = 200
 """Largest number of changed columns that are stored."""
 

@@ -25,6 +25,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from tests.ledgers import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -93,11 +94,6 @@ def _declare_another(root: Path) -> None:
     declare(root / "defs" / "apples", attributes)
 
 
-def _problems(home: Home) -> list[str]:
-    report, _ = verify_path(str(home.path), Expectation())
-    return [str(problem) for problem in report.problems]
-
-
 @pytest.mark.parametrize(
     ("method", "when", "serves"),
     [
@@ -127,10 +123,10 @@ def test_killed_between_two_steps_of_a_deployment(
     assert registry.champion("apples") == serves
     assert registry.alias("apples") == (2 if (method, when) == ("set_alias", "after") else 1)
     moved = registry.moved_alias("apples")
-    assert _problems(home) == ([moved] if moved else []) or moved
+    assert problems(home) == ([moved] if moved else []) or moved
     told = _run(root)
     assert registry.champion("apples") == registry.alias("apples") == 2
-    assert _problems(home) == []
+    assert problems(home) == []
     assert ("the ledger says that version 2 serves; the alias was set back" in told) == bool(moved)
 
 
@@ -169,13 +165,13 @@ def test_a_record_without_an_entry_is_computed_again(root: Path) -> None:
     changed = record.model_copy(update={"seconds": record.seconds + 1})
     Records(home).save(changed)
     assert Records(home).find("apples", "clean", record.key) is None
-    assert any("clean" in problem for problem in _problems(home))
+    assert any("clean" in problem for problem in problems(home))
     _run(root)
     again = Records(home).latest("apples", "clean")
     assert again
     assert again.run_id != record.run_id
     assert again.data_version == record.data_version
-    assert _problems(home) == []
+    assert problems(home) == []
 
 
 @pytest.mark.parametrize("fault", ["read-only", "no key"])

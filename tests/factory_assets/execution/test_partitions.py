@@ -385,7 +385,11 @@ def test_a_backfill_stores_what_single_runs_store(tmp_path: Path, home: Home) ->
         write(tmp_path, day, i, i + 10, *([-1] * (i % 2)), 95)
     (tmp_path / "2024-01-03.csv").write_text("x,z\n1,a\n")
     backfilled = list(
-        backfill(StageRequest(made, "ingest", home, "run"), [partition(made, day) for day in days])
+        backfill(
+            run_stage,
+            StageRequest(made, "ingest", home, "run"),
+            [partition(made, day) for day in days],
+        )
     )
     assert [run.partition.key for run in backfilled if run.error] == ["2024-01-03"]
     assert [*(home.tmp).glob("*/")] == [home.tmp / "locks"]

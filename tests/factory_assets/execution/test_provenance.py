@@ -90,6 +90,6 @@ def test_who_changes_it_is_noticed(made: Made) -> None:
     with pytest.raises(ModelError, match=r"apples@1: file declaration\.json is not the one"):
         read_provenance(version, made.home)
     path.write_text(before)
-    older = type(version)("apples", 1, version.run_id, version.files, {})
+    unknown = type(version)("apples", 9, version.run_id, version.files, {})
     with pytest.raises(ModelError, match="it is not recorded how this version was trained"):
-        read_provenance(older, made.home)
+        read_provenance(unknown, made.home)

@@ -80,7 +80,8 @@ def test_the_partitions_of_a_run_share_what_is_hashed(tmp_path: Path, home: Home
     hashing = digest_cache.Hashing()
     call = StageRequest(made, "ingest", home, "run", hashing=hashing)
     assert all(
-        run.outcome for run in backfill(call, [partition(made, k) for k in keys], ["ingest"])
+        run.outcome
+        for run in backfill(run_stage, call, [partition(made, k) for k in keys], ["ingest"])
     )
     size = sum(path.stat().st_size for path in tmp_path.rglob("2024-*.csv"))
     assert digest_cache.ALWAYS_HASHED - hashing.left == size > 0

@@ -356,6 +356,10 @@ _LIES: dict[str, tuple[Callable[[list[bytes]], None], str]] = {
     "another graph": (_with(lambda e: e.update(graph="0" * 64), "export"), "SHA-256 of the graph"),
     "another champion": (_with(lambda e: e.update(version=1), "champion"), "the version"),
     "another model": (_with(lambda e: e.update(digest="0" * 64), "model_version"), "the digest"),
+    "another origin": (
+        _with(lambda e: e.update(provenance="0" * 64), "model_version"),
+        "how it was trained",
+    ),
     "no time": (_with(lambda e: e.pop("time"), "export"), "has no valid 'time'"),
     "a local time": (_with(lambda e: e.update(time="2026-11-25 18:00"), "export"), "'time'"),
     "a second ledger": (_with(lambda e: e.update(kind="ledger"), "export"), "another ledger"),

@@ -15,6 +15,7 @@ import pytest
 from factory_assets.data.sources import files
 from factory_assets.execution.backfill import backfill, wanted
 from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.serving.scored_file import as_declared
@@ -200,7 +201,9 @@ def test_partitions_are_found_by_the_names_of_objects(
     keys = ["2024-01-01|m1", "2024-01-02|m1", "2024-01-02|m2"]
     assert [partition.key for partition in found.partitions] == keys
     assert found.absent == 3
-    done = list(backfill(StageRequest(declared, "ingest", home, "run"), found.partitions))
+    done = list(
+        backfill(run_stage, StageRequest(declared, "ingest", home, "run"), found.partitions)
+    )
     assert [one.error for one in done] == [None] * 6
     value = latest_result(ResultQuery(declared, "clean", home))
     assert isinstance(value, CleanResult)

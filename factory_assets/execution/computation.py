@@ -1,0 +1,105 @@
+"""Call the function of a stage with the results that it needs.
+
+Whether it is called is decided in `plan`; what is stored afterwards belongs in `runner`.
+"""
+
+from factory_assets.data.leakage.policy import REASONS, accepted_reasons
+from factory_assets.execution.cache_key import asset_code_version, cache_key_components
+from factory_assets.execution.ledger_entries import declaration_digest
+from factory_assets.execution.loaded_components import expected_components
+from factory_assets.execution.plan import champion_to_beat, latest_records
+from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.results.base import StageResult, digest, expect
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.latest import value_of
+from factory_assets.results.model import Candidate
+from factory_assets.results.stages import Stage
+from factory_resources.tracking.records import Records
+
+
+def compute(call: StageRequest, plan: StagePlan) -> StageResult:
+    """Compute the stage as planned."""
+    pipeline, home, inputs = call.pipeline, call.home, plan.results
+    match call.stage:
+        case "ingest":
+            return _ingest(call, plan)
+        case "clean":
+            from factory_assets.stages.clean import clean
+
+            blocks = cache_key_components(pipeline, "clean", {})
+            ingested = expect(IngestResult, inputs["ingest"])
+            return clean(
+                pipeline, ingested, home, call.partition_key, key=blocks, engines=call.engines
+            )
+        case "split":
+            from factory_assets.stages.split import split
+
+            return split(pipeline, expect(CleanResult, inputs["clean"]), home)
+        case "train":
+            from factory_assets.execution.provenance import store_provenance
+            from factory_assets.stages.train import train
+
+            parts, tags = expect(SplitResult, inputs["split"]), _lineage(call, inputs)
+            candidate = train(
+                pipeline,
+                parts,
+                home,
+                tags=tags,
+                progress=call.progress,
+                checkpoints=call.checkpoints(digest(plan.components)),
+            )
+            provenance = store_provenance(pipeline, parts, candidate, home)
+            return candidate.model_copy(update={"provenance": provenance})
+        case "evaluate":
+            from factory_assets.stages.evaluate import evaluate
+
+            candidate, champion = expect(Candidate, inputs["train"]), champion_to_beat(call, inputs)
+            parts = expect(SplitResult, inputs["split"])
+            return evaluate(
+                pipeline, parts, candidate, home, champion=champion, progress=call.progress
+            )
+        case "deploy":
+            from factory_assets.stages.deploy import deploy
+
+            verdict = expect(EvaluationResult, inputs["evaluate"])
+            candidate = expect(Candidate, inputs["train"])
+            return deploy(pipeline, expect(SplitResult, inputs["split"]), candidate, verdict, home)
+
+
+def _ingest(call: StageRequest, plan: StagePlan) -> StageResult:
+    from factory_assets.stages.ingest import ingest_sources
+
+    call.home.require_writable()
+    assert plan.scratch is not None
+    plan.scratch.mkdir(exist_ok=True)
+    blocks = cache_key_components(call.pipeline, "ingest", {})
+    records = Records(call.home)
+    if latest := records.latest(call.pipeline.name, "ingest", call.partition_key):
+        blocks = expected_components(call, blocks, latest)
+    return ingest_sources(
+        call.pipeline,
+        plan.sources,
+        call.home,
+        plan.scratch,
+        call.partition_key,
+        key=blocks,
+        engines=call.engines,
+    )
+
+
+def _lineage(call: StageRequest, inputs: Inputs) -> dict[str, str]:
+    """Return the tags that link a model version to its run, its data and its code."""
+    earlier: tuple[Stage, ...] = ("ingest", "clean")
+    versions = {stage: value_of(latest_records(call, stage)).data_version for stage in earlier}
+    versions |= {stage: value.data_version for stage, value in inputs.items()}
+    why = accepted_reasons(call.pipeline, expect(SplitResult, inputs["split"]).leaks)
+    return {
+        **call.tags,
+        **({REASONS: why} if why else {}),
+        "factory.pipeline": call.pipeline.name,
+        "factory.run_id": call.run_id,
+        "factory.code_version": asset_code_version(call.pipeline, "train"),
+        "factory.spec_sha256": declaration_digest(call.pipeline),
+        **{f"factory.data_version.{stage}": version for stage, version in versions.items()},
+    }
