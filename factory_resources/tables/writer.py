@@ -54,7 +54,7 @@ def prepare(
         columns = {name: _stored_type(name, kind, table) for name, kind, *_ in described}
         casts = ", ".join(
             identifier(name)
-            if columns[name] == kind
+            if columns[name] == kind or kind.startswith(_ENUM)
             else f"CAST({identifier(name)} AS {columns[name]}) AS {identifier(name)}"
             for name, kind, *_ in described
         )
@@ -99,6 +99,9 @@ def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
     return Snapshot(table=table, files=(stored,), columns=prepared.columns)
 
 
+_ENUM = "ENUM("
+"""How the name of such a type begins; Parquet stores its values as text."""
+
 _TYPES = {
     "BIGINT": "BIGINT",
     "DOUBLE": "DOUBLE",
@@ -119,6 +122,8 @@ _TYPES = {
 
 def stored_as(kind: str) -> str | None:
     """Return the type in which a table stores DuckDB's `kind`; None if it cannot be stored."""
+    if kind.startswith(_ENUM):
+        return "VARCHAR"
     return "DOUBLE" if kind.startswith("DECIMAL") else _TYPES.get(kind)
 
 

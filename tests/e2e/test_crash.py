@@ -193,12 +193,12 @@ def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("runs", [2, 4])
+@pytest.mark.parametrize("runs", [2, 4, pytest.param(20, marks=pytest.mark.long)])
 def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> None:
     for state in (1, 2):
         change(factory.root / "fruit", state)
         processes = [factory.start() for _ in range(runs)]
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
         assert [process.returncode for process in processes] == [0] * runs, outputs
         factory.require_whole(state)
 

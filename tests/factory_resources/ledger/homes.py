@@ -9,7 +9,7 @@ import json
 import sqlite3
 import tarfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,7 @@ def write_archive(
         "entries": numbers,
         "with_rows": rows,
     }
+    files: dict[str, str] = {}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("evidence.json", json.dumps(description))
         archive.writestr("checkpoint", checkpoint)
@@ -198,8 +199,42 @@ def write_archive(
         ]
         for pattern in [*folders, *(["tables/{}/*/*.parquet"] if rows else [])]:
             for file in sorted(home.glob(pattern.format(pipeline))):
-                archive.write(file, f"home/{file.relative_to(home)}")
+                name = str(file.relative_to(home))
+                archive.write(file, f"home/{name}")
+                files[name] = sha256(file.read_bytes())
+        archive.writestr("statement.json", format_statement(which, files))
     return path
+
+
+def format_statement(which: str, files: Mapping[str, str], key: LogKey | None = None) -> bytes:
+    """Return a signed statement about `pipeline@version`: path to SHA-256 of each file."""
+    pipeline, _, version = which.partition("@")
+    about = {"pipeline": pipeline, "version": int(version)}
+    described = [{"name": name, "digest": {"sha256": digest}} for name, digest in files.items()]
+    payload = json.dumps(
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [one for one in described if str(one["name"]).startswith("artifacts/")],
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": {
+                    "externalParameters": about,
+                    "resolvedDependencies": [
+                        one for one in described if not str(one["name"]).startswith("artifacts/")
+                    ],
+                }
+            },
+        }
+    ).encode()
+    kind = b"application/vnd.in-toto+json"
+    signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    signature = (key or LogKey()).private.sign(signed)
+    envelope = {
+        "payload": format_base64(payload),
+        "payloadType": kind.decode(),
+        "signatures": [{"keyid": "", "sig": format_base64(signature)}],
+    }
+    return json.dumps(envelope).encode()
 
 
 def format_proof(number: int, hashes: Iterable[bytes], checkpoint: bytes) -> bytes:

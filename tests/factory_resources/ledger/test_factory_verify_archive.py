@@ -19,6 +19,7 @@ from tests.factory_resources.ledger.homes import (
     bodies_of,
     entry,
     format_request,
+    format_statement,
     write_archive,
 )
 
@@ -111,6 +112,13 @@ def _exchanged(first: str, second: str) -> Callable[[Evidence], None]:
     return lambda evidence: evidence.change(change)
 
 
+def _stated(which: str, key: LogKey = _KEY, **files: str) -> Callable[[Evidence], None]:
+    content = format_statement(which, files, key)
+    return lambda evidence: evidence.change(lambda members: members.update({_STATEMENT: content}))
+
+
+_STATEMENT = "statement.json"
+
 _CHANGES: dict[str, Callable[[Evidence], None]] = {
     **{
         f"without {part}": _without(part)
@@ -130,6 +138,11 @@ _CHANGES: dict[str, Callable[[Evidence], None]] = {
     },
     "entries exchanged": _exchanged("entries/1.json", "entries/2.json"),
     "proofs exchanged": _exchanged("proofs/1.tlog-proof", "proofs/2.tlog-proof"),
+    "a statement about another version": _stated("apples@1"),
+    "a statement of another": _stated("apples@2", LogKey(b"o" * 32)),
+    "a statement about a missing file": _stated("apples@2", **{"artifacts/x": "0" * 64}),
+    "a statement about nothing": lambda e: e.change(lambda m: m.update({_STATEMENT: b"{}"})),
+    "flipped statement": _flipped(_STATEMENT),
     "another version": lambda e: e.replace("evidence.json", b'"version": 2', b'"version": 3'),
     "another origin": lambda e: e.replace("evidence.json", b"factory.local/0", b"factory.local/1"),
     "an entry unnamed": lambda e: e.replace("evidence.json", b"[1, 2", b"[1"),
