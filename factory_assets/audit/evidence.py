@@ -44,7 +44,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
-from factory_resources.ledger.witnesses import extension
+from factory_resources.ledger.witnesses import extension, reading_stored
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
 from factory_resources.tracking.registry import Registry, Version
@@ -209,9 +209,10 @@ def _first(log: Log) -> LedgerStarted:
 
 def _checkpoint(log: Log, last: int) -> tuple[int, str]:
     """Return the newest checkpoint that witnesses were given, if it covers the entries."""
-    for size, note in reversed(log.cosigned()):
-        if size > last and len(SignedNote.parse(note.encode()).signatures) > 1:
-            return size, note
+    with reading_stored():
+        for size, note in reversed(log.cosigned()):
+            if size > last and len(SignedNote.parse(note.encode()).signatures) > 1:
+                return size, note
     return log.signed
 
 

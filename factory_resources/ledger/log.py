@@ -95,7 +95,7 @@ class Log:
         """Return the bytes of an entry."""
         rows = self._connection.execute("SELECT body FROM entry WHERE number = ?", (number,))
         if not rows:
-            raise _changed(f"entry {number} is missing")
+            raise changed(f"entry {number} is missing")
         return bytes(rows[0][0])
 
     def bodies(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
@@ -137,7 +137,7 @@ class Log:
             )
             found = [bytes(row[0]) for row in rows]
         if len(found) != stop - start:
-            raise _changed(f"hashes {start} to {stop - 1} of level {level} are missing")
+            raise changed(f"hashes {start} to {stop - 1} of level {level} are missing")
         return found
 
     def cosigned(self) -> list[tuple[int, str]]:
@@ -187,13 +187,13 @@ def _tree(head: list[Any], key: LogKey) -> "CompactRange":
         if signed.text != LogCheckpoint(key.origin, tree.size, tree.root).text:
             raise InvalidError("the checkpoint names another tree")
     except InvalidError as error:
-        raise _changed(str(error)) from error
+        raise changed(str(error)) from error
     return tree
 
 
 def _only(head: list[Any]) -> tuple[int, bytes, str]:
     if len(head) != 1:
-        raise _changed("it has no head")
+        raise changed("it has no head")
     size, frontier, note = head[0]
     return size, frontier, note
 
@@ -203,7 +203,8 @@ def subject_digest(subject: str) -> int:
     return int.from_bytes(sha256(subject.encode()).digest()[:8], "big", signed=True)
 
 
-def _changed(what: str) -> StorageError:
+def changed(what: str) -> StorageError:
+    """Return the error of a ledger that is not as the factory left it."""
     return StorageError(
         f"the ledger was changed: {what}",
         remedy="factory verify tells what does not hold; restore the ledger from a backup",

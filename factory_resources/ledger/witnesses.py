@@ -4,6 +4,8 @@ A witness is asked by files (C2SP tlog-witness, add-checkpoint), so that it may 
 it checks and signs belongs in `factory_verify`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from factory_resources.errors import UnknownNameError
@@ -16,7 +18,7 @@ from factory_resources.ledger.factory_verify import (
     Witnessed,
     format_base64,
 )
-from factory_resources.ledger.log import Log
+from factory_resources.ledger.log import Log, changed
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,29 @@ def witness_state(log: Log, policy: TrustPolicy, required: int) -> WitnessState:
         required: how many members of the quorum, such as organisations, must have seen it.
     """
     witnessed = Witnessed(policy)
-    # The newest one that enough have seen decides, so that nearly always one is verified.
-    for size, content in reversed(log.cosigned()):
-        note = SignedNote.parse(content.encode())
-        seen = [name for name, key in policy.witnesses if note.time_of(key) is not None]
-        if len(policy.members(seen) & _quorum(policy)) >= required:
-            witnessed.see(note, size)
-            if witnessed.size:
-                break
+    with reading_stored():
+        # The newest one that enough have seen decides, so that nearly always one is verified.
+        for size, content in reversed(log.cosigned()):
+            note = SignedNote.parse(content.encode())
+            seen = [name for name, key in policy.witnesses if note.time_of(key) is not None]
+            if len(policy.members(seen) & _quorum(policy)) >= required:
+                witnessed.see(note, size)
+                if witnessed.size:
+                    break
     return WitnessState(log.size, witnessed.size, witnessed.time)
+
+
+@contextmanager
+def reading_stored() -> Iterator[None]:
+    """Read checkpoints that the ledger has stored.
+
+    Raises:
+        StorageError: one was changed.
+    """
+    try:
+        yield
+    except InvalidError as error:
+        raise changed(f"a stored checkpoint cannot be read ({error})") from error
 
 
 def _quorum(policy: TrustPolicy) -> frozenset[str]:
@@ -77,14 +93,13 @@ def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
     The checkpoint is stored, so that cosignatures can be added to exactly this one.
     """
     size, note = log.signed
-    old = max(
-        (
+    with reading_stored():
+        seen = (
             before
             for before, cosigned in log.cosigned()
             if SignedNote.parse(cosigned.encode()).time_of(witness) is not None
-        ),
-        default=0,
-    )
+        )
+        old = max(seen, default=0)
     stored = dict(log.cosigned())
     if size not in stored:
         log.keep_checkpoint(size, note)

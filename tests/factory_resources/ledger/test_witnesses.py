@@ -1,9 +1,11 @@
 """How much of the log witnesses have seen: the quorum and its members are those of the policy."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.factory_verify import (
@@ -96,3 +98,19 @@ def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -
         _, asked = request(log, known.public)
     with ledger.writing() as log, pytest.raises(InvalidError, match="is not a checkpoint that"):
         add_cosignatures(log, asked.partition(b"\n\n")[2], policy)
+
+
+@pytest.mark.parametrize("change", [lambda note: "nonsense", lambda note: note[:-6] + "AAAA=\n"])
+def test_a_stored_checkpoint_that_was_changed_is_told(
+    ledger: Ledger, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    [witness] = _witnesses(tmp_path, 1)
+    policy = _policy([witness], "quorum w0")
+    _cosign(ledger, witness, policy)
+    with ledger.writing() as log:
+        [(size, stored)] = log.cosigned()
+        log.keep_checkpoint(size, change(stored))
+        with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):
+            witness_state(log, policy, 1)
+        with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):
+            request(log, witness.public)
