@@ -1,8 +1,9 @@
-"""Let the ledger of a test's home say what no run has done."""
+"""The ledger of a test's home: what it shall say, and what the verifier says of it."""
 
 from factory_assets.execution.ledger_entries import entries_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
+from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -23,3 +24,9 @@ def make_champion(pipeline: str, version: int, home: Home) -> None:
         record="none",
     )
     Ledger(home).append([entry])
+
+
+def problems(home: Home) -> list[str]:
+    """Return what does not hold, one line each."""
+    report, _ = verify_path(str(home.path), Expectation())
+    return [str(problem) for problem in report.problems]

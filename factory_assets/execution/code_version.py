@@ -62,23 +62,29 @@ Imports = Callable[[Path], Iterable[str]]
 @cache
 def stage_code(stage: str) -> str:
     """Return the digest of the stage's module and all that it imports of the factory."""
-    return _digest([path.read_bytes() for path in _sources(stage)])
+    return _digest([_content(path) for path in _sources(stage)])
+
+
+@cache
+def _content(path: Path) -> bytes:
+    """Return the content of one of the factory's files, most of which every stage imports."""
+    return path.read_bytes()
 
 
 def stage_files(stage: str) -> dict[str, str]:
     """Return the files behind `stage_code`, relative to the project, with the SHA-256 of each."""
     return {
-        path.relative_to(_ROOT).as_posix(): sha256(path.read_bytes()).hexdigest()
+        path.relative_to(_ROOT).as_posix(): sha256(_content(path)).hexdigest()
         for path in _sources(stage)
     }
 
 
-@cache
 def libraries(stage: str, *more: str) -> dict[str, str]:
     """Return the versions of the libraries that the stage computes with, and of `more`."""
     return {name: version_of(name) for name in (*_LIBRARIES[stage], *more)}
 
 
+@cache
 def version_of(name: str) -> str:
     """Return the version of a distribution; empty if it is not installed."""
     try:
@@ -156,7 +162,7 @@ def our_imports(path: Path) -> tuple[str, ...]:
     start. A test compares the pattern with the parser.
     """
     found: dict[str, None] = {}
-    for module, names in _OUR_IMPORT.findall(path.read_text(encoding="utf-8")):
+    for module, names in _OUR_IMPORT.findall(_content(path).decode()):
         found[module] = None
         found.update((f"{module}.{name}", None) for name in re.findall(r"\w+", names))
     return tuple(found)

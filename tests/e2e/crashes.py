@@ -17,7 +17,7 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
-from tests.ledgers import problems
+from tests.ledger import problems
 from tests.pipelines import declare
 
 PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]

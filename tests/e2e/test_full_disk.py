@@ -16,7 +16,7 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.disks import Disk, small_disk
-from tests.ledgers import problems
+from tests.ledger import problems
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow

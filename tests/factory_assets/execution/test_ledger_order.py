@@ -25,7 +25,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.ledgers import problems
+from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow

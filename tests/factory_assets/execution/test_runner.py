@@ -145,12 +145,12 @@ def test_another_version_of_a_library(
     real = importlib.metadata.version
     changed = lambda name: "99.0" if name == "duckdb" else real(name)  # noqa: E731
     monkeypatch.setattr(importlib.metadata, "version", changed)
-    code_version.libraries.cache_clear()
+    code_version.version_of.cache_clear()
     try:
         # They compute again, find the same, and so nothing is learned anew.
         assert _run(root, APPLES) == ["ingest", "clean", "split"]
     finally:
-        code_version.libraries.cache_clear()
+        code_version.version_of.cache_clear()
 
 
 def test_an_edit_of_a_stage_of_ours(made: Path, tmp_path: Path) -> None:
