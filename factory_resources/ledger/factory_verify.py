@@ -921,8 +921,19 @@ class GuardedDatabase:
             if os.path.lexists(path + beside) and not stat.S_ISREG(os.lstat(path + beside).st_mode):
                 raise InvalidError(f"its {beside} is not a regular file")
         self._steps = 0
+        self._connection = self._connect(path)
         try:
-            self._connection = self._connect(path)
+            self._require(tables)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others write to the file again."""
+        self._connection.close()
+
+    def _require(self, tables: Iterable[str]) -> None:
+        try:
             for table in tables:
                 rows = self.rows("SELECT type, sql FROM sqlite_master WHERE name = ?", table)
                 kinds = [(kind, (sql or b"").upper()) for kind, sql in rows]
@@ -932,15 +943,23 @@ class GuardedDatabase:
             raise InvalidError(f"cannot be opened ({error})") from error
 
     def _connect(self, path: str) -> sqlite3.Connection:
+        """Return a connection that reads the file as it is now.
+
+        Raises:
+            InvalidError: it cannot be opened.
+        """
         # Without its write-ahead log, a copy on a medium that cannot be written is complete.
         complete = not os.path.exists(path + "-wal") or os.path.getsize(path + "-wal") == 0
         modes = ["mode=ro", "mode=ro&immutable=1"] if complete else ["mode=ro"]
         for mode in modes:
             address = f"file:{quote(os.path.abspath(path))}?{mode}"
-            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            try:
+                connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            except _DATABASE_ERRORS as error:
+                raise InvalidError(f"cannot be opened ({error})") from error
             connection.text_factory = bytes
             connection.set_progress_handler(self._guard, 1000)
-            with suppress(sqlite3.OperationalError):
+            try:
                 for setting in (
                     "trusted_schema = OFF",
                     "query_only = ON",
@@ -952,7 +971,11 @@ class GuardedDatabase:
                 connection.execute("BEGIN")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
                 return connection
-            connection.close()
+            except sqlite3.OperationalError:
+                connection.close()
+            except _DATABASE_ERRORS as error:
+                connection.close()
+                raise InvalidError(f"cannot be opened ({error})") from error
         raise InvalidError(
             "cannot be opened to be read; if it is a copy, copy the file ending in -wal too, "
             "into a folder that you can write to"
@@ -999,6 +1022,10 @@ class Scratch:
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
         )
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
 
     def remember(self, number: int, entry: dict[str, Any]) -> None:
         """Note an entry that is to be followed, or what it says is removed."""
@@ -1159,6 +1186,10 @@ class LedgerDatabase:
         self._database = GuardedDatabase(path, _LEDGER_TABLES)
         self._misses = 0
         self.entry = lru_cache(_CACHED)(self._entry)
+
+    def close(self) -> None:
+        """Let the factory write to the ledger again."""
+        self._database.close()
 
     def last(
         self, kind: str, subject: str, before: int | None = None
@@ -1732,9 +1763,9 @@ class ContentCheck:
         query = (
             "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' LIMIT ?"
         )
-        database = GuardedDatabase(path, ["registered_model_aliases"])
-        for name, version in database.rows(query, _PIPELINES):
-            aliases[_text(name)] = _text(version)
+        with closing(GuardedDatabase(path, ["registered_model_aliases"])) as database:
+            for name, version in database.rows(query, _PIPELINES):
+                aliases[_text(name)] = _text(version)
         champions = self._champions()
         for pipeline in sorted(aliases.keys() | champions.keys()):
             number, said = champions.get(pipeline, (None, "none"))
@@ -1854,13 +1885,16 @@ def verify_home(
     Returns:
         The checkpoint of the whole log, if it agrees with the log; a note.
     """
-    files, scratch = HomeFolder(path), Scratch()
+    files = HomeFolder(path)
     try:
-        database = LedgerDatabase(ledger or files.path("ledger.db"))
-        head = database.verify(expected, report, scratch)
-        content = ContentCheck(files, database, report, scratch)
-        content.run()
-        content.home()
+        with (
+            closing(LedgerDatabase(ledger or files.path("ledger.db"))) as database,
+            closing(Scratch()) as scratch,
+        ):
+            head = database.verify(expected, report, scratch)
+            content = ContentCheck(files, database, report, scratch)
+            content.run()
+            content.home()
     except InvalidError as error:
         report.problem(error, file=ledger or "ledger.db")
         return None
@@ -1997,7 +2031,9 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
         The checkpoint of the log, if the entries are in it; a note.
     """
     try:
-        return _ArchiveCheck(ArchiveFile.open(path), expected, report).run()
+        archive = ArchiveFile.open(path)
+        with closing(Scratch()) as scratch:
+            return _ArchiveCheck(archive, expected, report, scratch).run()
     except InvalidError as error:
         report.problem(error)
         return None
@@ -2008,10 +2044,14 @@ _STATEMENT = "statement.json"
 
 class _ArchiveCheck:
     def __init__(
-        self, archive: ArchiveFile, expected: Expectation, report: VerificationReport
+        self,
+        archive: ArchiveFile,
+        expected: Expectation,
+        report: VerificationReport,
+        scratch: Scratch,
     ) -> None:
         self._archive, self._expected, self._report = archive, expected, report
-        self._scratch, self._entries = Scratch(), ArchivedEntries()
+        self._scratch, self._entries = scratch, ArchivedEntries()
 
     def run(self) -> bytes | None:
         report, archive = self._report, self._archive

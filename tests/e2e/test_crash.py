@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
+from factory_assets.execution.ledger_entries import append_removed
 from factory_assets.execution.retention import find_garbage
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove
@@ -26,9 +27,10 @@ from factory_resources.home.home import Home
 from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
 
 pytestmark = pytest.mark.slow
-KILLS = 50
+KILLS, MANY = 14, 46
+"""Of a worker in every run of the tests, and in the long ones."""
 COMMAND_KILLS = 4
-"""How many of the kills are of the whole command, which spends most of its time on its start."""
+"""Of the whole command, which spends most of its time on its start."""
 
 
 class Factory(NamedTuple):
@@ -153,19 +155,20 @@ def test_the_check_of_a_home_finds_damage(factory: Factory) -> None:
     assert len(told) == 3, told
 
 
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY, marks=pytest.mark.long)])
 def test_a_home_survives_kills_of_a_worker_at_random_moments(
-    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+    kills: int, workers: "multiprocessing.context.ForkServerContext", factory: Factory
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
     span = _span(workers, factory)
-    for kill in range(KILLS - COMMAND_KILLS):
+    for kill in range(kills):
         stages.update(_killed(workers, factory, [chance.uniform(0, span)], start=100 * kill))
         factory.require_whole(chance.randrange(KNOWN))
     # The kills were spread: some in each stage, and many during work that left scratch files.
-    assert stages["ingest"] > 5
-    assert stages["clean"] > 5
-    assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > 10
+    assert stages["ingest"] > kills / 10
+    assert stages["clean"] > kills / 10
+    assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > kills / 5
 
 
 def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory) -> None:
@@ -226,6 +229,7 @@ def test_garbage_is_removed_between_the_stages_of_a_worker(
         with contextlib.suppress(StorageError), factory.home.alone():
             # Possible only between two stages of the worker; its latest results are retained.
             found = find_garbage(factory.home, {}, seconds=0)
+            append_removed(found, factory.home)
             remove(found)
             removed += len(found)
         time.sleep(0.002)

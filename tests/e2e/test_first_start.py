@@ -98,7 +98,9 @@ def test_a_first_start_survives_thirty_kills(tmp_path: Path, defs: Path, span: f
     _survives_kills(tmp_path, defs, span, KILLS)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", [*SIZES[::4], *(pytest.param(size, marks=pytest.mark.long) for size in SIZES[1:4])]
+)
 def test_a_first_start_on_a_full_disk_is_one_line(tmp_path: Path, defs: Path, size: int) -> None:
     with small_disk(tmp_path / "disk", size) as disk:
         home = Home(disk.folder / "home")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 from threadpoolctl import threadpool_limits
 
 from factory_assets.cli.check.check import check_folder
@@ -51,6 +52,11 @@ class ExampleRun:
 
 
 Run = Callable[[str], ExampleRun]
+
+
+def _recurrent(*arguments: object) -> ParameterSet:
+    """Return the case of the example whose training takes minutes."""
+    return pytest.param("turbofan_sequence", *arguments, marks=pytest.mark.long)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,7 @@ def test_example_names_its_source_and_licence(name: str) -> None:
         ("heart", 920, 920, None),
         ("readmission", 101_766, 99_343, None),
         ("turbofan", 20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
-        ("turbofan_sequence", 20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
+        _recurrent(20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
     ],
 )
 def test_no_row_is_lost(
@@ -140,9 +146,8 @@ def test_no_row_is_lost(
             "turbofan",
             {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.5), "asymmetric_score": (150, 260)},
         ),
-        (
-            "turbofan_sequence",
-            {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.4), "asymmetric_score": (150, 350)},
+        _recurrent(
+            {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.4), "asymmetric_score": (150, 350)}
         ),
     ],
 )
@@ -161,7 +166,7 @@ def test_metrics_match_published_results_and_the_model_is_deployed(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "group"),
-    [("readmission", "patient_nbr"), ("turbofan", "unit"), ("turbofan_sequence", "unit")],
+    [("readmission", "patient_nbr"), ("turbofan", "unit"), _recurrent("unit")],
 )
 def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) -> None:
     example = run(name)
@@ -178,7 +183,7 @@ def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) 
         ("heart", {"num", "stratum", "site"}),
         ("readmission", {"readmitted", "encounter_id", "patient_nbr"}),
         ("turbofan", {"remaining", "unit", "part"}),
-        ("turbofan_sequence", {"remaining", "unit", "part"}),
+        _recurrent({"remaining", "unit", "part"}),
     ],
 )
 def test_columns_that_reveal_the_target_are_no_inputs(
@@ -206,7 +211,7 @@ def test_turbofan_labels_and_windows_are_computed_per_engine(run: Run, real_data
     assert (test.loc[test["cycle"] == 1, "t24_std_all"] == 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_turbofan_sequence_champion_gives_the_trained_outputs_for_every_row(run: Run) -> None:
     example = run("turbofan_sequence")
     assert example.champion.max_difference <= 1e-5

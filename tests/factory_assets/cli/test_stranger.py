@@ -68,7 +68,7 @@ def _create_python(folder: Path) -> None:
         shutil.copytree(
             library,
             folder / "lib" / library.name,
-            ignore=shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-*"),
+            ignore=shutil.ignore_patterns("site-packages", "test", "config-*"),
             dirs_exist_ok=True,
         )
 
@@ -161,7 +161,7 @@ def test_a_changed_file_is_named(stranger: Stranger, pattern: str) -> None:
         ("ledger.db", "UPDATE entry SET body = (SELECT body FROM entry WHERE number = 2) "
          "WHERE number = 3"),
         ("ledger.db", "INSERT INTO entry SELECT max(number) + 1, body FROM entry"),
-        ("ledger.db", "UPDATE head SET checkpoint = replace(checkpoint, 'A', 'B')"),
+        ("ledger.db", "UPDATE head SET checkpoint = replace(checkpoint, 'factory.', 'other.')"),
         ("mlflow.db", "UPDATE registered_model_aliases SET version = 7"),
     ],
 )  # fmt: skip

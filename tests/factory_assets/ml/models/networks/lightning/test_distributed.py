@@ -61,7 +61,11 @@ def _source(folder: Path) -> dict[str, Any]:
     return {"ingest": {**APPLES["ingest"], "source": {"files": str(folder / "data.csv")}}}
 
 
-@pytest.mark.parametrize("model", [SMALL, SEQUENCES["gru"]], ids=["mlp", "gru"])
+@pytest.mark.parametrize(
+    "model",
+    [SMALL, pytest.param(SEQUENCES["gru"], marks=pytest.mark.long)],
+    ids=["mlp", "gru"],
+)
 def test_two_processes_are_reproducible(model: dict[str, Any], tmp_path: Path) -> None:
     one, other = (trained(tmp_path, TWO, model) for _ in range(2))
     home = Home(tmp_path / "home")
@@ -113,6 +117,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_two_nodes_train_the_same_network(tmp_path: Path) -> None:
     script = tmp_path / "node.py"
     script.write_text(NODE)
