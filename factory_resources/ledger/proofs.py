@@ -66,7 +66,7 @@ class StoredTree:
         first = start >> 8 * level
         nodes = self.hashes(level, first, first + (1 << above))
         while len(nodes) > 1:
-            nodes = [node_hash(*nodes[i : i + 2]) for i in range(0, len(nodes), 2)]
+            nodes = [*map(node_hash, nodes[::2], nodes[1::2])]
         return nodes[0]
 
 

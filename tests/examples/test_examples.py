@@ -273,7 +273,7 @@ def test_seeds_script_prints_mean_and_standard_deviation(real_data: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [*EXAMPLES[:-1], _recurrent()])
 def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:
