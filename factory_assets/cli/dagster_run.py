@@ -4,11 +4,12 @@ Pipelines for which nothing changed do not come here: see `run`.
 """
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -28,6 +29,9 @@ from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import killed_runs, run_marker
 
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -37,6 +41,8 @@ def dagster_execution(home: Home) -> Iterator[partial[FactoryError | None]]:
 
     Tells Dagster first about runs that were killed, and about those in which nothing changed.
     """
+    # If the server stays away, the error says so; each attempt would be five lines.
+    logging.getLogger().addFilter(_is_no_retry)
     with dg.DagsterInstance.get() as instance:
         dead = killed_runs(home)
         end_dead_runs(instance)
@@ -109,11 +115,24 @@ def _error(
             where=pipeline.name,
             remedy="see the evaluate asset in the UI; the champion is unchanged",
         )
-    failures = [event for event in result.all_events if event.is_step_failure]
-    kinds = {f.step_failure_data.error.cls_name for f in failures if f.step_failure_data.error}
+    errors = [*_errors(result)]
+    kinds = {error.cls_name for error in errors}
     if kinds & {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}:
         raise KeyboardInterrupt
     # Dagster has kept the exception as text alone.
-    text = "\n".join(str(event.step_failure_data.error) for event in failures)
+    text = "\n".join(map(str, errors))
     fault = RuntimeError(text or f"run {result.run_id} failed")
     return unexpected(fault, home, pipeline.name)
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> Iterator["SerializableErrorInfo"]:
+    """Yield the errors of failed steps, and that of the run if no step was to blame."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            yield event.step_failure_data.error
+        elif event.is_job_failure and event.job_failure_data.error:
+            yield event.job_failure_data.error
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Retrying failed database connection")

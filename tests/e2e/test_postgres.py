@@ -74,7 +74,9 @@ def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
         told = [line for line in errors.splitlines() if line.startswith("error: ")]
         assert "Traceback" not in output + errors
         assert interrupted.returncode == (2 if told else 0), output + errors
+        assert all("the database of FACTORY_DATABASE_URL cannot be used" in line for line in told)
         assert len(told) <= 1, errors
+        assert "Retrying" not in errors
         again = factory("run", "apples")
         assert again.returncode == 0, again.stdout + again.stderr
         verified = factory("verify")
