@@ -55,17 +55,20 @@ def ledger_state(home: Home) -> LedgerState | None:
 
 
 def ledger_entry(record: Record, home: Home) -> dict[str, int | str]:
-    """Return the number of a record's entry, and whether a witness has seen it, by title."""
+    """Return the number of a record's entry, and what witnesses have seen, by title."""
     ledger = Ledger(home)
     found = ledger.latest(StageComputed, record.name) if ledger.exists else None
     if found is None:
         return {}
     state = ledger_state(home)
     if state is None:
-        seen = "no witness is declared"
-    else:
-        seen = "yes" if found[0] < state.witnesses.seen else "not yet"
-    return {"ledger entry": found[0], "seen by a witness": seen}
+        return {"ledger entry": found[0], "seen by a witness": "no witness is declared"}
+    age = state.age(datetime.now(UTC))
+    return {
+        "ledger entry": found[0],
+        "seen by a witness": "yes" if found[0] < state.witnesses.seen else "not yet",
+        "last cosignature": "none yet" if age is None else f"{_ago(age)} ago",
+    }
 
 
 def _ago(age: timedelta) -> str:

@@ -119,7 +119,9 @@ def test_a_witness_cosigns_by_files(root: Path) -> None:
     assert state.witnesses.seen == state.witnesses.size > 10
     record = Records(home).latest("apples", "deploy")
     assert record
-    assert ledger_entry(record, home)["seen by a witness"] == "yes"
+    shown = ledger_entry(record, home)
+    assert shown["seen by a witness"] == "yes"
+    assert shown["last cosignature"] == "0 min ago"
     verified = factory("verify", "--policy", root / "defs" / "witnesses.policy")
     assert verified.exit_code == 0, verified.output
     # The witness is in the ledger, and what happens from now on it has not seen.
