@@ -1971,6 +1971,9 @@ def _head_and_note(content: bytes) -> tuple[list[str], bytes]:
 STATEMENT_PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
+_STATEMENT_SIGNATURES = 4
+"""Each is checked over the whole statement, which may be long."""
+
 
 def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:
     """Return the bytes that a signature of a DSSE envelope covers (DSSE 1.0, PAE)."""
@@ -1988,7 +1991,7 @@ def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
     kind, payload = take(envelope, "payloadType"), parse_base64(take(envelope, "payload"))
     signatures = take(envelope, "signatures", kind=list)
     message = pre_authentication_encoding(kind, payload)
-    if len(signatures) > _SIGNATURES:
+    if len(signatures) > _STATEMENT_SIGNATURES:
         raise InvalidError("has too many signatures")
     if not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
         raise InvalidError("was not signed by the key of the ledger")

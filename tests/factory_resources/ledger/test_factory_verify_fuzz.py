@@ -24,6 +24,7 @@ from factory_resources.ledger.factory_verify import (
     SignedNote,
     TrustPolicy,
     VerifierKey,
+    format_base64,
     is_consistent,
     leaf_hash,
     parse_canonical,
@@ -277,6 +278,13 @@ def _signatures(size: int) -> bytes:
     return _NOTE + line * ((size - len(_NOTE)) // len(line))
 
 
+def _statement(signatures: int) -> bytes:
+    signed = [{"sig": format_base64(_KEY.private.sign(b"another"))}] * signatures
+    payload = format_base64(bytes(_MEGABYTE * 3 // 4))
+    kind = "application/vnd.in-toto+json"
+    return json.dumps({"payload": payload, "payloadType": kind, "signatures": signed}).encode()
+
+
 _MEGABYTE = 1_000_000
 
 _LARGE: dict[str, Callable[[], bytes]] = {
@@ -289,6 +297,8 @@ _LARGE: dict[str, Callable[[], bytes]] = {
     "63 signatures": lambda: _zip({**_evidence([]), "checkpoint": _signatures(len(_NOTE) + 8000)}),
     "members": lambda: _zip({f"home/{number}": b"" for number in range(9500)}),
     "a policy": lambda: _zip({**_evidence([]), "policy": b"group a any a\n" * 70_000}),
+    "a statement": lambda: _zip({**_evidence([]), "statement.json": _statement(4)}),
+    "a statement of many": lambda: _zip({**_evidence([]), "statement.json": _statement(64)}),
     "random": lambda: random.Random(6).randbytes(_MEGABYTE),
     "ends": lambda: b"PK\5\6" * (_MEGABYTE // 4),
     "locators": lambda: b"PK\6\7" * (_MEGABYTE // 4) + b"PK\5\6" + bytes(18),
