@@ -41,9 +41,7 @@ def dagster_execution(home: Home) -> Iterator[partial[FactoryError | None]]:
 
     Tells Dagster first about runs that were killed, and about those in which nothing changed.
     """
-    # If the server stays away, the error says so; each attempt would be five lines.
-    logging.getLogger().addFilter(_is_no_retry)
-    with dg.DagsterInstance.get() as instance:
+    with _quiet_retries(), dg.DagsterInstance.get() as instance:
         dead = killed_runs(home)
         end_dead_runs(instance)
         for marker in dead:
@@ -132,6 +130,17 @@ def _errors(result: dg.ExecuteInProcessResult) -> Iterator["SerializableErrorInf
             yield event.step_failure_data.error
         elif event.is_job_failure and event.job_failure_data.error:
             yield event.job_failure_data.error
+
+
+@contextmanager
+def _quiet_retries() -> Iterator[None]:
+    """Drop what Dagster logs at each attempt to reach its database; the error tells the last."""
+    root = logging.getLogger()
+    root.addFilter(_is_no_retry)
+    try:
+        yield
+    finally:
+        root.removeFilter(_is_no_retry)
 
 
 def _is_no_retry(record: logging.LogRecord) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
 from shutil import rmtree
-from typing import TypeVar
 
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import store_reasons
@@ -39,8 +38,6 @@ from factory_resources.tables.logged_files import LOG, commit_digest
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-
-V = TypeVar("V", bound=StageResult)
 
 
 def run_stage(call: StageRequest) -> StageRun:

@@ -16,8 +16,8 @@ _WAIT = 60
 """Seconds to wait for another process that writes."""
 
 _CACHE_KB = 64_000
-"""What a connection may keep in memory. A batch of entries changes as many pages of the index of
-subjects, and those that do not fit are written twice."""
+"""What a connection that writes may keep in memory. A batch of entries changes as many pages of
+the index of subjects, and those that do not fit are written twice."""
 
 _BATCH, _PAGE = 10_000, 1_000
 
@@ -187,7 +187,8 @@ def _sqlite(file: str, *, write: bool) -> Connection:
 
     address = f"file:{quote(file)}?mode={'rw' if write else 'ro'}"
     raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
-    raw.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+    if write:
+        raw.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     return Connection(raw, postgres=False)
 
 

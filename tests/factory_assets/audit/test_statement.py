@@ -78,6 +78,17 @@ def test_the_verifier_reads_what_was_signed(key: LogKey) -> None:
         parse_statement(signed, LogKey.generate().verifier)
 
 
+def test_no_more_signatures_are_checked_than_a_statement_may_have(key: LogKey) -> None:
+    envelope = json.loads(STATEMENT.signed(key))
+    for count, answer in ((4, True), (5, False)):
+        content = json.dumps({**envelope, "signatures": envelope["signatures"] * count}).encode()
+        if answer:
+            assert parse_statement(content, key.verifier)
+        else:
+            with pytest.raises(InvalidError, match="has too many signatures"):
+                parse_statement(content, key.verifier)
+
+
 @pytest.mark.parametrize(
     "change",
     [
