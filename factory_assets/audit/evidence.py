@@ -127,8 +127,7 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
     for kind in (ModelTrained, VerdictGiven, ModelExported):
         yield from _numbers(log, kind, pipeline=version.model, version=version.version)
-    for role in ("witness", "log"):
-        yield from _numbers(log, KeyChanged, role=role)
+    yield from _numbers(log, KeyChanged, role="witness")
     for number in _numbers(log, ChampionMade, pipeline=version.model):
         entry = entry_in(log, number)
         if isinstance(entry, ChampionMade) and entry.version == version.version:

@@ -188,7 +188,7 @@ class KeyChanged(Entry):
 
     kind: Literal["key"] = "key"
     subject: str
-    role: Literal["log", "witness"]
+    role: Literal["witness"]
     action: Literal["added", "withdrawn"]
     key: str
     """The public key as a C2SP vkey."""

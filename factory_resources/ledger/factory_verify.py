@@ -1076,6 +1076,9 @@ _WITNESSES = 1000
 
 _CACHED = 16
 """Entries that are kept, as several others may name one."""
+EPOCH = 131_072
+"""Entries that the index of subjects has together; it is ordered by epoch."""
+
 _MISSES = 10_000
 """Entries that may be read in vain, because another kind of entry has their subject."""
 
@@ -1111,9 +1114,10 @@ def _with_envelope(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def subject_digest(subject: str) -> int:
-    """Return what the index of the ledger has for a subject."""
-    return int.from_bytes(sha256(path_bytes(subject)).digest()[:8], "big", signed=True)
+def subject_key(subject: str, epoch: int) -> int:
+    """Return what the index of the ledger has for a subject of an entry of an epoch."""
+    digest = int.from_bytes(sha256(path_bytes(subject)).digest()[:8], "big", signed=True)
+    return epoch << 47 | digest % 2**47 if epoch else digest
 
 
 class Witnessed:
@@ -1185,6 +1189,7 @@ class LedgerDatabase:
     def __init__(self, path: str) -> None:
         self._database = GuardedDatabase(path, _LEDGER_TABLES)
         self._misses = 0
+        self._size = 0
         self.entry = lru_cache(_CACHED)(self._entry)
 
     def close(self) -> None:
@@ -1195,12 +1200,7 @@ class LedgerDatabase:
         self, kind: str, subject: str, before: int | None = None
     ) -> tuple[int, dict[str, Any]] | None:
         """Return number and content of the last entry of a kind about a subject, or None."""
-        numbers = self._database.rows(
-            "SELECT entry FROM subject WHERE digest = ? AND entry < ? ORDER BY entry DESC",
-            subject_digest(subject),
-            _LARGEST_SIZE if before is None else before,
-        )
-        for (number,) in numbers:
+        for number in self._numbers(subject, self._size if before is None else before):
             entry = self.entry(number)
             if entry["kind"] == kind and entry.get("subject") == subject:
                 return number, entry
@@ -1208,6 +1208,16 @@ class LedgerDatabase:
             if self._misses > _MISSES:
                 raise InvalidError("too many entries of other kinds have the same subject")
         return None
+
+    def _numbers(self, subject: str, before: int) -> Iterator[int]:
+        for epoch in range(before // EPOCH, -1, -1):
+            numbers = self._database.rows(
+                "SELECT entry FROM subject WHERE digest = ? AND entry < ? ORDER BY entry DESC",
+                subject_key(subject, epoch),
+                before,
+            )
+            for (number,) in numbers:
+                yield number
 
     def _entry(self, number: int) -> dict[str, Any]:
         for found, body in self._database.rows(f"{_ENTRIES} LIMIT 1", number):
@@ -1224,7 +1234,9 @@ class LedgerDatabase:
             The checkpoint of the head, if the whole log agrees with it.
         """
         before = len(report.problems)
-        head = _LogCheck(self._database, expected, report, scratch).run()
+        check = _LogCheck(self._database, expected, report, scratch)
+        head = check.run()
+        self._size = check.size
         return head if len(report.problems) == before else None
 
 
@@ -1259,6 +1271,11 @@ class _LogCheck:
         # polynomials that have them as roots are equal at a point that nobody could foresee.
         self._point = secrets.randbelow(_PRIME)
         self._subjects = 1
+
+    @property
+    def size(self) -> int:
+        """The number of entries that were read."""
+        return self._tree.size
 
     def run(self) -> bytes | None:
         """Report what does not hold; return the checkpoint of the head if there is one."""
@@ -1322,7 +1339,8 @@ class _LogCheck:
             return
         subject = entry.get("subject")
         if subject is not None:
-            self._subjects = self._with(self._subjects, subject_digest(subject), number)
+            key = subject_key(subject, number // EPOCH)
+            self._subjects = self._with(self._subjects, key, number)
 
     def _with(self, product: int, digest: int, number: int) -> int:
         return product * (self._point - ((digest % 2**64) << 63 | number)) % _PRIME

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 
+EPOCH = 131_072
+"""Entries that the index of subjects has together."""
+
 _HEAD = "SELECT size, frontier, checkpoint FROM head"
 
 
@@ -67,7 +70,7 @@ class Log:
             for entry in entries:
                 subtrees += tree.append(leaf_hash(entry.body))
             numbered = [(first + place, entry) for place, entry in enumerate(entries)]
-            subjects = {(subject_digest(e.subject), n) for n, e in numbered if e.subject}
+            subjects = {(subject_key(e.subject, n // EPOCH), n) for n, e in numbered if e.subject}
             self._connection.insert("entry", [(n, e.body) for n, e in numbered])
             self._connection.insert("subtree", subtrees)
             self._connection.insert("subject", sorted(subjects))
@@ -111,9 +114,10 @@ class Log:
 
     def numbers(self, subject: str) -> list[int]:
         """Return the numbers of the entries about a subject, and rarely others, newest first."""
+        keys = [subject_key(subject, epoch) for epoch in range(self.size // EPOCH + 1)]
+        marks = ", ".join("?" * len(keys))
         rows = self._connection.execute(
-            "SELECT entry FROM subject WHERE digest = ? ORDER BY entry DESC",
-            (subject_digest(subject),),
+            f"SELECT entry FROM subject WHERE digest IN ({marks}) ORDER BY entry DESC", keys
         )
         return [number for (number,) in rows]
 
@@ -198,9 +202,14 @@ def _only(head: list[Any]) -> tuple[int, bytes, str]:
     return size, frontier, note
 
 
-def subject_digest(subject: str) -> int:
-    """Return the number by which the entries about a subject are found."""
-    return int.from_bytes(sha256(subject.encode()).digest()[:8], "big", signed=True)
+def subject_key(subject: str, epoch: int) -> int:
+    """Return the number by which the entries of an epoch about a subject are found.
+
+    The index is ordered by epoch, so that new entries change few of its pages however long the
+    ledger is. In the first epoch the number is the whole digest.
+    """
+    digest = int.from_bytes(sha256(subject.encode()).digest()[:8], "big", signed=True)
+    return epoch << 47 | digest % 2**47 if epoch else digest
 
 
 def changed(what: str) -> StorageError:

@@ -24,7 +24,7 @@ from factory_resources.ledger.factory_verify import (
     canonical,
     format_base64,
     leaf_hash,
-    subject_digest,
+    subject_key,
 )
 from tests.factory_resources.ledger import trees
 from tests.recorded_home import __file__ as recorded
@@ -83,7 +83,7 @@ def write_ledger(
             for row in tree.append(leaf_hash(body)):
                 run("INSERT INTO subtree VALUES(?, ?, ?)", row)
             if subject := json.loads(body).get("subject"):
-                run("INSERT INTO subject VALUES(?, ?)", (subject_digest(subject), number))
+                run("INSERT INTO subject VALUES(?, ?)", (subject_key(subject, 0), number))
         head = key.sign(tree.size, tree.root)
         run("INSERT INTO head VALUES(1, ?, ?, ?)", (tree.size, tree.frontier, head.decode()))
         for note in cosigned:

@@ -15,12 +15,17 @@ import pytest
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.ledger import factory_verify, log
 from factory_resources.ledger.connection import connected
 from factory_resources.ledger.entries import ChampionMade, FilesRemoved, RunStarted
 from factory_resources.ledger.factory_verify import (
     CompactRange,
+    Expectation,
+    LedgerDatabase,
     LogCheckpoint,
+    Scratch,
     SignedNote,
+    VerificationReport,
     VerifierKey,
     leaf_hash,
 )
@@ -61,16 +66,16 @@ def made(version: int, pipeline: str = "apples") -> ChampionMade:
 
 
 def _paths(ledger: Ledger) -> list[str]:
-    with ledger.reading() as log:
-        entries = [json.loads(body) for _, body in log.bodies()]
+    with ledger.reading() as reading:
+        entries = [json.loads(body) for _, body in reading.bodies()]
     return [entry["paths"][0] for entry in entries if entry["kind"] == "removed"]
 
 
 def _require_sound(ledger: Ledger) -> None:
     """Check the numbers, and the signed checkpoint against the entries."""
-    with ledger.reading() as log:
-        numbered, note = [*log.bodies()], SignedNote.parse(log.signed[1].encode())
-        first = json.loads(log.body(0))
+    with ledger.reading() as reading:
+        numbered, note = [*reading.bodies()], SignedNote.parse(reading.signed[1].encode())
+        first = json.loads(reading.body(0))
     tree = CompactRange()
     for number, body in numbered:
         assert number == tree.size
@@ -88,6 +93,24 @@ def test_the_latest_entry_about_a_subject_is_found(ledger: Ledger) -> None:
     assert (found[0], found[1].version) == (3, 2)
     assert ledger.latest(RunStarted, "champion/apples") is None
     _require_sound(ledger)
+
+
+def test_entries_of_every_epoch_of_the_index_are_found(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in (log, factory_verify):
+        monkeypatch.setattr(module, "EPOCH", 4)
+    for version in range(1, 21):
+        ledger.append([made(version), *([made(version, "pears")] if version in {1, 9} else [])])
+    ledger.copy(tmp_path / "ledger.db")
+    verifier = LedgerDatabase(str(tmp_path / "ledger.db"))
+    with ledger.reading() as reading, closing(verifier), closing(Scratch()) as scratch:
+        assert reading.numbers("champion/pears") == [11, 2]
+        assert len(reading.numbers("champion/apples")) == 20
+        assert verifier.verify(Expectation(), VerificationReport(), scratch)
+        for before, number in ((None, 11), (11, 2), (2, None)):
+            last = verifier.last("champion", "champion/pears", before)
+            assert (last[0] if last else None) == number
 
 
 def test_entries_that_were_appended_are_never_changed(ledger: Ledger) -> None:
