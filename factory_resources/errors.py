@@ -70,7 +70,11 @@ class UnexpectedError(FactoryError):
     exit_code = 70
 
 
+class KeyFileError(FactoryError):
+    """A person's key that cannot be made or used."""
+
+
 class RefusedError(FactoryError):
-    """A valid request that is not allowed, because the gates have not passed."""
+    """A valid request that is not allowed: gates did not pass, or an approval does not count."""
 
     exit_code = 1

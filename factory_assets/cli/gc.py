@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from factory_assets.execution.ledger_entries import append_removed
-from factory_assets.execution.retention import DEFAULT, find_garbage, seconds_of
+from factory_assets.execution.retention import DEFAULT, find_garbage
+from factory_resources.durations import seconds_of
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home

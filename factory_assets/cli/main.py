@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli import audit_commands  # noqa: F401 - registers its commands
+from factory_assets.cli import audit_commands, decision_commands  # noqa: F401 - they register
 from factory_assets.cli.group import command, console
 from factory_assets.cli.group import main as main
 

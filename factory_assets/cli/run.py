@@ -22,8 +22,10 @@ from factory_assets.declarations.loader import DEFS
 from factory_assets.execution.backfill import wanted
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_state
+from factory_assets.execution.people import enter_people
 from factory_assets.execution.progress import Counted
 from factory_assets.execution.requests import StageRequest, stages_of
+from factory_assets.execution.standing import standing
 from factory_assets.execution.unchanged import must_be_read, unchanged_stages, warnings_of
 from factory_assets.execution.unchanged_notes import note
 from factory_assets.results.base import StageResult
@@ -35,6 +37,8 @@ from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.home.run_markers import killed_runs
 from factory_resources.instance import prepare
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.records import Records
 
 StageValues = dict[Stage, StageResult]
 
@@ -54,6 +58,7 @@ def run(selection: RunSelection, console: Console) -> None:
     requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
+    _tell_people(home, console)
     summaries = []
     with _execution(home) as execute:
         for request in requests:
@@ -63,6 +68,13 @@ def run(selection: RunSelection, console: Console) -> None:
     console.print(summary_table(summaries))
     _print_ledger(home, console)
     raise_worst(errors, console)
+
+
+def _tell_people(home: Home, console: Console) -> None:
+    """Enter what changed in people.yaml, and tell it; a first run enters all with its first act."""
+    if Ledger(home).exists:
+        for line in enter_people(home):
+            console.print(line, style="yellow", highlight=False, markup=False)
 
 
 def _print_ledger(home: Home, console: Console) -> None:
@@ -108,7 +120,8 @@ def _run_one(
         from factory_assets.cli.check.user_objects import with_line
 
         listener.error = with_line(listener.error, pipeline)
-    return _summary(pipeline, stored, listener, time.perf_counter() - started), listener.error
+    seconds = time.perf_counter() - started
+    return _summary(pipeline, stored, listener, seconds, home), listener.error
 
 
 def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> bool:
@@ -160,7 +173,7 @@ def _stored(pipeline: Pipeline, home: Home, listener: TerminalProgress) -> Stage
 
 
 def _summary(
-    pipeline: Pipeline, stored: StageValues, listener: TerminalProgress, seconds: float
+    pipeline: Pipeline, stored: StageValues, listener: TerminalProgress, seconds: float, home: Home
 ) -> Summary:
     made = {stage: outcome.value for stage, outcome in listener.outcomes.items()}
     values = {**stored, **made}
@@ -172,7 +185,17 @@ def _summary(
         reused=listener.reused,
         made=listener.made,
         saved=listener.saved,
+        status=_status(pipeline, home),
     )
+
+
+def _status(pipeline: Pipeline, home: Home) -> str:
+    """Return what the version that was exported last is."""
+    record = Records(home).latest(pipeline.name, "deploy")
+    if record is None or not Ledger(home).exists:
+        return "champion"
+    status = standing(pipeline, record, home).status
+    return {"serves": "champion", "approved": "waits", "free": "candidate"}.get(status, status)
 
 
 _NEXT = """
@@ -180,6 +203,11 @@ Next:
   make up                                          serve the UI on http://127.0.0.1:3000
   factory predict machine_failure FILE             score a file with the champion
   factory new NAME --from data.csv --target y      declare your own pipeline
+
+tumour_diagnosis is of high risk: its model waits until a person approves it.
+  factory key new jane                             make a key; add its public line to people.yaml
+  factory approve tumour_diagnosis --reason '…'    look at the model, sign, and let it serve
+  factory verify                                   verify everything that was done
 (the factory command is in .venv/bin)"""
 
 

@@ -68,8 +68,13 @@ class Summary:
         reused: int,
         made: CostTotal = NO_COST,
         saved: CostTotal = NO_COST,
+        status: str = "champion",
     ) -> Summary:
-        """Summarise the results of the stages; a missing stage leaves its values None."""
+        """Summarise the results of the stages; a missing stage leaves its values None.
+
+        Args:
+            status: what the deployed version is, such as `waits`.
+        """
         ingest, clean = values.get("ingest"), values.get("clean")
         ingested = ingest if isinstance(ingest, IngestResult) else None
         cleaned = clean if isinstance(clean, CleanResult) else None
@@ -90,7 +95,7 @@ class Summary:
             at_half=evaluation.at_half.get(evaluation.headline) if evaluation else None,
             folds=_folds(evaluation),
             gates=_gates(evaluation),
-            model=_model(values.get("train"), evaluation, values.get("deploy")),
+            model=_model(values.get("train"), evaluation, values.get("deploy"), status),
             seconds=seconds,
             megabytes=megabytes,
             reused=reused,
@@ -152,7 +157,10 @@ def _gates(evaluation: EvaluationResult | None) -> str:
 
 
 def _model(
-    trained: StageResult | None, evaluation: EvaluationResult | None, deployed: StageResult | None
+    trained: StageResult | None,
+    evaluation: EvaluationResult | None,
+    deployed: StageResult | None,
+    status: str,
 ) -> str:
     candidate = evaluation.candidate if evaluation else trained
     if not isinstance(candidate, Candidate):
@@ -160,8 +168,8 @@ def _model(
     if evaluation and not evaluation.passed:
         return f"v{candidate.version} refused"
     # The champion that was deployed last may be an earlier version than this candidate.
-    is_champion = isinstance(deployed, Champion) and deployed.version == candidate.version
-    return f"v{candidate.version} {'champion' if is_champion else 'candidate'}"
+    is_deployed = isinstance(deployed, Champion) and deployed.version == candidate.version
+    return f"v{candidate.version} {status if is_deployed else 'candidate'}"
 
 
 def _rows(row: Summary) -> str:

@@ -88,7 +88,8 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
-            return spec.deploy.model_dump(mode="json")
+            # Who approves the export does not change it.
+            return spec.deploy.model_dump(mode="json", exclude={"approval"})
 
 
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:

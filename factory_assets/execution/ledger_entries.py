@@ -9,15 +9,18 @@ from hashlib import sha256
 from typing import Literal
 
 from factory_assets.declarations.settings import load_settings
+from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_assets.spec import Pipeline
+from factory_resources.durations import seconds_of
 from factory_resources.home.garbage import Garbage
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
+    ApprovalRule,
     ChampionMade,
     Checks,
     DeclarationChanged,
@@ -54,13 +57,20 @@ def begin_ledger(home: Home) -> None:
 
 
 def append_stage(
-    pipeline: Pipeline, record: Record, file_digest: str, checks: Sequence[TableCheck], home: Home
+    pipeline: Pipeline,
+    record: Record,
+    file_digest: str,
+    checks: Sequence[TableCheck],
+    home: Home,
+    *,
+    serves: bool = False,
 ) -> int:
     """Append what a run computed: from then on it counts.
 
     Args:
         file_digest: SHA-256 of the record's file.
         checks: the checks of the stage's data.
+        serves: whether the version that was deployed serves from now on.
 
     Returns:
         The number of the stage's entry.
@@ -70,9 +80,9 @@ def append_stage(
     """
     ledger, value = Ledger(home), value_in(record)
     computed = [*entries_of(record, file_digest, checks=checks)]
-    if isinstance(value, Champion):
-        computed.append(_champion(value, record))
-    numbers = ledger.append([*_context(ledger, pipeline, record), *computed])
+    if isinstance(value, Champion) and serves:
+        computed.append(champion_entry(value, record))
+    numbers = ledger.append([*_context(ledger, pipeline, record, home), *computed])
     return numbers[-len(computed)]
 
 
@@ -137,7 +147,7 @@ def _witnesses(log: Log) -> set[str]:
     return keys
 
 
-def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kind]:
+def _context(ledger: Ledger, pipeline: Pipeline, record: Record, home: Home) -> Iterator[Kind]:
     """Yield the declaration if it changed, and the run before its first computed stage."""
     declared = declaration_digest(pipeline)
     subject = DeclarationChanged.subject_of(pipeline=pipeline.name)
@@ -146,12 +156,33 @@ def _context(ledger: Ledger, pipeline: Pipeline, record: Record) -> Iterator[Kin
         known = latest_in(log, DeclarationChanged, subject)
         started = latest_in(log, RunStarted, run)
         settings = [*_settings(log)]
+        people = [change.entry for change in person_changes(log, home)]
     yield from settings
+    yield from people
     previous = known[1].sha256 if known else None
     if previous != declared:
-        yield DeclarationChanged(subject=subject, sha256=declared, previous=previous)
+        yield DeclarationChanged(
+            subject=subject, sha256=declared, previous=previous, approval=_rule(pipeline)
+        )
     if not started:
-        yield RunStarted(subject=run, pipeline=pipeline.name, declaration=declared)
+        yield RunStarted(
+            subject=run,
+            pipeline=pipeline.name,
+            declaration=declared,
+            account=account_commitment(home),
+        )
+
+
+def _rule(pipeline: Pipeline) -> ApprovalRule | None:
+    rule = pipeline.spec.deploy.approval
+    if rule is None:
+        return None
+    return ApprovalRule(
+        by=rule.by,
+        signatures=rule.signatures,
+        seconds=seconds_of(rule.valid),
+        four_eyes=rule.four_eyes,
+    )
 
 
 def declaration_digest(pipeline: Pipeline) -> str:
@@ -218,7 +249,8 @@ def entries_of(
             )
 
 
-def _champion(value: Champion, record: Record, *, found: bool | None = None) -> ChampionMade:
+def champion_entry(value: Champion, record: Record, *, found: bool | None = None) -> ChampionMade:
+    """Return the entry that lets a deployed version serve."""
     return ChampionMade(
         subject=ChampionMade.subject_of(pipeline=value.model),
         pipeline=value.model,
@@ -257,7 +289,7 @@ def _found(home: Home) -> Iterator[Kind]:
         if deployed:
             value = value_in(deployed[-1])
             assert isinstance(value, Champion)
-            yield _champion(value, deployed[-1], found=True)
+            yield champion_entry(value, deployed[-1], found=True)
 
 
 def _inputs_first(graph: RecordGraph) -> Iterator[Record]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from factory_assets.declarations.settings import load_settings
+from factory_resources.durations import seconds_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
@@ -46,7 +47,6 @@ def ledger_state(home: Home) -> LedgerState | None:
     witness = declared.settings.witness if declared else None
     if declared is None or witness is None or declared.policy is None or not ledger.exists:
         return None
-    from factory_assets.execution.retention import seconds_of
     from factory_resources.ledger.witnesses import witness_state
 
     with ledger.reading() as log:

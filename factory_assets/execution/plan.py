@@ -12,6 +12,7 @@ from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.execution.loaded_components import expected_components
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.execution.standing import standing
 from factory_assets.results.base import KeyComponents, digest, expect, result_as
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -19,6 +20,7 @@ from factory_assets.results.latest import PARTITIONED, ResultQuery, require_reco
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import UPSTREAM, Stage
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -85,13 +87,26 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     value = value_of([record])
     complete = all(exists(snapshot, call.home) for snapshot in tables_of(value).values())
     if isinstance(value, Champion):
-        complete = Registry(call.home).champion(value.model) == value.version
+        complete = _is_deployed(call, record, value)
     elif isinstance(value, Candidate):
         complete = Registry(call.home).has_version(value.model, value.version)
     elif isinstance(value, EvaluationResult):
         pictures = (call.home.pictures / path for path in value.pictures.values())
         complete = complete and all(path.is_file() for path in pictures)
     return record if complete else None
+
+
+def _is_deployed(call: StageRequest, record: Record, value: Champion) -> bool:
+    """Whether the version serves, or does not for a reason that a new export would not change."""
+    from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
+
+    registry = Registry(call.home)
+    if registry.champion(value.model) == value.version:
+        return True
+    if not Ledger(call.home).exists or standing(call.pipeline, record, call.home).status == "free":
+        return False
+    graph = registry.run_files(value.model, value.run_id) / FOLDER / FILE
+    return registry.has_version(value.model, value.version) and graph.is_file()
 
 
 def champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:

@@ -5,7 +5,6 @@ of every stage and partition, whatever was computed or used within the retention
 these depend on, in other pipelines too. Removing files belongs in `factory_resources.home.garbage`.
 """
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from factory_assets.execution.loaded_components import foreseen
 from factory_assets.results.base import digest
 from factory_assets.results.record_graph import Identity, RecordGraph, identity, model_of
-from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
 from factory_resources.tables.logged_files import current_files
@@ -25,24 +24,6 @@ from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
 
 DEFAULT = "30d"
-
-_UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-_LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
-
-
-def seconds_of(text: str) -> int:
-    """Return the seconds of a duration such as `30d`.
-
-    Raises:
-        UnknownNameError: the text is not a duration.
-    """
-    match = _LENGTH.fullmatch(text)
-    if not match:
-        raise UnknownNameError(
-            f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
-        )
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def find_garbage(

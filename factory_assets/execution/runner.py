@@ -16,7 +16,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
-from factory_assets.execution.ledger_entries import append_stage, begin_ledger
+from factory_assets.execution.ledger_entries import append_stage, begin_ledger, champion_entry
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -25,6 +25,7 @@ from factory_assets.execution.loaded_components import (
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StagePlan, StageRequest, StageRun
 from factory_assets.execution.stage_checks import split_result, stage_checks
+from factory_assets.execution.standing import standing
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import value_of
@@ -32,6 +33,7 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
@@ -90,7 +92,18 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     if restored or not call.partition:
         # There may be many partitions, and nearly all are unchanged.
         records.point(record, call.run_id)
+    if isinstance(value, Champion):
+        restored |= _serve_if_approved(call, record, value)
     return StageRun(value, record, reused=True, changed=restored)
+
+
+def _serve_if_approved(call: StageRequest, record: Record, value: Champion) -> bool:
+    """Let a version serve whose approvals are complete; return whether that was left to do."""
+    if not standing(call.pipeline, record, call.home).may_begin:
+        return False
+    Ledger(call.home).append([champion_entry(value, record)])
+    Registry(call.home).mirror(value.model)
+    return True
 
 
 def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> StageRun:
@@ -131,22 +144,32 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
     version = log_costs(value, record, call.home)
     records = Records(call.home)
     file_digest = records.save(record)
-    append_stage(call.pipeline, record, file_digest, [*stage_checks(call, value)], call.home)
+    serves = isinstance(value, Champion) and _may_serve(call, record)
+    checks = [*stage_checks(call, value)]
+    append_stage(call.pipeline, record, file_digest, checks, call.home, serves=serves)
     if LOADED in components:
         records.foresee(record, digest(foreseen(components)))
     records.point(record, call.run_id)
-    if isinstance(value, Champion):
-        Registry(call.home).set_alias(value.model, value.version)
+    if isinstance(value, Champion) and serves:
+        Registry(call.home).mirror(value.model)
     rmtree(checkpoints, ignore_errors=True)
     return StageRun(value, record, reused=False, changed=True, version=version)
+
+
+def _may_serve(call: StageRequest, record: Record) -> bool:
+    """Whether the version that was just exported serves as soon as its record counts."""
+    deployed = standing(call.pipeline, record, call.home)
+    # Without a rule, the same version exported again serves by its new record.
+    again = deployed.status == "serves" and call.pipeline.spec.deploy.approval is None
+    return deployed.may_begin or again
 
 
 def _restore_alias(call: StageRequest) -> str | None:
     """Set MLflow's alias back to what the ledger says; return what it was if it was another."""
     registry, model = Registry(call.home), call.pipeline.name
-    moved, champion = registry.moved_alias(model), registry.champion(model)
-    if moved and champion and registry.has_version(model, champion):
-        registry.set_alias(model, champion)
+    moved, serving = registry.moved_alias(model), registry.serving(model)
+    if moved and (serving is None or registry.has_version(model, serving)):
+        registry.mirror(model)
         return f"{moved}; the alias was set back"
     return moved
 

@@ -13,6 +13,8 @@ from factory_assets.data.privacy.sensitive_columns import require_kept_out
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.stage_checks import split_result, stage_checks
+from factory_assets.execution.standing import standing
+from factory_assets.execution.standing_text import standing_text
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED, value_of
 from factory_assets.results.model import Candidate, Champion
@@ -79,8 +81,10 @@ def _stored(call: StageRequest) -> StageRun | None:
         call.pipeline, split_result(call).leaks, value, registry
     ):
         return None
-    if isinstance(value, Champion) and registry.moved_alias(value.model):
-        # The run itself sets it back, and says so.
+    if isinstance(value, Champion) and (
+        registry.moved_alias(value.model) or standing(call.pipeline, record, call.home).may_begin
+    ):
+        # The run itself sets the alias back or lets the version serve, and says so.
         return None
     return StageRun(value, record, reused=True, changed=False)
 
@@ -90,6 +94,10 @@ def warnings_of(call: StageRequest, run: StageRun) -> Iterator[str]:
     value = run.value
     if isinstance(value, Candidate) and call.pipeline.spec.training.budget and value.stopped:
         yield value.stopped.text
+    if isinstance(value, Champion) and call.pipeline.spec.deploy.approval:
+        deployed = standing(call.pipeline, run.record, call.home)
+        if deployed.status != "serves":
+            yield standing_text(deployed, value.model, value.version, call.home)
     for check in stage_checks(call, value):
         if not check.passed and not check.blocking:
             yield f"{check.says}; {check.remedy}"

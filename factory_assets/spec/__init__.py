@@ -7,7 +7,8 @@ This package imports neither Dagster nor any other package of the factory. Loadi
 from factory_assets.spec.base import IDENTITY, Spec
 from factory_assets.spec.clean import Clean, Windows
 from factory_assets.spec.contract import Column, Contract
-from factory_assets.spec.evaluate import METRICS, Deploy, Evaluate, Gate, LastRow, Metric
+from factory_assets.spec.deploy import Approval, Deploy
+from factory_assets.spec.evaluate import METRICS, Evaluate, Gate, LastRow, Metric
 from factory_assets.spec.ingest import Ingest, Join, PythonSource
 from factory_assets.spec.models import (
     Cnn,
@@ -42,6 +43,7 @@ from factory_assets.spec.tune import Choices, Span, Tune
 __all__ = [
     "IDENTITY",
     "METRICS",
+    "Approval",
     "AssetSource",
     "Choices",
     "Clean",

@@ -1,4 +1,4 @@
-"""The `evaluate` and `deploy` sections: how a candidate is judged, and what it must reach to serve.
+"""The `evaluate` section: how a candidate is judged, and what it must reach to be deployed.
 
 Computing metrics belongs in `ml.metrics`, judging gates in `ml.evaluation`.
 """
@@ -267,12 +267,3 @@ class Evaluate(Spec):
     def guards_champion(self) -> bool:
         """Whether the default gate holds: it is not switched off, and no other replaces it."""
         return all(isinstance(gate, Gate) and not gate.no_worse_than for gate in self.gates)
-
-
-class Deploy(Spec):
-    """Export the candidate to ONNX, prove that it computes the same, and make it the champion."""
-
-    max_difference: Annotated[float, Field(gt=0)] = 1e-4
-    """The largest allowed difference between the outputs of the exported and the trained model on
-    the test rows, or the candidate is not deployed. It is a difference of probabilities, or of
-    predictions in standard deviations of the target."""

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from factory_assets.spec.base import Name, Spec, listed, suggest
 from factory_assets.spec.calendar import check_cron, check_timezone
 from factory_assets.spec.clean import Clean
-from factory_assets.spec.evaluate import Deploy, Evaluate
+from factory_assets.spec.deploy import Deploy
+from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
@@ -35,7 +36,8 @@ class Risk(Spec):
     """The risk tier under the EU AI Act, which the operator assigns: the factory cannot know it."""
 
     tier: Literal["minimal", "limited", "high", "prohibited"] = "minimal"
-    """The risk tier. `high` needs `area` and shows no rows in previews; `prohibited` is refused."""
+    """The risk tier. `high` needs `area` and `deploy.approval`, and shows no rows in previews;
+    `prohibited` is refused."""
     area: str | None = None
     """What the system is used for, in the words of the regulation, such as `medical device`.
     Required for `high`."""
@@ -101,7 +103,7 @@ class PipelineSpec(Spec):
     evaluate: Evaluate = Evaluate()
     """How a candidate is judged, and what it must reach to be deployed."""
     deploy: Deploy = Deploy()
-    """How exactly the served model must agree with the trained one."""
+    """How exactly the served model must agree with the trained one, and who must approve it."""
     schedule: Schedule | None = None
     """When the pipeline runs automatically. Default: never."""
     arrivals: Arrivals | None = None
@@ -123,6 +125,14 @@ class PipelineSpec(Spec):
                     raise ValueError(
                         f"{part} needs `train`; a pipeline without it ends after clean"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _high_risk_is_approved(self) -> Self:
+        if self.risk.tier == "high" and self.train and self.deploy.approval is None:
+            raise ValueError(
+                "risk tier high needs an approval by a person: add `deploy: {approval: {}}`"
+            )
         return self
 
     @model_validator(mode="after")

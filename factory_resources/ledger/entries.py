@@ -68,6 +68,21 @@ class RunStarted(Entry):
     pipeline: str
     declaration: Sha256
     """The digest of the pipeline's declaration, defaults included."""
+    account: Sha256 | None = None
+    """A commitment to the account that started it."""
+
+
+class ApprovalRule(BaseModel):
+    """Who must approve a candidate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+    by: str
+    """The role."""
+    signatures: int
+    seconds: int
+    """How long an approval counts."""
+    four_eyes: bool
 
 
 class DeclarationChanged(Entry):
@@ -79,6 +94,7 @@ class DeclarationChanged(Entry):
     subject: str
     sha256: Sha256
     previous: Sha256 | None = None
+    approval: ApprovalRule | None = None
 
 
 class Checks(BaseModel):
@@ -160,7 +176,36 @@ class ModelExported(VersionEntry):
     """The digest of the exported graph."""
 
 
-class ChampionMade(VersionEntry):
+class SignedAct(BaseModel):
+    """What an entry says of the person who decided, and of the statement with their reason.
+
+    The statement is a file of its own, which can be deleted.
+    """
+
+    statement: Sha256 | None = None
+    """The digest of the statement's file."""
+    person: Sha256 | None = None
+    """A commitment to the name of the person who signed it."""
+    key: str | None = None
+    """The public key of the signature, as in OpenSSH."""
+
+
+class CandidateDecided(VersionEntry, SignedAct):
+    """A person approved a candidate, or refused it."""
+
+    SUBJECT = "approval/{pipeline}@{version}"
+
+    kind: Literal["approval"] = "approval"
+    decision: Literal["approved", "refused"]
+    verdict: Sha256
+    """The digest of the record of the evaluation that the person saw."""
+    graph: Sha256
+    """The digest of the exported graph."""
+    replaces: int | None = None
+    """The version that served when it was decided."""
+
+
+class ChampionMade(VersionEntry, SignedAct):
     """A model version serves from now on."""
 
     SUBJECT = "champion/{pipeline}"
@@ -170,6 +215,21 @@ class ChampionMade(VersionEntry):
     """The version that served before."""
     graph: Sha256
     """The digest of the exported graph that serves."""
+    rollback: bool | None = None
+    """Whether a person went back to this version."""
+
+
+class ServingChanged(SignedAct, Entry):
+    """A person stopped a pipeline's champion, or let it serve again."""
+
+    SUBJECT = "serving/{pipeline}"
+
+    kind: Literal["serving"] = "serving"
+    subject: str
+    pipeline: str
+    action: Literal["stopped", "resumed"]
+    version: int
+    """The champion at that moment."""
 
 
 class FilesRemoved(Entry):
@@ -194,6 +254,22 @@ class KeyChanged(Entry):
     """The public key as a C2SP vkey."""
 
 
+class PersonChanged(Entry):
+    """What a person may do from now on; nothing if there are neither roles nor keys."""
+
+    SUBJECT = "people"
+
+    kind: Literal["person"] = "person"
+    subject: str
+    person: Sha256
+    """A commitment: SHA-256 of a salt and the person's name."""
+    roles: tuple[str, ...]
+    keys: tuple[str, ...]
+    """Their public keys, as in OpenSSH."""
+    account: Sha256 | None = None
+    """A commitment to their account on the machine."""
+
+
 class SettingChanged(Entry):
     """The factory's settings changed."""
 
@@ -212,9 +288,12 @@ Kind = (
     | ModelTrained
     | VerdictGiven
     | ModelExported
+    | CandidateDecided
     | ChampionMade
+    | ServingChanged
     | FilesRemoved
     | KeyChanged
+    | PersonChanged
     | SettingChanged
 )
 

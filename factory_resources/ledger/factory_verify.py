@@ -1999,6 +1999,18 @@ def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(of), of, len(payload), payload)
 
 
+_SSH_PREFIX = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
+
+
+def ssh_key(text: str) -> VerifierKey:
+    """Return a person's public key, written as in OpenSSH without a comment."""
+    kind, _, content = text.partition(" ")
+    raw = parse_base64(content)
+    if kind != "ssh-ed25519" or not raw.startswith(_SSH_PREFIX) or len(raw) != 51:
+        raise InvalidError("is not a key of type ssh-ed25519")
+    return VerifierKey("a person", ED25519, raw[len(_SSH_PREFIX) :])
+
+
 def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
     """Return the in-toto statement in a DSSE envelope that the key signed.
 
@@ -2012,7 +2024,7 @@ def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
     if len(signatures) > _STATEMENT_SIGNATURES:
         raise InvalidError("has too many signatures")
     if not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
-        raise InvalidError("was not signed by the key of the ledger")
+        raise InvalidError(f"was not signed by the key of {key.name}")
     statement = parse_object(payload)
     if kind != STATEMENT_PAYLOAD or take(statement, "_type") != STATEMENT_TYPE:
         raise InvalidError("is not a statement of in-toto")

@@ -23,7 +23,13 @@ from factory_resources.ledger.connection import (
     in_postgres,
     new_sqlite,
 )
-from factory_resources.ledger.entries import Entry, Kind, LedgerStarted, read_entry
+from factory_resources.ledger.entries import (
+    Entry,
+    Kind,
+    LedgerStarted,
+    ServingChanged,
+    read_entry,
+)
 from factory_resources.ledger.keys import LogKey, key_file
 from factory_resources.ledger.log import Log, NewEntry
 
@@ -129,6 +135,12 @@ def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
         if getattr(entry, "subject", None) == subject:
             return number, entry
     return None
+
+
+def stopped_in(log: Log, pipeline: str) -> tuple[int, ServingChanged] | None:
+    """Return the entry by which a person stopped a pipeline; None if it may serve."""
+    changed = latest_in(log, ServingChanged, ServingChanged.subject_of(pipeline=pipeline))
+    return changed if changed and changed[1].action == "stopped" else None
 
 
 def entry_in(log: Log, number: int) -> Kind:

@@ -19,8 +19,8 @@ from factory_resources.home.database import database_address, query_sqlite
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.sqlite_files import mlflow_file
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.ledger.entries import ChampionMade
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.entries import ChampionMade, ServingChanged
+from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.security.offline import go_offline
 
 ALIAS = "champion"
@@ -111,13 +111,25 @@ class Registry:
         made = ledger.latest(ChampionMade, ChampionMade.subject_of(pipeline=model))
         return made[1].version if made else None
 
+    def stopped(self, model: str) -> tuple[int, ServingChanged] | None:
+        """Return the entry of the ledger that stopped the champion; None if it may serve."""
+        ledger = Ledger(self.home)
+        if not ledger.exists:
+            return None
+        with ledger.reading() as log:
+            return stopped_in(log, model)
+
+    def serving(self, model: str) -> int | None:
+        """Return the champion, unless a person stopped it."""
+        return None if self.stopped(model) else self.champion(model)
+
     def moved_alias(self, model: str) -> str | None:
         """Return in one line that MLflow's alias is not what the ledger says; None if it is."""
-        alias, champion = self.alias(model), self.champion(model)
-        if alias == champion:
+        alias, serving = self.alias(model), self.serving(model)
+        if alias == serving:
             return None
         named = f"names version {alias}" if alias else "is gone"
-        serves = f"version {champion} serves" if champion else "no version serves"
+        serves = f"version {serving} serves" if serving else "no version serves"
         return f"MLflow's alias {ALIAS!r} of {model} {named}, but the ledger says that {serves}"
 
     def alias(self, model: str) -> int | None:
@@ -227,8 +239,15 @@ class Registry:
         for key, value in tags.items():
             self.client.set_model_version_tag(model, str(version), key, value)
 
+    def mirror(self, model: str) -> None:
+        """Let MLflow's alias show which version serves, as the ledger says."""
+        serving = self.serving(model)
+        if serving is None:
+            self.client.delete_registered_model_alias(model, ALIAS)
+        else:
+            self.set_alias(model, serving)
+
     def set_alias(self, model: str, version: int) -> None:
-        """Let MLflow show which version serves."""
         self.client.set_registered_model_alias(model, ALIAS, str(version))
 
     def _changed(self, what: str) -> StorageError:

@@ -33,6 +33,8 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     specs = {name: (what, True) for name, what in names.items()}
     if stage == "train" and pipeline.spec.training.budget:
         specs["budget"] = ("Training finished before its budget was spent.", False)
+    if stage == "deploy" and pipeline.spec.deploy.approval:
+        specs["approval"] = ("A person has approved the version that was exported.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
     if stage == "split":

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.metadata import evaluation, markdown
+from factory_assets.components.metadata.approval import approval_check
 from factory_assets.components.metadata.checks import check_result, table_results
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import table_checks
@@ -18,6 +19,8 @@ from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_entry
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.standing import standing
+from factory_assets.execution.standing_text import standing_text
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import ResultQuery, latest_result
@@ -43,7 +46,7 @@ def describe(call: StageRequest, outcome: StageRun) -> Description:
         case EvaluationResult():
             metadata, checks = _verdict(call, value)
         case Champion():
-            metadata, checks = _champion(call, value)
+            metadata, checks = _champion(call, value, outcome)
         case _:
             raise TypeError(f"no description of {type(value).__name__}")
     record = outcome.record
@@ -241,9 +244,11 @@ def _optional_analyses(value: EvaluationResult) -> dict[str, Any]:
     return {name: dg.MetadataValue.md(text) for name, text in texts.items() if text}
 
 
-def _champion(call: StageRequest, value: Champion) -> Description:
+def _champion(call: StageRequest, value: Champion, outcome: StageRun) -> Description:
+    deployed = standing(call.pipeline, outcome.record, call.home)
     metadata = {
-        "champion": f"{value.model} v{value.version}",
+        "model version": f"{value.model} v{value.version}",
+        "status": standing_text(deployed, value.model, value.version, call.home),
         "replaced": f"v{value.replaced}" if value.replaced else "none",
         "onnx sha256": value.onnx_sha256,
         "mlflow": dg.MetadataValue.md(markdown.mlflow_links(value)),
@@ -258,4 +263,6 @@ def _champion(call: StageRequest, value: Champion) -> Description:
         limit=limit,
         rows=value.compared_rows,
     )
-    return metadata, [check]
+    if call.pipeline.spec.deploy.approval is None:
+        return metadata, [check]
+    return metadata, [check, approval_check(call.pipeline, value, deployed, call.home)]

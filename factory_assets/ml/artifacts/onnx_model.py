@@ -26,7 +26,7 @@ from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text
 from factory_assets.spec import Clean, Ingest
-from factory_resources.errors import ModelError
+from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelExported
 from factory_resources.ledger.ledger import Ledger
@@ -154,11 +154,18 @@ def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
 
     Raises:
         ModelError: if nothing was deployed yet, or if the graph is missing or changed.
+        RefusedError: a person stopped it.
     """
     from factory_resources.tracking.registry import Registry
 
     registry = Registry(home)
     number = registry.champion(model)
+    if stopped := registry.stopped(model):
+        raise RefusedError(
+            f"{model!r} was stopped {stopped[1].time[:16].replace('T', ' ')} UTC "
+            f"(entry {stopped[0]} of the ledger)",
+            remedy=f"a person lets it serve again with: factory resume {model}",
+        )
     if number is None:
         raise ModelError(
             f"{model!r} has no champion yet",

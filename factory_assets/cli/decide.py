@@ -1,0 +1,162 @@
+"""`factory approve`, `refuse`, `rollback`, `stop` and `resume`: show, ask for the key, act.
+
+What an act needs, and what it changes, belongs in `execution.decisions` and
+`execution.serving_acts`.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from factory_assets.cli.key import unlock
+from factory_assets.cli.shared import read_file, select
+from factory_assets.execution.decisions import (
+    Decided,
+    Verb,
+    enter_decision,
+    sign_decision,
+    waiting_candidate,
+)
+from factory_assets.execution.people import enter_people
+from factory_assets.spec import Pipeline
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.factory_verify import write_durably
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.registry import Registry
+
+_REASON = 2_000
+"""Characters."""
+
+
+@dataclass(frozen=True)
+class DecisionRequest:
+    """The arguments of `factory approve` and `factory refuse`."""
+
+    name: str
+    """`pipeline`, or `pipeline@4`."""
+    verb: Verb
+    reason: str | None
+    key: Path | None
+    save: Path | None
+    """Where to write the signed statement instead of entering it."""
+    statement: Path | None
+    """A statement that was signed before."""
+
+
+def decide(request: DecisionRequest) -> None:
+    """Show the candidate, let the person sign, and enter the decision.
+
+    Raises:
+        FactoryError: nothing is to be decided, the person may not, or the statement does not count.
+    """
+    pipeline, version = _named(request.name)
+    home = Home.from_env()
+    _tell_people(home)
+    waiting = waiting_candidate(pipeline, version, home)
+    version = waiting.deployed.version
+    if request.statement:
+        content = read_file(request.statement)
+    else:
+        from factory_assets.audit.approval_view import approval_text
+
+        reason = _reason(request.reason)
+        text = approval_text(pipeline, waiting, home)
+        click.echo(text, nl=False)
+        key = unlock(request.key, f"{request.verb.removesuffix('d')} {waiting.deployed.name}")
+        shown = sha256(text.encode()).hexdigest()
+        content = sign_decision(pipeline, waiting, request.verb, reason, key, shown, home)
+    if request.save:
+        with storage_errors(request.save):
+            write_durably(str(request.save), content)
+        click.echo(f"wrote {request.save}; nothing else was changed")
+        return
+    done = enter_decision(pipeline, version, request.verb, content, home)
+    click.echo(_outcome(pipeline.name, version, request.verb, done, home))
+    _show_in_dagster(pipeline, home)
+
+
+def _outcome(pipeline: str, version: int, verb: str, done: Decided, home: Home) -> str:
+    said = f"{pipeline}@{version} was {verb} by {done.person} (entry {done.number})"
+    if done.serves:
+        stopped = Registry(home).stopped(pipeline)
+        resume = f", once it is resumed: factory resume {pipeline}" if stopped else ""
+        return f"{said} and serves{resume}"
+    more = "approval is" if done.missing == 1 else "approvals are"
+    return f"{said}; {done.missing} more {more} needed" if done.missing else said
+
+
+def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -> None:
+    """Let an earlier champion serve again.
+
+    Raises:
+        FactoryError: there is none, it is not fit, or the person may not.
+    """
+    from factory_assets.execution import serving_acts
+
+    [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
+    _tell_people(home)
+    unlocked = unlock(key, f"roll {name} back") if pipeline.spec.deploy.approval else None
+    done, version = serving_acts.roll_back(pipeline, to, reason, unlocked, home)
+    click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number})")
+    _show_in_dagster(pipeline, home)
+
+
+def change_serving(
+    name: str, action: Literal["stopped", "resumed"], reason: str | None, key: Path | None
+) -> None:
+    """Stop the champion, or let it serve again.
+
+    Raises:
+        FactoryError: it cannot be, or the person may not.
+    """
+    from factory_assets.execution import serving_acts
+
+    [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
+    _tell_people(home)
+    verb = {"stopped": "stop", "resumed": "resume"}[action]
+    unlocked = unlock(key, f"{verb} {name}") if pipeline.spec.deploy.approval else None
+    done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
+    click.echo(f"{name}@{version} was {action}{_by(done)} (entry {done.number})")
+    _show_in_dagster(pipeline, home)
+
+
+def _by(done: Decided) -> str:
+    return f" by {done.person}" if done.person else ""
+
+
+def _named(name: str) -> tuple[Pipeline, int | None]:
+    pipeline, at, version = name.partition("@")
+    [found] = select([pipeline])
+    if at and not version.isdecimal():
+        raise UnknownNameError(
+            f"{name!r} is not a model version", remedy=f"write {pipeline}@3, or {pipeline}"
+        )
+    return found, int(version) if at else None
+
+
+def _reason(reason: str | None) -> str:
+    text = " ".join((reason or "").split())
+    if not text or len(text) > _REASON:
+        raise UnknownNameError(
+            f"the reason has {len(text):,} characters",
+            remedy=f"say why in up to {_REASON:,} characters: --reason 'better on all sites'",
+        )
+    return text
+
+
+def _tell_people(home: Home) -> None:
+    """Enter what changed in people.yaml, and tell it."""
+    if Ledger(home).exists:
+        for line in enter_people(home):
+            click.echo(line, err=True)
+
+
+def _show_in_dagster(pipeline: Pipeline, home: Home) -> None:
+    """Let the asset `deploy` show the decision, as soon as it has been materialised."""
+    from factory_assets.components.approval_event import report_approval
+
+    report_approval(pipeline, home)

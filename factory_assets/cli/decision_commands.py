@@ -1,0 +1,146 @@
+"""The commands of people who decide: options, help texts and exit codes."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from factory_assets.cli.group import command, main
+
+_KEY = click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
+)
+_SAVE = click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    help="Write the signed statement to this file, and enter nothing.",
+)
+_STATEMENT = click.option(
+    "--statement",
+    type=click.Path(path_type=Path),
+    help="Enter a statement that was signed before.",
+)
+_WHY = "Why; it is part of what you sign."
+_REASON = click.option("--reason", required=True, help=_WHY)
+
+
+@main.group("key")
+def key_group() -> None:
+    """Make the keys by which people sign."""
+
+
+@command("new", group=key_group)
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The file of the key (default: in ~/.config/sovereign-ai-factory/keys).",
+)
+def key_new_command(name: str, out: Path | None) -> None:
+    """Make a key for the person NAME, under a passphrase.
+
+    It is an Ed25519 key in the format of OpenSSH. Any key of type ssh-ed25519 can be used instead.
+    """
+    from factory_assets.cli.key import new_key
+
+    click.echo(new_key(name, out))
+
+
+@command("approve")
+@click.argument("name")
+@click.option("--reason", help=_WHY)
+@_KEY
+@_SAVE
+@_STATEMENT
+def approve_command(
+    name: str, reason: str | None, key: Path | None, save: Path | None, statement: Path | None
+) -> None:
+    """Approve a candidate that waits, so that it serves.
+
+    NAME is a pipeline or one version of it: pipeline@4. Shows what is decided about, asks for the
+    passphrase of your key, and signs. deploy.approval and people.yaml declare who may.
+
+    Exit code 1: the approval does not count.
+    """
+    _decide(name, "approved", reason, key, save, statement)
+
+
+@command("refuse")
+@click.argument("name")
+@click.option("--reason", help=_WHY)
+@_KEY
+@_SAVE
+@_STATEMENT
+def refuse_command(
+    name: str, reason: str | None, key: Path | None, save: Path | None, statement: Path | None
+) -> None:
+    """Refuse a candidate that waits: this version never serves.
+
+    NAME is a pipeline or one version of it: pipeline@4.
+
+    Exit code 1: the refusal does not count.
+    """
+    _decide(name, "refused", reason, key, save, statement)
+
+
+def _decide(
+    name: str,
+    verb: Literal["approved", "refused"],
+    reason: str | None,
+    key: Path | None,
+    save: Path | None,
+    statement: Path | None,
+) -> None:
+    from factory_assets.cli.decide import DecisionRequest, decide
+
+    decide(DecisionRequest(name, verb, reason, key, save, statement))
+
+
+@command("rollback")
+@click.argument("pipeline")
+@click.option("--to", type=click.IntRange(1), help="The version (default: the one before).")
+@_REASON
+@_KEY
+def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | None) -> None:
+    """Let an earlier champion of PIPELINE serve again, at once.
+
+    Its gates, approvals and files are checked again. Signed if deploy.approval is declared.
+
+    Exit code 1: it is not allowed.
+    """
+    from factory_assets.cli.decide import roll_back
+
+    roll_back(pipeline, to, reason, key)
+
+
+@command("stop")
+@click.argument("pipeline")
+@_REASON
+@_KEY
+def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
+    """Stop PIPELINE's champion at once: nothing serves until factory resume.
+
+    Runs go on, and a new version may become champion meanwhile. Signed if deploy.approval is
+    declared.
+
+    Exit code 1: it is not allowed.
+    """
+    from factory_assets.cli.decide import change_serving
+
+    change_serving(pipeline, "stopped", reason, key)
+
+
+@command("resume")
+@click.argument("pipeline")
+@_REASON
+@_KEY
+def resume_command(pipeline: str, reason: str, key: Path | None) -> None:
+    """Let PIPELINE's champion serve again after factory stop.
+
+    Exit code 1: it is not allowed.
+    """
+    from factory_assets.cli.decide import change_serving
+
+    change_serving(pipeline, "resumed", reason, key)

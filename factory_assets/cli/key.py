@@ -1,0 +1,88 @@
+"""`factory key new`, and how a command gets at a person's key.
+
+The passphrase is asked on the terminal; where there is none, it is the secret
+FACTORY_PASSPHRASE.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from factory_assets.spec.people import ROLES
+from factory_resources.errors import KeyFileError
+from factory_resources.security.personal_keys import PersonalKey, create_key, load_key
+
+_PASSPHRASE = "FACTORY_PASSPHRASE"  # noqa: S105 - a name, not a secret
+
+
+def keys_folder() -> Path:
+    """Return where a person's keys are: with their own settings, never in the factory's home."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    return Path(base) / "sovereign-ai-factory" / "keys"
+
+
+def new_key(name: str, out: Path | None) -> str:
+    """Make a key, and return what to do with it.
+
+    Raises:
+        KeyFileError: the file exists, or no passphrase was given.
+        StorageError: it cannot be written.
+    """
+    file = out or keys_folder() / name
+    public = create_key(file, _new_passphrase(file))
+    return (
+        f"wrote {file}, and its public line {file.name}.pub\n"
+        f"add to people.yaml, beside the pipelines, with the roles of {', '.join(ROLES)}:\n"
+        f"{name}:\n  roles: [approver]\n  keys: [{public}]"
+    )
+
+
+def unlock(file: Path | None, purpose: str) -> PersonalKey:
+    """Return a person's key, after asking for its passphrase.
+
+    Args:
+        file: None for the one in FACTORY_KEY, or the only one in the folder of keys.
+
+    Raises:
+        KeyFileError: there is no key, several, or the passphrase is wrong.
+    """
+    return load_key(file or _own_key(), lambda: _ask(f"passphrase, to {purpose}"))
+
+
+def _own_key() -> Path:
+    if named := os.environ.get("FACTORY_KEY"):
+        return Path(named).expanduser()
+    folder = keys_folder()
+    keys = [path for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.is_file()]
+    if len(keys) == 1:
+        return keys[0]
+    found = ", ".join(path.name for path in keys) or "none"
+    raise KeyFileError(
+        f"which key signs is not clear: there are {len(keys)} ({found})",
+        where=str(folder),
+        remedy="name one with --key FILE or FACTORY_KEY, or make one: factory key new NAME",
+    )
+
+
+def _new_passphrase(file: Path) -> bytes:
+    if given := os.environ.get(_PASSPHRASE):
+        return given.encode()
+    first = _ask(f"passphrase for {file.name}")
+    if _ask("the same again") != first:
+        raise KeyFileError(
+            "the passphrases differ", where=str(file), remedy="try again; nothing was written"
+        )
+    return first
+
+
+def _ask(what: str) -> bytes:
+    if given := os.environ.get(_PASSPHRASE):
+        return given.encode()
+    if not sys.stdin.isatty():
+        raise KeyFileError(
+            "nobody can be asked for the passphrase: this is not a terminal",
+            remedy=f"run it in a terminal, or set {_PASSPHRASE}",
+        )
+    return str(click.prompt(what, hide_input=True, err=True)).encode()

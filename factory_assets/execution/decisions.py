@@ -1,0 +1,264 @@
+"""Decide about candidates and champions: approve, refuse, roll back, stop, resume.
+
+Each act is a statement in a file, then an entry of the ledger, from which on it counts, then
+MLflow's alias. What a statement binds belongs in `signed_decision`, how decisions add up in
+`standing`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from factory_assets.execution.deployed_version import (
+    DeployedVersion,
+    deployed_version,
+    require_files,
+)
+from factory_assets.execution.ledger_entries import begin_ledger, champion_entry
+from factory_assets.execution.people import (
+    KnownPerson,
+    enter_people,
+    known_people,
+    may,
+    owner_of,
+    people_in,
+)
+from factory_assets.execution.signed_decision import (
+    SignedDecision,
+    Signer,
+    read_decision,
+    state_decision,
+)
+from factory_assets.execution.standing import Standing, is_other_person, standing_in
+from factory_assets.spec import Approval, Pipeline
+from factory_resources.durations import seconds_of
+from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.entries import CandidateDecided, Kind
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
+from factory_resources.ledger.statements import store_statement
+from factory_resources.security.personal_keys import PersonalKey
+from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
+
+Verb = Literal["approved", "refused"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A candidate that a person may decide about."""
+
+    deployed: DeployedVersion
+    standing: Standing
+    rule: Approval
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What came of a decision."""
+
+    number: int
+    """Its entry."""
+    person: str | None
+    serves: bool
+    """Whether the version serves because of it."""
+    missing: int = 0
+    """How many approvals are still missing."""
+
+
+@contextmanager
+def deciding(pipeline: Pipeline, home: Home) -> Iterator[None]:
+    """Keep runs from deploying, and others from deciding, while this block runs."""
+    with storage_faults(home), home.working(), home.lock(f"{pipeline.name}.deploy"):
+        begin_ledger(home)
+        yield
+
+
+def waiting_candidate(pipeline: Pipeline, version: int | None, home: Home) -> Waiting:
+    """Return the candidate that waits.
+
+    Args:
+        version: None for the one that was exported last.
+
+    Raises:
+        UnknownNameError: there is no such version, or no approval is declared.
+        RefusedError: nothing is to be decided about it, with the reason.
+    """
+    if not Ledger(home).exists:
+        raise _no_candidate(pipeline)
+    with Ledger(home).reading() as log:
+        return _waiting(log, pipeline, version, home)
+
+
+def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> Waiting:
+    rule = pipeline.spec.deploy.approval
+    if rule is None:
+        raise UnknownNameError(
+            "no approval is declared; candidates serve when they pass their gates",
+            where=pipeline.name,
+            remedy="declare `deploy: {approval: {}}`, or use factory rollback or factory stop",
+        )
+    if version is None:
+        latest = Records(home).latest(pipeline.name, "deploy")
+        if latest is None:
+            raise _no_candidate(pipeline)
+        version = int(latest.value["version"])
+    deployed = deployed_version(log, pipeline.name, version, home)
+    status = standing_in(log, pipeline, deployed.record)
+    if status.status not in {"waits", "approved"}:
+        raise RefusedError(
+            _NOT_WAITING[status.status].format(number=status.number),
+            where=deployed.name,
+            remedy=f"nothing is to be decided; a new version: factory run {pipeline.name}",
+        )
+    if not deployed.passed or deployed.was_evaluated_again:
+        raise RefusedError(
+            "it was evaluated again since it was exported",
+            where=deployed.name,
+            remedy=f"deploy it by its new verdict first: factory run {pipeline.name}",
+        )
+    compared = deployed.value.replaced
+    if compared != deployed.replaces:
+        raise RefusedError(
+            f"the champion changed meanwhile: it was compared with {_named(compared)}, and "
+            f"{_named(deployed.replaces)} serves now",
+            where=deployed.name,
+            remedy=f"compare them: factory run {pipeline.name}",
+        )
+    return Waiting(deployed, status, rule)
+
+
+def _no_candidate(pipeline: Pipeline) -> UnknownNameError:
+    return UnknownNameError(
+        "there is no candidate", where=pipeline.name, remedy=f"factory run {pipeline.name}"
+    )
+
+
+_NOT_WAITING = {
+    "serves": "it serves already (entry {number})",
+    "stopped": "it is the champion, and was stopped (entry {number})",
+    "refused": "it was refused (entry {number})",
+    "rolled back": "it was rolled back (entry {number}); factory rollback --to goes to it again",
+    "free": "it needs no approval",
+}
+
+
+def _named(version: int | None) -> str:
+    return f"version {version}" if version else "no version"
+
+
+def sign_decision(
+    pipeline: Pipeline,
+    waiting: Waiting,
+    verb: Verb,
+    reason: str,
+    key: PersonalKey,
+    shown: str,
+    home: Home,
+) -> bytes:
+    """Return the signed statement of a decision, which counts once it is entered.
+
+    Raises:
+        RefusedError: the key is nobody's.
+    """
+    person = owner_of(key.public, known_people(home))
+    signer = Signer(person, key, waiting.rule.by)
+    return state_decision(verb, waiting.deployed, reason, home, signer=signer, shown=shown)
+
+
+def enter_decision(
+    pipeline: Pipeline, version: int | None, verb: Verb, content: bytes, home: Home
+) -> Decided:
+    """Check a signed statement and enter it; an approved version serves if none is missing.
+
+    Raises:
+        RefusedError: it does not count.
+        StorageError: the ledger cannot be written; nothing has changed.
+    """
+    with deciding(pipeline, home):
+        enter_people(home)
+        with Ledger(home).reading() as log:
+            waiting = _waiting(log, pipeline, version, home)
+            people = known_people(home)
+            decision = read_decision(content, verb, waiting.deployed, people, home)
+            _require_allowed(log, decision, waiting)
+        deployed, rule = waiting.deployed, waiting.rule
+        missing = rule.signatures - waiting.standing.given - 1 if verb == "approved" else 0
+        serves = verb == "approved" and missing <= 0
+        if serves:
+            require_files(deployed, home)
+        statement = store_statement(home, pipeline.name, content)
+        entries: list[Kind] = [_entry(deployed, verb, decision, statement)]
+        if serves:
+            entries.append(champion_entry(deployed.value, deployed.record))
+        number = Ledger(home).append(entries)[0]
+        if serves:
+            Registry(home).mirror(pipeline.name)
+    return Decided(number, decision.person.name, serves, max(missing, 0))
+
+
+def _entry(
+    deployed: DeployedVersion, verb: Verb, decision: SignedDecision, statement: str
+) -> CandidateDecided:
+    return CandidateDecided(
+        subject=CandidateDecided.subject_of(pipeline=deployed.pipeline, version=deployed.version),
+        pipeline=deployed.pipeline,
+        version=deployed.version,
+        record=deployed.record.name,
+        decision=verb,
+        verdict=deployed.verdict,
+        graph=deployed.graph,
+        replaces=deployed.replaces,
+        statement=statement,
+        person=decision.person.commitment,
+        key=decision.key,
+    )
+
+
+def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> None:
+    """Require that the person may decide, has not yet, and did so recently.
+
+    Raises:
+        RefusedError: otherwise.
+    """
+    person, rule, name = decision.person, waiting.rule, waiting.deployed.name
+    require_role(log, person, decision.key, rule.by, name)
+    age = datetime.now(UTC) - decision.time
+    if age > timedelta(seconds=seconds_of(rule.valid)):
+        raise RefusedError(
+            f"the statement was signed {age.days} days ago, and counts for {rule.valid}",
+            where=name,
+            remedy="look at the candidate, and sign anew",
+        )
+    entry = people_in(log).get(person.commitment)
+    if rule.four_eyes and not is_other_person(log, waiting.deployed.record, entry):
+        raise RefusedError(
+            f"{person.name} started the run that trained it, or the account of one of them is "
+            "not known, and four eyes are declared",
+            where=name,
+            remedy="let another person decide, whose `account` is in people.yaml",
+        )
+    if any(one.person == person.commitment for one in waiting.standing.counted):
+        raise RefusedError(
+            f"{person.name} has approved it already",
+            where=name,
+            remedy="let another person approve",
+        )
+
+
+def require_role(log: Log, person: KnownPerson, key: str, role: str, where: str) -> None:
+    """Require that the ledger lets the person act in a role.
+
+    Raises:
+        RefusedError: otherwise.
+    """
+    if not may(people_in(log), person.commitment, key, role):
+        raise RefusedError(
+            f"{person.name} does not have the role {role}",
+            where=where,
+            remedy=f"let a person with the role {role} decide, or change people.yaml",
+        )

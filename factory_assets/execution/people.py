@@ -1,0 +1,156 @@
+"""What the ledger says of people: what each may do now, and what `people.yaml` has changed.
+
+Reading the file belongs in `declarations.people`.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from factory_assets.declarations.people import FILE, load_people
+from factory_assets.spec.people import Person
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import PersonChanged
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.log import Log
+from factory_resources.security.commitments import Commitments
+
+_SUBJECT = PersonChanged.subject_of()
+
+
+@dataclass(frozen=True)
+class PersonChange:
+    """A difference between `people.yaml` and the ledger."""
+
+    entry: PersonChanged
+    text: str
+    """What changed, for a person."""
+
+
+@dataclass(frozen=True)
+class KnownPerson:
+    """A person of `people.yaml`."""
+
+    name: str
+    commitment: str
+    declared: Person
+    account: str | None
+    """The commitment to their account."""
+
+
+def people_in(log: Log) -> dict[str, PersonChanged]:
+    """Return what the ledger says of each person now, by commitment, withdrawn ones included."""
+    people = {}
+    for number in reversed(log.numbers(_SUBJECT)):
+        entry = entry_in(log, number)
+        if isinstance(entry, PersonChanged):
+            people[entry.person] = entry
+    return people
+
+
+def known_people(home: Home) -> list[KnownPerson]:
+    """Return everybody in `people.yaml`.
+
+    Raises:
+        DeclarationError: the file is wrong.
+    """
+    salts = Commitments(home)
+    return [
+        KnownPerson(
+            name,
+            salts.of("person", name),
+            person,
+            salts.of("account", person.account) if person.account else None,
+        )
+        for name, person in load_people().items()
+    ]
+
+
+def person_changes(log: Log, home: Home) -> Iterator[PersonChange]:
+    """Yield how `people.yaml` differs from the ledger."""
+    before, declared = people_in(log), known_people(home)
+    for person in declared:
+        entry = PersonChanged(
+            subject=_SUBJECT,
+            person=person.commitment,
+            roles=person.declared.roles,
+            keys=person.declared.keys,
+            account=person.account,
+        )
+        old = before.get(person.commitment)
+        if old is None or _rights(old) != _rights(entry):
+            what = "added" if old is None or not _may_anything(old) else "changed"
+            roles = ", ".join(entry.roles) or "no role"
+            yield PersonChange(entry, f"{person.name} {what}: {roles}, {_keys(entry.keys)}")
+    names, salts = {person.commitment for person in declared}, Commitments(home)
+    for commitment, old in before.items():
+        if commitment not in names and _may_anything(old):
+            entry = PersonChanged(subject=_SUBJECT, person=commitment, roles=(), keys=())
+            name = salts.name_of("person", commitment) or "a person without a known name"
+            yield PersonChange(entry, f"{name} withdrawn: {', '.join(old.roles) or 'no role'}")
+
+
+def enter_people(home: Home) -> list[str]:
+    """Append what changed in `people.yaml`, and return it in one line each.
+
+    Raises:
+        DeclarationError: the file is wrong.
+        StorageError: the ledger cannot be written.
+    """
+    ledger = Ledger(home)
+    with ledger.reading() as log:
+        changes = [*person_changes(log, home)]
+    if changes:
+        ledger.append([change.entry for change in changes])
+    return [f"{FILE}: {change.text}" for change in changes]
+
+
+def owner_of(key: str, people: Iterable[KnownPerson]) -> KnownPerson:
+    """Return the person who has this public key.
+
+    Raises:
+        RefusedError: nobody has it.
+    """
+    for person in people:
+        if key in person.declared.keys:
+            return person
+    raise RefusedError(
+        f"nobody in {FILE} has the key {key}",
+        remedy=f"add the key to a person in {FILE}, beside the pipelines",
+    )
+
+
+def may(
+    people: Mapping[str, PersonChanged], person: str | None, key: str | None, role: str
+) -> bool:
+    """Whether the ledger says that the person has this key and this role."""
+    known = people.get(person or "")
+    return known is not None and key in known.keys and role in known.roles
+
+
+def account_commitment(home: Home) -> str:
+    """Return the commitment to the account that this process runs as."""
+    return Commitments(home).of("account", _account())
+
+
+def _account() -> str:
+    import pwd
+
+    # The variables of the environment say what the caller likes.
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _rights(entry: PersonChanged) -> tuple[object, ...]:
+    return entry.roles, entry.keys, entry.account
+
+
+def _may_anything(entry: PersonChanged) -> bool:
+    return bool(entry.roles or entry.keys)
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    return f"{len(keys)} key{'' if len(keys) == 1 else 's'}"

@@ -1,0 +1,191 @@
+"""Roll back to an earlier champion, stop the champion, let it serve again."""
+
+from hashlib import sha256
+from typing import Literal
+
+from factory_assets.execution.decisions import Decided, deciding, require_role
+from factory_assets.execution.deployed_version import (
+    DeployedVersion,
+    deployed_version,
+    require_files,
+)
+from factory_assets.execution.ledger_entries import champion_entry
+from factory_assets.execution.people import enter_people, known_people, owner_of
+from factory_assets.execution.signed_decision import Act, Signer, state_decision
+from factory_assets.execution.standing import champions_in, decisions_in
+from factory_assets.spec import Pipeline
+from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ServingChanged, SignedAct
+from factory_resources.ledger.factory_verify import InvalidError, parse_statement, ssh_key
+from factory_resources.ledger.ledger import Ledger, stopped_in
+from factory_resources.ledger.log import Log
+from factory_resources.ledger.statements import statement_file, store_statement
+from factory_resources.security.personal_keys import PersonalKey
+from factory_resources.tracking.registry import Registry
+
+
+def roll_back(
+    pipeline: Pipeline, to: int | None, reason: str, key: PersonalKey | None, home: Home
+) -> tuple[Decided, int]:
+    """Let an earlier champion serve again; return what came of it, and the version.
+
+    Args:
+        to: None for the one that the present champion replaced.
+        key: by which the person signs; needed if an approval is declared.
+
+    Raises:
+        UnknownNameError: no version serves, or there is no earlier champion.
+        RefusedError: that version was never champion, failed its gates, or the person may not.
+        ModelError: its files were changed.
+    """
+    with deciding(pipeline, home):
+        enter_people(home)
+        with Ledger(home).reading() as log:
+            deployed = _earlier(log, pipeline, to, home)
+            require_files(deployed, home)
+            _require_approvals(log, deployed, home)
+            signer = _signer(log, pipeline, key, home, deployed.name)
+        act = _stated("rolled back", deployed, reason, signer, pipeline, home)
+        made = champion_entry(deployed.value, deployed.record).model_copy(
+            update={"replaced": deployed.replaces, "rollback": True, **dict(act)}
+        )
+        [number] = Ledger(home).append([made])
+        Registry(home).mirror(pipeline.name)
+    name = signer.person.name if signer else None
+    return Decided(number, name, serves=True), deployed.version
+
+
+def _earlier(log: Log, pipeline: Pipeline, to: int | None, home: Home) -> DeployedVersion:
+    champions = [entry for _, entry in champions_in(log, pipeline.name)]
+    if not champions:
+        raise UnknownNameError(
+            "no version serves", where=pipeline.name, remedy=f"factory run {pipeline.name}"
+        )
+    now = champions[0].version
+    if to is None:
+        to = next((one.replaced for one in champions if one.version == now and not one.rollback), 0)
+    versions = sorted({one.version for one in champions} - {now})
+    if to not in versions:
+        were = ", ".join(map(str, versions)) or "none"
+        what = f"version {to} was never champion" if to else "it replaced no other version"
+        raise RefusedError(
+            f"version {now} serves, and {what}" if to != now else f"version {now} serves already",
+            where=pipeline.name,
+            remedy=f"earlier champions: {were}",
+        )
+    deployed = deployed_version(log, pipeline.name, to, home)
+    if not deployed.passed:
+        raise RefusedError(
+            "it failed its gates when it was evaluated last",
+            where=deployed.name,
+            remedy="roll back to another version, or stop the pipeline: factory stop",
+        )
+    return deployed
+
+
+def _require_approvals(log: Log, deployed: DeployedVersion, home: Home) -> None:
+    """Require that the statements by which people approved the version are as they were."""
+    for _, decision in decisions_in(log, deployed.pipeline, deployed.version):
+        file = statement_file(home, deployed.pipeline, decision.statement or "")
+        try:
+            content = file.read_bytes()
+            parse_statement(content, ssh_key(decision.key or ""))
+            whole = sha256(content).hexdigest() == decision.statement
+        except (OSError, InvalidError):
+            whole = False
+        if not whole:
+            raise RefusedError(
+                "the statement by which it was approved is missing or was changed",
+                where=deployed.name,
+                remedy="roll back to another version; factory verify tells what does not hold",
+            )
+
+
+def change_serving(
+    pipeline: Pipeline,
+    action: Literal["stopped", "resumed"],
+    reason: str,
+    key: PersonalKey | None,
+    home: Home,
+) -> tuple[Decided, int]:
+    """Stop the champion or let it serve again; return what came of it, and the version.
+
+    Raises:
+        RefusedError: nothing serves, it is stopped already or was not stopped, or the person may
+            not.
+    """
+    with deciding(pipeline, home):
+        enter_people(home)
+        with Ledger(home).reading() as log:
+            deployed = _champion(log, pipeline, action, home)
+            if action == "resumed":
+                require_files(deployed, home)
+            signer = _signer(log, pipeline, key, home, deployed.name)
+        act = _stated(action, deployed, reason, signer, pipeline, home)
+        entry = ServingChanged(
+            subject=ServingChanged.subject_of(pipeline=pipeline.name),
+            pipeline=pipeline.name,
+            action=action,
+            version=deployed.version,
+            **dict(act),
+        )
+        [number] = Ledger(home).append([entry])
+        Registry(home).mirror(pipeline.name)
+    name = signer.person.name if signer else None
+    return Decided(number, name, serves=action == "resumed"), deployed.version
+
+
+def _champion(log: Log, pipeline: Pipeline, action: str, home: Home) -> DeployedVersion:
+    champions = champions_in(log, pipeline.name)
+    stopped = stopped_in(log, pipeline.name)
+    if not champions:
+        why, remedy = "no version serves", f"factory run {pipeline.name}"
+    elif action == "stopped" and stopped:
+        why = f"it is stopped already (entry {stopped[0]})"
+        remedy = f"let it serve again: factory resume {pipeline.name}"
+    elif action == "resumed" and not stopped:
+        why = f"it is not stopped: version {champions[0][1].version} serves"
+        remedy = "nothing is to be done"
+    else:
+        return deployed_version(log, pipeline.name, champions[0][1].version, home)
+    raise RefusedError(why, where=pipeline.name, remedy=remedy)
+
+
+def _signer(
+    log: Log, pipeline: Pipeline, key: PersonalKey | None, home: Home, where: str
+) -> Signer | None:
+    """Return who signs; None if nobody needs to.
+
+    Raises:
+        RefusedError: the person may not, or nobody signs although an approval is declared.
+    """
+    rule = pipeline.spec.deploy.approval
+    if rule is None:
+        return None
+    if key is None:
+        raise RefusedError(
+            "an approval is declared, so a person must sign this",
+            where=where,
+            remedy=f"let a person with the role {rule.by} do it, with their key",
+        )
+    person = owner_of(key.public, known_people(home))
+    require_role(log, person, key.public, rule.by, where)
+    return Signer(person, key, rule.by)
+
+
+def _stated(
+    act: Act,
+    deployed: DeployedVersion,
+    reason: str,
+    signer: Signer | None,
+    pipeline: Pipeline,
+    home: Home,
+) -> SignedAct:
+    """Store the statement of an act; return what its entry says of it."""
+    content = state_decision(act, deployed, reason, home, signer=signer)
+    return SignedAct(
+        statement=store_statement(home, pipeline.name, content),
+        person=signer.person.commitment if signer else None,
+        key=signer.key.public if signer else None,
+    )

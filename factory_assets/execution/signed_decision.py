@@ -1,0 +1,160 @@
+"""The statement that a person signs when they decide about a version.
+
+It binds exactly what they saw: a statement about another version, evaluation, champion or factory
+does not count here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any, Literal
+
+from factory_assets.execution.deployed_version import DeployedVersion
+from factory_assets.execution.people import KnownPerson
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import (
+    InvalidError,
+    parse_statement,
+    ssh_key,
+)
+from factory_resources.ledger.keys import LogKey
+from factory_resources.ledger.statements import URN, EnvelopeSigner, described, envelope, payload
+from factory_resources.security.commitments import Commitments
+from factory_resources.security.personal_keys import PersonalKey
+
+DECISION = f"{URN}:decision:v1"
+"""The type of the predicate."""
+
+Act = Literal["approved", "refused", "rolled back", "stopped", "resumed"]
+
+_CLOCKS = timedelta(minutes=5)
+"""How far two clocks may differ."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The person who signs, and their key."""
+
+    person: KnownPerson
+    key: PersonalKey
+    role: str
+    """The role in which they sign."""
+
+
+@dataclass(frozen=True)
+class SignedDecision:
+    """A decision whose signature holds; who may decide was not checked."""
+
+    content: bytes
+    """The envelope."""
+    person: KnownPerson
+    key: str
+    """The person's public key."""
+    act: str
+    reason: str
+    time: datetime
+
+
+def state_decision(
+    act: Act,
+    deployed: DeployedVersion,
+    reason: str,
+    home: Home,
+    *,
+    signer: Signer | None,
+    shown: str | None = None,
+) -> bytes:
+    """Return the envelope of the statement; without a signer it has no signature.
+
+    Args:
+        shown: the digest of the text that the person was shown.
+    """
+    predicate: dict[str, object] = {
+        **_bound(act, deployed, home),
+        "reason": reason,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        # The digest of the statement is in the ledger: nobody can try out reasons and names.
+        "nonce": token_hex(16),
+        **({"shown_sha256": shown} if shown else {}),
+    }
+    signers = []
+    if signer:
+        name = signer.person.name
+        predicate["person"] = {"name": name, "salt": Commitments(home).salt("person", name)}
+        predicate["role"] = signer.role
+        signers.append(EnvelopeSigner(signer.key.public, signer.key.sign))
+    return envelope(payload(_subject(deployed), DECISION, predicate), signers)
+
+
+def read_decision(
+    content: bytes, act: Act, deployed: DeployedVersion, people: Iterable[KnownPerson], home: Home
+) -> SignedDecision:
+    """Return a decision after checking its signature, and that it is about exactly this.
+
+    Raises:
+        RefusedError: nobody in `people.yaml` signed it, or it is about something else.
+    """
+    person, key, statement = _signed_by(content, people)
+    try:
+        predicate = statement["predicate"]
+        expected = _bound(act, deployed, home)
+        for name, value in expected.items():
+            if predicate[name] != value:
+                said = f"{name} {_short(predicate[name])}, not {_short(value)}"
+                raise _refused(f"it is about {said}")
+        if statement["subject"] != described(_subject(deployed)):
+            raise _refused("it is about other files")
+        if predicate["person"]["name"] != person.name:
+            raise _refused(f"it names another person than {person.name}, whose key signed it")
+        time = datetime.fromisoformat(predicate["time"])
+        reason = str(predicate["reason"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _refused("it is not a decision about a model version") from error
+    if time > datetime.now(UTC) + _CLOCKS:
+        raise _refused("it is dated in the future; compare the clocks of the two machines")
+    return SignedDecision(content, person, key, act, reason, time)
+
+
+def _signed_by(
+    content: bytes, people: Iterable[KnownPerson]
+) -> tuple[KnownPerson, str, dict[str, Any]]:
+    for person in people:
+        for key in person.declared.keys:
+            try:
+                return person, key, parse_statement(content, ssh_key(key))
+            except InvalidError:
+                continue
+    raise _refused("nobody in people.yaml signed it")
+
+
+def _bound(act: Act, deployed: DeployedVersion, home: Home) -> dict[str, Any]:
+    """Return what the statement and the factory must agree on."""
+    return {
+        "decision": act,
+        "log": LogKey.load(home).origin,
+        "pipeline": deployed.pipeline,
+        "version": deployed.version,
+        "replaces": deployed.replaces,
+        "verdict": {"record": deployed.verdict_record, "sha256": deployed.verdict},
+    }
+
+
+def _subject(deployed: DeployedVersion) -> list[tuple[str, str]]:
+    return [
+        (f"{deployed.name}/manifest.json", deployed.model),
+        (f"{deployed.name}/model.onnx", deployed.graph),
+    ]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _refused(why: str) -> RefusedError:
+    return RefusedError(
+        f"the statement does not count: {why}",
+        remedy="nothing was changed; look at the candidate and decide anew",
+    )

@@ -1,0 +1,208 @@
+"""Whether a deployed version may serve: what people decided about it, as the ledger has it.
+
+Deciding belongs in `decisions`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from factory_assets.execution.people import may, people_in
+from factory_assets.results.base import result_as
+from factory_assets.results.model import Champion
+from factory_assets.spec import Approval, Pipeline
+from factory_resources.durations import seconds_of
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import (
+    CandidateDecided,
+    ChampionMade,
+    PersonChanged,
+    RunStarted,
+    SignedAct,
+    StageComputed,
+)
+from factory_resources.ledger.ledger import Ledger, entry_in, latest_in, stopped_in
+from factory_resources.ledger.log import Log
+from factory_resources.tracking.record import Record
+
+Status = Literal["serves", "stopped", "free", "approved", "waits", "refused", "rolled back"]
+"""`free` may serve without anybody's approval, `approved` has all that it needs; neither serves
+yet."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds for the version that a deployment exported."""
+
+    status: Status
+    number: int | None = None
+    """The entry that says so; None if there is none."""
+    act: SignedAct | None = None
+    """The last that a person decided about it."""
+    counted: tuple[CandidateDecided, ...] = ()
+    """The approvals that count."""
+    rule: Approval | None = None
+    since: str | None = None
+    """When it was exported, if it waits: UTC, ISO 8601."""
+
+    @property
+    def given(self) -> int:
+        """How many approvals count."""
+        return len(self.counted)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether it may serve, and does not yet."""
+        return self.status in {"free", "approved"}
+
+
+@dataclass(frozen=True)
+class _Deployment:
+    """A deployment, and what a decision about it must name."""
+
+    pipeline: Pipeline
+    record: Record
+    value: Champion
+    verdict: str | None
+
+
+def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
+    """Return what holds for the version of a record of `deploy`.
+
+    Raises:
+        StorageError: the ledger cannot be read, or was changed.
+    """
+    with Ledger(home).reading() as log:
+        return standing_in(log, pipeline, record)
+
+
+def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
+    """As `standing`, by what an open ledger says."""
+    value = result_as(Champion, record)
+    champion = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=value.model))
+    if champion and champion[1].version == value.version:
+        stopped = stopped_in(log, value.model)
+        return Standing("stopped", *stopped) if stopped else _serving(log, *champion)
+    if left := _rolled_back(log, value):
+        return Standing("rolled back", *left)
+    rule = pipeline.spec.deploy.approval
+    deployment = _Deployment(pipeline, record, value, verdict_of(log, record))
+    decisions = [*_decisions(log, deployment, champion[1].version if champion else None)]
+    number, act = decisions[-1] if decisions else (None, None)
+    if refused := _refusal(log, value):
+        return Standing("refused", refused[0], refused[1], rule=rule)
+    if rule is None:
+        return Standing("free")
+    given = approvals_that_count(log, deployment.record, rule, decisions)
+    exported = latest_in(log, StageComputed, record.name)
+    return Standing(
+        "approved" if len(given) >= rule.signatures else "waits",
+        number,
+        act,
+        counted=tuple(given),
+        rule=rule,
+        since=exported[1].time if exported else None,
+    )
+
+
+def champions_in(log: Log, pipeline: str) -> list[tuple[int, ChampionMade]]:
+    """Return every entry about which version serves, the newest first."""
+    entries = (
+        (number, entry_in(log, number))
+        for number in log.numbers(ChampionMade.subject_of(pipeline=pipeline))
+    )
+    return [(number, entry) for number, entry in entries if isinstance(entry, ChampionMade)]
+
+
+def decisions_in(log: Log, pipeline: str, version: int) -> list[tuple[int, CandidateDecided]]:
+    """Return every decision about a version, the oldest first."""
+    subject = CandidateDecided.subject_of(pipeline=pipeline, version=version)
+    entries = ((number, entry_in(log, number)) for number in reversed(log.numbers(subject)))
+    return [(number, entry) for number, entry in entries if isinstance(entry, CandidateDecided)]
+
+
+def verdict_of(log: Log, record: Record) -> str | None:
+    """Return the digest of the evaluation that a deployment was made from."""
+    for key in record.inputs.get("evaluate", ()):
+        name = f"records/{record.pipeline}/evaluate/{key}.json"
+        if found := latest_in(log, StageComputed, name):
+            return found[1].sha256
+    return None
+
+
+def approvals_that_count(
+    log: Log,
+    record: Record,
+    rule: Approval,
+    decisions: list[tuple[int, CandidateDecided]],
+    now: datetime | None = None,
+) -> list[CandidateDecided]:
+    """Return the approvals of people who still may approve, one a person, none too old.
+
+    Args:
+        decisions: those about what this record deploys.
+    """
+    people, now = people_in(log), now or datetime.now(UTC)
+    oldest = now - timedelta(seconds=seconds_of(rule.valid))
+    counted: dict[str, CandidateDecided] = {}
+    for _, decision in decisions:
+        fresh = datetime.fromisoformat(decision.time) >= oldest
+        allowed = may(people, decision.person, decision.key, rule.by)
+        if not fresh or not allowed or decision.person is None:
+            continue
+        if rule.four_eyes and not is_other_person(log, record, people.get(decision.person)):
+            continue
+        counted[decision.person] = decision
+    return [*counted.values()]
+
+
+def is_other_person(log: Log, record: Record, person: PersonChanged | None) -> bool:
+    """Whether the account that trained the candidate is known to be another person's."""
+    if person is None or person.account is None:
+        return False
+    for key in record.inputs.get("train", ()):
+        trained = latest_in(log, StageComputed, f"records/{record.pipeline}/train/{key}.json")
+        run = RunStarted.subject_of(run=trained[1].run) if trained else ""
+        started = latest_in(log, RunStarted, run)
+        if started is None or started[1].account in {None, person.account}:
+            return False
+    return True
+
+
+def _decisions(
+    log: Log, deployment: _Deployment, champion: int | None
+) -> Iterator[tuple[int, CandidateDecided]]:
+    """Yield what people decided about exactly this verdict, graph and champion, oldest first."""
+    value = deployment.value
+    for number, entry in decisions_in(log, value.model, value.version):
+        said = entry.verdict, entry.graph, entry.replaces
+        if said == (deployment.verdict, value.onnx_sha256, champion):
+            yield number, entry
+
+
+def _refusal(log: Log, value: Champion) -> tuple[int, CandidateDecided] | None:
+    """Return the decision by which a person refused the version."""
+    decisions = decisions_in(log, value.model, value.version)
+    return next((one for one in decisions if one[1].decision == "refused"), None)
+
+
+def _serving(log: Log, number: int, champion: ChampionMade) -> Standing:
+    if champion.statement:
+        return Standing("serves", number, champion)
+    approved = [
+        one
+        for one in decisions_in(log, champion.pipeline, champion.version)
+        if one[0] < number and one[1].decision == "approved"
+    ]
+    return Standing("serves", *(approved[-1] if approved else (number, None)))
+
+
+def _rolled_back(log: Log, value: Champion) -> tuple[int, ChampionMade] | None:
+    """Return the entry by which a person went back from this version to another, if they did."""
+    for number, entry in champions_in(log, value.model):
+        if entry.version == value.version:
+            return None
+        if entry.rollback and entry.replaced == value.version:
+            return number, entry
+    return None

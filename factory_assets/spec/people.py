@@ -1,0 +1,66 @@
+"""The people of `people.yaml`: their roles and public keys.
+
+Reading the file belongs in `declarations.people`; what each was allowed when, in the ledger.
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AfterValidator, Field, RootModel, model_validator
+
+from factory_assets.spec.base import Spec, listed
+
+Role = Literal["engineer", "approver", "auditor"]
+
+ROLES: tuple[str, ...] = get_args(Role)
+
+_KEY_BYTES = 51
+"""An ssh-ed25519 key: the lengths and the name take 19 bytes, the key 32."""
+
+PersonName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]*$", max_length=64)]
+"""Lower case letters, digits, dots, underscores and hyphens, beginning with a letter."""
+
+
+def _public_key(text: str) -> str:
+    """Return the key without its comment."""
+    words = text.split()
+    if len(words) < 2 or words[0] != "ssh-ed25519":
+        raise ValueError("a key begins with `ssh-ed25519`, as `factory key new` prints it")
+    try:
+        content = b64decode(words[1], validate=True)
+    except Base64Error as error:
+        raise ValueError("the key is damaged: it is not base64") from error
+    if len(content) != _KEY_BYTES or not re.match(rb"\0\0\0\x0bssh-ed25519\0\0\0 ", content):
+        raise ValueError("the key is damaged: it is not an ssh-ed25519 key")
+    return f"{words[0]} {words[1]}"
+
+
+class Person(Spec):
+    """One person: what they may do, and by which keys they sign."""
+
+    roles: Annotated[tuple[Role, ...], listed]
+    """What the person may do: `engineer`, `approver`, `auditor`."""
+    keys: Annotated[tuple[Annotated[str, AfterValidator(_public_key)], ...], listed] = ()
+    """The person's public keys: lines that begin with `ssh-ed25519`."""
+    account: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """The person's account on this machine, so that the factory knows whose runs are theirs."""
+
+
+class People(RootModel[dict[PersonName, Person]]):
+    """Everybody by name."""
+
+    @model_validator(mode="after")
+    def _keys_and_accounts_are_of_one_person(self) -> Self:
+        for field in ("keys", "account"):
+            owners: dict[str, str] = {}
+            for name, person in self.root.items():
+                value = getattr(person, field)
+                for one in value if isinstance(value, tuple) else filter(None, [value]):
+                    if owners.setdefault(one, name) != name:
+                        raise ValueError(
+                            f"{owners[one]} and {name} have the same {field.removesuffix('s')}; "
+                            "each person needs their own"
+                        )
+        return self

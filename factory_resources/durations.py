@@ -1,0 +1,23 @@
+"""Durations as people write them, such as `30d`."""
+
+import re
+
+from factory_resources.errors import UnknownNameError
+
+_UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+_LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
+
+
+def seconds_of(text: str) -> int:
+    """Return the seconds of a duration such as `30d`.
+
+    Raises:
+        UnknownNameError: the text is not a duration.
+    """
+    match = _LENGTH.fullmatch(text)
+    if not match:
+        raise UnknownNameError(
+            f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,72 @@
+"""Statements of in-toto (v1) in envelopes of DSSE (1.0), which the tools of others read and check.
+
+What is stated belongs to whoever states it; checking belongs in `factory_verify`.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import (
+    STATEMENT_PAYLOAD,
+    STATEMENT_TYPE,
+    pre_authentication_encoding,
+)
+
+URN = "urn:sovereign-ai-factory"
+
+
+@dataclass(frozen=True)
+class EnvelopeSigner:
+    """Who signs, and how."""
+
+    key_id: str
+    sign: Callable[[bytes], bytes]
+
+
+def described(digests: Iterable[tuple[str, str]]) -> list[dict[str, object]]:
+    """Return names and their SHA-256 as resource descriptors."""
+    return [{"name": name, "digest": {"sha256": digest}} for name, digest in digests]
+
+
+def payload(
+    subject: Iterable[tuple[str, str]], predicate_type: str, predicate: Mapping[str, object]
+) -> bytes:
+    """Return the bytes of a statement about a subject: names and their SHA-256."""
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": described(subject),
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+    return json.dumps(statement, sort_keys=True).encode()
+
+
+def envelope(content: bytes, signers: Iterable[EnvelopeSigner]) -> bytes:
+    """Return the envelope of a statement, as JSON; without a signer it has no signature."""
+    message = pre_authentication_encoding(STATEMENT_PAYLOAD, content)
+    signatures = [
+        {"keyid": one.key_id, "sig": b64encode(one.sign(message)).decode()} for one in signers
+    ]
+    text = {
+        "payload": b64encode(content).decode(),
+        "payloadType": STATEMENT_PAYLOAD,
+        "signatures": signatures,
+    }
+    return json.dumps(text, indent=1).encode()
+
+
+def store_statement(home: Home, pipeline: str, content: bytes) -> str:
+    """Store the envelope durably under its SHA-256, and return that."""
+    digest = sha256(content).hexdigest()
+    home.write_atomic(statement_file(home, pipeline, digest), content)
+    return digest
+
+
+def statement_file(home: Home, pipeline: str, digest: str) -> Path:
+    """Return where a statement about a pipeline is."""
+    return home.path / "statements" / pipeline / f"{digest}.json"
