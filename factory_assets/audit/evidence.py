@@ -25,6 +25,7 @@ from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.entries import (
+    CandidateDecided,
     ChampionMade,
     DeclarationChanged,
     Entry,
@@ -32,7 +33,9 @@ from factory_resources.ledger.entries import (
     LedgerStarted,
     ModelExported,
     ModelTrained,
+    PersonChanged,
     RunStarted,
+    ServingChanged,
     VerdictGiven,
 )
 from factory_resources.ledger.factory_verify import (
@@ -44,6 +47,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.witnesses import extension, reading_stored
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
@@ -90,7 +94,8 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     records = walk_upstream(model_records(version, graph), graph)
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
-    files = [home.path / record.name for record in records]
+        files = [home.path / record.name for record in records]
+        files += _statements(log, numbers, home)
     run = registry.run_files(version.model, version.run_id)
     for folder in (version.files, run / provenance.FOLDER):
         files += _listed(folder / MANIFEST)
@@ -103,6 +108,14 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     return Evidence(
         version, tuple(sorted(numbers)), tuple(dict.fromkeys(files)), trained, with_rows
     )
+
+
+def _statements(log: Log, numbers: Iterable[int], home: Home) -> Iterator[Path]:
+    """Yield the files of the statements that entries name."""
+    for number in numbers:
+        entry = entry_in(log, number)
+        if isinstance(entry, CandidateDecided | ChampionMade | ServingChanged) and entry.statement:
+            yield statement_file(home, entry.pipeline, entry.statement)
 
 
 def _listed(manifest: Path) -> list[Path]:
@@ -125,8 +138,13 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
         yield number
         yield from _numbers(log, RunStarted, run=record.run_id)
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
-    for kind in (ModelTrained, VerdictGiven, ModelExported):
+    for kind in (ModelTrained, VerdictGiven, ModelExported, CandidateDecided):
         yield from _numbers(log, kind, pipeline=version.model, version=version.version)
+    yield from _numbers(log, PersonChanged)
+    for number in _numbers(log, ServingChanged, pipeline=version.model):
+        entry = entry_in(log, number)
+        if isinstance(entry, ServingChanged) and entry.version == version.version:
+            yield number
     yield from _numbers(log, KeyChanged, role="witness")
     for number in _numbers(log, ChampionMade, pipeline=version.model):
         entry = entry_in(log, number)

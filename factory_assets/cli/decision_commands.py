@@ -38,14 +38,21 @@ def key_group() -> None:
     type=click.Path(path_type=Path),
     help="The file of the key (default: in ~/.config/sovereign-ai-factory/keys).",
 )
-def key_new_command(name: str, out: Path | None) -> None:
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(["engineer", "approver", "auditor"]),
+    help="Add the person to people.yaml with this role; may be repeated.",
+)
+def key_new_command(name: str, out: Path | None, roles: tuple[str, ...]) -> None:
     """Make a key for the person NAME, under a passphrase.
 
     It is an Ed25519 key in the format of OpenSSH. Any key of type ssh-ed25519 can be used instead.
     """
     from factory_assets.cli.key import new_key
 
-    click.echo(new_key(name, out))
+    click.echo(new_key(name, out, roles))
 
 
 @command("approve")

@@ -6,11 +6,12 @@ FACTORY_PASSPHRASE.
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from factory_assets.spec.people import ROLES
+from factory_assets.declarations.people import add_person, person_text, require_new_person
 from factory_resources.errors import KeyFileError
 from factory_resources.security.personal_keys import PersonalKey, create_key, load_key
 
@@ -23,20 +24,27 @@ def keys_folder() -> Path:
     return Path(base) / "sovereign-ai-factory" / "keys"
 
 
-def new_key(name: str, out: Path | None) -> str:
-    """Make a key, and return what to do with it.
+def new_key(name: str, out: Path | None, roles: Sequence[str]) -> str:
+    """Make a key, and return what was written and what to do next.
+
+    Args:
+        roles: with which the person is added to `people.yaml`; none to leave that to a person.
 
     Raises:
+        UnknownNameError: it cannot be the name of a person.
+        DeclarationError: `people.yaml` is wrong, or has the person already.
         KeyFileError: the file exists, or no passphrase was given.
-        StorageError: it cannot be written.
+        StorageError: a file cannot be written.
     """
+    require_new_person(name, roles)
     file = out or keys_folder() / name
     public = create_key(file, _new_passphrase(file))
-    return (
-        f"wrote {file}, and its public line {file.name}.pub\n"
-        f"add to people.yaml, beside the pipelines, with the roles of {', '.join(ROLES)}:\n"
-        f"{name}:\n  roles: [approver]\n  keys: [{public}]"
-    )
+    wrote = f"wrote {file}, and its public line {file.name}.pub"
+    if roles:
+        people = add_person(name, roles, public)
+        return f"{wrote}\nadded {name} to {people}: {', '.join(roles)}"
+    text = person_text(name, ["approver"], public)
+    return f"{wrote}\nadd to people.yaml, beside the pipelines, with the person's roles:\n{text}"
 
 
 def unlock(file: Path | None, purpose: str) -> PersonalKey:

@@ -205,7 +205,7 @@ Next:
   factory new NAME --from data.csv --target y      declare your own pipeline
 
 tumour_diagnosis is of high risk: its model waits until a person approves it.
-  factory key new jane                             make a key; add its public line to people.yaml
+  factory key new jane --role approver             make a key of your own, and be an approver
   factory approve tumour_diagnosis --reason '…'    look at the model, sign, and let it serve
   factory verify                                   verify everything that was done
 (the factory command is in .venv/bin)"""

@@ -1,4 +1,8 @@
-"""Read `people.yaml`, in the folder of pipelines."""
+"""Read `people.yaml`, in the folder of pipelines, and add a person to it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -6,9 +10,12 @@ from factory_assets.declarations.loader import dotted, new_pipelines_folder
 from factory_assets.declarations.messages import mistakes
 from factory_assets.declarations.yaml_document import NotYaml, parse
 from factory_assets.spec.people import People, Person
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DeclarationError, UnknownNameError
+from factory_resources.home.home import storage_errors
 
 FILE = "people.yaml"
+
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
 def load_people() -> dict[str, Person]:
@@ -17,7 +24,7 @@ def load_people() -> dict[str, Person]:
     Raises:
         DeclarationError: the file is wrong; with its line if it is known.
     """
-    file = new_pipelines_folder() / FILE
+    file = _file()
     try:
         document = parse(file.read_bytes())
         data = {} if document.data is None else document.data
@@ -39,3 +46,46 @@ def load_people() -> dict[str, Person]:
         raise DeclarationError(
             f"{at}{first.message}", where=f"{file}:{line}", remedy="correct it"
         ) from error
+
+
+def require_new_person(name: str, roles: Sequence[str]) -> None:
+    """Require that a name can be a person's; with roles, that nobody in the file has it.
+
+    Raises:
+        UnknownNameError: it cannot.
+        DeclarationError: the file is wrong, or somebody has the name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UnknownNameError(
+            f"{name!r} cannot be the name of a person",
+            remedy="use lower case letters, digits, dots, underscores and hyphens, as in jane.doe",
+        )
+    if roles and name in load_people():
+        raise DeclarationError(
+            f"{name} is here already",
+            where=str(_file()),
+            remedy="make the key without --role, and add its public line by hand",
+        )
+
+
+def add_person(name: str, roles: Sequence[str], key: str) -> Path:
+    """Add a person at the end of the file, and return the file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    file = _file()
+    with storage_errors(file):
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        end = "" if before.endswith("\n") or not before else "\n"
+        file.write_text(f"{before}{end}{person_text(name, roles, key)}\n", encoding="utf-8")
+    return file
+
+
+def person_text(name: str, roles: Sequence[str], key: str) -> str:
+    """Return the lines of a person in the file."""
+    return f"{name}:\n  roles: [{', '.join(roles)}]\n  keys: [{key}]"
+
+
+def _file() -> Path:
+    return new_pipelines_folder() / FILE

@@ -16,10 +16,9 @@ from factory_assets.execution.deployed_version import (
     deployed_version,
     require_files,
 )
-from factory_assets.execution.ledger_entries import begin_ledger, champion_entry
+from factory_assets.execution.ledger_entries import begin_ledger, champion_entry, declared_changes
 from factory_assets.execution.people import (
     KnownPerson,
-    enter_people,
     known_people,
     may,
     owner_of,
@@ -72,9 +71,17 @@ class Decided:
 
 @contextmanager
 def deciding(pipeline: Pipeline, home: Home) -> Iterator[None]:
-    """Keep runs from deploying, and others from deciding, while this block runs."""
+    """Keep runs from deploying, and others from deciding, while this block runs.
+
+    What was declared meanwhile, also of people, is entered before.
+    """
     with storage_faults(home), home.working(), home.lock(f"{pipeline.name}.deploy"):
         begin_ledger(home)
+        ledger = Ledger(home)
+        with ledger.reading() as log:
+            changed = [*declared_changes(log, pipeline, home)]
+        if changed:
+            ledger.append(changed)
         yield
 
 
@@ -180,7 +187,6 @@ def enter_decision(
         StorageError: the ledger cannot be written; nothing has changed.
     """
     with deciding(pipeline, home):
-        enter_people(home)
         with Ledger(home).reading() as log:
             waiting = _waiting(log, pipeline, version, home)
             people = known_people(home)

@@ -148,28 +148,33 @@ def _witnesses(log: Log) -> set[str]:
 
 
 def _context(ledger: Ledger, pipeline: Pipeline, record: Record, home: Home) -> Iterator[Kind]:
-    """Yield the declaration if it changed, and the run before its first computed stage."""
-    declared = declaration_digest(pipeline)
-    subject = DeclarationChanged.subject_of(pipeline=pipeline.name)
+    """Yield the declarations that changed, and the run before its first computed stage."""
     run = RunStarted.subject_of(run=record.run_id)
     with ledger.reading() as log:
-        known = latest_in(log, DeclarationChanged, subject)
         started = latest_in(log, RunStarted, run)
         settings = [*_settings(log)]
-        people = [change.entry for change in person_changes(log, home)]
+        declared = [*declared_changes(log, pipeline, home)]
     yield from settings
-    yield from people
-    previous = known[1].sha256 if known else None
-    if previous != declared:
-        yield DeclarationChanged(
-            subject=subject, sha256=declared, previous=previous, approval=_rule(pipeline)
-        )
+    yield from declared
     if not started:
         yield RunStarted(
             subject=run,
             pipeline=pipeline.name,
-            declaration=declared,
+            declaration=declaration_digest(pipeline),
             account=account_commitment(home),
+        )
+
+
+def declared_changes(log: Log, pipeline: Pipeline, home: Home) -> Iterator[Kind]:
+    """Yield what changed in `people.yaml` and in the declaration of a pipeline."""
+    for change in person_changes(log, home):
+        yield change.entry
+    subject = DeclarationChanged.subject_of(pipeline=pipeline.name)
+    known = latest_in(log, DeclarationChanged, subject)
+    previous, declared = known[1].sha256 if known else None, declaration_digest(pipeline)
+    if previous != declared:
+        yield DeclarationChanged(
+            subject=subject, sha256=declared, previous=previous, approval=_rule(pipeline)
         )
 
 

@@ -10,7 +10,7 @@ from factory_assets.execution.deployed_version import (
     require_files,
 )
 from factory_assets.execution.ledger_entries import champion_entry
-from factory_assets.execution.people import enter_people, known_people, owner_of
+from factory_assets.execution.people import known_people, owner_of
 from factory_assets.execution.signed_decision import Act, Signer, state_decision
 from factory_assets.execution.standing import champions_in, decisions_in
 from factory_assets.spec import Pipeline
@@ -40,7 +40,6 @@ def roll_back(
         ModelError: its files were changed.
     """
     with deciding(pipeline, home):
-        enter_people(home)
         with Ledger(home).reading() as log:
             deployed = _earlier(log, pipeline, to, home)
             require_files(deployed, home)
@@ -116,7 +115,6 @@ def change_serving(
             not.
     """
     with deciding(pipeline, home):
-        enter_people(home)
         with Ledger(home).reading() as log:
             deployed = _champion(log, pipeline, action, home)
             if action == "resumed":

@@ -74,7 +74,7 @@ def state_decision(
     predicate: dict[str, object] = {
         **_bound(act, deployed, home),
         "reason": reason,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         # The digest of the statement is in the ledger: nobody can try out reasons and names.
         "nonce": token_hex(16),
         **({"shown_sha256": shown} if shown else {}),

@@ -1020,6 +1020,9 @@ class Scratch:
             "CREATE TABLE facts(path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID;"
             "CREATE TABLE listed(path BLOB PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
+            "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
+            " PRIMARY KEY(person, number)) WITHOUT ROWID;"
+            "CREATE TABLE statement(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
         )
 
@@ -1028,7 +1031,14 @@ class Scratch:
         self._connection.close()
 
     def remember(self, number: int, entry: dict[str, Any]) -> None:
-        """Note an entry that is to be followed, or what it says is removed."""
+        """Note an entry that is to be followed, what it says is removed, or what a person may."""
+        if entry["kind"] == "person":
+            roles, keys = (json.dumps(take(entry, one, kind=list)) for one in ("roles", "keys"))
+            person, account = take(entry, "person"), entry.get("account")
+            account = None if account is None else take(entry, "account")
+            row = person, number, roles, keys, account
+            self.run("INSERT INTO person VALUES(?, ?, ?, ?, ?)", *row)
+            return
         if entry["kind"] != "removed":
             self.run("INSERT INTO act VALUES(?, ?)", number, entry["kind"])
             return
@@ -1059,8 +1069,13 @@ _ENTRIES = (
     "FROM entry WHERE number >= ? ORDER BY number"
 )
 
-_FOLLOWED = frozenset({"stage", "model_version", "verdict", "export", "champion"})
+_FOLLOWED = frozenset(
+    {"stage", "model_version", "verdict", "export", "champion", "approval", "serving"}
+)
 """The kinds of entries that name something else that is checked."""
+
+_NOTED = frozenset({"removed", "person"})
+"""The kinds of entries whose content is noted."""
 
 _KINDS = frozenset({"ledger", "run", "declaration", "setting"})
 """The other kinds of entries that this verifier knows."""
@@ -1349,7 +1364,7 @@ class _LogCheck:
         kind = entry["kind"]
         if entry.get("found") is True:
             self._found += 1
-        if kind in _FOLLOWED or kind == "removed":
+        if kind in _FOLLOWED or kind in _NOTED:
             self._scratch.remember(number, entry)
         elif kind == "key":
             self._witnessed.hear(entry)
@@ -1476,6 +1491,7 @@ _SUBJECTS = {
     "verdict": "verdict/{}@{}",
     "export": "export/{}@{}",
     "champion": "champion/{}",
+    "approval": "approval/{}@{}",
 }
 """Of pipeline and version."""
 
@@ -1509,6 +1525,7 @@ class ContentCheck:
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
         self._scratch, self._optional = scratch, re.compile(optional)
+        self._decisions = DecisionCheck(files, ledger, report, scratch)
 
     def run(self) -> None:
         """Check every entry that names something."""
@@ -1522,11 +1539,13 @@ class ContentCheck:
             "verdict": self._verdict,
             "export": self._export,
             "champion": self._champion,
+            "approval": self._decisions.approval,
+            "serving": self._decisions.serving,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
                 entry = self._ledger.entry(number)
-                name = take(entry, "subject" if kind == "stage" else "record")
+                name = take(entry, "record" if "record" in entry else "subject")
                 with self._reported(number, name):
                     checks[kind](number, entry)
 
@@ -1616,6 +1635,7 @@ class ContentCheck:
             _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
         self._report.count("champions")
         pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        self._decisions.champion(number, entry)
         found = self._chain(pipeline, version, number)
         if found and found.get("graph") != entry.get("graph"):
             raise InvalidError("another graph serves than was exported")
@@ -1756,6 +1776,11 @@ class ContentCheck:
             for name in self._files.names("records/*/*/*.json")
             if name.split("/")[2] != "latest" and not self._ledger.last("stage", name)
         )
+        self.ignored(
+            name
+            for name in self._files.names("statements/*/*.json")
+            if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
+        )
         with self._reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
@@ -1799,7 +1824,10 @@ class ContentCheck:
             with suppress(InvalidError):
                 entry = self._ledger.entry(number)
                 version = str(take(entry, "version", kind=int))
-                champions[take(entry, "pipeline")] = number, version
+                pipeline = take(entry, "pipeline")
+                changed = self._ledger.last("serving", f"serving/{pipeline}")
+                stopped = changed is not None and changed[1].get("action") == "stopped"
+                champions[pipeline] = number, "none" if stopped else version
             if len(champions) >= _PIPELINES:
                 raise InvalidError("the ledger has too many pipelines")
         return champions
@@ -1919,6 +1947,246 @@ def verify_home(
     return head
 
 
+# ------------------------------------------------------------------------ People, and their acts
+
+_DECISION = "urn:sovereign-ai-factory:decision:v1"
+
+_STATEMENT_BYTES = 65_536
+
+_APPROVALS = 1000
+"""Decisions about one version that are looked at."""
+
+_CLOCKS = 300
+"""Seconds by which the clock of a person's machine may be ahead."""
+
+
+class DecisionCheck:
+    """Checks what people decided: their signatures, what they signed, and whether they might.
+
+    Who may do what is what the entries before a decision say.
+    """
+
+    def __init__(
+        self,
+        files: HomeFolder | ArchiveFile,
+        ledger: LedgerDatabase | ArchivedEntries,
+        report: VerificationReport,
+        scratch: Scratch,
+    ) -> None:
+        self._files, self._ledger = files, ledger
+        self._report, self._scratch = report, scratch
+        # An archive does not have the entries about the versions that served before.
+        self._complete = isinstance(files, HomeFolder)
+
+    def approval(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a person approved or refused a version.
+
+        Raises:
+            InvalidError: they did not, or might not.
+        """
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        which = f"{pipeline}@{version}"
+        statement = self.statement(number, entry, take(entry, "decision"))
+        verdict = self._verdict(which, number)
+        _require_same("the verdict", entry.get("verdict"), verdict)
+        export = self._ledger.last("export", f"export/{which}", number)
+        graph = export[1].get("graph") if export else None
+        _require_same("the SHA-256 of the graph", entry.get("graph"), graph)
+        if self._complete:
+            serving = self._champion(entry, number)
+            _require_same("the version that serves", entry.get("replaces"), serving)
+        rule = self.rule(pipeline, number)
+        if rule is None:
+            raise InvalidError("was decided, and no approval was declared")
+        self._require_allowed(number, entry, rule, number)
+        age = _seconds(take(entry, "time")) - _seconds(take(statement, "predicate", "time"))
+        if not -_CLOCKS <= age <= take(rule, "seconds", kind=int):
+            raise InvalidError("was signed at another time than when it was entered")
+        self._report.count("decisions")
+
+    def serving(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a person stopped a pipeline, or let it serve again."""
+        self.statement(number, entry, take(entry, "action"))
+        self._require_signed(number, entry)
+        self._report.count("decisions")
+
+    def champion(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that enough people approved a version before it served, if that was required."""
+        if entry.get("rollback") is True:
+            self.statement(number, entry, "rolled back")
+            self._require_signed(number, entry)
+            self._report.count("decisions")
+            return
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        rule = self.rule(pipeline, number)
+        if rule is None:
+            return
+        approved = {
+            person
+            for person, decision in self._approvals(f"{pipeline}@{version}", number)
+            if self._counts(decision, entry, rule, number)
+        }
+        needed = take(rule, "signatures", kind=int)
+        if len(approved) < needed:
+            raise InvalidError(
+                f"{pipeline}@{version} serves, and {len(approved)} of {needed} people approved it"
+            )
+
+    def rule(self, pipeline: str, number: int) -> dict[str, Any] | None:
+        """Return who had to approve at this moment; None if nobody."""
+        declared = self._ledger.last("declaration", f"declaration/{pipeline}", number)
+        rule = declared[1].get("approval") if declared else None
+        return rule if isinstance(rule, dict) else None
+
+    def statement(self, number: int, entry: dict[str, Any], act: str) -> dict[str, Any]:
+        """Return the statement that an entry names, after comparing the two.
+
+        Raises:
+            InvalidError: it is missing, was changed or used before, or says something else.
+        """
+        digest, pipeline = take(entry, "statement"), take(entry, "pipeline")
+        name = f"statements/{pipeline}/{digest}.json"
+        content = read_all(self._files, name, _STATEMENT_BYTES)
+        found = sha256(content).hexdigest()
+        self._scratch.run("INSERT OR IGNORE INTO digest VALUES(?, ?)", path_bytes(name), found)
+        if found != digest:
+            raise InvalidError(f"{name} was changed: its SHA-256 is {found}")
+        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", digest)
+        if used is not None and used != number:
+            raise InvalidError(f"has the statement that entry {used} has already")
+        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", digest, number)
+        key = entry.get("key")
+        statement = parse_statement(content, None if key is None else ssh_key(str(key)))
+        predicate = take(statement, "predicate", kind=dict)
+        if take(statement, "predicateType") != _DECISION:
+            raise InvalidError("has a statement of another type")
+        origin = take(self._ledger.entry(0), "origin")
+        said = [predicate.get(one) for one in ("decision", "log", "pipeline", "version")]
+        expected = [act, origin, pipeline, take(entry, "version", kind=int)]
+        _require_same("what the statement is about", said, expected)
+        if entry["kind"] == "approval":
+            about = take(predicate, "verdict", "sha256"), predicate.get("replaces")
+            _require_same("the statement", about, (entry.get("verdict"), entry.get("replaces")))
+        self._require_subject(statement, entry, number)
+        self._require_name(predicate, entry)
+        return statement
+
+    def _require_subject(
+        self, statement: dict[str, Any], entry: dict[str, Any], number: int
+    ) -> None:
+        """Require that the statement is about the files that the ledger has of the version."""
+        which = f"{entry['pipeline']}@{entry['version']}"
+        model = self._ledger.last("model_version", f"model/{which}", number)
+        export = self._ledger.last("export", f"export/{which}", number)
+        digests = {
+            take(one, "name").rpartition("/")[2]: take(one, "digest", "sha256")
+            for one in take(statement, "subject", kind=list)
+        }
+        expected = {
+            "manifest.json": model[1].get("digest") if model else None,
+            "model.onnx": export[1].get("graph") if export else None,
+        }
+        _require_same("the files of the statement", digests, expected)
+
+    def _require_name(self, predicate: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Require that the name in the statement is the one that the ledger has a commitment to."""
+        person = entry.get("person")
+        if person is None:
+            return
+        salt, name = take(predicate, "person", "salt"), take(predicate, "person", "name")
+        try:
+            committed = sha256(bytes.fromhex(salt) + name.encode()).hexdigest()
+        except ValueError as error:
+            raise InvalidError("has a statement with a damaged salt") from error
+        _require_same("the person", person, committed)
+
+    def _require_signed(self, number: int, entry: dict[str, Any]) -> None:
+        rule = self.rule(take(entry, "pipeline"), number)
+        if rule is not None:
+            self._require_allowed(number, entry, rule, number)
+
+    def _require_allowed(
+        self, number: int, entry: dict[str, Any], rule: dict[str, Any], moment: int
+    ) -> None:
+        """Require that the person of an entry had the role and the key at a moment."""
+        role = take(rule, "by")
+        if not self._may(entry, role, moment):
+            raise InvalidError(f"was signed by somebody who was no {role} then")
+        four_eyes = rule.get("four_eyes") is True and entry["kind"] == "approval"
+        if four_eyes and not self._is_other(entry, number):
+            raise InvalidError("was signed by the person who trained the version")
+
+    def _may(self, entry: dict[str, Any], role: str, moment: int) -> bool:
+        known = self._person(entry.get("person"), moment)
+        return known is not None and entry.get("key") in known[1] and role in known[0]
+
+    def _person(self, person: object, moment: int) -> tuple[list[Any], list[Any], Any] | None:
+        """Return roles, keys and account of a person at a moment."""
+        rows = self._scratch.run(
+            "SELECT roles, keys, account FROM person WHERE person = ? AND number < ? "
+            "ORDER BY number DESC LIMIT 1",
+            str(person),
+            moment,
+        )
+        for roles, keys, account in rows:
+            return json.loads(roles), json.loads(keys), account
+        return None
+
+    def _is_other(self, entry: dict[str, Any], number: int) -> bool:
+        """Whether another account than that of the person trained the version."""
+        known = self._person(entry.get("person"), number)
+        which = f"model/{entry['pipeline']}@{entry['version']}"
+        model = self._ledger.last("model_version", which, number)
+        stage = self._ledger.last("stage", take(model[1], "record"), number) if model else None
+        run = self._ledger.last("run", f"run/{take(stage[1], 'run')}", number) if stage else None
+        account = run[1].get("account") if run else None
+        return known is not None and None not in (known[2], account) and known[2] != account
+
+    def _approvals(self, which: str, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the person and the entry of each decision about a version before a moment."""
+        moment = number
+        for _ in range(_APPROVALS):
+            found = self._ledger.last("approval", f"approval/{which}", moment)
+            if found is None:
+                return
+            moment, entry = found
+            yield str(entry.get("person")), entry
+
+    def _counts(
+        self, decision: dict[str, Any], champion: dict[str, Any], rule: dict[str, Any], number: int
+    ) -> bool:
+        """Whether an approval was about this champion, and still counted when it began to serve."""
+        which = f"{champion['pipeline']}@{champion['version']}"
+        age = _seconds(take(champion, "time")) - _seconds(take(decision, "time"))
+        return (
+            decision.get("decision") == "approved"
+            and decision.get("graph") == champion.get("graph")
+            and decision.get("replaces") == champion.get("replaced")
+            and 0 <= age <= take(rule, "seconds", kind=int)
+            and decision.get("verdict") == self._verdict(which, number)
+            and self._may(decision, take(rule, "by"), number)
+        )
+
+    def _verdict(self, which: str, number: int) -> str | None:
+        """Return the digest of the record of the last evaluation before a moment."""
+        verdict = self._ledger.last("verdict", f"verdict/{which}", number)
+        stage = self._ledger.last("stage", take(verdict[1], "record"), number) if verdict else None
+        return take(stage[1], "sha256") if stage else None
+
+    def _champion(self, entry: dict[str, Any], number: int) -> int | None:
+        champion = self._ledger.last("champion", f"champion/{entry['pipeline']}", number)
+        return take(champion[1], "version", kind=int) if champion else None
+
+
+def _seconds(text: str) -> int:
+    """Return the seconds of a time of an entry or a statement since 1970."""
+    try:
+        time = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+        return int(time.replace(tzinfo=timezone.utc).timestamp())
+    except ValueError as error:
+        raise InvalidError(f"{_short(text)} is not a time") from error
+
+
 # ---------------------------------------------------------------------------- Evidence archives
 
 
@@ -2011,8 +2279,11 @@ def ssh_key(text: str) -> VerifierKey:
     return VerifierKey("a person", ED25519, raw[len(_SSH_PREFIX) :])
 
 
-def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
-    """Return the in-toto statement in a DSSE envelope that the key signed.
+def parse_statement(content: bytes, key: VerifierKey | None) -> dict[str, Any]:
+    """Return the in-toto statement in a DSSE envelope.
+
+    Args:
+        key: by which it must be signed; None if nobody had to sign it.
 
     Raises:
         InvalidError: it is none, or the key did not sign it.
@@ -2023,7 +2294,7 @@ def parse_statement(content: bytes, key: VerifierKey) -> dict[str, Any]:
     message = pre_authentication_encoding(kind, payload)
     if len(signatures) > _STATEMENT_SIGNATURES:
         raise InvalidError("has too many signatures")
-    if not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
+    if key and not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
         raise InvalidError(f"was not signed by the key of {key.name}")
     statement = parse_object(payload)
     if kind != STATEMENT_PAYLOAD or take(statement, "_type") != STATEMENT_TYPE:
@@ -2198,7 +2469,7 @@ class _ArchiveCheck:
                 raise InvalidError("the entry is not in the log")
             entry = envelope(body)
             self._entries.add(number, entry)
-            if entry["kind"] in _FOLLOWED or entry["kind"] == "removed":
+            if entry["kind"] in _FOLLOWED or entry["kind"] in _NOTED:
                 self._scratch.remember(number, entry)
         except InvalidError as error:
             self._report.problem(error, number, name)

@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from tests.e2e.conftest import Demo, Factory
+from tests.e2e.conftest import Demo, Factory, command
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -71,9 +71,15 @@ def _up(home: Path, ports: tuple[int, int]) -> "subprocess.Popen[bytes]":
 
 
 @pytest.fixture(scope="module")
-def served(demo: Demo) -> Iterator[Served]:
+def home(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo's home, in which a person approves something."""
+    return shutil.copytree(demo.home, tmp_path_factory.mktemp("shown") / "home")
+
+
+@pytest.fixture(scope="module")
+def served(home: Path) -> Iterator[Served]:
     ports = _free_port(), _free_port()
-    process = _up(demo.home, ports)
+    process = _up(home, ports)
     yield Served(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
@@ -147,6 +153,29 @@ def test_metric_and_plot_are_on_the_asset_page(
     _shot(page, "evaluate", tmp_path)
 
 
+def test_the_check_says_for_whom_the_model_waits_and_then_why_it_serves(
+    page: "Page", served: Served, hosts: set[str], home: Path, tmp_path: Path
+) -> None:
+    checks = f"{served.ui}/assets/{PIPELINE}/deploy?view=checks&checkDetail=approval"
+    page.goto(checks)
+    page.get_by_text(f"{PIPELINE}@1 waits for 1 approver since").first.wait_for()
+    page.get_by_text("to be approved").first.wait_for()
+    _shot(page, "waits", tmp_path)
+    (tmp_path / "defs").mkdir()
+    factory = command(
+        home,
+        FACTORY_DEFS=str(tmp_path / "defs"),
+        XDG_CONFIG_HOME=str(tmp_path / "config"),
+        FACTORY_PASSPHRASE="correct horse",
+    )
+    assert factory("key", "new", "jane", "--role", "approver").returncode == 0
+    done = factory("approve", PIPELINE, "--reason", "as good as the literature")
+    assert done.returncode == 0, done.stderr
+    page.goto(checks)
+    page.get_by_text("as good as the literature").first.wait_for()
+    _shot(page, "approved", tmp_path)
+
+
 def test_mlflow_shows_the_version(page: "Page", served: Served, hosts: set[str]) -> None:
     page.goto(f"{served.mlflow}/#/models/{PIPELINE}")
     page.get_by_text("champion").first.wait_for()
@@ -189,8 +218,8 @@ def _runs(served: Served) -> list[tuple[str, str]]:
     return [(run["runId"], run["status"]) for run in results]
 
 
-def test_a_second_factory_on_the_same_home_is_refused(served: Served, demo: Demo) -> None:
-    done = demo.factory("up", "--port", _free_port(), "--mlflow-port", _free_port())
+def test_a_second_factory_on_the_same_home_is_refused(served: Served, home: Path) -> None:
+    done = command(home)("up", "--port", _free_port(), "--mlflow-port", _free_port())
     assert done.returncode == 2
     assert "is already running; stop it first" in done.stderr
 

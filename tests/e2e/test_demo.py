@@ -1,6 +1,7 @@
 """The demo end to end: both shipped pipelines from source to champion, by the real command."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.e2e.conftest import Demo
+from tests.e2e.conftest import Demo, command
 
 pytestmark = pytest.mark.slow
 SHIPPED = ("machine_failure", "tumour_diagnosis")
@@ -39,15 +40,23 @@ def test_rows_are_conserved_from_stage_to_stage(demo: Demo, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_champion_passes_its_gates_and_beats_the_trivial_baseline(
-    demo: Demo, name: str
-) -> None:
+def test_the_model_passes_its_gates_and_beats_the_trivial_baseline(demo: Demo, name: str) -> None:
     evaluation = Records(Home(demo.home)).latest(name, "evaluate").value
     assert all(gate["passed"] for gate in evaluation["gates"])
     assert len(evaluation["gates"]) >= 2
-    assert Registry(Home(demo.home)).champion(name) == 1
     trivial = evaluation["baselines"]["trivial"]
     assert evaluation["metrics"]["roc_auc"] > trivial["roc_auc"] + 0.3
+
+
+def test_the_model_of_high_risk_waits_for_a_person(demo: Demo) -> None:
+    registry = Registry(Home(demo.home))
+    assert registry.champion("machine_failure") == 1
+    assert registry.champion("tumour_diagnosis") is None
+    assert "tumour_diagnosis@1 waits for 1 approver since" in demo.output
+    assert "factory key new jane --role approver" in demo.output
+    done = demo.factory("predict", "tumour_diagnosis", "new.csv")
+    assert done.returncode == 2
+    assert "has no champion yet" in done.stderr
 
 
 def test_a_second_run_computes_nothing(demo: Demo) -> None:
@@ -65,17 +74,14 @@ def test_a_second_run_computes_nothing(demo: Demo) -> None:
     reused = [line for line in lines if line.endswith("reused")]
     assert len(reused) == len(SHIPPED) * len(STAGES)
     others = [line for line in lines if line not in reused]
-    assert len(others) == len(SHIPPED), again.stdout
-    assert all("nothing changed since" in line for line in others), again.stdout
+    assert sum("nothing changed since" in line for line in others) == len(SHIPPED), again.stdout
+    assert sum("waits for 1 approver" in line for line in others) == 1, again.stdout
+    assert len(others) == len(SHIPPED) + 1, again.stdout
     assert keys() == before
 
 
 def test_a_moved_home_is_reused(demo: Demo, tmp_path: Path) -> None:
-    from shutil import copytree
-
-    from tests.e2e.conftest import command
-
-    moved = copytree(demo.home, tmp_path / "moved")
+    moved = shutil.copytree(demo.home, tmp_path / "moved")
     again = command(moved)("run", "tumour_diagnosis")
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("reused") >= len(STAGES)
@@ -86,15 +92,27 @@ def test_artifacts_contain_no_pickle(demo: Demo) -> None:
     assert [p for p in (demo.home / "artifacts").rglob("*") if p.suffix in suspicious] == []
 
 
-def test_predicts_with_the_champion(demo: Demo, tmp_path: Path) -> None:
+def test_predicts_with_the_version_that_a_person_approved(demo: Demo, tmp_path: Path) -> None:
     import sklearn.datasets
 
+    (tmp_path / "defs").mkdir()
+    factory = command(
+        shutil.copytree(demo.home, tmp_path / "home"),
+        FACTORY_DEFS=str(tmp_path / "defs"),
+        XDG_CONFIG_HOME=str(tmp_path / "config"),
+        FACTORY_PASSPHRASE="correct horse",
+    )
+    for arguments in (
+        ("key", "new", "jane", "--role", "approver"),
+        ("approve", "tumour_diagnosis", "--reason", "as good as the literature"),
+        ("verify",),
+    ):
+        done = factory(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
     frame = sklearn.datasets.load_breast_cancer(as_frame=True).data
     frame.columns = [name.replace(" ", "_") for name in frame.columns]
     frame.head(20).to_csv(tmp_path / "new.csv", index=False)
-    done = demo.factory(
-        "predict", "tumour_diagnosis", tmp_path / "new.csv", "--out", tmp_path / "o.csv"
-    )
+    done = factory("predict", "tumour_diagnosis", tmp_path / "new.csv", "--out", tmp_path / "o.csv")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "o.csv").read_text().splitlines()
     assert len(lines) == 21

@@ -24,6 +24,8 @@ def test_commands_of_the_page_run(page: Path, demo: Demo, tmp_path: Path) -> Non
     environment = {
         **os.environ,
         "FACTORY_HOME": str(home),
+        # Nobody is there to be asked for the passphrase of a key.
+        "FACTORY_PASSPHRASE": "correct horse battery staple",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     work = tmp_path / "work"

@@ -34,7 +34,7 @@ attributes:
       - {metric: roc_auc, at_least: 0.6}
       - {metric: roc_auc, no_worse_than: champion, margin: 0.01}
     slices: kind
-  deploy: {max_difference: 1e-5}
+  deploy: {max_difference: 1e-5, approval: {valid: 7d}}
   schedule: {cron: "0 2 * * *", timezone: Europe/Berlin}
 """
 
