@@ -44,6 +44,8 @@ attributes:
       - {{metric: average_precision, no_worse_than: champion}}
     slices: [colour]                          # metrics for each value
 
+  # deploy: {{approval: {{signatures: 1}}}}       # a person approves each version; required for high
+
   # schedule: {{cron: "0 2 * * *", timezone: Europe/Berlin, enabled: true}}
 """
 

@@ -25,6 +25,7 @@ from factory_resources.ledger.entries import (
 from factory_resources.ledger.ledger import Ledger, entry_in, latest_in, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
+from factory_resources.tracking.registry import Registry
 
 Status = Literal["serves", "stopped", "free", "approved", "waits", "refused", "rolled back"]
 """`free` may serve without anybody's approval, `approved` has all that it needs; neither serves
@@ -73,6 +74,11 @@ def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
     Raises:
         StorageError: the ledger cannot be read, or was changed.
     """
+    if not Ledger(home).exists:
+        # Before the ledger there were no approvals, and MLflow's alias said what serves.
+        value = result_as(Champion, record)
+        serves = Registry(home).champion(value.model) == value.version
+        return Standing("serves" if serves else "free")
     with Ledger(home).reading() as log:
         return standing_in(log, pipeline, record)
 

@@ -11,7 +11,7 @@ import pytest
 
 from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest, stages_of
-from factory_assets.execution.retention import find_garbage, seconds_of
+from factory_assets.execution.retention import find_garbage
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
 from factory_resources.errors import StorageError, UnknownNameError
@@ -321,16 +321,3 @@ def test_model_versions_keep_what_made_them(tmp_path: Path) -> None:
     assert _run(tmp_path, "apples", APPLES, "second again") == []
     with pytest.raises(StorageError, match="MLflow knows no model version"):
         find_garbage(home, {}, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("30d", MONTH), ("0d", 0), ("90min", 5400), ("2w", 1_209_600)]
-)
-def test_lengths_of_time(text: str, seconds: int) -> None:
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days"])
-def test_wrong_lengths_of_time(text: str) -> None:
-    with pytest.raises(UnknownNameError, match="is not a duration"):
-        seconds_of(text)

@@ -1,0 +1,19 @@
+"""Durations as people write them."""
+
+import pytest
+
+from factory_resources.durations import seconds_of
+from factory_resources.errors import UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30d", 2_592_000), ("0d", 0), ("90min", 5400), ("2w", 1_209_600)]
+)
+def test_lengths_of_time(text: str, seconds: int) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days"])
+def test_wrong_lengths_of_time(text: str) -> None:
+    with pytest.raises(UnknownNameError, match="is not a duration"):
+        seconds_of(text)
