@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    approvals,
     by_hand,
     cleaning,
     csv_ingest,
@@ -43,6 +44,7 @@ MODULES = {
         streaming,
         influence,
         ledger,
+        approvals,
     )
 }
 SIZED = {

@@ -110,8 +110,8 @@ class Factory:
         return text
 
 
-def make_factory(root: Path) -> Factory:
-    """Make the folder; version 1 waits."""
+def declare_factory(root: Path) -> Factory:
+    """Make the folder; nothing has run."""
     factory = Factory(root)
     for name in ROLES:
         create_key(factory.key(name), PASSPHRASE.encode())
@@ -120,6 +120,12 @@ def make_factory(root: Path) -> Factory:
     write_apples(factory.defs / "apples")
     factory.declare()
     factory.people()
+    return factory
+
+
+def make_factory(root: Path) -> Factory:
+    """Make the folder; version 1 waits."""
+    factory = declare_factory(root)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         factory.run()

@@ -124,7 +124,9 @@ def _more(count: int) -> Iterator[str]:
 
 def _data(records: Mapping[str, Record]) -> Iterator[str]:
     ingested, parts = (value_in(records[s]) if s in records else None for s in ("ingest", "split"))
-    if isinstance(ingested, IngestResult):
+    if count := _partitions(records):
+        yield f"data: {count:,} partitions"
+    elif isinstance(ingested, IngestResult):
         yield f"data: {ingested.rows_read:,} rows read, {ingested.quarantined_rows:,} in quarantine"
         for source in ingested.sources[:_SHOWN]:
             yield f"  {source.name} sha256:{source.sha256[:12]}, {source.rows:,} rows"
@@ -132,6 +134,12 @@ def _data(records: Mapping[str, Record]) -> Iterator[str]:
     if isinstance(parts, SplitResult):
         counts = (parts.train.rows, parts.validation.rows, parts.test.rows)
         yield "  {:,} rows for training, {:,} for validation, {:,} for the test".format(*counts)
+
+
+def _partitions(records: Mapping[str, Record]) -> int:
+    """Return how many partitions the rows come from; 0 without partitions."""
+    keys = records["split"].inputs.get("clean", ()) if "split" in records else ()
+    return len(keys) if len(keys) > 1 else 0
 
 
 def _leaks_and_warnings(pipeline: Pipeline, records: Mapping[str, Record]) -> Iterator[str]:
@@ -150,7 +158,7 @@ def _checks(
     pipeline: Pipeline, records: Mapping[str, Record], parts: SplitResult
 ) -> Iterator[TableCheck]:
     ingested = value_in(records["ingest"]) if "ingest" in records else None
-    if isinstance(ingested, IngestResult):
+    if isinstance(ingested, IngestResult) and not _partitions(records):
         contract, now = pipeline.spec.ingest.contract, datetime.now(UTC)
         yield from table_checks(contract, ingested.snapshot.rows, ingested.findings, now)
     yield from split_checks(pipeline, parts)
@@ -172,7 +180,9 @@ def _difference(
         return
     yield f"differences from version {champion}:"
     found = False
-    for stage in _STAGES:
+    # Each partition has its own records; `split` names those that changed together.
+    stages = _STAGES[2:] if _partitions(records) or _partitions(before) else _STAGES
+    for stage in stages:
         if stage in before and stage in records:
             for reason in diff_keys(stage, before[stage], records[stage].parts, ()):
                 found = True

@@ -13,7 +13,8 @@ import click
 
 from factory_assets.declarations.people import add_person, person_text, require_new_person
 from factory_resources.errors import KeyFileError
-from factory_resources.security.personal_keys import PersonalKey, create_key, load_key
+from factory_resources.security import personal_keys
+from factory_resources.security.personal_keys import PersonalKey
 
 _PASSPHRASE = "FACTORY_PASSPHRASE"  # noqa: S105 - a name, not a secret
 
@@ -38,7 +39,7 @@ def new_key(name: str, out: Path | None, roles: Sequence[str]) -> str:
     """
     require_new_person(name, roles)
     file = out or keys_folder() / name
-    public = create_key(file, _new_passphrase(file))
+    public = personal_keys.create_key(file, _new_passphrase(file))
     wrote = f"wrote {file}, and its public line {file.name}.pub"
     if roles:
         people = add_person(name, roles, public)
@@ -56,7 +57,7 @@ def unlock(file: Path | None, purpose: str) -> PersonalKey:
     Raises:
         KeyFileError: there is no key, several, or the passphrase is wrong.
     """
-    return load_key(file or _own_key(), lambda: _ask(f"passphrase, to {purpose}"))
+    return personal_keys.load_key(file or _own_key(), lambda: _ask(f"passphrase, to {purpose}"))
 
 
 def _own_key() -> Path:

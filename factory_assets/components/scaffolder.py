@@ -44,7 +44,7 @@ attributes:
       - {{metric: average_precision, no_worse_than: champion}}
     slices: [colour]                          # metrics for each value
 
-  # deploy: {{approval: {{signatures: 1}}}}       # a person approves each version; required for high
+  # deploy: {{approval: {{signatures: 1}}}}     # people approve each version; required for high
 
   # schedule: {{cron: "0 2 * * *", timezone: Europe/Berlin, enabled: true}}
 """

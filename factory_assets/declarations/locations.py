@@ -41,11 +41,15 @@ class ErrorLocation:
     """The models that are valid for the mapping or list that contains `at`."""
 
 
-def locate(error: Mapping[str, Any], data: Any) -> ErrorLocation:
-    """Follow the location of a Pydantic error, which mixes keys with tags and names of types."""
+def locate(error: Mapping[str, Any], data: Any, root: type[Spec] = PipelineSpec) -> ErrorLocation:
+    """Follow the location of a Pydantic error, which mixes keys with tags and names of types.
+
+    Args:
+        root: the model of the whole document, or of each value if that maps the user's names.
+    """
     at: At = ()
     value = data
-    models: Models = {None: PipelineSpec}
+    models: Models = {None: root}
     enclosing: Models = {}
     location = error["loc"]
     for part in location:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from factory_assets.declarations.locations import ErrorLocation, fields, locate, sections_with
 from factory_assets.declarations.yaml_document import At
+from factory_assets.spec import PipelineSpec, Spec
 from factory_assets.spec.base import ColumnName, Name, Reference, nearest, suggest
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
@@ -39,9 +40,13 @@ class Mistake:
     at_key: bool = False
 
 
-def mistakes(error: ValidationError, data: Any) -> list[Mistake]:
-    """Return every mistake once; Pydantic reports one for each type that a value may have."""
-    places = [locate(details, data) for details in error.errors(include_url=False)]
+def mistakes(error: ValidationError, data: Any, root: type[Spec] = PipelineSpec) -> list[Mistake]:
+    """Return every mistake once; Pydantic reports one for each type that a value may have.
+
+    Args:
+        root: the model of the document, as for `locate`.
+    """
+    places = [locate(details, data, root) for details in error.errors(include_url=False)]
     misspelt = {(p.at[:-1], _intended(p)) for p in places if p.kind == "extra_forbidden"}
     groups: dict[tuple[At, Any], list[ErrorLocation]] = {}
     for place in places:

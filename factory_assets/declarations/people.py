@@ -40,7 +40,7 @@ def load_people() -> dict[str, Person]:
             error.message, where=f"{file}:{error.line}", remedy="correct it"
         ) from error
     except ValidationError as error:
-        first = mistakes(error, data)[0]
+        first = mistakes(error, data, Person)[0]
         line = document.place(first.at, first.at_key).line
         at = f"{dotted(first.at)}: " if first.at else ""
         raise DeclarationError(

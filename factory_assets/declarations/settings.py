@@ -47,7 +47,7 @@ def load_settings() -> DeclaredSettings | None:
     try:
         settings = FactorySettings.model_validate(data)
     except ValidationError as error:
-        first = mistakes(error, data)[0]
+        first = mistakes(error, data, FactorySettings)[0]
         place = document.place(first.at, first.at_key)
         raise _wrong(file, place.line, f"{dotted(first.at)}: {first.message}") from error
     if settings.witness is None:

@@ -13,6 +13,7 @@ from shutil import rmtree
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import store_reasons
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
+from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
@@ -55,8 +56,9 @@ def run_stage(call: StageRequest) -> StageRun:
     ]
     name = ".".join(filter(None, names))
     require_kept_out(call.pipeline)
-    # A mistake in the settings, which become entries, is not found after hours of training.
+    # A mistake in what becomes an entry is not found after hours of training.
     load_settings()
+    load_people()
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (

@@ -22,12 +22,16 @@ def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -
             "(or refuse)"
         )
     what = {
-        "serves": "serves",
-        "stopped": "is the champion and was stopped",
+        "serves": _HOW.get(getattr(standing.act, "kind", ""), "serves"),
+        "stopped": "is the champion, stopped",
         "refused": "was refused",
         "rolled back": "was rolled back",
     }.get(standing.status, "needs no approval")
     return f"{name} {what}{_why(standing.act, standing.number, pipeline, home)}"
+
+
+_HOW = {"approval": "serves, approved", "champion": "serves again, rolled back to"}
+"""By the kind of the entry about the act that let a version serve."""
 
 
 def _why(act: SignedAct | None, number: int | None, pipeline: str, home: Home) -> str:
@@ -37,7 +41,7 @@ def _why(act: SignedAct | None, number: int | None, pipeline: str, home: Home) -
     if act is None or act.statement is None:
         return f" (entry {number})"
     name = Commitments(home).name_of("person", act.person)
-    by = f", by {name}" if name else ""
+    by = f" by {name}" if name else ""
     reason = reason_of(act.statement, pipeline, home)
     return f"{by} (entry {number})" + (f": {reason}" if reason else "")
 

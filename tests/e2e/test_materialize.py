@@ -33,7 +33,8 @@ def test_materialises_every_stage_with_its_checks(
     versions = [e.materialization.tags["dagster/data_version"] for e in events]
     assert len(set(versions)) == len(STAGES)
     checks = result.get_asset_check_evaluations()
-    assert all(check.passed for check in checks)
     names = {check.check_name for check in checks}
+    waits = {"approval"} if name == "tumour_diagnosis" else set()
+    assert {check.check_name for check in checks if not check.passed} == waits
     assert {"contract", "conservation", "no_overlap", "parity"} < names
     assert sum(check.startswith("gate_") for check in names) == 3

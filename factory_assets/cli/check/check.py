@@ -29,6 +29,7 @@ from factory_assets.declarations.loader import (
     read,
 )
 from factory_assets.declarations.messages import Mistake, of_section
+from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.metrics.metrics import metric_names
@@ -42,9 +43,11 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     """Return every problem of the named pipelines, or of all, sorted by file and line.
 
     Raises:
-        DeclarationError: there is no pipeline of that name, or `factory.yaml` is wrong.
+        DeclarationError: there is no pipeline of that name, or `factory.yaml` or `people.yaml` is
+            wrong.
     """
     load_settings()
+    load_people()
     folders = every_pipeline_folder()
     names = [folder.name for folder in folders]
     for name in pipelines:

@@ -23,7 +23,7 @@ def approval_check(
         "evaluation": dg.MetadataValue.asset(dg.AssetKey([pipeline.name, "evaluate"])),
     }
     if standing.number is not None:
-        metadata["ledger entry"] = dg.MetadataValue.int(standing.number)
+        metadata["ledger entry"] = dg.MetadataValue.text(str(standing.number))
     return dg.AssetCheckResult(
         check_name=CHECK,
         asset_key=[pipeline.name, "deploy"],

@@ -125,7 +125,7 @@ def test_an_approved_candidate_serves_and_the_page_shows_why(waiting: Factory) -
     assert check.passed
     assert check.description
     assert check.description.endswith("it is better")
-    assert "jane" in check.description
+    assert "apples@1 serves, approved by jane (entry" in check.description
     assert waiting.factory("predict", "apples", waiting.data)[0] == 0
     assert "nothing changed since" in waiting.run()
     assert problems(waiting.home) == []
@@ -157,7 +157,7 @@ def test_two_signatures_are_of_two_people(waiting: Factory) -> None:
 def test_a_refused_candidate_never_serves(waiting: Factory) -> None:
     code, text = waiting.factory("refuse", "apples@1", "--reason", "biased", by="jane")
     assert (code, "apples@1 was refused by jane" in text) == (0, True), text
-    assert "apples@1 was refused, by jane" in waiting.run()
+    assert "apples@1 was refused by jane" in waiting.run()
     code, text = waiting.factory("approve", "apples", "--reason", "no", by="bob")
     assert (code, "it was refused" in text) == (1, True), text
     assert _champion(waiting) is None
@@ -500,7 +500,7 @@ def test_roll_back_and_forth(serving: Factory) -> None:
     for _ in range(2):
         text = serving.run()
         assert registry.champion("apples") == 1, text
-    assert "apples@2 was rolled back, by jane" in text
+    assert "apples@2 was rolled back by jane" in text
     code, text = serving.factory("rollback", "apples", "--to", "2", "--reason", "fine", by="bob")
     assert (code, "apples@2 serves again by bob" in text) == (0, True), text
     serving.run()
@@ -562,7 +562,7 @@ def test_stopped_and_resumed(serving: Factory) -> None:
     assert (code, "'apples' was stopped" in text) == (1, True), text
     assert "factory resume apples" in text
     text = serving.run()
-    assert "was stopped, by jane" in text
+    assert "is the champion, stopped by jane" in text
     assert "odd answers" in text
     assert registry.alias("apples") is None
     assert problems(serving.home) == []

@@ -116,7 +116,7 @@ MISTAKES = [
     ("{metric: roc_auc, at_least: 0.6}", "{champoin: off}", "champoin", "unknown key 'champoin'"),
     ("no_worse_than: champion", "no_worse_than: champ", "champ,", "did you mean 'champion'?"),
     ("slices: kind", "slices: [[kind]]", "slices", "slices.0: ['kind'] is not valid; must be text"),
-    (", approval: {valid: 7d}", "", "attributes", "tier high needs an approval by a person"),
+    (", approval: {valid: 7d}", "", "risk:", "tier high needs an approval by a person"),
     ("valid: 7d", "valid: 7days", "7days", "'7days' is not valid"),
     ("valid: 7d", "by: boss", "boss", "valid: engineer, approver, auditor"),
     ("max_difference: 1e-5", "max_difference: 0", "max_diff", "must be greater than 0"),

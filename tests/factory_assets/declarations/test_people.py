@@ -1,0 +1,79 @@
+"""`people.yaml`: who may do what, and every mistake with its line."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from factory_assets.declarations.people import add_person, load_people, require_new_person
+from factory_resources.errors import DeclarationError, UnknownNameError
+
+
+@pytest.fixture
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    return tmp_path
+
+
+def _key() -> str:
+    public = Ed25519PrivateKey.generate().public_key()
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def test_without_a_file_there_is_nobody(defs: Path) -> None:
+    assert load_people() == {}
+
+
+def test_a_person_is_added_at_the_end(defs: Path) -> None:
+    key = _key()
+    (defs / "people.yaml").write_text("# ours\nbob: {roles: [auditor]}")
+    add_person("jane.doe", ["engineer", "approver"], key)
+    people = load_people()
+    assert [*people] == ["bob", "jane.doe"]
+    assert people["jane.doe"].roles == ("engineer", "approver")
+    assert people["jane.doe"].keys == (key,)
+    assert (defs / "people.yaml").read_text().startswith("# ours\n")
+    with pytest.raises(DeclarationError, match=r"jane\.doe is here already"):
+        require_new_person("jane.doe", ["approver"])
+    require_new_person("jane.doe", [])
+
+
+@pytest.mark.parametrize("name", ["", "Jane", "../jane", "jane doe", "-jane", "j" * 65])
+def test_a_name_that_no_person_can_have(defs: Path, name: str) -> None:
+    with pytest.raises(UnknownNameError, match="cannot be the name of a person"):
+        require_new_person(name, [])
+
+
+def test_the_comment_of_a_key_is_left_out(defs: Path) -> None:
+    key = _key()
+    (defs / "people.yaml").write_text(f"jane:\n  roles: [approver]\n  keys: [{key} jane@laptop]\n")
+    assert load_people()["jane"].keys == (key,)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("jane: [approver]", 1, "jane: "),
+        ("jane: {roles: [boss]}", 1, "valid: engineer, approver, auditor"),
+        ("jane:\n  roles: [approver]\n  key: x", 3, "did you mean 'keys'?"),
+        ("jane:\n  roles: [approver]\n  keys: [ssh-rsa AAAA]", 3, "begins with `ssh-ed25519`"),
+        (
+            "jane:\n  roles: [approver]\n  keys: [ssh-ed25519 AAAA]",
+            3,
+            "it is not an ssh-ed25519 key",
+        ),
+        ("jane:\n  roles: [approver]\n  keys: [ssh-ed25519 A!]", 3, "it is not base64"),
+        ("Jane: {roles: [approver]}", 1, "Jane"),
+        ("jane: {roles: [approver], account: a}\nbob: {roles: [], account: a}", 1, "same account"),
+        ("jane: {\n", 2, ""),
+        ("- jane", 1, ""),
+        ("jane: {keys: []}", 1, "roles"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(defs: Path, text: str, line: int, why: str) -> None:
+    (defs / "people.yaml").write_text(text)
+    with pytest.raises(DeclarationError) as caught:
+        load_people()
+    assert f"people.yaml:{line}: " in str(caught.value)
+    assert why in str(caught.value)
