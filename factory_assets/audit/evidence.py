@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ from factory_resources.ledger.entries import (
     PersonChanged,
     RunStarted,
     ServingChanged,
+    StageComputed,
     VerdictGiven,
 )
 from factory_resources.ledger.factory_verify import (
@@ -91,7 +93,10 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     registry, graph = Registry(home), RecordGraph.of(home)
     version = find_model(name, registry)
     trained = graph.candidate(version.model, version.version)
-    records = walk_upstream(model_records(version, graph), graph)
+    about = (graph.about(version.model, version.version, s) for s in ("evaluate", "deploy"))
+    # People may have decided about an earlier evaluation, or rolled back to an earlier deployment.
+    roots = [*model_records(version, graph), *chain.from_iterable(about)]
+    records = walk_upstream(roots, graph)
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]
@@ -135,7 +140,7 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
                 where=f"{version.model}@{version.version}",
                 remedy="factory verify tells what does not hold",
             )
-        yield number
+        yield from _numbers(log, StageComputed, record=record.name)
         yield from _numbers(log, RunStarted, run=record.run_id)
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
     for kind in (ModelTrained, VerdictGiven, ModelExported, CandidateDecided):

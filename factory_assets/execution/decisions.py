@@ -41,6 +41,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import store_statement
 from factory_resources.security.personal_keys import PersonalKey
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 
@@ -205,6 +206,32 @@ def enter_decision(
         if serves:
             Registry(home).mirror(pipeline.name)
     return Decided(number, decision.person.name, serves, max(missing, 0))
+
+
+def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
+    """Let a version serve if a person's decision or a new declaration allows it by now.
+
+    Args:
+        record: of `deploy`.
+
+    Returns:
+        Whether that was left to do.
+
+    Raises:
+        ModelError: its files were changed.
+    """
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return False
+    with ledger.reading() as log:
+        if not standing_in(log, pipeline, record).may_begin:
+            return False
+        deployed = deployed_version(log, pipeline.name, int(record.value["version"]), home)
+        changed = [*declared_changes(log, pipeline, home)]
+    require_files(deployed, home)
+    ledger.append([*changed, champion_entry(deployed.value, deployed.record)])
+    Registry(home).mirror(pipeline.name)
+    return True
 
 
 def _entry(

@@ -17,7 +17,8 @@ from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
-from factory_assets.execution.ledger_entries import append_stage, begin_ledger, champion_entry
+from factory_assets.execution.decisions import serve_if_approved
+from factory_assets.execution.ledger_entries import append_stage, begin_ledger
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -34,7 +35,6 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
@@ -95,17 +95,8 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
         # There may be many partitions, and nearly all are unchanged.
         records.point(record, call.run_id)
     if isinstance(value, Champion):
-        restored |= _serve_if_approved(call, record, value)
+        restored |= serve_if_approved(call.pipeline, record, call.home)
     return StageRun(value, record, reused=True, changed=restored)
-
-
-def _serve_if_approved(call: StageRequest, record: Record, value: Champion) -> bool:
-    """Let a version serve whose approvals are complete; return whether that was left to do."""
-    if not standing(call.pipeline, record, call.home).may_begin:
-        return False
-    Ledger(call.home).append([champion_entry(value, record)])
-    Registry(call.home).mirror(value.model)
-    return True
 
 
 def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> StageRun:

@@ -1022,6 +1022,10 @@ class Scratch:
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
             "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
             " PRIMARY KEY(person, number)) WITHOUT ROWID;"
+            "CREATE TABLE rule(pipeline TEXT, number INTEGER, PRIMARY KEY(pipeline, number))"
+            " WITHOUT ROWID;"
+            "CREATE TABLE served(pipeline TEXT, version INTEGER, PRIMARY KEY(pipeline, version))"
+            " WITHOUT ROWID;"
             "CREATE TABLE statement(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
         )
@@ -1038,6 +1042,11 @@ class Scratch:
             account = None if account is None else take(entry, "account")
             row = person, number, roles, keys, account
             self.run("INSERT INTO person VALUES(?, ?, ?, ?, ?)", *row)
+            return
+        if entry["kind"] == "declaration":
+            if isinstance(entry.get("approval"), dict):
+                pipeline = take(entry, "subject").rpartition("/")[2]
+                self.run("INSERT INTO rule VALUES(?, ?)", pipeline, number)
             return
         if entry["kind"] != "removed":
             self.run("INSERT INTO act VALUES(?, ?)", number, entry["kind"])
@@ -1074,10 +1083,10 @@ _FOLLOWED = frozenset(
 )
 """The kinds of entries that name something else that is checked."""
 
-_NOTED = frozenset({"removed", "person"})
+_NOTED = frozenset({"removed", "person", "declaration"})
 """The kinds of entries whose content is noted."""
 
-_KINDS = frozenset({"ledger", "run", "declaration", "setting"})
+_KINDS = frozenset({"ledger", "run", "setting"})
 """The other kinds of entries that this verifier knows."""
 
 _UNPINNED = (
@@ -1953,8 +1962,8 @@ _DECISION = "urn:sovereign-ai-factory:decision:v1"
 
 _STATEMENT_BYTES = 65_536
 
-_APPROVALS = 1000
-"""Decisions about one version that are looked at."""
+_APPROVALS = 32
+"""Decisions about one version that are looked at, the newest first."""
 
 _CLOCKS = 300
 """Seconds by which the clock of a person's machine may be ahead."""
@@ -1977,6 +1986,7 @@ class DecisionCheck:
         self._report, self._scratch = report, scratch
         # An archive does not have the entries about the versions that served before.
         self._complete = isinstance(files, HomeFolder)
+        self._removed_rules = 0
 
     def approval(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person approved or refused a version.
@@ -2012,14 +2022,20 @@ class DecisionCheck:
 
     def champion(self, number: int, entry: dict[str, Any]) -> None:
         """Check that enough people approved a version before it served, if that was required."""
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
         if entry.get("rollback") is True:
             self.statement(number, entry, "rolled back")
             self._require_signed(number, entry)
+            if not self._scratch.one(
+                "SELECT 1 FROM served WHERE pipeline = ? AND version = ?", pipeline, version
+            ):
+                raise InvalidError(f"rolls back to {pipeline}@{version}, which never served before")
             self._report.count("decisions")
             return
-        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
+        self._scratch.run("INSERT OR IGNORE INTO served VALUES(?, ?)", pipeline, version)
         rule = self.rule(pipeline, number)
         if rule is None:
+            self._note_removed_rule(pipeline, number)
             return
         approved = {
             person
@@ -2037,6 +2053,17 @@ class DecisionCheck:
         declared = self._ledger.last("declaration", f"declaration/{pipeline}", number)
         rule = declared[1].get("approval") if declared else None
         return rule if isinstance(rule, dict) else None
+
+    def _note_removed_rule(self, pipeline: str, number: int) -> None:
+        """Say that no approval was asked for, although there was a rule before."""
+        before = self._scratch.one(
+            "SELECT max(number) FROM rule WHERE pipeline = ? AND number < ?", pipeline, number
+        )
+        if before is None or self._removed_rules >= _LISTED:
+            return
+        self._removed_rules += 1
+        text = f"{pipeline} serves without an approval, which entry {before} asked for"
+        self._report.note(f"{text}: it was declared otherwise since", number)
 
     def statement(self, number: int, entry: dict[str, Any], act: str) -> dict[str, Any]:
         """Return the statement that an entry names, after comparing the two.
@@ -2162,7 +2189,7 @@ class DecisionCheck:
             decision.get("decision") == "approved"
             and decision.get("graph") == champion.get("graph")
             and decision.get("replaces") == champion.get("replaced")
-            and 0 <= age <= take(rule, "seconds", kind=int)
+            and -_CLOCKS <= age <= take(rule, "seconds", kind=int)
             and decision.get("verdict") == self._verdict(which, number)
             and self._may(decision, take(rule, "by"), number)
         )

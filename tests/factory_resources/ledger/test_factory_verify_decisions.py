@@ -1,0 +1,173 @@
+"""The verifier takes decisions from an enemy: whatever an entry or a statement says, it answers."""
+
+import json
+import shutil
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from factory_resources.ledger.factory_verify import Expectation, canonical, verify_path
+from factory_resources.ledger.ledger import Ledger
+from tests.approvals import Factory, copy_factory, make_factory
+from tests.factory_resources.ledger.homes import LogKey, write_ledger
+
+pytestmark = pytest.mark.slow
+
+_KINDS = {"approval", "champion", "serving", "person", "declaration", "run"}
+
+_ODD: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    2**53 - 1,
+    "",
+    "x",
+    "../../etc/passwd",
+    "é" * 100,
+    "a" * 5_000,
+    "0" * 64,
+    "2026-99-99T99:99:99Z",
+    [],
+    ["x"] * 50,
+    {},
+    {"a": {"a": {}}},
+)
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """A factory with every kind of decision."""
+    made = make_factory(tmp_path_factory.mktemp("made") / "root")
+    with pytest.MonkeyPatch.context() as patch:
+        factory = copy_factory(made, tmp_path_factory.mktemp("decided") / "root", patch)
+        factory.approve()
+        factory.declare(seed=11)
+        factory.run()
+        factory.approve(by="bob")
+        for arguments in (("stop",), ("resume",), ("rollback",)):
+            code, text = factory.factory(*arguments, "apples", "--reason", "odd", by="jane")
+            assert code == 0, text
+        # MLflow's alias is compared elsewhere, and takes most of the time.
+        (factory.home.path / "mlflow.db").unlink()
+        yield factory
+
+
+@pytest.fixture
+def home(decided: Factory, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(decided.home.path, tmp_path / "home"))
+
+
+def _entries(decided: Factory) -> list[dict[str, Any]]:
+    with Ledger(decided.home).reading() as log:
+        return [json.loads(body) for _, body in log.bodies()]
+
+
+def _problems(home: Path, entries: list[dict[str, Any]]) -> list[str]:
+    """Write the entries as a ledger that was signed, and verify the home."""
+    key = LogKey(name=entries[0]["origin"])
+    entries[0]["key"] = str(key.public)
+    write_ledger(home / "ledger.db", [canonical(entry) for entry in entries], key)
+    report, _ = verify_path(str(home), Expectation())
+    return [str(problem) for problem in report.problems]
+
+
+def test_the_entries_written_by_another_hand_hold(decided: Factory, home: Path) -> None:
+    assert _problems(home, _entries(decided)) == []
+
+
+def _mutations(decided: Factory, count: int) -> Iterator[tuple[int, str, Any]]:
+    random, entries = Random(7), _entries(decided)
+    places = [
+        (number, name)
+        for number, entry in enumerate(entries)
+        if entry["kind"] in _KINDS
+        for name in entry
+    ]
+    for _ in range(count):
+        number, name = random.choice(places)
+        yield number, name, random.choice(_ODD)
+
+
+@pytest.mark.parametrize(
+    "count", [150, pytest.param(3_000, marks=pytest.mark.long)], ids=lambda count: f"{count}"
+)
+def test_no_changed_entry_makes_it_throw(decided: Factory, home: Path, count: int) -> None:
+    found = 0
+    for number, name, value in _mutations(decided, count):
+        entries = _entries(decided)
+        if value is None:
+            entries[number].pop(name)
+        else:
+            entries[number][name] = value
+        found += bool(_problems(home, entries))
+    assert found > count / 2
+
+
+def _rewritten(home: Path, entries: list[dict[str, Any]], change: Callable[[Any], None]) -> None:
+    """Change the statement of the first approval, with its digest, but without its signature."""
+    entry = next(entry for entry in entries if entry["kind"] == "approval")
+    folder = home / "statements" / "apples"
+    envelope = json.loads((folder / f"{entry['statement']}.json").read_bytes())
+    statement = json.loads(b64decode(envelope["payload"]))
+    change(statement)
+    envelope["payload"] = b64encode(json.dumps(statement).encode()).decode()
+    content = json.dumps(envelope).encode()
+    entry["statement"] = sha256(content).hexdigest()
+    (folder / f"{entry['statement']}.json").write_bytes(content)
+
+
+def test_no_changed_statement_makes_it_throw_or_is_believed(decided: Factory, home: Path) -> None:
+    names = ("decision", "log", "pipeline", "version", "verdict", "replaces", "person", "time")
+    for name in names:
+        # The first version replaced none.
+        for value in _ODD[1:]:
+            entries = _entries(decided)
+            _rewritten(home, entries, lambda one, n=name, v=value: one["predicate"].update({n: v}))  # type: ignore[misc]
+            assert any("was not signed by the key" in one for one in _problems(home, entries))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 60_000, b"\xff", b'{"payload": 5}'])
+def test_a_damaged_statement_is_told(decided: Factory, home: Path, content: bytes) -> None:
+    entries = _entries(decided)
+    entry = next(entry for entry in entries if entry["kind"] == "serving")
+    entry["statement"] = sha256(content).hexdigest()
+    (home / "statements" / "apples" / f"{entry['statement']}.json").write_bytes(content)
+    assert _problems(home, entries)
+
+
+def _without(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [entry for entry in entries if entry["kind"] != kind]
+
+
+def test_without_the_approvals_or_the_people_it_does_not_hold(decided: Factory, home: Path) -> None:
+    entries = _entries(decided)
+    assert any("0 of 1 people" in one for one in _problems(home, _without(entries, "approval")))
+    entries = _entries(decided)
+    assert any("no approver then" in one for one in _problems(home, _without(entries, "person")))
+
+
+def test_a_rule_that_was_taken_away_is_noted(decided: Factory, home: Path) -> None:
+    entries = _without(_entries(decided), "approval")
+    first = next(n for n, entry in enumerate(entries) if entry["kind"] == "champion")
+    declared = next(entry for entry in entries if entry["kind"] == "declaration")
+    changed = {**declared, "sha256": "1" * 64}
+    del changed["approval"]
+    entries.insert(first, changed)
+    key = LogKey(name=entries[0]["origin"])
+    entries[0]["key"] = str(key.public)
+    write_ledger(home / "ledger.db", [canonical(entry) for entry in entries], key)
+    report, _ = verify_path(str(home), Expectation())
+    assert any("serves without an approval, which entry" in str(note) for note in report.notes)
+
+
+def test_a_roll_back_to_a_version_that_never_served_is_found(decided: Factory, home: Path) -> None:
+    entries = _entries(decided)
+    made = [entry for entry in entries if entry["kind"] == "champion"]
+    entries = [e for e in entries if e is not made[0] and e["kind"] != "approval"]
+    assert any("never served before" in one for one in _problems(home, entries))
