@@ -40,7 +40,8 @@ from factory_assets.execution import ledger_entries, runner
 from factory_resources.ledger.ledger import Ledger
 from factory_assets.cli.main import main
 runner.begin_ledger = lambda home: None
-runner.append_stage = lambda *_: 0
+runner.append_stage = lambda *_, **__: 0
+runner.enter_declared = lambda *_: None
 Ledger.exists = False
 import factory_assets.components.metadata.stages as stages
 stages.ledger_entry = lambda *_: {}

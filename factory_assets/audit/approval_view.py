@@ -19,6 +19,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import model_of, value_in
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Pipeline
+from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -30,7 +31,11 @@ _SHOWN = 12
 
 
 def approval_text(pipeline: Pipeline, waiting: Waiting, home: Home) -> str:
-    """Return what is to be decided about, one line a fact."""
+    """Return what is to be decided about, one line a fact.
+
+    Raises:
+        ModelError: a record behind it is missing or was changed.
+    """
     return "".join(f"{line}\n" for line in _lines(pipeline, waiting, home))
 
 
@@ -42,6 +47,13 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
     area = f" ({spec.risk.area})" if spec.risk.area else ""
     yield f"  risk: {spec.risk.tier}{area}"
     records = records_behind(deployed.record, home)
+    for stage in ("evaluate", "train", "split"):
+        if stage not in records:
+            raise ModelError(
+                f"the record of {stage} is missing or was changed",
+                where=deployed.name,
+                remedy="nobody can decide about it; factory verify tells what does not hold",
+            )
     evaluation = value_in(records["evaluate"])
     assert isinstance(evaluation, EvaluationResult)
     yield from _verdict(evaluation)
@@ -56,9 +68,11 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
 
 
 def records_behind(record: Record, home: Home) -> Mapping[str, Record]:
-    """Return the records that a deployment was made from, by stage; of partitions the first."""
-    # They are read as they are: `factory verify` compares each with its entry.
-    records, found = Records(home, counted=False), {record.stage: record}
+    """Return the records that a deployment was made from, by stage; of partitions the first.
+
+    A record that is not as its entry in the ledger says is left out.
+    """
+    records, found = Records(home), {record.stage: record}
     waiting = [record]
     while waiting:
         one = waiting.pop()
@@ -192,7 +206,7 @@ def _difference(
 
 
 def _champion_records(pipeline: str, version: int, home: Home) -> Mapping[str, Record] | None:
-    for record in Records(home, counted=False).all(pipeline, "deploy"):
+    for record in Records(home).all(pipeline, "deploy"):
         if model_of(record) == (pipeline, version):
             return records_behind(record, home)
     return None

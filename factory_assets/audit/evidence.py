@@ -100,7 +100,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]
-        files += _statements(log, numbers, home)
+        files += _statements(log, numbers, version, home)
     run = registry.run_files(version.model, version.run_id)
     for folder in (version.files, run / provenance.FOLDER):
         files += _listed(folder / MANIFEST)
@@ -115,11 +115,15 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     )
 
 
-def _statements(log: Log, numbers: Iterable[int], home: Home) -> Iterator[Path]:
-    """Yield the files of the statements that entries name."""
+def _statements(log: Log, numbers: Iterable[int], version: Version, home: Home) -> Iterator[Path]:
+    """Yield the files of the statements about the version."""
     for number in numbers:
         entry = entry_in(log, number)
-        if isinstance(entry, CandidateDecided | ChampionMade | ServingChanged) and entry.statement:
+        if (
+            isinstance(entry, CandidateDecided | ChampionMade | ServingChanged)
+            and entry.version == version.version
+            and entry.statement
+        ):
             yield statement_file(home, entry.pipeline, entry.statement)
 
 
@@ -140,8 +144,11 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
                 where=f"{version.model}@{version.version}",
                 remedy="factory verify tells what does not hold",
             )
-        yield from _numbers(log, StageComputed, record=record.name)
-        yield from _numbers(log, RunStarted, run=record.run_id)
+        for stage in _numbers(log, StageComputed, record=record.name):
+            computed = entry_in(log, stage)
+            assert isinstance(computed, StageComputed)
+            yield stage
+            yield from _numbers(log, RunStarted, run=computed.run)
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
     for kind in (ModelTrained, VerdictGiven, ModelExported, CandidateDecided):
         yield from _numbers(log, kind, pipeline=version.model, version=version.version)
@@ -151,10 +158,8 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
         if isinstance(entry, ServingChanged) and entry.version == version.version:
             yield number
     yield from _numbers(log, KeyChanged, role="witness")
-    for number in _numbers(log, ChampionMade, pipeline=version.model):
-        entry = entry_in(log, number)
-        if isinstance(entry, ChampionMade) and entry.version == version.version:
-            yield number
+    # Also those of other versions: they tell what this one replaced, and when.
+    yield from _numbers(log, ChampionMade, pipeline=version.model)
 
 
 def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:

@@ -5,7 +5,6 @@ What an act needs, and what it changes, belongs in `execution.decisions` and
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +58,12 @@ def decide(request: DecisionRequest) -> None:
     waiting = waiting_candidate(pipeline, version, home)
     version = waiting.deployed.version
     if request.statement:
+        if request.reason or request.key or request.save:
+            raise UnknownNameError(
+                "a signed statement has its reason and signature already",
+                where=str(request.statement),
+                remedy="give --statement without --reason, --key and --save",
+            )
         content = read_file(request.statement)
     else:
         from factory_assets.audit.approval_view import approval_text
@@ -67,8 +72,7 @@ def decide(request: DecisionRequest) -> None:
         text = approval_text(pipeline, waiting, home)
         click.echo(text, nl=False)
         key = unlock(request.key, f"{request.verb.removesuffix('d')} {waiting.deployed.name}")
-        shown = sha256(text.encode()).hexdigest()
-        content = sign_decision(pipeline, waiting, request.verb, reason, key, shown, home)
+        content = sign_decision(pipeline, waiting, request.verb, reason, key, text, home)
     if request.save:
         with storage_errors(request.save):
             write_durably(str(request.save), content)
@@ -101,7 +105,9 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
     _tell_people(home)
     unlocked = unlock(key, f"roll {name} back") if pipeline.spec.deploy.approval else None
     done, version = serving_acts.roll_back(pipeline, to, reason, unlocked, home)
-    click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number})")
+    stopped = Registry(home).stopped(name)
+    resume = f", once it is resumed: factory resume {name}" if stopped else ""
+    click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resume}")
     _show_in_dagster(pipeline, home)
 
 
@@ -159,4 +165,8 @@ def _show_in_dagster(pipeline: Pipeline, home: Home) -> None:
     """Let the asset `deploy` show the decision, as soon as it has been materialised."""
     from factory_assets.components.approval_event import report_approval
 
-    report_approval(pipeline, home)
+    try:
+        report_approval(pipeline, home)
+    except Exception as error:  # noqa: BLE001
+        # What was decided counts, whatever happens to Dagster's database.
+        click.echo(f"warning: the UI does not show it yet ({type(error).__name__})", err=True)

@@ -1,7 +1,10 @@
 """Read `people.yaml`, in the folder of pipelines, and add a person to it."""
 
+import fcntl
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,17 +27,23 @@ def load_people() -> dict[str, Person]:
     Raises:
         DeclarationError: the file is wrong; with its line if it is known.
     """
-    file = _file()
+    file = people_file()
     try:
-        document = parse(file.read_bytes())
-        data = {} if document.data is None else document.data
-        return People.model_validate(data).root
+        return _people(file.read_bytes(), file)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise DeclarationError(
             f"cannot be read ({error.strerror})", where=str(file), remedy="change its rights"
         ) from error
+
+
+def _people(content: bytes, file: Path) -> dict[str, Person]:
+    data = None
+    try:
+        document = parse(content)
+        data = {} if document.data is None else document.data
+        return People.model_validate(data).root
     except NotYaml as error:
         raise DeclarationError(
             error.message, where=f"{file}:{error.line}", remedy="correct it"
@@ -46,6 +55,10 @@ def load_people() -> dict[str, Person]:
         raise DeclarationError(
             f"{at}{first.message}", where=f"{file}:{line}", remedy="correct it"
         ) from error
+
+
+def has_people_file() -> bool:
+    return people_file().exists()
 
 
 def require_new_person(name: str, roles: Sequence[str]) -> None:
@@ -63,7 +76,7 @@ def require_new_person(name: str, roles: Sequence[str]) -> None:
     if roles and name in load_people():
         raise DeclarationError(
             f"{name} is here already",
-            where=str(_file()),
+            where=str(people_file()),
             remedy="make the key without --role, and add its public line by hand",
         )
 
@@ -72,14 +85,35 @@ def add_person(name: str, roles: Sequence[str], key: str) -> Path:
     """Add a person at the end of the file, and return the file.
 
     Raises:
+        DeclarationError: the file is written in a way to which nothing can be added.
         StorageError: it cannot be written.
     """
-    file = _file()
-    with storage_errors(file):
+    file = people_file()
+    # The folder itself is locked, so that no other file has to lie beside the pipelines.
+    with storage_errors(file), _locked(file.parent):
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         end = "" if before.endswith("\n") or not before else "\n"
-        file.write_text(f"{before}{end}{person_text(name, roles, key)}\n", encoding="utf-8")
+        text = f"{before}{end}{person_text(name, roles, key)}\n"
+        if name not in _people(text.encode(), file):
+            raise DeclarationError(
+                "a person cannot be added at the end of this file",
+                where=str(file),
+                remedy=f"add these lines by hand: {person_text(name, roles, key)}",
+            )
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
     return file
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def person_text(name: str, roles: Sequence[str], key: str) -> str:
@@ -87,5 +121,6 @@ def person_text(name: str, roles: Sequence[str], key: str) -> str:
     return f"{name}:\n  roles: [{', '.join(roles)}]\n  keys: [{key}]"
 
 
-def _file() -> Path:
+def people_file() -> Path:
+    """Return where the file is, or would be."""
     return new_pipelines_folder() / FILE

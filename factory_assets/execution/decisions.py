@@ -7,10 +7,11 @@ MLflow's alias. What a statement binds belongs in `signed_decision`, how decisio
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
     deployed_version,
@@ -30,10 +31,10 @@ from factory_assets.execution.signed_decision import (
     read_decision,
     state_decision,
 )
-from factory_assets.execution.standing import Standing, is_other_person, standing_in
+from factory_assets.execution.standing import Standing, is_other_person, standing, standing_in
 from factory_assets.spec import Approval, Pipeline
 from factory_resources.durations import seconds_of
-from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.errors import DeclarationError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import CandidateDecided, Kind
@@ -78,12 +79,13 @@ def deciding(pipeline: Pipeline, home: Home) -> Iterator[None]:
     """
     with storage_faults(home), home.working(), home.lock(f"{pipeline.name}.deploy"):
         begin_ledger(home)
-        ledger = Ledger(home)
-        with ledger.reading() as log:
-            changed = [*declared_changes(log, pipeline, home)]
-        if changed:
-            ledger.append(changed)
+        enter_declared(pipeline, home)
         yield
+
+
+def enter_declared(pipeline: Pipeline, home: Home) -> None:
+    """Append what changed in `people.yaml` and in the declaration of a pipeline."""
+    Ledger(home).append_decided(lambda log: [*declared_changes(log, pipeline, home)])
 
 
 def waiting_candidate(pipeline: Pipeline, version: int | None, home: Home) -> Waiting:
@@ -124,10 +126,11 @@ def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> W
             remedy=f"nothing is to be decided; a new version: factory run {pipeline.name}",
         )
     if not deployed.passed or deployed.was_evaluated_again:
+        failed = "" if deployed.passed else ", and failed its gates"
         raise RefusedError(
-            "it was evaluated again since it was exported",
+            f"it was evaluated again since it was exported{failed}",
             where=deployed.name,
-            remedy=f"deploy it by its new verdict first: factory run {pipeline.name}",
+            remedy=f"bring its deployment up to date first: factory run {pipeline.name}",
         )
     compared = deployed.value.replaced
     if compared != deployed.replaces:
@@ -189,23 +192,28 @@ def enter_decision(
     """
     with deciding(pipeline, home):
         with Ledger(home).reading() as log:
-            waiting = _waiting(log, pipeline, version, home)
+            deployed = _waiting(log, pipeline, version, home).deployed
+        require_files(deployed, home)
+        decided = Decided(0, None, serves=False)
+
+        def decide(log: Log) -> list[Kind]:
+            nonlocal decided
+            waiting = _waiting(log, pipeline, deployed.version, home)
             people = known_people(home)
             decision = read_decision(content, verb, waiting.deployed, people, home)
             _require_allowed(log, decision, waiting)
-        deployed, rule = waiting.deployed, waiting.rule
-        missing = rule.signatures - waiting.standing.given - 1 if verb == "approved" else 0
-        serves = verb == "approved" and missing <= 0
-        if serves:
-            require_files(deployed, home)
-        statement = store_statement(home, pipeline.name, content)
-        entries: list[Kind] = [_entry(deployed, verb, decision, statement)]
-        if serves:
-            entries.append(champion_entry(deployed.value, deployed.record))
-        number = Ledger(home).append(entries)[0]
-        if serves:
+            missing = waiting.rule.signatures - waiting.standing.given - 1
+            serves = verb == "approved" and missing <= 0
+            decided = Decided(0, decision.person.name, serves, max(missing, 0))
+            statement = store_statement(home, pipeline.name, content)
+            entry = _entry(waiting.deployed, verb, decision, statement)
+            champion = champion_entry(waiting.deployed.value, waiting.deployed.record)
+            return [entry, champion] if serves else [entry]
+
+        number = Ledger(home).append_decided(decide)[0]
+        if decided.serves:
             Registry(home).mirror(pipeline.name)
-    return Decided(number, decision.person.name, serves, max(missing, 0))
+    return replace(decided, number=number)
 
 
 def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
@@ -220,18 +228,44 @@ def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
     Raises:
         ModelError: its files were changed.
     """
-    ledger = Ledger(home)
-    if not ledger.exists:
+    if not Ledger(home).exists or not standing(pipeline, record, home).may_begin:
         return False
-    with ledger.reading() as log:
-        if not standing_in(log, pipeline, record).may_begin:
-            return False
+    enter_declared(pipeline, home)
+    with Ledger(home).reading() as log:
         deployed = deployed_version(log, pipeline.name, int(record.value["version"]), home)
-        changed = [*declared_changes(log, pipeline, home)]
     require_files(deployed, home)
-    ledger.append([*changed, champion_entry(deployed.value, deployed.record)])
+
+    def decide(log: Log) -> list[Kind]:
+        allowed = deployed.passed and may_serve(log, pipeline, record)
+        # Another deployment of the version may have been made since.
+        same = deployed.record.key == record.key
+        return [champion_entry(deployed.value, record)] if allowed and same else []
+
+    if not Ledger(home).append_decided(decide):
+        return False
     Registry(home).mirror(pipeline.name)
     return True
+
+
+def may_serve(log: Log, pipeline: Pipeline, record: Record) -> bool:
+    """Whether the version of a record of `deploy` serves from now on, if it does not yet.
+
+    A process that read the declaration before an approval was declared must not pass it by.
+    """
+    if rule_now(pipeline) != pipeline.spec.deploy.approval:
+        return False
+    status = standing_in(log, pipeline, record)
+    # Without a rule, the same version exported again serves by its new record.
+    again = status.status == "serves" and pipeline.spec.deploy.approval is None
+    return status.may_begin or again
+
+
+def rule_now(pipeline: Pipeline) -> Approval | None:
+    """Return the rule that is declared by now; the one that was read if the file is gone."""
+    try:
+        return load_pipeline(pipeline.folder).spec.deploy.approval
+    except DeclarationError:
+        return pipeline.spec.deploy.approval
 
 
 def _entry(
@@ -246,6 +280,7 @@ def _entry(
         verdict=deployed.verdict,
         graph=deployed.graph,
         replaces=deployed.replaces,
+        signed=decision.signed,
         statement=statement,
         person=decision.person.commitment,
         key=decision.key,
@@ -260,10 +295,9 @@ def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> No
     """
     person, rule, name = decision.person, waiting.rule, waiting.deployed.name
     require_role(log, person, decision.key, rule.by, name)
-    age = datetime.now(UTC) - decision.time
-    if age > timedelta(seconds=seconds_of(rule.valid)):
+    if decision.age > timedelta(seconds=seconds_of(rule.valid)):
         raise RefusedError(
-            f"the statement was signed {age.days} days ago, and counts for {rule.valid}",
+            f"the statement was signed {decision.age.days} days ago, and counts for {rule.valid}",
             where=name,
             remedy="look at the candidate, and sign anew",
         )
@@ -279,7 +313,7 @@ def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> No
         raise RefusedError(
             f"{person.name} has approved it already",
             where=name,
-            remedy="let another person approve",
+            remedy="let another person approve; if enough have by now, the next run lets it serve",
         )
 
 

@@ -3,7 +3,7 @@
 How entries are stored belongs in `factory_resources.ledger`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Literal
@@ -63,14 +63,14 @@ def append_stage(
     checks: Sequence[TableCheck],
     home: Home,
     *,
-    serves: bool = False,
+    serves: Callable[[Log, Pipeline, Record], bool] = lambda *_: False,
 ) -> int:
     """Append what a run computed: from then on it counts.
 
     Args:
         file_digest: SHA-256 of the record's file.
         checks: the checks of the stage's data.
-        serves: whether the version that was deployed serves from now on.
+        serves: whether a version that was deployed serves from now on, by what the ledger says.
 
     Returns:
         The number of the stage's entry.
@@ -78,12 +78,19 @@ def append_stage(
     Raises:
         StorageError: the ledger cannot be written; nothing was appended.
     """
-    ledger, value = Ledger(home), value_in(record)
+    value = value_in(record)
     computed = [*entries_of(record, file_digest, checks=checks)]
-    if isinstance(value, Champion) and serves:
-        computed.append(champion_entry(value, record))
-    numbers = ledger.append([*_context(ledger, pipeline, record, home), *computed])
-    return numbers[-len(computed)]
+    place = 0
+
+    def decide(log: Log) -> list[Kind]:
+        nonlocal place
+        before = [*_context(log, pipeline, record, home)]
+        place = len(before)
+        if isinstance(value, Champion) and serves(log, pipeline, record):
+            return [*before, *computed, champion_entry(value, record)]
+        return [*before, *computed]
+
+    return Ledger(home).append_decided(decide)[place]
 
 
 def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
@@ -147,16 +154,12 @@ def _witnesses(log: Log) -> set[str]:
     return keys
 
 
-def _context(ledger: Ledger, pipeline: Pipeline, record: Record, home: Home) -> Iterator[Kind]:
+def _context(log: Log, pipeline: Pipeline, record: Record, home: Home) -> Iterator[Kind]:
     """Yield the declarations that changed, and the run before its first computed stage."""
     run = RunStarted.subject_of(run=record.run_id)
-    with ledger.reading() as log:
-        started = latest_in(log, RunStarted, run)
-        settings = [*_settings(log)]
-        declared = [*declared_changes(log, pipeline, home)]
-    yield from settings
-    yield from declared
-    if not started:
+    yield from _settings(log)
+    yield from declared_changes(log, pipeline, home)
+    if not latest_in(log, RunStarted, run):
         yield RunStarted(
             subject=run,
             pipeline=pipeline.name,
@@ -265,6 +268,11 @@ def champion_entry(value: Champion, record: Record, *, found: bool | None = None
         record=record.name,
         found=found,
     )
+
+
+def results_of(record: Record) -> Iterator[Kind]:
+    """Yield what the ledger says of the result in a stored record, without the stage."""
+    return (entry for entry in entries_of(record, record.key) if entry.kind != "stage")
 
 
 def partition_commitment(record: Record) -> str | None:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from factory_assets.declarations.people import FILE, load_people
+from factory_assets.declarations.people import FILE, has_people_file, load_people, people_file
 from factory_assets.spec.people import Person
-from factory_resources.errors import RefusedError
+from factory_resources.errors import DeclarationError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import PersonChanged
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -91,6 +91,24 @@ def person_changes(log: Log, home: Home) -> Iterator[PersonChange]:
             yield PersonChange(entry, f"{name} withdrawn: {', '.join(old.roles) or 'no role'}")
 
 
+def require_people(home: Home) -> None:
+    """Require that `people.yaml` can be read, and is there if the ledger has people.
+
+    Raises:
+        DeclarationError: it is wrong or missing: not everybody is withdrawn by a wrong folder.
+    """
+    load_people()
+    if has_people_file() or not Ledger(home).exists:
+        return
+    with Ledger(home).reading() as log:
+        if any(_may_anything(one) for one in people_in(log).values()):
+            raise DeclarationError(
+                "this file is missing, and the ledger has people",
+                where=str(people_file()),
+                remedy="restore it, or set FACTORY_DEFS as before; an empty file withdraws all",
+            )
+
+
 def enter_people(home: Home) -> list[str]:
     """Append what changed in `people.yaml`, and return it in one line each.
 
@@ -98,11 +116,14 @@ def enter_people(home: Home) -> list[str]:
         DeclarationError: the file is wrong.
         StorageError: the ledger cannot be written.
     """
-    ledger = Ledger(home)
-    with ledger.reading() as log:
-        changes = [*person_changes(log, home)]
-    if changes:
-        ledger.append([change.entry for change in changes])
+    require_people(home)
+    changes: list[PersonChange] = []
+
+    def decide(log: Log) -> list[PersonChanged]:
+        changes[:] = person_changes(log, home)
+        return [change.entry for change in changes]
+
+    Ledger(home).append_decided(decide)
     return [f"{FILE}: {change.text}" for change in changes]
 
 

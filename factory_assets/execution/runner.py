@@ -13,28 +13,29 @@ from shutil import rmtree
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import store_reasons
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
-from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
-from factory_assets.execution.decisions import serve_if_approved
-from factory_assets.execution.ledger_entries import append_stage, begin_ledger
+from factory_assets.execution.decisions import enter_declared, may_serve, serve_if_approved
+from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
     foreseen,
 )
+from factory_assets.execution.people import require_people
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StagePlan, StageRequest, StageRun
 from factory_assets.execution.stage_checks import split_result, stage_checks
-from factory_assets.execution.standing import standing
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
@@ -58,7 +59,7 @@ def run_stage(call: StageRequest) -> StageRun:
     require_kept_out(call.pipeline)
     # A mistake in what becomes an entry is not found after hours of training.
     load_settings()
-    load_people()
+    require_people(call.home)
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
@@ -94,6 +95,9 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     if restored or not call.partition:
         # There may be many partitions, and nearly all are unchanged.
         records.point(record, call.run_id)
+    if restored and isinstance(value, EvaluationResult | Champion):
+        # Of several evaluations or exports of one version, the last entry is the one that holds.
+        Ledger(call.home).append([*results_of(record)])
     if isinstance(value, Champion):
         restored |= serve_if_approved(call.pipeline, record, call.home)
     return StageRun(value, record, reused=True, changed=restored)
@@ -137,24 +141,17 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
     version = log_costs(value, record, call.home)
     records = Records(call.home)
     file_digest = records.save(record)
-    serves = isinstance(value, Champion) and _may_serve(call, record)
     checks = [*stage_checks(call, value)]
-    append_stage(call.pipeline, record, file_digest, checks, call.home, serves=serves)
+    if isinstance(value, Champion):
+        enter_declared(call.pipeline, call.home)
+    append_stage(call.pipeline, record, file_digest, checks, call.home, serves=may_serve)
     if LOADED in components:
         records.foresee(record, digest(foreseen(components)))
     records.point(record, call.run_id)
-    if isinstance(value, Champion) and serves:
+    if isinstance(value, Champion):
         Registry(call.home).mirror(value.model)
     rmtree(checkpoints, ignore_errors=True)
     return StageRun(value, record, reused=False, changed=True, version=version)
-
-
-def _may_serve(call: StageRequest, record: Record) -> bool:
-    """Whether the version that was just exported serves as soon as its record counts."""
-    deployed = standing(call.pipeline, record, call.home)
-    # Without a rule, the same version exported again serves by its new record.
-    again = deployed.status == "serves" and call.pipeline.spec.deploy.approval is None
-    return deployed.may_begin or again
 
 
 def _restore_alias(call: StageRequest) -> str | None:

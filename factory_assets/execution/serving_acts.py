@@ -16,7 +16,7 @@ from factory_assets.execution.standing import champions_in, decisions_in
 from factory_assets.spec import Pipeline
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ServingChanged, SignedAct
+from factory_resources.ledger.entries import Kind, ServingChanged, SignedAct
 from factory_resources.ledger.factory_verify import InvalidError, parse_statement, ssh_key
 from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.ledger.log import Log
@@ -42,17 +42,26 @@ def roll_back(
     with deciding(pipeline, home):
         with Ledger(home).reading() as log:
             deployed = _earlier(log, pipeline, to, home)
-            require_files(deployed, home)
-            _require_approvals(log, deployed, home)
-            signer = _signer(log, pipeline, key, home, deployed.name)
-        act = _stated("rolled back", deployed, reason, signer, pipeline, home)
-        made = champion_entry(deployed.value, deployed.record).model_copy(
-            update={"replaced": deployed.replaces, "rollback": True, **dict(act)}
-        )
-        [number] = Ledger(home).append([made])
+        require_files(deployed, home)
+        signer: Signer | None = None
+
+        def decide(log: Log) -> list[Kind]:
+            nonlocal signer
+            now = _earlier(log, pipeline, deployed.version, home)
+            _require_approvals(log, now, home)
+            signer = _signer(log, pipeline, key, home, now.name)
+            act = _stated("rolled back", now, reason, signer, home)
+            champion = champion_entry(now.value, now.record)
+            changed = {"replaced": now.replaces, "rollback": True, **dict(act)}
+            return [champion.model_copy(update=changed)]
+
+        [number] = Ledger(home).append_decided(decide)
         Registry(home).mirror(pipeline.name)
-    name = signer.person.name if signer else None
-    return Decided(number, name, serves=True), deployed.version
+    return _done(number, signer, serves=True), deployed.version
+
+
+def _done(number: int, signer: Signer | None, *, serves: bool) -> Decided:
+    return Decided(number, signer.person.name if signer else None, serves=serves)
 
 
 def _earlier(log: Log, pipeline: Pipeline, to: int | None, home: Home) -> DeployedVersion:
@@ -74,6 +83,13 @@ def _earlier(log: Log, pipeline: Pipeline, to: int | None, home: Home) -> Deploy
             remedy=f"earlier champions: {were}",
         )
     deployed = deployed_version(log, pipeline.name, to, home)
+    refused = [one for one in decisions_in(log, pipeline.name, to) if one[1].decision == "refused"]
+    if refused:
+        raise RefusedError(
+            f"it was refused (entry {refused[0][0]})",
+            where=deployed.name,
+            remedy="roll back to another version, or stop the pipeline: factory stop",
+        )
     if not deployed.passed:
         raise RefusedError(
             "it failed its gates when it was evaluated last",
@@ -117,21 +133,26 @@ def change_serving(
     with deciding(pipeline, home):
         with Ledger(home).reading() as log:
             deployed = _champion(log, pipeline, action, home)
-            if action == "resumed":
-                require_files(deployed, home)
+        if action == "resumed":
+            require_files(deployed, home)
+        signer: Signer | None = None
+
+        def decide(log: Log) -> list[Kind]:
+            nonlocal signer, deployed
+            deployed = _champion(log, pipeline, action, home)
             signer = _signer(log, pipeline, key, home, deployed.name)
-        act = _stated(action, deployed, reason, signer, pipeline, home)
-        entry = ServingChanged(
-            subject=ServingChanged.subject_of(pipeline=pipeline.name),
-            pipeline=pipeline.name,
-            action=action,
-            version=deployed.version,
-            **dict(act),
-        )
-        [number] = Ledger(home).append([entry])
+            entry = ServingChanged(
+                subject=ServingChanged.subject_of(pipeline=pipeline.name),
+                pipeline=pipeline.name,
+                action=action,
+                version=deployed.version,
+                **dict(_stated(action, deployed, reason, signer, home)),
+            )
+            return [entry]
+
+        [number] = Ledger(home).append_decided(decide)
         Registry(home).mirror(pipeline.name)
-    name = signer.person.name if signer else None
-    return Decided(number, name, serves=action == "resumed"), deployed.version
+    return _done(number, signer, serves=action == "resumed"), deployed.version
 
 
 def _champion(log: Log, pipeline: Pipeline, action: str, home: Home) -> DeployedVersion:
@@ -177,13 +198,12 @@ def _stated(
     deployed: DeployedVersion,
     reason: str,
     signer: Signer | None,
-    pipeline: Pipeline,
     home: Home,
 ) -> SignedAct:
     """Store the statement of an act; return what its entry says of it."""
     content = state_decision(act, deployed, reason, home, signer=signer)
     return SignedAct(
-        statement=store_statement(home, pipeline.name, content),
+        statement=store_statement(home, deployed.pipeline, content),
         person=signer.person.commitment if signer else None,
         key=signer.key.public if signer else None,
     )

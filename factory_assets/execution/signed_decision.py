@@ -29,6 +29,8 @@ DECISION = f"{URN}:decision:v1"
 
 Act = Literal["approved", "refused", "rolled back", "stopped", "resumed"]
 
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
 _CLOCKS = timedelta(minutes=5)
 """How far two clocks may differ."""
 
@@ -54,7 +56,9 @@ class SignedDecision:
     """The person's public key."""
     act: str
     reason: str
-    time: datetime
+    signed: str
+    """When, by the person's clock: UTC, ISO 8601."""
+    age: timedelta
 
 
 def state_decision(
@@ -69,15 +73,15 @@ def state_decision(
     """Return the envelope of the statement; without a signer it has no signature.
 
     Args:
-        shown: the digest of the text that the person was shown.
+        shown: the text that the person was shown.
     """
     predicate: dict[str, object] = {
         **_bound(act, deployed, home),
         "reason": reason,
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": datetime.now(UTC).strftime(_TIME),
         # The digest of the statement is in the ledger: nobody can try out reasons and names.
         "nonce": token_hex(16),
-        **({"shown_sha256": shown} if shown else {}),
+        **({"shown": shown} if shown else {}),
     }
     signers = []
     if signer:
@@ -108,13 +112,14 @@ def read_decision(
             raise _refused("it is about other files")
         if predicate["person"]["name"] != person.name:
             raise _refused(f"it names another person than {person.name}, whose key signed it")
-        time = datetime.fromisoformat(predicate["time"])
+        time = datetime.strptime(predicate["time"], _TIME).replace(tzinfo=UTC)
         reason = str(predicate["reason"])
     except (KeyError, TypeError, ValueError) as error:
         raise _refused("it is not a decision about a model version") from error
-    if time > datetime.now(UTC) + _CLOCKS:
+    age = datetime.now(UTC) - time
+    if age < -_CLOCKS:
         raise _refused("it is dated in the future; compare the clocks of the two machines")
-    return SignedDecision(content, person, key, act, reason, time)
+    return SignedDecision(content, person, key, act, reason, time.strftime(_TIME), age)
 
 
 def _signed_by(

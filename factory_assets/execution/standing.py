@@ -17,12 +17,13 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
     CandidateDecided,
     ChampionMade,
+    ModelTrained,
     PersonChanged,
     RunStarted,
     SignedAct,
     StageComputed,
 )
-from factory_resources.ledger.ledger import Ledger, entry_in, latest_in, stopped_in
+from factory_resources.ledger.ledger import Ledger, entry_in, latest_before, latest_in, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
@@ -94,7 +95,7 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
         return Standing("rolled back", *left)
     rule = pipeline.spec.deploy.approval
     deployment = _Deployment(pipeline, record, value, verdict_of(log, record))
-    decisions = [*_decisions(log, deployment, champion[1].version if champion else None)]
+    decisions = [*_decisions(log, deployment, champion)]
     number, act = decisions[-1] if decisions else (None, None)
     if refused := _refusal(log, value):
         return Standing("refused", refused[0], refused[1], rule=rule)
@@ -153,7 +154,7 @@ def approvals_that_count(
     oldest = now - timedelta(seconds=seconds_of(rule.valid))
     counted: dict[str, CandidateDecided] = {}
     for _, decision in decisions:
-        fresh = datetime.fromisoformat(decision.time) >= oldest
+        fresh = datetime.fromisoformat(decision.signed) >= oldest
         allowed = may(people, decision.person, decision.key, rule.by)
         if not fresh or not allowed or decision.person is None:
             continue
@@ -167,23 +168,28 @@ def is_other_person(log: Log, record: Record, person: PersonChanged | None) -> b
     """Whether the account that trained the candidate is known to be another person's."""
     if person is None or person.account is None:
         return False
-    for key in record.inputs.get("train", ()):
-        trained = latest_in(log, StageComputed, f"records/{record.pipeline}/train/{key}.json")
-        run = RunStarted.subject_of(run=trained[1].run) if trained else ""
-        started = latest_in(log, RunStarted, run)
-        if started is None or started[1].account in {None, person.account}:
-            return False
-    return True
+    value = result_as(Champion, record)
+    subject = ModelTrained.subject_of(pipeline=value.model, version=value.version)
+    model = latest_in(log, ModelTrained, subject)
+    # The record may be that of a later training by now, of another version.
+    trained = latest_before(log, StageComputed, model[1].record, model[0]) if model else None
+    run = RunStarted.subject_of(run=trained.run) if trained else ""
+    started = latest_in(log, RunStarted, run)
+    return started is not None and started[1].account not in {None, person.account}
 
 
 def _decisions(
-    log: Log, deployment: _Deployment, champion: int | None
+    log: Log, deployment: _Deployment, champion: tuple[int, ChampionMade] | None
 ) -> Iterator[tuple[int, CandidateDecided]]:
-    """Yield what people decided about exactly this verdict, graph and champion, oldest first."""
-    value = deployment.value
+    """Yield what people decided about exactly this verdict and graph, oldest first.
+
+    A decision counts until the next version begins to serve, or an earlier one again.
+    """
+    value, since = deployment.value, champion[0] if champion else 0
+    serving = champion[1].version if champion else None
     for number, entry in decisions_in(log, value.model, value.version):
         said = entry.verdict, entry.graph, entry.replaces
-        if said == (deployment.verdict, value.onnx_sha256, champion):
+        if number > since and said == (deployment.verdict, value.onnx_sha256, serving):
             yield number, entry
 
 
@@ -205,10 +211,14 @@ def _serving(log: Log, number: int, champion: ChampionMade) -> Standing:
 
 
 def _rolled_back(log: Log, value: Champion) -> tuple[int, ChampionMade] | None:
-    """Return the entry by which a person went back from this version to another, if they did."""
+    """Return the entry by which a person left this version for an earlier one, if they did."""
+    left: tuple[int, ChampionMade] | None = None
     for number, entry in champions_in(log, value.model):
         if entry.version == value.version:
-            return None
-        if entry.rollback and entry.replaced == value.version:
-            return number, entry
+            return left
+        if left is None and entry.rollback:
+            left = number, entry
+        elif left and not entry.rollback and entry.version == left[1].version:
+            # Versions before the one that serves again were replaced, not left.
+            left = None
     return None

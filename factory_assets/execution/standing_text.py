@@ -15,6 +15,8 @@ def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -
     name = f"{pipeline}@{version}"
     if standing.status in {"waits", "approved"} and standing.rule:
         rule, missing = standing.rule, standing.rule.signatures - standing.given
+        if missing <= 0:
+            return f"{name} has its approvals: factory run {pipeline} lets it serve"
         role = f"{rule.by}{'' if missing == 1 else 's'}"
         since = f" since {standing.since[:16].replace('T', ' ')}" if standing.since else ""
         return (

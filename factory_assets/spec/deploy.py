@@ -1,6 +1,6 @@
 """The `deploy` section: how exactly the export must agree, and who must approve a candidate.
 
-Exporting belongs in `stages.deploy`, approving in `execution.approval`.
+Exporting belongs in `stages.deploy`, approving in `execution.decisions`.
 """
 
 from typing import Annotated, Any

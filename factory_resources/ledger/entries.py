@@ -179,7 +179,7 @@ class ModelExported(VersionEntry):
 class SignedAct(BaseModel):
     """What an entry says of the person who decided, and of the statement with their reason.
 
-    The statement is a file of its own, which can be deleted.
+    The statement is a file of its own: the ledger has neither the name nor the reason.
     """
 
     statement: Sha256 | None = None
@@ -203,6 +203,8 @@ class CandidateDecided(VersionEntry, SignedAct):
     """The digest of the exported graph."""
     replaces: int | None = None
     """The version that served when it was decided."""
+    signed: str
+    """When the person signed, by their own clock: UTC, ISO 8601."""
 
 
 class ChampionMade(VersionEntry, SignedAct):

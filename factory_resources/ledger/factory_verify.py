@@ -1022,10 +1022,11 @@ class Scratch:
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
             "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
             " PRIMARY KEY(person, number)) WITHOUT ROWID;"
-            "CREATE TABLE rule(pipeline TEXT, number INTEGER, PRIMARY KEY(pipeline, number))"
-            " WITHOUT ROWID;"
-            "CREATE TABLE served(pipeline TEXT, version INTEGER, PRIMARY KEY(pipeline, version))"
-            " WITHOUT ROWID;"
+            "CREATE TABLE rule(subject TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
+            "CREATE TABLE declared(sha256 TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
+            "CREATE TABLE changed_rule(number INTEGER PRIMARY KEY, pipeline TEXT);"
+            "CREATE TABLE served(which TEXT PRIMARY KEY) WITHOUT ROWID;"
+            "CREATE TABLE refused(which TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE statement(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
         )
@@ -1037,22 +1038,42 @@ class Scratch:
     def remember(self, number: int, entry: dict[str, Any]) -> None:
         """Note an entry that is to be followed, what it says is removed, or what a person may."""
         if entry["kind"] == "person":
-            roles, keys = (json.dumps(take(entry, one, kind=list)) for one in ("roles", "keys"))
-            person, account = take(entry, "person"), entry.get("account")
-            account = None if account is None else take(entry, "account")
-            row = person, number, roles, keys, account
-            self.run("INSERT INTO person VALUES(?, ?, ?, ?, ?)", *row)
-            return
-        if entry["kind"] == "declaration":
-            if isinstance(entry.get("approval"), dict):
-                pipeline = take(entry, "subject").rpartition("/")[2]
-                self.run("INSERT INTO rule VALUES(?, ?)", pipeline, number)
-            return
-        if entry["kind"] != "removed":
+            self._remember_person(number, entry)
+        elif entry["kind"] == "declaration":
+            self._remember_rule(number, entry)
+        elif entry["kind"] != "removed":
             self.run("INSERT INTO act VALUES(?, ?)", number, entry["kind"])
-            return
-        for path in take(entry, "paths", kind=list):
-            self.run("INSERT OR REPLACE INTO removed VALUES(?, ?)", path_bytes(path), number)
+        else:
+            for path in take(entry, "paths", kind=list):
+                self.run("INSERT OR REPLACE INTO removed VALUES(?, ?)", path_bytes(path), number)
+
+    def _remember_person(self, number: int, entry: dict[str, Any]) -> None:
+        # The factory finds people by this subject alone.
+        if entry.get("subject") != "people":
+            raise InvalidError("is of a person, and has another subject")
+        texts = []
+        for name in ("roles", "keys"):
+            values = take(entry, name, kind=list)
+            if not all(isinstance(value, str) for value in values):
+                raise InvalidError(f"has no valid {name!r}")
+            texts.append(json.dumps(values))
+        account = None if entry.get("account") is None else take(entry, "account")
+        row = take(entry, "person"), number, *texts, account
+        self.run("INSERT INTO person VALUES(?, ?, ?, ?, ?)", *row)
+
+    def _remember_rule(self, number: int, entry: dict[str, Any]) -> None:
+        """Note where the rule of a pipeline changes; one declaration has one rule."""
+        subject, rule = take(entry, "subject"), json.dumps(approval_rule(entry), sort_keys=True)
+        digest = take(entry, "sha256")
+        same = self.one("SELECT rule FROM declared WHERE sha256 = ?", digest)
+        if same not in (None, rule):
+            raise InvalidError("has another 'approval' than an entry of the same declaration")
+        self.run("INSERT OR IGNORE INTO declared VALUES(?, ?)", digest, rule)
+        before = self.one("SELECT rule FROM rule WHERE subject = ?", subject)
+        if before not in (None, "null", rule):
+            pipeline = subject.partition("/")[2]
+            self.run("INSERT OR IGNORE INTO changed_rule VALUES(?, ?)", number, pipeline)
+        self.run("INSERT OR REPLACE INTO rule VALUES(?, ?)", subject, rule)
 
     def run(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
         return iter(self._connection.execute(statement, values))
@@ -1291,6 +1312,8 @@ class _LogCheck:
         self._subtrees = 0
         self._unknown = 0
         self._found = 0
+        self._latest = ""
+        self._earlier = 0
         # The subjects of the entries and the index, which has another order, are equal if the
         # polynomials that have them as roots are equal at a point that nobody could foresee.
         self._point = secrets.randbelow(_PRIME)
@@ -1373,6 +1396,11 @@ class _LogCheck:
         kind = entry["kind"]
         if entry.get("found") is True:
             self._found += 1
+        time = entry["time"][:19]
+        if time < self._latest:
+            self._earlier += 1
+        else:
+            self._latest = time
         if kind in _FOLLOWED or kind in _NOTED:
             self._scratch.remember(number, entry)
         elif kind == "key":
@@ -1480,6 +1508,8 @@ class _LogCheck:
                 f"{self._found} entries say what was found when the ledger began: nobody "
                 "witnessed when that happened"
             )
+        if self._earlier:
+            report.note(f"{self._earlier} entries are dated earlier than an entry before them")
         if self._unknown:
             report.note(f"{self._unknown} entries are of kinds that this verifier does not know")
 
@@ -1501,6 +1531,7 @@ _SUBJECTS = {
     "export": "export/{}@{}",
     "champion": "champion/{}",
     "approval": "approval/{}@{}",
+    "serving": "serving/{}",
 }
 """Of pipeline and version."""
 
@@ -1521,6 +1552,7 @@ class ContentCheck:
     Args:
         ledger: the verified entries.
         optional: a pattern of files that may be missing, as an archive may not include them.
+        about: pipeline and version that an archive is about; other champions are not checked.
     """
 
     def __init__(
@@ -1531,9 +1563,11 @@ class ContentCheck:
         scratch: Scratch,
         *,
         optional: str = "(?!)",
+        about: tuple[str, int] | None = None,
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
         self._scratch, self._optional = scratch, re.compile(optional)
+        self._about = about
         self._decisions = DecisionCheck(files, ledger, report, scratch)
 
     def run(self) -> None:
@@ -1555,8 +1589,16 @@ class ContentCheck:
             with self._reported(number):
                 entry = self._ledger.entry(number)
                 name = take(entry, "record" if "record" in entry else "subject")
+                if kind in _SUBJECTS:
+                    said = take(entry, "pipeline"), take(entry, "version", kind=int)
+                    _require_same(
+                        "the subject", entry.get("subject"), _SUBJECTS[kind].format(*said)
+                    )
+                    if kind == "champion" and self._about not in (None, said):
+                        continue
                 with self._reported(number, name):
                     checks[kind](number, entry)
+        self._decisions.notes()
 
     @contextmanager
     def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
@@ -1639,12 +1681,12 @@ class ContentCheck:
         self._compare(number, f"{_run_folder(entry, facts)}/onnx/model.onnx", graph)
 
     def _champion(self, number: int, entry: dict[str, Any]) -> None:
-        facts = self._facts(number, entry)
-        if facts is not None:
-            _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
         self._report.count("champions")
         pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
         self._decisions.champion(number, entry)
+        facts = self._facts(number, entry)
+        if facts is not None:
+            _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
         found = self._chain(pipeline, version, number)
         if found and found.get("graph") != entry.get("graph"):
             raise InvalidError("another graph serves than was exported")
@@ -1960,19 +2002,22 @@ def verify_home(
 
 _DECISION = "urn:sovereign-ai-factory:decision:v1"
 
-_STATEMENT_BYTES = 65_536
+_STATEMENT_BYTES = 262_144
 
 _APPROVALS = 32
 """Decisions about one version that are looked at, the newest first."""
 
 _CLOCKS = 300
-"""Seconds by which the clock of a person's machine may be ahead."""
+"""Seconds by which two clocks may differ."""
+
+_ENTERED = 3600
+"""Seconds after which a signature of an act that is done at once is none of it."""
 
 
 class DecisionCheck:
     """Checks what people decided: their signatures, what they signed, and whether they might.
 
-    Who may do what is what the entries before a decision say.
+    Who may do what is what the entries before a decision say. Entries are checked in their order.
     """
 
     def __init__(
@@ -1984,9 +2029,6 @@ class DecisionCheck:
     ) -> None:
         self._files, self._ledger = files, ledger
         self._report, self._scratch = report, scratch
-        # An archive does not have the entries about the versions that served before.
-        self._complete = isinstance(files, HomeFolder)
-        self._removed_rules = 0
 
     def approval(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person approved or refused a version.
@@ -1994,165 +2036,167 @@ class DecisionCheck:
         Raises:
             InvalidError: they did not, or might not.
         """
-        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
-        which = f"{pipeline}@{version}"
-        statement = self.statement(number, entry, take(entry, "decision"))
+        which = _which(entry)
+        if take(entry, "decision") == "refused":
+            self._scratch.run("INSERT OR IGNORE INTO refused VALUES(?, ?)", which, number)
+        rule = self._rule(take(entry, "pipeline"), number)
+        if rule is None:
+            raise InvalidError("was decided, and no approval was declared")
+        predicate = self._statement(number, entry, entry["decision"], rule["seconds"])
         verdict = self._verdict(which, number)
         _require_same("the verdict", entry.get("verdict"), verdict)
+        _require_same("the verdict", take(predicate, "verdict", "sha256"), verdict)
         export = self._ledger.last("export", f"export/{which}", number)
         graph = export[1].get("graph") if export else None
         _require_same("the SHA-256 of the graph", entry.get("graph"), graph)
-        if self._complete:
-            serving = self._champion(entry, number)
-            _require_same("the version that serves", entry.get("replaces"), serving)
-        rule = self.rule(pipeline, number)
-        if rule is None:
-            raise InvalidError("was decided, and no approval was declared")
-        self._require_allowed(number, entry, rule, number)
-        age = _seconds(take(entry, "time")) - _seconds(take(statement, "predicate", "time"))
-        if not -_CLOCKS <= age <= take(rule, "seconds", kind=int):
-            raise InvalidError("was signed at another time than when it was entered")
+        _require_same("the version that serves", entry.get("replaces"), predicate.get("replaces"))
+        _require_same("the time of the signature", entry.get("signed"), predicate.get("time"))
+        self._require_allowed(number, entry, rule)
+        if rule["four_eyes"] and not self._is_other(entry, number):
+            raise InvalidError("was signed by the person who trained the version")
         self._report.count("decisions")
 
     def serving(self, number: int, entry: dict[str, Any]) -> None:
-        """Check that a person stopped a pipeline, or let it serve again."""
-        self.statement(number, entry, take(entry, "action"))
-        self._require_signed(number, entry)
-        self._report.count("decisions")
+        """Check that a person stopped a pipeline, or let it serve again.
+
+        Raises:
+            InvalidError: they did not, or might not.
+        """
+        serving = self._champion(entry, number)
+        _require_same("the version that serves", entry.get("version"), serving and serving[1])
+        self._act(number, entry, take(entry, "action"))
 
     def champion(self, number: int, entry: dict[str, Any]) -> None:
-        """Check that enough people approved a version before it served, if that was required."""
-        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
-        if entry.get("rollback") is True:
-            self.statement(number, entry, "rolled back")
-            self._require_signed(number, entry)
-            if not self._scratch.one(
-                "SELECT 1 FROM served WHERE pipeline = ? AND version = ?", pipeline, version
-            ):
-                raise InvalidError(f"rolls back to {pipeline}@{version}, which never served before")
-            self._report.count("decisions")
-            return
-        self._scratch.run("INSERT OR IGNORE INTO served VALUES(?, ?)", pipeline, version)
-        rule = self.rule(pipeline, number)
-        if rule is None:
-            self._note_removed_rule(pipeline, number)
-            return
-        approved = {
-            person
-            for person, decision in self._approvals(f"{pipeline}@{version}", number)
-            if self._counts(decision, entry, rule, number)
-        }
-        needed = take(rule, "signatures", kind=int)
-        if len(approved) < needed:
-            raise InvalidError(
-                f"{pipeline}@{version} serves, and {len(approved)} of {needed} people approved it"
-            )
+        """Check that enough people approved a version before it served, if that was required.
 
-    def rule(self, pipeline: str, number: int) -> dict[str, Any] | None:
+        Raises:
+            InvalidError: they did not, or the version was refused.
+        """
+        which, pipeline = _which(entry), take(entry, "pipeline")
+        refused = self._scratch.one("SELECT min(number) FROM refused WHERE which = ?", which)
+        if refused is not None and refused < number:
+            raise InvalidError(f"{which} serves, although it was refused (entry {refused})")
+        if entry.get("rollback") is True:
+            self._act(number, entry, "rolled back")
+            if not self._scratch.one("SELECT 1 FROM served WHERE which = ?", which):
+                raise InvalidError(f"rolls back to {which}, which never served before")
+            return
+        self._scratch.run("INSERT OR IGNORE INTO served VALUES(?)", which)
+        rule = self._rule(pipeline, number)
+        if rule is None:
+            return
+        before = self._champion(entry, number)
+        _require_same("the version that served", entry.get("replaced"), before and before[1])
+        since, verdict = before[0] if before else 0, self._verdict(which, number)
+        approved: set[str] = set()
+        for decided, decision in self._decisions(which, number):
+            about = decision.get("verdict") == verdict and decision.get("graph") == entry["graph"]
+            if decided > since and about and self._counts(decision, entry, rule, number):
+                approved.add(take(decision, "person"))
+            if len(approved) >= rule["signatures"]:
+                return
+        people = f"{len(approved)} of {rule['signatures']} people"
+        raise InvalidError(f"{which} serves, and {people} approved it")
+
+    def notes(self) -> None:
+        """Say where the approval that a pipeline asks for was changed."""
+        rows = self._scratch.run("SELECT number, pipeline FROM changed_rule LIMIT ?", _LISTED)
+        for number, pipeline in rows:
+            self._report.note(f"changes the approval that {pipeline} asks for", number)
+
+    def _act(self, number: int, entry: dict[str, Any], act: str) -> None:
+        """Check the statement of an act that needs no waiting candidate."""
+        predicate = self._statement(number, entry, act, _ENTERED)
+        serving = self._champion(entry, number)
+        _require_same("the version that serves", predicate.get("replaces"), serving and serving[1])
+        rule = self._rule(take(entry, "pipeline"), number)
+        if rule is not None:
+            self._require_allowed(number, entry, rule)
+        self._report.count("decisions")
+
+    def _rule(self, pipeline: str, number: int) -> dict[str, Any] | None:
         """Return who had to approve at this moment; None if nobody."""
         declared = self._ledger.last("declaration", f"declaration/{pipeline}", number)
-        rule = declared[1].get("approval") if declared else None
-        return rule if isinstance(rule, dict) else None
+        return approval_rule(declared[1]) if declared else None
 
-    def _note_removed_rule(self, pipeline: str, number: int) -> None:
-        """Say that no approval was asked for, although there was a rule before."""
-        before = self._scratch.one(
-            "SELECT max(number) FROM rule WHERE pipeline = ? AND number < ?", pipeline, number
-        )
-        if before is None or self._removed_rules >= _LISTED:
-            return
-        self._removed_rules += 1
-        text = f"{pipeline} serves without an approval, which entry {before} asked for"
-        self._report.note(f"{text}: it was declared otherwise since", number)
+    def _statement(
+        self, number: int, entry: dict[str, Any], act: str, seconds: int
+    ) -> dict[str, Any]:
+        """Return the predicate of the statement that an entry names, after comparing the two.
 
-    def statement(self, number: int, entry: dict[str, Any], act: str) -> dict[str, Any]:
-        """Return the statement that an entry names, after comparing the two.
+        Args:
+            seconds: how old the signature may be when it is entered.
 
         Raises:
             InvalidError: it is missing, was changed or used before, or says something else.
         """
-        digest, pipeline = take(entry, "statement"), take(entry, "pipeline")
-        name = f"statements/{pipeline}/{digest}.json"
-        content = read_all(self._files, name, _STATEMENT_BYTES)
-        found = sha256(content).hexdigest()
-        self._scratch.run("INSERT OR IGNORE INTO digest VALUES(?, ?)", path_bytes(name), found)
-        if found != digest:
-            raise InvalidError(f"{name} was changed: its SHA-256 is {found}")
-        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", digest)
+        content = self._read(take(entry, "pipeline"), take(entry, "statement"))
+        key = None if entry.get("key") is None else ssh_key(take(entry, "key"))
+        statement = parse_statement(content, key)
+        # The envelope may be written in other ways; only its payload is signed.
+        signed = sha256(statement_payload(content)).hexdigest()
+        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", signed)
         if used is not None and used != number:
             raise InvalidError(f"has the statement that entry {used} has already")
-        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", digest, number)
-        key = entry.get("key")
-        statement = parse_statement(content, None if key is None else ssh_key(str(key)))
-        predicate = take(statement, "predicate", kind=dict)
+        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", signed, number)
+        predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
         if take(statement, "predicateType") != _DECISION:
             raise InvalidError("has a statement of another type")
         origin = take(self._ledger.entry(0), "origin")
         said = [predicate.get(one) for one in ("decision", "log", "pipeline", "version")]
-        expected = [act, origin, pipeline, take(entry, "version", kind=int)]
+        expected = [act, origin, entry["pipeline"], take(entry, "version", kind=int)]
         _require_same("what the statement is about", said, expected)
-        if entry["kind"] == "approval":
-            about = take(predicate, "verdict", "sha256"), predicate.get("replaces")
-            _require_same("the statement", about, (entry.get("verdict"), entry.get("replaces")))
+        age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
+        if not -_CLOCKS <= age <= seconds:
+            raise InvalidError("was signed at another time than when it was entered")
         self._require_subject(statement, entry, number)
-        self._require_name(predicate, entry)
-        return statement
+        _require_name(predicate, entry)
+        return predicate
+
+    def _read(self, pipeline: str, digest: str) -> bytes:
+        name = f"statements/{pipeline}/{digest}.json"
+        try:
+            content = read_all(self._files, name, _STATEMENT_BYTES)
+        except InvalidError as error:
+            raise type(error)(f"{name} {error}") from error
+        found = sha256(content).hexdigest()
+        self._scratch.run("INSERT OR IGNORE INTO digest VALUES(?, ?)", path_bytes(name), found)
+        if found != digest:
+            raise InvalidError(f"{name} was changed: its SHA-256 is {found}")
+        return content
 
     def _require_subject(
         self, statement: dict[str, Any], entry: dict[str, Any], number: int
     ) -> None:
         """Require that the statement is about the files that the ledger has of the version."""
-        which = f"{entry['pipeline']}@{entry['version']}"
+        which = _which(entry)
         model = self._ledger.last("model_version", f"model/{which}", number)
         export = self._ledger.last("export", f"export/{which}", number)
-        digests = {
-            take(one, "name").rpartition("/")[2]: take(one, "digest", "sha256")
+        said = [
+            (take(one, "name"), take(one, "digest", "sha256"))
             for one in take(statement, "subject", kind=list)
-        }
-        expected = {
-            "manifest.json": model[1].get("digest") if model else None,
-            "model.onnx": export[1].get("graph") if export else None,
-        }
-        _require_same("the files of the statement", digests, expected)
+        ]
+        expected = [
+            (f"{which}/manifest.json", model[1].get("digest") if model else None),
+            (f"{which}/model.onnx", export[1].get("graph") if export else None),
+        ]
+        _require_same("the files of the statement", said, expected)
 
-    def _require_name(self, predicate: dict[str, Any], entry: dict[str, Any]) -> None:
-        """Require that the name in the statement is the one that the ledger has a commitment to."""
-        person = entry.get("person")
-        if person is None:
-            return
-        salt, name = take(predicate, "person", "salt"), take(predicate, "person", "name")
-        try:
-            committed = sha256(bytes.fromhex(salt) + name.encode()).hexdigest()
-        except ValueError as error:
-            raise InvalidError("has a statement with a damaged salt") from error
-        _require_same("the person", person, committed)
-
-    def _require_signed(self, number: int, entry: dict[str, Any]) -> None:
-        rule = self.rule(take(entry, "pipeline"), number)
-        if rule is not None:
-            self._require_allowed(number, entry, rule, number)
-
-    def _require_allowed(
-        self, number: int, entry: dict[str, Any], rule: dict[str, Any], moment: int
-    ) -> None:
-        """Require that the person of an entry had the role and the key at a moment."""
-        role = take(rule, "by")
-        if not self._may(entry, role, moment):
-            raise InvalidError(f"was signed by somebody who was no {role} then")
-        four_eyes = rule.get("four_eyes") is True and entry["kind"] == "approval"
-        if four_eyes and not self._is_other(entry, number):
-            raise InvalidError("was signed by the person who trained the version")
+    def _require_allowed(self, number: int, entry: dict[str, Any], rule: dict[str, Any]) -> None:
+        """Require that the person of an entry had the role and the key then."""
+        if not self._may(entry, rule["by"], number):
+            raise InvalidError(f"was signed by somebody who was no {rule['by']} then")
 
     def _may(self, entry: dict[str, Any], role: str, moment: int) -> bool:
-        known = self._person(entry.get("person"), moment)
-        return known is not None and entry.get("key") in known[1] and role in known[0]
+        known = self._person(take(entry, "person"), moment)
+        return known is not None and take(entry, "key") in known[1] and role in known[0]
 
-    def _person(self, person: object, moment: int) -> tuple[list[Any], list[Any], Any] | None:
+    def _person(self, person: str, moment: int) -> tuple[list[str], list[str], Any] | None:
         """Return roles, keys and account of a person at a moment."""
         rows = self._scratch.run(
             "SELECT roles, keys, account FROM person WHERE person = ? AND number < ? "
             "ORDER BY number DESC LIMIT 1",
-            str(person),
+            person,
             moment,
         )
         for roles, keys, account in rows:
@@ -2161,37 +2205,34 @@ class DecisionCheck:
 
     def _is_other(self, entry: dict[str, Any], number: int) -> bool:
         """Whether another account than that of the person trained the version."""
-        known = self._person(entry.get("person"), number)
-        which = f"model/{entry['pipeline']}@{entry['version']}"
-        model = self._ledger.last("model_version", which, number)
-        stage = self._ledger.last("stage", take(model[1], "record"), number) if model else None
+        known = self._person(take(entry, "person"), number)
+        model = self._ledger.last("model_version", f"model/{_which(entry)}", number)
+        # The entry of the training is before that of the version; later ones are of other versions.
+        stage = self._ledger.last("stage", take(model[1], "record"), model[0]) if model else None
         run = self._ledger.last("run", f"run/{take(stage[1], 'run')}", number) if stage else None
         account = run[1].get("account") if run else None
         return known is not None and None not in (known[2], account) and known[2] != account
 
-    def _approvals(self, which: str, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the person and the entry of each decision about a version before a moment."""
+    def _decisions(self, which: str, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the decisions about a version before a moment, the newest first."""
         moment = number
         for _ in range(_APPROVALS):
             found = self._ledger.last("approval", f"approval/{which}", moment)
             if found is None:
                 return
-            moment, entry = found
-            yield str(entry.get("person")), entry
+            yield found
+            moment = found[0]
 
     def _counts(
         self, decision: dict[str, Any], champion: dict[str, Any], rule: dict[str, Any], number: int
     ) -> bool:
-        """Whether an approval was about this champion, and still counted when it began to serve."""
-        which = f"{champion['pipeline']}@{champion['version']}"
-        age = _seconds(take(champion, "time")) - _seconds(take(decision, "time"))
+        """Whether an approval still counted when the champion began to serve."""
+        age = _seconds(take(champion, "time")) - _seconds(take(decision, "signed"))
         return (
             decision.get("decision") == "approved"
-            and decision.get("graph") == champion.get("graph")
             and decision.get("replaces") == champion.get("replaced")
-            and -_CLOCKS <= age <= take(rule, "seconds", kind=int)
-            and decision.get("verdict") == self._verdict(which, number)
-            and self._may(decision, take(rule, "by"), number)
+            and -_CLOCKS <= age <= rule["seconds"]
+            and self._may(decision, rule["by"], number)
         )
 
     def _verdict(self, which: str, number: int) -> str | None:
@@ -2200,14 +2241,51 @@ class DecisionCheck:
         stage = self._ledger.last("stage", take(verdict[1], "record"), number) if verdict else None
         return take(stage[1], "sha256") if stage else None
 
-    def _champion(self, entry: dict[str, Any], number: int) -> int | None:
+    def _champion(self, entry: dict[str, Any], number: int) -> tuple[int, int] | None:
+        """Return entry and version of the champion before a moment."""
         champion = self._ledger.last("champion", f"champion/{entry['pipeline']}", number)
-        return take(champion[1], "version", kind=int) if champion else None
+        return (champion[0], take(champion[1], "version", kind=int)) if champion else None
+
+
+def approval_rule(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the rule in an entry of a declaration; None if nobody has to approve.
+
+    Raises:
+        InvalidError: it is not a rule.
+    """
+    rule = entry.get("approval")
+    if rule is None:
+        return None
+    take(rule, "by")
+    take(rule, "four_eyes", kind=bool)
+    if take(rule, "signatures", kind=int) < 1 or take(rule, "seconds", kind=int) < 1:
+        raise InvalidError("has no valid 'approval'")
+    valid: dict[str, Any] = rule
+    return valid
+
+
+def _require_name(predicate: dict[str, Any], entry: dict[str, Any]) -> None:
+    """Require that the name in the statement is the one that the ledger has a commitment to."""
+    person = entry.get("person")
+    if person is None:
+        return
+    salt, name = take(predicate, "person", "salt"), take(predicate, "person", "name")
+    try:
+        committed = sha256(bytes.fromhex(salt) + name.encode()).hexdigest()
+    except ValueError as error:
+        raise InvalidError("has a statement with a damaged salt") from error
+    _require_same("the person", person, committed)
+
+
+def _which(entry: dict[str, Any]) -> str:
+    return f"{take(entry, 'pipeline')}@{take(entry, 'version', kind=int)}"
 
 
 def _seconds(text: str) -> int:
     """Return the seconds of a time of an entry or a statement since 1970."""
     try:
+        if not _TIME.fullmatch(text):
+            raise ValueError("no time")
         time = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
         return int(time.replace(tzinfo=timezone.utc).timestamp())
     except ValueError as error:
@@ -2315,18 +2393,28 @@ def parse_statement(content: bytes, key: VerifierKey | None) -> dict[str, Any]:
     Raises:
         InvalidError: it is none, or the key did not sign it.
     """
-    envelope = parse_object(content)
-    kind, payload = take(envelope, "payloadType"), parse_base64(take(envelope, "payload"))
+    envelope, payload = parse_object(content), statement_payload(content)
+    if take(envelope, "payloadType") != STATEMENT_PAYLOAD:
+        raise InvalidError("is not a statement of in-toto")
     signatures = take(envelope, "signatures", kind=list)
-    message = pre_authentication_encoding(kind, payload)
+    message = pre_authentication_encoding(STATEMENT_PAYLOAD, payload)
     if len(signatures) > _STATEMENT_SIGNATURES:
         raise InvalidError("has too many signatures")
     if key and not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
         raise InvalidError(f"was not signed by the key of {key.name}")
     statement = parse_object(payload)
-    if kind != STATEMENT_PAYLOAD or take(statement, "_type") != STATEMENT_TYPE:
+    if take(statement, "_type") != STATEMENT_TYPE:
         raise InvalidError("is not a statement of in-toto")
     return statement
+
+
+def statement_payload(content: bytes) -> bytes:
+    """Return the bytes in a DSSE envelope that are signed.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    return parse_base64(take(parse_object(content), "payload"))
 
 
 class ArchivedEntries:
@@ -2352,6 +2440,8 @@ class ArchivedEntries:
 
     def entry(self, number: int) -> dict[str, Any]:
         """Return an entry."""
+        if number not in self._entries:
+            raise InvalidError(f"the archive has no entry {number}")
         return self._entries[number]
 
 
@@ -2401,7 +2491,14 @@ class _ArchiveCheck:
         rows = take(evidence, "with_rows", kind=bool)
         files = archive.below("home/")
         optional = _INFLUENCE if rows else f"{_INFLUENCE}|tables/"
-        check = ContentCheck(files, self._entries, report, self._scratch, optional=optional)
+        check = ContentCheck(
+            files,
+            self._entries,
+            report,
+            self._scratch,
+            optional=optional,
+            about=(pipeline, version),
+        )
         check.run()
         which = f"{pipeline}@{version}"
         for kind in ("model_version", "verdict"):

@@ -5,7 +5,7 @@ decided in `factory_assets.execution`.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,11 @@ from factory_resources.ledger.entries import (
     read_entry,
 )
 from factory_resources.ledger.keys import LogKey, key_file
-from factory_resources.ledger.log import Log, NewEntry
+from factory_resources.ledger.log import GrownError, Log, NewEntry
 
 K = TypeVar("K", bound=Entry)
+
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,25 @@ class Ledger:
         with self.writing() as log:
             return log.append([_new(entry) for entry in entries], key)
 
+    def append_decided(self, decide: Callable[[Log], Sequence[Kind]]) -> range:
+        """Append what is decided by reading the ledger; decide again if it grew meanwhile.
+
+        Raises:
+            GrownError: it grew each time.
+        """
+        key = LogKey.load(self.home)
+        for attempt in range(_ATTEMPTS):
+            with self.reading() as log:
+                size = log.size
+                entries = [_new(entry) for entry in decide(log)]
+            try:
+                with self.writing() as log:
+                    return log.append(entries, key, size=size)
+            except GrownError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
     def latest(self, kind: type[K], subject: str) -> tuple[int, K] | None:
         """Return number and content of the newest entry of this kind about the subject."""
         with self.reading() as log:
@@ -141,6 +162,14 @@ def stopped_in(log: Log, pipeline: str) -> tuple[int, ServingChanged] | None:
     """Return the entry by which a person stopped a pipeline; None if it may serve."""
     changed = latest_in(log, ServingChanged, ServingChanged.subject_of(pipeline=pipeline))
     return changed if changed and changed[1].action == "stopped" else None
+
+
+def latest_before(log: Log, kind: type[K], subject: str, number: int) -> K | None:
+    """Return the newest entry of this kind about the subject before a number."""
+    for earlier in log.numbers(subject):
+        if earlier < number and isinstance(entry := entry_in(log, earlier), kind):
+            return entry
+    return None
 
 
 def entry_in(log: Log, number: int) -> Kind:

@@ -24,6 +24,10 @@ EPOCH = 131_072
 _HEAD = "SELECT size, frontier, checkpoint FROM head"
 
 
+class GrownError(StorageError):
+    """Others appended to the ledger after it was read."""
+
+
 @dataclass(frozen=True)
 class NewEntry:
     """The bytes of an entry to append."""
@@ -55,17 +59,27 @@ class Log:
         log.append(entries, key)
         return log
 
-    def append(self, entries: Sequence[NewEntry], key: LogKey) -> range:
+    def append(self, entries: Sequence[NewEntry], key: LogKey, *, size: int | None = None) -> range:
         """Append the entries in one durable transaction.
+
+        Args:
+            size: how many entries there must be before; None for any number.
 
         Returns:
             Their numbers.
+
+        Raises:
+            GrownError: there are more by now; nothing was appended.
         """
         from factory_resources.ledger.factory_verify import LogCheckpoint, leaf_hash
 
         with self._connection.writing(_HEAD) as head:
             tree = _tree(head, key)
             first = tree.size
+            if size is not None and size != first:
+                raise GrownError(
+                    "the ledger grew meanwhile", remedy="nothing was changed; try again"
+                )
             subtrees: list[tuple[int, int, bytes]] = []
             for entry in entries:
                 subtrees += tree.append(leaf_hash(entry.body))

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
+from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.standing import approvals_that_count, decisions_in
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.results.base import result_as
 from factory_assets.results.data import SplitResult
+from factory_assets.results.model import Champion
 from factory_assets.spec import Approval
 from factory_resources.home.home import PROJECT
 from factory_resources.ledger.entries import (
@@ -429,19 +431,19 @@ def test_two_people_approve_at_once(waiting: Factory, signatures: int) -> None:
 _KILLED = """
 import os, signal, sys
 import factory_assets.execution.decisions as decisions
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
 from factory_resources.tracking.registry import Registry
 from factory_assets.cli.main import main
 
 place, when = sys.argv[1], sys.argv[2]
-owner = {"store_statement": decisions, "append": Ledger, "mirror": Registry}[place]
+owner = {"store_statement": decisions, "append": Log, "mirror": Registry}[place]
 original = getattr(owner, place)
 
-def killed(*arguments):
-    if place == "append" and not any(entry.kind == "approval" for entry in arguments[1]):
-        return original(*arguments)
+def killed(*arguments, **options):
+    if place == "append" and not any(b'"kind":"approval"' in one.body for one in arguments[1]):
+        return original(*arguments, **options)
     if when == "after":
-        original(*arguments)
+        original(*arguments, **options)
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(owner, place, killed)
@@ -454,6 +456,7 @@ main(sys.argv[3:])
     [
         ("store_statement", "before", False),
         ("store_statement", "after", False),
+        ("append", "before", False),
         ("append", "after", True),
         ("mirror", "after", True),
     ],
@@ -603,6 +606,15 @@ def _forge(factory: Factory, **changed: Any) -> None:
     Registry(factory.home).mirror("apples")
 
 
+def _append_again(factory: Factory, **changed: Any) -> None:
+    """Let version 1 serve by its own old entry, as the operator could."""
+    with Ledger(factory.home).reading() as log:
+        first = entry_in(log, log.numbers("champion/apples")[-1])
+    assert isinstance(first, ChampionMade)
+    Ledger(factory.home).append([first.model_copy(update=changed)])
+    Registry(factory.home).mirror("apples")
+
+
 def test_a_replayed_statement_is_found(serving: Factory) -> None:
     _forge(serving)
     found = "\n".join(problems(serving.home))
@@ -611,12 +623,64 @@ def test_a_replayed_statement_is_found(serving: Factory) -> None:
 
 
 def test_a_champion_that_nobody_approved_is_found(serving: Factory) -> None:
-    with Ledger(serving.home).reading() as log:
-        first = entry_in(log, log.numbers("champion/apples")[-1])
-    assert isinstance(first, ChampionMade)
-    Ledger(serving.home).append([first.model_copy(update={"replaced": 2})])
-    Registry(serving.home).mirror("apples")
+    _append_again(serving, replaced=2)
     assert any("apples@1 serves, and 0 of 1 people" in one for one in problems(serving.home))
+
+
+def test_an_old_champion_entry_does_not_count_again(serving: Factory) -> None:
+    _append_again(serving)
+    assert any("the version that served is not" in one for one in problems(serving.home))
+
+
+def test_an_approval_does_not_count_after_another_version_served(serving: Factory) -> None:
+    """Version 2 is rolled back for cause; its approval, which names the same champion, is spent."""
+    code, text = serving.factory("rollback", "apples", "--reason", "odd", by="jane")
+    assert code == 0, text
+    with Ledger(serving.home).reading() as log:
+        second = next(
+            entry
+            for entry in (entry_in(log, n) for n in log.numbers("champion/apples"))
+            if isinstance(entry, ChampionMade) and entry.version == 2
+        )
+    Ledger(serving.home).append([second])
+    Registry(serving.home).mirror("apples")
+    assert any("apples@2 serves, and 0 of 1 people" in one for one in problems(serving.home))
+
+
+def test_a_statement_written_in_another_way_does_not_count_again(serving: Factory) -> None:
+    for arguments in (("stop",), ("resume",), ("stop",)):
+        code, text = serving.factory(*arguments, "apples", "--reason", "odd", by="jane")
+        assert code == 0, text
+    with Ledger(serving.home).reading() as log:
+        resumed = entry_in(log, log.numbers("serving/apples")[1])
+    assert isinstance(resumed, ServingChanged)
+    folder = serving.home.path / "statements" / "apples"
+    content = (folder / f"{resumed.statement}.json").read_bytes() + b"\n"
+    forged = {"statement": store_statement(serving.home, "apples", content)}
+    now = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    Ledger(serving.home).append([resumed.model_copy(update={**forged, "time": now})])
+    Registry(serving.home).mirror("apples")
+    assert "has the statement that entry" in "\n".join(problems(serving.home))
+
+
+def test_a_refused_version_that_serves_is_found(waiting: Factory) -> None:
+    assert waiting.factory("refuse", "apples", "--reason", "biased", by="bob")[0] == 0
+    record = Records(waiting.home).latest("apples", "deploy")
+    assert record
+    entry = champion_entry(result_as(Champion, record), record)
+    Ledger(waiting.home).append([entry])
+    Registry(waiting.home).mirror("apples")
+    assert any("although it was refused" in one for one in problems(waiting.home))
+
+
+def test_a_rule_that_was_taken_away_is_noted(serving: Factory) -> None:
+    serving.declare(seed=11, approval=None)
+    assert serving.factory("rollback", "apples", "--reason", "by nobody")[0] == 0
+    serving.declare(seed=11)
+    assert serving.factory("stop", "apples", "--reason", "odd", by="jane")[0] == 0
+    assert problems(serving.home) == []
+    _, text = serving.factory("verify")
+    assert "changes the approval that apples asks for" in text
 
 
 def test_an_approval_by_somebody_who_was_not_allowed_is_found_offline(

@@ -152,20 +152,6 @@ def test_without_the_approvals_or_the_people_it_does_not_hold(decided: Factory, 
     assert any("no approver then" in one for one in _problems(home, _without(entries, "person")))
 
 
-def test_a_rule_that_was_taken_away_is_noted(decided: Factory, home: Path) -> None:
-    entries = _without(_entries(decided), "approval")
-    first = next(n for n, entry in enumerate(entries) if entry["kind"] == "champion")
-    declared = next(entry for entry in entries if entry["kind"] == "declaration")
-    changed = {**declared, "sha256": "1" * 64}
-    del changed["approval"]
-    entries.insert(first, changed)
-    key = LogKey(name=entries[0]["origin"])
-    entries[0]["key"] = str(key.public)
-    write_ledger(home / "ledger.db", [canonical(entry) for entry in entries], key)
-    report, _ = verify_path(str(home), Expectation())
-    assert any("serves without an approval, which entry" in str(note) for note in report.notes)
-
-
 def test_a_roll_back_to_a_version_that_never_served_is_found(decided: Factory, home: Path) -> None:
     entries = _entries(decided)
     made = [entry for entry in entries if entry["kind"] == "champion"]
