@@ -42,6 +42,30 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(server: Postgres, tmp_path: P
     assert "postgresql:" not in (home / "prepared.json").read_text()
 
 
+def test_people_decide_on_postgres(server: Postgres, tmp_path: Path) -> None:
+    folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
+    write_apples(folder)
+    declare(folder, {**APPLES, "deploy": {"approval": {}}})
+    factory = command(
+        home,
+        FACTORY_DEFS=str(folder.parent),
+        FACTORY_DATABASE_URL=server.url,
+        XDG_CONFIG_HOME=str(tmp_path / "config"),
+        FACTORY_PASSPHRASE="correct horse",
+    )
+    for arguments, said in (
+        (("key", "new", "jane", "--role", "approver"), "added jane to"),
+        (("run", "apples"), "waits for 1 approver"),
+        (("approve", "apples", "--reason", "good"), "approved by jane"),
+        (("stop", "apples", "--reason", "odd"), "stopped by jane"),
+        (("resume", "apples", "--reason", "fine"), "resumed by jane"),
+        (("verify",), "3 decisions"),
+    ):
+        done = factory(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert said in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "seconds", [1, *(pytest.param(long, marks=pytest.mark.long) for long in (15, 60))]
 )

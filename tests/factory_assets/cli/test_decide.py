@@ -247,6 +247,7 @@ def test_an_approval_is_refused(
         (("approve", "appels", "--reason", "x"), 2, "did you mean 'apples'?"),
         (("approve", "apples", "--reason", " "), 2, "the reason has 0 characters"),
         (("approve", "apples"), 2, "the reason has 0 characters"),
+        (("approve", "apples", "--statement", "x", "--reason", "x"), 2, "has its reason and"),
         (("approve", "apples", "--statement", "missing"), 2, "cannot be read"),
         (("approve", "apples", "--statement", _README), 1, "nobody in people.yaml signed it"),
         (("rollback", "apples", "--reason", "x"), 2, "no version serves"),
@@ -395,6 +396,62 @@ def test_a_key_withdrawn_before_the_last_signature_does_not_count(waiting: Facto
     assert "1 more approval is needed" in waiting.approve(by="bob")
     assert _champion(waiting) is None
     assert problems(waiting.home) == []
+
+
+def test_a_rule_that_asks_for_fewer_lets_the_next_run_serve(waiting: Factory) -> None:
+    waiting.declare(approval={"signatures": 2})
+    waiting.approve()
+    waiting.declare(approval={"signatures": 1})
+    waiting.run()
+    assert _champion(waiting) == Registry(waiting.home).alias("apples") == 1
+    assert problems(waiting.home) == []
+
+
+def test_another_person_than_who_trained_may_approve(waiting: Factory) -> None:
+    waiting.people(jane={"account": "somebody_else"})
+    waiting.declare(approval={"four_eyes": True})
+    waiting.approve()
+    assert _champion(waiting) == 1
+    assert problems(waiting.home) == []
+
+
+def test_four_eyes_know_who_trained_this_version(waiting: Factory) -> None:
+    """The same training is computed again by a run of another account, for another version."""
+    waiting.people(jane={"account": _ACCOUNT})
+    waiting.declare(approval={"four_eyes": True})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("factory_assets.execution.people._account", lambda: "somebody_else")
+        assert waiting.factory("run", "apples", "--no-reuse")[0] == 0
+    code, text = waiting.factory("approve", "apples@1", "--reason", "good", by="jane")
+    assert code == 1, text
+    assert "jane started the run that trained it" in text
+    waiting.approve("apples@2")
+    assert problems(waiting.home) == []
+
+
+def test_a_stricter_gate_that_is_taken_back_leaves_the_candidate_as_it_was(
+    waiting: Factory,
+) -> None:
+    waiting.declare(gates=[{"metric": "roc_auc", "at_least": 0.9999}])
+    assert waiting.factory("run", "apples")[0] == 1
+    code, text = waiting.factory("approve", "apples", "--reason", "good", by="jane")
+    assert code == 1
+    assert "was evaluated again since it was exported, and failed its gates" in text
+    waiting.declare()
+    waiting.run()
+    waiting.approve()
+    assert _champion(waiting) == 1
+    assert problems(waiting.home) == []
+
+
+def test_a_missing_file_of_people_withdraws_nobody(waiting: Factory) -> None:
+    before = _kinds(waiting)
+    (waiting.defs / "people.yaml").unlink()
+    waiting.declare(seed=11)
+    for arguments in (("run", "apples"), ("approve", "apples", "--reason", "x")):
+        code, text = waiting.factory(*arguments, by="jane")
+        assert (code, "this file is missing, and the ledger has people" in text) == (2, True), text
+    assert _kinds(waiting) == before
 
 
 def test_an_approval_counts_as_long_as_declared(waiting: Factory) -> None:
@@ -746,6 +803,18 @@ def test_evidence_contains_people_and_approvals(serving: Factory, tmp_path: Path
     archive.write_bytes(buffer.getvalue())
     code, text = serving.factory("verify", str(archive))
     assert (code, "was changed: its SHA-256" in text) == (1, True), text
+
+
+def test_evidence_of_versions_that_were_left_and_served_again(
+    serving: Factory, tmp_path: Path
+) -> None:
+    assert serving.factory("rollback", "apples", "--reason", "odd", by="jane")[0] == 0
+    serving.run()
+    for version, decisions in ((1, 2), (2, 1)):
+        archive = tmp_path / f"{version}.zip"
+        assert serving.factory("evidence", f"apples@{version}", "--out", str(archive))[0] == 0
+        code, text = serving.factory("verify", str(archive))
+        assert (code, f"{decisions} decisions" in text) == (0, True), text
 
 
 def test_another_library_checks_the_statement(serving: Factory) -> None:
