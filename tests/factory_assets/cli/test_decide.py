@@ -497,7 +497,8 @@ owner = {"store_statement": decisions, "append": Log, "mirror": Registry}[place]
 original = getattr(owner, place)
 
 def killed(*arguments, **options):
-    if place == "append" and not any(b'"kind":"approval"' in one.body for one in arguments[1]):
+    acts = (b'"kind":"approval"', b'"kind":"serving"', b'"rollback":true')
+    if place == "append" and not any(act in one.body for one in arguments[1] for act in acts):
         return original(*arguments, **options)
     if when == "after":
         original(*arguments, **options)
@@ -531,6 +532,21 @@ def test_killed_while_approving(waiting: Factory, place: str, when: str, serves:
     if not serves:
         waiting.approve()
         assert _champion(waiting) == 1
+
+
+@pytest.mark.parametrize(("command", "champion", "alias"), [("rollback", 1, 1), ("stop", 2, None)])
+def test_killed_between_an_act_and_the_alias(
+    serving: Factory, command: str, champion: int, alias: int | None
+) -> None:
+    arguments = ("append", "after", command, "apples", "--reason", "odd")
+    process = serving.start(*arguments, code=_KILLED, by="jane")
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, text
+    registry = Registry(serving.home)
+    assert (registry.champion("apples"), registry.alias("apples")) == (champion, 2)
+    assert "the alias was set back" in serving.run()
+    assert (registry.champion("apples"), registry.alias("apples")) == (champion, alias)
+    assert problems(serving.home) == []
 
 
 def test_what_is_edited_in_people_yaml_is_told_and_entered(waiting: Factory) -> None:
