@@ -23,6 +23,7 @@ def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "rows per CPU s" in trained.measured
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_streaming_trains_on_rows_in_files() -> None:
     (trained,) = streaming.run(3_000)

@@ -4,6 +4,7 @@ The demo runs once for all tests, in a new home.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 
 Factory = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,11 +45,17 @@ def command(home: Path, **variables: str) -> Factory:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    home = tmp_path_factory.mktemp("factory") / "home"
-    factory = command(home)
-    done = factory("demo")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Demo(home, done.stdout, factory)
+    """A home of this process, copied from one in which the demo ran once for all."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "demo"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "output").exists():
+            shared.mkdir(exist_ok=True)
+            done = command(shared / "home")("demo")
+            assert done.returncode == 0, done.stdout + done.stderr
+            (shared / "output").write_text(done.stdout)
+    home = shutil.copytree(shared / "home", tmp_path_factory.mktemp("factory") / "home")
+    return Demo(home, (shared / "output").read_text(), command(home))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from factory_resources.home.home import Home
 from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
 
 pytestmark = pytest.mark.slow
-KILLS, MANY = 14, 46
+KILLS, MANY = 8, 46
 """Of a worker in every run of the tests, and in the long ones."""
 COMMAND_KILLS = 4
 """Of the whole command, which spends most of its time on its start."""
@@ -196,7 +196,9 @@ def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("runs", [2, 4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "runs", [2, *(pytest.param(runs, marks=pytest.mark.long) for runs in (4, 20))]
+)
 def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> None:
     for state in (1, 2):
         change(factory.root / "fruit", state)

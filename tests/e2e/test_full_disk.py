@@ -102,7 +102,10 @@ def test_a_training_on_a_full_disk_is_one_line(
     run_stage(call)
 
 
-@pytest.mark.parametrize("free", [0, 30_000, 120_000, 300_000, 600_000])
+@pytest.mark.parametrize(
+    "free",
+    [0, 120_000, *(pytest.param(n, marks=pytest.mark.long) for n in (30_000, 300_000, 600_000))],
+)
 def test_a_run_on_a_full_disk_is_one_line(
     free: int, disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,7 @@ def test_an_interrupted_run_prints_one_line(tmp_path: Path) -> None:
     assert errors.decode().strip() == expected
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_concurrent_runs_share_the_work(tmp_path: Path) -> None:
     _declare(tmp_path)

@@ -80,7 +80,17 @@ _WAYS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        "in the function",
+        "from a folder of its own",
+        *(
+            pytest.param(way, marks=pytest.mark.long)
+            for way in ("statement", "importlib", "importlib in the function")
+        ),
+    ],
+)
 def test_an_edit_of_a_loaded_module_elsewhere_on_the_path(tmp_path: Path, way: str) -> None:
     project = _Project(tmp_path, _WAYS[way])
     project.write("base/__init__.py", _TABLE)

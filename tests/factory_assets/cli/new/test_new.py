@@ -387,6 +387,7 @@ def test_real_files_are_declared(
     assert excluded is None or spec.training.exclude == excluded
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_real_zip_is_declared(tmp_path: Path, real_data: Path) -> None:
     file = real_data / "diabetes130" / "dataset_diabetes.zip"

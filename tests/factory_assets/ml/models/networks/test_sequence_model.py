@@ -121,7 +121,10 @@ def test_a_served_network_requires_the_columns_that_define_series(
             served["gru"].outputs(series(2, 1).drop_columns(gone))
 
 
-@pytest.mark.parametrize("kind", SEQUENCES)
+@pytest.mark.parametrize(
+    "kind",
+    ["gru", *(pytest.param(one, marks=pytest.mark.long) for one in SEQUENCES if one != "gru")],
+)
 def test_a_network_is_reproducible_for_the_same_seed(kind: str, tmp_path: Path) -> None:
     one, other, another = (
         fitted(tmp_path, {**SEQUENCES[kind], "epochs": 2, "dropout": 0.3}, seed=seed).trained

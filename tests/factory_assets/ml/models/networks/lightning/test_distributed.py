@@ -39,6 +39,7 @@ def digest(fitted: FitResult, home: Home) -> str:
         return save_trained(fitted.trained, files)
 
 
+@pytest.mark.long
 def test_two_processes_train_a_network_through_the_real_stages(home: Home, tmp_path: Path) -> None:
     write_apples(tmp_path, rows=1000)
     train = {"target": "label", "model": {**SMALL, "epochs": 8}, "trainer": TWO}
