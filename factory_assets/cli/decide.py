@@ -103,8 +103,11 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
 
     [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
     _tell_people(home)
-    unlocked = unlock(key, f"roll {name} back") if pipeline.spec.deploy.approval else None
-    done, version = serving_acts.roll_back(pipeline, to, reason, unlocked, home)
+    before = serving_acts.earlier_champion(pipeline, to, home)
+    click.echo(f"{before.name} would serve instead of version {before.replaces}")
+    purpose = f"roll {name} back to version {before.version}"
+    unlocked = unlock(key, purpose) if pipeline.spec.deploy.approval else None
+    done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)
     stopped = Registry(home).stopped(name)
     resume = f", once it is resumed: factory resume {name}" if stopped else ""
     click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resume}")

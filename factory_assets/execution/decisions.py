@@ -76,7 +76,12 @@ def deciding(pipeline: Pipeline, home: Home) -> Iterator[None]:
     """Keep runs from deploying, and others from deciding, while this block runs.
 
     What was declared meanwhile, also of people, is entered before.
+
+    Raises:
+        UnknownNameError: nothing has run yet.
     """
+    if not Ledger(home).exists and not home.records.is_dir():
+        raise _no_candidate(pipeline)
     with storage_faults(home), home.working(), home.lock(f"{pipeline.name}.deploy"):
         begin_ledger(home)
         enter_declared(pipeline, home)

@@ -92,12 +92,12 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
             publish(snapshot, call.home, call.partition_key)
         elif not call.partition:
             repair_log(snapshot, call.home)
+    if restored and isinstance(value, EvaluationResult | Champion) and Ledger(call.home).exists:
+        # Of several evaluations or exports of one version, the last entry is the one that holds.
+        Ledger(call.home).append([*results_of(record)])
     if restored or not call.partition:
         # There may be many partitions, and nearly all are unchanged.
         records.point(record, call.run_id)
-    if restored and isinstance(value, EvaluationResult | Champion):
-        # Of several evaluations or exports of one version, the last entry is the one that holds.
-        Ledger(call.home).append([*results_of(record)])
     if isinstance(value, Champion):
         restored |= serve_if_approved(call.pipeline, record, call.home)
     return StageRun(value, record, reused=True, changed=restored)

@@ -25,6 +25,24 @@ from factory_resources.security.personal_keys import PersonalKey
 from factory_resources.tracking.registry import Registry
 
 
+def earlier_champion(pipeline: Pipeline, to: int | None, home: Home) -> DeployedVersion:
+    """Return the version that a roll-back would go to; raises as `roll_back` does."""
+    if not Ledger(home).exists:
+        raise UnknownNameError(
+            "the ledger has not begun",
+            where=pipeline.name,
+            remedy=f"a run begins it, and takes over what serves: factory run {pipeline.name}",
+        )
+    with Ledger(home).reading() as log:
+        return _earlier(log, pipeline, to, home)
+
+
+def _nothing_serves(pipeline: Pipeline) -> UnknownNameError:
+    return UnknownNameError(
+        "no version serves", where=pipeline.name, remedy=f"factory run {pipeline.name}"
+    )
+
+
 def roll_back(
     pipeline: Pipeline, to: int | None, reason: str, key: PersonalKey | None, home: Home
 ) -> tuple[Decided, int]:
@@ -67,9 +85,7 @@ def _done(number: int, signer: Signer | None, *, serves: bool) -> Decided:
 def _earlier(log: Log, pipeline: Pipeline, to: int | None, home: Home) -> DeployedVersion:
     champions = [entry for _, entry in champions_in(log, pipeline.name)]
     if not champions:
-        raise UnknownNameError(
-            "no version serves", where=pipeline.name, remedy=f"factory run {pipeline.name}"
-        )
+        raise _nothing_serves(pipeline)
     now = champions[0].version
     if to is None:
         to = next((one.replaced for one in champions if one.version == now and not one.rollback), 0)

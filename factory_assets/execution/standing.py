@@ -61,10 +61,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class _Deployment:
-    """A deployment, and what a decision about it must name."""
+    """What a decision about a deployment must name."""
 
-    pipeline: Pipeline
-    record: Record
     value: Champion
     verdict: str | None
 
@@ -94,14 +92,14 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
     if left := _rolled_back(log, value):
         return Standing("rolled back", *left)
     rule = pipeline.spec.deploy.approval
-    deployment = _Deployment(pipeline, record, value, verdict_of(log, record))
-    decisions = [*_decisions(log, deployment, champion)]
-    number, act = decisions[-1] if decisions else (None, None)
     if refused := _refusal(log, value):
         return Standing("refused", refused[0], refused[1], rule=rule)
     if rule is None:
         return Standing("free")
-    given = approvals_that_count(log, deployment.record, rule, decisions)
+    deployment = _Deployment(value, verdict_of(log, record))
+    decisions = [*_decisions(log, deployment, champion)]
+    number, act = decisions[-1] if decisions else (None, None)
+    given = approvals_that_count(log, record, rule, decisions)
     exported = latest_in(log, StageComputed, record.name)
     return Standing(
         "approved" if len(given) >= rule.signatures else "waits",

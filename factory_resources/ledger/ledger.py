@@ -121,14 +121,19 @@ class Ledger:
     def append_decided(self, decide: Callable[[Log], Sequence[Kind]]) -> range:
         """Append what is decided by reading the ledger; decide again if it grew meanwhile.
 
+        Returns:
+            Their numbers.
+
         Raises:
             GrownError: it grew each time.
         """
-        key = LogKey.load(self.home)
         for attempt in range(_ATTEMPTS):
             with self.reading() as log:
                 size = log.size
                 entries = [_new(entry) for entry in decide(log)]
+            if not entries:
+                return range(size, size)
+            key = LogKey.load(self.home)
             try:
                 with self.writing() as log:
                     return log.append(entries, key, size=size)
