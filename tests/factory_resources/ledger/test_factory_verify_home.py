@@ -351,7 +351,7 @@ _LIES: dict[str, tuple[Callable[[list[bytes]], None], str]] = {
         "this record has no entry",
     ),
     "a number as version": (_with(lambda e: e.update(version="1"), "export"), "'version'"),
-    "another version": (_with(lambda e: e.update(version=9), "verdict"), "the version is not"),
+    "another version": (_with(lambda e: e.update(version=9), "verdict"), "the subject is not"),
     "a false verdict": (_with(lambda e: e.update(passed=False), "verdict"), "whether all gates"),
     "another graph": (_with(lambda e: e.update(graph="0" * 64), "export"), "SHA-256 of the graph"),
     "another champion": (_with(lambda e: e.update(version=1), "champion"), "the version"),
