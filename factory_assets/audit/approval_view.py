@@ -11,7 +11,6 @@ from factory_assets.data.contract.table_checks import table_checks
 from factory_assets.data.leakage.policy import leak_check
 from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.decisions import Waiting
-from factory_assets.execution.explain import diff_keys
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -188,6 +187,8 @@ def _difference(
     """Yield what differs between the candidate and the champion, stage by stage."""
     if champion is None:
         return
+    from factory_assets.execution.explain import diff_keys
+
     before = _champion_records(pipeline, champion, home)
     if before is None:
         yield f"differences from version {champion}: its records are gone"
