@@ -6,7 +6,6 @@ from base64 import b64decode
 from factory_assets.execution.standing import Standing
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import SignedAct
-from factory_resources.ledger.statements import statement_file
 from factory_resources.security.commitments import Commitments
 
 
@@ -50,6 +49,9 @@ def _why(act: SignedAct | None, number: int | None, pipeline: str, home: Home) -
 
 def reason_of(statement: str, pipeline: str, home: Home) -> str | None:
     """Return the reason in a statement; None if it is gone or damaged."""
+    # It imports the verifier, which most runs without changes do not need.
+    from factory_resources.ledger.statements import statement_file
+
     try:
         envelope = json.loads(statement_file(home, pipeline, statement).read_bytes())
         reason = json.loads(b64decode(envelope["payload"]))["predicate"]["reason"]
