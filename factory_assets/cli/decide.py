@@ -86,9 +86,7 @@ def decide(request: DecisionRequest) -> None:
 def _outcome(pipeline: str, version: int, verb: str, done: Decided, home: Home) -> str:
     said = f"{pipeline}@{version} was {verb} by {done.person} (entry {done.number})"
     if done.serves:
-        stopped = Registry(home).stopped(pipeline)
-        resume = f", once it is resumed: factory resume {pipeline}" if stopped else ""
-        return f"{said} and serves{resume}"
+        return f"{said} and serves{_once_resumed(pipeline, home)}"
     more = "approval is" if done.missing == 1 else "approvals are"
     return f"{said}; {done.missing} more {more} needed" if done.missing else said
 
@@ -108,9 +106,8 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
     purpose = f"roll {name} back to version {before.version}"
     unlocked = unlock(key, purpose) if pipeline.spec.deploy.approval else None
     done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)
-    stopped = Registry(home).stopped(name)
-    resume = f", once it is resumed: factory resume {name}" if stopped else ""
-    click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resume}")
+    resumed = _once_resumed(name, home)
+    click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resumed}")
     _show_in_dagster(pipeline, home)
 
 
@@ -131,6 +128,12 @@ def change_serving(
     done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
     click.echo(f"{name}@{version} was {action}{_by(done)} (entry {done.number})")
     _show_in_dagster(pipeline, home)
+
+
+def _once_resumed(pipeline: str, home: Home) -> str:
+    """Return what is still to be done if a person stopped the pipeline."""
+    stopped = Registry(home).stopped(pipeline)
+    return f", once it is resumed: factory resume {pipeline}" if stopped else ""
 
 
 def _by(done: Decided) -> str:

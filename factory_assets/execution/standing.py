@@ -59,14 +59,6 @@ class Standing:
         return self.status in {"free", "approved"}
 
 
-@dataclass(frozen=True)
-class _Deployment:
-    """What a decision about a deployment must name."""
-
-    value: Champion
-    verdict: str | None
-
-
 def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
     """Return what holds for the version of a record of `deploy`.
 
@@ -92,12 +84,12 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
     if left := _rolled_back(log, value):
         return Standing("rolled back", *left)
     rule = pipeline.spec.deploy.approval
-    if refused := _refusal(log, value):
-        return Standing("refused", refused[0], refused[1], rule=rule)
+    made = decisions_in(log, value.model, value.version)
+    if refused := next((one for one in made if one[1].decision == "refused"), None):
+        return Standing("refused", *refused, rule=rule)
     if rule is None:
         return Standing("free")
-    deployment = _Deployment(value, verdict_of(log, record))
-    decisions = [*_decisions(log, deployment, champion)]
+    decisions = [*_about(made, value, verdict_of(log, record), champion)]
     number, act = decisions[-1] if decisions else (None, None)
     given = approvals_that_count(log, record, rule, decisions)
     exported = latest_in(log, StageComputed, record.name)
@@ -176,25 +168,22 @@ def is_other_person(log: Log, record: Record, person: PersonChanged | None) -> b
     return started is not None and started[1].account not in {None, person.account}
 
 
-def _decisions(
-    log: Log, deployment: _Deployment, champion: tuple[int, ChampionMade] | None
+def _about(
+    decisions: list[tuple[int, CandidateDecided]],
+    value: Champion,
+    verdict: str | None,
+    champion: tuple[int, ChampionMade] | None,
 ) -> Iterator[tuple[int, CandidateDecided]]:
-    """Yield what people decided about exactly this verdict and graph, oldest first.
+    """Yield the decisions about a version that are about exactly this verdict and graph.
 
     A decision counts until the next version begins to serve, or an earlier one again.
     """
-    value, since = deployment.value, champion[0] if champion else 0
+    since = champion[0] if champion else 0
     serving = champion[1].version if champion else None
-    for number, entry in decisions_in(log, value.model, value.version):
+    for number, entry in decisions:
         said = entry.verdict, entry.graph, entry.replaces
-        if number > since and said == (deployment.verdict, value.onnx_sha256, serving):
+        if number > since and said == (verdict, value.onnx_sha256, serving):
             yield number, entry
-
-
-def _refusal(log: Log, value: Champion) -> tuple[int, CandidateDecided] | None:
-    """Return the decision by which a person refused the version."""
-    decisions = decisions_in(log, value.model, value.version)
-    return next((one for one in decisions if one[1].decision == "refused"), None)
 
 
 def _serving(log: Log, number: int, champion: ChampionMade) -> Standing:

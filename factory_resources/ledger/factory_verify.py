@@ -1121,6 +1121,7 @@ _WITNESSES = 1000
 
 _CACHED = 16
 """Entries that are kept, as several others may name one."""
+
 EPOCH = 131_072
 """Entries that the index of subjects has together; it is ordered by epoch."""
 
@@ -2072,12 +2073,14 @@ class DecisionCheck:
         Raises:
             InvalidError: they did not, or the version was refused.
         """
-        which, pipeline = _which(entry), take(entry, "pipeline")
+        which, pipeline, graph = _which(entry), take(entry, "pipeline"), take(entry, "graph")
+        before = self._champion(entry, number)
         refused = self._scratch.one("SELECT min(number) FROM refused WHERE which = ?", which)
         if refused is not None and refused < number:
             raise InvalidError(f"{which} serves, although it was refused (entry {refused})")
         if entry.get("rollback") is True:
             self._act(number, entry, "rolled back")
+            _require_same("the version that served", entry.get("replaced"), before and before[1])
             if not self._scratch.one("SELECT 1 FROM served WHERE which = ?", which):
                 raise InvalidError(f"rolls back to {which}, which never served before")
             return
@@ -2085,13 +2088,12 @@ class DecisionCheck:
         rule = self._rule(pipeline, number)
         if rule is None:
             return
-        before = self._champion(entry, number)
         _require_same("the version that served", entry.get("replaced"), before and before[1])
-        since, verdict = before[0] if before else 0, self._verdict(which, number)
+        since, about = before[0] if before else 0, (self._verdict(which, number), graph)
         approved: set[str] = set()
         for decided, decision in self._decisions(which, number):
-            about = decision.get("verdict") == verdict and decision.get("graph") == entry["graph"]
-            if decided > since and about and self._counts(decision, entry, rule, number):
+            said = decision.get("verdict"), decision.get("graph")
+            if decided > since and said == about and self._counts(decision, entry, rule, number):
                 approved.add(take(decision, "person"))
             if len(approved) >= rule["signatures"]:
                 return

@@ -109,6 +109,19 @@ def test_no_changed_entry_makes_it_throw(decided: Factory, home: Path, count: in
     assert found > count / 2
 
 
+@pytest.mark.parametrize("kind", ["champion", "approval", "serving"])
+def test_an_act_without_one_of_its_fields_is_answered(
+    decided: Factory, home: Path, kind: str
+) -> None:
+    entries = _entries(decided)
+    for number, entry in enumerate(entries):
+        for name in entry if entry["kind"] == kind else ():
+            lacking = _entries(decided)
+            del lacking[number][name]
+            # The path of the record is for people: what was decided about is named by digests.
+            assert _problems(home, lacking) or (kind, name) == ("approval", "record"), name
+
+
 def _rewritten(home: Path, entries: list[dict[str, Any]], change: Callable[[Any], None]) -> None:
     """Change the statement of the first approval, with its digest, but without its signature."""
     entry = next(entry for entry in entries if entry["kind"] == "approval")

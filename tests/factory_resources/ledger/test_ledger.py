@@ -98,6 +98,7 @@ def test_the_latest_entry_about_a_subject_is_found(ledger: Ledger) -> None:
 def test_entries_of_every_epoch_of_the_index_are_found(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    assert log.EPOCH == factory_verify.EPOCH
     for module in (log, factory_verify):
         monkeypatch.setattr(module, "EPOCH", 4)
     for version in range(1, 21):
