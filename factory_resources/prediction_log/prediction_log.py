@@ -10,6 +10,7 @@ from typing import Literal
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import opened
 from factory_resources.prediction_log.ids import parse, request_of
@@ -47,8 +48,11 @@ class PredictionLog:
     def collect(self) -> int:
         """Enter what was written in the ledger and the database; return how many blocks.
 
-        Any number of processes may do so at any time.
+        Any number of processes may do so at any time. Without a ledger everything stays where it
+        is.
         """
+        if not Ledger(self.home).exists:
+            return 0
         with opened(self.home) as store:
             return collect(self.home, store)
 
