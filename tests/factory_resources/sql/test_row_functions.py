@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_resources.sql.bound_expressions import Kind, NotCertainError, bind
-from factory_resources.sql.row_functions import RowFunction, compile_bound, compile_expression
+from factory_resources.sql.row_functions import RowFunction, compile_bound
 from factory_resources.sql.row_values import UndecidedError
 
 COLUMNS: dict[str, Kind] = {
