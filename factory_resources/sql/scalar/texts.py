@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from factory_resources.sql.bound_expressions import NotCertainError, SqlType
-from factory_resources.sql.row_values import (
+from factory_resources.sql.scalar.binding import NotCertainError, SqlType
+from factory_resources.sql.scalar.values import (
     BIGINT,
     BOOLEAN,
     VARCHAR,
@@ -83,7 +83,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
             return False
         start, end = len(first), len(text) - len(last)
         for part in inner:
-            found = text.find(part, start, max(start, end))
+            found = text.find(part, start)
             if found < 0:
                 return False
             start = found + len(part)

@@ -1,7 +1,7 @@
 """The values of a row in Python, and how functions are applied to them.
 
 A NULL is None, a DECIMAL its digits as an int; floats are finite. What functions there are belongs
-in `row_numbers` and `row_texts`.
+in `scalar`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from factory_resources.sql.bound_expressions import NotCertainError, SqlType
+from factory_resources.sql.scalar.binding import NotCertainError, SqlType
 
 Row = Mapping[str, Any]
 Evaluate = Callable[[Row], Any]
@@ -86,9 +86,9 @@ def _read(name: str, wanted: type, is_fine: Callable[[Any], bool]) -> Evaluate:
 
 def _is_unicode(text: str) -> bool:
     """Whether it has no half of a surrogate pair, and no NUL, at which C functions stop."""
-    if text.isascii():
-        return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return "\0" not in text and (
+        text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    )
 
 
 def strict(function: Callable[..., Any], terms: Sequence[Term]) -> Evaluate:
