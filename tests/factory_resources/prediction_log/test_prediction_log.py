@@ -254,7 +254,11 @@ def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
         taken += write(journal, [number], ids)
         journal.roll()
     journal.close()
-    [damaged] = [path for path in journal_folder(home).iterdir() if [*read(path)][0][0] == taken[0]]
+    [damaged] = [
+        path
+        for path in journal_folder(home).iterdir()
+        if taken[0] in (identifier for identifier, _ in read(path))
+    ]
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
