@@ -4,6 +4,8 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -71,7 +73,7 @@ class PredictionLog:
 
         Any number of processes may do so at any time.
         """
-        with storage_faults(self._home):
+        with self._faults():
             return collect(self._home, self.database)
 
     def find(self, written: str) -> FoundPrediction | None:
@@ -81,7 +83,7 @@ class PredictionLog:
             UnknownNameError: the text is not an id.
         """
         request, row = request_of(parse(written))
-        with storage_faults(self._home):
+        with self._faults():
             found = self._stored(request, row) or self._waiting(request, row)
             # What left the journal in the meantime is stored now.
             found = found or self._stored(request, row)
@@ -95,7 +97,7 @@ class PredictionLog:
                 can tell, because records around it were removed.
         """
         request, _ = request_of(parse(written))
-        with storage_faults(self._home):
+        with self._faults():
             if found := self.database.find(request):
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
@@ -104,6 +106,16 @@ class PredictionLog:
                     remedy="try again when the journal was collected",
                 )
             return prove_absence(self.database, request, self.database.neighbours)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise faults in one line, and do not use the connection that had one any more."""
+        try:
+            with storage_faults(self._home):
+                yield
+        except StorageError:
+            self.close()
+            raise
 
     @property
     def database(self) -> PredictionStore:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,10 @@ from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.segments import read
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import payload, record, write
-
-
-@pytest.fixture
-def log(home: Home) -> Iterator[PredictionLog]:
-    Ledger(home).begin()
-    with PredictionLog(home) as opened:
-        yield opened
+from tests.postgres import Postgres
 
 
 def _entries(home: Home) -> list[PredictionsLogged]:
@@ -124,6 +119,8 @@ from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.segments import read
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import write
 journal = PredictionLog(Home(Path(sys.argv[1]))).journal()
 sys.stdout.buffer.write(b"".join(write(journal, range(5), PredictionIds())))
@@ -146,13 +143,15 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import collector, journal, segments
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.postgres_store import PostgresStore
 from factory_resources.prediction_log.sqlite_store import SqliteStore
+engine = PostgresStore if os.environ.get("FACTORY_DATABASE_URL") else SqliteStore
 home, step, when = Home(Path(sys.argv[1])), sys.argv[2], sys.argv[3]
 owner, name = {
     "read": (collector, "read_block"),
     "enter": (collector, "enter"),
-    "rows": (SqliteStore, "insert_rows"),
-    "store": (SqliteStore, "add"),
+    "rows": (engine, "insert_rows"),
+    "store": (engine, "add"),
     "remove": (collector, "remove_segment"),
     "recover": (journal, "whole_bytes"),
     "seal": (journal, "seal"),
@@ -269,6 +268,38 @@ def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
     assert log.find(text(taken[2]))
 
 
+def test_an_id_that_is_stored_already_stays_as_it_is(log: PredictionLog) -> None:
+    ids = PredictionIds()
+    one, two, three = (ids.take() for _ in range(3))
+    store = log.database
+    store.add(PredictionBlock("a", [(one, payload(1)), (two, payload(2))]))
+    assert store.add(PredictionBlock("b", [(two, payload(20)), (three, payload(3))]))
+    for identifier, number in ((one, 1), (two, 2), (three, 3)):
+        found = store.find(identifier)
+        assert found
+        assert found.record == payload(number)
+
+
+def test_what_a_server_that_was_restarted_has_is_found(
+    home: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.execute(
+        *[f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in ("ledger", "predictions")]
+    )
+    monkeypatch.setenv("FACTORY_DATABASE_URL", postgres.url)
+    Ledger(home).begin()
+    with PredictionLog(home) as log:
+        journal = log.journal()
+        [identifier] = write(journal, [1], PredictionIds())
+        journal.close()
+        log.collect()
+        postgres.stop()
+        with pytest.raises(StorageError, match="the database of FACTORY_DATABASE_URL"):
+            log.find(text(identifier))
+        postgres.start()
+        assert log.find(text(identifier))
+
+
 def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
     ids = PredictionIds()
     block = PredictionBlock("b", [(ids.take(), payload(n)) for n in range(3)])
@@ -278,7 +309,9 @@ def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
         assert store.counts() == {"apples": 3}
 
 
-def test_the_database_says_in_one_line_that_it_is_damaged(log: PredictionLog, home: Home) -> None:
+def test_the_database_says_in_one_line_that_it_is_damaged(home: Home) -> None:
+    Ledger(home).begin()
+    log = PredictionLog(home)
     log.collect()
     log.close()
     Path(home.predictions_database).write_bytes(b"no database" * 1000)

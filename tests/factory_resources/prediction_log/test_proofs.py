@@ -1,7 +1,7 @@
 """An answer is proven, and that there was none; whoever changes a proof or a record is found."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,15 +16,13 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.homes import fill, verify
 from tests.factory_resources.prediction_log.samples import payload, write
 
-
-@pytest.fixture
-def log(home: Home) -> Iterator[PredictionLog]:
-    Ledger(home).begin()
-    with PredictionLog(home) as opened:
-        yield opened
+_WITH_VERIFIER = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+"""The verifier reads files."""
 
 
 def _blocks(home: Home) -> list[dict[str, Any]]:
@@ -111,6 +109,7 @@ def _changed(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], byte
     return apply
 
 
+@_WITH_VERIFIER
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -144,6 +143,7 @@ def _swap(value: dict[str, Any]) -> None:
     value["leaves"].reverse()
 
 
+@_WITH_VERIFIER
 @pytest.mark.parametrize(
     ("change", "what"),
     [
