@@ -4,19 +4,27 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from factory_resources.errors import StorageError
+from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.collector import collect, journal_folder
-from factory_resources.prediction_log.engines import opened
+from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
+from factory_resources.prediction_log.proofs import prove_absence, prove_answer
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.prediction_log.segments import OPEN, SEALED, read
+from factory_resources.prediction_log.store import PredictionStore
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.factory_verify import PredictionProof
 
 
 @dataclass(frozen=True)
@@ -31,19 +39,35 @@ class FoundPrediction:
     """The UUID of its block; None as long as it is in the journal."""
 
 
-@dataclass(frozen=True)
 class PredictionLog:
-    """The prediction log of one home.
+    """The prediction log of one home, used by one thread.
+
+    It keeps its connection to the database until it is closed: opening one takes longer than a
+    look-up.
 
     Raises:
         StorageError: the disk or a database cannot be read or written.
     """
 
-    home: Home
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._opened: PredictionStore | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; what is asked later opens it again."""
+        if self._opened:
+            self._opened.close()
+            self._opened = None
 
     def journal(self) -> Journal:
         """Begin to write; the caller closes the journal."""
-        return Journal(journal_folder(self.home))
+        return Journal(journal_folder(self._home))
 
     def collect(self) -> int:
         """Enter what was written in the ledger and the database; return how many blocks.
@@ -51,10 +75,10 @@ class PredictionLog:
         Any number of processes may do so at any time. Without a ledger everything stays where it
         is.
         """
-        if not Ledger(self.home).exists:
+        if not Ledger(self._home).exists:
             return 0
-        with opened(self.home) as store:
-            return collect(self.home, store)
+        with self._faults():
+            return collect(self._home, self.database)
 
     def find(self, written: str) -> FoundPrediction | None:
         """Return the answer that has a row with this id; None if there is none.
@@ -63,20 +87,57 @@ class PredictionLog:
             UnknownNameError: the text is not an id.
         """
         request, row = request_of(parse(written))
-        found = self._stored(request, row) or self._waiting(request, row)
-        # What left the journal in the meantime is stored now.
-        found = found or self._stored(request, row)
+        with self._faults():
+            found = self._stored(request, row) or self._waiting(request, row)
+            # What left the journal in the meantime is stored now.
+            found = found or self._stored(request, row)
         return found if found and row < max(1, found.record.rows) else None
 
+    def prove(self, written: str) -> "PredictionProof":
+        """Return the proof that the request of a row was answered as it was, or never.
+
+        Raises:
+            UnknownNameError: the text is not an id, its record is still in the journal, or nobody
+                can tell, because records around it were removed.
+        """
+        request, _ = request_of(parse(written))
+        with self._faults():
+            if found := self.database.find(request):
+                return prove_answer(self.database, found)
+            if self._waiting(request, 0):
+                raise UnknownNameError(
+                    f"{written!r} is still in the journal",
+                    remedy="try again when the journal was collected",
+                )
+            return prove_absence(self.database, request, self.database.neighbours)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise faults in one line, and do not use the connection that had one any more."""
+        try:
+            with storage_faults(self._home):
+                yield
+        except StorageError:
+            self.close()
+            raise
+
+    @property
+    def database(self) -> PredictionStore:
+        """What was collected and is not in the archive yet."""
+        if self._opened is None:
+            self._opened = open_store(self._home)
+        return self._opened
+
     def _stored(self, request: bytes, row: int) -> FoundPrediction | None:
-        with opened(self.home) as store:
-            found = store.find(request)
+        if self._opened is None and not has_store(self._home):
+            return None
+        found = self.database.find(request)
         if found is None:
             return None
         return FoundPrediction(row, decode(found.record), "database", found.block)
 
     def _waiting(self, request: bytes, row: int) -> FoundPrediction | None:
-        folder = journal_folder(self.home)
+        folder = journal_folder(self._home)
         for pattern in (f"*{SEALED}", f"*{OPEN}"):
             for segment in folder.glob(pattern):
                 payload = _payload(segment, request)

@@ -13,7 +13,7 @@ from factory_assets.serving.online.column_request import ColumnRequest, columns_
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ContractError
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS
 from tests.factory_assets.serving.cases import Deployed

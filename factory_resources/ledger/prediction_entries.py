@@ -1,0 +1,60 @@
+"""The kinds of entries about answers: which were logged, and where they are."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory_resources.ledger.entry import Entry, Sha256
+
+PredictionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""The id of an answered request, a UUID without hyphens."""
+
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+"""In UTC."""
+
+
+class PredictionsLogged(Entry):
+    """A block of answers was logged."""
+
+    SUBJECT = "predictions/{block}"
+
+    kind: Literal["predictions"] = "predictions"
+    subject: str
+    block: str
+    """Its UUID."""
+    root: Sha256
+    """The root of the Merkle tree over its records; each leaf is an id and a digest."""
+    first: PredictionId
+    last: PredictionId
+    count: int
+    bytes: int
+    """Of the records together."""
+
+
+class PredictionsMoved(Entry):
+    """An entry about the answers of a pipeline on one day."""
+
+    SUBJECT = "predictions/{pipeline}/{day}"
+
+    subject: str
+    pipeline: str
+    day: Day
+    count: int
+    """Of requests."""
+    leaves: Sha256
+    """The digest of the file that lists their leaves: which of which block."""
+
+
+class PredictionsArchived(PredictionsMoved):
+    """The answers of a day are in a file of the archive from now on."""
+
+    kind: Literal["predictions_archived"] = "predictions_archived"
+    sha256: Sha256
+    """The digest of the file."""
+
+
+class PredictionsRemoved(PredictionsMoved):
+    """The answers of a day were removed; those that were removed before are among them."""
+
+    kind: Literal["predictions_removed"] = "predictions_removed"
+    reason: str
