@@ -26,10 +26,16 @@ def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) ->
     """Trace NAME back to its sources, or forward to its models.
 
     NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
-    pipeline/clean@<data version>, pipeline/split.train) or a source (a path, sha256:<digest>).
+    pipeline/clean@<data version>, pipeline/split.train), a source (a path, sha256:<digest>) or the
+    id of a prediction, of which it shows what was asked and answered.
 
     Exit code 1: a stored file or record is missing, was changed, or contradicts another.
     """
+    from factory_assets.cli.prediction import is_prediction_id, prediction_json, prediction_text
+
+    if is_prediction_id(name):
+        click.echo(prediction_json(name) if as_json else prediction_text(name), nl=False)
+        return
     from factory_assets.cli.trace import run_trace, trace_json, trace_text
 
     result = run_trace(name, row, verify=not no_verify)

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli import audit_commands, decision_commands  # noqa: F401 - they register
+from factory_assets.cli import (  # noqa: F401 - they register
+    audit_commands,
+    decision_commands,
+    serving_commands,
+)
 from factory_assets.cli.group import command, console
 from factory_assets.cli.group import main as main
 

@@ -2,11 +2,12 @@
 
 The file is read like the source: contract, rules and derived columns apply as in training, and a
 row that breaks one gets the reason instead of a score. How its rows are prepared belongs in
-`scoring_rows`.
+`scoring_rows`, what is logged of them in `batch_log`.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,19 +36,25 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
         In the file's order: `_row` (from 1), `model`, `version`, `joined` if tables were joined to
         the file, `prediction` (the class, or the number), `p_<class>` for each class, and `reason`:
         the rules that a row without score broke, such as `overflow:<input>` if float32 cannot hold
-        a number that the model reads.
+        a number that the model reads; `id`, by which the prediction log has the answer.
 
     Raises:
         ModelError: there is no champion, or its graph was changed.
         SourceError: the file cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
+        StorageError: the answers cannot be logged.
     """
     import pyarrow as pa
+
+    from factory_assets.serving.batch_log import log_answers
+
+    started = time.time_ns()
 
     version, model = load_champion(pipeline.name, home)
     rows = rows_to_score(pipeline, model, file, home)
     scored, overflowing = _score(model, rows.scorable)
     table = _result(pipeline.name, version, scored, [*rows.refused, overflowing])
+    table = log_answers(pipeline.name, version, model, rows.scorable, table, home, started)
     if not rows.joined:
         return table
     states = "; ".join(f"{t.join}: {t.name} sha256:{t.sha256[:SHOWN]}" for t in rows.joined)
@@ -76,11 +83,8 @@ def _score_table(
 
     if not model.classes:
         return pa.table({"_row": numbers, "prediction": outputs})
-    codes = outputs.argmax(axis=1)
-    if model.threshold is not None:
-        codes = (outputs[:, 1] >= model.threshold).astype(int)
     columns = {f"p_{name}": outputs[:, i] for i, name in enumerate(model.classes)}
-    chosen = np.array(model.classes, dtype=object)[codes]
+    chosen = np.array(model.classes, dtype=object)[model.codes(outputs)]
     return pa.table({"_row": numbers, "prediction": pa.array(chosen, pa.string()), **columns})
 
 

@@ -83,7 +83,7 @@ def rows_to_score(pipeline: Pipeline, model: TrainedUnder, file: Path, home: Hom
     from pyarrow.parquet import ParquetFile
 
     source = as_declared(model.ingest, file)
-    ingest, clean = _narrowed_ingest(model, source), _narrowed_cleaning(model)
+    ingest, clean = narrowed_ingest(model, source), narrowed_cleaning(model)
     with home.scratch() as scratch, name_pipeline_in_errors(pipeline):
         read, columns = read_once(source, pipeline.folder, home, scratch)
         needed = [column.source_name for column in ingest.contract.columns]
@@ -95,12 +95,12 @@ def rows_to_score(pipeline: Pipeline, model: TrainedUnder, file: Path, home: Hom
             ParquetFile(table.path).read(["_row", "_rules"]).rename_columns(["_row", "reason"])
             for table in rows.refused
         ]
-        scorable, overflowing = _apart(ParquetFile(rows.valid.path).read(), model)
+        scorable, overflowing = without_overflow(ParquetFile(rows.valid.path).read(), model)
         joined = tuple(source for source in rows.sources if source.join)
         return ScoringRows(scorable, (*refused, *overflowing), joined)
 
 
-def _apart(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, list[pa.Table]]:
+def without_overflow(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, list[pa.Table]]:
     """Separate the rows with a number that is infinite in float32, in which models compute."""
     import numpy as np
     import pyarrow as pa
@@ -118,7 +118,7 @@ def _apart(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, list[pa.Table
     return rows.filter(~refused), [overflowing]
 
 
-def _narrowed_cleaning(model: TrainedUnder) -> Clean:
+def narrowed_cleaning(model: TrainedUnder) -> Clean:
     """Every row is scored or refused by itself: no duplicates, and only rules on needed columns."""
     clean = model.clean
     needed = _needed(clean, model.columns)
@@ -138,22 +138,25 @@ def _narrowed_cleaning(model: TrainedUnder) -> Clean:
     )
 
 
-def _narrowed_ingest(model: TrainedUnder, source: FileSource | ImageSource) -> Ingest:
+def narrowed_ingest(model: TrainedUnder, source: FileSource | ImageSource) -> Ingest:
     """Read only the needed columns; each keeps its contract, but for uniqueness."""
+    return Ingest(
+        source=source,
+        contract=Contract(columns=needed_columns(model)),
+        missing=model.ingest.missing,
+        max_quarantine=1.0,
+    )
+
+
+def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
+    """Return the contract of each source column that the model's inputs are derived from."""
     needed = _needed(model.clean, model.columns)
     derived = {name.lower() for name in model.clean.columns}
     declared = {column.name.lower(): column for column in model.ingest.contract.columns}
-    return Ingest(
-        source=source,
-        contract=Contract(
-            columns=tuple(
-                declared.get(key, _as_trained(model, name)).model_copy(update={"unique": False})
-                for key, name in needed.items()
-                if key not in derived
-            )
-        ),
-        missing=model.ingest.missing,
-        max_quarantine=1.0,
+    return tuple(
+        declared.get(key, _as_trained(model, name)).model_copy(update={"unique": False})
+        for key, name in needed.items()
+        if key not in derived
     )
 
 

@@ -1,11 +1,12 @@
-"""The `deploy` section: how exactly the export must agree, and who must approve a candidate.
+"""The `deploy` section: the export, who must approve a candidate, what is logged of its answers.
 
-Exporting belongs in `stages.deploy`, approving in `execution.decisions`.
+Exporting belongs in `stages.deploy`, approving in `execution.decisions`, answering in `serving`.
 """
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from factory_assets.spec.base import Spec, is_unset
 from factory_assets.spec.contract import Duration
@@ -14,6 +15,11 @@ from factory_assets.spec.people import Role
 
 def _none(value: Any) -> Any:
     return None if value == "none" else value
+
+
+def _is_default(value: Any) -> bool:
+    """Leave out what a declaration without it means: it changes no result."""
+    return bool(value == AnswerLog())
 
 
 class Approval(Spec):
@@ -30,6 +36,40 @@ class Approval(Spec):
     `account` of each approver in `people.yaml`."""
 
 
+Retention = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}(d|w|m|y)$", examples=["10y"])]
+"""How long something is kept: a whole number and `d`, `w`, `m` (30 days) or `y` (365 days)."""
+
+_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+LEAST_KEPT = 180
+"""Days for which the answers of every pipeline are kept at least."""
+
+
+class AnswerLog(Spec):
+    """What is kept of the champion's answers, and for how long."""
+
+    keep: Retention | None = None
+    """How long answers are kept, such as `2y`; never less than 6 months. Default: 10 years for risk
+    tier `high`, else 2 years."""
+    sensitive: Literal["commit", "encrypt"] = "commit"
+    """How the values of sensitive columns are kept. `commit`: only as salted commitments, by which
+    a known value is compared. `encrypt`: encrypted, readable until the key is destroyed."""
+
+    @property
+    def days(self) -> int | None:
+        """How many days answers are kept, if declared."""
+        if self.keep is None:
+            return None
+        number, unit = re.fullmatch(r"(\d+)(\w)", self.keep).groups()  # type: ignore[union-attr]
+        return int(number) * _DAYS[unit]
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> Self:
+        if self.days is not None and self.days < LEAST_KEPT:
+            raise ValueError(f"log.keep {self.keep} is less than 6 months; write at least 6m")
+        return self
+
+
 class Deploy(Spec):
     """Export the candidate to ONNX, prove that it computes the same, and make it the champion."""
 
@@ -44,3 +84,5 @@ class Deploy(Spec):
     ] = None
     """Who must approve a candidate before it serves; `{}` asks for one approver. Required for risk
     tier `high`. Default: nobody, the gates alone decide."""
+    log: Annotated[AnswerLog, Field(exclude_if=_is_default)] = AnswerLog()
+    """What is kept of the champion's answers, and for how long."""

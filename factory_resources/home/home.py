@@ -97,6 +97,15 @@ class Home:
         return self.path / "ledger.db"
 
     @property
+    def predictions(self) -> Path:
+        """The journal and the archive of the prediction log."""
+        return self.path / "predictions"
+
+    @property
+    def predictions_database(self) -> Path:
+        return self.path / "predictions.db"
+
+    @property
     def tmp(self) -> Path:
         return self.path / "tmp"
 

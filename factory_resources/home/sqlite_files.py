@@ -160,6 +160,16 @@ def ledger_file(home: Home) -> SqliteFile:
     )
 
 
+def predictions_file(home: Home) -> SqliteFile:
+    """Return the database of the prediction log."""
+    return SqliteFile(
+        home.predictions_database,
+        "the database of the prediction log",
+        ("prediction", "block"),
+        "restore it from a backup; nothing replaces it",
+    )
+
+
 def _tables(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in rows}

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+PredictionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""The id of an answered request, a UUID without hyphens."""
+
 
 class Entry(BaseModel):
     """One act of the factory."""
@@ -243,6 +246,24 @@ class FilesRemoved(Entry):
     reason: str
 
 
+class PredictionsLogged(Entry):
+    """A block of answers was logged."""
+
+    SUBJECT = "predictions/{block}"
+
+    kind: Literal["predictions"] = "predictions"
+    subject: str
+    block: str
+    """Its UUID."""
+    root: Sha256
+    """The root of the Merkle tree over its records; each leaf is an id and a digest."""
+    first: PredictionId
+    last: PredictionId
+    count: int
+    bytes: int
+    """Of the records together."""
+
+
 class KeyChanged(Entry):
     """A key was added or withdrawn."""
 
@@ -294,6 +315,7 @@ Kind = (
     | ChampionMade
     | ServingChanged
     | FilesRemoved
+    | PredictionsLogged
     | KeyChanged
     | PersonChanged
     | SettingChanged

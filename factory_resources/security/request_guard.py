@@ -69,7 +69,7 @@ class Guard:
             return f"two {repeated} headers"
         headers = dict(pairs)
         host = headers.get("host", "")
-        if _name_of(host) not in self._hosts:
+        if host_name(host) not in self._hosts:
             return "unknown host"
         origin = headers.get("origin")
         foreign = (origin is not None and origin.partition("://")[2] != host) or headers.get(
@@ -85,7 +85,7 @@ class Guard:
         return None
 
 
-def _name_of(host: str) -> str | None:
+def host_name(host: str) -> str | None:
     """Return the name in a Host header; None if anything but a name and a port is there."""
     match = _HOST.fullmatch(host)
     return match and (match["address"] or match["name"])

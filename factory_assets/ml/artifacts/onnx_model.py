@@ -71,12 +71,22 @@ class OnnxModel:
     """With `ingest`, how rows are prepared: as declared when the model was trained."""
 
     @classmethod
-    def of(cls, graph: bytes) -> OnnxModel:
-        """Load a serialised graph."""
+    def of(cls, graph: bytes, *, threads: int | None = None) -> OnnxModel:
+        """Load a serialised graph.
+
+        Args:
+            threads: how many compute one batch; by default one per core.
+        """
         go_offline()
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            # An arena would keep the memory of the largest batch.
+            options.enable_cpu_mem_arena = False
+        providers = ["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(graph, options, providers=providers)
         metadata = session.get_modelmeta().custom_metadata_map
         threshold = metadata.get(THRESHOLD)
         texts = tuple(map(Text.model_validate, json.loads(metadata.get(TEXTS, "[]"))))
@@ -119,6 +129,22 @@ class OnnxModel:
         batches = [no_rows, *self._batches(table, rows)]
         outputs: NDArray[np.float64] = np.concatenate(batches).astype(np.float64)
         return outputs
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Return the outputs for arrays as the graph reads them, each [rows, width]."""
+        import numpy as np
+
+        outputs: NDArray[np.float64] = self.session.run(None, feed)[0].astype(np.float64)
+        return outputs
+
+    def codes(self, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the position of the predicted class of each row, [rows]."""
+        chosen: NDArray[np.int64] = (
+            outputs.argmax(axis=1)
+            if self.threshold is None
+            else (outputs[:, 1] >= self.threshold).astype(int)
+        )
+        return chosen
 
     def _batches(self, table: pa.Table, rows: NDArray[np.int64] | None) -> Iterator[Any]:
         """Yield the outputs of the graph, batch by batch."""
@@ -174,8 +200,11 @@ def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
     return number, load_served(registry, registry.version(model, number))
 
 
-def load_served(registry: Registry, version: Version) -> OnnxModel:
+def load_served(registry: Registry, version: Version, *, threads: int | None = None) -> OnnxModel:
     """Load the graph that was deployed as a version, verified by SHA-256.
+
+    Args:
+        threads: as for `OnnxModel.of`.
 
     Raises:
         ModelError: if the version was never deployed, or if its graph is missing or changed.
@@ -201,7 +230,7 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
             where=where,
             remedy="find out who changed it, then train and deploy again",
         )
-    return OnnxModel.of(graph)
+    return OnnxModel.of(graph, threads=threads)
 
 
 def _deployed_digest(registry: Registry, version: Version) -> str | None:

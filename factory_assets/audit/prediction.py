@@ -1,0 +1,96 @@
+"""One logged answer, found by its id: what was asked, by whom, and what which version answered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from factory_assets.serving.online.column_request import columns_logged
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord
+
+
+@dataclass(frozen=True)
+class LoggedPrediction:
+    """One row of a request, as it is in the prediction log."""
+
+    id: str
+    time: str
+    """When it was asked: UTC, ISO 8601."""
+    milliseconds: float
+    """How long the answer took."""
+    pipeline: str
+    version: int
+    caller: str
+    protocol: str
+    status: int
+    row: int
+    """Which row of the request it is, from 0."""
+    rows: int
+    """How many rows the request had."""
+    input: dict[str, Any] | None
+    """The needed columns of the row, sensitive values replaced; None if the request was refused."""
+    output: dict[str, Any]
+    """The prediction and the probabilities, or the reasons of a refusal."""
+    block: str | None
+    """The block of the ledger that contains it; None as long as there is none."""
+
+
+def logged_prediction(written: str, home: Home) -> LoggedPrediction:
+    """Return the answer with this id.
+
+    Raises:
+        UnknownNameError: there is none.
+        StorageError: the log cannot be read.
+    """
+    found = PredictionLog(home).find(written)
+    if found is None:
+        raise UnknownNameError(
+            f"there is no prediction {written}",
+            remedy="the log of this home does not have it; factory verify proves what is missing",
+        )
+    record = found.record
+    asked = datetime.fromtimestamp(record.time / 1e6, UTC)
+    return LoggedPrediction(
+        id=written,
+        time=asked.isoformat(timespec="milliseconds"),
+        milliseconds=record.duration / 1000,
+        pipeline=record.pipeline,
+        version=record.version,
+        caller=record.caller,
+        protocol=record.protocol,
+        status=record.status,
+        row=found.row,
+        rows=record.rows,
+        input=_input(record, found.row),
+        output=_output(record, found.row),
+        block=found.block,
+    )
+
+
+def _input(record: PredictionRecord, row: int) -> dict[str, Any] | None:
+    if not record.input:
+        return None
+    if record.input[:1] == b"[":
+        asked: dict[str, Any] = json.loads(record.input)[row]
+        return asked
+    return {name: cells[row] for name, cells in columns_logged(record.input).items()}
+
+
+def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(record.output)
+    if record.kind == "error":
+        return content
+    scored = content.get("rows", range(record.rows))
+    if row not in scored:
+        rules = [rules for number, rules in content["refused"] if number == row]
+        return {"prediction": None, "rules": rules[0] if rules else []}
+    place = [*scored].index(row)
+    found: dict[str, Any] = {"prediction": content["predictions"][place]}
+    if "probabilities" in content:
+        found["probabilities"] = content["probabilities"][place]
+    return found

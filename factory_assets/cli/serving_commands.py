@@ -1,0 +1,77 @@
+"""The commands around serving: options, help texts and exit codes."""
+
+from pathlib import Path
+
+import click
+
+from factory_assets.cli.group import command, main
+
+_NAMES = "Pipelines that the token counts for, separated by commas."
+
+
+@command("serve")
+@click.argument("pipelines", nargs=-1)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the server.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front of the server ends TLS.")
+def serve_command(
+    pipelines: tuple[str, ...],
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    behind_proxy: bool,
+) -> None:
+    """Answer prediction requests with the champions of PIPELINES (default: all) until Ctrl-C.
+
+    Every answer is logged before it is sent. A new champion takes over without a restart, and a
+    pipeline that a person stopped answers no more. /docs describes what can be asked.
+
+    Without tokens the server is reachable from this machine only. For another --host, a token and
+    TLS are needed.
+    """
+    from factory_assets.cli.serve import serve_champions
+    from factory_assets.serving.http.server import Listen
+
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together")
+    serve_champions(pipelines, Listen(host, port, tls_cert, tls_key, behind_proxy))
+
+
+@main.group("token")
+def token_group() -> None:
+    """Make the tokens by which programs ask for predictions."""
+
+
+@command("new", group=token_group)
+@click.option("--for", "name", required=True, help="Who will use it, such as a program's name.")
+@click.option("--pipelines", required=True, help=_NAMES)
+@click.option("--valid", default="90d", show_default=True, help="How long it counts.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests a second.")
+def token_new_command(name: str, pipelines: str, valid: str, rate: float | None) -> None:
+    """Make a token and show it, once: only its hash is kept."""
+    from factory_assets.cli.token import new_token
+
+    click.echo(new_token(name, pipelines, valid, rate))
+
+
+@command("list", group=token_group)
+def token_list_command() -> None:
+    """List the tokens: name, pipelines, until when."""
+    from factory_assets.cli.token import token_lines
+
+    for line in token_lines():
+        click.echo(line)
+
+
+@command("revoke", group=token_group)
+@click.argument("name")
+def token_revoke_command(name: str) -> None:
+    """Let the token of NAME count no longer, at once."""
+    from factory_assets.cli.token import revoke_token
+
+    click.echo(revoke_token(name))

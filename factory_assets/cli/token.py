@@ -1,0 +1,51 @@
+"""`factory token`: make, list and revoke the tokens of the prediction server.
+
+How they are stored belongs in `factory_resources.security.tokens`.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from factory_assets.spec.base import suggest
+from factory_resources.durations import seconds_of
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.security.tokens import Tokens
+from factory_resources.tracking.registry import Registry
+
+
+def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
+    """Make a token and return it.
+
+    Raises:
+        UnknownNameError: a pipeline has no model, or `valid` is not a duration.
+        KeyFileError: there is a token of this name.
+    """
+    home = Home.from_env()
+    names = [part.strip() for part in pipelines.split(",") if part.strip()]
+    known = list(Registry(home).versions())
+    for pipeline in names or [""]:
+        if pipeline not in known:
+            raise UnknownNameError(
+                f"there is no model of {pipeline!r}", remedy=suggest(pipeline, known)
+            )
+    return Tokens(home).new(name, names, valid=timedelta(seconds=seconds_of(valid)), rate=rate)
+
+
+def token_lines() -> Iterator[str]:
+    """Yield one line for each token."""
+    for token in Tokens(Home.from_env()).list():
+        state = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
+        rate = f", {token.rate:g} a second" if token.rate else ""
+        until = token.expires[:16].replace("T", " ")
+        yield f"{token.name}: {', '.join(token.pipelines)}; {state}, until {until} UTC{rate}"
+
+
+def revoke_token(name: str) -> str:
+    """Revoke a token and return what was done.
+
+    Raises:
+        UnknownNameError: there is no valid token of this name.
+    """
+    token = Tokens(Home.from_env()).revoke(name)
+    return f"revoked the token of {token.name}"

@@ -1,0 +1,134 @@
+"""Log the answers of a scored file, and give each its id.
+
+The rows of a file are logged by thousands, column by column, as those of a request that comes in
+arrays. What the log keeps belongs in `factory_resources.prediction_log`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.online.column_request import encode_columns
+from factory_assets.serving.protections import protection_of
+from factory_assets.serving.scoring_rows import needed_columns
+from factory_assets.spec import Column
+from factory_resources.home.home import Home
+from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from factory_resources.prediction_log.protection import Protection
+
+
+_ROWS = 5_000
+"""Rows of one record."""
+
+
+def log_answers(
+    pipeline: str,
+    version: int,
+    model: OnnxModel,
+    scorable: pa.Table,
+    result: pa.Table,
+    home: Home,
+    started: int,
+) -> pa.Table:
+    """Make the answers durable and return them with their ids, in the column `id`.
+
+    Args:
+        scorable: the rows that were scored, with their number in `_row`.
+        result: the answers in the order of the file, with `_row`.
+        started: when the file was given, in nanoseconds since 1970.
+
+    Raises:
+        StorageError: the log cannot be written.
+    """
+    import pyarrow as pa
+
+    columns = needed_columns(model)
+    protection = protection_of(pipeline, columns, home)
+    log, given, texts = PredictionLog(home), ids.PredictionIds(), []
+    duration = (time.time_ns() - started) // 1000
+    journal = log.journal()
+    try:
+        for part in _parts(result):
+            base = given.take(part.num_rows)
+            texts += [ids.text(base, row) for row in range(part.num_rows)]
+            record = PredictionRecord(
+                time=started // 1000,
+                duration=duration,
+                pipeline=pipeline,
+                version=version,
+                caller="",
+                protocol="file",
+                kind="answer",
+                status=200,
+                rows=part.num_rows,
+                input=_asked(part, scorable, columns, protection),
+                output=_answered(part, model),
+            )
+            journal.append(base, encode(record))
+            journal.flush()
+    finally:
+        journal.close()
+    log.collect()
+    return result.append_column("id", pa.array(texts, pa.string()))
+
+
+def _parts(result: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, result.num_rows, _ROWS):
+        yield result.slice(start, _ROWS)
+
+
+def _asked(
+    part: pa.Table, scorable: pa.Table, columns: Sequence[Column], protection: Protection | None
+) -> bytes:
+    """Return the columns of the rows; those of a refused row are missing."""
+    import pyarrow.compute as pc
+
+    places = pc.index_in(part["_row"], scorable["_row"])
+    rows = scorable.take(places)
+    cells: dict[str, Any] = {}
+    for column in columns:
+        values = _cells(rows[column.name])
+        if column.sensitive and protection is not None:
+            values = [None if v is None else protection.protect(v) for v in _as_list(values)]
+        cells[column.source_name] = values
+    return encode_columns(cells)
+
+
+def _cells(column: pa.ChunkedArray) -> Any:
+    """Return an array of numbers, NaN if missing, or a list."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_floating(kind) or (pa.types.is_integer(kind) and not column.null_count):
+        return column.to_numpy()
+    plain = (int, bool, str, type(None))
+    return [v if isinstance(v, plain) else str(v) for v in column.to_pylist()]
+
+
+def _as_list(values: Any) -> list[Any]:
+    cells: list[Any] = values if isinstance(values, list) else values.tolist()
+    return [None if cell != cell else cell for cell in cells]
+
+
+def _answered(part: pa.Table, model: OnnxModel) -> bytes:
+    reasons = part["reason"].to_pylist()
+    scored = [i for i, reason in enumerate(reasons) if reason is None]
+    content: dict[str, Any] = {"predictions": part["prediction"].take(scored).to_pylist()}
+    if model.classes:
+        shares = [part[f"p_{name}"].take(scored).to_pylist() for name in model.classes]
+        content["probabilities"] = list(zip(*shares, strict=True))
+    content["rows"] = scored
+    content["refused"] = [
+        [i, reason.split(",")] for i, reason in enumerate(reasons) if reason is not None
+    ]
+    return json.dumps(content).encode()

@@ -1,0 +1,1 @@
+"""Answers prediction requests over HTTP."""

@@ -1,0 +1,294 @@
+"""The ASGI application of the prediction server.
+
+Requests for predictions are answered here, without a framework; `pages` holds everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from factory_assets.serving.http import invocations, plain
+from factory_assets.serving.http.access import Access
+from factory_assets.serving.http.call import (
+    Call,
+    Message,
+    Protocol,
+    Receive,
+    Send,
+    query_of,
+    read_body,
+)
+from factory_assets.serving.http.champions import Champions
+from factory_assets.serving.http.durable import DurableLog
+from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.metrics import Metrics
+from factory_assets.serving.http.oip import InferenceRequest
+from factory_assets.serving.http.records import record_of
+from factory_assets.serving.http.rows import read_rows
+from factory_assets.serving.online.request_rows import RequestRows
+from factory_assets.serving.online.served_model import ScoredRequest
+from factory_resources.errors import FactoryError, StorageError
+from factory_resources.prediction_log import ids
+from factory_resources.sql.row_values import UndecidedError
+
+_LOG = logging.getLogger("factory.serve")
+
+_JSON = b"application/json"
+
+_ASIDE = 512
+"""Requests with more rows are computed beside the event loop, so that others need not wait."""
+
+T = TypeVar("T")
+
+App = Callable[[Message, Receive, Send], Any]
+
+Headers = dict[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a path asks for."""
+
+    protocol: Protocol
+    pipeline: str
+    """Empty for the only one that is served."""
+    version: str | None = None
+
+
+def route_of(path: str) -> Route | None:
+    """Return which model a path asks for a prediction; None if it asks for something else."""
+    match path.split("/")[1:]:
+        case ["predict", pipeline]:
+            return Route("plain", pipeline)
+        case ["v2", "models", pipeline, "infer"]:
+            return Route("oip", pipeline)
+        case ["v2", "models", pipeline, "versions", version, "infer"]:
+            return Route("oip", pipeline, version)
+        case ["invocations"]:
+            return Route("mlflow", "")
+        case ["models", pipeline, "invocations"]:
+            return Route("mlflow", pipeline)
+        case _:
+            return None
+
+
+class PredictionApp:
+    """Answers prediction requests, each remembered before it is answered.
+
+    Args:
+        pages: the application for all other paths.
+        aside: one thread, in which engines are used and champions are loaded.
+    """
+
+    def __init__(
+        self,
+        champions: Champions,
+        log: DurableLog,
+        access: Access,
+        metrics: Metrics,
+        limits: Limits,
+        pages: App,
+        aside: Executor,
+    ) -> None:
+        self._champions, self._log, self._access = champions, log, access
+        self._metrics, self._limits, self._pages = metrics, limits, pages
+        self._aside = aside
+        self._ids = ids.PredictionIds()
+        self._active = 0
+        self._waiting = 0
+
+    @property
+    def active(self) -> int:
+        """How many requests are being answered."""
+        return self._active
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        route = route_of(scope["path"]) if scope["method"] == "POST" else None
+        headers: Headers = dict(scope["headers"])
+        self._active += 1
+        try:
+            if self._active > self._limits.concurrent:
+                raise HttpError(429, "overload", "too many requests at once", "try again", retry=1)
+            self._access.require_origin(scope, headers)
+            if route is None:
+                await self._page(scope, receive, send, headers)
+            else:
+                await self._predict(route, scope, headers, receive, send)
+        except HttpError as error:
+            await self._refuse(error, route, send)
+        except StorageError as error:
+            _LOG.error("answer not given: %s", error)
+            fault = HttpError(503, "unavailable", str(error), retry=5)
+            await self._refuse(fault, route, send)
+        except Exception:  # noqa: BLE001
+            # Whatever happens, others are answered; the log has the traceback, without values.
+            _LOG.exception("fault")
+            fault = HttpError(500, "fault", "a fault of the server", "its log has the details")
+            await self._refuse(fault, route, send)
+        finally:
+            self._active -= 1
+
+    async def _page(self, scope: Message, receive: Receive, send: Send, headers: Headers) -> None:
+        self._access.require_caller_for_page(scope["path"], headers)
+        await self._pages(scope, receive, send)
+
+    async def _predict(
+        self, route: Route, scope: Message, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        pipeline = route.pipeline or self._only()
+        caller = self._access.caller(headers, pipeline)
+        served = self._champions.get(pipeline)
+        if route.version is not None and route.version != str(served.version):
+            raise HttpError(
+                404,
+                "unknown",
+                f"version {route.version!r} of {pipeline!r} is not served",
+                f"version {served.version} is",
+            )
+        call = Call(served, route.protocol, caller, headers, query_of(scope), b"")
+        try:
+            call.body = await read_body(receive, headers, self._limits)
+            body, more = await self._answer(call)
+        except HttpError as error:
+            await self._remember_error(call, error)
+            raise
+        await _respond(send, 200, body, {b"content-type": _JSON, **more})
+
+    def _only(self) -> str:
+        names = [*self._champions.served]
+        if len(names) != 1:
+            raise HttpError(
+                404,
+                "unknown",
+                f"{len(names)} pipelines are served",
+                "name one: POST /models/{pipeline}/invocations",
+            )
+        return names[0]
+
+    async def _answer(self, call: Call) -> tuple[bytes, Headers]:
+        """Read the rows, score them, log the answer, and return it when it is durable."""
+        if call.protocol == "plain":
+            rows, several = read_rows(call.body, call.served.decoder, self._limits)
+            partial, aside = call.flag("partial"), call.flag("explain")
+            scored = await self._score(call, rows, partial=partial, aside=aside)
+            identifier = self._ids.take(len(rows))
+            encode = plain.encode
+            if aside:
+                body = await self._beside(
+                    lambda: encode(call, rows, scored, identifier, several=several)
+                )
+            else:
+                body = encode(call, rows, scored, identifier, several=several)
+            return await self._remembered(call, rows, scored, identifier, body, {})
+        if call.protocol == "mlflow":
+            rows = invocations.read(call, self._limits)
+            scored = await self._score(call, rows)
+            identifier = self._ids.take(len(rows))
+            body = invocations.encode(call, scored, identifier)
+            return await self._remembered(call, rows, scored, identifier, body, {})
+        request = InferenceRequest(call, self._limits)
+        scored = await self._score(call, request.rows)
+        identifier = self._ids.take(len(request.rows))
+        body, more = request.encode(call, scored, identifier)
+        return await self._remembered(call, request.rows, scored, identifier, body, more)
+
+    async def _score(
+        self, call: Call, rows: RequestRows, *, partial: bool = False, aside: bool = False
+    ) -> ScoredRequest:
+        scored = await self._outputs(call, rows, aside or len(rows) > _ASIDE)
+        if scored.refusals and not partial:
+            found = plain.reasons(call, rows, scored)
+            raise HttpError(
+                422,
+                "contract",
+                f"{len(found)} of {len(rows)} rows break the contract",
+                "correct them" + " or send ?partial=true" * (call.protocol == "plain"),
+                reasons=[reason for reasons in found.values() for reason in reasons],
+            )
+        return scored
+
+    async def _outputs(self, call: Call, rows: RequestRows, aside: bool) -> ScoredRequest:
+        try:
+            if aside:
+                return await self._beside(lambda: rows.score(call.served))
+            return rows.score(call.served)
+        except UndecidedError:
+            pass
+        try:
+            return await self._beside(lambda: call.served.score(rows.objects()))
+        except StorageError:
+            raise
+        except FactoryError as error:
+            raise HttpError(422, "contract", str(error)) from error
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        """Compute in the other thread; a queue that grows is refused."""
+        if self._waiting >= self._limits.waiting:
+            raise HttpError(
+                429, "overload", "too many requests wait for the engine", "try again", retry=2
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+        finally:
+            self._waiting -= 1
+
+    async def _remembered(
+        self,
+        call: Call,
+        rows: RequestRows,
+        scored: ScoredRequest,
+        identifier: bytes,
+        body: bytes,
+        more: Headers,
+    ) -> tuple[bytes, Headers]:
+        record = record_of(call, rows, scored, self._access.protection(call.served))
+        await self._log.write(identifier, record)
+        self._metrics.answered(call, len(scored.rows))
+        return body, more
+
+    async def _remember_error(self, call: Call, error: HttpError) -> None:
+        """Log a refused request without its rows: nobody may have promised what they hold."""
+        record = record_of(call, None, error, None)
+        await self._log.write(self._ids.take(), record)
+
+    async def _refuse(self, error: HttpError, route: Route | None, send: Send) -> None:
+        self._metrics.refused(error.kind)
+        more: Headers = {b"content-type": _JSON}
+        if error.retry is not None:
+            more[b"retry-after"] = str(error.retry).encode()
+        if error.status == 401:
+            more[b"www-authenticate"] = b"Bearer"
+        if error.status in {400, 408, 413, 429}:
+            # The rest of the body may still be on its way.
+            more[b"connection"] = b"close"
+        body = msgspec.json.encode(_error(error, route.protocol if route else "plain"))
+        await _respond(send, error.status, body, more)
+
+
+def _error(error: HttpError, protocol: Protocol) -> Mapping[str, Any]:
+    if protocol == "mlflow":
+        code = {404: "RESOURCE_DOES_NOT_EXIST", 429: "REQUEST_LIMIT_EXCEEDED"}
+        other = "INTERNAL_ERROR" if error.status >= 500 else "BAD_REQUEST"
+        found: dict[str, Any] = {
+            "error_code": code.get(error.status, other),
+            "message": error.line,
+        }
+    else:
+        found = {"error": error.line}
+    return {**found, "reasons": error.reasons} if error.reasons else found
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    whole = [*headers.items(), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": whole})
+    await send({"type": "http.response.body", "body": body})

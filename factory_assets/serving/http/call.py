@@ -1,0 +1,114 @@
+"""One HTTP request to a model: who asks, how, and for what.
+
+Which protocol reads its body is decided in `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qs
+
+from factory_assets.serving.http.errors import HttpError, malformed
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.online.served_model import ServedModel
+
+Message = MutableMapping[str, Any]
+
+Receive = Callable[[], Awaitable[Message]]
+
+Send = Callable[[Message], Awaitable[None]]
+
+Protocol = Literal["plain", "oip", "mlflow"]
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to one champion."""
+
+    served: ServedModel
+    protocol: Protocol
+    caller: str
+    """The name of the token, or "" if none is needed."""
+    headers: dict[bytes, bytes]
+    query: dict[str, str]
+    body: bytes
+    started: float = field(default_factory=time.perf_counter)
+
+    def flag(self, name: str) -> bool:
+        """Return a yes-or-no parameter of the address.
+
+        Raises:
+            HttpError: it is neither.
+        """
+        value = self.query.get(name, "false").lower()
+        if value not in {"true", "false", "1", "0", ""}:
+            raise malformed(f"parameter {name}={value!r} is not true or false", "write true")
+        return value in {"true", "1", ""}
+
+
+def query_of(scope: Message) -> dict[str, str]:
+    """Return the parameters of the address; of a repeated one, the last."""
+    text = scope["query_string"]
+    if not text:
+        return {}
+    try:
+        parsed = parse_qs(text.decode("ascii"), keep_blank_values=True, max_num_fields=20)
+    except ValueError as error:
+        raise malformed("the parameters of the address cannot be read", "write ?name=true") from (
+            error
+        )
+    return {name: values[-1] for name, values in parsed.items()}
+
+
+async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        HttpError: it is too large, too slow, or the caller went away.
+    """
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limits.body:
+        raise _too_large(limits)
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise HttpError(415, "malformed", "the body is compressed", "send it without compression")
+    message = await receive()
+    if not message.get("more_body"):
+        return _part(message)
+    return await _rest(receive, _part(message), limits)
+
+
+async def _rest(receive: Receive, first: bytes, limits: Limits) -> bytes:
+    parts, size = [first], len(first)
+    try:
+        async with asyncio.timeout(limits.seconds):
+            more = True
+            while more:
+                message = await receive()
+                part = _part(message)
+                size += len(part)
+                if size > limits.body:
+                    raise _too_large(limits)
+                parts.append(part)
+                more = bool(message.get("more_body"))
+    except TimeoutError as error:
+        raise HttpError(
+            408, "timeout", f"the body did not arrive within {limits.seconds:g} s", "send it again"
+        ) from error
+    return b"".join(parts)
+
+
+def _part(message: Message) -> bytes:
+    if message["type"] != "http.request":
+        raise HttpError(400, "malformed", "the caller went away")
+    body: bytes = message.get("body", b"")
+    return body
+
+
+def _too_large(limits: Limits) -> HttpError:
+    return HttpError(
+        413, "too_large", f"the body has more than {limits.body:,} bytes", "send fewer rows at once"
+    )

@@ -1,0 +1,159 @@
+"""The champions that are served: loaded when the ledger says so, replaced without a gap.
+
+A graph is compared with the ledger before it is loaded. One that differs is not served, and the
+version before it goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from factory_assets.ml.artifacts.onnx_model import load_served
+from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.errors import FactoryError, ModelError
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.registry import Registry
+
+_LOG = logging.getLogger("factory.serve")
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What the ledger says about a pipeline."""
+
+    version: int | None
+    stopped: str | None
+    """Why a person stopped it; None if it may serve."""
+
+
+State = Literal["serves", "stopped", "missing", "failed"]
+
+
+class Champions:
+    """All champions of a home, or those of the named pipelines.
+
+    One thread refreshes them, and only that thread may use their engines.
+
+    Args:
+        names: the pipelines; empty for every one that has a champion.
+
+    Raises:
+        ModelError: a named pipeline has no champion.
+    """
+
+    def __init__(self, home: Home, names: Sequence[str]) -> None:
+        self._home, self._names = home, tuple(names)
+        self._registry, self._ledger = Registry(home), Ledger(home)
+        self._served: dict[str, ServedModel] = {}
+        self._standings: dict[str, _Standing] = {}
+        self._faults: dict[str, str] = {}
+        self._size = -1
+
+    @property
+    def served(self) -> Mapping[str, ServedModel]:
+        """The loaded champions by pipeline, stopped ones included."""
+        return self._served
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Why the champion of a pipeline could not be loaded."""
+        return self._faults
+
+    def state(self, pipeline: str) -> State:
+        """Return whether a pipeline serves, and if not, why."""
+        standing = self._standings.get(pipeline)
+        if standing is None or standing.version is None:
+            return "missing"
+        if standing.stopped:
+            return "stopped"
+        return "serves" if pipeline in self._served else "failed"
+
+    def get(self, pipeline: str) -> ServedModel:
+        """Return the champion of a pipeline.
+
+        Raises:
+            HttpError: it is unknown, was stopped, or could not be loaded.
+        """
+        standing = self._standings.get(pipeline)
+        if standing is None:
+            served = ", ".join(self._standings) or "none"
+            raise HttpError(
+                404, "unknown", f"no pipeline {pipeline!r} is served", f"served are: {served}"
+            )
+        if standing.stopped:
+            raise HttpError(503, "stopped", standing.stopped, "ask who stopped it")
+        model = self._served.get(pipeline)
+        if model is None:
+            raise HttpError(
+                503,
+                "unavailable",
+                f"{pipeline!r} has no champion that can be served",
+                "the log of the server tells why",
+            )
+        return model
+
+    def refresh(self) -> bool:
+        """Load what changed in the ledger since the last call; return whether anything did."""
+        size = self._ledger_size()
+        # What failed may have been repaired without a word in the ledger.
+        if size == self._size and not self._faults:
+            return False
+        standings = {name: self._standing(name) for name in self._pipelines()}
+        for name in self._names:
+            if standings[name].version is None:
+                raise ModelError(
+                    f"{name!r} has no champion yet",
+                    remedy=f"train and deploy one: factory run {name}",
+                )
+        for name, standing in standings.items():
+            self._load(name, standing)
+        self._standings, self._size = standings, size
+        return True
+
+    def close(self) -> None:
+        """Release the engines of all champions."""
+        for model in self._served.values():
+            model.close()
+
+    def _ledger_size(self) -> int:
+        if not self._ledger.exists:
+            return 0
+        with self._ledger.reading() as log:
+            return log.size
+
+    def _pipelines(self) -> Sequence[str]:
+        if self._names:
+            return self._names
+        return [name for name in self._registry.versions() if self._registry.champion(name)]
+
+    def _standing(self, name: str) -> _Standing:
+        stopped = self._registry.stopped(name)
+        reason = None
+        if stopped:
+            number, entry = stopped
+            when = entry.time[:16].replace("T", " ")
+            reason = f"{name!r} was stopped {when} UTC (entry {number} of the ledger)"
+        return _Standing(self._registry.champion(name), reason)
+
+    def _load(self, name: str, standing: _Standing) -> None:
+        present = self._served.get(name)
+        if standing.version is None or (present and present.version == standing.version):
+            return
+        try:
+            version = self._registry.version(name, standing.version)
+            model = load_served(self._registry, version, threads=1)
+            self._served[name] = ServedModel(name, standing.version, model, self._home)
+        except FactoryError as error:
+            if self._faults.get(name) != str(error):
+                _LOG.error("not served: %s@%s: %s", name, standing.version, error)
+            self._faults[name] = str(error)
+            return
+        if present:
+            present.close()
+        self._faults.pop(name, None)
+        _LOG.info("serves: %s@%s", name, standing.version)

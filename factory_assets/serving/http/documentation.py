@@ -1,0 +1,77 @@
+"""The page at `/docs`: what can be asked, from the contracts. It loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from factory_assets.serving.http.openapi import example, row_schema
+from factory_assets.serving.online.served_model import ServedModel
+
+_STYLE = """
+body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+td, th { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
+pre { background: #f4f4f4; overflow-x: auto; padding: 1rem }
+@media (prefers-color-scheme: dark) {
+  body { background: #111; color: #ddd } pre { background: #222 } a { color: #8bf }
+}
+"""
+
+
+def page(served: Mapping[str, ServedModel]) -> str:
+    """Return the page as HTML."""
+    sections = "".join(_section(name, model) for name, model in sorted(served.items()))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>Predictions</title><style>{_STYLE}</style></head><body>"
+        "<h1>Predictions of this factory</h1>"
+        '<p>The same as <a href="/openapi.json">OpenAPI</a>. The Open Inference Protocol answers '
+        "at <code>/v2/models/{pipeline}/infer</code>, MLflow's protocol at "
+        "<code>/models/{pipeline}/invocations</code>. Every answer has an id, by which "
+        "<code>factory trace</code> finds it.</p>"
+        f"{sections or '<p>No pipeline serves.</p>'}</body></html>"
+    )
+
+
+def _section(name: str, model: ServedModel) -> str:
+    schema = row_schema(model)["properties"]
+    rows = "".join(_row(column, described) for column, described in schema.items())
+    body = json.dumps(example(model), indent=1, ensure_ascii=False)
+    command = (
+        f"curl http://127.0.0.1:PORT/predict/{name} \\\n  -H 'content-type: application/json' "
+        "-d '{...}'"
+    )
+    back = model.looks_back
+    note = (
+        f"<p>Send the last rows of each <b>{escape(back.by)}</b>, ordered by "
+        f"<b>{escape(back.order)}</b>; the prediction is for the last one.</p>"
+        if back
+        else ""
+    )
+    return (
+        f"<h2>{escape(name)}, version {model.version}</h2>{note}"
+        f"<pre>{escape(command)}</pre>"
+        "<table><tr><th>column</th><th>type</th><th>allowed</th><th>meaning</th></tr>"
+        f"{rows}</table><pre>{escape(body)}</pre>"
+    )
+
+
+def _row(name: str, schema: Mapping[str, Any]) -> str:
+    kind = schema["type"]
+    types = " or ".join(kind) if isinstance(kind, list) else kind
+    cells = (name, types, _allowed(schema), schema.get("description", ""))
+    return f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in cells)}</tr>"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(str(value) for value in schema["enum"] if value is not None)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    if low is not None or high is not None:
+        return f"at least {low}" if high is None else f"at most {high}"
+    return str(schema.get("pattern", ""))

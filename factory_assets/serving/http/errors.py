@@ -1,0 +1,56 @@
+"""What a request may do wrong: an HTTP status, a word for the metrics, one line with a remedy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+ErrorKind = Literal[
+    "malformed",
+    "too_large",
+    "contract",
+    "unknown",
+    "unauthorized",
+    "forbidden",
+    "overload",
+    "stopped",
+    "timeout",
+    "unavailable",
+    "fault",
+]
+
+
+class HttpError(Exception):
+    """An answer that is not a prediction.
+
+    Args:
+        status: the HTTP status.
+        kind: by which errors are counted.
+        what: what is wrong; no values of a sensitive column.
+        remedy: what to do.
+        reasons: what is wrong with single rows.
+        retry: seconds after which to try again, or None.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: ErrorKind,
+        what: str,
+        remedy: str = "",
+        *,
+        reasons: list[dict[str, Any]] | None = None,
+        retry: int | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.status, self.kind, self.what, self.remedy = status, kind, what, remedy
+        self.reasons, self.retry = reasons or [], retry
+
+    @property
+    def line(self) -> str:
+        """What is wrong and what to do, in one line."""
+        return f"{self.what}; {self.remedy}" if self.remedy else self.what
+
+
+def malformed(what: str, remedy: str) -> HttpError:
+    """Return the error of a request that cannot be read."""
+    return HttpError(400, "malformed", what, remedy)

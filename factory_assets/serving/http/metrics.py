@@ -1,0 +1,86 @@
+"""What the server counts, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from factory_assets.serving.http.call import Call
+from factory_assets.serving.http.errors import ErrorKind
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The metrics of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        labels = ("pipeline", "protocol")
+        self._requests = Counter(
+            "factory_requests", "Requests that were answered", labels, registry=self._registry
+        )
+        self._rows = Counter(
+            "factory_rows", "Rows that were scored", labels, registry=self._registry
+        )
+        self._errors = Counter(
+            "factory_errors", "Requests that were refused", ("kind",), registry=self._registry
+        )
+        self._latency = Histogram(
+            "factory_request_seconds",
+            "Seconds from the arrival of a request until its answer is durable",
+            labels,
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._queue = Gauge(
+            "factory_queue", "Requests that are being answered", registry=self._registry
+        )
+        self._version = Gauge(
+            "factory_version", "The version that serves", ("pipeline",), registry=self._registry
+        )
+        self._cpu = Gauge("factory_cpu_seconds", "CPU time of the server", registry=self._registry)
+        self._energy = Gauge(
+            "factory_energy_joules",
+            "Energy of the server, estimated from its CPU time",
+            registry=self._registry,
+        )
+        self._children: dict[tuple[str, str], tuple[Counter, Counter, Histogram]] = {}
+
+    def answered(self, call: Call, rows: int) -> None:
+        """Count an answer."""
+        key = call.served.pipeline, call.protocol
+        if key not in self._children:
+            self._children[key] = (
+                self._requests.labels(*key),
+                self._rows.labels(*key),
+                self._latency.labels(*key),
+            )
+        requests, scored, latency = self._children[key]
+        requests.inc()
+        scored.inc(rows)
+        latency.observe(time.perf_counter() - call.started)
+
+    def refused(self, kind: ErrorKind) -> None:
+        """Count an error."""
+        self._errors.labels(kind).inc()
+
+    def text(self, *, queue: int, versions: Mapping[str, int], watts: float) -> bytes:
+        """Return all metrics in the text format.
+
+        Args:
+            queue: requests that are being answered now.
+            versions: which version of each pipeline serves.
+            watts: what one busy core takes.
+        """
+        self._queue.set(queue)
+        self._version.clear()
+        for pipeline, version in versions.items():
+            self._version.labels(pipeline).set(version)
+        used = time.process_time()
+        self._cpu.set(used)
+        self._energy.set(used * watts)
+        content: bytes = generate_latest(self._registry)
+        return content

@@ -1,0 +1,178 @@
+"""The OpenAPI description of the served pipelines, made from their contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from factory_assets.serving.online.served_model import ServedModel
+from factory_assets.spec import Column
+
+_TYPES = {"float64": "number", "int64": "integer", "bool": "boolean"}
+
+_FORMATS = {"date": "date", "timestamp": "date-time"}
+
+_LOOKS_BACK = (
+    " Send the last rows of a unit in their order; the prediction is for the last row of each."
+)
+
+
+def openapi(served: Mapping[str, ServedModel]) -> dict[str, Any]:
+    """Return the description, version 3.1."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Error": _ERROR}
+    for name, model in sorted(served.items()):
+        schemas[f"{name}.row"] = row_schema(model)
+        schemas[f"{name}.answer"] = _answer_schema(model)
+        paths[f"/predict/{name}"] = {"post": _operation(name, model)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Predictions of this factory", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def row_schema(model: ServedModel) -> dict[str, Any]:
+    """Return the JSON Schema of one row."""
+    return {
+        "type": "object",
+        "properties": {c.source_name: _column_schema(c) for c in model.columns},
+        "required": [c.source_name for c in model.columns],
+    }
+
+
+def example(model: ServedModel) -> dict[str, Any]:
+    """Return a row that satisfies the contract as far as the contract says what does."""
+    return {column.source_name: _example(column) for column in model.columns}
+
+
+def _column_schema(column: Column) -> dict[str, Any]:
+    kind = _TYPES.get(column.type or "", "string")
+    found: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
+    if column.type in _FORMATS:
+        found["format"] = _FORMATS[column.type]
+    if column.values is not None:
+        found["enum"] = [*column.values, *([None] if column.nullable else [])]
+    if column.range and kind in {"number", "integer"}:
+        low, high = column.range
+        found |= {"minimum": low} if low is not None else {}
+        found |= {"maximum": high} if high is not None else {}
+    if column.length:
+        low, high = column.length
+        found |= {"minLength": low} if low is not None else {}
+        found |= {"maxLength": high} if high is not None else {}
+    if column.pattern:
+        found["pattern"] = f"^(?:{column.pattern})$"
+    words = [column.description, f"in {column.unit}" if column.unit else None]
+    if any(words):
+        found["description"] = ", ".join(filter(None, words))
+    return found | {"examples": [_example(column)]}
+
+
+def _example(column: Column) -> Any:
+    if column.values:
+        return column.values[0]
+    low, high = column.range or (None, None)
+    if isinstance(low, str) or isinstance(high, str):
+        return low or high
+    if column.type in {"int64", "float64"}:
+        middle = (
+            (low + high) / 2
+            if low is not None and high is not None
+            else low + 1
+            if low is not None
+            else high - 1
+            if high is not None
+            else 1.0
+        )
+        return round(middle) if column.type == "int64" else float(middle)
+    known = {"bool": True, "date": "2024-01-31", "timestamp": "2024-01-31 12:00:00"}
+    return known.get(column.type or "", "text")
+
+
+def _answer_schema(model: ServedModel) -> dict[str, Any]:
+    classes = model.model.classes
+    one = {"enum": list(classes)} if classes else {"type": "number"}
+    properties: dict[str, Any] = {
+        "id": {"type": "string", "format": "uuid", "description": "by which the answer is logged"},
+        "pipeline": {"const": model.pipeline},
+        "version": {"type": "integer", "description": "of the model that answered"},
+        "prediction": one,
+    }
+    if classes:
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        properties["probabilities"] = {
+            "type": "object",
+            "properties": dict.fromkeys(classes, share),
+        }
+    if model.model.threshold is not None:
+        properties["threshold"] = {
+            "type": "number",
+            "description": f"from this probability of {classes[1]!r} on it is predicted",
+        }
+    return {"type": "object", "properties": properties, "required": ["pipeline", "version"]}
+
+
+def _operation(name: str, model: ServedModel) -> dict[str, Any]:
+    row = {"$ref": f"#/components/schemas/{name}.row"}
+    answer = {"$ref": f"#/components/schemas/{name}.answer"}
+    error = {"$ref": "#/components/schemas/Error"}
+    problems = {
+        "400": "the request cannot be read",
+        "401": "there is no valid token",
+        "403": "the token or the page may not ask this",
+        "404": "no such pipeline is served",
+        "408": "the body came too slowly",
+        "413": "the request is too large",
+        "415": "the body is of another type",
+        "422": "a row breaks the contract",
+        "429": "too many requests",
+        "503": "the pipeline was stopped, or the answer cannot be logged",
+    }
+    flag = {"in": "query", "schema": {"type": "boolean", "default": False}}
+    return {
+        "summary": f"Predict with the champion of {name}",
+        "description": "One row, or a list of rows." + _LOOKS_BACK * bool(model.looks_back),
+        "operationId": f"predict_{name}",
+        "security": [{}, {"token": []}],
+        "parameters": [
+            {**flag, "name": "explain", "description": "add the inputs that moved it most"},
+            {**flag, "name": "partial", "description": "answer the other rows of a wrong one"},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]},
+                    "example": example(model),
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "the prediction; of a list, one entry for each row",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **{
+                status: {
+                    "description": what,
+                    "content": {"application/json": {"schema": error}},
+                }
+                for status, what in problems.items()
+            },
+        },
+    }
+
+
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string", "description": "what is wrong, and what to do"},
+        "reasons": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["error"],
+}

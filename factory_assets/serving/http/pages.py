@@ -1,0 +1,136 @@
+"""Everything that is not a prediction: health, descriptions of models, metrics, documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from factory_assets.serving.http import oip
+from factory_assets.serving.http.champions import Champions
+from factory_assets.serving.http.documentation import page
+from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.openapi import openapi
+from factory_assets.serving.online.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from factory_assets.serving.http.metrics import Metrics
+
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Pages:
+    """The handlers; `application` is the ASGI application.
+
+    Args:
+        queue: returns how many requests are being answered.
+        watts: what one busy core takes.
+    """
+
+    def __init__(
+        self, champions: Champions, metrics: Metrics, queue: Callable[[], int], watts: float
+    ) -> None:
+        self._champions, self._metrics = champions, metrics
+        self._queue, self._watts = queue, watts
+        self.application = Starlette(
+            routes=[
+                Route("/", lambda _: RedirectResponse("/docs")),
+                Route("/healthz", self._healthy),
+                Route("/readyz", self._ready),
+                Route("/ping", lambda _: Response("\n", media_type="application/json")),
+                Route("/version", lambda _: Response(installed_version("mlflow"))),
+                Route("/metrics", self._measured),
+                Route("/docs", self._documented),
+                Route("/openapi.json", self._described),
+                Route("/v2", self._server),
+                Route("/v2/health/live", self._healthy),
+                Route("/v2/health/ready", self._ready),
+                Route("/v2/models/{name}", self._model),
+                Route("/v2/models/{name}/ready", self._model_ready),
+                Route("/v2/models/{name}/versions/{version}", self._model),
+                Route("/v2/models/{name}/versions/{version}/ready", self._model_ready),
+            ],
+            exception_handlers={HttpError: _refused, HTTPException: _unknown},
+        )
+
+    async def _healthy(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        """Ready is a server all of whose champions serve or were stopped by a person."""
+        faults = dict(self._champions.faults)
+        content = {"ready": not faults, "faults": faults}
+        return JSONResponse(content, 503 if faults else 200)
+
+    async def _measured(self, _: Request) -> Response:
+        text = self._metrics.text(
+            queue=self._queue(),
+            versions={name: served.version for name, served in self._serving().items()},
+            watts=self._watts,
+        )
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    async def _documented(self, _: Request) -> Response:
+        return HTMLResponse(page(self._serving()), headers=_HEADERS)
+
+    async def _described(self, _: Request) -> Response:
+        return JSONResponse(openapi(self._serving()))
+
+    async def _server(self, _: Request) -> Response:
+        return JSONResponse(
+            {
+                "name": "sovereign-ai-factory",
+                "version": installed_version("sovereign-ai-factory"),
+                "extensions": ["binary_tensor_data"],
+            }
+        )
+
+    async def _model(self, request: Request) -> Response:
+        return JSONResponse(oip.metadata(self._asked(request)))
+
+    async def _model_ready(self, request: Request) -> Response:
+        served = self._asked(request)
+        return JSONResponse({"name": served.pipeline, "ready": True})
+
+    def _asked(self, request: Request) -> ServedModel:
+        served = self._champions.get(request.path_params["name"])
+        wanted = request.path_params.get("version")
+        if wanted is not None and wanted != str(served.version):
+            raise HttpError(
+                404,
+                "unknown",
+                f"version {wanted!r} of {served.pipeline!r} is not served",
+                f"version {served.version} is",
+            )
+        return served
+
+    def _serving(self) -> Mapping[str, ServedModel]:
+        return {
+            name: served
+            for name, served in self._champions.served.items()
+            if self._champions.state(name) == "serves"
+        }
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
+    content: dict[str, Any] = {"error": error.line}
+    return JSONResponse(content, error.status)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path}: {error.detail}; /docs lists what can be asked"
+    return JSONResponse({"error": what}, error.status_code, dict(error.headers or {}))

@@ -1,0 +1,86 @@
+"""What the prediction log keeps of a request and its answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from factory_assets.serving.http.call import Call
+from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.online.answers import predictions
+from factory_assets.serving.online.request_rows import RequestRows
+from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+from factory_resources.prediction_log.record import PredictionRecord
+
+if TYPE_CHECKING:
+    from factory_resources.prediction_log.protection import Protection
+
+
+_encode = msgspec.msgpack.encode
+
+
+def record_of(
+    call: Call,
+    rows: RequestRows | None,
+    result: ScoredRequest | HttpError,
+    protection: Protection | None,
+) -> bytes:
+    """Return the bytes of the record.
+
+    Args:
+        rows: None for a request that was refused.
+        protection: hides the values of sensitive columns; None if there are none.
+    """
+    duration = time.perf_counter() - call.started
+    served = call.served
+    if isinstance(result, HttpError):
+        status, count, asked = result.status, 0, b""
+        answered = msgspec.json.encode({"error": result.line, "reasons": result.reasons})
+    else:
+        assert rows is not None
+        status, count = 200, len(rows)
+        asked = rows.logged(served) if protection is None else _protected(served, rows, protection)
+        answered = _output(served, result)
+    return _encode(
+        PredictionRecord(
+            time=time.time_ns() // 1000 - int(duration * 1e6),
+            duration=int(duration * 1e6),
+            pipeline=served.pipeline,
+            version=served.version,
+            caller=call.caller,
+            protocol=call.protocol,
+            kind="error" if isinstance(result, HttpError) else "answer",
+            status=status,
+            rows=count,
+            input=asked,
+            output=answered,
+        )
+    )
+
+
+def _output(served: ServedModel, scored: ScoredRequest) -> bytes:
+    """Return the predictions and outputs of the scored rows as JSON, and which were refused."""
+    content: dict[str, Any] = {"predictions": predictions(served, scored)}
+    if served.model.classes:
+        content["probabilities"] = scored.outputs.tolist()
+    if isinstance(scored.rows, tuple):
+        content["rows"] = scored.rows
+        content["refused"] = [[one.row, one.rules] for one in scored.refusals]
+    return msgspec.json.encode(content)
+
+
+def _protected(served: ServedModel, rows: RequestRows, protection: Protection) -> bytes:
+    sensitive = {c.source_name for c in served.columns if c.sensitive}
+    names = [column.source_name for column in served.columns]
+    return msgspec.json.encode(
+        [
+            {
+                name: protection.protect(row[name]) if name in sensitive else row[name]
+                for name in names
+                if name in row
+            }
+            for row in rows.objects()
+        ]
+    )

@@ -1,0 +1,226 @@
+"""Run the prediction server: one process, one event loop, all champions.
+
+Where it may listen is decided here; what it answers, in `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from factory_assets.serving.http.access import Access
+from factory_assets.serving.http.app import PredictionApp
+from factory_assets.serving.http.champions import Champions
+from factory_assets.serving.http.connection import limited
+from factory_assets.serving.http.durable import DurableLog
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.metrics import Metrics
+from factory_assets.serving.http.pages import Pages
+from factory_assets.serving.protections import Protections
+from factory_resources.errors import FactoryError, RefusedError
+from factory_resources.home.home import Home
+from factory_resources.metering.meter import Rates
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.security.tokens import Tokens
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_LOG = logging.getLogger("factory.serve")
+
+_WATCH = 0.2
+"""Seconds between two looks at the ledger."""
+
+_SEAL = 5.0
+"""Seconds after which logged answers are moved to the database."""
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the server listens, and how callers reach it."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    behind_proxy: bool = False
+    """Whether a proxy on this machine or network ends TLS."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in LOOPBACK
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers, which leave no time to clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(home: Home, names: Sequence[str], listen: Listen, started: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        names: the pipelines; empty for all champions.
+        started: called with the address when the server answers.
+
+    Raises:
+        RefusedError: it would be reachable from elsewhere without tokens and TLS.
+        ModelError: a named pipeline has no champion.
+        FactoryError: the address cannot be bound.
+        StorageError: the prediction log cannot be written.
+    """
+    tokens = Tokens(home)
+    _require_allowed(listen, tokens)
+    home.require_writable()
+    with closing(_bound(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(_serve(home, names, listen, tokens, bound, started))
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+async def _serve(
+    home: Home,
+    names: Sequence[str],
+    listen: Listen,
+    tokens: Tokens,
+    bound: socket.socket,
+    started: Callable[[str], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    log = PredictionLog(home)
+    with ExitStack() as resources:
+        aside = resources.enter_context(ThreadPoolExecutor(1, "aside"))
+        behind = resources.enter_context(ThreadPoolExecutor(1, "collector"))
+        champions = Champions(home, names)
+        resources.callback(champions.close)
+        await loop.run_in_executor(aside, champions.refresh)
+        durable = DurableLog(log.journal())
+        resources.callback(durable.close)
+        metrics = Metrics()
+        access = Access(
+            tokens,
+            hosts=LOOPBACK if listen.is_local else (),
+            required=not listen.is_local,
+            protect=Protections(home).of,
+        )
+        pages = Pages(champions, metrics, lambda: app.active, Rates.from_env().watts_per_core)
+        app = PredictionApp(
+            champions, durable, access, metrics, listen.limits, pages.application, aside
+        )
+        server = _Server(_config(app, listen))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, server)
+        tasks = [
+            loop.create_task(_watch(champions, aside)),
+            loop.create_task(_collect(durable, log, behind)),
+            loop.create_task(_announce(server, listen, bound, started)),
+        ]
+        try:
+            await server.serve(sockets=[bound])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stop(server: _Server) -> None:
+    # A second signal does not wait for callers that read slowly.
+    server.force_exit = server.should_exit
+    server.should_exit = True
+
+
+async def _announce(
+    server: _Server, listen: Listen, bound: socket.socket, started: Callable[[str], None]
+) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    scheme = "https" if listen.certificate else "http"
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    started(f"{scheme}://{host}:{bound.getsockname()[1]}")
+
+
+async def _watch(champions: Champions, aside: Executor) -> None:
+    """Follow the ledger: a new champion, a stop, a roll-back."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_WATCH)
+        try:
+            await loop.run_in_executor(aside, champions.refresh)
+        except FactoryError as error:
+            _LOG.error("the ledger cannot be read: %s", error)
+
+
+async def _collect(durable: DurableLog, log: PredictionLog, behind: Executor) -> None:
+    """Move what is logged from the journal to the database, and bind it in the ledger."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_SEAL)
+        try:
+            durable.roll(_SEAL)
+            await loop.run_in_executor(behind, log.collect)
+        except FactoryError as error:
+            _LOG.error("the prediction log was not collected: %s", error)
+
+
+def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=limited(listen.limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=listen.limits.idle,
+        timeout_graceful_shutdown=10,
+        backlog=listen.limits.connections,
+        ssl_certfile=listen.certificate,
+        ssl_keyfile=listen.key,
+    )
+
+
+def _require_allowed(listen: Listen, tokens: Tokens) -> None:
+    if listen.is_local:
+        return
+    missing = []
+    if not tokens.any_valid:
+        missing.append("a token (factory token new --for NAME --pipelines ...)")
+    if not listen.certificate and not listen.behind_proxy:
+        missing.append("TLS (--tls-cert and --tls-key, or --behind-proxy)")
+    if missing:
+        raise RefusedError(
+            f"{listen.host} can be reached from other machines",
+            remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1",
+        )
+
+
+def _bound(listen: Listen) -> socket.socket:
+    try:
+        family, *_ = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listen.host, listen.port))
+    except OSError as error:
+        raise FactoryError(
+            f"cannot listen on {listen.host}, port {listen.port} ({error.strerror})",
+            remedy="choose another with --port, or another --host",
+        ) from error
+    return bound

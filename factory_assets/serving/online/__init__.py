@@ -1,0 +1,1 @@
+"""Prepares and scores the rows of single requests, without HTTP."""

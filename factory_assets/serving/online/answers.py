@@ -1,0 +1,87 @@
+"""The outputs of a model in the words of its users: classes, probabilities, numbers, and reasons.
+
+How a protocol writes them down belongs in `serving.http`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+EXPLAINED = 5
+"""Inputs that an explanation names at most."""
+
+
+def predictions(served: ServedModel, scored: ScoredRequest) -> list[Any]:
+    """Return the predicted class of each scored row, by the threshold, or its number."""
+    model = served.model
+    if not model.classes:
+        numbers: list[Any] = scored.outputs.tolist()
+        return numbers
+    return [model.classes[code] for code in model.codes(scored.outputs).tolist()]
+
+
+def answers(served: ServedModel, scored: ScoredRequest) -> list[dict[str, Any]]:
+    """Return for each scored row its prediction, and the probability of each class if any."""
+    chosen = predictions(served, scored)
+    classes = served.model.classes
+    if not classes:
+        return [{"prediction": value} for value in chosen]
+    return [
+        {"prediction": value, "probabilities": dict(zip(classes, row, strict=True))}
+        for value, row in zip(chosen, scored.outputs.tolist(), strict=True)
+    ]
+
+
+def explanations(served: ServedModel, scored: ScoredRequest) -> list[list[dict[str, Any]]]:
+    """Return for each scored row the inputs that moved its prediction most, strongest first.
+
+    The `change` of an input is the output as it is, minus the output that the row would have if
+    the input were missing: of the probability of the predicted class (of two classes: the second),
+    or of the number. Inputs without any effect are left out.
+    """
+    outputs = _of_interest(served, scored.outputs, scored.outputs)
+    changes = {
+        name: outputs - _of_interest(served, scored.outputs, scored.without(name))
+        for name, kind in served.model.inputs.items()
+        if kind != "tensor(uint8)"
+    }
+    found: list[list[dict[str, Any]]] = []
+    for i in range(len(outputs)):
+        ranked = sorted(changes, key=lambda name: -abs(changes[name][i]))
+        found.append(
+            [
+                {"input": name, "change": float(changes[name][i])}
+                for name in ranked[:EXPLAINED]
+                if changes[name][i]
+            ]
+        )
+    return found
+
+
+def _of_interest(
+    served: ServedModel, decided: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return [rows]: the number, or the probability that is explained."""
+    import numpy as np
+
+    if outputs.ndim == 1:
+        return outputs
+    if outputs.shape[1] == 2:
+        second: NDArray[np.float64] = outputs[:, 1]
+        return second
+    rows = np.arange(len(outputs))
+    chosen: NDArray[np.float64] = outputs[rows, served.model.codes(decided)]
+    return chosen
+
+
+def rejected(scored: ScoredRequest) -> Sequence[int]:
+    """Return the rows of the request without a score, from 0."""
+    return sorted({refusal.row for refusal in scored.refusals})

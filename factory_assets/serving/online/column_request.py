@@ -1,0 +1,86 @@
+"""Rows that come as arrays, one per column.
+
+The contract is checked in `column_checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+from factory_resources.sql.row_values import UndecidedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ColumnRequest:
+    """Rows by column: numbers and booleans as arrays, texts as lists."""
+
+    columns: Mapping[str, NDArray[Any] | list[str | None]]
+    """By the name of the source; NaN and None if missing."""
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def score(self, served: ServedModel) -> ScoredRequest:
+        """Score the rows without the engine.
+
+        Raises:
+            UndecidedError: only the engine may decide.
+        """
+        compiled = served.compiled
+        if compiled is None:
+            raise UndecidedError
+        checks = served.column_checks
+        assert checks is not None
+        block, texts = checks.checked(self.columns, self.rows)
+        if compiled.needs_rows:
+            return served.score_compiled(checks.as_rows(block, texts))
+        return served.score_feed(compiled.feed_block(block, texts), self.rows)
+
+    def objects(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows as JSON objects."""
+        lists = [
+            values if isinstance(values, list) else _plain(values)
+            for values in self.columns.values()
+        ]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+    def logged(self, served: ServedModel) -> bytes:
+        """Return the needed columns."""
+        needed = {column.source_name for column in served.columns}
+        return encode_columns({n: cells for n, cells in self.columns.items() if n in needed})
+
+
+def encode_columns(columns: Mapping[str, NDArray[Any] | list[Any]]) -> bytes:
+    """Return columns in MessagePack: arrays as their bytes, lists as they are."""
+    lists = {name: cells for name, cells in columns.items() if isinstance(cells, list)}
+    arrays = {
+        name: (cells.dtype.str, cells.tobytes())
+        for name, cells in columns.items()
+        if not isinstance(cells, list)
+    }
+    return msgspec.msgpack.encode({"arrays": arrays, "lists": lists})
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def columns_logged(content: bytes) -> dict[str, list[Any]]:
+    """Return the columns that `encode_columns` wrote."""
+    import numpy as np
+
+    found = msgspec.msgpack.decode(content)
+    arrays = {
+        name: _plain(np.frombuffer(values, dtype))
+        for name, (dtype, values) in found["arrays"].items()
+    }
+    return {**arrays, **found["lists"]}

@@ -1,0 +1,188 @@
+"""Turn requested rows into the inputs of a model's graph without the SQL engine.
+
+Contract, rules and derived columns are compiled once, when a model is loaded. A row for which the
+result is not certainly that of the engine is left to `warm_engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.online.row_schema import RowSchema
+from factory_assets.serving.scoring_rows import narrowed_cleaning, needed_columns
+from factory_resources.sql.bound_expressions import Kind
+from factory_resources.sql.row_functions import RowFunction, compile_expression
+from factory_resources.sql.row_values import UndecidedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class CompiledRows:
+    """The preparation of rows, as Python functions."""
+
+    schema: RowSchema
+    names: tuple[str, ...]
+    """Of the columns, in lower case: SQL ignores case."""
+    rules: tuple[RowFunction, ...]
+    derived: tuple[tuple[str, RowFunction], ...]
+    numbers: tuple[tuple[str, str], ...]
+    """Numeric inputs of the graph: name, and the value that it reads."""
+    texts: tuple[tuple[str, str], ...]
+    """Text inputs of the graph: name, and the value that it reads."""
+
+    @classmethod
+    def of(cls, model: OnnxModel) -> CompiledRows | None:
+        """Compile the preparation of a model's rows; None if it needs the engine for every row."""
+        if model.series or model.texts or model.picture:
+            return None
+        if any(join.required for join in model.ingest.joins.values()):
+            return None
+        clean = narrowed_cleaning(model)
+        if clean.windows or clean.unify:
+            return None
+        schema = RowSchema.of(needed_columns(model), model.ingest)
+        if schema is None:
+            return None
+        names = tuple(column.name.lower() for column in schema.columns)
+        kinds = dict(zip(names, schema.kinds, strict=True))
+        rules = [compile_expression(sql, kinds) for sql in clean.where.values()]
+        derived: list[tuple[str, RowFunction]] = []
+        for name, sql in clean.derive.items():
+            function = compile_expression(sql, kinds)
+            if function is None:
+                return None
+            derived.append((name.lower(), function))
+            kinds[name.lower()] = function.kind
+        known = [rule for rule in rules if rule is not None]
+        inputs = {name: (name.lower(), kind) for name, kind in model.inputs.items()}
+        if len(known) < len(rules) or not _are_readable(inputs.values(), kinds):
+            return None
+        return cls(
+            schema=schema,
+            names=names,
+            rules=tuple(known),
+            derived=tuple(derived),
+            numbers=tuple((n, key) for n, (key, kind) in inputs.items() if kind != _TEXT),
+            texts=tuple((n, key) for n, (key, kind) in inputs.items() if kind == _TEXT),
+        )
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether something is computed from the values of a row."""
+        return bool(self.rules or self.derived)
+
+    def feed_block(
+        self, block: NDArray[np.float64], texts: Sequence[Sequence[str | None]]
+    ) -> dict[str, NDArray[Any]]:
+        """Return the inputs of the graph for columns that were checked; nothing is derived.
+
+        Args:
+            block: the values of the columns that are not text, [columns, rows], NaN if missing.
+            texts: the values of the columns that are.
+        """
+        import numpy as np
+
+        names = dict(zip(self.names, self.schema.kinds, strict=True))
+        numeric = [name for name, kind in names.items() if kind != "VARCHAR"]
+        textual = [name for name, kind in names.items() if kind == "VARCHAR"]
+        narrow = _narrowed(block)[:, :, None]
+        feed: dict[str, NDArray[Any]] = {
+            name: narrow[numeric.index(key)] for name, key in self.numbers
+        }
+        for name, key in self.texts:
+            if key in textual:
+                cells: Sequence[Any] = texts[textual.index(key)]
+            else:
+                kind = names[key]
+                cells = [_of_number(value, kind) for value in block[numeric.index(key)].tolist()]
+            feed[name] = np.array([[_as_text(value)] for value in cells], dtype=object)
+        return feed
+
+    def feed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
+        """Return the inputs of the graph, each [rows, 1].
+
+        Args:
+            rows: the checked values of each row, in the order of the schema's columns.
+
+        Raises:
+            UndecidedError: a row breaks a rule, or only the engine may decide.
+        """
+        import numpy as np
+
+        columns: Mapping[str, Sequence[Any]]
+        if self.needs_rows:
+            whole = [self._with_derived(dict(zip(self.names, row, strict=True))) for row in rows]
+            read = [key for _, key in (*self.numbers, *self.texts)]
+            columns = {key: [row[key] for row in whole] for key in read}
+        else:
+            columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
+        feed: dict[str, NDArray[Any]] = {}
+        if self.numbers:
+            block = _as_float32([columns[key] for _, key in self.numbers])
+            feed = {name: block[i] for i, (name, _) in enumerate(self.numbers)}
+        for name, key in self.texts:
+            cells = [[_as_text(value)] for value in columns[key]]
+            feed[name] = np.array(cells, dtype=object)
+        return feed
+
+    def _with_derived(self, row: dict[str, Any]) -> dict[str, Any]:
+        for rule in self.rules:
+            # A rule that yields null is not broken.
+            if rule.compute(row) is False:
+                raise UndecidedError
+        for name, function in self.derived:
+            row[name] = function.compute(row)
+        return row
+
+
+_TEXT = "tensor(string)"
+
+
+def _are_readable(inputs: Any, kinds: Mapping[str, Kind]) -> bool:
+    """Whether each input reads a value whose conversion is certain."""
+    fits = {_TEXT: {"VARCHAR", "BOOLEAN", "BIGINT", "INTEGER"}}
+    numeric = {"DOUBLE", "BOOLEAN", "BIGINT", "INTEGER"}
+    return all(kinds.get(key) in fits.get(kind, numeric) for key, kind in inputs)
+
+
+def _as_float32(columns: Sequence[Sequence[Any]]) -> NDArray[np.float32]:
+    """Return [columns, rows, 1], NaN if missing.
+
+    Raises:
+        UndecidedError: float32 cannot hold a number.
+    """
+    import numpy as np
+
+    # By way of float64, as when a file is scored.
+    return _narrowed(np.array(columns, dtype=np.float64))[:, :, None]
+
+
+def _narrowed(wide: NDArray[np.float64]) -> NDArray[np.float32]:
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    if np.isinf(narrow).any():
+        raise UndecidedError
+    return narrow
+
+
+def _of_number(value: float, kind: Kind) -> Any:
+    """Return a value of a block as the engine has it."""
+    if value != value:
+        return None
+    return bool(value) if kind == "BOOLEAN" else int(value)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

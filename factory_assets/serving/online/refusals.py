@@ -1,0 +1,84 @@
+"""Why a row of a request gets no prediction, in words.
+
+Which rows are refused is decided in `warm_engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory_assets.spec import Clean, Column
+
+_SHOWN = 60
+"""Characters of a value that are shown."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The rules that one row of a request breaks."""
+
+    row: int
+    """From 0."""
+    rules: tuple[str, ...]
+    """Such as `range:torque`, or the name of a rule of `clean.where`."""
+
+
+def explain(
+    refusal: Refusal, row: Mapping[str, Any], columns: Sequence[Column], clean: Clean
+) -> list[dict[str, Any]]:
+    """Say for each broken rule what is wrong: column, value unless sensitive, rule, remedy."""
+    by_name = {column.name: column for column in columns}
+    reasons: list[dict[str, Any]] = []
+    for rule in refusal.rules:
+        kind, _, name = rule.partition(":")
+        column = by_name.get(name)
+        if column is None:
+            reasons.append(_of_rule(rule, clean))
+            continue
+        reason: dict[str, Any] = {"row": refusal.row, "column": column.source_name, "rule": rule}
+        if column.sensitive is None and kind != "null":
+            reason["value"] = _shown(row.get(column.source_name))
+        reasons.append(reason | {"remedy": _remedy(kind, column)})
+    return [{"row": refusal.row, **reason} for reason in reasons]
+
+
+def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
+    kind, _, name = rule.partition(":")
+    if kind == "overflow" and name:
+        what = "the prediction" if name == "prediction" else f"{name!r}"
+        return {"rule": rule, "remedy": f"{what} is beyond float32; send smaller numbers"}
+    sql = clean.where.get(rule)
+    return {"rule": rule, "remedy": f"every row must satisfy: {sql}" if sql else "correct the row"}
+
+
+def _shown(value: Any) -> Any:
+    return value[:_SHOWN] if isinstance(value, str) else value
+
+
+def _remedy(kind: str, column: Column) -> str:
+    match kind:
+        case "type":
+            return f"send a value of type {column.type}"
+        case "null":
+            return "send a value"
+        case "range" if column.range:
+            low, high = column.range
+            unit = f" {column.unit}" if column.unit else ""
+            if low is None or high is None:
+                bound = f"at most {high}" if low is None else f"at least {low}"
+                return f"send {bound}{unit}"
+            return f"send a value from {low} to {high}{unit}"
+        case "length" if column.length:
+            low, high = column.length
+            most = "" if high is None else f" and at most {high}"
+            return f"send a text of at least {low or 0}{most} characters"
+        case "pattern":
+            return f"send a text that matches {column.pattern}"
+        case "values":
+            return f"send one of: {', '.join(map(str, column.values or ()))}"
+        case "overflow":
+            return "the number is beyond float32; send a smaller one"
+        case _:
+            return "correct the value"

@@ -1,0 +1,212 @@
+"""The contract of a model's columns as a decoder: JSON text in, typed and checked values out.
+
+It accepts only what certainly satisfies the contract, and what it yields are the values that the
+SQL engine would yield. Everything else is left to the engine, which also words the reasons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from factory_assets.spec import Column, Ingest
+from factory_resources.sql.bound_expressions import Kind
+from factory_resources.sql.row_values import UndecidedError
+
+EXACT = 2**53
+"""Below it, a double holds every whole number."""
+
+Check = Callable[[Any], Any]
+"""Returns a value as the engine has it; raises UndecidedError if only the engine may decide."""
+
+
+@dataclass(frozen=True)
+class RowSchema:
+    """How rows are decoded; the values of a row are in the order of the columns."""
+
+    columns: tuple[Column, ...]
+    kinds: tuple[Kind, ...]
+    row: type[msgspec.Struct]
+    checks: tuple[tuple[int, Check], ...]
+    """What a decoder cannot say, by position of the column."""
+    missing: tuple[frozenset[float], ...]
+    """By column: the numbers that mean a missing value."""
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], ingest: Ingest) -> RowSchema | None:
+        """Return the schema, or None if a column needs the engine for every value."""
+        kinds: list[Kind] = []
+        fields: list[tuple[str, Any]] = []
+        checks: list[tuple[int, Check]] = []
+        missing: list[frozenset[float]] = []
+        for position, column in enumerate(columns):
+            tokens = frozenset(token.strip() for token in (*ingest.missing, *column.missing))
+            missing.append(frozenset(float(token) for token in tokens if _is_finite(token)))
+            described = _described(column, tokens, missing[-1])
+            if described is None:
+                return None
+            kind, annotation, check = described
+            kinds.append(kind)
+            fields.append((f"f{position}", annotation | None if column.nullable else annotation))
+            if check:
+                checks.append((position, _nullable(check) if column.nullable else check))
+        names = {f"f{position}": column.source_name for position, column in enumerate(columns)}
+        row = msgspec.defstruct("Row", fields, rename=names, frozen=True, gc=False)
+        return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing))
+
+    @property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """A decoder of one row or a list of rows."""
+        return msgspec.json.Decoder(self.row | list[self.row])  # type: ignore[name-defined]
+
+    def values(self, row: msgspec.Struct) -> tuple[Any, ...]:
+        """Return the values of a decoded row.
+
+        Raises:
+            UndecidedError: only the engine may decide.
+        """
+        values = msgspec.structs.astuple(row)
+        if not self.checks:
+            return values
+        changed = list(values)
+        for position, check in self.checks:
+            changed[position] = check(changed[position])
+        return tuple(changed)
+
+
+def _described(
+    column: Column, tokens: frozenset[str], numbers: frozenset[float]
+) -> tuple[Kind, Any, Check | None] | None:
+    """Return a column's type in the engine, its annotation for the decoder, and its check."""
+    if column.pattern is not None:
+        return None
+    required = not column.nullable
+    match column.type:
+        case "float64":
+            return _float(column, numbers, required)
+        case "int64":
+            return _int(column, numbers, required)
+        case "string":
+            return _text(column, tokens, bool(numbers), required)
+        case "bool" if column.values is None and not numbers:
+            return "BOOLEAN", bool, None
+        case _:
+            return None
+
+
+def _float(
+    column: Column, numbers: frozenset[float], required: bool
+) -> tuple[Kind, Any, Check | None] | None:
+    low, high = _bounds(column)
+    least, most = max(-EXACT + 1, low), min(EXACT - 1, high)
+    if least > most:
+        return None
+    annotation = Annotated[float, msgspec.Meta(ge=least, le=most)]
+    if column.values is None:
+        return "DOUBLE", annotation, _without(numbers, required) if numbers else None
+    if any(isinstance(value, bool | str) for value in column.values):
+        return None
+    return "DOUBLE", annotation, _among(frozenset(map(float, column.values)), numbers, required)
+
+
+def _int(
+    column: Column, numbers: frozenset[float], required: bool
+) -> tuple[Kind, Any, Check | None] | None:
+    low, high = _bounds(column)
+    least, most = math.ceil(max(-EXACT + 1, low)), math.floor(min(EXACT - 1, high))
+    if least > most:
+        return None
+    annotation: Any = Annotated[int, msgspec.Meta(ge=least, le=most)]
+    if column.values is None:
+        return "BIGINT", annotation, _without(numbers, required) if numbers else None
+    allowed = frozenset(value for value in column.values if type(value) is int)
+    if len(allowed) < len({*column.values}):
+        return None
+    return "BIGINT", annotation, _among(allowed, numbers, required)
+
+
+def _text(
+    column: Column, tokens: frozenset[str], numeric: bool, required: bool
+) -> tuple[Kind, Any, Check | None] | None:
+    low, high = column.length or (None, None)
+    if column.values is not None:
+        if any(type(value) is not str for value in column.values):
+            return None
+        allowed = frozenset(map(str, column.values)) - tokens
+        if not allowed or numeric or any(_has_margins(value) for value in allowed):
+            return None
+        annotation: Any = Literal[tuple(sorted(allowed))]
+        return "VARCHAR", annotation, None if low is high is None else _sized(low, high)
+
+    def check(text: str) -> str | None:
+        if text in tokens:
+            if required:
+                raise UndecidedError
+            return None
+        if _has_margins(text) or "\0" in text:
+            raise UndecidedError
+        if numeric and not text[:1].isalpha():
+            raise UndecidedError
+        if (low is not None and len(text) < low) or (high is not None and len(text) > high):
+            raise UndecidedError
+        return text
+
+    return "VARCHAR", str, check
+
+
+def _sized(low: int | None, high: int | None) -> Check:
+    def check(text: str) -> str:
+        if (low is not None and len(text) < low) or (high is not None and len(text) > high):
+            raise UndecidedError
+        return text
+
+    return check
+
+
+def _without(missing: frozenset[float], required: bool) -> Check:
+    def check(value: float) -> float | None:
+        if value not in missing:
+            return value
+        if required:
+            raise UndecidedError
+        return None
+
+    return check
+
+
+def _among(allowed: frozenset[float], missing: frozenset[float], required: bool) -> Check:
+    def check(value: float) -> float | None:
+        if value in missing and not required:
+            return None
+        if value in missing or value not in allowed:
+            raise UndecidedError
+        return value
+
+    return check
+
+
+def _nullable(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
+def _bounds(column: Column) -> tuple[float, float]:
+    low, high = column.range or (None, None)
+    assert not isinstance(low, str)
+    assert not isinstance(high, str)
+    return (-math.inf if low is None else low), (math.inf if high is None else high)
+
+
+def _has_margins(text: str) -> bool:
+    """Whether a text begins or ends with what may count as a blank."""
+    return bool(text) and (text[0] <= " " or text[-1] <= " ")
+
+
+def _is_finite(token: str) -> bool:
+    try:
+        return math.isfinite(float(token))
+    except ValueError:
+        return False

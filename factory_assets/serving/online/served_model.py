@@ -1,0 +1,182 @@
+"""A loaded champion: it scores the rows of a request by the compiled way or by the engine.
+
+Reading requests and writing responses belongs in `serving.http`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.ml.features.series import Series, lay_out, value_codes
+from factory_assets.serving.online.column_checks import ColumnChecks
+from factory_assets.serving.online.compiled_rows import CompiledRows
+from factory_assets.serving.online.refusals import Refusal
+from factory_assets.serving.scoring_rows import OVERFLOW, needed_columns
+from factory_assets.spec import Column, ImageSource
+from factory_resources.home.home import Home
+from factory_resources.sql.row_values import UndecidedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from factory_assets.serving.online.warm_engine import WarmEngine
+
+    Rescore = Callable[[str], NDArray[np.float64]]
+
+
+Values = tuple[Any, ...]
+"""The checked values of one row, in the order of the compiled columns."""
+
+
+@dataclass(frozen=True)
+class ScoredRequest:
+    """The outputs of a model for the rows of a request."""
+
+    rows: Sequence[int]
+    """Which rows of the request were scored, from 0."""
+    outputs: NDArray[np.float64]
+    """Of these rows: probabilities [rows, classes], or predictions [rows]."""
+    refusals: tuple[Refusal, ...]
+    without: Rescore
+    """Returns the outputs that the rows would have if one input were missing."""
+
+
+class ServedModel:
+    """One version of a pipeline's model, ready to score.
+
+    The compiled way may be used from any thread, the engine from one thread at a time.
+
+    Args:
+        home: where the engine has its scratch folder.
+    """
+
+    def __init__(self, pipeline: str, version: int, model: OnnxModel, home: Home) -> None:
+        self.pipeline, self.version, self.model = pipeline, version, model
+        self.columns: tuple[Column, ...] = needed_columns(model)
+        self.compiled = CompiledRows.of(model)
+        self.decoder = self.compiled.schema.decoder if self.compiled else None
+        self.column_checks = ColumnChecks.of(self.compiled.schema) if self.compiled else None
+        self._home = home
+        self._engine: WarmEngine | None = None
+
+    def close(self) -> None:
+        """Close the engine, if it was opened."""
+        if self._engine:
+            self._engine.close()
+
+    @property
+    def looks_back(self) -> Series | None:
+        """How rows form units, if a prediction depends on the rows before it."""
+        if self.model.series:
+            return self.model.series
+        windows = self.model.clean.windows
+        return Series(by=windows.by, order=windows.order, window=1) if windows else None
+
+    def score_compiled(self, rows: Sequence[Values]) -> ScoredRequest:
+        """Score rows whose values were checked.
+
+        Raises:
+            UndecidedError: a row breaks a rule, or only the engine may decide.
+        """
+        assert self.compiled is not None
+        return self.score_feed(self.compiled.feed(rows), len(rows))
+
+    def score_feed(self, feed: Mapping[str, NDArray[Any]], rows: int) -> ScoredRequest:
+        """Score the inputs of the graph.
+
+        Raises:
+            UndecidedError: an output is not a number.
+        """
+        import numpy as np
+
+        outputs = self.model.run(feed)
+        if not np.isfinite(outputs).all():
+            raise UndecidedError
+        return ScoredRequest(range(rows), outputs, (), partial(self._without_in_feed, feed))
+
+    def _without_in_feed(self, feed: Mapping[str, NDArray[Any]], name: str) -> Any:
+        import numpy as np
+
+        present = feed[name]
+        absent = np.full_like(present, "" if present.dtype == object else np.nan)
+        return self.model.run({**feed, name: absent})
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> ScoredRequest:
+        """Score rows with the engine.
+
+        Args:
+            rows: JSON objects with the column names of the source. If predictions depend on the
+                rows before, only the last row of each unit is scored.
+
+        Raises:
+            ContractError: a needed column is missing.
+            ExpressionError: a rule or a derived column fails on a value.
+            DataError: an input has values that the model cannot read.
+        """
+        import numpy as np
+
+        prepared = self._opened().prepare([self._with_pictures(row) for row in rows])
+        table = prepared.table
+        wanted = self._wanted(table)
+        outputs = self.model.outputs(table, wanted)
+        finite = np.isfinite(outputs if outputs.ndim == 1 else outputs.sum(axis=1))
+        numbers = table["_row"].to_numpy().astype(np.int64)[wanted] - 1
+        infinite = [Refusal(int(n), (f"{OVERFLOW}:prediction",)) for n in numbers[~finite]]
+        refusals = sorted([*prepared.refusals, *infinite], key=lambda refusal: refusal.row)
+        return ScoredRequest(
+            rows=tuple(int(n) for n in numbers[finite]),
+            outputs=outputs[finite],
+            refusals=tuple(refusals),
+            without=partial(self._without_in_table, table, wanted[finite]),
+        )
+
+    def _without_in_table(self, table: pa.Table, wanted: NDArray[np.int64], name: str) -> Any:
+        import pyarrow as pa
+
+        position = table.column_names.index(name)
+        absent = pa.nulls(table.num_rows, table.schema.field(position).type)
+        return self.model.outputs(table.set_column(position, name, absent), wanted)
+
+    def _wanted(self, table: pa.Table) -> NDArray[np.int64]:
+        """Return the positions of the rows to score."""
+        import numpy as np
+
+        series = self.looks_back
+        if series is None or not table.num_rows:
+            return np.arange(table.num_rows)
+        layout, _ = lay_out(table, series)
+        owners = value_codes(table[series.by])[layout]
+        last = np.diff(owners, append=-1) != 0
+        return np.sort(layout[last])
+
+    def _opened(self) -> WarmEngine:
+        # Most models need it only to say what is wrong with a row.
+        if self._engine is None:
+            from factory_assets.serving.online.warm_engine import WarmEngine
+
+            self._engine = WarmEngine(self.pipeline, self.model, self._home)
+        return self._engine
+
+    def _with_pictures(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Turn an image file in base64 into the text that the source would have."""
+        picture, source = self.model.picture, self.model.ingest.source
+        if picture is None or not isinstance(source, ImageSource):
+            return row
+        given = row.get(picture.name)
+        if not isinstance(given, str) or ":" in given[:16]:
+            return row
+        from factory_resources.sources.files.images import written
+
+        try:
+            content = base64.b64decode(given, validate=True)
+        except binascii.Error:
+            return row
+        return {**row, picture.name: written(content, picture.height, grey=picture.colours == 1)}

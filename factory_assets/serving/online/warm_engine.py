@@ -1,0 +1,196 @@
+"""Turn requested rows into the rows that a model scores, in the sealed SQL engine.
+
+The engine stays open between requests, and its queries are those by which files are scored. What
+can be decided without it is decided in `compiled_rows`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from factory_assets.data.contract.validation import ContractValidation
+from factory_assets.data.transforms.cleaning import CleanQueries
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.online.refusals import Refusal
+from factory_assets.serving.scoring_rows import (
+    narrowed_cleaning,
+    narrowed_ingest,
+    without_overflow,
+)
+from factory_assets.spec import FileSource
+from factory_resources.errors import ContractError, FactoryError
+from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import SourceTable
+from factory_resources.sql.engine import engine_errors, open_sealed
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+_REQUEST = "request"
+
+_MEMORY = "512MB"
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """The rows of a request that a model can score, and the others."""
+
+    table: pa.Table
+    """With the column `_row`: the number of the row in the request, from 1."""
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True)
+class _RequestTable(SourceTable):
+    """Requested rows as a source, all of whose cells are text."""
+
+    @property
+    def relation(self) -> str:
+        return _REQUEST
+
+
+class WarmEngine:
+    """An open engine for the requests of one model; one thread at a time may use it.
+
+    Args:
+        name: of the pipeline, for messages.
+    """
+
+    def __init__(self, name: str, model: OnnxModel, home: Home) -> None:
+        self._name, self._model = name, model
+        self._ingest = narrowed_ingest(model, FileSource(files=(_REQUEST,)))
+        self._clean = narrowed_cleaning(model)
+        self._resources = ExitStack()
+        folder = self._resources.enter_context(home.scratch())
+        self._connection = self._open(folder)
+
+    def _open(self, folder: Path) -> duckdb.DuckDBPyConnection:
+        engine = open_sealed(
+            read=[], write=folder, memory=_MEMORY, threads=1, statistics="ignored", profile=False
+        )
+        self._resources.callback(engine.close)
+        return engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the engine and remove its scratch folder."""
+        self._resources.close()
+
+    def prepare(self, rows: Sequence[Mapping[str, Any]]) -> PreparedRows:
+        """Validate and clean rows as those of a file.
+
+        Args:
+            rows: JSON objects with the column names of the source.
+
+        Raises:
+            ContractError: a needed column is missing in every row.
+            ExpressionError: a rule or a derived column fails on a value.
+        """
+        raw = self._raw(rows)
+        cursor = self._connection.cursor()
+        with cursor, engine_errors(self._name, ContractError, "correct the values of the request"):
+            cursor.register(_REQUEST, self._register(rows))
+            validation = ContractValidation.of(cursor, self._ingest, [raw])
+            [(valid,)] = cursor.execute(
+                "CREATE TEMP TABLE valid AS SELECT *, row_number() OVER () - 1 AS _order "
+                f"FROM ({validation.valid_rows})"
+            ).fetchall()
+            refusals: list[Refusal] = []
+            # Planning takes most of the time: ask what is wrong only if something is.
+            if valid < len(rows):
+                refusals = _refused_by_contract(cursor, validation)
+            return self._cleaned(
+                cursor, tuple(c.name for c in validation.columns), refusals, len(rows)
+            )
+
+    def _register(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Return the needed cells of the rows as text, with the number of each row from 0."""
+        import pyarrow as pa
+
+        names = [column.source_name for column in self._ingest.contract.columns]
+        cells: dict[str, Any] = {
+            f"c{i}": pa.array([_as_cell(row.get(name)) for row in rows], pa.string())
+            for i, name in enumerate(names)
+        }
+        return pa.table({**cells, "file_row_number": pa.array(range(len(rows)), pa.int64())})
+
+    def _raw(self, rows: Sequence[Mapping[str, Any]]) -> _RequestTable:
+        given = {name for row in rows for name in row}
+        columns = {
+            column.source_name: (f"c{i}", "VARCHAR")
+            for i, column in enumerate(self._ingest.contract.columns)
+            if column.source_name in given
+        }
+        return _RequestTable(
+            path=Path(_REQUEST),
+            name="the request",
+            sha256="0" * 64,
+            labels={},
+            rows=len(rows),
+            columns=columns,
+            format="jsonl",
+        )
+
+    def _cleaned(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        columns: tuple[str, ...],
+        refusals: list[Refusal],
+        rows: int,
+    ) -> PreparedRows:
+        queries = CleanQueries.of(self._clean, columns, self._name)
+        source = "SELECT * FROM valid"
+        if self._clean.unify:
+            described = cursor.execute(f"DESCRIBE {source}").fetchall()
+            source = queries.unified(source, {name: kind for name, kind, *_ in described})
+        cursor.execute(f"CREATE TEMP VIEW source AS {source}")
+        with queries.bounded(cursor):
+            try:
+                cursor.complete()
+                table = cursor.sql(queries.valid_rows).to_arrow_table()
+                if queries.rules and table.num_rows + len(refusals) < rows:
+                    refusals += _refusals(cursor, queries.invalid_rows)
+            except FactoryError:
+                queries.blame(cursor)
+                raise
+        scorable, overflowing = without_overflow(table, self._model)
+        for one in overflowing:
+            pairs = zip(one["_row"].to_pylist(), one["reason"].to_pylist(), strict=True)
+            refusals += [Refusal(row - 1, tuple(reason.split(","))) for row, reason in pairs]
+        return PreparedRows(scorable, tuple(sorted(refusals, key=lambda refusal: refusal.row)))
+
+
+def _refused_by_contract(
+    cursor: duckdb.DuckDBPyConnection, validation: ContractValidation
+) -> list[Refusal]:
+    broken = f"FROM checked WHERE {validation.any_rule_broken}"
+    cursor.execute(f"CREATE TEMP VIEW broken AS {broken}")
+    return _refusals(cursor, validation.invalid_rows)
+
+
+def _refusals(cursor: duckdb.DuckDBPyConnection, query: str) -> list[Refusal]:
+    found = cursor.execute(f"SELECT _row, _rules FROM ({query})").fetchall()
+    return [Refusal(int(row) - 1, tuple(rules.split(","))) for row, rules in found]
+
+
+def _as_cell(value: Any) -> str | None:
+    """Return the text of a JSON value as it would be read from a file."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)

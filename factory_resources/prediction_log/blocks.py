@@ -1,0 +1,85 @@
+"""Blocks: the records of a sealed segment, as the ledger names them by the root of a Merkle tree.
+
+A leaf of the tree is the id and the SHA-256 of the record, so that a neighbour can be shown without
+what it says. Ids strictly increase within a block. Which blocks there are belongs in `collector`;
+proofs, in `proofs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from factory_resources.prediction_log.segments import identity_of, read
+
+TILE = 256
+"""Leaves whose hashes are stored together."""
+
+HASH_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Block:
+    """The records of one segment, at least one."""
+
+    identity: str
+    """The UUID of the segment."""
+    records: Sequence[tuple[bytes, bytes]]
+    """Id and bytes of each, in the order of the ids."""
+
+    @property
+    def first(self) -> bytes:
+        return self.records[0][0]
+
+    @property
+    def last(self) -> bytes:
+        return self.records[-1][0]
+
+    @cached_property
+    def leaves(self) -> list[bytes]:
+        """The hash of each leaf."""
+        # Called once for each answer of the factory: spelled out, it takes a third less.
+        return [
+            sha256(b"\0" + identifier + sha256(payload).digest()).digest()
+            for identifier, payload in self.records
+        ]
+
+    @cached_property
+    def root(self) -> bytes:
+        """The tree hash of RFC 6962."""
+        return tree_hash(self.leaves)
+
+    @property
+    def tiles(self) -> list[bytes]:
+        """The hashes of the leaves, 256 in each but the last."""
+        leaves = self.leaves
+        return [b"".join(leaves[start : start + TILE]) for start in range(0, len(leaves), TILE)]
+
+
+def read_block(segment: Path) -> Block:
+    """Return the block of a sealed segment.
+
+    Raises:
+        StorageError: it cannot be read, or was changed.
+    """
+    return Block(str(identity_of(segment)), [*read(segment)])
+
+
+def leaf_bytes(identifier: bytes, payload: bytes) -> bytes:
+    """Return what the tree of a block has for a record."""
+    return identifier + sha256(payload).digest()
+
+
+def tree_hash(leaves: Sequence[bytes]) -> bytes:
+    """Return the tree hash of RFC 6962 over the hashes of at least one leaf."""
+    level = list(leaves)
+    while len(level) > 1:
+        pairs = len(level) // 2 * 2
+        above = [
+            sha256(b"\1" + left + right).digest()
+            for left, right in zip(level[:pairs:2], level[1:pairs:2], strict=True)
+        ]
+        # A last one without a sibling is also the root of what it stands for, one level up.
+        level = above + level[pairs:]
+    return level[0]

@@ -1,0 +1,115 @@
+"""Take sealed segments out of the journal: into the ledger, then the database, then off the disk.
+
+A step is done again if it was interrupted: the ledger has one entry a block, the database one row
+a record, and a segment is removed when both have it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.prediction_log.blocks import Block, read_block
+from factory_resources.prediction_log.journal import recover
+from factory_resources.prediction_log.segments import SEALED, sync_folder
+from factory_resources.prediction_log.store import PredictionStore
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.entries import Kind
+    from factory_resources.ledger.log import Log
+
+_TOGETHER = 32 * 1024 * 1024
+"""Bytes of the segments whose entries are appended at once."""
+
+
+def journal_folder(home: Home) -> Path:
+    """Return where the segments of a home are."""
+    return home.predictions / "journal"
+
+
+def collect(home: Home, store: PredictionStore) -> int:
+    """Store the sealed segments, and those whose writer has ended; return how many blocks.
+
+    Raises:
+        StorageError: the disk or a database cannot be written, or a segment was changed; the
+            others are stored nonetheless.
+    """
+    stored, damaged = 0, list[StorageError]()
+    with home.lock("predictions"):
+        recover(journal_folder(home))
+        for segments in _groups(journal_folder(home)):
+            blocks = dict[Path, Block]()
+            for segment in segments:
+                try:
+                    blocks[segment] = read_block(segment)
+                except StorageError as error:
+                    damaged.append(error)
+            enter(home, [*blocks.values()])
+            for segment, block in blocks.items():
+                store.add(block)
+                remove_segment(segment)
+            stored += len(blocks)
+    if damaged:
+        raise damaged[0]
+    return stored
+
+
+def _groups(folder: Path) -> Iterator[list[Path]]:
+    """Yield the sealed segments, some small ones together, the oldest first."""
+    group, size = list[Path](), 0
+    for path in sorted(folder.glob(f"*{SEALED}"), key=lambda path: path.stat().st_mtime_ns):
+        group.append(path)
+        size += path.stat().st_size
+        if size >= _TOGETHER:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def enter(home: Home, blocks: Sequence[Block]) -> None:
+    """Append the entries of blocks to the ledger, unless it has them.
+
+    Raises:
+        StorageError: the ledger has another entry of one of these blocks.
+    """
+    from factory_resources.ledger.ledger import Ledger
+
+    def missing(log: "Log") -> list["Kind"]:
+        return [entry for block in blocks if (entry := _missing(log, block))]
+
+    if blocks:
+        Ledger(home).append_decided(missing)
+
+
+def _missing(log: "Log", block: Block) -> "Kind | None":
+    from factory_resources.ledger.entries import PredictionsLogged
+    from factory_resources.ledger.ledger import latest_in
+
+    subject = PredictionsLogged.subject_of(block=block.identity)
+    known = latest_in(log, PredictionsLogged, subject)
+    if known is None:
+        return PredictionsLogged(
+            subject=subject,
+            block=block.identity,
+            root=block.root.hex(),
+            first=block.first.hex(),
+            last=block.last.hex(),
+            count=len(block.records),
+            bytes=sum(len(payload) for _, payload in block.records),
+        )
+    if known[1].root != block.root.hex():
+        raise StorageError(
+            f"segment {block.identity} of the prediction journal was changed: entry {known[0]} of "
+            "the ledger names other records",
+            remedy="restore the segment from a backup",
+        )
+    return None
+
+
+def remove_segment(segment: Path) -> None:
+    """Remove a segment that is stored."""
+    with storage_errors(segment):
+        segment.unlink()
+        sync_folder(segment.parent)

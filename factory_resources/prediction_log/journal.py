@@ -1,0 +1,238 @@
+"""The journal: answers become durable here before they are sent, with one write for many of them.
+
+One process writes a journal; others read its segments and take the sealed ones away (`collector`).
+The bytes of a segment belong in `segments`.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from factory_resources.home.home import storage_errors
+from factory_resources.prediction_log.segments import (
+    HEADER_BYTES,
+    OPEN,
+    header,
+    record_head,
+    seal,
+    sync_folder,
+    whole_bytes,
+)
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+"""What a segment takes on the disk from its beginning."""
+
+_NEW = ".new"
+
+
+class Journal:
+    """The end of the journal that one process writes.
+
+    Args:
+        folder: where the segments are; it is made if it is missing.
+        size: bytes of a segment.
+
+    Raises:
+        StorageError: the disk cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, size: int = SEGMENT_BYTES) -> None:
+        self._folder, self._size = folder, size
+        self._waiting: list[bytes] = []
+        self._last = b""
+        with storage_errors(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._segment = _Segment.create(folder, size)
+
+    def append(self, identifier: bytes, payload: bytes) -> None:
+        """Add a record to what the next `flush` makes durable.
+
+        Args:
+            identifier: 16 bytes, larger than those of the record before.
+        """
+        if identifier <= self._last:
+            raise ValueError("the ids of a journal strictly increase")
+        self._last = identifier
+        self._waiting += (record_head(identifier, payload), payload)
+
+    def flush(self) -> None:
+        """Make everything that was added durable.
+
+        Raises:
+            StorageError: nothing that was added since the last `flush` counts, and it is forgotten.
+                The journal can be used again as soon as the disk has room.
+        """
+        if not self._waiting:
+            return
+        content = b"".join(self._waiting)
+        self._waiting.clear()
+        if len(content) > self._segment.room:
+            self._begin(max(self._size, HEADER_BYTES + len(content)))
+        self._segment.write(content)
+
+    def roll(self, seconds: float = 0.0) -> bool:
+        """Seal the segment if its oldest record is as old; return whether it was.
+
+        Raises:
+            StorageError: a new segment cannot be made; the old one goes on.
+        """
+        age = self._segment.age
+        if age is None or age < seconds:
+            return False
+        self._begin(self._size)
+        return True
+
+    def close(self) -> None:
+        """Seal the segment; what was not flushed is forgotten."""
+        self._waiting.clear()
+        self._segment.close()
+
+    def _begin(self, size: int) -> None:
+        # On a full disk this fails, and the former segment is still there.
+        begun = _Segment.create(self._folder, size)
+        self._segment.close()
+        self._segment = begun
+
+
+class _Segment:
+    """An open segment, locked as long as its process lives."""
+
+    def __init__(self, path: Path, handle: int, size: int) -> None:
+        self._path, self._handle = path, handle
+        self._end, self._size = HEADER_BYTES, size
+        self._begun: float | None = None
+
+    @classmethod
+    def create(cls, folder: Path, size: int) -> "_Segment":
+        """Make a segment under a name that nobody looks for, lock it, and give it its name."""
+        identity = uuid4()
+        path = folder / f"{identity}{OPEN}"
+        while True:
+            with storage_errors(path):
+                handle = _lock_new(path.with_suffix(_NEW))
+                try:
+                    os.posix_fallocate(handle, 0, size)
+                    os.pwrite(handle, header(identity), 0)
+                    os.fsync(handle)
+                    path.with_suffix(_NEW).rename(path)
+                    sync_folder(folder)
+                except FileNotFoundError:
+                    # Another process took it for left behind before it was locked.
+                    os.close(handle)
+                    continue
+                except OSError:
+                    path.with_suffix(_NEW).unlink(missing_ok=True)
+                    os.close(handle)
+                    raise
+            return cls(path, handle, size)
+
+    @property
+    def room(self) -> int:
+        return self._size - self._end
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the first record; None if there is none."""
+        return None if self._begun is None else time.monotonic() - self._begun
+
+    def write(self, content: bytes) -> None:
+        with storage_errors(self._path):
+            written = os.pwrite(self._handle, content, self._end)
+            if written < len(content):
+                # The rest of a short write: the system then says why, or goes on.
+                _write_all(self._handle, content[written:], self._end + written)
+            os.fdatasync(self._handle)
+        # What a failed attempt has left behind here is overwritten by the next one; the rest of it
+        # has smaller ids than what follows, so that no reader takes it for a record.
+        self._end += len(content)
+        if self._begun is None:
+            self._begun = time.monotonic()
+
+    def close(self) -> None:
+        """Seal it, or remove it if it is empty, and release the lock."""
+        try:
+            if self._begun is None:
+                with storage_errors(self._path):
+                    self._path.unlink(missing_ok=True)
+            else:
+                seal(self._path, self._handle, self._end)
+        finally:
+            os.close(self._handle)
+
+
+def _lock_new(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
+
+
+def _write_all(handle: int, content: bytes, start: int) -> None:
+    while content:
+        written = os.pwrite(handle, content, start)
+        content, start = content[written:], start + written
+
+
+def recover(folder: Path) -> list[Path]:
+    """Seal the segments whose writer has ended, up to their last whole record; return them.
+
+    Raises:
+        StorageError: the disk cannot be read or written, or a segment has no valid header.
+    """
+    for path in folder.glob(f"*{_NEW}"):
+        with _orphan(path) as handle:
+            if handle is not None:
+                path.unlink(missing_ok=True)
+    return [sealed for path in sorted(folder.glob(f"*{OPEN}")) if (sealed := _recover(path))]
+
+
+def _recover(path: Path) -> Path | None:
+    with _orphan(path) as handle:
+        if handle is None:
+            return None
+        count, end = whole_bytes(path)
+        if count:
+            return seal(path, handle, end)
+        with storage_errors(path):
+            path.unlink()
+        return None
+
+
+@contextmanager
+def _orphan(path: Path) -> Iterator[int | None]:
+    """Yield a locked handle of a segment without a writer; None if it has one, or is gone."""
+    handle = _open(path)
+    if handle is None:
+        yield None
+        return
+    try:
+        yield handle if _try_lock(handle) and _is_at(handle, path) else None
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path) -> int | None:
+    with storage_errors(path):
+        try:
+            return os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return None
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the file still has this name: another process may have sealed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

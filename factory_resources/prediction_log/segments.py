@@ -1,0 +1,136 @@
+"""Files of the journal: their bytes, and what of them is whole. Writing belongs in `journal`.
+
+    header  magic 8 | version u32 | UUID of the segment 16 | CRC-32 of these u32
+    record  length of the payload u32 | CRC-32 of id and payload u32 | id 16 | payload
+
+Numbers are little-endian. Ids strictly increase from record to record. While a file is written its
+name ends in `.open`, and what follows its last record is zero or was never acknowledged; then it is
+cut there and its name ends in `.sealed`.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+from zlib import crc32
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import storage_errors
+
+OPEN, SEALED = ".open", ".sealed"
+
+_MAGIC = b"predlog\n"
+_VERSION = 1
+_HEADER = struct.Struct("<8sI16sI")
+_HEAD = struct.Struct("<II16s")
+HEADER_BYTES = _HEADER.size
+RECORD_HEAD_BYTES = _HEAD.size
+"""What a record has before its payload."""
+
+_BUFFER = 1 << 20
+
+
+def header(identity: UUID) -> bytes:
+    """Return the beginning of a segment."""
+    content = _HEADER.pack(_MAGIC, _VERSION, identity.bytes, 0)[:-4]
+    return content + struct.pack("<I", crc32(content))
+
+
+def record_head(identifier: bytes, payload: bytes) -> bytes:
+    """Return what a record has before its payload."""
+    return _HEAD.pack(len(payload), crc32(payload, crc32(identifier)), identifier)
+
+
+def identity_of(segment: Path) -> UUID:
+    """Return the UUID in the header of a segment.
+
+    Raises:
+        StorageError: it has no valid header, or cannot be read.
+    """
+    with storage_errors(segment), segment.open("rb") as file:
+        return _identity(segment, file)
+
+
+def _identity(segment: Path, file: BinaryIO) -> UUID:
+    content = file.read(HEADER_BYTES)
+    if len(content) < HEADER_BYTES:
+        raise _damaged(segment, "it has no header")
+    magic, version, identity, check = _HEADER.unpack(content)
+    if magic != _MAGIC or crc32(content[:-4]) != check:
+        raise _damaged(segment, "it has no header")
+    if version != _VERSION:
+        raise _damaged(segment, f"its format {version} is newer")
+    return UUID(bytes=identity)
+
+
+def read(segment: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield id and payload of the records of a segment, which may still be written.
+
+    Raises:
+        StorageError: it cannot be read, or a sealed one was changed.
+    """
+    end = HEADER_BYTES
+    with storage_errors(segment), segment.open("rb", buffering=_BUFFER) as file:
+        _identity(segment, file)
+        for identifier, payload in _records(file):
+            end += RECORD_HEAD_BYTES + len(payload)
+            yield identifier, payload
+        size = os.fstat(file.fileno()).st_size
+    if segment.suffix == SEALED and end != size:
+        raise _damaged(segment, f"byte {end:,} does not begin a whole record")
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records up to the first that is not whole."""
+    last, limit = b"", os.fstat(file.fileno()).st_size
+    while len(head := file.read(RECORD_HEAD_BYTES)) == RECORD_HEAD_BYTES:
+        length, check, identifier = _HEAD.unpack(head)
+        if identifier <= last or length > limit:
+            return
+        payload = file.read(length)
+        if len(payload) < length or crc32(payload, crc32(identifier)) != check:
+            return
+        yield identifier, payload
+        last = identifier
+
+
+def whole_bytes(segment: Path) -> tuple[int, int]:
+    """Return the number of whole records of a segment, and where the last of them ends."""
+    with storage_errors(segment), segment.open("rb", buffering=_BUFFER) as file:
+        _identity(segment, file)
+        lengths = [RECORD_HEAD_BYTES + len(payload) for _, payload in _records(file)]
+    return len(lengths), HEADER_BYTES + sum(lengths)
+
+
+def seal(segment: Path, handle: int, end: int) -> Path:
+    """Cut an open segment behind its last record and rename it, durably; return its new path.
+
+    Args:
+        handle: the open file, on which this process holds the lock.
+    """
+    sealed = segment.with_suffix(SEALED)
+    with storage_errors(segment):
+        os.ftruncate(handle, end)
+        os.fsync(handle)
+        segment.rename(sealed)
+        sync_folder(segment.parent)
+    return sealed
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _damaged(segment: Path, why: str) -> StorageError:
+    return StorageError(
+        f"a segment of the prediction journal is damaged: {why}",
+        where=str(segment),
+        remedy="restore it from a backup, or move it away: its answers are then missing in the log",
+    )

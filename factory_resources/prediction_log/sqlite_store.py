@@ -1,0 +1,62 @@
+"""The prediction log's database in the home, in SQLite.
+
+It has a write-ahead log, unlike the ledger: a look-up does not wait while a block is stored.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
+
+_WAIT = 60
+"""Seconds to wait for another process that writes."""
+
+_PAGE = 8192
+"""Bytes. Rows lie in the tree of their ids; with pages of 4096, a quarter of one is too little for
+the longer ones, which then take pages of their own."""
+
+_BATCH = 10_000
+
+
+class SqliteStore(PredictionStore):
+    """The database in a file, which is made if it is missing."""
+
+    def __init__(self, file: Path) -> None:
+        self._raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
+        for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
+            self._raw.execute(f"PRAGMA {setting}")
+        if not self.run("SELECT 1 FROM sqlite_master WHERE name = 'prediction'"):
+            script = TABLES.format(
+                missing="IF NOT EXISTS", integer="INTEGER", bytes="BLOB", compact=" WITHOUT ROWID"
+            )
+            with self.writing():
+                for statement in filter(str.strip, script.split(";")):
+                    self.run(statement)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._raw.execute(statement, values).fetchall()
+
+    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
+        cursor = self._raw.execute(statement, values)
+        while rows := cursor.fetchmany(_BATCH):
+            yield rows
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            if self._raw.in_transaction:
+                self.run("ROLLBACK")
+            raise
+
+    def insert_rows(self, rows: Sequence[StoredRow]) -> None:
+        self._raw.executemany("INSERT OR IGNORE INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

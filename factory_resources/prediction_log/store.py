@@ -1,0 +1,179 @@
+"""Recent answers in a database: filled block by block behind the journal, looked up by id.
+
+What both engines share; which engine a home has, and the bytes of each, in `sqlite_store` and
+`postgres_store`. Older answers belong in `archive`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import Any, Self
+
+from factory_resources.prediction_log.blocks import TILE, Block
+from factory_resources.prediction_log.ids import day_of, first_of
+from factory_resources.prediction_log.record import decode
+
+TABLES = """\
+CREATE TABLE {missing} block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
+  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL);
+CREATE TABLE {missing} leaf_tile (block {integer}, tile {integer}, hashes {bytes} NOT NULL,
+  PRIMARY KEY (block, tile)){compact};
+CREATE TABLE {missing} prediction (id {bytes} PRIMARY KEY, block {integer} NOT NULL,
+  leaf {integer} NOT NULL, pipeline TEXT NOT NULL, version {integer} NOT NULL,
+  rows {integer} NOT NULL, record {bytes} NOT NULL){compact};
+"""
+"""`leaf_tile` has the hashes of all records of a block, 256 in a row of the table; they stay when a
+record moves to the archive or is removed."""
+
+StoredRow = tuple[bytes, int, int, str, int, int, bytes]
+"""A row of `prediction`."""
+
+
+@dataclass(frozen=True)
+class StoredBlock:
+    """What the database knows of a block."""
+
+    number: int
+    identity: str
+    first: bytes
+    last: bytes
+    count: int
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """A record, and where in which block it is."""
+
+    id: bytes
+    block: str
+    leaf: int
+    record: bytes
+
+
+class PredictionStore(ABC):
+    """The database of one home. It is used by one thread, and closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run a statement whose parameters are written `?`, and return its rows."""
+
+    @abstractmethod
+    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
+        """Yield the rows of a SELECT, some thousands at a time."""
+
+    @abstractmethod
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Run the block in one durable transaction, alone among those that write."""
+
+    @abstractmethod
+    def insert_rows(self, rows: Sequence[StoredRow]) -> None:
+        """Insert rows, within `writing`; ids that are there already stay as they are."""
+
+    def add(self, block: Block) -> bool:
+        """Store a block; return whether it was not stored before.
+
+        Raises:
+            StorageError: one of its records cannot be read.
+        """
+        with self.writing():
+            if self.run("SELECT 1 FROM block WHERE identity = ?", [block.identity]):
+                return False
+            [(number,)] = self.run("SELECT coalesce(max(number), 0) + 1 FROM block")
+            count = len(block.records)
+            self.run(
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
+                [number, block.identity, block.first, block.last, count],
+            )
+            for tile, hashes in enumerate(block.tiles):
+                self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
+            self.insert_rows([*_rows(number, block)])
+        return True
+
+    def find(self, request: bytes) -> StoredPrediction | None:
+        """Return the record of a request."""
+        rows = self.run(
+            "SELECT id, identity, leaf, record FROM prediction "
+            "JOIN block ON block.number = prediction.block WHERE id = ?",
+            [request],
+        )
+        return StoredPrediction(*rows[0]) if rows else None
+
+    def blocks(self) -> list[StoredBlock]:
+        """Return every block, in the order in which they were stored."""
+        rows = self.run("SELECT number, identity, first, last, count FROM block ORDER BY number")
+        return [StoredBlock(*row) for row in rows]
+
+    def block(self, identity: str) -> StoredBlock | None:
+        """Return a block by its UUID."""
+        rows = self.run(
+            "SELECT number, identity, first, last, count FROM block WHERE identity = ?", [identity]
+        )
+        return StoredBlock(*rows[0]) if rows else None
+
+    def leaves(self, block: StoredBlock, start: int, stop: int) -> list[bytes]:
+        """Return the hashes of the leaves from `start` up to `stop`."""
+        tiles = self.run(
+            "SELECT hashes FROM leaf_tile WHERE block = ? AND tile >= ? AND tile <= ? "
+            "ORDER BY tile",
+            [block.number, start // TILE, (stop - 1) // TILE],
+        )
+        hashes = b"".join(row[0] for row in tiles)
+        skipped = start // TILE * TILE
+        return [hashes[32 * (n - skipped) : 32 * (n - skipped + 1)] for n in range(start, stop)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests of each pipeline the database has."""
+        return dict(self.run("SELECT pipeline, count(*) FROM prediction GROUP BY pipeline"))
+
+    def days_before(self, day: date) -> Iterator[date]:
+        """Yield the days before this one that have records here."""
+        stop, start = first_of(day), bytes(16)
+        query = "SELECT min(id) FROM prediction WHERE id >= ? AND id < ?"
+        while (found := self.run(query, [start, stop])[0][0]) is not None:
+            yield (one := day_of(found))
+            start = day_after(one)
+
+    def pipelines(self, day: date) -> list[str]:
+        """Return the pipelines that answered on a day."""
+        rows = self.run(
+            "SELECT DISTINCT pipeline FROM prediction WHERE id >= ? AND id < ? ORDER BY pipeline",
+            [first_of(day), day_after(day)],
+        )
+        return [name for (name,) in rows]
+
+    def delete(self, pipeline: str, day: date) -> None:
+        """Forget the records of a day; the hashes of their leaves stay."""
+        with self.writing():
+            self.run(
+                "DELETE FROM prediction WHERE id >= ? AND id < ? AND pipeline = ?",
+                [first_of(day), day_after(day), pipeline],
+            )
+
+
+def day_after(day: date) -> bytes:
+    """Return what every id of a day is smaller than."""
+    return first_of(date.fromordinal(day.toordinal() + 1))
+
+
+def _rows(number: int, block: Block) -> Iterator[StoredRow]:
+    for leaf, (identifier, payload) in enumerate(block.records):
+        record = decode(payload)
+        yield identifier, number, leaf, record.pipeline, record.version, record.rows, payload
