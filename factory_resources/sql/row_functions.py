@@ -2,21 +2,22 @@
 
 Asking the engine for one row takes milliseconds, such a function a microsecond. What is not certain
 is left to the engine: expressions that this module does not know, and values with special rules.
-Functions of numbers and texts belong in `row_numbers` and `row_texts`.
+Functions of numbers and texts belong in `scalar`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from factory_resources.errors import ExpressionError
-from factory_resources.sql.bound_expressions import Bound, Kind, NotCertainError, bind
 from factory_resources.sql.expressions import parse
-from factory_resources.sql.row_numbers import cast as cast_value
-from factory_resources.sql.row_numbers import comparison, extreme, number_function
-from factory_resources.sql.row_texts import text_function
-from factory_resources.sql.row_values import (
+from factory_resources.sql.scalar.binding import Bound, Kind, NotCertainError, bind
+from factory_resources.sql.scalar.casts import cast as cast_value
+from factory_resources.sql.scalar.numbers import comparison, extreme, number_function
+from factory_resources.sql.scalar.regrouping import regrouped
+from factory_resources.sql.scalar.texts import text_function
+from factory_resources.sql.scalar.values import (
     BOOLEAN,
     Evaluate,
     Row,
@@ -25,6 +26,9 @@ from factory_resources.sql.row_values import (
     constant,
     read_column,
 )
+
+if TYPE_CHECKING:
+    import duckdb
 
 _KINDS = frozenset({"BIGINT", "INTEGER", "DOUBLE", "VARCHAR", "BOOLEAN"})
 
@@ -38,12 +42,18 @@ class RowFunction:
     columns: tuple[str, ...]
     """Lower-case names of the columns that it reads."""
     compute: Callable[[Mapping[str, Any]], Any]
-    """From lower-case column names to values (int, float, str, bool or None) to the result; raises
-    `row_values.UndecidedError` if only the engine may decide, and KeyError if a column is missing.
+    """Takes the value (int, float, str, bool or None) of each column by its lower-case name.
+
+    Raises `scalar.values.UndecidedError` if only the engine may decide, such as for an int in a
+    column of DOUBLE, and KeyError if a column is missing.
     """
 
 
-def compile_expression(sql: str, columns: Mapping[str, Kind]) -> RowFunction | None:
+def compile_expression(
+    sql: str,
+    columns: Mapping[str, Kind],
+    connection: "duckdb.DuckDBPyConnection | None" = None,
+) -> RowFunction | None:
     """Return the expression as a function of one row; None if its results are not certain.
 
     None also stands for what is not an expression over these columns; the engine names the mistake.
@@ -51,19 +61,18 @@ def compile_expression(sql: str, columns: Mapping[str, Kind]) -> RowFunction | N
     Args:
         sql: one DuckDB expression.
         columns: the type of each column; names match whatever their case.
+        connection: of an engine in memory, whose temporary table `bound_row` is replaced; by
+            default a new one, which takes 15 ms.
     """
     import duckdb
 
     try:
         parse(sql, "")
-    except ExpressionError:
+        with nullcontext(connection) if connection else duckdb.connect(":memory:") as engine:
+            bound = bind(sql, columns, engine)
+        return None if bound is None else compile_bound(bound)
+    except (ExpressionError, NotCertainError, RecursionError):
         return None
-    with closing(duckdb.connect(":memory:")) as connection:
-        try:
-            bound = bind(sql, columns, connection)
-            return None if bound is None else compile_bound(bound)
-        except (NotCertainError, RecursionError):
-            return None
 
 
 def compile_bound(bound: Bound) -> RowFunction:
@@ -90,6 +99,7 @@ def _term(bound: Bound) -> Term:
         return Term(bound.type, read_column(bound.value, bound.type))
     if bound.operation == "CONSTANT":
         return constant(bound.type, bound.value)
+    bound = regrouped(bound)
     terms = [_term(child) for child in bound.children]
     term = Term(bound.type, _operation(bound, terms))
     if not all(part.constant for part in terms):
@@ -221,15 +231,16 @@ def _case(bound: Bound, terms: Sequence[Term]) -> Evaluate:
 
 
 def _coalesce(bound: Bound, terms: Sequence[Term]) -> Evaluate:
-    """Return the first value that is not NULL; like the engine, it evaluates none after it."""
+    """Return the first value that is not NULL.
+
+    The engine may evaluate values after it beforehand, if they occur twice. So all are evaluated.
+    """
     if any(term.type != bound.type for term in terms):
         raise NotCertainError("values of several types")
     evaluates = [term.evaluate for term in terms]
 
     def evaluate(row: Row) -> Any:
-        for each in evaluates:
-            if (value := each(row)) is not None:
-                return value
-        return None
+        values = [each(row) for each in evaluates]
+        return next((value for value in values if value is not None), None)
 
     return evaluate

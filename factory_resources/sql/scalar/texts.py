@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from factory_resources.sql.bound_expressions import NotCertainError, SqlType
-from factory_resources.sql.row_values import (
+from factory_resources.sql.scalar.binding import NotCertainError, SqlType
+from factory_resources.sql.scalar.values import (
     BIGINT,
     BOOLEAN,
     VARCHAR,

@@ -73,7 +73,7 @@ def bind(
 
     Args:
         sql: one expression that `expressions.parse` accepts.
-        connection: of an engine in memory, whose temporary table `source` is replaced.
+        connection: of an engine in memory, whose temporary table `bound_row` is replaced.
 
     Raises:
         NotCertainError: it has a type or an operation that is not known here.
@@ -83,9 +83,9 @@ def bind(
     if len({name.lower() for name in columns}) < len(columns):
         return None
     declared = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
-    query = f"SELECT (\n{sql}\n) FROM source"
+    query = f"SELECT (\n{sql}\n) FROM bound_row"
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE source ({declared})")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE bound_row ({declared})")
         row = connection.execute(
             "SELECT json_serialize_plan(?, optimize := false)", [query]
         ).fetchone()
@@ -94,7 +94,7 @@ def bind(
     assert row is not None
     try:
         answer = json.loads(row[0])
-    except ValueError as error:  # the engine writes -nan, which is not JSON
+    except ValueError as error:  # the engine writes NAN, which is not JSON
         raise NotCertainError("a constant that is not finite") from error
     if answer["error"] or len(answer["plans"]) != 1:
         return None
@@ -143,6 +143,8 @@ def _function_name(node: dict[str, Any]) -> str:
         raise NotCertainError(f"a function of {'.'.join(schema)}")
     if name == "__cast":
         return "TRY_CAST" if node["function_data"]["try_cast"] else "CAST"
+    if name == "__between" and set(node["function_data"].values()) != {True}:
+        raise NotCertainError("BETWEEN without its ends")
     return str(name).lower()
 
 

@@ -1,7 +1,7 @@
 """The values of a row in Python, and how functions are applied to them.
 
 A NULL is None, a DECIMAL its digits as an int; floats are finite. What functions there are belongs
-in `row_numbers` and `row_texts`.
+in `scalar`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from factory_resources.sql.bound_expressions import NotCertainError, SqlType
+from factory_resources.sql.scalar.binding import NotCertainError, SqlType
 
 Row = Mapping[str, Any]
 Evaluate = Callable[[Row], Any]
