@@ -20,7 +20,7 @@ HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Block:
+class PredictionBlock:
     """The records of one segment, at least one."""
 
     identity: str
@@ -57,13 +57,13 @@ class Block:
         return [b"".join(leaves[start : start + TILE]) for start in range(0, len(leaves), TILE)]
 
 
-def read_block(segment: Path) -> Block:
+def read_block(segment: Path) -> PredictionBlock:
     """Return the block of a sealed segment.
 
     Raises:
         StorageError: it cannot be read, or was changed.
     """
-    return Block(str(identity_of(segment)), [*read(segment)])
+    return PredictionBlock(str(identity_of(segment)), [*read(segment)])
 
 
 def leaf_bytes(identifier: bytes, payload: bytes) -> bytes:

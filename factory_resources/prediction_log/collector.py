@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.prediction_log.blocks import Block, read_block
+from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.journal import recover
 from factory_resources.prediction_log.segments import SEALED, sync_folder
 from factory_resources.prediction_log.store import PredictionStore
@@ -39,7 +39,7 @@ def collect(home: Home, store: PredictionStore) -> int:
     with home.lock("predictions"):
         recover(journal_folder(home))
         for segments in _groups(journal_folder(home)):
-            blocks = dict[Path, Block]()
+            blocks = dict[Path, PredictionBlock]()
             for segment in segments:
                 try:
                     blocks[segment] = read_block(segment)
@@ -68,7 +68,7 @@ def _groups(folder: Path) -> Iterator[list[Path]]:
         yield group
 
 
-def enter(home: Home, blocks: Sequence[Block]) -> None:
+def enter(home: Home, blocks: Sequence[PredictionBlock]) -> None:
     """Append the entries of blocks to the ledger, unless it has them.
 
     Raises:
@@ -83,7 +83,7 @@ def enter(home: Home, blocks: Sequence[Block]) -> None:
         Ledger(home).append_decided(missing)
 
 
-def _missing(log: "Log", block: Block) -> "Kind | None":
+def _missing(log: "Log", block: PredictionBlock) -> "Kind | None":
     from factory_resources.ledger.entries import PredictionsLogged
     from factory_resources.ledger.ledger import latest_in
 

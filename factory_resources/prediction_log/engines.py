@@ -1,21 +1,22 @@
 """Which database the prediction log has: SQLite in the home, or the PostgreSQL of the factory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.prediction_log.store import PredictionStore
 
 
-@contextmanager
-def opened(home: Home) -> Iterator[PredictionStore]:
-    """Yield the store of a home; its tables are made if they are missing.
+def open_store(home: Home) -> PredictionStore:
+    """Return the store of a home, which the caller closes; its tables are made if missing.
 
     Raises:
         StorageError: the database cannot be read or written.
     """
     from factory_resources.prediction_log.sqlite_store import SqliteStore
 
-    with storage_faults(home), SqliteStore(home.predictions_database) as store:
-        yield store
+    with storage_faults(home):
+        return SqliteStore(home.predictions_database)
+
+
+def has_store(home: Home) -> bool:
+    """Whether anything was ever stored."""
+    return home.predictions_database.exists()

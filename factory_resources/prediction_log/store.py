@@ -12,7 +12,7 @@ from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
-from factory_resources.prediction_log.blocks import TILE, Block
+from factory_resources.prediction_log.blocks import TILE, PredictionBlock
 from factory_resources.prediction_log.ids import day_of, first_of
 from factory_resources.prediction_log.record import decode
 
@@ -87,7 +87,7 @@ class PredictionStore(ABC):
     def insert_rows(self, rows: Sequence[StoredRow]) -> None:
         """Insert rows, within `writing`; ids that are there already stay as they are."""
 
-    def add(self, block: Block) -> bool:
+    def add(self, block: PredictionBlock) -> bool:
         """Store a block; return whether it was not stored before.
 
         Raises:
@@ -173,7 +173,7 @@ def day_after(day: date) -> bytes:
     return first_of(date.fromordinal(day.toordinal() + 1))
 
 
-def _rows(number: int, block: Block) -> Iterator[StoredRow]:
+def _rows(number: int, block: PredictionBlock) -> Iterator[StoredRow]:
     for leaf, (identifier, payload) in enumerate(block.records):
         record = decode(payload)
         yield identifier, number, leaf, record.pipeline, record.version, record.rows, payload

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,19 @@ from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import PredictionsLogged
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.blocks import Block, read_block
+from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.collector import journal_folder
-from factory_resources.prediction_log.engines import opened
+from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.prediction_log.samples import payload, record, write
 
 
 @pytest.fixture
-def log(home: Home) -> PredictionLog:
+def log(home: Home) -> Iterator[PredictionLog]:
     Ledger(home).begin()
-    return PredictionLog(home)
+    with PredictionLog(home) as opened:
+        yield opened
 
 
 def _entries(home: Home) -> list[PredictionsLogged]:
@@ -34,7 +36,7 @@ def _entries(home: Home) -> list[PredictionsLogged]:
     return [entry for entry in entries if isinstance(entry, PredictionsLogged)]
 
 
-def test_an_answer_is_found_in_every_place_that_it_passes(log: PredictionLog) -> None:
+def test_an_answer_is_found_in_every_place_that_it_passes(log: PredictionLog, home: Home) -> None:
     journal, ids = log.journal(), PredictionIds()
     [identifier] = write(journal, [7], ids)
     places = []
@@ -45,10 +47,10 @@ def test_an_answer_is_found_in_every_place_that_it_passes(log: PredictionLog) ->
         assert (found.row, found.record) == (0, record(7))
         places.append(found.place)
     assert places == ["journal", "journal", "database"]
-    assert found.block == _entries(log.home)[0].block
+    assert found.block == _entries(home)[0].block
 
 
-def test_each_row_of_a_request_is_found_by_its_own_id(log: PredictionLog) -> None:
+def test_each_row_of_a_request_is_found_by_its_own_id(log: PredictionLog, home: Home) -> None:
     journal, ids = log.journal(), PredictionIds()
     base = ids.take(3)
     journal.append(base, payload(5, rows=3))
@@ -61,7 +63,9 @@ def test_each_row_of_a_request_is_found_by_its_own_id(log: PredictionLog) -> Non
         log.collect()
 
 
-def test_an_error_without_rows_is_found_by_the_id_of_its_request(log: PredictionLog) -> None:
+def test_an_error_without_rows_is_found_by_the_id_of_its_request(
+    log: PredictionLog, home: Home
+) -> None:
     journal, ids = log.journal(), PredictionIds()
     base = ids.take()
     journal.append(base, payload(5, rows=0))
@@ -71,7 +75,7 @@ def test_an_error_without_rows_is_found_by_the_id_of_its_request(log: Prediction
     assert not log.find(text(base, 1))
 
 
-def test_an_id_that_was_never_given_out_is_not_found(log: PredictionLog) -> None:
+def test_an_id_that_was_never_given_out_is_not_found(log: PredictionLog, home: Home) -> None:
     ids = PredictionIds()
     before = ids.take()
     journal = log.journal()
@@ -85,32 +89,34 @@ def test_an_id_that_was_never_given_out_is_not_found(log: PredictionLog) -> None
         log.find("apple")
 
 
-def test_a_home_that_never_answered_has_nothing_to_find_or_collect(log: PredictionLog) -> None:
+def test_a_home_that_never_answered_has_nothing_to_find_or_collect(
+    log: PredictionLog, home: Home
+) -> None:
     assert log.find(text(PredictionIds().take())) is None
     assert log.collect() == 0
 
 
-def test_a_block_enters_the_ledger_with_its_root_and_range(log: PredictionLog) -> None:
+def test_a_block_enters_the_ledger_with_its_root_and_range(log: PredictionLog, home: Home) -> None:
     journal, ids = log.journal(), PredictionIds()
     taken = write(journal, range(300), ids)
     journal.close()
-    [segment] = journal_folder(log.home).iterdir()
+    [segment] = journal_folder(home).iterdir()
     block = read_block(segment)
     assert log.collect() == 1
-    [entry] = _entries(log.home)
+    [entry] = _entries(home)
     assert entry.subject == f"predictions/{block.identity}"
     assert (entry.first, entry.last, entry.count) == (taken[0].hex(), taken[-1].hex(), 300)
     assert (entry.root, entry.bytes) == (block.root.hex(), sum(len(payload(n)) for n in range(300)))
-    with opened(log.home) as store:
+    with open_store(home) as store:
         [stored] = store.blocks()
         assert store.leaves(stored, 0, 300) == block.leaves
         assert store.leaves(stored, 250, 260) == block.leaves[250:260]
         assert store.counts() == {"apples": 300}
     assert log.collect() == 0
-    assert len(_entries(log.home)) == 1
+    assert len(_entries(home)) == 1
 
 
-def test_what_a_killed_server_flushed_is_collected(log: PredictionLog) -> None:
+def test_what_a_killed_server_flushed_is_collected(log: PredictionLog, home: Home) -> None:
     script = """
 import os, sys
 from pathlib import Path
@@ -123,7 +129,7 @@ sys.stdout.buffer.write(b"".join(write(journal, range(5), PredictionIds())))
 sys.stdout.flush()
 os.kill(os.getpid(), 9)
 """
-    command = [sys.executable, "-c", script, str(log.home.path)]
+    command = [sys.executable, "-c", script, str(home.path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
     assert log.collect() == 1
@@ -163,25 +169,25 @@ PredictionLog(home).collect()
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["recover", "seal", "read", "enter", "rows", "store", "remove"])
 def test_a_kill_between_any_two_steps_loses_and_doubles_nothing(
-    log: PredictionLog, step: str, when: str
+    log: PredictionLog, home: Home, step: str, when: str
 ) -> None:
     journal, ids = log.journal(), PredictionIds()
     taken = write(journal, range(20), ids)
     journal.roll()
     taken += write(journal, range(20, 30), ids)
-    [left] = journal_folder(log.home).glob("*.open")
+    [left] = journal_folder(home).glob("*.open")
     content = left.read_bytes()
     journal.close()
     # The second segment is as a killed server leaves it.
     left.with_suffix(".sealed").unlink()
     left.write_bytes(content)
-    command = [sys.executable, "-c", _KILLED, str(log.home.path), step, when]
+    command = [sys.executable, "-c", _KILLED, str(home.path), step, when]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
     log.collect()
-    assert not os.listdir(journal_folder(log.home))
-    assert sorted(entry.count for entry in _entries(log.home)) == [10, 20]
-    with opened(log.home) as store:
+    assert not os.listdir(journal_folder(home))
+    assert sorted(entry.count for entry in _entries(home)) == [10, 20]
+    with open_store(home) as store:
         assert store.counts() == {"apples": 30}
         assert sorted(block.count for block in store.blocks()) == [10, 20]
     for number, identifier in enumerate(taken):
@@ -199,30 +205,32 @@ print(PredictionLog(Home(Path(sys.argv[1]))).collect())
 """
 
 
-def test_several_collectors_at_once_store_each_block_once(log: PredictionLog) -> None:
+def test_several_collectors_at_once_store_each_block_once(log: PredictionLog, home: Home) -> None:
     journal, ids = log.journal(), PredictionIds()
     for start in range(0, 200, 10):
         write(journal, range(start, start + 10), ids)
         journal.roll()
     journal.close()
-    command = [sys.executable, "-c", _COLLECT, str(log.home.path)]
+    command = [sys.executable, "-c", _COLLECT, str(home.path)]
     collectors = [
         subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
     counts = [int(collector.communicate()[0]) for collector in collectors]
-    assert sum(counts) == len(_entries(log.home)) == 20
-    with opened(log.home) as store:
+    assert sum(counts) == len(_entries(home)) == 20
+    with open_store(home) as store:
         assert store.counts() == {"apples": 200}
 
 
-def test_a_block_that_the_ledger_knows_otherwise_is_not_stored(log: PredictionLog) -> None:
+def test_a_block_that_the_ledger_knows_otherwise_is_not_stored(
+    log: PredictionLog, home: Home
+) -> None:
     journal, ids = log.journal(), PredictionIds()
     write(journal, range(3), ids)
     journal.close()
-    [segment] = journal_folder(log.home).iterdir()
+    [segment] = journal_folder(home).iterdir()
     content = segment.read_bytes()
     log.collect()
-    with opened(log.home) as store:
+    with open_store(home) as store:
         [block] = store.blocks()
         for table in ("block", "leaf_tile", "prediction"):
             store.run(f"DELETE FROM {table}")
@@ -233,38 +241,41 @@ def test_a_block_that_the_ledger_knows_otherwise_is_not_stored(log: PredictionLo
     assert segment.exists()
     segment.write_bytes(content)
     assert log.collect() == 1
-    assert block.identity == _entries(log.home)[0].block
+    assert block.identity == _entries(home)[0].block
 
 
-def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(log: PredictionLog) -> None:
+def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
+    log: PredictionLog, home: Home
+) -> None:
     journal, ids = log.journal(), PredictionIds()
     taken = []
     for number in range(3):
         taken += write(journal, [number], ids)
         journal.roll()
     journal.close()
-    damaged = min(journal_folder(log.home).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    damaged = min(journal_folder(home).iterdir(), key=lambda path: path.stat().st_mtime_ns)
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
     with pytest.raises(StorageError, match="is damaged"):
         log.collect()
-    assert [*journal_folder(log.home).iterdir()] == [damaged]
+    assert [*journal_folder(home).iterdir()] == [damaged]
     assert log.find(text(taken[1]))
     assert log.find(text(taken[2]))
 
 
-def test_a_block_is_stored_once(log: PredictionLog) -> None:
+def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
     ids = PredictionIds()
-    block = Block("b", [(ids.take(), payload(n)) for n in range(3)])
-    with opened(log.home) as store:
+    block = PredictionBlock("b", [(ids.take(), payload(n)) for n in range(3)])
+    with open_store(home) as store:
         assert store.add(block)
         assert not store.add(block)
         assert store.counts() == {"apples": 3}
 
 
-def test_the_database_says_in_one_line_that_it_is_damaged(log: PredictionLog) -> None:
+def test_the_database_says_in_one_line_that_it_is_damaged(log: PredictionLog, home: Home) -> None:
     log.collect()
-    Path(log.home.predictions_database).write_bytes(b"no database" * 1000)
+    log.close()
+    Path(home.predictions_database).write_bytes(b"no database" * 1000)
     with pytest.raises(StorageError, match="the database of the prediction log is damaged"):
         log.find(text(PredictionIds().take()))
