@@ -37,7 +37,7 @@ from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.prediction_log import ids
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 
 _LOG = logging.getLogger("factory.serve")
 

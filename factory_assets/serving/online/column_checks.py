@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.serving.online.row_schema import EXACT, RowSchema
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 
 if TYPE_CHECKING:
     import numpy as np

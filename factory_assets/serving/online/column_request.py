@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 
 
 class RequestRows(Protocol):

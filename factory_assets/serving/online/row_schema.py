@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from factory_assets.spec import Column, Ingest
-from factory_resources.sql.bound_expressions import Kind
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.binding import Kind
+from factory_resources.sql.scalar.values import UndecidedError
 
 EXACT = 2**53
 """Below it, a double holds every whole number."""

@@ -20,7 +20,7 @@ from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import OVERFLOW, needed_columns
 from factory_assets.spec import Column, ImageSource
 from factory_resources.home.home import Home
-from factory_resources.sql.row_values import UndecidedError
+from factory_resources.sql.scalar.values import UndecidedError
 
 if TYPE_CHECKING:
     import numpy as np
