@@ -18,8 +18,8 @@ _LONGEST_CHAIN = 25
 """Modules, from one that no other imports to one that imports none of these packages."""
 _LONGEST_FILE = 350
 """Lines."""
-_ONE_FILE = "factory_resources.ledger.factory_verify"
-"""May be longer: an auditor reads and carries one file."""
+_ONE_FILE = {"factory_resources.ledger.factory_verify", "factory_assets.serving.edge.score"}
+"""May be longer: somebody carries one file to a machine without the factory."""
 
 
 @cache

@@ -13,6 +13,7 @@ import click
 from factory_assets.cli import (  # noqa: F401 - they register
     audit_commands,
     decision_commands,
+    edge_commands,
     serving_commands,
 )
 from factory_assets.cli.group import command, console

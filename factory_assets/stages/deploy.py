@@ -10,9 +10,16 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER, OnnxModel
-from factory_assets.ml.artifacts.trained_model import load_trained
+from factory_assets.ml.artifacts.table_graph import (
+    number_of,
+    numeric_categories,
+    read_as_numbers,
+)
+from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
+from factory_assets.ml.artifacts.typical_row import typical_row
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from factory_resources.tracking.onnx_flavour import OnnxFlavour
     from factory_resources.tracking.registry import Registry
 
 REPLACED_TAG = "factory.replaced"
@@ -45,6 +53,7 @@ def deploy(
             computes something else than what was evaluated.
         ModelError: the candidate's files were changed, or cannot be exported.
     """
+    from factory_resources.tracking.onnx_flavour import write_flavour
     from factory_resources.tracking.registry import Registry
 
     _require_passed(pipeline, candidate, verdict)
@@ -57,13 +66,15 @@ def deploy(
     difference = _difference(outputs, _recorded(verdict, home), trained.target.sd)
     _require_equal(pipeline, difference)
     registry = Registry(home)
-    before = registry.version(pipeline.name, candidate.version).tags
+    version = registry.version(pipeline.name, candidate.version)
+    before = version.tags
     replaced = registry.champion(pipeline.name)
     if replaced == candidate.version:
         # It is the champion already: it still replaces what it replaced then.
         replaced = int(before[REPLACED_TAG]) if REPLACED_TAG in before else None
     _require_same_graph(pipeline, candidate, before.get(DIGEST_TAG), digest)
     _store_graph(registry, candidate, graph, digest, home)
+    write_flavour(registry, version, _flavour(pipeline, trained, graph, rows.schema))
     facts = {DIGEST_TAG: digest, "factory.max_difference": repr(difference)}
     if replaced is not None:
         facts[REPLACED_TAG] = str(replaced)
@@ -126,6 +137,28 @@ def _store_graph(
         manifest = {"candidate_sha256": candidate.digest, FILE: digest}
         (files / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         registry.add_files(candidate.run_id, files, FOLDER)
+
+
+def _flavour(
+    pipeline: Pipeline, trained: TrainedModel, graph: bytes, rows: pa.Schema
+) -> OnnxFlavour:
+    """Return what MLflow's own tools read.
+
+    Args:
+        rows: the columns of the rows from which the model was made.
+    """
+    from factory_resources.tracking.onnx_flavour import OnnxFlavour
+
+    features, description = trained.features, trained.description
+    words = numeric_categories(rows, {c.name: c.vocabulary for c in features.categorical})
+    example = typical_row(features, sensitive_columns(pipeline))
+    example |= {name: number_of(str(example[name]) or "0") for name in words}
+    return OnnxFlavour(
+        graph=graph,
+        table_graph=read_as_numbers(graph, words) if words else None,
+        example=None if features.texts or features.picture or features.series else example,
+        facts={"classes": list(trained.target.classes), "threshold": description.threshold},
+    )
 
 
 def _judged_rows(

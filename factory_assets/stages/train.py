@@ -7,13 +7,14 @@ fitted belongs in `ml.training`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
+from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared, no_progress
 from factory_assets.ml.training.preparation import read_training_data
@@ -74,7 +75,7 @@ def train(
         version = run.register(
             files,
             signature_of(fitted.trained),
-            _typical_row(fitted.trained, sensitive_columns(pipeline)),
+            typical_row(fitted.trained.features, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest, **_stopped(fitted)},
         )
     rows = tables[0].num_rows
@@ -86,29 +87,10 @@ def signature_of(trained: TrainedModel) -> Signature:
     from factory_resources.tracking.run import Signature
 
     kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
-    names = dict.fromkeys(_texts(trained), "string")
+    names = dict.fromkeys(text_columns(trained.features), "string")
     if trained.target.task == "regression":
         return Signature({**kinds, **names}, "prediction", None)
     return Signature({**kinds, **names}, "probabilities", trained.target.outputs)
-
-
-def _typical_row(trained: TrainedModel, hidden: Collection[str]) -> dict[str, object]:
-    """Return an input example that is no real row: medians and the most frequent categories."""
-    numbers = {n.name: n.median for n in trained.features.numeric}
-    names = dict.fromkeys(_texts(trained), "")
-    names |= {c.name: c.vocabulary[0] for c in trained.features.categorical if c.vocabulary}
-    shown = {**numbers, **names}
-    empty = {**dict.fromkeys(numbers, 0.0), **dict.fromkeys(names, "")}
-    return {name: empty[name] if name in hidden else shown[name] for name in shown}
-
-
-def _texts(trained: TrainedModel) -> tuple[str, ...]:
-    """Return the input columns that hold text: categories, sentences, the image."""
-    picture = trained.features.picture
-    features = trained.features
-    texts = (text.name for text in features.texts)
-    names = (*(category.name for category in features.categorical), *texts)
-    return (*names, picture.name) if picture else names
 
 
 def _candidate(
@@ -130,7 +112,7 @@ def _candidate(
         target=trained.target.column,
         classes=trained.target.classes,
         numeric=tuple(n.name for n in trained.features.numeric),
-        categorical=_texts(trained),
+        categorical=text_columns(trained.features),
         digest=digest,
         history=fitted.history,
         best_epoch=fitted.best_epoch,

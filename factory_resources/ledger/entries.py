@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from factory_resources.ledger.entry import Entry, Sha256
 from factory_resources.ledger.prediction_entries import (
+    EdgeLogReceived,
+    EdgePacked,
     PredictionsArchived,
     PredictionsLogged,
     PredictionsRemoved,
@@ -266,6 +268,8 @@ Kind = (
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved
+    | EdgePacked
+    | EdgeLogReceived
     | KeyChanged
     | PersonChanged
     | SettingChanged

@@ -1119,7 +1119,17 @@ _ENTRIES = (
 )
 
 _FOLLOWED = frozenset(
-    {"stage", "model_version", "verdict", "export", "champion", "approval", "serving"}
+    {
+        "stage",
+        "model_version",
+        "verdict",
+        "export",
+        "champion",
+        "approval",
+        "serving",
+        "edge_pack",
+        "edge_log",
+    }
 )
 """The kinds of entries that name something else that is checked."""
 
@@ -1609,6 +1619,8 @@ class ContentCheck:
             "champion": self._champion,
             "approval": self._decisions.approval,
             "serving": self._decisions.serving,
+            "edge_pack": self._edge_pack,
+            "edge_log": self._edge_log,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -1715,6 +1727,26 @@ class ContentCheck:
         found = self._chain(pipeline, version, number)
         if found and found.get("graph") != entry.get("graph"):
             raise InvalidError("another graph serves than was exported")
+
+    def _edge_pack(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that what was packed for another machine is what was exported."""
+        self._report.count("packs")
+        _require_same("the subject", entry.get("subject"), f"edge/{take(entry, 'pack')}")
+        which = f"{take(entry, 'pipeline')}@{take(entry, 'version', kind=int)}"
+        export = self._ledger.last("export", f"export/{which}", number)
+        if not export:
+            raise InvalidError(f"{which} was packed, and has no entry of an export")
+        _require_same("the SHA-256 of the graph", entry.get("graph"), export[1].get("graph"))
+
+    def _edge_log(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a log came from a pack of this factory."""
+        self._report.count("logs of packs")
+        _require_same("the subject", entry.get("subject"), f"edge_log/{take(entry, 'pack')}")
+        pack = self._ledger.last("edge_pack", f"edge/{take(entry, 'pack')}", number)
+        if not pack:
+            raise InvalidError("is the log of a pack that has no entry")
+        for name in ("pipeline", "version"):
+            _require_same(f"the {name}", entry.get(name), pack[1].get(name))
 
     def _chain(self, pipeline: str, version: int, number: int) -> dict[str, Any] | None:
         """Check that a version was trained, passed its gates and was exported.

@@ -58,3 +58,46 @@ class PredictionsRemoved(PredictionsMoved):
 
     kind: Literal["predictions_removed"] = "predictions_removed"
     reason: str
+
+
+class EdgePacked(Entry):
+    """A champion was packed to score on another machine."""
+
+    SUBJECT = "edge/{pack}"
+
+    kind: Literal["edge_pack"] = "edge_pack"
+    subject: str
+    pack: Sha256
+    """The digest of its contract, which names everything else."""
+    pipeline: str
+    version: int
+    graph: Sha256
+    """The digest of the graph in it, which is the deployed one."""
+    program: Sha256
+    """The digest of the program in it."""
+    key: str
+    """The public key that its log is signed with: Ed25519, in base64."""
+
+
+class EdgeLogReceived(Entry):
+    """The log of a pack came home; what it says is in blocks of predictions."""
+
+    SUBJECT = "edge_log/{pack}"
+
+    kind: Literal["edge_log"] = "edge_log"
+    subject: str
+    pack: Sha256
+    pipeline: str
+    version: int
+    file: Sha256
+    """The digest of the log as it came."""
+    lines: int
+    """The line of its last checkpoint; 0 if there is none."""
+    head: Sha256
+    """The digest of that line, or of the contract."""
+    answers: int
+    """How many answers were new, and are proven by a signature."""
+    findings: tuple[str, ...]
+    """What is missing or was changed."""
+    more: int
+    """How many more findings there are."""

@@ -96,8 +96,9 @@ class RegistryRun:
     ) -> int:
         """Store the files as a logged model and make it the model's next version.
 
-        The MLmodel file describes the model to MLflow's UI and has no flavour: no model can be
-        loaded through it, and the factory does not read it.
+        The MLmodel file describes the model to MLflow's UI. It has no flavour until the version
+        is deployed (see `onnx_flavour`): no model can be loaded through it, and the factory does
+        not read it.
 
         Raises:
             StorageError: the files cannot be written; no version is created.

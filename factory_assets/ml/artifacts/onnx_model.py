@@ -215,6 +215,15 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
     Raises:
         ModelError: if the version was never deployed, or if its graph is missing or changed.
     """
+    return OnnxModel.of(read_graph(registry, version))
+
+
+def read_graph(registry: Registry, version: Version) -> bytes:
+    """Return the graph that was deployed as a version, verified by SHA-256.
+
+    Raises:
+        ModelError: if the version was never deployed, or if its graph is missing or changed.
+    """
     digest = _deployed_digest(registry, version)
     where = f"{version.model} version {version.version}"
     if digest is None:
@@ -236,7 +245,7 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
             where=where,
             remedy="find out who changed it, then train and deploy again",
         )
-    return OnnxModel.of(graph)
+    return graph
 
 
 def _deployed_digest(registry: Registry, version: Version) -> str | None:

@@ -205,6 +205,16 @@ def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
         load_champion("p", home)
 
 
+def opens_in_mlflow(home: Home, version: int) -> bool:
+    """Whether the version has a flavour; if it has one, it must open."""
+    import mlflow
+
+    files = str(Registry(home).version("p", version).files)
+    if not mlflow.models.Model.load(files).flavors:
+        return False
+    return bool(mlflow.pyfunc.load_model(files))
+
+
 CRASH = """
 import os, signal, sys
 from pathlib import Path
@@ -220,25 +230,41 @@ from factory_assets.results.data import SplitResult
 folder = Path(sys.argv[1])
 said = EvaluationResult.model_validate_json((folder / "verdict.json").read_bytes())
 given = SplitResult.model_validate_json((folder / "parts.json").read_bytes())
-method = sys.argv[2]
-original = getattr(Registry, method)
+owner = {"Registry": Registry, "Home": Home}[sys.argv[2]]
+method, times = sys.argv[3], [int(sys.argv[4])]
+original = getattr(owner, method)
 def killed(*args):
     original(*args)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(Registry, method, killed)
+    times[0] -= 1
+    if not times[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, method, killed)
 deploy(pipeline(folder, KINDS["linear"]), given, said.candidate, said, Home(folder / "home"))
 """
 
 
-@pytest.mark.parametrize("method", ["add_files", "tag_version"])
-def test_killed_before_the_alias_moves(factory: Factory, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("call", "opens"),
+    [
+        (("Registry", "add_files", "1"), False),
+        # The files of MLflow's flavour: its graph, its environment, and last what names them.
+        (("Home", "write_atomic", "1"), False),
+        (("Home", "write_atomic", "4"), False),
+        (("Home", "write_atomic", "5"), True),
+        (("Registry", "tag_version", "1"), True),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_killed_before_the_alias_moves(
+    factory: Factory, tmp_path: Path, call: tuple[str, ...], opens: bool
+) -> None:
     one, two = factory.candidate(), factory.candidate(seed=4)
     factory.deploy(one, factory.verdict(one))
     said = factory.verdict(two)
     (tmp_path / "verdict.json").write_text(said.model_dump_json())
     (tmp_path / "parts.json").write_text(factory.parts.model_dump_json())
     killed = subprocess.run(
-        [sys.executable, "-c", CRASH, str(tmp_path), method],
+        [sys.executable, "-c", CRASH, str(tmp_path), *call],
         cwd=PROJECT,
         env=dict(os.environ),
         check=False,
@@ -248,6 +274,8 @@ def test_killed_before_the_alias_moves(factory: Factory, tmp_path: Path, method:
     number, served = load_champion("p", factory.home)
     assert number == 1
     assert served.classes == ("0", "1")
+    assert opens_in_mlflow(factory.home, 2) == opens
     # What was left half done does not stand in the way.
     assert factory.deploy(two, said).replaced == 1
     assert load_champion("p", factory.home)[0] == 2
+    assert opens_in_mlflow(factory.home, 2)

@@ -1,0 +1,1 @@
+"""Models that score on other machines, without the factory, and what they bring home."""

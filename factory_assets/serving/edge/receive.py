@@ -1,0 +1,199 @@
+"""Bring the log of a pack home: check it, store the proven answers, enter what was found.
+
+What a log proves is decided in `chain`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from factory_assets.serving.edge import score
+from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
+from factory_assets.serving.edge.pack import PROGRAM
+from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import EdgeLogReceived, EdgePacked
+from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
+
+_ENTERED = 50
+"""Findings that an entry of the ledger lists, each of so many characters at most."""
+_CHARACTERS = 200
+_TOGETHER = 1000
+
+
+@dataclass(frozen=True)
+class ReceivedLog:
+    """What came home."""
+
+    pack: EdgePacked
+    answers: int
+    """Answers that were not stored before."""
+    proven: int
+    """All answers in the log that a checkpoint proves."""
+    findings: tuple[str, ...]
+    """What is missing or was changed."""
+    notes: tuple[str, ...]
+    known: EdgeLogReceived | None
+    """The entry of an earlier time if nothing is new."""
+
+
+def receive_log(folder: Path, home: Home) -> ReceivedLog:
+    """Store the proven answers of a pack that this home wrote; once, however often it is called.
+
+    Raises:
+        RefusedError: the pack is not of this home.
+        StorageError: the folder cannot be read, or the home cannot be written.
+    """
+    pack = _pack(folder, home)
+    log = read_log(folder / score.LOG, pack.pack, base64.b64decode(pack.key))
+    with home.lock("edge_log"), PredictionLog(home) as stored:
+        subject = EdgeLogReceived.subject_of(pack=pack.pack)
+        before = Ledger(home).latest(EdgeLogReceived, subject)
+        earlier = before[1] if before else None
+        findings = [*_changed_files(folder, pack), *_rewritten(log, earlier), *log.findings]
+        answers = [line for line in log.proven if line.kind == "answer"]
+        rewritten = any(_rewritten(log, earlier))
+        records = _records([] if rewritten else answers, pack, findings)
+        new = [one for one in records if stored.find(ids.text(one[0])) is None]
+        _store(new, stored)
+        entry = _entry(pack, log, earlier if rewritten else None, len(new), findings)
+        is_known = earlier is not None and not new and _says_the_same(earlier, entry)
+        if not is_known:
+            Ledger(home).append([entry])
+    return ReceivedLog(
+        pack=pack,
+        answers=len(new),
+        proven=len(answers),
+        findings=tuple(findings),
+        notes=log.notes,
+        known=earlier if is_known else None,
+    )
+
+
+def _pack(folder: Path, home: Home) -> EdgePacked:
+    path = folder / score.CONTRACT
+    with storage_errors(path):
+        identity = sha256(path.read_bytes()).hexdigest()
+    ledger = Ledger(home)
+    subject = EdgePacked.subject_of(pack=identity)
+    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
+    if found is None:
+        raise RefusedError(
+            f"the ledger has no pack with this {score.CONTRACT}",
+            where=str(folder),
+            remedy="bring the log to the factory that packed it, with its files unchanged",
+        )
+    return found[1]
+
+
+def _changed_files(folder: Path, pack: EdgePacked) -> Iterator[str]:
+    for name, expected in ((score.GRAPH, pack.graph), (PROGRAM, pack.program)):
+        try:
+            found = sha256((folder / name).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            # Only the contract and the log need come home.
+            continue
+        if found != expected:
+            yield f"{name} was changed"
+
+
+def _rewritten(log: EdgeLog, earlier: EdgeLogReceived | None) -> Iterator[str]:
+    """Say if lines that came home before are others now, as only the pack's key can make them."""
+    if earlier is None or not earlier.lines:
+        return
+    line = log.line(earlier.lines)
+    if line is None or line.digest != earlier.head:
+        what = "are missing" if line is None else "are others"
+        yield f"the {earlier.lines:,} lines that came home {earlier.time[:16]}Z {what} now"
+
+
+def _records(
+    lines: Sequence[LogLine], pack: EdgePacked, findings: list[str]
+) -> list[tuple[bytes, PredictionRecord]]:
+    """Return id and record of each answer, in the order of the ids."""
+    records: dict[bytes, PredictionRecord] = {}
+    for line in lines:
+        try:
+            identifier = ids.parse(line.content["id"])
+            record = _record(line, pack)
+        except (KeyError, TypeError, AttributeError, UnknownNameError):
+            identifier, record = b"", None
+        if record is None or ids.request_of(identifier)[1] or identifier in records:
+            findings.append(f"line {line.number} is not an answer of this program")
+            continue
+        records[identifier] = record
+    return sorted(records.items())
+
+
+def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
+    content = line.content
+    if "rules" in content:
+        output = {"predictions": [], "rows": [], "refused": [[0, [*map(str, content["rules"])]]]}
+    else:
+        output = {"predictions": [content["prediction"]]}
+        if "probabilities" in content:
+            output["probabilities"] = [[*content["probabilities"].values()]]
+    return PredictionRecord(
+        time=int(content["time"]),
+        duration=int(content["duration"]),
+        pipeline=pack.pipeline,
+        version=pack.version,
+        caller=f"edge {pack.pack[:12]}",
+        protocol="edge",
+        kind="answer",
+        status=200,
+        rows=1,
+        input=json.dumps([content["input"]]).encode(),
+        output=json.dumps(output).encode(),
+    )
+
+
+def _store(records: Sequence[tuple[bytes, PredictionRecord]], log: PredictionLog) -> None:
+    if not records:
+        return
+    with closing(log.journal()) as journal:
+        for start in range(0, len(records), _TOGETHER):
+            for identifier, record in records[start : start + _TOGETHER]:
+                journal.append(identifier, encode(record))
+            journal.flush()
+    log.collect()
+
+
+def _entry(
+    pack: EdgePacked,
+    log: EdgeLog,
+    kept: EdgeLogReceived | None,
+    answers: int,
+    findings: Sequence[str],
+) -> EdgeLogReceived:
+    """Return the entry; of a rewritten log it keeps naming the lines that came home first."""
+    head = log.head
+    lines, digest = (head.number, head.digest) if head else (0, pack.pack)
+    if kept:
+        lines, digest = kept.lines, kept.head
+    return EdgeLogReceived(
+        subject=EdgeLogReceived.subject_of(pack=pack.pack),
+        pack=pack.pack,
+        pipeline=pack.pipeline,
+        version=pack.version,
+        file=log.sha256,
+        lines=lines,
+        head=digest,
+        answers=answers,
+        findings=tuple(finding[:_CHARACTERS] for finding in findings[:_ENTERED]),
+        more=max(0, len(findings) - _ENTERED),
+    )
+
+
+def _says_the_same(earlier: EdgeLogReceived, entry: EdgeLogReceived) -> bool:
+    apart = {"time", "answers"}
+    return earlier.model_dump(exclude=apart) == entry.model_dump(exclude=apart)
