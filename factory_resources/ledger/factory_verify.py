@@ -2430,25 +2430,31 @@ class PredictionCheck:
             self._report.problem(error, entry, file)
 
     def _moved(self, number: int, entry: dict[str, Any]) -> None:
-        """Note which leaves an entry says are in the archive or removed; compare the files."""
-        kind, pipeline, day = entry["kind"], take(entry, "pipeline"), take(entry, "day")
+        """Note which leaves are in the archive or removed, and compare the files."""
+        pipeline, day = take(entry, "pipeline"), take(entry, "day")
         subject = f"predictions/{pipeline}/{day}"
         _require_same("the subject", take(entry, "subject"), subject)
-        last = self._ledger.last(kind, subject)
-        removed = self._ledger.last("predictions_removed", subject)
-        if last is None or last[0] != number:
+        if entry["kind"] == "predictions_removed":
             return
-        archived = kind == "predictions_archived"
-        if archived and removed and removed[0] > number:
-            return
-        prefix = f"predictions/archive/{pipeline}/{day}."
-        listed = take(entry, "leaves")
-        count = self._list(f"{prefix}{listed[:16]}.leaves", listed, number)
+        digest, listed = take(entry, "sha256"), take(entry, "leaves")
+        ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
+        file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
+        count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
-        self._report.count("answers in the archive" if archived else "answers removed", count)
-        if archived:
-            digest = take(entry, "sha256")
-            self._content.compare(f"{prefix}{digest[:16]}.parquet", digest, number=number)
+        if self._is_removed(subject, digest, number):
+            self._report.count("answers removed", count)
+            return
+        self._report.count("answers in the archive", count)
+        self._content.compare(f"{file}.parquet", digest, number=number)
+
+    def _is_removed(self, subject: str, digest: str, after: int) -> bool:
+        """Whether a later entry says that the file with this digest is removed."""
+        found = self._ledger.last("predictions_removed", subject)
+        while found and found[0] > after:
+            if digest in take(found[1], "files", kind=list):
+                return True
+            found = self._ledger.last("predictions_removed", subject, found[0])
+        return False
 
     def _list(self, name: str, expected: str, number: int) -> int:
         """Note the leaves in a list; return how many they are."""
