@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from factory_resources.ledger.entry import Entry, Sha256
 from factory_resources.ledger.prediction_entries import (
+    PredictionKeysDestroyed,
     PredictionsArchived,
     PredictionsLogged,
     PredictionsRemoved,
@@ -266,6 +267,7 @@ Kind = (
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved
+    | PredictionKeysDestroyed
     | KeyChanged
     | PersonChanged
     | SettingChanged

@@ -1129,7 +1129,7 @@ _LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
-_KINDS = frozenset({"ledger", "run", "setting"})
+_KINDS = frozenset({"ledger", "run", "setting", "prediction_keys_destroyed"})
 """The other kinds of entries that this verifier knows."""
 
 _UNPINNED = (

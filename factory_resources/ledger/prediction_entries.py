@@ -62,3 +62,16 @@ class PredictionsRemoved(PredictionsMoved):
     files: tuple[Sha256, ...]
     """The digests of the files that had them."""
     reason: str
+
+
+class PredictionKeysDestroyed(Entry):
+    """What the keys of some months protected in answers is unreadable from now on."""
+
+    SUBJECT = "prediction_keys/{pipeline}"
+
+    kind: Literal["prediction_keys_destroyed"] = "prediction_keys_destroyed"
+    subject: str
+    pipeline: str
+    months: tuple[str, ...]
+    """Such as `2026-03`, in UTC."""
+    reason: str

@@ -8,7 +8,8 @@ import pytest
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.blocks import read_block
+from factory_resources.ledger.prediction_entries import PredictionsLogged
+from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.collector import enter, journal_folder
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -136,3 +137,26 @@ def test_a_block_that_was_entered_twice_is_found(log: PredictionLog, home: Home)
         first = read_entry(reading.body(1))
     Ledger(home).append([first])
     assert [problem for problem in problems(home) if "another entry of the same block" in problem]
+
+
+@pytest.mark.parametrize("wrong", ["first", "last"])
+def test_an_entry_with_another_range_than_its_records_is_found(
+    log: PredictionLog, home: Home, wrong: str
+) -> None:
+    ids = PredictionIds()
+    before = ids.take()
+    block = PredictionBlock("b", [(ids.take(), payload(number)) for number in range(3)])
+    ends = {"first": block.first, "last": block.last}
+    ends[wrong] = before if wrong == "first" else ids.take()
+    entry = PredictionsLogged(
+        subject="predictions/b",
+        block="b",
+        root=block.root.hex(),
+        first=ends["first"].hex(),
+        last=ends["last"].hex(),
+        count=3,
+        bytes=1,
+    )
+    Ledger(home).append([entry])
+    log.database.add(block)
+    assert [problem for problem in problems(home) if "its first or last id is not" in problem]
