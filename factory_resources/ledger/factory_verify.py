@@ -2019,7 +2019,7 @@ def verify_home(
             content = ContentCheck(files, database, report, scratch)
             content.run()
             content.home()
-            PredictionCheck(files, database, report, scratch, content).run(ledger is None)
+            PredictionCheck(files, database, report, scratch, content).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
     except InvalidError as error:
@@ -2379,11 +2379,10 @@ class PredictionCheck:
         self._scratch, self._content = scratch, content
         self._seen = 0
 
-    def run(self, required: bool) -> None:
+    def run(self) -> None:
         """Check every entry about answers.
 
-        Args:
-            required: whether their database must be here.
+        Where a server has the ledger, it has the answers too, and they are not compared.
         """
         for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
             if kind != "predictions":
@@ -2391,8 +2390,9 @@ class PredictionCheck:
                     self._moved(number, self._ledger.entry(number))
         query = "SELECT number FROM logged WHERE kind = 'predictions'"
         blocks = [number for (number,) in self._scratch.run(query)]
-        if not required and not self._is_here():
-            self._report.note("is not here: answers are not compared", file="predictions.db")
+        if not self._is_here("ledger.db") and not self._is_here("predictions.db"):
+            if blocks:
+                self._report.note("is not here: answers are not compared", file="predictions.db")
             return
         # A block may leave the journal when the database was already opened.
         for number in self._blocks(self._blocks(blocks)):
@@ -2400,9 +2400,9 @@ class PredictionCheck:
                 "its block is missing: it is neither in the database nor in the journal", number
             )
 
-    def _is_here(self) -> bool:
+    def _is_here(self, name: str) -> bool:
         with suppress(MissingFileError):
-            self._files.path("predictions.db")
+            self._files.path(name)
             return True
         return False
 
@@ -2411,7 +2411,7 @@ class PredictionCheck:
         absent = []
         with ExitStack() as stack, self._reported(file="predictions.db"):
             database = None
-            if numbers and self._is_here():
+            if numbers and self._is_here("predictions.db"):
                 path = self._files.path("predictions.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
             for number in numbers:

@@ -1,8 +1,8 @@
 """The archive: answers of past days in Parquet files, by pipeline and day, looked up by id.
 
-A file has at most a million records in the order of their ids, so that the smallest id of each row
-group is the index. Its name has its first and last id. Beside it is a list of the leaves that its
-records are. How records get there belongs in `archiving`.
+A file has some hundred thousand records in the order of their ids, so that the smallest id of each
+row group is the index. Its name has its first and last id. Beside it is a list that says which
+leaves its records are. How records get there belongs in `archiving`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-GROUP_ROWS, FILE_ROWS = 4096, 1_000_000
-"""Rows in a row group and in a file: a look-up reads the sizes of all groups and one group."""
+GROUP_ROWS, FILE_ROWS, FILE_BYTES = 4096, 500_000, 256 * 1024 * 1024
+"""Of a row group and of a file: a look-up reads the smallest ids of all groups, and one group. A
+file ends with the batch that exceeds one of its limits."""
 
 
 @dataclass(frozen=True)

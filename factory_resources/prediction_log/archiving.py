@@ -6,7 +6,8 @@ the files go; their lists of leaves stay, so that what is removed is told from w
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
+    FILE_BYTES,
     FILE_ROWS,
     GROUP_ROWS,
     ArchiveFile,
@@ -53,6 +55,14 @@ class WrittenFile:
     leaves: bytes
 
 
+def archiving_paused(home: Home) -> AbstractContextManager[None]:
+    """Let nothing be moved or removed while the block runs; what runs already is waited for.
+
+    Whoever compares a copy of the ledger with the files needs it.
+    """
+    return home.lock(_LOCK)
+
+
 def archive_days(home: Home, store: PredictionStore, before: date) -> int:
     """Move the records of all days before one; return how many days.
 
@@ -62,7 +72,7 @@ def archive_days(home: Home, store: PredictionStore, before: date) -> int:
     days = [*store.days_before(before)]
     for day in days:
         for pipeline in store.pipelines(day):
-            with home.lock(_LOCK):
+            with archiving_paused(home):
                 archive_day(home, store, pipeline, day)
     return len(days)
 
@@ -77,7 +87,7 @@ def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) ->
     with home.scratch() as scratch:
         names = {block.number: block.identity for block in store.blocks_of(day)}
         with store.export(pipeline, day) as reader:
-            written = [*write_files(reader, names, scratch)]
+            written = write_files(reader, names, scratch)
         entries = [install(home, pipeline, day, file) for file in written]
     enter_archived(home, entries)
     for entry in entries:
@@ -85,30 +95,42 @@ def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) ->
 
 
 def write_files(
-    reader: "pyarrow.RecordBatchReader", names: dict[int, str], folder: Path
-) -> Iterator[WrittenFile]:
-    """Write records of a store in files of a million; yield each when it is durable.
+    reader: "pyarrow.RecordBatchReader", names: Mapping[int, str], folder: Path
+) -> list[WrittenFile]:
+    """Write records of a store in files of limited size, durably.
 
     Args:
         names: number of a block to its UUID.
     """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    written: list[Future[WrittenFile]] = []
+    # One file is written while the next one is read: both leave Python's lock alone.
+    with ThreadPoolExecutor(1) as writer:
+        for number, table in enumerate(_tables(reader)):
+            if number:
+                written[-1].result()
+            path = folder / f"{number}.parquet"
+            written.append(writer.submit(_write, table, names, path))
+    return [file.result() for file in written]
+
+
+def _tables(reader: "pyarrow.RecordBatchReader") -> "Iterator[pyarrow.Table]":
+    """Yield what goes into one file each."""
     import pyarrow as pa
 
-    rest: list[Any] = []
-    rows = 0
+    batches, rows, size = list[Any](), 0, 0
     for batch in reader:
-        rest.append(batch)
-        rows += batch.num_rows
-        while rows >= FILE_ROWS:
-            table = pa.Table.from_batches(rest)
-            yield _write(table.slice(0, FILE_ROWS), names, folder)
-            rest = table.slice(FILE_ROWS).to_batches()
-            rows -= FILE_ROWS
-    if rows:
-        yield _write(pa.Table.from_batches(rest), names, folder)
+        batches.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= FILE_ROWS or size >= FILE_BYTES:
+            yield pa.Table.from_batches(batches)
+            batches, rows, size = [], 0, 0
+    if batches:
+        yield pa.Table.from_batches(batches)
 
 
-def _write(table: "pyarrow.Table", names: dict[int, str], folder: Path) -> WrittenFile:
+def _write(table: "pyarrow.Table", names: Mapping[int, str], path: Path) -> WrittenFile:
     """Write records to one file."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -123,7 +145,6 @@ def _write(table: "pyarrow.Table", names: dict[int, str], folder: Path) -> Writt
         "leaf": table.column("leaf").cast(pa.int32()),
         "record": table.column("record"),
     }
-    path = folder / f"{len(list(folder.iterdir()))}.parquet"
     with storage_errors(path):
         write_table(
             pa.table(columns),
@@ -207,13 +228,13 @@ def remove_days(
             remedy=f"name a day before {(today - SHORTEST).isoformat()}",
         )
     for day in [*store.days_before(before)]:
-        with home.lock(_LOCK):
+        with archiving_paused(home):
             archive_day(home, store, pipeline, day)
     count = 0
     for folder in sorted((archive_folder(home) / pipeline).glob("*")):
         day = date.fromisoformat(folder.name)
         if day < before:
-            with home.lock(_LOCK):
+            with archiving_paused(home):
                 count += _remove_day(home, pipeline, day, reason)
     return count
 

@@ -58,11 +58,11 @@ class PostgresStore(PredictionStore):
                 yield [*map(_plain, rows)]
 
     @contextmanager
-    def arrow(self, statement: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    def arrow(self, columns: str, source: str) -> "Iterator[pyarrow.RecordBatchReader]":
         from adbc_driver_postgresql import dbapi
 
         with dbapi.connect(self._server) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(f"SELECT {columns} {source}")
             yield cursor.fetch_record_batch()
 
     def literal(self, content: bytes) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from factory_resources.prediction_log.store import ARROW_ROWS, TABLES, PredictionStore, StoredRow
+from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +23,9 @@ _PAGE = 8192
 the longer ones, which then take pages of their own."""
 
 _BATCH = 10_000
+
+_ARROW_ROWS, _ARROW_BYTES = 16_384, 64 * 1024 * 1024
+"""Of a batch of Arrow, at most."""
 
 
 class SqliteStore(PredictionStore):
@@ -53,13 +56,16 @@ class SqliteStore(PredictionStore):
             yield rows
 
     @contextmanager
-    def arrow(self, statement: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    def arrow(self, columns: str, source: str) -> "Iterator[pyarrow.RecordBatchReader]":
         from adbc_driver_sqlite import dbapi
 
+        # The driver counts rows alone, and records of many rows may be long.
+        [(longest,)] = self.run(f"SELECT max(length(record)) {source}")
+        rows = min(_ARROW_ROWS, 1 + _ARROW_BYTES // longest)
         address = f"file:{quote(str(self._file))}?mode=ro"
         with dbapi.connect(address) as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(ARROW_ROWS)})
-            cursor.execute(statement)
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+            cursor.execute(f"SELECT {columns} {source}")
             yield cursor.fetch_record_batch()
 
     def literal(self, content: bytes) -> str:

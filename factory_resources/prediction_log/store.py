@@ -33,9 +33,6 @@ record moves to the archive or is removed."""
 
 _BLOCK = "SELECT number, identity, first, last, count FROM block"
 
-ARROW_ROWS = 65_536
-"""Rows in a batch of Arrow."""
-
 StoredRow = tuple[bytes, int, int, str, int, int, bytes]
 """A row of `prediction`."""
 
@@ -204,8 +201,15 @@ class PredictionStore(ABC):
         return bool(self.run(query, [first_of(day), day_after(day), pipeline]))
 
     @abstractmethod
-    def arrow(self, statement: str) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
-        """Read the rows of a SELECT, at least one, as Arrow."""
+    def arrow(
+        self, columns: str, source: str
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read rows of the table of records, at least one, as Arrow.
+
+        Args:
+            columns: what stands behind SELECT.
+            source: what stands behind the columns.
+        """
 
     @abstractmethod
     def literal(self, content: bytes) -> str:
@@ -217,9 +221,9 @@ class PredictionStore(ABC):
         """Read id, number of the block, leaf and record of a day, at least one, by their ids."""
         name = pipeline.replace("'", "''")
         return self.arrow(
-            f"SELECT id, block, leaf, record FROM {self.TABLE} "
-            f"WHERE id >= {self.literal(first_of(day))} AND id < {self.literal(day_after(day))} "
-            f"AND pipeline = '{name}' ORDER BY id"
+            "id, block, leaf, record",
+            f"FROM {self.TABLE} WHERE id >= {self.literal(first_of(day))} "
+            f"AND id < {self.literal(day_after(day))} AND pipeline = '{name}' ORDER BY id",
         )
 
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:

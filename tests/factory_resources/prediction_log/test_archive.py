@@ -11,7 +11,7 @@ import pytest
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log import archive, archiving
+from factory_resources.prediction_log import archive, archiving, sqlite_store
 from factory_resources.prediction_log.archive import archive_folder, files_of, list_leaves
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -89,18 +89,20 @@ def test_moved_answers_are_found_in_the_archive(
     assert log.find(text(max(taken), 1)) is None
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_day_of_many_row_groups_and_files_is_in_the_order_of_ids(
     log: PredictionLog, home: Home, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(archiving, "FILE_ROWS", 5)
+    monkeypatch.setattr(archiving, "FILE_ROWS", 3)
+    monkeypatch.setattr(sqlite_store, "_ARROW_ROWS", 2)
     monkeypatch.setattr(archiving, "GROUP_ROWS", 2)
     taken = answer(log, clock)
     log.archive(AFTER)
     require_all(log, taken, "archive")
     files = files_of(home, DAY, "apples")
-    assert [pq.read_metadata(file.path).num_row_groups for file in files] == [3, 1]
+    assert [pq.read_metadata(file.path).num_row_groups for file in files] == [2, 1]
     ids = [one for file in files for one in pq.read_table(file.path)["id"].to_pylist()]
     assert ids == sorted(ids)
     assert set(ids) == {one for one, (n, p) in taken.items() if p == "apples" and n < 12}
@@ -199,6 +201,13 @@ def test_removing_one_pipeline_leaves_the_others(
     require_all(log, {one: of for one, of in taken.items() if of[1] == "pears"})
     assert not any(log.find(text(one)) for one, of in taken.items() if of[1] == "apples")
     assert not [*(archive_folder(home) / "apples").rglob("*.parquet")]
+
+
+def test_later_days_are_not_removed(log: PredictionLog, home: Home, clock: Clock) -> None:
+    taken = answer(log, clock)
+    log.archive(AFTER)
+    assert log.remove("apples", DAY + timedelta(days=1), "old") == 6
+    require_all(log, {one: of for one, of in taken.items() if of[0] >= 12}, "archive")
 
 
 def test_leaves_are_listed_as_ranges() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.blocks import PredictionBlock, read_block
@@ -110,6 +111,16 @@ def test_a_missing_database_is_found(log: PredictionLog, home: Home) -> None:
     log.close()
     home.predictions_database.unlink()
     assert len([problem for problem in problems(home) if "its block is missing" in problem]) == 1
+
+
+def test_answers_on_a_server_are_not_compared(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [3])
+    log.close()
+    home.predictions_database.unlink()
+    ledger = home.ledger.rename(home.path.with_name("copy.db"))
+    report, _ = verify_path(str(home.path), Expectation(), str(ledger))
+    assert report.holds
+    assert [note for note in report.notes if "answers are not compared" in note.what]
 
 
 def test_a_block_that_is_still_in_the_journal_is_compared_there(
