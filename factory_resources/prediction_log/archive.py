@@ -25,7 +25,7 @@ file ends with the batch that exceeds one of its limits."""
 
 
 @dataclass(frozen=True)
-class ArchiveFile:
+class ArchivedFile:
     """A file of the archive."""
 
     path: Path
@@ -33,7 +33,7 @@ class ArchiveFile:
     @classmethod
     def named(
         cls, home: Home, pipeline: str, day: date, first: bytes, last: bytes, digest: str
-    ) -> "ArchiveFile":
+    ) -> "ArchivedFile":
         """Return the file with these records, whether it exists or not."""
         name = f"{first.hex()}-{last.hex()}-{digest[:8]}.parquet"
         return cls(archive_folder(home) / pipeline / day.isoformat() / name)
@@ -91,10 +91,10 @@ def archive_folder(home: Home) -> Path:
     return home.predictions / "archive"
 
 
-def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchiveFile]:
+def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:
     """Return the files of a day, of one pipeline or all."""
     found = archive_folder(home).glob(f"{pipeline}/{day.isoformat()}/*.parquet")
-    return [ArchiveFile(path) for path in sorted(found)]
+    return [ArchivedFile(path) for path in sorted(found)]
 
 
 def find_archived(home: Home, request: bytes) -> StoredPrediction | None:

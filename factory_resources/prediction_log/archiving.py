@@ -19,7 +19,7 @@ from factory_resources.prediction_log.archive import (
     FILE_BYTES,
     FILE_ROWS,
     GROUP_ROWS,
-    ArchiveFile,
+    ArchivedFile,
     archive_folder,
     blocks_in,
     list_leaves,
@@ -176,7 +176,7 @@ def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "Pred
 
     with written.path.open("rb") as opened:
         digest = file_digest(opened, "sha256").hexdigest()
-    file = ArchiveFile.named(home, pipeline, day, written.first, written.last, digest)
+    file = ArchivedFile.named(home, pipeline, day, written.first, written.last, digest)
     with storage_errors(file.path):
         home.write_atomic(file.leaves, written.leaves)
         written.path.replace(file.path)
@@ -207,10 +207,10 @@ def _forget(home: Home, store: PredictionStore, entry: "PredictionsArchived") ->
     store.delete(entry.pipeline, bytes.fromhex(entry.first), bytes.fromhex(entry.last), blocks)
 
 
-def _file(home: Home, entry: "PredictionsArchived") -> ArchiveFile:
+def _file(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
     ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
     day = date.fromisoformat(entry.day)
-    return ArchiveFile.named(home, entry.pipeline, day, *ends, entry.sha256)
+    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
 
 
 def remove_days(
