@@ -21,6 +21,7 @@ from benchmarks import (
     metering,
     partitions,
     pipeline,
+    prediction_log,
     preprocessing,
     streaming,
     throughput,
@@ -44,6 +45,7 @@ MODULES = {
         streaming,
         influence,
         ledger,
+        prediction_log,
         approvals,
     )
 }
@@ -51,6 +53,7 @@ SIZED = {
     "by_hand": by_hand,
     "cleaning": cleaning,
     "csv_ingest": csv_ingest,
+    "prediction_log": prediction_log,
     "streaming": streaming,
     "throughput": throughput,
 }
