@@ -57,6 +57,8 @@ def functions_of(node: Mapping[str, Any]) -> dict[str, list[float]]:
 
 def _node(bound: Bound) -> dict[str, Any]:
     bound = regrouped(bound)
+    if bound.operation == "CAST" and bound.children[0].type == bound.type:
+        return _node(bound.children[0])
     node: dict[str, Any] = {
         "do": bound.operation,
         "is": [bound.type.name, bound.type.width, bound.type.scale],

@@ -502,17 +502,27 @@ def compile_node(node: Node) -> Function:
 
 
 def _column(name: str, kind: str) -> Function:
-    wanted = {"DOUBLE": float, "VARCHAR": str, "BOOLEAN": bool}.get(kind, int)
+    fits = _FITS[kind]
 
     def read(row: Row) -> Any:
         value = row[name]
-        if value is None or type(value) is wanted:
-            if wanted is str and "\0" in str(value):
-                raise UndecidedError("a text with a NUL")
+        if value is None or fits(value):
             return value
-        raise UndecidedError(f"{name} is not of type {kind}")
+        raise UndecidedError(f"{name} has no value that is certain as {kind}")
 
     return read
+
+
+def _is_int(bits: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and -(1 << bits) <= value < 1 << bits
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "BOOLEAN": lambda value: type(value) is bool,
+    "DOUBLE": lambda value: type(value) is float and math.isfinite(value),
+    "VARCHAR": lambda value: type(value) is str and "\0" not in value,
+    **{kind: _is_int(bits) for kind, bits in _BITS.items()},
+}
 
 
 def _is_unicode(text: str) -> bool:
