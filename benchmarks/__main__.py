@@ -15,6 +15,7 @@ from benchmarks import (
     cleaning,
     csv_ingest,
     demo,
+    edge,
     influence,
     ledger,
     loading,
@@ -45,6 +46,7 @@ MODULES = {
         influence,
         ledger,
         approvals,
+        edge,
     )
 }
 SIZED = {
