@@ -29,7 +29,6 @@ from factory_resources.ledger.entries import (
     CandidateDecided,
     ChampionMade,
     DeclarationChanged,
-    Entry,
     KeyChanged,
     LedgerStarted,
     ModelExported,
@@ -40,6 +39,7 @@ from factory_resources.ledger.entries import (
     StageComputed,
     VerdictGiven,
 )
+from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.factory_verify import (
     LogCheckpoint,
     SignedNote,

@@ -1,54 +1,22 @@
 """The kinds of entries: one small frozen model each, without raw values: names, counts, digests.
 
-A new kind is a new class in `Kind`. `found` marks what a home contained before it had a ledger:
-nobody witnessed when it happened.
+A new kind is a new class in `Kind`; those about answers are in `prediction_entries`. `found` marks
+what a home contained before it had a ledger: nobody witnessed when it happened.
 """
 
-from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-PredictionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-"""The id of an answered request, a UUID without hyphens."""
-
-
-class Entry(BaseModel):
-    """One act of the factory."""
-
-    # A run in which nothing changed reads one kind of entry, and need not build the others.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
-
-    SUBJECT: ClassVar[str]
-    """What an entry of this kind is looked up by; kinds without one are not looked up."""
-
-    kind: str
-    time: str = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-    )
-    """When the factory did it, by its own clock: UTC, ISO 8601."""
-
-    @classmethod
-    def subject_of(cls, **names: str | int) -> str:
-        """Return what the entries of this kind about something are looked up by."""
-        return cls.SUBJECT.format(**names)
-
-    @property
-    def body(self) -> bytes:
-        """The canonical bytes.
-
-        Raises:
-            ValueError: they are more than an entry may have.
-        """
-        from factory_resources.ledger.factory_verify import BODY_BYTES, canonical
-
-        body = canonical(self.model_dump(exclude_none=True))
-        if len(body) > BODY_BYTES:
-            raise ValueError(f"an entry of kind {self.kind} has {len(body):,} bytes")
-        return body
+from factory_resources.ledger.entry import Entry, Sha256
+from factory_resources.ledger.prediction_entries import (
+    EdgeLogReceived,
+    EdgePacked,
+    PredictionsArchived,
+    PredictionsLogged,
+    PredictionsRemoved,
+)
 
 
 class LedgerStarted(Entry):
@@ -246,67 +214,6 @@ class FilesRemoved(Entry):
     reason: str
 
 
-class PredictionsLogged(Entry):
-    """A block of answers was logged."""
-
-    SUBJECT = "predictions/{block}"
-
-    kind: Literal["predictions"] = "predictions"
-    subject: str
-    block: str
-    """Its UUID."""
-    root: Sha256
-    """The root of the Merkle tree over its records; each leaf is an id and a digest."""
-    first: PredictionId
-    last: PredictionId
-    count: int
-    bytes: int
-    """Of the records together."""
-
-
-class EdgePacked(Entry):
-    """A champion was packed to score on another machine."""
-
-    SUBJECT = "edge/{pack}"
-
-    kind: Literal["edge_pack"] = "edge_pack"
-    subject: str
-    pack: Sha256
-    """The digest of its contract, which names everything else."""
-    pipeline: str
-    version: int
-    graph: Sha256
-    """The digest of the graph in it, which is the deployed one."""
-    program: Sha256
-    """The digest of the program in it."""
-    key: str
-    """The public key that its log is signed with: Ed25519, in base64."""
-
-
-class EdgeLogReceived(Entry):
-    """The log of a pack came home; what it says is in blocks of predictions."""
-
-    SUBJECT = "edge_log/{pack}"
-
-    kind: Literal["edge_log"] = "edge_log"
-    subject: str
-    pack: Sha256
-    pipeline: str
-    version: int
-    file: Sha256
-    """The digest of the log as it came."""
-    lines: int
-    """The line of its last checkpoint; 0 if there is none."""
-    head: Sha256
-    """The digest of that line, or of the contract."""
-    answers: int
-    """How many answers were new, and are proven by a signature."""
-    findings: tuple[str, ...]
-    """What is missing or was changed."""
-    more: int
-    """How many more findings there are."""
-
-
 class KeyChanged(Entry):
     """A key was added or withdrawn."""
 
@@ -359,6 +266,8 @@ Kind = (
     | ServingChanged
     | FilesRemoved
     | PredictionsLogged
+    | PredictionsArchived
+    | PredictionsRemoved
     | EdgePacked
     | EdgeLogReceived
     | KeyChanged

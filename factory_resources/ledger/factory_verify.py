@@ -31,7 +31,7 @@ import tempfile
 import zipfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -122,6 +122,20 @@ class CompactRange:
         self._hashes.append(node)
         self.size += 1
         return complete
+
+
+def tree_hash(leaves: Sequence[bytes]) -> bytes:
+    """Return the RFC 6962 tree hash over the hashes of at least one leaf."""
+    level = list(leaves)
+    while len(level) > 1:
+        pairs = len(level) // 2 * 2
+        above = [
+            sha256(b"\1" + left + right).digest()
+            for left, right in zip(level[:pairs:2], level[1:pairs:2])
+        ]
+        # A last one without a sibling is also the root of what it stands for, one level up.
+        level = above + level[pairs:]
+    return level[0]
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
@@ -1029,6 +1043,9 @@ class Scratch:
             "CREATE TABLE refused(which TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE statement(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
+            "CREATE TABLE logged(number INTEGER PRIMARY KEY, kind TEXT);"
+            "CREATE TABLE elsewhere(block BLOB, number INTEGER, ranges BLOB,"
+            " PRIMARY KEY(block, number)) WITHOUT ROWID;"
         )
 
     def close(self) -> None:
@@ -1041,6 +1058,8 @@ class Scratch:
             self._remember_person(number, entry)
         elif entry["kind"] == "declaration":
             self._remember_rule(number, entry)
+        elif entry["kind"] in _LOGGED:
+            self.run("INSERT INTO logged VALUES(?, ?)", number, entry["kind"])
         elif entry["kind"] != "removed":
             self.run("INSERT INTO act VALUES(?, ?)", number, entry["kind"])
         else:
@@ -1114,7 +1133,10 @@ _FOLLOWED = frozenset(
 )
 """The kinds of entries that name something else that is checked."""
 
-_NOTED = frozenset({"removed", "person", "declaration"})
+_LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed"})
+"""The kinds of entries about answers."""
+
+_NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
 _KINDS = frozenset({"ledger", "run", "setting"})
@@ -1148,6 +1170,8 @@ class Expectation:
     policy: TrustPolicy | None = None
     since: bytes | None = None
     """An older checkpoint that the auditor kept: a note."""
+    prediction: bytes | None = None
+    """A proof that an answer was given, or was not."""
 
 
 def envelope(body: bytes | None) -> dict[str, Any]:
@@ -1791,9 +1815,11 @@ class ContentCheck:
             raise InvalidError(f"was changed: its SHA-256 is {found}")
         return parse_object(content)
 
-    def compare(self, name: str, expected: str, *, optional: bool) -> None:
-        """Compare a file that something else than an entry names."""
-        self._compare(None, name, expected, optional=optional)
+    def compare(
+        self, name: str, expected: str, *, optional: bool = False, number: int | None = None
+    ) -> None:
+        """Compare a file whose name is not in the entry, or that something else names."""
+        self._compare(number, name, expected, optional=optional)
 
     def _removed(self, name: str) -> int | None:
         number: int | None = self._scratch.one(
@@ -2025,6 +2051,9 @@ def verify_home(
             content = ContentCheck(files, database, report, scratch)
             content.run()
             content.home()
+            PredictionCheck(files, database, report, scratch, content).run(ledger is None)
+            if expected.prediction is not None:
+                _verify_prediction(expected.prediction, database, scratch, report)
     except InvalidError as error:
         report.problem(error, file=ledger or "ledger.db")
         return None
@@ -2324,6 +2353,414 @@ def _seconds(text: str) -> int:
         return int(time.replace(tzinfo=timezone.utc).timestamp())
     except ValueError as error:
         raise InvalidError(f"{_short(text)} is not a time") from error
+
+
+# --------------------------------------------------------------------------- The prediction log
+
+_PREDICTION_TABLES = ("block", "leaf_tile", "prediction")
+
+_TILE = 256
+"""Leaves whose hashes are in one row of the table `leaf_tile`."""
+
+_BLOCK_RECORDS = 1_000_000
+"""Records of a block that are compared in memory."""
+
+_SMALL_RECORD, _LARGE_RECORD = 65_535, 32 * 1024 * 1024
+"""Bytes of records that are read together, and of those that are read at all."""
+
+_SEGMENT_BYTES = 256 * 1024 * 1024
+
+_RANGES_BYTES = 16 * 1024 * 1024
+"""The leaves of one block in a list of leaves."""
+
+_SEGMENT, _SEGMENT_RECORD = struct.Struct("<8sI16sI"), struct.Struct("<II16s")
+
+_PREDICTIONS = (
+    "SELECT CASE WHEN typeof(id) = 'blob' AND length(id) = 16 THEN id END, leaf, "
+    f"CASE WHEN typeof(record) = 'blob' AND length(record) <= {_SMALL_RECORD} THEN record END "
+    "FROM prediction WHERE id >= ? AND id <= ? AND block = ? ORDER BY id"
+)
+
+
+def prediction_leaf(identifier: bytes, digest: bytes) -> bytes:
+    """Return the hash of an answer in the tree of its block.
+
+    Args:
+        identifier: the id of the request, 16 bytes.
+        digest: the SHA-256 of its record.
+    """
+    return leaf_hash(identifier + digest)
+
+
+class PredictionCheck:
+    """Compares the blocks of answers in the ledger with the records that are stored.
+
+    A record is in the database, in a file of the archive, or removed. Of the latter two a list says
+    which leaves of which blocks they are, and an entry has the digest of the list.
+    """
+
+    def __init__(
+        self,
+        files: HomeFolder,
+        ledger: LedgerDatabase,
+        report: VerificationReport,
+        scratch: Scratch,
+        content: ContentCheck,
+    ) -> None:
+        self._files, self._ledger, self._report = files, ledger, report
+        self._scratch, self._content = scratch, content
+        self._seen = 0
+
+    def run(self, required: bool) -> None:
+        """Check every entry about answers.
+
+        Args:
+            required: whether their database must be here.
+        """
+        for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
+            if kind != "predictions":
+                with self._reported(number):
+                    self._moved(number, self._ledger.entry(number))
+        query = "SELECT number FROM logged WHERE kind = 'predictions'"
+        blocks = [number for (number,) in self._scratch.run(query)]
+        if not required and not self._is_here():
+            self._report.note("is not here: answers are not compared", file="predictions.db")
+            return
+        # A block may leave the journal when the database was already opened.
+        for number in self._blocks(self._blocks(blocks)):
+            self._report.problem(
+                "its block is missing: it is neither in the database nor in the journal", number
+            )
+
+    def _is_here(self) -> bool:
+        with suppress(MissingFileError):
+            self._files.path("predictions.db")
+            return True
+        return False
+
+    def _blocks(self, numbers: Sequence[int]) -> list[int]:
+        """Compare blocks; return those that are neither in the database nor in the journal."""
+        absent = []
+        with ExitStack() as stack, self._reported(file="predictions.db"):
+            database = None
+            if numbers and self._is_here():
+                path = self._files.path("predictions.db")
+                database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
+            for number in numbers:
+                with self._reported(number):
+                    if not self._block(number, self._ledger.entry(number), database):
+                        absent.append(number)
+            if database:
+                self._strange(database)
+        return absent
+
+    @contextmanager
+    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
+        try:
+            yield
+        except InvalidError as error:
+            self._report.problem(error, entry, file)
+
+    def _moved(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which leaves an entry says are in the archive or removed; compare the files."""
+        kind, pipeline, day = entry["kind"], take(entry, "pipeline"), take(entry, "day")
+        subject = f"predictions/{pipeline}/{day}"
+        _require_same("the subject", take(entry, "subject"), subject)
+        last = self._ledger.last(kind, subject)
+        removed = self._ledger.last("predictions_removed", subject)
+        if last is None or last[0] != number:
+            return
+        archived = kind == "predictions_archived"
+        if archived and removed and removed[0] > number:
+            return
+        prefix = f"predictions/archive/{pipeline}/{day}."
+        listed = take(entry, "leaves")
+        count = self._list(f"{prefix}{listed[:16]}.leaves", listed, number)
+        _require_same("the number of records", take(entry, "count", kind=int), count)
+        self._report.count("answers in the archive" if archived else "answers removed", count)
+        if archived:
+            digest = take(entry, "sha256")
+            self._content.compare(f"{prefix}{digest[:16]}.parquet", digest, number=number)
+
+    def _list(self, name: str, expected: str, number: int) -> int:
+        """Note the leaves in a list; return how many they are."""
+        digest, rest, count = sha256(), b"", 0
+        with self._named(name):
+            for chunk in self._files.chunks(name):
+                digest.update(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _RANGES_BYTES:
+                    raise InvalidError("has a line that is too long")
+                for line in lines:
+                    block, _, ranges = line.partition(b" ")
+                    count += sum(stop - start for start, stop in _ranges(ranges))
+                    row = block, number, ranges
+                    self._scratch.run("INSERT OR REPLACE INTO elsewhere VALUES(?, ?, ?)", *row)
+            if digest.hexdigest() != expected or rest:
+                raise InvalidError(f"was changed: its SHA-256 is {digest.hexdigest()}")
+        return count
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except InvalidError as error:
+            raise type(error)(f"{name} {error}") from error
+
+    def _block(self, number: int, entry: dict[str, Any], database: GuardedDatabase | None) -> bool:
+        """Compare a block; False if it is neither in the database nor in the journal."""
+        identity, count = take(entry, "block"), take(entry, "count", kind=int)
+        _require_same("the subject", take(entry, "subject"), f"predictions/{identity}")
+        last = self._ledger.last("predictions", f"predictions/{identity}")
+        if last is None or last[0] != number:
+            raise InvalidError("has another entry of the same block after it")
+        if not 0 < count <= _BLOCK_RECORDS:
+            raise InvalidError("is of too many records, or none")
+        query = "SELECT number FROM block WHERE identity = ? LIMIT 1"
+        found = [*database.rows(query, identity)] if database else []
+        if not database or not found:
+            return self._waiting(entry)
+        leaves = self._leaves(database, found[0][0], count)
+        if tree_hash(leaves).hex() != take(entry, "root"):
+            raise InvalidError(f"the stored hashes of block {identity} are not those of the entry")
+        here = bytearray(count)
+        self._records(entry, database, found[0][0], leaves, here)
+        query = "SELECT ranges FROM elsewhere WHERE block = ?"
+        for (ranges,) in self._scratch.run(query, identity.encode()):
+            for start, stop in _ranges(ranges):
+                here[start:stop] = b"\1" * (min(stop, count) - min(start, count))
+        self._report.count("blocks of answers")
+        missing = here.count(0)
+        if missing:
+            raise InvalidError(
+                f"{missing:,} of the {count:,} records of block {identity} are missing, the first "
+                f"is number {here.index(0)}"
+            )
+        return True
+
+    def _leaves(self, database: GuardedDatabase, block: object, count: int) -> list[bytes]:
+        query = (
+            f"SELECT CASE WHEN typeof(hashes) = 'blob' AND length(hashes) <= {_TILE * HASH_BYTES} "
+            "THEN hashes END FROM leaf_tile WHERE block = ? ORDER BY tile LIMIT ?"
+        )
+        tiles = [tile or b"" for (tile,) in database.rows(query, block, -(-count // _TILE))]
+        content = b"".join(tiles)
+        if len(content) != count * HASH_BYTES:
+            raise InvalidError("the stored hashes of its block are not complete")
+        return [content[n : n + HASH_BYTES] for n in range(0, len(content), HASH_BYTES)]
+
+    def _records(
+        self,
+        entry: dict[str, Any],
+        database: GuardedDatabase,
+        block: object,
+        leaves: Sequence[bytes],
+        here: bytearray,
+    ) -> None:
+        """Compare the records of a block in the database, and mark those that are unchanged."""
+        first, last = (_identifier(take(entry, name)) for name in ("first", "last"))
+        before = -1
+        for identifier, leaf, record in database.rows(_PREDICTIONS, first, last, block):
+            self._seen += 1
+            if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
+                raise InvalidError("the records of its block are not in the order of their ids")
+            before = leaf
+            if record is None:
+                record = self._large(database, identifier)
+            here[leaf] = 1
+            if prediction_leaf(identifier, sha256(record).digest()) != leaves[leaf]:
+                self._report.problem(f"the record of {identifier.hex()} was changed")
+            if (leaf == 0) != (identifier == first) or (leaf == len(here) - 1) != (
+                identifier == last
+            ):
+                raise InvalidError("its first or last id is not that of the records")
+        self._report.count("answers in the database", sum(here))
+
+    def _large(self, database: GuardedDatabase, identifier: bytes) -> bytes:
+        query = (
+            f"SELECT CASE WHEN typeof(record) = 'blob' AND length(record) <= {_LARGE_RECORD} "
+            "THEN record END FROM prediction WHERE id = ?"
+        )
+        record = next(database.rows(query, identifier), (None,))[0]
+        if not isinstance(record, bytes):
+            raise InvalidError("a record of its block is too large to be compared")
+        return record
+
+    def _waiting(self, entry: dict[str, Any]) -> bool:
+        """Compare a block that is still in the journal; False if it is not."""
+        identity = take(entry, "block")
+        name = f"predictions/journal/{identity}.sealed"
+        with self._named(name):
+            try:
+                content = read_all(self._files, name, _SEGMENT_BYTES)
+            except MissingFileError:
+                return False
+            leaves = _segment_leaves(content, identity)
+            if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
+                raise InvalidError("was changed: it has other records than the entry says")
+        self._report.count("blocks of answers in the journal")
+        return True
+
+    def _strange(self, database: GuardedDatabase) -> None:
+        for (count,) in database.rows("SELECT count(*) FROM prediction"):
+            if count > self._seen:
+                what = f"{count - self._seen:,} records are of no block in the ledger"
+                self._report.note(f"{what}: they do not count", file="predictions.db")
+            self._seen = count
+
+
+def _ranges(text: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of ranges written as `0-3,7-7`, last numbers included."""
+    for part in text.split(b","):
+        match = re.fullmatch(rb"(0|[1-9][0-9]{0,6})-(0|[1-9][0-9]{0,6})", part)
+        if not match or int(match[1]) > int(match[2]):
+            raise InvalidError("is not a list of leaves")
+        yield int(match[1]), int(match[2]) + 1
+
+
+def _identifier(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-f]{32}", text):
+        raise InvalidError(f"{_short(text)} is not an id")
+    return bytes.fromhex(text)
+
+
+def _segment_leaves(content: bytes, identity: str) -> list[bytes]:
+    """Return the hashes of the records in a segment of the journal."""
+    leaves, place = list[bytes](), _SEGMENT.size
+    if len(content) < place or _SEGMENT.unpack_from(content)[2].hex() != identity.replace("-", ""):
+        raise InvalidError("is another segment")
+    while place + _SEGMENT_RECORD.size <= len(content):
+        length, _, identifier = _SEGMENT_RECORD.unpack_from(content, place)
+        place += _SEGMENT_RECORD.size + length
+        record = content[place - length : place]
+        leaves.append(prediction_leaf(identifier, sha256(record).digest()))
+    return leaves if place == len(content) else []
+
+
+@dataclass(frozen=True)
+class ProvenLeaf:
+    """An answer in the tree of its block."""
+
+    block: str
+    index: int
+    identifier: bytes
+    digest: bytes
+    """The SHA-256 of its record."""
+    hashes: tuple[bytes, ...]
+    """The inclusion proof."""
+
+    def require(self, entry: dict[str, Any]) -> None:
+        """Require that the entry of its block has it."""
+        leaf = prediction_leaf(self.identifier, self.digest)
+        root = root_from_inclusion(leaf, self.index, take(entry, "count", kind=int), self.hashes)
+        if root is None or root.hex() != take(entry, "root"):
+            raise InvalidError(f"the proof does not lead to the root of block {self.block}")
+
+
+@dataclass(frozen=True)
+class PredictionProof:
+    """That a request was answered so, or that its id was never given out.
+
+    For the latter, it has two neighbours from each block whose ids begin before it and end after
+    it. What the neighbours say stays unknown.
+    """
+
+    identifier: bytes
+    record: bytes | None
+    """What was logged; None if nothing was."""
+    leaves: tuple[ProvenLeaf, ...]
+
+    @classmethod
+    def parse(cls, content: bytes) -> PredictionProof:
+        value = parse_object(content)
+        if take(value, "format", kind=int) != 1:
+            raise InvalidError("is a proof of a newer format; use a newer verifier")
+        record = None if value.get("record") is None else parse_base64(take(value, "record"))
+        leaves = [
+            ProvenLeaf(
+                take(leaf, "block"),
+                take(leaf, "index", kind=int),
+                _identifier(take(leaf, "id")),
+                parse_hash(take(leaf, "digest")),
+                tuple(parse_hash(text) for text in _texts(take(leaf, "hashes", kind=list))),
+            )
+            for leaf in take(value, "leaves", kind=list)
+        ]
+        return cls(_identifier(take(value, "id")), record, tuple(leaves))
+
+    def format(self) -> bytes:
+        """Return it as JSON."""
+        leaves = [
+            {
+                "block": leaf.block,
+                "index": leaf.index,
+                "id": leaf.identifier.hex(),
+                "digest": format_base64(leaf.digest),
+                "hashes": [*map(format_base64, leaf.hashes)],
+            }
+            for leaf in self.leaves
+        ]
+        record = None if self.record is None else format_base64(self.record)
+        value = {"format": 1, "id": self.identifier.hex(), "record": record, "leaves": leaves}
+        return json.dumps(value, indent=1).encode()
+
+    def verify(self, blocks: Iterable[dict[str, Any]]) -> bool:
+        """Check it against the entries of all blocks; return whether the request was answered.
+
+        Raises:
+            InvalidError: it proves nothing.
+        """
+        if self.record is None:
+            for entry in blocks:
+                if take(entry, "first") <= self.identifier.hex() <= take(entry, "last"):
+                    self._require_absent(entry)
+            return False
+        if len(self.leaves) != 1:
+            raise InvalidError("the proof of an answer has one leaf")
+        leaf = self.leaves[0]
+        if (leaf.identifier, leaf.digest) != (self.identifier, sha256(self.record).digest()):
+            raise InvalidError("the proof is of another answer")
+        for entry in blocks:
+            if take(entry, "block") == leaf.block:
+                leaf.require(entry)
+                return True
+        raise InvalidError(f"the ledger has no block {_short(leaf.block)}")
+
+    def _require_absent(self, entry: dict[str, Any]) -> None:
+        block = take(entry, "block")
+        leaves = [leaf for leaf in self.leaves if leaf.block == block]
+        if len(leaves) != 2:
+            raise InvalidError(f"the proof has no two neighbours in block {_short(block)}")
+        for leaf in leaves:
+            leaf.require(entry)
+        left, right = leaves
+        if right.index != left.index + 1:
+            raise InvalidError(f"the leaves of block {_short(block)} are no neighbours")
+        if not left.identifier < self.identifier < right.identifier:
+            raise InvalidError(f"the id is not between the leaves of block {_short(block)}")
+
+
+def _texts(values: list[Any]) -> Iterator[str]:
+    for value in values:
+        if not isinstance(value, str):
+            raise InvalidError("has no valid 'hashes'")
+        yield value
+
+
+def _verify_prediction(
+    content: bytes, ledger: LedgerDatabase, scratch: Scratch, report: VerificationReport
+) -> None:
+    """Report what a proof about one answer shows."""
+    numbers = scratch.run("SELECT number FROM logged WHERE kind = 'predictions'")
+    try:
+        proof = PredictionProof.parse(content)
+        answered = proof.verify(ledger.entry(number) for (number,) in numbers)
+    except InvalidError as error:
+        report.problem(error, file="--prediction")
+        return
+    report.count("proofs about answers")
+    what = "was answered as the proof says" if answered else "was never given out as an id"
+    report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
 
 
 # ---------------------------------------------------------------------------- Evidence archives
@@ -2837,6 +3274,7 @@ def _verify_command(words: Sequence[str]) -> int:
     parser.add_argument("--since", metavar="FILE", help="an older checkpoint that you kept")
     parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
     parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
+    parser.add_argument("--prediction", metavar="FILE", help="a proof about one answer")
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
     options = parser.parse_args(words)
     if not os.path.isdir(options.path) and not os.path.isfile(options.path):
@@ -2848,7 +3286,11 @@ def _verify_command(words: Sequence[str]) -> int:
     if key and key.kind != ED25519:
         raise InvalidError("--key is not the key of a log")
     since = _content(options.since) if options.since else None
-    report, head = verify_path(options.path, Expectation(key, policy, since), options.ledger)
+    prediction = _content(options.prediction) if options.prediction else None
+    if prediction is not None and not os.path.isdir(options.path):
+        raise InvalidError("--prediction needs the home: an archive has no entries about answers")
+    expected = Expectation(key, policy, since, prediction)
+    report, head = verify_path(options.path, expected, options.ledger)
     if options.keep and head is not None:
         write_durably(options.keep, head)
     lines = [report.json()] if options.json else report.lines()

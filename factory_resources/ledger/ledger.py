@@ -24,12 +24,12 @@ from factory_resources.ledger.connection import (
     new_sqlite,
 )
 from factory_resources.ledger.entries import (
-    Entry,
     Kind,
     LedgerStarted,
     ServingChanged,
     read_entry,
 )
+from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.keys import LogKey, key_file
 from factory_resources.ledger.log import GrownError, Log, NewEntry
 

@@ -16,8 +16,6 @@ from factory_resources.prediction_log.segments import identity_of, read
 TILE = 256
 """Leaves whose hashes are stored together."""
 
-HASH_BYTES = 32
-
 
 @dataclass(frozen=True)
 class PredictionBlock:
@@ -48,6 +46,8 @@ class PredictionBlock:
     @cached_property
     def root(self) -> bytes:
         """The tree hash of RFC 6962."""
+        from factory_resources.ledger.factory_verify import tree_hash
+
         return tree_hash(self.leaves)
 
     @property
@@ -64,22 +64,3 @@ def read_block(segment: Path) -> PredictionBlock:
         StorageError: it cannot be read, or was changed.
     """
     return PredictionBlock(str(identity_of(segment)), [*read(segment)])
-
-
-def leaf_bytes(identifier: bytes, payload: bytes) -> bytes:
-    """Return what the tree of a block has for a record."""
-    return identifier + sha256(payload).digest()
-
-
-def tree_hash(leaves: Sequence[bytes]) -> bytes:
-    """Return the tree hash of RFC 6962 over the hashes of at least one leaf."""
-    level = list(leaves)
-    while len(level) > 1:
-        pairs = len(level) // 2 * 2
-        above = [
-            sha256(b"\1" + left + right).digest()
-            for left, right in zip(level[:pairs:2], level[1:pairs:2], strict=True)
-        ]
-        # A last one without a sibling is also the root of what it stands for, one level up.
-        level = above + level[pairs:]
-    return level[0]

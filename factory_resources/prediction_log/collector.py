@@ -84,8 +84,8 @@ def enter(home: Home, blocks: Sequence[PredictionBlock]) -> None:
 
 
 def _missing(log: "Log", block: PredictionBlock) -> "Kind | None":
-    from factory_resources.ledger.entries import PredictionsLogged
     from factory_resources.ledger.ledger import latest_in
+    from factory_resources.ledger.prediction_entries import PredictionsLogged
 
     subject = PredictionsLogged.subject_of(block=block.identity)
     known = latest_in(log, PredictionsLogged, subject)

@@ -1,5 +1,7 @@
 """Which database the prediction log has: SQLite in the home, or the PostgreSQL of the factory."""
 
+import os
+
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.prediction_log.store import PredictionStore
@@ -11,12 +13,29 @@ def open_store(home: Home) -> PredictionStore:
     Raises:
         StorageError: the database cannot be read or written.
     """
-    from factory_resources.prediction_log.sqlite_store import SqliteStore
-
     with storage_faults(home):
+        if address := _address():
+            from factory_resources.prediction_log.postgres_store import PostgresStore
+
+            return PostgresStore(address)
+        from factory_resources.prediction_log.sqlite_store import SqliteStore
+
         return SqliteStore(home.predictions_database)
 
 
 def has_store(home: Home) -> bool:
-    """Whether anything was ever stored."""
-    return home.predictions_database.exists()
+    """Whether anything was ever stored.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if not (address := _address()):
+        return home.predictions_database.exists()
+    from factory_resources.prediction_log.postgres_store import has_postgres_store
+
+    with storage_faults(home):
+        return has_postgres_store(address)
+
+
+def _address() -> str | None:
+    return os.environ.get("FACTORY_DATABASE_URL") or None

@@ -4,20 +4,27 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from factory_resources.errors import StorageError
+from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
+from factory_resources.prediction_log.proofs import prove_absence, prove_answer
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.prediction_log.segments import OPEN, SEALED, read
 from factory_resources.prediction_log.store import PredictionStore
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.factory_verify import PredictionProof
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,13 @@ class PredictionLog:
     def collect(self) -> int:
         """Enter what was written in the ledger and the database; return how many blocks.
 
-        Any number of processes may do so at any time.
+        Any number of processes may do so at any time. Without a ledger everything stays where it
+        is.
         """
-        with storage_faults(self._home):
-            return collect(self._home, self._store)
+        if not Ledger(self._home).exists:
+            return 0
+        with self._faults():
+            return collect(self._home, self.database)
 
     def find(self, written: str) -> FoundPrediction | None:
         """Return the answer that has a row with this id; None if there is none.
@@ -77,14 +87,43 @@ class PredictionLog:
             UnknownNameError: the text is not an id.
         """
         request, row = request_of(parse(written))
-        with storage_faults(self._home):
+        with self._faults():
             found = self._stored(request, row) or self._waiting(request, row)
             # What left the journal in the meantime is stored now.
             found = found or self._stored(request, row)
         return found if found and row < max(1, found.record.rows) else None
 
+    def prove(self, written: str) -> "PredictionProof":
+        """Return the proof that the request of a row was answered as it was, or never.
+
+        Raises:
+            UnknownNameError: the text is not an id, its record is still in the journal, or nobody
+                can tell, because records around it were removed.
+        """
+        request, _ = request_of(parse(written))
+        with self._faults():
+            if found := self.database.find(request):
+                return prove_answer(self.database, found)
+            if self._waiting(request, 0):
+                raise UnknownNameError(
+                    f"{written!r} is still in the journal",
+                    remedy="try again when the journal was collected",
+                )
+            return prove_absence(self.database, request, self.database.neighbours)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise faults in one line, and do not use the connection that had one any more."""
+        try:
+            with storage_faults(self._home):
+                yield
+        except StorageError:
+            self.close()
+            raise
+
     @property
-    def _store(self) -> PredictionStore:
+    def database(self) -> PredictionStore:
+        """What was collected and is not in the archive yet."""
         if self._opened is None:
             self._opened = open_store(self._home)
         return self._opened
@@ -92,7 +131,7 @@ class PredictionLog:
     def _stored(self, request: bytes, row: int) -> FoundPrediction | None:
         if self._opened is None and not has_store(self._home):
             return None
-        found = self._store.find(request)
+        found = self.database.find(request)
         if found is None:
             return None
         return FoundPrediction(row, decode(found.record), "database", found.block)

@@ -28,6 +28,8 @@ CREATE TABLE {missing} prediction (id {bytes} PRIMARY KEY, block {integer} NOT N
 """`leaf_tile` has the hashes of all records of a block, 256 in a row of the table; they stay when a
 record moves to the archive or is removed."""
 
+_BLOCK = "SELECT number, identity, first, last, count FROM block"
+
 StoredRow = tuple[bytes, int, int, str, int, int, bytes]
 """A row of `prediction`."""
 
@@ -118,15 +120,38 @@ class PredictionStore(ABC):
 
     def blocks(self) -> list[StoredBlock]:
         """Return every block, in the order in which they were stored."""
-        rows = self.run("SELECT number, identity, first, last, count FROM block ORDER BY number")
+        rows = self.run(f"{_BLOCK} ORDER BY number")
         return [StoredBlock(*row) for row in rows]
 
-    def block(self, identity: str) -> StoredBlock | None:
-        """Return a block by its UUID."""
+    def block(self, identity: str) -> StoredBlock:
+        """Return a block, which is stored, by its UUID."""
+        [row] = self.run(f"{_BLOCK} WHERE identity = ?", [identity])
+        return StoredBlock(*row)
+
+    def blocks_around(self, request: bytes) -> list[StoredBlock]:
+        """Return the blocks that begin before an id and end after it."""
         rows = self.run(
-            "SELECT number, identity, first, last, count FROM block WHERE identity = ?", [identity]
+            f"{_BLOCK} WHERE first <= ? AND last >= ? ORDER BY number", [request, request]
         )
-        return StoredBlock(*rows[0]) if rows else None
+        return [StoredBlock(*row) for row in rows]
+
+    def neighbours(
+        self, block: StoredBlock, request: bytes
+    ) -> tuple[StoredPrediction | None, StoredPrediction | None]:
+        """Return the records of a block, of those that are here, before and after an id."""
+        query = "SELECT id, leaf, record FROM prediction WHERE block = ? AND id {} ORDER BY id {}"
+        sides = [
+            self.run(f"{query.format(*side)} LIMIT 1", [block.number, request, end])
+            for side, end in (
+                (("< ? AND id >= ?", "DESC"), block.first),
+                (("> ? AND id <= ?", ""), block.last),
+            )
+        ]
+        left, right = (
+            StoredPrediction(rows[0][0], block.identity, *rows[0][1:]) if rows else None
+            for rows in sides
+        )
+        return left, right
 
     def leaves(self, block: StoredBlock, start: int, stop: int) -> list[bytes]:
         """Return the hashes of the leaves from `start` up to `stop`."""

@@ -69,8 +69,7 @@ def compile_expression(
     try:
         parse(sql, "")
         with nullcontext(connection) if connection else duckdb.connect(":memory:") as engine:
-            bound = bind(sql, columns, engine)
-        return None if bound is None else compile_bound(bound)
+            return compile_bound(bind(sql, columns, engine))
     except (ExpressionError, NotCertainError, RecursionError):
         return None
 

@@ -6,7 +6,8 @@ Exporting the graph belongs in `onnx_export.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -71,20 +72,17 @@ class OnnxModel:
     """With `ingest`, how rows are prepared: as declared when the model was trained."""
 
     @classmethod
-    def of(cls, graph: bytes, *, threads: int | None = None) -> OnnxModel:
-        """Load a serialised graph.
-
-        Args:
-            threads: how many compute one batch; by default one per core.
-        """
+    def of(cls, graph: bytes) -> OnnxModel:
+        """Load a serialised graph."""
         go_offline()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-            # An arena would keep the memory of the largest batch.
-            options.enable_cpu_mem_arena = False
+        # With several threads, the trees of a small batch are added in another order, so that a row
+        # gets another last digit than in a large one.
+        options.intra_op_num_threads = 1
+        # An arena would keep the memory of the largest batch.
+        options.enable_cpu_mem_arena = False
         providers = ["CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
         metadata = session.get_modelmeta().custom_metadata_map
@@ -152,8 +150,9 @@ class OnnxModel:
 
         if self.series is None:
             table = table if rows is None else table.take(rows)
-            for start in range(0, table.num_rows, BATCH_ROWS):
-                yield self._run(table.slice(start, BATCH_ROWS), {})
+            yield from self._concurrently(
+                [table.slice(start, BATCH_ROWS) for start in range(0, table.num_rows, BATCH_ROWS)]
+            )
             return
         layout, windows = lay_out(table, self.series)
         windows = windows if rows is None else windows.take(rows)
@@ -165,6 +164,16 @@ class OnnxModel:
             padded = int(needed[0] < 0)
             batch = table.take(layout[needed[padded:]])
             yield self._run(batch, {WINDOWS: flat.reshape(positions.shape) - padded})
+
+    def _concurrently(self, tables: Sequence[pa.Table]) -> Iterator[Any]:
+        """Yield the outputs for each table in order, computed by one thread per core."""
+        if len(tables) < 2:
+            yield from (self._run(table, {}) for table in tables)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            yield from threads.map(lambda table: self._run(table, {}), tables)
 
     def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:
         readers = {reader.name: reader for reader in (*self.texts, self.picture) if reader}
@@ -200,16 +209,13 @@ def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
     return number, load_served(registry, registry.version(model, number))
 
 
-def load_served(registry: Registry, version: Version, *, threads: int | None = None) -> OnnxModel:
+def load_served(registry: Registry, version: Version) -> OnnxModel:
     """Load the graph that was deployed as a version, verified by SHA-256.
-
-    Args:
-        threads: as for `OnnxModel.of`.
 
     Raises:
         ModelError: if the version was never deployed, or if its graph is missing or changed.
     """
-    return OnnxModel.of(read_graph(registry, version), threads=threads)
+    return OnnxModel.of(read_graph(registry, version))
 
 
 def read_graph(registry: Registry, version: Version) -> bytes:

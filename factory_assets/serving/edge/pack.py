@@ -22,8 +22,8 @@ from factory_assets.serving.edge import score
 from factory_assets.serving.edge.contract import edge_contract
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.entries import EdgePacked
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import EdgePacked
 from factory_resources.tracking.registry import Registry
 
 PROGRAM = "score.py"

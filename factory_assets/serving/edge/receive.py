@@ -18,8 +18,8 @@ from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
 from factory_assets.serving.edge.pack import PROGRAM
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.entries import EdgeLogReceived, EdgePacked
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import EdgeLogReceived, EdgePacked
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode

@@ -16,6 +16,9 @@ from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.online.served_model import ServedModel
 
+_READ = 8
+"""A caller may send so many times too much and still read the answer; then it is cut off."""
+
 Message = MutableMapping[str, Any]
 
 Receive = Callable[[], Awaitable[Message]]
@@ -70,9 +73,6 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
     Raises:
         HttpError: it is too large, too slow, or the caller went away.
     """
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limits.body:
-        raise _too_large(limits)
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise HttpError(415, "malformed", "the body is compressed", "send it without compression")
     message = await receive()
@@ -90,14 +90,17 @@ async def _rest(receive: Receive, first: bytes, limits: Limits) -> bytes:
                 message = await receive()
                 part = _part(message)
                 size += len(part)
-                if size > limits.body:
-                    raise _too_large(limits)
-                parts.append(part)
+                if size <= limits.body:
+                    parts.append(part)
+                elif size > _READ * limits.body:
+                    break
                 more = bool(message.get("more_body"))
     except TimeoutError as error:
         raise HttpError(
             408, "timeout", f"the body did not arrive within {limits.seconds:g} s", "send it again"
         ) from error
+    if size > limits.body:
+        raise _too_large(limits)
     return b"".join(parts)
 
 

@@ -146,7 +146,7 @@ class Champions:
             return
         try:
             version = self._registry.version(name, standing.version)
-            model = load_served(self._registry, version, threads=1)
+            model = load_served(self._registry, version)
             self._served[name] = ServedModel(name, standing.version, model, self._home)
         except FactoryError as error:
             if self._faults.get(name) != str(error):

@@ -66,22 +66,21 @@ class Bound:
         return tuple(dict.fromkeys(name for child in self.children for name in child.columns))
 
 
-def bind(
-    sql: str, columns: Mapping[str, Kind], connection: "duckdb.DuckDBPyConnection"
-) -> Bound | None:
-    """Return the bound expression, or None if it is not an expression over one row of `columns`.
+def bind(sql: str, columns: Mapping[str, Kind], connection: "duckdb.DuckDBPyConnection") -> Bound:
+    """Return the expression as the engine binds it.
 
     Args:
         sql: one expression that `expressions.parse` accepts.
         connection: of an engine in memory, whose temporary table `bound_row` is replaced.
 
     Raises:
-        NotCertainError: it has a type or an operation that is not known here.
+        NotCertainError: it is not an expression over one row of `columns`, or has a type or an
+            operation that is not known here.
     """
     import duckdb
 
     if len({name.lower() for name in columns}) < len(columns):
-        return None
+        raise NotCertainError("columns whose names differ only in case")
     declared = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
     query = f"SELECT (\n{sql}\n) FROM bound_row"
     try:
@@ -89,25 +88,26 @@ def bind(
         row = connection.execute(
             "SELECT json_serialize_plan(?, optimize := false)", [query]
         ).fetchone()
-    except duckdb.Error:
-        return None
+    except duckdb.Error as error:
+        raise NotCertainError(str(error)) from error
     assert row is not None
     try:
         answer = json.loads(row[0])
     except ValueError as error:  # the engine writes NAN, which is not JSON
         raise NotCertainError("a constant that is not finite") from error
-    if answer["error"] or len(answer["plans"]) != 1:
-        return None
-    return _expression(answer["plans"][0])
+    if answer["error"]:
+        raise NotCertainError(answer["error_message"])
+    return _expression(answer["plans"])
 
 
-def _expression(plan: dict[str, Any]) -> Bound | None:
-    """Return the expression of a plan that reads one table and computes one expression."""
-    if plan["type"] != "LOGICAL_PROJECTION" or len(plan["expressions"]) != 1:
-        return None
+def _expression(plans: list[dict[str, Any]]) -> Bound:
+    """Return the expression of the only plan, which reads one table and computes one expression."""
+    if [plan["type"] for plan in plans] != ["LOGICAL_PROJECTION"]:
+        raise NotCertainError("not a query that computes expressions")
+    [plan] = plans
     [source] = plan["children"]
-    if source["type"] != "LOGICAL_GET":
-        return None
+    if source["type"] != "LOGICAL_GET" or len(plan["expressions"]) != 1:
+        raise NotCertainError("not one expression over one row")
     names = [name.lower() for name in source["names"]]
     read = [column["index"] for column in source["column_indexes"]]
     # The number of a row is a column too, beyond all others.

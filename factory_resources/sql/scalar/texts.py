@@ -83,7 +83,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
             return False
         start, end = len(first), len(text) - len(last)
         for part in inner:
-            found = text.find(part, start, max(start, end))
+            found = text.find(part, start)
             if found < 0:
                 return False
             start = found + len(part)

@@ -86,9 +86,9 @@ def _read(name: str, wanted: type, is_fine: Callable[[Any], bool]) -> Evaluate:
 
 def _is_unicode(text: str) -> bool:
     """Whether it has no half of a surrogate pair, and no NUL, at which C functions stop."""
-    if text.isascii():
-        return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return "\0" not in text and (
+        text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    )
 
 
 def strict(function: Callable[..., Any], terms: Sequence[Term]) -> Evaluate:

@@ -4,33 +4,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
-from factory_resources.ledger.entries import PredictionsLogged
+from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.segments import read
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import payload, record, write
-
-
-@pytest.fixture
-def log(home: Home) -> Iterator[PredictionLog]:
-    Ledger(home).begin()
-    with PredictionLog(home) as opened:
-        yield opened
+from tests.postgres import Postgres
 
 
 def _entries(home: Home) -> list[PredictionsLogged]:
-    from factory_resources.ledger.entries import read_entry
-
     with Ledger(home).reading() as reading:
         entries = [read_entry(body) for _, body in reading.bodies()]
     return [entry for entry in entries if isinstance(entry, PredictionsLogged)]
@@ -110,7 +105,7 @@ def test_a_block_enters_the_ledger_with_its_root_and_range(log: PredictionLog, h
     with open_store(home) as store:
         [stored] = store.blocks()
         assert store.leaves(stored, 0, 300) == block.leaves
-        assert store.leaves(stored, 250, 260) == block.leaves[250:260]
+        assert store.leaves(stored, 257, 260) == block.leaves[257:260]
         assert store.counts() == {"apples": 300}
     assert log.collect() == 0
     assert len(_entries(home)) == 1
@@ -123,6 +118,9 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.segments import read
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import write
 journal = PredictionLog(Home(Path(sys.argv[1]))).journal()
 sys.stdout.buffer.write(b"".join(write(journal, range(5), PredictionIds())))
@@ -145,13 +143,15 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import collector, journal, segments
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.postgres_store import PostgresStore
 from factory_resources.prediction_log.sqlite_store import SqliteStore
+engine = PostgresStore if os.environ.get("FACTORY_DATABASE_URL") else SqliteStore
 home, step, when = Home(Path(sys.argv[1])), sys.argv[2], sys.argv[3]
 owner, name = {
     "read": (collector, "read_block"),
     "enter": (collector, "enter"),
-    "rows": (SqliteStore, "insert_rows"),
-    "store": (SqliteStore, "add"),
+    "rows": (engine, "insert_rows"),
+    "store": (engine, "add"),
     "remove": (collector, "remove_segment"),
     "recover": (journal, "whole_bytes"),
     "seal": (journal, "seal"),
@@ -253,7 +253,11 @@ def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
         taken += write(journal, [number], ids)
         journal.roll()
     journal.close()
-    damaged = min(journal_folder(home).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    [damaged] = [
+        path
+        for path in journal_folder(home).iterdir()
+        if taken[0] in (identifier for identifier, _ in read(path))
+    ]
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
@@ -262,6 +266,38 @@ def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
     assert [*journal_folder(home).iterdir()] == [damaged]
     assert log.find(text(taken[1]))
     assert log.find(text(taken[2]))
+
+
+def test_an_id_that_is_stored_already_stays_as_it_is(log: PredictionLog) -> None:
+    ids = PredictionIds()
+    one, two, three = (ids.take() for _ in range(3))
+    store = log.database
+    store.add(PredictionBlock("a", [(one, payload(1)), (two, payload(2))]))
+    assert store.add(PredictionBlock("b", [(two, payload(20)), (three, payload(3))]))
+    for identifier, number in ((one, 1), (two, 2), (three, 3)):
+        found = store.find(identifier)
+        assert found
+        assert found.record == payload(number)
+
+
+def test_what_a_server_that_was_restarted_has_is_found(
+    home: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.execute(
+        *[f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in ("ledger", "predictions")]
+    )
+    monkeypatch.setenv("FACTORY_DATABASE_URL", postgres.url)
+    Ledger(home).begin()
+    with PredictionLog(home) as log:
+        journal = log.journal()
+        [identifier] = write(journal, [1], PredictionIds())
+        journal.close()
+        log.collect()
+        postgres.stop()
+        with pytest.raises(StorageError, match="the database of FACTORY_DATABASE_URL"):
+            log.find(text(identifier))
+        postgres.start()
+        assert log.find(text(identifier))
 
 
 def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
@@ -273,7 +309,9 @@ def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
         assert store.counts() == {"apples": 3}
 
 
-def test_the_database_says_in_one_line_that_it_is_damaged(log: PredictionLog, home: Home) -> None:
+def test_the_database_says_in_one_line_that_it_is_damaged(home: Home) -> None:
+    Ledger(home).begin()
+    log = PredictionLog(home)
     log.collect()
     log.close()
     Path(home.predictions_database).write_bytes(b"no database" * 1000)

@@ -160,8 +160,7 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 def compiled(engine: duckdb.DuckDBPyConnection, sql: str) -> RowFunction | None:
     """Like `compile_expression`, in an engine that is open already."""
     try:
-        bound = bind(sql, COLUMNS, engine)
-        return None if bound is None else compile_bound(bound)
+        return compile_bound(bind(sql, COLUMNS, engine))
     except NotCertainError:
         return None
 
@@ -246,6 +245,8 @@ def a_row(**cells: Any) -> dict[str, Any]:
         ("round(x)", {"x": -2.5}, -3.0),
         ("round(x)", {"x": 0.49999999999999994}, 0.0),
         ("x::BIGINT", {"x": 2.5}, 2),
+        ("x::BIGINT", {"x": 3.5}, 4),
+        ("t::DOUBLE", {"t": True}, 1.0),
         ("x IN (0, 5)", {"x": -0.0}, True),
         # Three values of truth.
         ("t AND f", {"t": None, "f": False}, False),
@@ -328,9 +329,13 @@ def test_a_function_computes(
         ("trim(s)", {"s": "\u00a0a"}),
         ("s LIKE '_'", {"s": "e\u0301"}),
         ("left(s, -1)", {"s": "abc"}),
+        ("replace(s, u, 'x')", {"s": "abc", "u": ""}),
         ("s = 'a'", {"s": "\ud800"}),
         ("s = 'a'", {"s": "a\0"}),
+        ("s = 'a'", {"s": "é\0"}),
         ("TRY_CAST(s AS DOUBLE)", {"s": "infinity"}),
+        ("TRY_CAST(s AS DOUBLE)", {"s": "0.1234567890123456789"}),
+        ("TRY_CAST(s AS BIGINT)", {"s": "1.5"}),
         # Values of another type than the column.
         ("x", {"x": 1}),
         ("a", {"a": True}),

@@ -1,0 +1,43 @@
+"""What every entry of the ledger has. The kinds belong in `entries`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Entry(BaseModel):
+    """One act of the factory."""
+
+    # A run in which nothing changed reads one kind of entry, and need not build the others.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+    SUBJECT: ClassVar[str]
+    """What an entry of this kind is looked up by; kinds without one are not looked up."""
+
+    kind: str
+    time: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    )
+    """When the factory did it, by its own clock: UTC, ISO 8601."""
+
+    @classmethod
+    def subject_of(cls, **names: str | int) -> str:
+        """Return what the entries of this kind about something are looked up by."""
+        return cls.SUBJECT.format(**names)
+
+    @property
+    def body(self) -> bytes:
+        """The canonical bytes.
+
+        Raises:
+            ValueError: they are more than an entry may have.
+        """
+        from factory_resources.ledger.factory_verify import BODY_BYTES, canonical
+
+        body = canonical(self.model_dump(exclude_none=True))
+        if len(body) > BODY_BYTES:
+            raise ValueError(f"an entry of kind {self.kind} has {len(body):,} bytes")
+        return body

@@ -1,0 +1,103 @@
+"""The kinds of entries about answers: which were logged, and where they are."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory_resources.ledger.entry import Entry, Sha256
+
+PredictionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""The id of an answered request, a UUID without hyphens."""
+
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+"""In UTC."""
+
+
+class PredictionsLogged(Entry):
+    """A block of answers was logged."""
+
+    SUBJECT = "predictions/{block}"
+
+    kind: Literal["predictions"] = "predictions"
+    subject: str
+    block: str
+    """Its UUID."""
+    root: Sha256
+    """The root of the Merkle tree over its records; each leaf is an id and a digest."""
+    first: PredictionId
+    last: PredictionId
+    count: int
+    bytes: int
+    """Of the records together."""
+
+
+class PredictionsMoved(Entry):
+    """An entry about the answers of a pipeline on one day."""
+
+    SUBJECT = "predictions/{pipeline}/{day}"
+
+    subject: str
+    pipeline: str
+    day: Day
+    count: int
+    """Of requests."""
+    leaves: Sha256
+    """The digest of the file that lists their leaves: which of which block."""
+
+
+class PredictionsArchived(PredictionsMoved):
+    """The answers of a day are in a file of the archive from now on."""
+
+    kind: Literal["predictions_archived"] = "predictions_archived"
+    sha256: Sha256
+    """The digest of the file."""
+
+
+class PredictionsRemoved(PredictionsMoved):
+    """The answers of a day were removed; those that were removed before are among them."""
+
+    kind: Literal["predictions_removed"] = "predictions_removed"
+    reason: str
+
+
+class EdgePacked(Entry):
+    """A champion was packed to score on another machine."""
+
+    SUBJECT = "edge/{pack}"
+
+    kind: Literal["edge_pack"] = "edge_pack"
+    subject: str
+    pack: Sha256
+    """The digest of its contract, which names everything else."""
+    pipeline: str
+    version: int
+    graph: Sha256
+    """The digest of the graph in it, which is the deployed one."""
+    program: Sha256
+    """The digest of the program in it."""
+    key: str
+    """The public key that its log is signed with: Ed25519, in base64."""
+
+
+class EdgeLogReceived(Entry):
+    """The log of a pack came home; what it says is in blocks of predictions."""
+
+    SUBJECT = "edge_log/{pack}"
+
+    kind: Literal["edge_log"] = "edge_log"
+    subject: str
+    pack: Sha256
+    pipeline: str
+    version: int
+    file: Sha256
+    """The digest of the log as it came."""
+    lines: int
+    """The line of its last checkpoint; 0 if there is none."""
+    head: Sha256
+    """The digest of that line, or of the contract."""
+    answers: int
+    """How many answers were new, and are proven by a signature."""
+    findings: tuple[str, ...]
+    """What is missing or was changed."""
+    more: int
+    """How many more findings there are."""

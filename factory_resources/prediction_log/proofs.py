@@ -1,0 +1,71 @@
+"""Proofs that a request was answered so, or that its id was never given out.
+
+They are checked by `factory_verify` against the blocks in the ledger.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import UnknownNameError
+from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
+
+if TYPE_CHECKING:
+    from factory_resources.ledger.factory_verify import PredictionProof, ProvenLeaf
+
+Neighbours = Callable[[StoredBlock, bytes], tuple[StoredPrediction | None, StoredPrediction | None]]
+"""The records of a block before and after an id, wherever they are."""
+
+
+def prove_answer(store: PredictionStore, found: StoredPrediction) -> "PredictionProof":
+    """Return the proof that a record is the one that was logged."""
+    from factory_resources.ledger.factory_verify import PredictionProof
+
+    return PredictionProof(found.id, found.record, (_leaf(store, found),))
+
+
+def prove_absence(
+    store: PredictionStore, request: bytes, neighbours: Neighbours
+) -> "PredictionProof":
+    """Return the proof that a request was never answered: its neighbours in each block around it.
+
+    Raises:
+        UnknownNameError: the records around it in a block were removed.
+    """
+    from factory_resources.ledger.factory_verify import PredictionProof, ProvenLeaf
+
+    leaves = list[ProvenLeaf]()
+    for block in store.blocks_around(request):
+        left, right = neighbours(block, request)
+        if left is None or right is None or right.leaf != left.leaf + 1:
+            raise UnknownNameError(
+                f"records of block {block.identity} that may have this id were removed, so that "
+                "nobody can tell whether it was given out",
+                remedy="the ledger says which days were removed, and why",
+            )
+        leaves += [_leaf(store, left), _leaf(store, right)]
+    return PredictionProof(request, None, tuple(leaves))
+
+
+def _leaf(store: PredictionStore, found: StoredPrediction) -> "ProvenLeaf":
+    from factory_resources.ledger.factory_verify import ProvenLeaf
+    from factory_resources.ledger.proofs import StoredTree
+
+    block = store.block(found.block)
+    leaves = store.leaves(block, 0, block.count)
+
+    def hashes(level: int, start: int, stop: int) -> list[bytes]:
+        return _subtrees(leaves, 256**level, start, stop)
+
+    path = StoredTree(hashes).inclusion(found.leaf, block.count)
+    digest = sha256(found.record).digest()
+    return ProvenLeaf(found.block, found.leaf, found.id, digest, tuple(path))
+
+
+def _subtrees(leaves: Sequence[bytes], width: int, start: int, stop: int) -> list[bytes]:
+    """Return the hashes of complete subtrees of so many leaves."""
+    from factory_resources.ledger.factory_verify import tree_hash
+
+    if width == 1:
+        return list(leaves[start:stop])
+    return [tree_hash(leaves[width * n : width * (n + 1)]) for n in range(start, stop)]

@@ -1,0 +1,359 @@
+"""Rows of requests get bit for bit what the same rows in a file get, for every kind of model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from factory_assets.ml.artifacts.onnx_model import load_champion, load_served
+from factory_assets.serving.online.answers import explanations
+from factory_assets.serving.online.column_request import ColumnRequest, columns_logged
+from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.errors import ContractError
+from factory_resources.sql.scalar.values import UndecidedError
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS
+from tests.factory_assets.serving.cases import Deployed
+
+pytestmark = pytest.mark.slow
+
+CONTRACT: list[dict[str, Any]] = [
+    {"name": "heat", "from": "Heat [K]", "type": "float64", "range": [-1000, 1000]},
+    {"name": "wear", "type": "float64", "nullable": False, "missing": "-1"},
+    {"name": "steps", "type": "int64", "range": [0, 1_000_000]},
+    {"name": "colour", "type": "string", "missing": "?"},
+    {"name": "grade", "type": "string", "values": ["a", "b"]},
+    {"name": "open", "type": "bool"},
+    {"name": "label", "type": "string"},
+]
+
+SPEC: dict[str, Any] = {
+    "purpose": "test",
+    "ingest": {"source": {"files": "rows.jsonl"}, "contract": CONTRACT},
+    "clean": {
+        "where": {"worn": "wear >= 0 OR heat > 0", "known": "colour <> 'void'"},
+        "derive": {"power": "heat * steps / 7", "hot": "heat > 50 AND wear > 1"},
+    },
+    "train": {"target": "label", "seed": 3},
+}
+
+
+def records(count: int, seed: int, task: str = "binary") -> list[dict[str, Any]]:
+    """Return rows as a caller would send them, with gaps."""
+    chance = np.random.default_rng(seed)
+    found = []
+    for i in range(count):
+        heat, wear = float(chance.normal(50, 10)), float(chance.exponential(2))
+        colour = str(chance.choice(["red", "green", "blue", "?"]))
+        score = (heat - 50) / 10 + wear * (colour == "red") - 1
+        target: Any = {
+            "binary": str(int(score > 0)),
+            "multiclass": ["low", "mid", "top"][int(np.digitize(score, [-0.5, 0.5]))],
+            "regression": score * 100,
+        }[task]
+        found.append(
+            {
+                "Heat [K]": None if i % 11 == 3 else round(heat, 4),
+                "wear": wear,
+                "steps": int(chance.integers(0, 1000)),
+                "colour": None if i % 13 == 5 else colour,
+                "grade": "ab"[i % 2],
+                "open": bool(chance.integers(0, 2)),
+                "label": target,
+            }
+        )
+    return found
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def deploy(folder: Path, model: dict[str, Any], task: str = "binary", **spec: Any) -> Deployed:
+    folder.mkdir()
+    rows = records(300, 1, task)
+    (folder / "rows.jsonl").write_text(lines(rows))
+    contract = [
+        {**column, "type": "float64"}
+        if column["name"] == "label" and task == "regression"
+        else column
+        for column in CONTRACT
+    ]
+    ingest = {**SPEC["ingest"], "contract": contract}
+    train = {**SPEC["train"], "model": model}
+    return Deployed(folder, {**SPEC, "ingest": ingest, "train": train, **spec})
+
+
+def served_by(deployed: Deployed) -> ServedModel:
+    version, _ = load_champion("p", deployed.home)
+    registry = Registry(deployed.home)
+    model = load_served(registry, registry.version("p", version))
+    return ServedModel("p", version, model, deployed.home)
+
+
+def expected(deployed: Deployed, rows: list[dict[str, Any]]) -> Any:
+    """Return the outputs that the rows get in a file."""
+    scored = deployed.predict("new.jsonl", lines(rows))
+    names = [name for name in scored[0] if name.startswith("p_")] or ["prediction"]
+    assert all(row["reason"] is None for row in scored)
+    return np.array([[row[name] for name in names] for row in scored])
+
+
+def as_columns(rows: list[dict[str, Any]]) -> ColumnRequest:
+    columns: dict[str, Any] = {}
+    for name in ("Heat [K]", "wear"):
+        columns[name] = np.array([np.nan if r[name] is None else r[name] for r in rows])
+    columns["steps"] = np.array([r["steps"] for r in rows], dtype=np.int32)
+    columns["open"] = np.array([r["open"] for r in rows])
+    for name in ("colour", "grade"):
+        columns[name] = [r[name] for r in rows]
+    return ColumnRequest(columns, len(rows))
+
+
+CASES = [(kind, "binary") for kind in KINDS] + [
+    (kind, task) for kind in ("linear", "gradient_boosting") for task in TASKS if task != "binary"
+]
+
+
+@pytest.mark.parametrize(("kind", "task"), CASES)
+def test_every_form_of_request_gets_what_the_file_gets(
+    kind: str, task: str, tmp_path: Path
+) -> None:
+    deployed = deploy(tmp_path / "p", KINDS[kind], task)
+    rows = [{k: v for k, v in row.items() if k != "label"} for row in records(60, 2, task)]
+    truth = expected(deployed, rows)
+    served = served_by(deployed)
+    assert served.compiled is not None
+    assert served.decoder is not None
+    typed = CompiledRequest(served.decoder.decode(json.dumps(rows)))
+    for form, outputs in {
+        "compiled": typed.score(served).outputs,
+        "one by one": np.concatenate(
+            [CompiledRequest([row]).score(served).outputs for row in typed.rows]
+        ),
+        "columns": as_columns(rows).score(served).outputs,
+        "engine": served.score(rows).outputs,
+    }.items():
+        assert outputs.reshape(truth.shape).tolist() == truth.tolist(), form
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    return deploy(tmp_path_factory.mktemp("linear") / "p", KINDS["linear"])
+
+
+GOOD: dict[str, Any] = {
+    "Heat [K]": 51.5,
+    "wear": 1.25,
+    "steps": 10,
+    "colour": "red",
+    "grade": "a",
+    "open": True,
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Heat [K]": None},
+        {"Heat [K]": 51},
+        {"Heat [K]": "51.5"},
+        {"Heat [K]": 1e-320},
+        {"Heat [K]": -0.0},
+        {"wear": 0},
+        {"wear": 2**60},
+        {"steps": 10.0},
+        {"steps": "10"},
+        {"steps": None},
+        {"colour": ""},
+        {"colour": "?"},
+        {"colour": " red "},
+        {"colour": "straße"},
+        {"colour": 7},
+        {"colour": None},
+        {"open": "true"},
+        {"open": 0},
+        {"open": None},
+        {"grade": None},
+    ],
+    ids=str,
+)
+def test_odd_but_valid_values_get_what_they_get_in_a_file(
+    changed: dict[str, Any], linear: Deployed
+) -> None:
+    row = {**GOOD, **changed}
+    served = served_by(linear)
+    truth = expected(linear, [row])
+    assert served.score([row]).outputs.tolist() == truth.tolist()
+    try:
+        assert served.decoder is not None
+        compiled = CompiledRequest([served.decoder.decode(json.dumps(row))]).score(served)
+    except (UndecidedError, ValueError):
+        # Left to the engine.
+        pass
+    else:
+        assert compiled.outputs.tolist() == truth.tolist()
+    served.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "rules"),
+    [
+        ({"Heat [K]": 2000}, ("range:heat",)),
+        ({"Heat [K]": "warm"}, ("type:heat",)),
+        ({"wear": None}, ("null:wear",)),
+        ({"wear": -1}, ("null:wear",)),
+        ({"steps": 1.5}, ("type:steps",)),
+        ({"steps": -1, "grade": "c"}, ("range:steps", "values:grade")),
+        ({"colour": "void"}, ("known",)),
+        ({"wear": -5.0, "Heat [K]": -1}, ("worn",)),
+        ({"wear": 1e300}, ("overflow:wear",)),
+        ({"wear": 2**60 + 1}, ("type:wear",)),
+        ({"open": 2}, ("type:open",)),
+        ({"open": [1]}, ("type:open",)),
+    ],
+    ids=str,
+)
+def test_a_wrong_row_is_refused_for_the_reasons_that_a_file_gives(
+    changed: dict[str, Any], rules: tuple[str, ...], linear: Deployed
+) -> None:
+    rows = [GOOD, {**GOOD, **changed}]
+    served = served_by(linear)
+    scored = served.score(rows)
+    assert [(one.row, one.rules) for one in scored.refusals] == [(1, rules)]
+    assert [*scored.rows] == [0]
+    in_file = linear.predict("wrong.jsonl", lines(rows))
+    assert in_file[1]["reason"] == ",".join(rules)
+    assert served.decoder is not None
+    with pytest.raises((UndecidedError, ValueError)):
+        CompiledRequest(served.decoder.decode(json.dumps(rows))).score(served)
+    served.close()
+
+
+def test_a_row_without_a_needed_column_is_refused_as_a_whole(linear: Deployed) -> None:
+    served = served_by(linear)
+    with pytest.raises(ContractError, match="there is no column 'steps'"):
+        served.score([{k: v for k, v in GOOD.items() if k != "steps"}])
+    served.close()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"wear": np.array([-1.0])},
+        {"wear": np.array([np.nan])},
+        {"wear": np.array([np.inf])},
+        {"steps": np.array([-1])},
+        {"steps": np.array([1.5])},
+        {"steps": np.array([True])},
+        {"open": np.array([1])},
+        {"grade": ["c"]},
+        {"colour": [" red"]},
+        {"Heat [K]": np.array([1e6])},
+        {"Heat [K]": ["warm"]},
+    ],
+    ids=str,
+)
+def test_columns_that_may_break_the_contract_are_left_to_the_engine(
+    columns: dict[str, Any], linear: Deployed
+) -> None:
+    request = as_columns([GOOD])
+    served = served_by(linear)
+    assert request.score(served).rows == range(1)
+    with pytest.raises(UndecidedError):
+        ColumnRequest({**request.columns, **columns}, 1).score(served)
+    served.close()
+
+
+def test_what_is_logged_are_the_needed_columns(linear: Deployed) -> None:
+    served = served_by(linear)
+    logged = json.loads(ObjectRequest([{**GOOD, "secret": 1}]).logged(served))
+    assert logged == [GOOD]
+    assert served.decoder is not None
+    typed = CompiledRequest(served.decoder.decode(json.dumps([{**GOOD, "secret": 1}])))
+    assert json.loads(typed.logged(served)) == [GOOD]
+    columns = as_columns([{**GOOD, "Heat [K]": None}])
+    extra = ColumnRequest({**columns.columns, "secret": [1]}, 1)
+    cells = {name: values[0] for name, values in columns_logged(extra.logged(served)).items()}
+    assert cells == {**GOOD, "Heat [K]": None}
+
+
+def test_an_explanation_is_the_change_without_the_input(linear: Deployed) -> None:
+    served = served_by(linear)
+    rows = [GOOD, {**GOOD, "Heat [K]": 20.0}]
+    by_engine = explanations(served, served.score(rows))
+    assert served.decoder is not None
+    compiled = CompiledRequest(served.decoder.decode(json.dumps(rows))).score(served)
+    assert explanations(served, compiled) == by_engine
+    strongest = by_engine[1][0]
+    assert strongest["input"] in {"heat", "power", "hot"}
+    # A cold machine is less likely to fail than one of unknown heat.
+    assert sum(one["change"] for one in by_engine[1] if one["input"] == "heat") < 0
+    served.close()
+
+
+@pytest.mark.parametrize("kind", ["gru"])
+def test_a_series_is_answered_for_its_last_row(kind: str, tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
+    (tmp_path / "p").mkdir()
+    header = "unit,cycle,heat,colour,label"
+    body = [
+        f"u{u},{c},{chance.normal(50, 10):.3f},{'red' if c % 2 else 'green'},{int(c > 6)}"
+        for u in range(60)
+        for c in range(12)
+    ]
+    (tmp_path / "p" / "rows.csv").write_text("\n".join([header, *body]) + "\n")
+    deployed = Deployed(
+        tmp_path / "p",
+        {
+            "purpose": "test",
+            "ingest": {"source": {"files": "rows.csv"}},
+            "split": {"group": "unit"},
+            "train": {"target": "label", "seed": 3, "model": SEQUENCES[kind]},
+        },
+    )
+    new = [line.split(",") for line in body[:30]]
+    rows = [{"unit": u, "cycle": int(c), "heat": float(h), "colour": k} for u, c, h, k, _ in new]
+    in_file = deployed.predict("new.csv", "\n".join([header, *body[:30]]) + "\n")
+    served = served_by(deployed)
+    scored = served.score(rows)
+    # Three units, the last of them cut off.
+    assert [*scored.rows] == [11, 23, 29]
+    for outputs, row in zip(scored.outputs.tolist(), scored.rows, strict=True):
+        assert outputs == [in_file[row]["p_0"], in_file[row]["p_1"]]
+    shuffled = [rows[i] for i in chance.permutation(30)]
+    again = served.score(shuffled)
+    assert sorted(again.outputs.tolist()) == sorted(scored.outputs.tolist())
+    assert explanations(served, scored)[0]
+    served.close()
+
+
+def test_window_statistics_need_the_rows_before(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    chance = np.random.default_rng(3)
+    body = [f"u{u},{c},{chance.normal(50, 10):.3f},{c % 4}" for u in range(40) for c in range(9)]
+    (tmp_path / "p" / "rows.csv").write_text("\n".join(["unit,cycle,heat,label", *body]) + "\n")
+    windows = {"by": "unit", "order": "cycle", "columns": ["heat"], "size": [3]}
+    deployed = Deployed(
+        tmp_path / "p",
+        {
+            "purpose": "test",
+            "ingest": {"source": {"files": "rows.csv"}},
+            "clean": {"windows": {**windows, "statistics": ["mean", "slope"]}},
+            "split": {"group": "unit"},
+            "train": {"target": "label", "exclude": ["unit"], "model": {"kind": "random_forest"}},
+        },
+    )
+    new = [line.split(",") for line in body[:18]]
+    in_file = deployed.predict("new.csv", "\n".join(["unit,cycle,heat,label", *body[:18]]) + "\n")
+    served = served_by(deployed)
+    scored = served.score([{"unit": u, "cycle": int(c), "heat": float(h)} for u, c, h, _ in new])
+    assert [*scored.rows] == [8, 17]
+    names = [name for name in in_file[0] if name.startswith("p_")]
+    for outputs, row in zip(scored.outputs.tolist(), scored.rows, strict=True):
+        assert outputs == [in_file[row][name] for name in names]
+    served.close()

@@ -1,0 +1,207 @@
+"""An answer is proven, and that there was none; whoever changes a proof or a record is found."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.factory_verify import InvalidError, PredictionProof
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import PredictionsLogged
+from factory_resources.prediction_log.ids import PredictionIds, text
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from tests.factory_resources.prediction_log.engines import engine as engine
+from tests.factory_resources.prediction_log.engines import log as log
+from tests.factory_resources.prediction_log.homes import fill, verify
+from tests.factory_resources.prediction_log.samples import payload, write
+
+_WITH_VERIFIER = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+"""The verifier reads files."""
+
+
+def _blocks(home: Home) -> list[dict[str, Any]]:
+    with Ledger(home).reading() as reading:
+        entries = [read_entry(body) for _, body in reading.bodies()]
+    return [entry.model_dump() for entry in entries if isinstance(entry, PredictionsLogged)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 256, 300])
+def test_every_kind_of_place_in_a_block_is_proven(
+    log: PredictionLog, home: Home, count: int
+) -> None:
+    [_, taken] = fill(log, PredictionIds(), [3, count])
+    for number in {0, 1 % count, count // 2, count - 1}:
+        proof = log.prove(text(taken[number]))
+        assert proof.record == payload(3 + number)
+        assert PredictionProof.parse(proof.format()) == proof
+        assert proof.verify(_blocks(home))
+
+
+def test_an_id_between_answers_is_proven_never_to_have_been_given_out(
+    log: PredictionLog, home: Home
+) -> None:
+    ids = PredictionIds()
+    journal = log.journal()
+    unused = []
+    for number in range(6):
+        write(journal, [number], ids)
+        unused.append(ids.take())
+    journal.close()
+    log.collect()
+    outside = unused.pop()
+    for identifier in unused:
+        proof = log.prove(text(identifier))
+        assert len(proof.leaves) == 2
+        assert proof.verify(_blocks(home)) is False
+        assert PredictionProof.parse(proof.format()) == proof
+    proof = log.prove(text(outside))
+    assert (proof.leaves, proof.verify(_blocks(home))) == ((), False)
+
+
+def test_absence_needs_neighbours_from_every_block_around_the_id(
+    log: PredictionLog, home: Home
+) -> None:
+    ids = PredictionIds()
+    one, other = log.journal(), log.journal()
+    write(one, [0], ids)
+    write(other, [1], ids)
+    unused = ids.take()
+    write(one, [2], ids)
+    write(other, [3], ids)
+    one.close()
+    other.close()
+    log.collect()
+    proof = log.prove(text(unused))
+    assert len({leaf.block for leaf in proof.leaves}) == 2
+    assert proof.verify(_blocks(home)) is False
+    half = PredictionProof(proof.identifier, None, proof.leaves[:2])
+    with pytest.raises(InvalidError, match="no two neighbours"):
+        half.verify(_blocks(home))
+
+
+def test_what_is_still_in_the_journal_is_not_proven_yet(log: PredictionLog) -> None:
+    journal, ids = log.journal(), PredictionIds()
+    [identifier] = write(journal, [1], ids)
+    with pytest.raises(UnknownNameError, match="still in the journal"):
+        log.prove(text(identifier))
+    journal.close()
+
+
+def test_a_record_that_was_deleted_cannot_be_proven_absent(log: PredictionLog) -> None:
+    [taken] = fill(log, PredictionIds(), [3])
+    log.database.run("DELETE FROM prediction WHERE id = ?", [taken[1]])
+    with pytest.raises(UnknownNameError, match="were removed"):
+        log.prove(text(taken[1]))
+
+
+def _changed(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes]:
+    def apply(proof: bytes) -> bytes:
+        value = json.loads(proof)
+        change(value)
+        return json.dumps(value).encode()
+
+    return apply
+
+
+@_WITH_VERIFIER
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda v: v.update(record="QQ=="), "of another answer"),
+        (lambda v: v.update(record=None), "no two neighbours"),
+        (lambda v: v.update(id="0" * 32), "of another answer"),
+        (lambda v: v["leaves"][0].update(index=1), "does not lead to the root"),
+        (lambda v: v["leaves"][0].update(block="x"), "has no block"),
+        (lambda v: v["leaves"][0]["hashes"].pop(), "does not lead to the root"),
+        (lambda v: v["leaves"].pop(), "has one leaf"),
+        (lambda v: v.update(format=2), "newer format"),
+        (lambda v: v["leaves"][0].update(id="zz"), "is not an id"),
+        (lambda v: v["leaves"][0].update(hashes=[1]), "no valid 'hashes'"),
+    ],
+)
+def test_a_changed_proof_of_an_answer_is_refused(
+    log: PredictionLog, home: Home, change: Callable[[dict[str, Any]], None], what: str
+) -> None:
+    [taken] = fill(log, PredictionIds(), [5])
+    proof = log.prove(text(taken[2])).format()
+    assert verify(home, proof).holds
+    report = verify(home, _changed(change)(proof))
+    assert [finding.what for finding in report.problems if what in finding.what]
+
+
+def _shift(value: dict[str, Any]) -> None:
+    value["leaves"][1]["index"] += 1
+
+
+def _swap(value: dict[str, Any]) -> None:
+    value["leaves"].reverse()
+
+
+@_WITH_VERIFIER
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (_shift, "does not lead to the root"),
+        (_swap, "are no neighbours"),
+        (lambda v: v.update(id=v["leaves"][0]["id"]), "is not between"),
+        (lambda v: v["leaves"].pop(), "no two neighbours"),
+    ],
+)
+def test_a_changed_proof_of_absence_is_refused(
+    log: PredictionLog, home: Home, change: Callable[[dict[str, Any]], None], what: str
+) -> None:
+    journal, ids = log.journal(), PredictionIds()
+    write(journal, range(3), ids)
+    unused = ids.take()
+    write(journal, range(3, 6), ids)
+    journal.close()
+    log.collect()
+    proof = log.prove(text(unused)).format()
+    report = verify(home, proof)
+    assert report.holds
+    assert [note for note in report.notes if "was never given out" in note.what]
+    report = verify(home, _changed(change)(proof))
+    assert [finding.what for finding in report.problems if what in finding.what]
+
+
+def test_leaves_that_are_no_neighbours_prove_no_absence(log: PredictionLog, home: Home) -> None:
+    [taken] = fill(log, PredictionIds(), [5])
+    outer = [log.prove(text(taken[number])).leaves[0] for number in (1, 3)]
+    with pytest.raises(InvalidError, match="are no neighbours"):
+        PredictionProof(taken[2], None, tuple(outer)).verify(_blocks(home))
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_proof_with_other_bytes_is_refused_in_one_line(
+    data: st.DataObject, proven: tuple[bytes, list[dict[str, Any]]]
+) -> None:
+    content, blocks = proven
+    place = data.draw(st.integers(0, len(content) - 1))
+    changed = bytearray(content)
+    changed[place] ^= data.draw(st.integers(1, 255))
+    refused = ""
+    try:
+        proof = PredictionProof.parse(bytes(changed))
+        assert proof.verify(blocks)
+    except InvalidError as error:
+        refused = str(error)
+    # What is between the values says nothing.
+    assert refused or proof == PredictionProof.parse(content)
+    assert "\n" not in refused
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[dict[str, Any]]]:
+    """A proof, and the entries of all blocks."""
+    home = Home(tmp_path_factory.mktemp("proven") / "home")
+    Ledger(home).begin()
+    with PredictionLog(home) as log:
+        [taken] = fill(log, PredictionIds(), [5])
+        return log.prove(text(taken[2])).format(), _blocks(home)

@@ -1,0 +1,138 @@
+"""The verifier compares the blocks in the ledger with the stored answers."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.blocks import read_block
+from factory_resources.prediction_log.collector import enter, journal_folder
+from factory_resources.prediction_log.ids import PredictionIds
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.store import PredictionStore
+from tests.factory_resources.prediction_log.homes import fill, problems, verify
+from tests.factory_resources.prediction_log.samples import payload, write
+
+
+@pytest.fixture
+def log(home: Home) -> Iterator[PredictionLog]:
+    Ledger(home).begin()
+    with PredictionLog(home) as opened:
+        yield opened
+
+
+def test_a_log_that_nobody_changed_holds(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [300, 1, 20])
+    report = verify(home)
+    assert report.holds, [*report.lines()]
+    assert report.checked["blocks of answers"] == 3
+    assert report.checked["answers in the database"] == 321
+
+
+def test_a_large_record_is_compared_too(log: PredictionLog, home: Home) -> None:
+    journal, ids = log.journal(), PredictionIds()
+    [identifier] = write(journal, [1], ids)
+    changed = payload(1).replace(b"[0.25]", b"[0.25]" + b" " * 70_000)
+    journal.append(ids.take(), payload(2).replace(b"\xc4\x06[0.25]", _bytes(b" " * 70_000)))
+    journal.flush()
+    journal.close()
+    log.collect()
+    assert verify(home).checked["answers in the database"] == 2
+    log.database.run("UPDATE prediction SET record = ? WHERE id = ?", [changed, identifier])
+    assert any("was changed" in problem for problem in problems(home))
+
+
+def _bytes(content: bytes) -> bytes:
+    """Return bytes in MessagePack."""
+    return b"\xc6" + len(content).to_bytes(4, "big") + content
+
+
+def _run(statement: str) -> Callable[[PredictionStore], object]:
+    return lambda store: store.run(statement)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            _run("UPDATE prediction SET record = x'00' WHERE leaf = 7 AND block = 1"),
+            "the record of {id} was changed",
+        ),
+        (
+            _run("DELETE FROM prediction WHERE leaf >= 7 AND block = 1"),
+            "3 of the 10 records of block {block} are missing, the first is number 7",
+        ),
+        (
+            _run("UPDATE leaf_tile SET hashes = zeroblob(320) WHERE block = 1"),
+            "the stored hashes of block {block} are not those of the entry",
+        ),
+        (_run("DELETE FROM leaf_tile WHERE block = 1"), "stored hashes of its block are not comp"),
+        (_run("DELETE FROM block WHERE number = 1"), "its block is missing: it is neither in"),
+        (
+            _run("UPDATE prediction SET leaf = 7 - leaf WHERE leaf IN (3, 4) AND block = 1"),
+            "not in the order of their ids",
+        ),
+        (
+            _run("UPDATE prediction SET leaf = leaf + 1 WHERE block = 1"),
+            "its first or last id is not",
+        ),
+        (_run("UPDATE prediction SET leaf = 'x' WHERE block = 1"), "not in the order of their ids"),
+        (_run("DROP TABLE leaf_tile"), "has no table 'leaf_tile'"),
+    ],
+)
+def test_a_changed_database_is_found(
+    log: PredictionLog, home: Home, change: Callable[[PredictionStore], object], expected: str
+) -> None:
+    [taken, _] = fill(log, PredictionIds(), [10, 10])
+    block = log.database.blocks()[0].identity
+    change(log.database)
+    expected = expected.format(id=taken[7].hex(), block=block)
+    assert [problem for problem in problems(home) if expected in problem]
+
+
+def test_records_of_no_block_are_noted(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [3])
+    log.database.run(
+        "INSERT INTO prediction SELECT zeroblob(16), 9, leaf, pipeline, version, rows, record "
+        "FROM prediction LIMIT 1"
+    )
+    report = verify(home)
+    assert report.holds
+    assert [note for note in report.notes if "1 records are of no block" in note.what]
+
+
+def test_a_missing_database_is_found(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [3])
+    log.close()
+    home.predictions_database.unlink()
+    assert len([problem for problem in problems(home) if "its block is missing" in problem]) == 1
+
+
+def test_a_block_that_is_still_in_the_journal_is_compared_there(
+    log: PredictionLog, home: Home
+) -> None:
+    journal, ids = log.journal(), PredictionIds()
+    write(journal, range(3), ids)
+    journal.close()
+    [segment] = journal_folder(home).iterdir()
+    enter(home, [read_block(segment)])
+    assert verify(home).checked["blocks of answers in the journal"] == 1
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    assert [problem for problem in problems(home) if "it has other records" in problem]
+    shutil.copy(__file__, segment)
+    assert [problem for problem in problems(home) if "is another segment" in problem]
+    segment.unlink()
+    assert [problem for problem in problems(home) if "its block is missing" in problem]
+
+
+def test_a_block_that_was_entered_twice_is_found(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [3])
+    with Ledger(home).reading() as reading:
+        first = read_entry(reading.body(1))
+    Ledger(home).append([first])
+    assert [problem for problem in problems(home) if "another entry of the same block" in problem]

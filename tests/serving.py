@@ -1,0 +1,141 @@
+"""A prediction server as a real process, and a plain client for it."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+from factory_resources.home.home import PROJECT
+
+START = 60.0
+"""Seconds within which a server must answer."""
+
+
+@dataclass
+class Reply:
+    """What the server answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class PredictionServer:
+    """A running `factory serve`."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    log: list[str] = field(default_factory=list)
+    """What it wrote to standard error so far."""
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        method: str | None = None,
+    ) -> Reply:
+        """Send one request; a body that is not bytes is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        sent = {"content-type": "application/json", **(headers or {})}
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        try:
+            connection.request(
+                method or ("GET" if body is None else "POST"), path, content, dict(sent)
+            )
+            reply = connection.getresponse()
+            found = {name.lower(): value for name, value in reply.getheaders()}
+            return Reply(reply.status, found, reply.read())
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def memory(self) -> int:
+        """Return the resident memory in bytes."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def start(home: Path, *arguments: str, code: str = "", **variables: str) -> PredictionServer:
+    """Start a server on a free port and wait until it answers.
+
+    Args:
+        code: Python that runs before the command, in the process of the server.
+    """
+    launch = ["-c", f"{code}\nfrom factory_assets.cli.main import main\nmain()"]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            *(launch if code else ["-m", "factory_assets.cli"]),
+            "serve",
+            *arguments,
+            "--port",
+            "0",
+        ],
+        env={**os.environ, "FACTORY_HOME": str(home), "PYTHONPATH": str(PROJECT), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log: list[str] = []
+    lines: Queue[str] = Queue()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for stream, keep in ((process.stdout, lines.put), (process.stderr, log.append)):
+        threading.Thread(target=_read, args=(stream, keep), daemon=True).start()
+    try:
+        line = lines.get(timeout=START)
+    except Empty:
+        process.kill()
+        raise AssertionError("the server did not start: " + "".join(log)) from None
+    if not line:
+        process.wait(timeout=START)
+        raise AssertionError(f"the server ended with {process.returncode}: " + "".join(log))
+    port = int(line.split("http", 1)[1].split()[0].rsplit(":", 1)[1])
+    return PredictionServer(process, port, log)
+
+
+def _read(stream: Any, keep: Any) -> None:
+    for line in stream:
+        keep(line)
+    keep("")
+
+
+@contextmanager
+def serving(home: Path, *arguments: str, **options: str) -> Iterator[PredictionServer]:
+    """Run a server for the block, and end it as an operator does."""
+    server = start(home, *arguments, **options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGTERM)
+            try:
+                server.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.process.kill()
+                raise
