@@ -10,17 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_assets.serving.edge.expressions import expression_node, functions_of
-from factory_assets.serving.edge.score import UndecidedError, compile_node, probe
+from factory_assets.serving.edge.score import UncertainError, compile_node, probe
 from factory_resources.errors import ExpressionError
-from tests.factory_resources.sql.test_row_functions import (
-    COLUMNS,
-    ROWS,
-    UNDECIDED,
-    compiled,
-    exact,
-    expressions,
-    outcome,
-)
+from tests.factory_resources.sql.row_grammar import COLUMNS, ROWS, expressions
+from tests.factory_resources.sql.test_row_functions import UNDECIDED, compiled, exact, outcome
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +25,7 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 def carried(node: dict[str, Any], row: dict[str, Any]) -> Any:
     try:
         return compile_node(json.loads(json.dumps(node)))(row)
-    except (UndecidedError, ValueError, ArithmeticError):
+    except (UncertainError, ValueError, ArithmeticError):
         return UNDECIDED
 
 
