@@ -15,6 +15,7 @@ from benchmarks import (
     cleaning,
     csv_ingest,
     demo,
+    edge,
     influence,
     ledger,
     loading,
@@ -47,6 +48,7 @@ MODULES = {
         ledger,
         prediction_log,
         approvals,
+        edge,
     )
 }
 SIZED = {
