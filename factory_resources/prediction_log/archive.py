@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-GROUP_ROWS, FILE_ROWS, FILE_BYTES = 4096, 500_000, 256 * 1024 * 1024
+GROUP_ROWS, FILE_ROWS, FILE_BYTES = 2048, 500_000, 256 * 1024 * 1024
 """Of a row group and of a file: a look-up reads the smallest ids of all groups, and one group. A
 file ends with the batch that exceeds one of its limits."""
 
