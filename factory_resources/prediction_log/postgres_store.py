@@ -58,11 +58,11 @@ class PostgresStore(PredictionStore):
                 yield [*map(_plain, rows)]
 
     @contextmanager
-    def arrow(self, columns: str, source: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
         from adbc_driver_postgresql import dbapi
 
         with dbapi.connect(self._server) as connection, connection.cursor() as cursor:
-            cursor.execute(f"SELECT {columns} {source}")
+            cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
     def literal(self, content: bytes) -> str:

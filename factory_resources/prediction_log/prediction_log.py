@@ -4,6 +4,7 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.archive import archived_neighbours, find_archived
-from factory_resources.prediction_log.archiving import archive_days, remove_days
+from factory_resources.prediction_log.archive import (
+    archived_counts,
+    archived_neighbours,
+    find_archived,
+)
+from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
@@ -115,11 +120,20 @@ class PredictionLog:
                 )
             return prove_absence(self.database, request, self._neighbours)
 
-    def archive(self, before: date) -> int:
-        """Move the answers of all days before one, in UTC, into the archive; return how many days.
+    def counts(self) -> dict[str, int]:
+        """Return how many requests of each pipeline are in the database and the archive."""
+        with self._faults():
+            return dict(Counter(self.database.counts()) + archived_counts(self._home))
+
+    def archive(self, before: date | None = None) -> int:
+        """Move the answers of past days into the archive; return how many days.
 
         Any number of processes may do so at any time; a kill loses and doubles nothing.
+
+        Args:
+            before: the first day, in UTC, whose answers stay; None for 30 days ago.
         """
+        before = before or datetime.now(UTC).date() - RECENT
         with self._faults():
             return archive_days(self._home, self.database, before)
 

@@ -56,16 +56,15 @@ class SqliteStore(PredictionStore):
             yield rows
 
     @contextmanager
-    def arrow(self, columns: str, source: str) -> "Iterator[pyarrow.RecordBatchReader]":
+    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
         from adbc_driver_sqlite import dbapi
 
-        # The driver counts rows alone, and records of many rows may be long.
-        [(longest,)] = self.run(f"SELECT max(length(record)) {source}")
+        # The driver counts rows alone, and the records of large requests are long.
         rows = min(_ARROW_ROWS, 1 + _ARROW_BYTES // longest)
         address = f"file:{quote(str(self._file))}?mode=ro"
         with dbapi.connect(address) as connection, connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
-            cursor.execute(f"SELECT {columns} {source}")
+            cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
     def literal(self, content: bytes) -> str:

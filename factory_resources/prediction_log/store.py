@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 TABLES = """\
 CREATE TABLE {missing} block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
-  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL);
+  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL,
+  longest {integer} NOT NULL);
 CREATE TABLE {missing} leaf_tile (block {integer}, tile {integer}, hashes {bytes} NOT NULL,
   PRIMARY KEY (block, tile)){compact};
 CREATE TABLE {missing} prediction (id {bytes} PRIMARY KEY, block {integer} NOT NULL,
@@ -105,10 +106,10 @@ class PredictionStore(ABC):
             if self.run("SELECT 1 FROM block WHERE identity = ?", [block.identity]):
                 return False
             [(number,)] = self.run("SELECT coalesce(max(number), 0) + 1 FROM block")
-            count = len(block.records)
+            count, longest = len(block.records), max(len(content) for _, content in block.records)
             self.run(
-                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
-                [number, block.identity, block.first, block.last, count],
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)",
+                [number, block.identity, block.first, block.last, count, longest],
             )
             for tile, hashes in enumerate(block.tiles):
                 self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
@@ -202,13 +203,12 @@ class PredictionStore(ABC):
 
     @abstractmethod
     def arrow(
-        self, columns: str, source: str
+        self, statement: str, longest: int
     ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
-        """Read rows of the table of records, at least one, as Arrow.
+        """Read the rows of a SELECT, at least one, as Arrow.
 
         Args:
-            columns: what stands behind SELECT.
-            source: what stands behind the columns.
+            longest: bytes of the longest row.
         """
 
     @abstractmethod
@@ -219,11 +219,13 @@ class PredictionStore(ABC):
         self, pipeline: str, day: date
     ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
         """Read id, number of the block, leaf and record of a day, at least one, by their ids."""
-        name = pipeline.replace("'", "''")
+        name, ends = pipeline.replace("'", "''"), (first_of(day), day_after(day))
+        query = "SELECT max(longest) FROM block WHERE last >= ? AND first < ?"
+        [(longest,)] = self.run(query, ends)
         return self.arrow(
-            "id, block, leaf, record",
-            f"FROM {self.TABLE} WHERE id >= {self.literal(first_of(day))} "
-            f"AND id < {self.literal(day_after(day))} AND pipeline = '{name}' ORDER BY id",
+            f"SELECT id, block, leaf, record FROM {self.TABLE} WHERE id >= {self.literal(ends[0])} "
+            f"AND id < {self.literal(ends[1])} AND pipeline = '{name}' ORDER BY id",
+            longest,
         )
 
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:

@@ -203,6 +203,20 @@ def test_removing_one_pipeline_leaves_the_others(
     assert not [*(archive_folder(home) / "apples").rglob("*.parquet")]
 
 
+def test_answers_are_counted_wherever_they_are(log: PredictionLog, clock: Clock) -> None:
+    assert log.counts() == {}
+    answer(log, clock)
+    log.archive(DAY + timedelta(days=1))
+    assert log.counts() == {"apples": 12, "pears": 12}
+
+
+def test_the_last_thirty_days_stay_in_the_database(log: PredictionLog, clock: Clock) -> None:
+    today = datetime.now(UTC).date()
+    answer(log, clock, today - timedelta(days=31))
+    assert log.archive() == 1
+    assert log.database.counts() == {"apples": 6, "pears": 6}
+
+
 def test_later_days_are_not_removed(log: PredictionLog, home: Home, clock: Clock) -> None:
     taken = answer(log, clock)
     log.archive(AFTER)
