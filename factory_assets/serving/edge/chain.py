@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.serving.edge.score import checkpoint_message
-from factory_resources.home.home import storage_errors
+from factory_resources.errors import StorageError
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,14 @@ def read_log(path: Path, pack: str, public: bytes) -> EdgeLog:
     Raises:
         StorageError: the file cannot be read.
     """
-    with storage_errors(path):
-        content = path.read_bytes() if path.exists() else b""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        raise StorageError(
+            f"cannot be read ({error.strerror})", where=str(path), remedy="bring it home again"
+        ) from error
     *texts, torn = content.split(b"\n")
     unreadable: list[str] = []
     lines = [*_lines(texts, unreadable)]

@@ -16,8 +16,8 @@ from pathlib import Path
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
 from factory_assets.serving.edge.pack import PROGRAM
-from factory_resources.errors import RefusedError, UnknownNameError
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.errors import RefusedError, StorageError, UnknownNameError
+from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgeLogReceived, EdgePacked
 from factory_resources.prediction_log import ids
@@ -81,8 +81,14 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
 
 def _pack(folder: Path, home: Home) -> EdgePacked:
     path = folder / score.CONTRACT
-    with storage_errors(path):
+    try:
         identity = sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            remedy="name the folder of a pack",
+        ) from error
     ledger = Ledger(home)
     subject = EdgePacked.subject_of(pack=identity)
     found = ledger.latest(EdgePacked, subject) if ledger.exists else None

@@ -81,7 +81,10 @@ class Model:
         graph = _read(self._folder, GRAPH)
         if hashlib.sha256(graph).hexdigest() != self.contract["graph"]:
             raise PackError(f"{GRAPH} is not the one that was packed; copy the folder again")
-        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # As in the factory: several threads add numbers in another order.
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         return session, session.get_outputs()[0].name
 
     def __enter__(self) -> Model:
