@@ -22,6 +22,7 @@ from benchmarks import (
     partitions,
     pipeline,
     preprocessing,
+    serving,
     streaming,
     throughput,
     unchanged,
@@ -45,6 +46,7 @@ MODULES = {
         influence,
         ledger,
         approvals,
+        serving,
     )
 }
 SIZED = {
