@@ -37,7 +37,7 @@ from benchmarks.prediction_servers.servers import (
     factory_command,
 )
 
-_SLICE, _ROUNDS = 5.0, 5
+_SLICE, _ROUNDS = 5.0, 3
 
 _CLIENTS = (1, 8)
 

@@ -67,7 +67,8 @@ def serving(
         started = time.perf_counter()
         process = subprocess.Popen(
             [part.replace("{port}", str(port)) for part in command],
-            env={**os.environ, **SWITCHES, **environment},
+            # An installed server need not compile its modules on every start.
+            env={**os.environ, **SWITCHES, "PYTHONDONTWRITEBYTECODE": "", **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
