@@ -15,12 +15,14 @@ from benchmarks import (
     cleaning,
     csv_ingest,
     demo,
+    edge,
     influence,
     ledger,
     loading,
     metering,
     partitions,
     pipeline,
+    prediction_log,
     preprocessing,
     serving,
     streaming,
@@ -45,7 +47,9 @@ MODULES = {
         streaming,
         influence,
         ledger,
+        prediction_log,
         approvals,
+        edge,
         serving,
     )
 }
@@ -53,6 +57,7 @@ SIZED = {
     "by_hand": by_hand,
     "cleaning": cleaning,
     "csv_ingest": csv_ingest,
+    "prediction_log": prediction_log,
     "streaming": streaming,
     "throughput": throughput,
 }

@@ -6,15 +6,18 @@ What both engines share; which engine a home has, and the bytes of each, in `sql
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
 from factory_resources.prediction_log.ids import day_of, first_of
 from factory_resources.prediction_log.record import decode
+
+if TYPE_CHECKING:
+    import pyarrow
 
 TABLES = """\
 CREATE TABLE {missing} block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
@@ -57,6 +60,9 @@ class StoredPrediction:
 
 class PredictionStore(ABC):
     """The database of one home. It is used by one thread, and closed."""
+
+    TABLE = "prediction"
+    """How the table of records is named to Arrow's drivers."""
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +141,11 @@ class PredictionStore(ABC):
         )
         return [StoredBlock(*row) for row in rows]
 
+    def blocks_of(self, day: date) -> list[StoredBlock]:
+        """Return the blocks that may have records of a day."""
+        rows = self.run(f"{_BLOCK} WHERE first < ? AND last >= ?", [day_after(day), first_of(day)])
+        return [StoredBlock(*row) for row in rows]
+
     def neighbours(
         self, block: StoredBlock, request: bytes
     ) -> tuple[StoredPrediction | None, StoredPrediction | None]:
@@ -184,12 +195,45 @@ class PredictionStore(ABC):
         )
         return [name for (name,) in rows]
 
-    def delete(self, pipeline: str, day: date) -> None:
-        """Forget the records of a day; the hashes of their leaves stay."""
+    def has(self, pipeline: str, day: date) -> bool:
+        """Whether the database has records of a pipeline of a day."""
+        query = "SELECT 1 FROM prediction WHERE id >= ? AND id < ? AND pipeline = ? LIMIT 1"
+        return bool(self.run(query, [first_of(day), day_after(day), pipeline]))
+
+    @abstractmethod
+    def arrow(
+        self, columns: str, source: str
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read rows of the table of records, at least one, as Arrow.
+
+        Args:
+            columns: what stands behind SELECT.
+            source: what stands behind the columns.
+        """
+
+    @abstractmethod
+    def literal(self, content: bytes) -> str:
+        """Return bytes as SQL."""
+
+    def export(
+        self, pipeline: str, day: date
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read id, number of the block, leaf and record of a day, at least one, by their ids."""
+        name = pipeline.replace("'", "''")
+        return self.arrow(
+            "id, block, leaf, record",
+            f"FROM {self.TABLE} WHERE id >= {self.literal(first_of(day))} "
+            f"AND id < {self.literal(day_after(day))} AND pipeline = '{name}' ORDER BY id",
+        )
+
+    def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
+        """Forget the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
+            marks = ", ".join("?" * len(blocks))
             self.run(
-                "DELETE FROM prediction WHERE id >= ? AND id < ? AND pipeline = ?",
-                [first_of(day), day_after(day), pipeline],
+                "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block IN "
+                f"(SELECT number FROM block WHERE identity IN ({marks}))",
+                [first, last, pipeline, *blocks],
             )
 
 

@@ -62,7 +62,7 @@ def compile_expression(
         sql: one DuckDB expression.
         columns: the type of each column; names match whatever their case.
         connection: of an engine in memory, whose temporary table `bound_row` is replaced; by
-            default a new one, which takes 15 ms.
+            default a new one, which takes 25 ms.
     """
     import duckdb
 

@@ -72,42 +72,43 @@ def read_log(path: Path, pack: str, public: bytes) -> EdgeLog:
     with storage_errors(path):
         content = path.read_bytes() if path.exists() else b""
     *texts, torn = content.split(b"\n")
-    findings: list[str] = []
-    lines = [*_lines(texts, findings)]
-    # From the end, since a checkpoint proves what is before it.
+    unreadable: list[str] = []
+    lines = [*_lines(texts, unreadable)]
+    proven, findings = _proven(lines, pack, public)
+    answers = [line for line in lines if line.kind == "answer"]
+    unsigned = len(answers) - sum(line.kind == "answer" for line in proven)
+    return EdgeLog(
+        sha256=sha256(content).hexdigest(),
+        proven=tuple(proven),
+        findings=(*unreadable, *findings),
+        notes=tuple(_notes(unsigned, len(torn))),
+    )
+
+
+def _proven(lines: Sequence[LogLine], pack: str, public: bytes) -> tuple[list[LogLine], list[str]]:
+    """Return the lines that a checkpoint proves, and what is wrong, both in order."""
     proven: list[LogLine] = []
-    is_proven = False
-    unsigned = 0
-    for position in range(len(lines) - 1, -1, -1):
-        line = lines[position]
-        after = lines[position + 1] if position + 1 < len(lines) else None
+    findings: list[str] = []
+    is_proven, after = False, None
+    # From the end, since a checkpoint proves what is before it.
+    for line in reversed(lines):
         if after is not None and after.previous != line.digest:
             findings.append(_gap(line, after))
             is_proven = False
-        if line.kind == "checkpoint":
-            if _is_signed(line, pack, public):
-                is_proven = True
-            else:
+        if line.kind == "checkpoint" and not is_proven:
+            is_proven = _is_signed(line, pack, public)
+            if not is_proven:
                 findings.append(
                     f"the checkpoint in line {line.number} is not signed by the key of this pack"
                 )
         if is_proven:
             proven.append(line)
-        elif line.kind == "answer":
-            unsigned += 1
-    if lines and lines[0].previous != pack:
-        findings.append(
-            f"lines 1 to {lines[0].number - 1} are missing"
-            if lines[0].number > 1
-            else "the first line is of another pack, or was changed"
-        )
-    proven.reverse()
-    return EdgeLog(
-        sha256=sha256(content).hexdigest(),
-        proven=tuple(proven),
-        findings=tuple(reversed(findings)),
-        notes=tuple(_notes(unsigned, len(torn))),
-    )
+        after = line
+    if after is not None and after.previous != pack:
+        first = after.number
+        strange = "the first line is of another pack, or was changed"
+        findings.append(_missing(1, first - 1) if first > 1 else strange)
+    return proven[::-1], findings[::-1]
 
 
 def _lines(texts: Sequence[bytes], findings: list[str]) -> Iterator[LogLine]:
@@ -125,13 +126,15 @@ def _lines(texts: Sequence[bytes], findings: list[str]) -> Iterator[LogLine]:
 
 def _gap(line: LogLine, after: LogLine) -> str:
     first, last = line.number + 1, after.number - 1
-    if last == first:
-        return f"line {first} is missing"
-    if last > first:
-        return f"lines {first} to {last} are missing"
+    if last >= first:
+        return _missing(first, last)
     if last == line.number:
         return f"line {line.number} was changed"
     return f"line {after.number} does not follow line {line.number}"
+
+
+def _missing(first: int, last: int) -> str:
+    return f"lines {first} to {last} are missing" if last > first else f"line {first} is missing"
 
 
 def _is_signed(line: LogLine, pack: str, public: bytes) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.serving.edge.score import LIBRARY, UndecidedError, compile_node, probe
+from factory_assets.serving.edge.score import LIBRARY, UncertainError, compile_node, probe
 from factory_resources.sql.expressions import parse
 from factory_resources.sql.row_functions import compile_bound
 from factory_resources.sql.scalar.binding import Bound, Kind, NotCertainError, bind
@@ -36,12 +36,10 @@ def expression_node(
     parse(sql, "")
     try:
         bound = bind(sql, columns, engine)
-        if bound is None:
-            return None
         compile_bound(bound)
         node = _node(bound)
         compile_node(node)
-    except (NotCertainError, UndecidedError, RecursionError):
+    except (NotCertainError, UncertainError, RecursionError):
         return None
     return node
 
@@ -57,6 +55,8 @@ def functions_of(node: Mapping[str, Any]) -> dict[str, list[float]]:
 
 def _node(bound: Bound) -> dict[str, Any]:
     bound = regrouped(bound)
+    if bound.operation == "CAST" and bound.children[0].type == bound.type:
+        return _node(bound.children[0])
     node: dict[str, Any] = {
         "do": bound.operation,
         "is": [bound.type.name, bound.type.width, bound.type.scale],

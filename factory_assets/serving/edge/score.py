@@ -47,7 +47,7 @@ class RequestError(ValueError):
     """What was asked cannot be read as rows of the model."""
 
 
-class UndecidedError(Exception):
+class UncertainError(Exception):
     """Only the factory's SQL engine may decide about a value."""
 
 
@@ -73,7 +73,7 @@ class Model:
         _require_same_functions(self.contract["library"])
         self._preparation = Preparation(self.contract)
         self._session, self._output = self._load_graph()
-        self._log = Log(folder, self.pack, self.contract["key"])
+        self._log = LocalLog(folder, self.pack, self.contract["key"])
 
     def _load_graph(self) -> tuple[Any, str]:
         import onnxruntime
@@ -213,7 +213,7 @@ class Preparation:
             try:
                 text = missing.cell(row.get(column["source"]))
                 value, rules = checks(text)
-            except UndecidedError:
+            except UncertainError:
                 value, rules = None, [f"undecided:{column['name']}"]
             values[column["name"].lower()] = value
             broken += rules
@@ -287,12 +287,12 @@ class _Missing:
             return None
         text = _cell(value).strip(" \t\r\n")
         if len(text) > _DIGITS_READ and text.lstrip("+-")[:1].isdigit():
-            raise UndecidedError("a number of many digits")
+            raise UncertainError("a number of many digits")
         if text in self._tokens:
             return None
         if self._numbers:
             if "_" in text:
-                raise UndecidedError("perhaps the spelling of a missing value")
+                raise UncertainError("perhaps the spelling of a missing value")
             if _double(text) in self._numbers:
                 return None
         return text
@@ -302,12 +302,12 @@ def _cell(value: Any) -> str:
     """Return the text of a JSON value as it would be read from a file."""
     if isinstance(value, str):
         if not _is_unicode(value):
-            raise UndecidedError("half of a character")
+            raise UncertainError("half of a character")
         return value
     if isinstance(value, bool):
         return _word(value)
     if isinstance(value, int) and abs(value) >= 10**_DIGITS_READ:
-        raise UndecidedError("a number of many digits")
+        raise UncertainError("a number of many digits")
     if isinstance(value, (int, float)):
         return repr(value)
     return json.dumps(value, ensure_ascii=False)
@@ -443,7 +443,7 @@ def _remedy(kind: str, column: Mapping[str, Any]) -> str:
 
 # --- Expressions ----------------------------------------------------------------------------------
 
-_UNCERTAIN = (UndecidedError, ArithmeticError, ValueError)
+_UNCERTAIN = (UncertainError, ArithmeticError, ValueError)
 
 _EXACT = 2**53
 
@@ -457,10 +457,10 @@ Node = Mapping[str, Any]
 def compile_node(node: Node) -> Function:
     """Return a bound expression as a function of a row, with the results of the SQL engine.
 
-    The function raises UndecidedError, ValueError or ArithmeticError if they are not certain.
+    The function raises UncertainError, ValueError or ArithmeticError if they are not certain.
 
     Raises:
-        UndecidedError: there is an operation that is not known here.
+        UncertainError: there is an operation that is not known here.
     """
     operation, parts = node["do"], [compile_node(part) for part in node.get("of", ())]
     kinds = [part["is"][0] for part in node.get("of", ())]
@@ -498,21 +498,31 @@ def compile_node(node: Node) -> Function:
             return _within(_WHOLES[name, len(parts)], parts, result)
     if (name, len(parts)) in _TEXTS and kinds[0] == "VARCHAR":
         return _strict(_TEXTS[name, len(parts)], parts)
-    raise UndecidedError(f"{operation} of {', '.join(kinds)}")
+    raise UncertainError(f"{operation} of {', '.join(kinds)}")
 
 
 def _column(name: str, kind: str) -> Function:
-    wanted = {"DOUBLE": float, "VARCHAR": str, "BOOLEAN": bool}.get(kind, int)
+    fits = _FITS[kind]
 
     def read(row: Row) -> Any:
         value = row[name]
-        if value is None or type(value) is wanted:
-            if wanted is str and "\0" in str(value):
-                raise UndecidedError("a text with a NUL")
+        if value is None or fits(value):
             return value
-        raise UndecidedError(f"{name} is not of type {kind}")
+        raise UncertainError(f"{name} has no value that is certain as {kind}")
 
     return read
+
+
+def _is_int(bits: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and -(1 << bits) <= value < 1 << bits
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "BOOLEAN": lambda value: type(value) is bool,
+    "DOUBLE": lambda value: type(value) is float and math.isfinite(value),
+    "VARCHAR": lambda value: type(value) is str and "\0" not in value,
+    **{kind: _is_int(bits) for kind, bits in _BITS.items()},
+}
 
 
 def _is_unicode(text: str) -> bool:
@@ -538,7 +548,7 @@ def _finite(function: Callable[..., float], parts: Sequence[Function]) -> Functi
         result = function(*values)
         if math.isfinite(result):
             return result
-        raise UndecidedError("the result is not finite")
+        raise UncertainError("the result is not finite")
 
     return _strict(checked, parts)
 
@@ -552,7 +562,7 @@ def _within(
         result = function(*values)
         if low <= result <= high:
             return result
-        raise UndecidedError(f"the result overflows {kind[0]}")
+        raise UncertainError(f"the result overflows {kind[0]}")
 
     return _strict(checked, parts)
 
@@ -566,7 +576,7 @@ def _regroupable(name: str, parts: Sequence[Function], kind: Sequence[Any]) -> F
         values = [part(row) for part in parts]
         numbers = [value for value in values if value is not None]
         if largest(numbers) > high:
-            raise UndecidedError(f"a part of the result may overflow {kind[0]}")
+            raise UncertainError(f"a part of the result may overflow {kind[0]}")
         return total(numbers) if len(numbers) == len(values) else None
 
     return evaluate
@@ -593,13 +603,13 @@ def _cast(node: Node, part: Function) -> Function:
     if pair == ("DECIMAL", "DOUBLE"):
         power = 10.0 ** given[2]
         return _strict(lambda digits: _to_double(digits) / power, [part])
-    raise UndecidedError(f"a cast of {given[0]} to {wanted[0]}")
+    raise UncertainError(f"a cast of {given[0]} to {wanted[0]}")
 
 
 def _to_double(number: int) -> float:
     if -_EXACT <= number <= _EXACT:
         return float(number)
-    raise UndecidedError("no double equals the number")
+    raise UncertainError("no double equals the number")
 
 
 _CASTS: dict[tuple[str, str], Callable[[Any], Any]] = {
@@ -630,7 +640,7 @@ def _parser(kind: Sequence[Any], *, attempt: bool) -> Callable[[str], Any]:
             return number
         if attempt and _NO_NUMBER.match(text):
             return None
-        raise UndecidedError("not a plain number")
+        raise UncertainError("not a plain number")
 
     return parse
 
@@ -838,24 +848,24 @@ def _require_same_functions(library: Mapping[str, Sequence[float]]) -> None:
 def _ascii(text: str) -> str:
     if text.isascii():
         return text
-    raise UndecidedError("a text beyond ASCII")
+    raise UncertainError("a text beyond ASCII")
 
 
 def _short(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
-    raise UndecidedError("a long text")
+    raise UncertainError("a long text")
 
 
 def _natural(number: int) -> int:
     if number >= 0:
         return number
-    raise UndecidedError("counted from the end")
+    raise UncertainError("counted from the end")
 
 
 def _replaced(text: str, old: str, new: str) -> str:
     if not old:
-        raise UndecidedError("nothing to replace")
+        raise UncertainError("nothing to replace")
     return _short(text.replace(old, new))
 
 
@@ -933,7 +943,7 @@ _MAC_BYTES = 76
 """Of the end of a line: its MAC and what is around it."""
 
 
-class Log:
+class LocalLog:
     """The log of a pack, to which one process appends.
 
     Raises:

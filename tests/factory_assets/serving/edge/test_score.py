@@ -1,0 +1,239 @@
+"""A packed model decides about every row as the factory does, or not at all."""
+
+import ast
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from factory_assets.ml.artifacts.onnx_model import load_champion
+from factory_assets.serving.edge import score as program
+from factory_assets.serving.edge.pack import EdgePack, write_pack
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.errors import ContractError, ExpressionError
+from tests.factory_assets.serving.edge.cases import (
+    Factory,
+    row,
+    score,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pack(factory: Factory) -> EdgePack:
+    return write_pack("pump", factory.root / "pack", factory.home)
+
+
+@pytest.fixture(scope="module")
+def model(pack: EdgePack) -> Iterator[program.Model]:
+    with program.Model(str(pack.folder)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def served(factory: Factory) -> Iterator[ServedModel]:
+    version, champion = load_champion("pump", factory.home)
+    made = ServedModel("pump", version, champion, factory.home)
+    yield made
+    made.close()
+
+
+NUMBERS = (
+    st.sampled_from([0, -0.0, 0.1, 100.5, 100.6, 2**53, 2**63, -(2**63), 1e308, 5e-324, -1, 40])
+    | st.integers(-5, 60)
+    | st.floats(-10, 120)
+    | st.floats()
+)
+SPELLINGS = st.sampled_from(
+    [
+        *("", " ", "n/a", " n/a ", "-1", "-1.0", "1e1", "1E1", "+5", "+-5", "5.", ".5", "5.0"),
+        *("05", "0x5", "1_0", "inf", "nan", "12345678901234567", "1e400", "9223372036854775808"),
+        *("3.7", "abc", "1,5", "true", "TRUE", "False", "1.0", "red", " red", "RED", "AB-7"),
+        *("AB-12345", "ab-7", "A\0B", "é"),
+    ]
+)
+ANY = (
+    st.none()
+    | st.booleans()
+    | NUMBERS
+    | SPELLINGS
+    | SPELLINGS.map(lambda text: f"\t{text} ")
+    | NUMBERS.map(repr)
+    | st.text(max_size=5)
+    | st.just([1])
+    | st.just({"a": None})
+)
+USUAL: dict[str, st.SearchStrategy[Any]] = {
+    "Size [mm]": st.floats(0.1, 100),
+    "starts": st.integers(0, 45) | st.none(),
+    "colour": st.sampled_from(["red", "green", None]),
+    "code": st.sampled_from(["AB-7", "CD-1"]),
+    "owner": st.just("ann"),
+    "running": st.booleans() | st.none(),
+}
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a row that is usual but for some cells."""
+    strange = draw(st.sets(st.sampled_from([*USUAL]), max_size=2))
+    return {n: draw(ANY if n in strange else usual) for n, usual in USUAL.items()}
+
+
+def in_factory(served: ServedModel, row: dict[str, Any]) -> Any:
+    """Return the outputs of a row, or the rules that it breaks."""
+    scored = served.score([row])
+    if scored.refusals:
+        return [rule for refusal in scored.refusals for rule in refusal.rules]
+    return scored.outputs[0].tolist()
+
+
+def rules_of(answer: dict[str, Any]) -> list[str]:
+    return [reason["rule"] for reason in answer.get("reasons", ())]
+
+
+@settings(max_examples=150)
+@given(given_row=rows())
+@example(given_row=row(**{"Size [mm]": -1, "starts": 60}))
+@example(given_row=row(starts=45, running=False))
+@example(given_row=row(starts="1e2"))
+@example(given_row=row(code="ab-7"))
+def test_verdicts_and_scores_are_those_of_the_factory(
+    given_row: dict[str, Any], model: program.Model, served: ServedModel
+) -> None:
+    [answer] = model.predict([given_row])
+    rules = rules_of(answer)
+    if any(rule.startswith("undecided:") for rule in rules):
+        return
+    try:
+        expected = in_factory(served, given_row)
+    except (ExpressionError, ContractError) as error:
+        raise AssertionError(f"decided, and the factory is not: {error}") from error
+    if rules:
+        assert rules == expected
+    else:
+        found = [*answer["probabilities"].values()]
+        assert all(math.isclose(*pair, abs_tol=1e-6) for pair in zip(found, expected, strict=True))
+        chosen = served.model.classes[int(expected[1] >= served.model.threshold)]
+        assert answer["prediction"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("cells", "rules"),
+    [
+        ({}, []),
+        ({"Size [mm]": "12.5"}, []),
+        ({"Size [mm]": None}, ["null:size"]),
+        ({"Size [mm]": "n/a"}, ["null:size"]),
+        ({"Size [mm]": 101}, ["range:size"]),
+        ({"Size [mm]": "wide"}, ["type:size"]),
+        ({"Size [mm]": 0}, ["positive"]),
+        ({"starts": -1}, []),
+        ({"starts": 2.5}, ["type:starts"]),
+        ({"starts": 45, "running": False}, ["rare"]),
+        ({"starts": 45, "running": True}, []),
+        ({"colour": "pink", "code": "x"}, ["values:colour", "length:code", "pattern:code"]),
+        ({"colour": "green", "code": "ÄB-1"}, ["pattern:code"]),
+    ],
+)
+def test_a_row_gets_its_reasons(
+    cells: dict[str, Any], rules: list[str], model: program.Model, served: ServedModel
+) -> None:
+    [answer] = model.predict([row(**cells)])
+    assert rules_of(answer) == rules
+    assert (answer["prediction"] is None) == bool(rules)
+    if rules:
+        assert in_factory(served, row(**cells)) == rules
+
+
+def test_reasons_name_value_unit_and_remedy(model: program.Model) -> None:
+    [answer] = model.predict([row(**{"Size [mm]": 101})])
+    [reason] = answer["reasons"]
+    assert reason["value"] == 101
+    assert reason["column"] == "Size [mm]"
+    assert reason["remedy"] == "send a value from 0.0 up to 100.5 mm"
+
+
+def test_a_batch_is_answered_in_order_and_a_missing_column_stops_it(model: program.Model) -> None:
+    answers = model.predict([row(), row(starts="x"), row(colour="green")])
+    assert [answer["prediction"] is None for answer in answers] == [False, True, False]
+    assert sorted(answer["id"] for answer in answers) == [answer["id"] for answer in answers]
+    lacking = row()
+    del lacking["colour"]
+    assert model.predict([row(), lacking])[1]["prediction"] is not None
+    with pytest.raises(program.RequestError, match="there is no column 'colour'"):
+        model.predict([lacking])
+    assert model.predict([]) == []
+
+
+def test_sensitive_values_are_not_in_the_log(pack: EdgePack, model: program.Model) -> None:
+    model.predict([row(owner="a person's name"), row(owner="a person's name")])
+    text = (pack.folder / program.LOG).read_text()
+    assert "a person's name" not in text
+    inputs = [json.loads(line)["input"]["owner"] for line in text.splitlines()[-2:]]
+    assert inputs[0] == inputs[1] != {"commitment": ""}
+
+
+def test_scores_with_onnxruntime_and_numpy_alone(
+    factory: Factory, python: Path, served: ServedModel, tmp_path: Path
+) -> None:
+    folder = write_pack("pump", tmp_path / "pack", factory.home).folder
+    lines = "\n".join(json.dumps(row(**{"Size [mm]": size})) for size in (1, 99, 500)) + "\n"
+    done = score(python, folder, "-", given=lines)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["prediction"] for answer in answers] == ["0", "1", None]
+    expected = in_factory(served, row(**{"Size [mm]": 1}))
+    assert list(answers[0]["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
+    (tmp_path / "rows.csv").write_text(
+        "Size [mm],starts,colour,code,owner,running,other\n 99 ,,red,AB-7,ann,1,x\n"
+    )
+    done = score(python, folder, "--csv", str(tmp_path / "rows.csv"))
+    assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["1"]
+    missing = score(python, folder, "-", given='{"starts": 1}\n')
+    assert missing.returncode == 2
+    assert missing.stderr == "there is no column 'Size [mm]'\n"
+    for name in ("pandas", "duckdb", "onnx", "factory_assets", "cryptography"):
+        found = score(python, folder, "--help")
+        assert found.returncode == 0
+        code = f"import importlib.util as u, sys; sys.exit(u.find_spec({name!r}) is not None)"
+        assert os.spawnv(os.P_WAIT, python, [str(python), "-Ic", code]) == 0
+
+
+def test_a_changed_graph_or_another_c_library_is_refused(
+    factory: Factory, python: Path, tmp_path: Path
+) -> None:
+    folder = write_pack("pump", tmp_path / "pack", factory.home).folder
+    graph = (folder / program.GRAPH).read_bytes()
+    (folder / program.GRAPH).write_bytes(graph + b"\0")
+    done = score(python, folder, "-", given="{}\n")
+    assert done.returncode == 2
+    assert done.stderr == "model.onnx is not the one that was packed; copy the folder again\n"
+    (folder / program.GRAPH).write_bytes(graph)
+    contract = json.loads((folder / program.CONTRACT).read_text())
+    assert [*contract["library"]] == ["ln"]
+    contract["library"]["ln"][0] = math.nextafter(contract["library"]["ln"][0], 9)
+    (folder / program.CONTRACT).write_text(json.dumps(contract))
+    done = score(python, folder, "-", given="{}\n")
+    assert "this machine's C library computes ln differently" in done.stderr
+
+
+def test_the_program_is_valid_for_python_3_9() -> None:
+    ast.parse(Path(program.__file__).read_text(), feature_version=(3, 9))
+
+
+@settings(max_examples=30)
+@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=200))
+def test_signatures_are_those_of_ed25519(seed: bytes, message: bytes) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    public = key.public_key().public_bytes_raw()
+    assert program.public_key(seed) == public
+    assert program.sign(seed, public, message) == key.sign(message)
