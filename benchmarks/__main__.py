@@ -24,6 +24,7 @@ from benchmarks import (
     pipeline,
     prediction_log,
     preprocessing,
+    serving,
     streaming,
     throughput,
     unchanged,
@@ -49,6 +50,7 @@ MODULES = {
         prediction_log,
         approvals,
         edge,
+        serving,
     )
 }
 SIZED = {
