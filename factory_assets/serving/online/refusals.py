@@ -54,7 +54,10 @@ def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    return value[:_SHOWN] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value[:_SHOWN]
+    # What is nested may be as large as the whole request.
+    return {list: "an array", dict: "an object"}.get(type(value), value)
 
 
 def _remedy(kind: str, column: Column) -> str:
