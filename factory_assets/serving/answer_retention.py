@@ -9,12 +9,9 @@ from datetime import date, timedelta
 
 from factory_assets.serving.declared_log import kept_days
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.archiving import RECENT
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
-
-RECENT = 30
-"""Days for which answers stay in the database, where looking one up takes least."""
-
 
 def apply_retention(log: PredictionLog, home: Home, today: date) -> int:
     """Archive answers that are older than a month, and remove what need not be kept any more.
@@ -25,7 +22,7 @@ def apply_retention(log: PredictionLog, home: Home, today: date) -> int:
     Raises:
         StorageError: the log cannot be written.
     """
-    log.archive(today - timedelta(days=RECENT))
+    log.archive(today - RECENT)
     removed = 0
     for pipeline in Registry(home).versions():
         days = kept_days(pipeline)
