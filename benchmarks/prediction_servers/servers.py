@@ -101,7 +101,7 @@ def _install_others(folder: Path) -> Path | None:
     python = environment / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     same = [f"{name}=={version(name)}" for name in ("numpy", "onnxruntime")]
-    install = [python, "-m", "pip", "install", "--quiet", *_OTHERS, *same]
+    install = [python, "-m", "pip", "install", "--quiet", "--retries", "1", *_OTHERS, *same]
     done = subprocess.run(install, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"without LitServe and BentoML: {done.stderr.strip().splitlines()[-1]}")
