@@ -10,6 +10,7 @@ prediction log's database is part, because a slice is as long as the time betwee
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from statistics import median
 
@@ -78,7 +79,10 @@ def run() -> list[Result]:
 
 def _results(champions: Mapping[str, Champion], root: Path) -> Iterator[Result]:
     milling = champions[MILLING]
+    # First, while there are no answers of an earlier server to be moved to the database.
+    yield from footprint([*champions.values()])
     with all_servers(milling, root) as servers:
+        _require_same_answers(servers)
         slices = _alternate(servers)
     yield from _compare_cpu(slices)
     yield from _compare_answers(slices)
@@ -87,7 +91,14 @@ def _results(champions: Mapping[str, Champion], root: Path) -> Iterator[Result]:
         for name in (MILLING, TUMOURS):
             yield from batches(server, champions[name], root)
     yield _deriving(milling)
-    yield from footprint([*champions.values()])
+
+
+def _require_same_answers(servers: Mapping[str, Asked]) -> None:
+    expected = servers[FACTORY].probabilities
+    for name, asked in servers.items():
+        found = asked.probabilities
+        if not all(isclose(*pair, abs_tol=1e-6) for pair in zip(found, expected, strict=True)):
+            raise RuntimeError(f"{name} answers {found}, the factory {expected}")
 
 
 def _alternate(servers: Mapping[str, Asked]) -> _Slices:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import bentoml
-from scorer import Scorer  # type: ignore[import-not-found]
+from scorer import Scorer
 
 
 @bentoml.service(workers=1, logging={"access": {"enabled": False}})

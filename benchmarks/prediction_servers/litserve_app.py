@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 import litserve
-from scorer import Scorer  # type: ignore[import-not-found]
+from scorer import Scorer
 
 
-class Milling(litserve.LitAPI):  # type: ignore[misc]
+class Milling(litserve.LitAPI):
     """One row a request."""
 
     def __init__(self, graph: str) -> None:

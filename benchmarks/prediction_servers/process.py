@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,17 +88,24 @@ def serving(
             _end(process)
 
 
+def ask(port: int, path: str, body: bytes) -> bytes:
+    """Return the answer to one request.
+
+    Raises:
+        OSError: nobody listens, or the status is not 200.
+    """
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return bytes(reply.read())
+
+
 def _answers(port: int, path: str, body: bytes) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request("POST", path, body, {"content-type": "application/json"})
-        return connection.getresponse().status == 200
-    except OSError:
+        ask(port, path, body)
+    except (OSError, http.client.HTTPException):
         return False
-    except http.client.HTTPException:
-        return False
-    finally:
-        connection.close()
+    return True
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

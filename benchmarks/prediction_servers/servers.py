@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.prediction_servers.feeds import feed_of
 from benchmarks.prediction_servers.home import CHAMPIONS, Champion, places_of
 from benchmarks.prediction_servers.load import Load
-from benchmarks.prediction_servers.process import Server, serving
+from benchmarks.prediction_servers.process import Server, ask, serving
 from factory_resources.home.home import PROJECT, Home
 
 FACTORY, FASTAPI, MLFLOW, LITSERVE, BENTOML = "factory", "FastAPI", "MLflow", "LitServe", "BentoML"
@@ -33,6 +33,15 @@ class Asked:
 
     server: Server
     load: Load
+
+    @property
+    def probabilities(self) -> list[float]:
+        """What it answers, in the order of the classes."""
+        body = self.load.body.encode("latin-1")
+        answer = json.loads(ask(self.server.port, self.load.path, body))
+        # MLflow has a list of rows, the others an object of classes.
+        found = answer.get("probabilities") or answer["predictions"]["probabilities"][0]
+        return [*found.values()] if isinstance(found, dict) else found
 
 
 def factory_command() -> list[str]:
@@ -92,7 +101,7 @@ def _install_others(folder: Path) -> Path | None:
     python = environment / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     same = [f"{name}=={version(name)}" for name in ("numpy", "onnxruntime")]
-    install = [python, "-m", "pip", "install", "--quiet", *_OTHERS, *same]
+    install = [python, "-m", "pip", "install", "--quiet", "--retries", "1", *_OTHERS, *same]
     done = subprocess.run(install, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"without LitServe and BentoML: {done.stderr.strip().splitlines()[-1]}")

@@ -18,7 +18,8 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._left, self._in_body = 0, False
+            self._left, self._in_body, self._is_over = 0, False, False
+            self._answering: Any = None
             self._deadline: asyncio.TimerHandle | None = None
             if len(self.connections) > limits.connections:
                 transport.abort()
@@ -26,6 +27,8 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
             self._expect(limits.headers)
 
         def data_received(self, data: bytes) -> None:
+            if self._is_over:
+                return
             if self._deadline is None and self._is_answered():
                 self._expect(limits.refused_body if self._in_body else limits.headers)
             self._left -= len(data)
@@ -49,8 +52,29 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
                     limits.idle, self.timeout_keep_alive_handler
                 )
 
+        def _unsupported_upgrade_warning(self) -> None:
+            # The parser takes all that follows for the other protocol, and a body of this request
+            # for its beginning: this one is answered, and no other.
+            self._is_over = True
+            self.cycle.keep_alive = False
+
+        def send_400_response(self, msg: str) -> None:
+            self._leave_unanswered()
+            super().send_400_response(msg)
+
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            self._answering = cycle
+            super()._start_asgi_task(cycle, app)
+
+        def _leave_unanswered(self) -> None:
+            # `cycle` is the request that came last; others before it may still be computed, and
+            # writing their answers to a closed connection would be a fault.
+            if self._answering is not None:
+                self._answering.disconnected = True
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._leave_unanswered()
             super().connection_lost(exc)
 
         def _is_answered(self) -> bool:

@@ -1,13 +1,16 @@
 """Calls of a served model, as the server would have read them."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
 from factory_assets.serving.http.call import Call, Protocol
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.online.served_model import ServedModel
+
+T = TypeVar("T")
 
 ROW = {"Heat [K]": 3.5, "steps": 2, "colour": "red", "code": "c1", "open": True}
 
@@ -22,6 +25,14 @@ def call_of(
     """Return a call with this body; one that is not bytes becomes JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Call(served, protocol, "", headers or {}, query, content)
+
+
+def outcome(read: Callable[[], T]) -> T | HttpError:
+    """Return what was read, or the error in its place."""
+    try:
+        return read()
+    except HttpError as error:
+        return error
 
 
 def line_of(error: "pytest.ExceptionInfo[HttpError]", status: int = 400) -> str:

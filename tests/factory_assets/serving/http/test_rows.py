@@ -12,7 +12,7 @@ from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.rows import parse_json, read_rows, require_count, require_objects
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
-from tests.factory_assets.serving.http.cases import ROW, line_of
+from tests.factory_assets.serving.http.cases import ROW, line_of, outcome
 
 LIMITS = Limits()
 
@@ -28,14 +28,14 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 @example(b'{"a": "\\ud800"}')
 @example(b"9" * 5_000)
 def test_a_body_is_rows_or_an_error_of_the_caller(body: bytes) -> None:
-    try:
-        rows, several = read_rows(body, None, LIMITS)
-    except HttpError as error:
-        assert error.status == 400
-        assert "\n" not in error.line
+    found = outcome(lambda: read_rows(body, None, LIMITS))
+    if isinstance(found, HttpError):
+        assert found.status == 400
+        assert "\n" not in found.line
     else:
-        found = json.loads(body)
-        assert list(rows.objects()) == (found if several else [found])
+        rows, several = found
+        sent = json.loads(body)
+        assert list(rows.objects()) == (sent if several else [sent])
 
 
 @pytest.mark.slow
