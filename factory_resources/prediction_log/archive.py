@@ -6,7 +6,8 @@ leaves its records are. How records get there belongs in `archiving`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -52,14 +53,18 @@ class ArchivedFile:
     def last(self) -> bytes:
         return bytes.fromhex(self.path.name[33:65])
 
-    def find(self, request: bytes) -> StoredPrediction | None:
-        """Return the record of a request."""
+    def find(self, request: bytes, footer: Any) -> StoredPrediction | None:
+        """Return the record of a request.
+
+        Args:
+            footer: of this file, as `read_footer` returns it.
+        """
         import pyarrow.compute as pc
         from pyarrow.parquet import ParquetFile
 
         # Reading ahead and threads take longer than reading the little that is asked for.
-        with ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
-            group = _group_of(file.metadata, request)
+        with ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file:
+            group = _group_of(footer, request)
             ids = file.read_row_group(group, ["id"], use_threads=False).column(0)
             place = pc.index(ids, request).as_py()
             if place < 0:
@@ -73,6 +78,13 @@ class ArchivedFile:
         from pyarrow.parquet import read_table
 
         return read_table(self.path, filters=[("block", "==", block)], use_threads=False)
+
+
+def read_footer(path: Path) -> Any:
+    """Return where in a file its row groups are; files of the archive never change."""
+    from pyarrow.parquet import read_metadata
+
+    return read_metadata(path)
 
 
 def _group_of(metadata: Any, request: bytes) -> int:
@@ -98,21 +110,29 @@ def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:
     return [ArchivedFile(path) for path in sorted(found)]
 
 
-def find_archived(home: Home, request: bytes) -> StoredPrediction | None:
-    """Return the record of a request that is in the archive."""
+def find_archived(
+    home: Home, request: bytes, footer: Callable[[Path], Any] = read_footer
+) -> StoredPrediction | None:
+    """Return the record of a request that is in the archive.
+
+    Args:
+        footer: `read_footer`, or what remembers its answers: reading one takes longer than the
+            rest of a look-up.
+    """
     for file in files_of(home, day_of(request)):
-        if file.first <= request <= file.last and (found := file.find(request)):
-            return found
+        if file.first <= request <= file.last:
+            # A file may be removed by now.
+            with suppress(FileNotFoundError):
+                if found := file.find(request, footer(file.path)):
+                    return found
     return None
 
 
 def archived_counts(home: Home) -> Counter[str]:
     """Return how many records of each pipeline the archive has."""
-    from pyarrow.parquet import read_metadata
-
     counts = Counter[str]()
     for path in archive_folder(home).glob("*/*/*.parquet"):
-        counts[path.parent.parent.name] += read_metadata(path).num_rows
+        counts[path.parent.parent.name] += read_footer(path).num_rows
     return counts
 
 

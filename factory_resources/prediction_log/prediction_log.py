@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -20,6 +21,7 @@ from factory_resources.prediction_log.archive import (
     archived_counts,
     archived_neighbours,
     find_archived,
+    read_footer,
 )
 from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
@@ -33,6 +35,9 @@ from factory_resources.prediction_log.store import PredictionStore, StoredBlock,
 
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import PredictionProof
+
+_FOOTERS = 32
+"""Of files of the archive that are remembered, about half a megabyte each."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class PredictionLog:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._opened: PredictionStore | None = None
+        self._footer = lru_cache(_FOOTERS)(read_footer)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +116,7 @@ class PredictionLog:
         """
         request, _ = request_of(parse(written))
         with self._faults():
-            found = self.database.find(request) or find_archived(self._home, request)
+            found = self.database.find(request) or find_archived(self._home, request, self._footer)
             if found:
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
@@ -188,7 +194,7 @@ class PredictionLog:
         place: Literal["database", "archive"] = "database"
         found = self.database.find(request)
         if found is None:
-            place, found = "archive", find_archived(self._home, request)
+            place, found = "archive", find_archived(self._home, request, self._footer)
         return FoundPrediction(row, decode(found.record), place, found.block) if found else None
 
     def _waiting(self, request: bytes, row: int) -> FoundPrediction | None:

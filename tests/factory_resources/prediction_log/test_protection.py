@@ -69,6 +69,13 @@ def test_a_commitment_matches_its_value_alone(value: Any, other: Any, shared: Ho
     )
 
 
+def test_the_order_of_keys_does_not_matter(home: Home) -> None:
+    committer = Protection(home, "apples", "commitment")
+    assert committer.protect({"a": 1, "b": 2}, JANUARY) == committer.protect(
+        {"b": 2, "a": 1}, JANUARY
+    )
+
+
 def test_pipelines_and_months_have_keys_of_their_own(home: Home) -> None:
     first = Protection(home, "apples", "commitment").protect("Ada", JANUARY)
     assert Protection(home, "apples", "commitment").protect("Ada", FEBRUARY) != first
@@ -199,12 +206,24 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.protection import Protection
 cipher = Protection(Home(Path(sys.argv[1])), "apples", "encrypted")
+print(flush=True)
+sys.stdin.readline()
 print(json.dumps([cipher.protect(number, number * 3_000_000_000_000) for number in range(12)]))
 """
     command = [sys.executable, "-c", script, str(home.path)]
     servers = [
-        subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen(
+            command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
     ]
+    for server in servers:
+        assert server.stdout
+        server.stdout.readline()
+    for server in servers:
+        assert server.stdin
+        server.stdin.write("\n")
+        server.stdin.flush()
     cipher = Protection(home, "apples", "encrypted")
     for server in servers:
         values = json.loads(server.communicate()[0])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from factory_resources.home.home import Home
+from factory_resources.ledger import factory_verify
 from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
@@ -140,6 +141,29 @@ def test_a_block_that_is_still_in_the_journal_is_compared_there(
     assert [problem for problem in problems(home) if "is another segment" in problem]
     segment.unlink()
     assert [problem for problem in problems(home) if "its block is missing" in problem]
+
+
+def test_a_block_that_is_stored_while_it_is_looked_for_is_not_missing(
+    log: PredictionLog, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, PredictionIds(), [1])
+    journal, ids = log.journal(), PredictionIds()
+    write(journal, range(3), ids)
+    journal.close()
+    [segment] = journal_folder(home).iterdir()
+    enter(home, [read_block(segment)])
+    path_of = factory_verify.HomeFolder.path
+
+    def collect_first(files: factory_verify.HomeFolder, name: str) -> str:
+        if name.endswith(".sealed") and segment.exists():
+            log.database.add(read_block(segment))
+            segment.unlink()
+        return path_of(files, name)
+
+    monkeypatch.setattr(factory_verify.HomeFolder, "path", collect_first)
+    report = verify(home)
+    assert report.holds, [*report.lines()]
+    assert report.checked["blocks of answers"] == 2
 
 
 def test_a_block_that_was_entered_twice_is_found(log: PredictionLog, home: Home) -> None:
