@@ -22,7 +22,9 @@ from benchmarks import (
     metering,
     partitions,
     pipeline,
+    prediction_log,
     preprocessing,
+    serving,
     streaming,
     throughput,
     unchanged,
@@ -45,14 +47,17 @@ MODULES = {
         streaming,
         influence,
         ledger,
+        prediction_log,
         approvals,
         edge,
+        serving,
     )
 }
 SIZED = {
     "by_hand": by_hand,
     "cleaning": cleaning,
     "csv_ingest": csv_ingest,
+    "prediction_log": prediction_log,
     "streaming": streaming,
     "throughput": throughput,
 }

@@ -47,7 +47,8 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
         UnknownNameError: there is none.
         StorageError: the log cannot be read.
     """
-    found = PredictionLog(home).find(written)
+    with PredictionLog(home) as log:
+        found = log.find(written)
     if found is None:
         raise UnknownNameError(
             f"there is no prediction {written}",

@@ -5,14 +5,17 @@ Which files are needed is decided in `factory_assets.execution.retention`.
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 
 from factory_assets.execution.ledger_entries import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
+from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
 
 RETENTION_VARIABLE = "FACTORY_KEEP"
@@ -21,6 +24,8 @@ RETENTION_VARIABLE = "FACTORY_KEEP"
 
 def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
     """Return what can be removed; with `apply`, it has been removed.
+
+    Then old answers were archived as well, and those past their declared time removed.
 
     Raises:
         StorageError: a run is working, a record is damaged, or a file cannot be removed.
@@ -36,6 +41,8 @@ def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
         if apply:
             append_removed(garbage, home)
             remove(garbage)
+            with PredictionLog(home) as log:
+                apply_retention(log, home, datetime.now(UTC).date())
     return garbage
 
 

@@ -133,15 +133,22 @@ def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
 @click.option(
     "--mlflow-port", type=_PORT, default=5000, show_default=True, help="Port of the MLflow UI."
 )
-def up_command(port: int, mlflow_port: int) -> None:
-    """Serve the Dagster UI, schedules and MLflow until Ctrl-C.
+@click.option(
+    "--predict-port",
+    type=_PORT,
+    default=8080,
+    show_default=True,
+    help="Port of the prediction server.",
+)
+def up_command(port: int, mlflow_port: int, predict_port: int) -> None:
+    """Serve the Dagster UI, schedules, MLflow and predictions until Ctrl-C.
 
     The pages are reachable from this machine only. While the factory is up, its daemon runs
     schedules, sensors and backfills.
     """
-    from factory_assets.cli.up import up
+    from factory_assets.cli.up import Ports, up
 
-    sys.exit(up(port, mlflow_port, console()))
+    sys.exit(up(Ports(port, mlflow_port, predict_port), console()))
 
 
 @command("demo")

@@ -1,6 +1,7 @@
 """`factory up` and `factory env`.
 
-`up` starts and stops the code server, the Dagster UI, the daemon and MLflow together, on loopback.
+`up` starts and stops the code server, the Dagster UI, the daemon, MLflow and the prediction server
+together, on loopback.
 `env` prints the variables with which `dg`, `dagster` and `dagster-webserver` find this factory.
 """
 
@@ -16,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -38,23 +40,53 @@ _STOP_TIMEOUT = 15.0
 """Seconds within which a service must end before it is killed."""
 
 
-def up(port: int, mlflow_port: int, console: Console) -> int:
+@dataclass(frozen=True)
+class Ports:
+    """Where each service listens."""
+
+    ui: int
+    mlflow: int
+    predictions: int
+
+    @property
+    def by_option(self) -> dict[str, int]:
+        """Each port by the option that chooses it."""
+        return {
+            "--port": self.ui,
+            "--mlflow-port": self.mlflow,
+            "--predict-port": self.predictions,
+        }
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The address at which each service answers when it is ready."""
+        return {
+            "ui": f"http://{HOST}:{self.ui}",
+            "mlflow": f"http://{HOST}:{self.mlflow}",
+            "predictions": f"http://{HOST}:{self.predictions}/healthz",
+        }
+
+
+def up(ports: Ports, console: Console) -> int:
     """Serve until Ctrl-C or SIGTERM, then return exit code 0.
 
     Raises:
         FactoryError: a port is taken, another `factory up` uses the home, or (with exit code 1) a
             service does not start or ends unexpectedly.
     """
-    if port == mlflow_port:
-        raise FactoryError(
-            f"both services would use port {port}", remedy="choose another --mlflow-port"
-        )
+    taken: set[int] = set()
+    for option, number in ports.by_option.items():
+        if number in taken:
+            raise FactoryError(
+                f"two services would use port {number}", remedy=f"choose another {option}"
+            )
+        taken.add(number)
     home = Home.from_env()
     prepare(home)
-    os.environ["FACTORY_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
+    os.environ["FACTORY_MLFLOW_UI"] = ports.pages["mlflow"]
     lock = _lock(home)
-    for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
-        _require_free(name, number)
+    for option, number in ports.by_option.items():
+        _require_free(option, number)
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
     stop = threading.Event()
@@ -64,8 +96,8 @@ def up(port: int, mlflow_port: int, console: Console) -> int:
     # Not in the home, whose path may be long: a socket's path has at most 107 characters.
     with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
-            lines = commands(home, Path(sockets) / "code.sock", port, mlflow_port)
-            return _serve(home, lines, port, mlflow_port, console, services, stop)
+            lines = commands(home, Path(sockets) / "code.sock", ports)
+            return _serve(home, lines, ports, console, services, stop)
         finally:
             _stop(services)
 
@@ -80,7 +112,7 @@ def _lock(home: Home) -> AcquireReturnProxy[FileLock]:
         ) from error
 
 
-def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapping[str, list[str]]:
+def commands(home: Home, socket_path: Path, ports: Ports) -> Mapping[str, list[str]]:
     """Return the command line of each service.
 
     UI and daemon share one code server, so that neither loads the definitions itself.
@@ -101,7 +133,7 @@ def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapp
             "-h",
             HOST,
             "-p",
-            str(port),
+            str(ports.ui),
         ],
         "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
         "mlflow": [
@@ -111,9 +143,16 @@ def commands(home: Home, socket_path: Path, port: int, mlflow_port: int) -> Mapp
             "--host",
             HOST,
             "--port",
-            str(mlflow_port),
+            str(ports.mlflow),
             "--workers",
             "1",
+        ],
+        "predictions": [
+            *python,
+            "factory_assets.cli",
+            "serve",
+            "--port",
+            str(ports.predictions),
         ],
     }
 
@@ -146,15 +185,13 @@ def _end_with_parent() -> None:
 def _serve(
     home: Home,
     lines: Mapping[str, list[str]],
-    port: int,
-    mlflow_port: int,
+    ports: Ports,
     console: Console,
     services: dict[str, subprocess.Popen[bytes]],
     stop: threading.Event,
 ) -> int:
     logs = home.path / "logs"
     logs.mkdir(exist_ok=True)
-    pages = {"ui": f"http://{HOST}:{port}", "mlflow": f"http://{HOST}:{mlflow_port}"}
     with console.status("starting"):
         for name, command in lines.items():
             with (logs / f"{name}.log").open("wb") as log:
@@ -167,11 +204,12 @@ def _serve(
                     start_new_session=True,
                     preexec_fn=_end_with_parent,
                 )
-        for name, page in pages.items():
+        for name, page in ports.pages.items():
             _await(name, page, services, logs, stop)
     if not stop.is_set():
         console.print(
-            f"UI      {pages['ui']}\nMLflow  {pages['mlflow']}\nlogs    {logs}\n"
+            f"UI           {ports.pages['ui']}\nMLflow       {ports.pages['mlflow']}\n"
+            f"predictions  http://{HOST}:{ports.predictions}/docs\nlogs         {logs}\n"
             "press Ctrl-C to stop all"
         )
     while not stop.wait(0.5):

@@ -16,6 +16,7 @@ import click
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.archiving import archiving_paused
 
 
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
@@ -40,7 +41,7 @@ def _verifier(words: list[str]) -> int:
 @contextmanager
 def _copied(home: Home) -> Iterator[Path]:
     """Yield a copy of the ledger as a SQLite file: runs go on while it is verified."""
-    with home.scratch() as scratch:
+    with archiving_paused(home), home.scratch() as scratch:
         file = scratch / home.ledger.name
         Ledger(home).copy(file)
         yield file

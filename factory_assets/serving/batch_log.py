@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.declared_log import protection_of
 from factory_assets.serving.online.column_request import encode_columns
-from factory_assets.serving.protections import protection_of
 from factory_assets.serving.scoring_rows import needed_columns
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
@@ -54,8 +54,9 @@ def log_answers(
 
     columns = needed_columns(model)
     protection = protection_of(pipeline, columns, home)
-    log, given, texts = PredictionLog(home), ids.PredictionIds(), []
+    given, texts = ids.PredictionIds(), []
     duration = (time.time_ns() - started) // 1000
+    log = PredictionLog(home)
     journal = log.journal()
     try:
         for part in _parts(result):
@@ -71,14 +72,15 @@ def log_answers(
                 kind="answer",
                 status=200,
                 rows=part.num_rows,
-                input=_asked(part, scorable, columns, protection),
+                input=_asked(part, scorable, columns, protection, started // 1000),
                 output=_answered(part, model),
             )
             journal.append(base, encode(record))
             journal.flush()
     finally:
         journal.close()
-    log.collect()
+    with log:
+        log.collect()
     return result.append_column("id", pa.array(texts, pa.string()))
 
 
@@ -88,7 +90,11 @@ def _parts(result: pa.Table) -> Iterator[pa.Table]:
 
 
 def _asked(
-    part: pa.Table, scorable: pa.Table, columns: Sequence[Column], protection: Protection | None
+    part: pa.Table,
+    scorable: pa.Table,
+    columns: Sequence[Column],
+    protection: Protection | None,
+    asked: int,
 ) -> bytes:
     """Return the columns of the rows; those of a refused row are missing."""
     import pyarrow.compute as pc
@@ -99,7 +105,7 @@ def _asked(
     for column in columns:
         values = _cells(rows[column.name])
         if column.sensitive and protection is not None:
-            values = [None if v is None else protection.protect(v) for v in _as_list(values)]
+            values = [None if v is None else protection.protect(v, asked) for v in _as_list(values)]
         cells[column.source_name] = values
     return encode_columns(cells)
 
@@ -121,11 +127,14 @@ def _as_list(values: Any) -> list[Any]:
 
 
 def _answered(part: pa.Table, model: OnnxModel) -> bytes:
+    import pyarrow as pa
+
     reasons = part["reason"].to_pylist()
     scored = [i for i, reason in enumerate(reasons) if reason is None]
-    content: dict[str, Any] = {"predictions": part["prediction"].take(scored).to_pylist()}
+    rows = part.take(pa.array(scored, pa.int64()))
+    content: dict[str, Any] = {"predictions": rows["prediction"].to_pylist()}
     if model.classes:
-        shares = [part[f"p_{name}"].take(scored).to_pylist() for name in model.classes]
+        shares = [rows[f"p_{name}"].to_pylist() for name in model.classes]
         content["probabilities"] = list(zip(*shares, strict=True))
     content["rows"] = scored
     content["refused"] = [

@@ -13,6 +13,7 @@ from factory_resources.ledger.entry import Entry, Sha256
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    PredictionKeysDestroyed,
     PredictionsArchived,
     PredictionsLogged,
     PredictionsRemoved,
@@ -270,6 +271,7 @@ Kind = (
     | PredictionsRemoved
     | EdgePacked
     | EdgeLogReceived
+    | PredictionKeysDestroyed
     | KeyChanged
     | PersonChanged
     | SettingChanged

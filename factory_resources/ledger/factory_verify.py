@@ -1139,7 +1139,7 @@ _LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
-_KINDS = frozenset({"ledger", "run", "setting"})
+_KINDS = frozenset({"ledger", "run", "setting", "prediction_keys_destroyed"})
 """The other kinds of entries that this verifier knows."""
 
 _UNPINNED = (
@@ -2051,7 +2051,7 @@ def verify_home(
             content = ContentCheck(files, database, report, scratch)
             content.run()
             content.home()
-            PredictionCheck(files, database, report, scratch, content).run(ledger is None)
+            PredictionCheck(files, database, report, scratch, content).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
     except InvalidError as error:
@@ -2411,11 +2411,10 @@ class PredictionCheck:
         self._scratch, self._content = scratch, content
         self._seen = 0
 
-    def run(self, required: bool) -> None:
+    def run(self) -> None:
         """Check every entry about answers.
 
-        Args:
-            required: whether their database must be here.
+        Where a server has the ledger, it has the answers too, and they are not compared.
         """
         for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
             if kind != "predictions":
@@ -2423,8 +2422,9 @@ class PredictionCheck:
                     self._moved(number, self._ledger.entry(number))
         query = "SELECT number FROM logged WHERE kind = 'predictions'"
         blocks = [number for (number,) in self._scratch.run(query)]
-        if not required and not self._is_here():
-            self._report.note("is not here: answers are not compared", file="predictions.db")
+        if not self._is_here("ledger.db") and not self._is_here("predictions.db"):
+            if blocks:
+                self._report.note("is not here: answers are not compared", file="predictions.db")
             return
         # A block may leave the journal when the database was already opened.
         for number in self._blocks(self._blocks(blocks)):
@@ -2432,9 +2432,9 @@ class PredictionCheck:
                 "its block is missing: it is neither in the database nor in the journal", number
             )
 
-    def _is_here(self) -> bool:
+    def _is_here(self, name: str) -> bool:
         with suppress(MissingFileError):
-            self._files.path("predictions.db")
+            self._files.path(name)
             return True
         return False
 
@@ -2443,7 +2443,7 @@ class PredictionCheck:
         absent = []
         with ExitStack() as stack, self._reported(file="predictions.db"):
             database = None
-            if numbers and self._is_here():
+            if numbers and self._is_here("predictions.db"):
                 path = self._files.path("predictions.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
             for number in numbers:
@@ -2462,25 +2462,31 @@ class PredictionCheck:
             self._report.problem(error, entry, file)
 
     def _moved(self, number: int, entry: dict[str, Any]) -> None:
-        """Note which leaves an entry says are in the archive or removed; compare the files."""
-        kind, pipeline, day = entry["kind"], take(entry, "pipeline"), take(entry, "day")
+        """Note which leaves are in the archive or removed, and compare the files."""
+        pipeline, day = take(entry, "pipeline"), take(entry, "day")
         subject = f"predictions/{pipeline}/{day}"
         _require_same("the subject", take(entry, "subject"), subject)
-        last = self._ledger.last(kind, subject)
-        removed = self._ledger.last("predictions_removed", subject)
-        if last is None or last[0] != number:
+        if entry["kind"] == "predictions_removed":
             return
-        archived = kind == "predictions_archived"
-        if archived and removed and removed[0] > number:
-            return
-        prefix = f"predictions/archive/{pipeline}/{day}."
-        listed = take(entry, "leaves")
-        count = self._list(f"{prefix}{listed[:16]}.leaves", listed, number)
+        digest, listed = take(entry, "sha256"), take(entry, "leaves")
+        ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
+        file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
+        count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
-        self._report.count("answers in the archive" if archived else "answers removed", count)
-        if archived:
-            digest = take(entry, "sha256")
-            self._content.compare(f"{prefix}{digest[:16]}.parquet", digest, number=number)
+        if self._is_removed(subject, digest, number):
+            self._report.count("answers removed", count)
+            return
+        self._report.count("answers in the archive", count)
+        self._content.compare(f"{file}.parquet", digest, number=number)
+
+    def _is_removed(self, subject: str, digest: str, after: int) -> bool:
+        """Whether a later entry says that the file with this digest is removed."""
+        found = self._ledger.last("predictions_removed", subject)
+        while found and found[0] > after:
+            if digest in take(found[1], "files", kind=list):
+                return True
+            found = self._ledger.last("predictions_removed", subject, found[0])
+        return False
 
     def _list(self, name: str, expected: str, number: int) -> int:
         """Note the leaves in a list; return how many they are."""

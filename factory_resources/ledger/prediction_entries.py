@@ -41,22 +41,39 @@ class PredictionsMoved(Entry):
     day: Day
     count: int
     """Of requests."""
-    leaves: Sha256
-    """The digest of the file that lists their leaves: which of which block."""
 
 
 class PredictionsArchived(PredictionsMoved):
-    """The answers of a day are in a file of the archive from now on."""
+    """Answers of a day are in a file of the archive from now on."""
 
     kind: Literal["predictions_archived"] = "predictions_archived"
+    first: PredictionId
+    last: PredictionId
     sha256: Sha256
     """The digest of the file."""
+    leaves: Sha256
+    """The digest of the list of their leaves, which stays when they are removed."""
 
 
 class PredictionsRemoved(PredictionsMoved):
-    """The answers of a day were removed; those that were removed before are among them."""
+    """Answers of a day are removed from the archive."""
 
     kind: Literal["predictions_removed"] = "predictions_removed"
+    files: tuple[Sha256, ...]
+    """The digests of the files that had them."""
+    reason: str
+
+
+class PredictionKeysDestroyed(Entry):
+    """What the keys of some months protected in answers is unreadable from now on."""
+
+    SUBJECT = "prediction_keys/{pipeline}"
+
+    kind: Literal["prediction_keys_destroyed"] = "prediction_keys_destroyed"
+    subject: str
+    pipeline: str
+    months: tuple[str, ...]
+    """Such as `2026-03`, in UTC."""
     reason: str
 
 

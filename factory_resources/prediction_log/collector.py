@@ -12,7 +12,7 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.journal import recover
-from factory_resources.prediction_log.segments import SEALED, sync_folder
+from factory_resources.prediction_log.segments import SEALED, first_id, sync_folder
 from factory_resources.prediction_log.store import PredictionStore
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def collect(home: Home, store: PredictionStore) -> int:
 def _groups(folder: Path) -> Iterator[list[Path]]:
     """Yield the sealed segments, some small ones together, the oldest first."""
     group, size = list[Path](), 0
-    for path in sorted(folder.glob(f"*{SEALED}"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(folder.glob(f"*{SEALED}"), key=first_id):
         group.append(path)
         size += path.stat().st_size
         if size >= _TOGETHER:

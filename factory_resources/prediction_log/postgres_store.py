@@ -4,9 +4,12 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _SCHEMA = "predictions"
 
@@ -25,7 +28,10 @@ class PostgresStore(PredictionStore):
         address: as in `FACTORY_DATABASE_URL`.
     """
 
+    TABLE = f"{_SCHEMA}.prediction"
+
     def __init__(self, address: str) -> None:
+        self._server = "postgresql://" + address.partition("://")[2]
         self._raw = _connect(address)
         if not _has_tables(self._raw):
             with self._transaction("SELECT pg_advisory_xact_lock(hashtext('predictions'))"):
@@ -50,6 +56,17 @@ class PostgresStore(PredictionStore):
             cursor.execute(statement.replace("?", "%s"), values)
             while rows := cursor.fetchmany(_BATCH):
                 yield [*map(_plain, rows)]
+
+    @contextmanager
+    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
+        from adbc_driver_postgresql import dbapi
+
+        with dbapi.connect(self._server) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            yield cursor.fetch_record_batch()
+
+    def literal(self, content: bytes) -> str:
+        return f"'\\x{content.hex()}'::bytea"
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -4,9 +4,11 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -14,6 +16,12 @@ from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.archive import (
+    archived_counts,
+    archived_neighbours,
+    find_archived,
+)
+from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
@@ -21,7 +29,7 @@ from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.proofs import prove_absence, prove_answer
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.prediction_log.segments import OPEN, SEALED, read
-from factory_resources.prediction_log.store import PredictionStore
+from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import PredictionProof
@@ -34,7 +42,7 @@ class FoundPrediction:
     row: int
     """Which of its rows, counted from 0."""
     record: PredictionRecord
-    place: Literal["journal", "database"]
+    place: Literal["journal", "database", "archive"]
     block: str | None
     """The UUID of its block; None as long as it is in the journal."""
 
@@ -102,14 +110,60 @@ class PredictionLog:
         """
         request, _ = request_of(parse(written))
         with self._faults():
-            if found := self.database.find(request):
+            found = self.database.find(request) or find_archived(self._home, request)
+            if found:
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
                 raise UnknownNameError(
                     f"{written!r} is still in the journal",
                     remedy="try again when the journal was collected",
                 )
-            return prove_absence(self.database, request, self.database.neighbours)
+            return prove_absence(self.database, request, self._neighbours)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests of each pipeline are in the database and the archive."""
+        with self._faults():
+            return dict(Counter(self.database.counts()) + archived_counts(self._home))
+
+    def archive(self, before: date | None = None) -> int:
+        """Move the answers of past days into the archive; return how many days.
+
+        Any number of processes may do so at any time; a kill loses and doubles nothing.
+
+        Args:
+            before: the first day, in UTC, whose answers stay; None for 30 days ago.
+        """
+        before = before or datetime.now(UTC).date() - RECENT
+        with self._faults():
+            return archive_days(self._home, self.database, before)
+
+    def remove(self, pipeline: str, before: date, reason: str) -> int:
+        """Remove the answers of a pipeline of all days before one; return how many.
+
+        Args:
+            reason: what the ledger says.
+
+        Raises:
+            RefusedError: some of them are younger than six months.
+        """
+        today = datetime.now(UTC).date()
+        with self._faults():
+            return remove_days(self._home, self.database, pipeline, before, reason, today)
+
+    def _neighbours(
+        self, block: StoredBlock, request: bytes
+    ) -> tuple[StoredPrediction | None, StoredPrediction | None]:
+        """Return the records of a block before and after an id, in the database or the archive."""
+        pairs = zip(
+            self.database.neighbours(block, request),
+            archived_neighbours(self._home, block, request),
+            strict=True,
+        )
+        before, after = ([one for one in pair if one] for pair in pairs)
+        return (
+            max(before, key=lambda one: one.id, default=None),
+            min(after, key=lambda one: one.id, default=None),
+        )
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -131,10 +185,11 @@ class PredictionLog:
     def _stored(self, request: bytes, row: int) -> FoundPrediction | None:
         if self._opened is None and not has_store(self._home):
             return None
+        place: Literal["database", "archive"] = "database"
         found = self.database.find(request)
         if found is None:
-            return None
-        return FoundPrediction(row, decode(found.record), "database", found.block)
+            place, found = "archive", find_archived(self._home, request)
+        return FoundPrediction(row, decode(found.record), place, found.block) if found else None
 
     def _waiting(self, request: bytes, row: int) -> FoundPrediction | None:
         folder = journal_folder(self._home)

@@ -18,6 +18,7 @@ from zlib import crc32
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
+from factory_resources.prediction_log.ids import ID_BYTES
 
 OPEN, SEALED = ".open", ".sealed"
 
@@ -51,6 +52,12 @@ def identity_of(segment: Path) -> UUID:
     """
     with storage_errors(segment), segment.open("rb") as file:
         return _identity(segment, file)
+
+
+def first_id(segment: Path) -> bytes:
+    """Return the id of the first record of a segment, whole or not, to order segments by."""
+    with storage_errors(segment), segment.open("rb") as file:
+        return file.read(HEADER_BYTES + RECORD_HEAD_BYTES)[-ID_BYTES:]
 
 
 def _identity(segment: Path, file: BinaryIO) -> UUID:

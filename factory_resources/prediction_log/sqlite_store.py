@@ -7,9 +7,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _WAIT = 60
 """Seconds to wait for another process that writes."""
@@ -20,11 +24,15 @@ the longer ones, which then take pages of their own."""
 
 _BATCH = 10_000
 
+_ARROW_ROWS, _ARROW_BYTES = 16_384, 64 * 1024 * 1024
+"""Of a batch of Arrow, at most."""
+
 
 class SqliteStore(PredictionStore):
     """The database in a file, which is made if it is missing."""
 
     def __init__(self, file: Path) -> None:
+        self._file = file
         self._raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
             self._raw.execute(f"PRAGMA {setting}")
@@ -46,6 +54,21 @@ class SqliteStore(PredictionStore):
         cursor = self._raw.execute(statement, values)
         while rows := cursor.fetchmany(_BATCH):
             yield rows
+
+    @contextmanager
+    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
+        from adbc_driver_sqlite import dbapi
+
+        # The driver counts rows alone, and the records of large requests are long.
+        rows = min(_ARROW_ROWS, 1 + _ARROW_BYTES // longest)
+        address = f"file:{quote(str(self._file))}?mode=ro"
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+            cursor.execute(statement)
+            yield cursor.fetch_record_batch()
+
+    def literal(self, content: bytes) -> str:
+        return f"x'{content.hex()}'"
 
     @contextmanager
     def writing(self) -> Iterator[None]:

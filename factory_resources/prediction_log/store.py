@@ -6,19 +6,23 @@ What both engines share; which engine a home has, and the bytes of each, in `sql
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
 from factory_resources.prediction_log.ids import day_of, first_of
 from factory_resources.prediction_log.record import decode
 
+if TYPE_CHECKING:
+    import pyarrow
+
 TABLES = """\
 CREATE TABLE {missing} block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
-  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL);
+  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL,
+  longest {integer} NOT NULL);
 CREATE TABLE {missing} leaf_tile (block {integer}, tile {integer}, hashes {bytes} NOT NULL,
   PRIMARY KEY (block, tile)){compact};
 CREATE TABLE {missing} prediction (id {bytes} PRIMARY KEY, block {integer} NOT NULL,
@@ -57,6 +61,9 @@ class StoredPrediction:
 
 class PredictionStore(ABC):
     """The database of one home. It is used by one thread, and closed."""
+
+    TABLE = "prediction"
+    """How the table of records is named to Arrow's drivers."""
 
     def __enter__(self) -> Self:
         return self
@@ -99,10 +106,10 @@ class PredictionStore(ABC):
             if self.run("SELECT 1 FROM block WHERE identity = ?", [block.identity]):
                 return False
             [(number,)] = self.run("SELECT coalesce(max(number), 0) + 1 FROM block")
-            count = len(block.records)
+            count, longest = len(block.records), max(len(content) for _, content in block.records)
             self.run(
-                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
-                [number, block.identity, block.first, block.last, count],
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)",
+                [number, block.identity, block.first, block.last, count, longest],
             )
             for tile, hashes in enumerate(block.tiles):
                 self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
@@ -133,6 +140,11 @@ class PredictionStore(ABC):
         rows = self.run(
             f"{_BLOCK} WHERE first <= ? AND last >= ? ORDER BY number", [request, request]
         )
+        return [StoredBlock(*row) for row in rows]
+
+    def blocks_of(self, day: date) -> list[StoredBlock]:
+        """Return the blocks that may have records of a day."""
+        rows = self.run(f"{_BLOCK} WHERE first < ? AND last >= ?", [day_after(day), first_of(day)])
         return [StoredBlock(*row) for row in rows]
 
     def neighbours(
@@ -184,12 +196,46 @@ class PredictionStore(ABC):
         )
         return [name for (name,) in rows]
 
-    def delete(self, pipeline: str, day: date) -> None:
-        """Forget the records of a day; the hashes of their leaves stay."""
+    def has(self, pipeline: str, day: date) -> bool:
+        """Whether the database has records of a pipeline of a day."""
+        query = "SELECT 1 FROM prediction WHERE id >= ? AND id < ? AND pipeline = ? LIMIT 1"
+        return bool(self.run(query, [first_of(day), day_after(day), pipeline]))
+
+    @abstractmethod
+    def arrow(
+        self, statement: str, longest: int
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read the rows of a SELECT, at least one, as Arrow.
+
+        Args:
+            longest: bytes of the longest row.
+        """
+
+    @abstractmethod
+    def literal(self, content: bytes) -> str:
+        """Return bytes as SQL."""
+
+    def export(
+        self, pipeline: str, day: date
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read id, number of the block, leaf and record of a day, at least one, by their ids."""
+        name, ends = pipeline.replace("'", "''"), (first_of(day), day_after(day))
+        query = "SELECT max(longest) FROM block WHERE last >= ? AND first < ?"
+        [(longest,)] = self.run(query, ends)
+        return self.arrow(
+            f"SELECT id, block, leaf, record FROM {self.TABLE} WHERE id >= {self.literal(ends[0])} "
+            f"AND id < {self.literal(ends[1])} AND pipeline = '{name}' ORDER BY id",
+            longest,
+        )
+
+    def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
+        """Forget the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
+            marks = ", ".join("?" * len(blocks))
             self.run(
-                "DELETE FROM prediction WHERE id >= ? AND id < ? AND pipeline = ?",
-                [first_of(day), day_after(day), pipeline],
+                "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block IN "
+                f"(SELECT number FROM block WHERE identity IN ({marks}))",
+                [first, last, pipeline, *blocks],
             )
 
 

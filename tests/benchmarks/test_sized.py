@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cleaning, csv_ingest, streaming, throughput
+from benchmarks import cleaning, csv_ingest, prediction_log, streaming, throughput
 
 
 @pytest.mark.slow
@@ -21,6 +21,20 @@ def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
     (trained,) = throughput.run(4_000)
     assert trained.name == "training an MLP 64-64, 4,000 rows"
     assert "rows per CPU s" in trained.measured
+
+
+@pytest.mark.slow
+def test_the_prediction_log_is_measured_in_every_place() -> None:
+    results = prediction_log.run(2_000)
+    assert [result.name.partition(",")[0] for result in results] == [
+        "append and flush",
+        "collecting 2",
+        "collecting 2",
+        "look-up while recent",
+        "2",
+        "look-up in the archive",
+        "2",
+    ]
 
 
 @pytest.mark.long

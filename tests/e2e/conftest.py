@@ -1,18 +1,21 @@
-"""Fixtures of the end-to-end tests: the `factory` command as a real process, and the demo.
+"""Fixtures of the end-to-end tests: the `factory` command as a real process, and homes.
 
-The demo runs once for all tests, in a new home.
+The demo and the pipeline that is served run once for all tests, each in a new home.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
+
+from tests import approvals
+from tests.pipelines import enter
 
 Factory = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,6 +59,32 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
             (shared / "output").write_text(done.stdout)
     home = shutil.copytree(shared / "home", tmp_path_factory.mktemp("factory") / "home")
     return Demo(home, (shared / "output").read_text(), command(home))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> approvals.Factory:
+    """A home with two versions of a pipeline, the second of which serves; tests copy it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "trained"
+    done = shared / "done"
+    with FileLock(f"{shared}.lock"), pytest.MonkeyPatch.context() as patch:
+        if not done.exists():
+            made = approvals.declare_factory(shared)
+            enter(made.root, patch)
+            for seed in (7, 8):
+                made.declare(seed=seed, approval=None)
+                made.run()
+            done.touch()
+    return approvals.Factory(shared)
+
+
+@pytest.fixture(scope="module")
+def made(
+    trained: approvals.Factory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[approvals.Factory]:
+    """A copy of `trained` for the tests of one module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield approvals.copy_factory(trained, tmp_path_factory.mktemp("serve") / "factory", patch)
 
 
 @pytest.fixture

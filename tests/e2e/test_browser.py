@@ -55,9 +55,15 @@ def _is_serving(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _up_options(port: object) -> list[object]:
+    others = ["--mlflow-port", _free_port(), "--predict-port", _free_port()]
+    return ["up", "--port", port, *others]
+
+
 def _up(home: Path, ports: tuple[int, int]) -> "subprocess.Popen[bytes]":
     """Start `factory up` as a process and wait until its pages answer."""
     arguments = ["up", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    arguments += ["--predict-port", str(_free_port())]
     process = subprocess.Popen(
         [sys.executable, "-m", "factory_assets.cli", *arguments],
         env={**os.environ, "FACTORY_HOME": str(home)},
@@ -219,12 +225,12 @@ def _runs(served: Served) -> list[tuple[str, str]]:
 
 
 def test_a_second_factory_on_the_same_home_is_refused(served: Served, home: Path) -> None:
-    done = command(home)("up", "--port", _free_port(), "--mlflow-port", _free_port())
+    done = command(home)(*_up_options(_free_port()))
     assert done.returncode == 2
     assert "is already running; stop it first" in done.stderr
 
 
 def test_a_taken_port_is_refused(served: Served, factory: Factory) -> None:
-    done = factory("up", "--port", urlparse(served.ui).port, "--mlflow-port", _free_port())
+    done = factory(*_up_options(urlparse(served.ui).port))
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr

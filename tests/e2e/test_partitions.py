@@ -120,6 +120,7 @@ class Up:
         self.home = Home(home)
         self.url = f"http://127.0.0.1:{(port := _free_port())}/graphql"
         arguments = ["up", "--port", str(port), "--mlflow-port", str(_free_port())]
+        arguments += ["--predict-port", str(_free_port())]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "factory_assets.cli", *arguments],
             env={**os.environ, "FACTORY_HOME": str(home), "FACTORY_DEFS": str(defs)},

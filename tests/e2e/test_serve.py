@@ -18,25 +18,12 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.serving_acts import roll_back
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.segments import read
-from tests.approvals import Factory, declare_factory
-from tests.pipelines import enter
+from tests.approvals import Factory
 from tests.serving import PredictionServer, serving
 
 pytestmark = pytest.mark.slow
 
 ROW = {"size": 3.5, "colour": "red"}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    """A home with two versions of a pipeline; the second one serves."""
-    factory = declare_factory(tmp_path_factory.mktemp("serve"))
-    with pytest.MonkeyPatch.context() as patch:
-        enter(factory.root, patch)
-        for seed in (7, 8):
-            factory.declare(seed=seed, approval=None)
-            factory.run()
-        yield factory
 
 
 @pytest.fixture(scope="module")

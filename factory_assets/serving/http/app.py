@@ -32,7 +32,8 @@ from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.records import record_of
-from factory_assets.serving.http.rows import read_rows
+from factory_assets.serving.http.rows import nested, read_rows
+from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.errors import FactoryError, StorageError
@@ -161,6 +162,10 @@ class PredictionApp:
         except HttpError as error:
             await self._remember_error(call, error)
             raise
+        except RecursionError as error:
+            refused = nested()
+            await self._remember_error(call, refused)
+            raise refused from error
         await _respond(send, 200, body, {b"content-type": _JSON, **more})
 
     def _only(self) -> str:
@@ -180,14 +185,12 @@ class PredictionApp:
             rows, several = read_rows(call.body, call.served.decoder, self._limits)
             partial, aside = call.flag("partial"), call.flag("explain")
             scored = await self._score(call, rows, partial=partial, aside=aside)
-            identifier = self._ids.take(len(rows))
-            encode = plain.encode
+            moved = None
             if aside:
-                body = await self._beside(
-                    lambda: encode(call, rows, scored, identifier, several=several)
-                )
-            else:
-                body = encode(call, rows, scored, identifier, several=several)
+                moved = await self._beside(lambda: explanations(call.served, scored))
+            # Ids are logged in their order: nothing may be awaited until this one is.
+            identifier = self._ids.take(len(rows))
+            body = plain.encode(call, rows, scored, identifier, several=several, moved=moved)
             return await self._remembered(call, rows, scored, identifier, body, {})
         if call.protocol == "mlflow":
             rows = invocations.read(call, self._limits)
@@ -268,8 +271,8 @@ class PredictionApp:
             more[b"retry-after"] = str(error.retry).encode()
         if error.status == 401:
             more[b"www-authenticate"] = b"Bearer"
-        if error.status in {400, 408, 413, 429}:
-            # The rest of the body may still be on its way.
+        if error.status in {400, 408, 413}:
+            # What follows may be the rest of the body and not another request.
             more[b"connection"] = b"close"
         body = msgspec.json.encode(_error(error, route.protocol if route else "plain"))
         await _respond(send, error.status, body, more)

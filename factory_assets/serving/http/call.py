@@ -16,9 +16,6 @@ from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.online.served_model import ServedModel
 
-_READ = 8
-"""A caller may send so many times too much and still read the answer; then it is cut off."""
-
 Message = MutableMapping[str, Any]
 
 Receive = Callable[[], Awaitable[Message]]
@@ -75,24 +72,22 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
     """
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise HttpError(415, "malformed", "the body is compressed", "send it without compression")
-    message = await receive()
-    if not message.get("more_body"):
-        return _part(message)
-    return await _rest(receive, _part(message), limits)
-
-
-async def _rest(receive: Receive, first: bytes, limits: Limits) -> bytes:
-    parts, size = [first], len(first)
+    if b"upgrade" in headers and b"upgrade" in headers.get(b"connection", b"").lower():
+        # The parser takes what follows the headers for the other protocol.
+        raise malformed(
+            "the request asks for another protocol, so that its body was not read",
+            "send it as HTTP/1.1, without the header Upgrade",
+        )
+    parts, size, more = list[bytes](), 0, True
     try:
         async with asyncio.timeout(limits.seconds):
-            more = True
             while more:
                 message = await receive()
                 part = _part(message)
                 size += len(part)
                 if size <= limits.body:
                     parts.append(part)
-                elif size > _READ * limits.body:
+                elif size > limits.refused_body:
                     break
                 more = bool(message.get("more_body"))
     except TimeoutError as error:

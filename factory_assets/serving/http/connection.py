@@ -14,40 +14,52 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
     """Return the protocol class, whose connections are closed at these limits."""
 
     class LimitedProtocol(HttpToolsProtocol):
-        """Closes a connection that sends headers slowly or without an end."""
+        """Closes a connection that sends headers, or an answered body, slowly or without an end."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._before_body = 0
+            self._left, self._in_body = 0, False
             self._deadline: asyncio.TimerHandle | None = None
             if len(self.connections) > limits.connections:
                 transport.abort()
                 return
-            self._await_headers()
+            self._expect(limits.headers)
 
         def data_received(self, data: bytes) -> None:
-            if self._deadline is None and self._is_between():
-                self._await_headers()
-            if self._deadline is not None:
-                self._before_body += len(data)
+            if self._deadline is None and self._is_answered():
+                self._expect(limits.refused_body if self._in_body else limits.headers)
+            self._left -= len(data)
             super().data_received(data)
-            if self._deadline is not None and self._before_body > limits.headers:
+            if self._deadline is not None and self._left < 0:
                 self.transport.abort()
 
         def on_headers_complete(self) -> None:
             self._stop_waiting()
+            self._in_body = True
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._in_body = False
+            if self._deadline is not None:
+                # The body came after its answer: the connection is idle only now.
+                self._stop_waiting()
+                self._unset_keepalive_if_required()
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    limits.idle, self.timeout_keep_alive_handler
+                )
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
             super().connection_lost(exc)
 
-        def _is_between(self) -> bool:
+        def _is_answered(self) -> bool:
             cycle: Any = self.cycle
             return cycle is None or cycle.response_complete
 
-        def _await_headers(self) -> None:
-            self._before_body = 0
+        def _expect(self, size: int) -> None:
+            """Wait for at most so many bytes until the headers, or the body, are complete."""
+            self._left = size
             self._deadline = self.loop.call_later(limits.seconds, self.transport.abort)
 
         def _stop_waiting(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ def _split(content: Any, limits: Limits) -> list[dict[str, Any]]:
     if not isinstance(columns, list) or not isinstance(data, list):
         raise malformed("dataframe_split lacks `columns` or `data`", "send both as lists")
     require_count(len(data), limits)
-    names = [str(name) for name in columns]
+    names = _unique([str(name) for name in columns])
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):
             raise malformed(
@@ -83,6 +84,15 @@ def _split(content: Any, limits: Limits) -> list[dict[str, Any]]:
                 "send one value for each column",
             )
     return [dict(zip(names, row, strict=True)) for row in data]
+
+
+def _unique(names: list[str]) -> list[str]:
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            raise malformed(f"column {name!r} is sent twice", "send each column once")
+        seen.add(name)
+    return names
 
 
 def _columns(content: Any, limits: Limits) -> list[dict[str, Any]]:
@@ -104,14 +114,15 @@ def _flat(value: Any) -> Any:
 
 def _csv(body: bytes, limits: Limits) -> list[dict[str, Any]]:
     try:
-        lines = [*csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)]
+        text = io.StringIO(body.decode("utf-8-sig"), newline="")
+        # No more than what shows that there are too many: a line takes more room than its text.
+        lines = [*islice(filter(None, csv.reader(text, strict=True)), limits.rows + 2)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise malformed(f"the body is not CSV in UTF-8: {error}", "send a header and rows") from (
             error
         )
-    lines = [line for line in lines if line]
-    require_count(len(lines) - 1, limits)
-    names = lines[0]
+    require_count(max(0, len(lines) - 1), limits)
+    names = _unique(lines[0])
     for number, line in enumerate(lines[1:]):
         if len(line) != len(names):
             raise malformed(

@@ -27,6 +27,11 @@ class Limits:
     waiting: int = 32
     """Requests that wait for the SQL engine or are computed beside the event loop."""
 
+    @property
+    def refused_body(self) -> int:
+        """Bytes of a refused body that are still read: only then can its sender read why."""
+        return 8 * self.body
+
 
 class RateLimit:
     """A token bucket: so many requests a second, and as many at once.

@@ -18,6 +18,7 @@ from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.rows import require_count
 from factory_assets.serving.online.answers import predictions
 from factory_assets.serving.online.column_request import ColumnRequest
+from factory_assets.serving.online.row_schema import EXACT
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
 from factory_assets.spec import Column
 from factory_resources.prediction_log import ids
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 LENGTH = b"inference-header-content-length"
 """The header that gives the bytes of the JSON before binary tensors."""
+
+_DIGITS = 18
+"""Of a length that is read."""
 
 _NUMBERS = {
     "BOOL": "?",
@@ -158,9 +162,10 @@ def _parts(call: Call) -> tuple[bytes, memoryview]:
     declared = call.headers.get(LENGTH)
     if declared is None:
         return call.body, memoryview(b"")
-    if not declared.isdigit() or int(declared) > len(call.body):
+    # Python refuses to convert thousands of digits.
+    if not declared.isdigit() or len(declared) > _DIGITS or int(declared) > len(call.body):
         raise malformed(
-            f"{LENGTH.decode()} {declared.decode('latin-1')!r} does not fit the body",
+            f"{LENGTH.decode()} {declared[:_DIGITS].decode('latin-1')!r} does not fit the body",
             "give the bytes of the JSON before the tensors",
         )
     length = int(declared)
@@ -227,15 +232,28 @@ def _from_json(tensor: _Tensor, rows: int) -> NDArray[Any] | list[str | None]:
         raise malformed(
             f"{tensor.name!r} holds something else than {tensor.datatype}", "send such values"
         )
-    if None in data:
-        return np.array(data, dtype=np.float64)
+    present = [cell for cell in data if cell is not None]
+    found = _exact(tensor, present, dtype)
+    if len(present) == rows:
+        return found
+    spread = np.full(rows, np.nan)
+    spread[[cell is not None for cell in data]] = found
+    if dtype[1:2] in {"i", "u"} and (np.abs(spread) >= EXACT).any():
+        raise _unfit(tensor)
+    return spread
+
+
+def _exact(tensor: _Tensor, cells: list[Any], dtype: str) -> NDArray[Any]:
+    """Return the cells as an array; a conversion that changes a whole number is an error."""
+    import numpy as np
+
     try:
-        # A conversion that changes a value is an error, as is a number out of range.
-        exact = np.array(data)
-        found = exact.astype(dtype)
+        exact = np.array(cells)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = exact.astype(dtype)
     except (OverflowError, ValueError) as error:
         raise _unfit(tensor) from error
-    if dtype[1] in "iu" and not np.array_equal(exact, found):
+    if dtype[1:2] in {"i", "u"} and not np.array_equal(exact, found):
         raise _unfit(tensor)
     return found
 

@@ -96,7 +96,8 @@ def _example(column: Column) -> Any:
 
 def _answer_schema(model: ServedModel) -> dict[str, Any]:
     classes = model.model.classes
-    one = {"enum": list(classes)} if classes else {"type": "number"}
+    one: dict[str, Any] = {"enum": list(classes)} if classes else {"type": "number"}
+    one = {"anyOf": [one, {"type": "null"}], "description": "null for a row that was refused"}
     properties: dict[str, Any] = {
         "id": {"type": "string", "format": "uuid", "description": "by which the answer is logged"},
         "pipeline": {"const": model.pipeline},

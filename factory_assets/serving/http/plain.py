@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from factory_assets.serving.http.call import Call
-from factory_assets.serving.online.answers import answers, explanations
+from factory_assets.serving.online.answers import answers
 from factory_assets.serving.online.refusals import explain
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
@@ -15,20 +16,29 @@ from factory_resources.prediction_log import ids
 
 
 def encode(
-    call: Call, rows: RequestRows, scored: ScoredRequest, identifier: bytes, *, several: bool
+    call: Call,
+    rows: RequestRows,
+    scored: ScoredRequest,
+    identifier: bytes,
+    *,
+    several: bool,
+    moved: Sequence[Any] | None,
 ) -> bytes:
     """Return the answer as JSON: one object for one row, else a list in the order of the rows.
 
     A refused row has its reasons in place of a prediction.
+
+    Args:
+        moved: the explanation of each scored row, if it was asked for.
     """
     served = call.served
     head: dict[str, Any] = {"pipeline": served.pipeline, "version": served.version}
     if served.model.threshold is not None:
         head["threshold"] = served.model.threshold
     entries = dict(zip(scored.rows, answers(served, scored), strict=True))
-    if call.flag("explain"):
-        for row, moved in zip(scored.rows, explanations(served, scored), strict=True):
-            entries[row]["moved_by"] = moved
+    if moved is not None:
+        for row, inputs in zip(scored.rows, moved, strict=True):
+            entries[row]["moved_by"] = inputs
     refused = reasons(call, rows, scored)
     found = [
         {"id": ids.text(identifier, row), **_entry(entries.get(row), refused.get(row))}

@@ -33,7 +33,8 @@ def record_of(
         rows: None for a request that was refused.
         protection: hides the values of sensitive columns; None if there are none.
     """
-    duration = time.perf_counter() - call.started
+    duration = int((time.perf_counter() - call.started) * 1e6)
+    started = time.time_ns() // 1000 - duration
     served = call.served
     if isinstance(result, HttpError):
         status, count, asked = result.status, 0, b""
@@ -41,12 +42,16 @@ def record_of(
     else:
         assert rows is not None
         status, count = 200, len(rows)
-        asked = rows.logged(served) if protection is None else _protected(served, rows, protection)
+        asked = (
+            rows.logged(served)
+            if protection is None
+            else _protected(served, rows, protection, started)
+        )
         answered = _output(served, result)
     return _encode(
         PredictionRecord(
-            time=time.time_ns() // 1000 - int(duration * 1e6),
-            duration=int(duration * 1e6),
+            time=started,
+            duration=duration,
             pipeline=served.pipeline,
             version=served.version,
             caller=call.caller,
@@ -71,13 +76,15 @@ def _output(served: ServedModel, scored: ScoredRequest) -> bytes:
     return msgspec.json.encode(content)
 
 
-def _protected(served: ServedModel, rows: RequestRows, protection: Protection) -> bytes:
+def _protected(
+    served: ServedModel, rows: RequestRows, protection: Protection, started: int
+) -> bytes:
     sensitive = {c.source_name for c in served.columns if c.sensitive}
     names = [column.source_name for column in served.columns]
     return msgspec.json.encode(
         [
             {
-                name: protection.protect(row[name]) if name in sensitive else row[name]
+                name: protection.protect(row[name], started) if name in sensitive else row[name]
                 for name in names
                 if name in row
             }

@@ -49,10 +49,15 @@ def parse_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except RecursionError as error:
-        raise malformed("the JSON is nested too deeply", _REMEDY) from error
+        raise nested() from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise malformed(f"the body is not JSON: {reason}", _REMEDY) from error
+
+
+def nested() -> HttpError:
+    """Return the error of a JSON text that has too many levels."""
+    return malformed("the JSON is nested too deeply", _REMEDY)
 
 
 def require_objects(found: Any, limits: Limits) -> list[dict[str, Any]]:

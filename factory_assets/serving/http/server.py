@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
 
+from factory_assets.serving.answer_retention import apply_retention
+from factory_assets.serving.declared_log import Protections
 from factory_assets.serving.http.access import Access
 from factory_assets.serving.http.app import PredictionApp
 from factory_assets.serving.http.champions import Champions
@@ -25,7 +28,6 @@ from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
-from factory_assets.serving.protections import Protections
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Rates
@@ -104,14 +106,13 @@ async def _serve(
     started: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    log = PredictionLog(home)
     with ExitStack() as resources:
         aside = resources.enter_context(ThreadPoolExecutor(1, "aside"))
         behind = resources.enter_context(ThreadPoolExecutor(1, "collector"))
         champions = Champions(home, names)
         resources.callback(champions.close)
         await loop.run_in_executor(aside, champions.refresh)
-        durable = DurableLog(log.journal())
+        durable = DurableLog(PredictionLog(home).journal())
         resources.callback(durable.close)
         metrics = Metrics()
         access = Access(
@@ -129,7 +130,7 @@ async def _serve(
             loop.add_signal_handler(number, _stop, server)
         tasks = [
             loop.create_task(_watch(champions, aside)),
-            loop.create_task(_collect(durable, log, behind)),
+            loop.create_task(_collect(durable, home, behind)),
             loop.create_task(_announce(server, listen, bound, started)),
         ]
         try:
@@ -167,16 +168,24 @@ async def _watch(champions: Champions, aside: Executor) -> None:
             _LOG.error("the ledger cannot be read: %s", error)
 
 
-async def _collect(durable: DurableLog, log: PredictionLog, behind: Executor) -> None:
-    """Move what is logged from the journal to the database, and bind it in the ledger."""
+async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
+    """Move what is logged from the journal to the database and the archive, and bind it."""
     loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(_SEAL)
-        try:
-            durable.roll(_SEAL)
-            await loop.run_in_executor(behind, log.collect)
-        except FactoryError as error:
-            _LOG.error("the prediction log was not collected: %s", error)
+    # Only that thread uses it.
+    log, day = PredictionLog(home), None
+    try:
+        while True:
+            await asyncio.sleep(_SEAL)
+            try:
+                durable.roll(_SEAL)
+                await loop.run_in_executor(behind, log.collect)
+                if (today := datetime.now(UTC).date()) != day:
+                    await loop.run_in_executor(behind, apply_retention, log, home, today)
+                    day = today
+            except FactoryError as error:
+                _LOG.error("the prediction log was not collected: %s", error)
+    finally:
+        behind.submit(log.close)
 
 
 def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:

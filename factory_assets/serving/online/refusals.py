@@ -54,7 +54,12 @@ def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    return value[:_SHOWN] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value[:_SHOWN]
+    # What is nested may be as large as the whole request.
+    if isinstance(value, list | dict):
+        return "an array" if isinstance(value, list) else "an object"
+    return value
 
 
 def _remedy(kind: str, column: Column) -> str:

@@ -66,11 +66,14 @@ class ServedModel:
         self.column_checks = ColumnChecks.of(self.compiled.schema) if self.compiled else None
         self._home = home
         self._engine: WarmEngine | None = None
+        self._is_closed = False
 
     def close(self) -> None:
-        """Close the engine, if it was opened."""
+        """Close the engine, if it was opened; a late request still opens another one for itself."""
+        self._is_closed = True
         if self._engine:
             self._engine.close()
+            self._engine = None
 
     @property
     def looks_back(self) -> Series | None:
@@ -123,7 +126,11 @@ class ServedModel:
         """
         import numpy as np
 
-        prepared = self._opened().prepare([self._with_pictures(row) for row in rows])
+        try:
+            prepared = self._opened().prepare([self._with_pictures(row) for row in rows])
+        finally:
+            if self._is_closed:
+                self.close()
         table = prepared.table
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)

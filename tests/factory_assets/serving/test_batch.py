@@ -23,6 +23,8 @@ from tests.factory_assets.ml.models.cases import serve, verdict
 
 pytestmark = pytest.mark.slow
 
+HEAD = ("_row", "model", "version", "prediction")
+
 SPEC: dict[str, Any] = {
     "purpose": "test",
     "ingest": {
@@ -106,7 +108,7 @@ def test_the_training_file_is_scored_as_the_trained_model_does(served: Served) -
     result = predict(served.pipeline, served.folder / "rows.csv", served.home)
     expected = load_trained(served.candidate, served.home, served.folder).outputs(served.rows)
     np.testing.assert_allclose(result["p_1"].to_numpy(), expected[:, 1], atol=1e-4)
-    assert result.column_names == ["_row", "model", "version", "prediction", "p_0", "p_1", "reason"]
+    assert result.column_names == [*HEAD, "p_0", "p_1", "reason", "id"]
     assert result["_row"].to_pylist() == list(range(1, 401))
     assert result["reason"].null_count == 400
     assert served.candidate.threshold is not None
@@ -224,5 +226,5 @@ def test_an_edited_declaration_does_not_change_what_serves(served: Served) -> No
     declared["clean"]["where"]["turns"] = "speed > 1000"
     edited = Pipeline("p", PipelineSpec.model_validate(declared), served.folder)
     after = predict(edited, served.folder / "same.csv", served.home).to_pylist()
-    assert after == before
+    assert [{**row, "id": None} for row in after] == [{**row, "id": None} for row in before]
     assert before[0]["reason"] is None

@@ -17,8 +17,10 @@ from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, text
+from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.segments import read
+from tests.disks import small_disk
 from tests.factory_resources.prediction_log.engines import engine as engine
 from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import payload, record, write
@@ -317,3 +319,33 @@ def test_the_database_says_in_one_line_that_it_is_damaged(home: Home) -> None:
     Path(home.predictions_database).write_bytes(b"no database" * 1000)
     with pytest.raises(StorageError, match="the database of the prediction log is damaged"):
         log.find(text(PredictionIds().take()))
+
+
+def test_what_does_not_fit_on_the_disk_is_collected_later(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 8 << 20) as disk:
+        home = Home(disk.folder / "home")
+        Ledger(home).begin()
+        with PredictionLog(home) as log:
+            journal, ids = Journal(journal_folder(home), size=1 << 20), PredictionIds()
+            taken = write(journal, range(3000), ids)
+            journal.close()
+            with disk.filled(free=100_000), pytest.raises(StorageError) as refused:
+                log.collect()
+            assert "\n" not in str(refused.value)
+            found = log.find(text(taken[-1]))
+            assert found
+            assert found.place == "journal"
+            assert log.collect() == 1
+            assert log.counts() == {"apples": 3000}
+
+
+def test_nothing_heavy_is_imported_to_write_and_to_ask() -> None:
+    script = """
+import sys
+from factory_resources.prediction_log import journal, prediction_log, protection
+heavy = {"pyarrow", "pydantic", "psycopg2", "duckdb", "mlflow", "pandas", "cryptography"}
+print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("\n", "")

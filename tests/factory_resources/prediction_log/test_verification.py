@@ -7,8 +7,10 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.blocks import read_block
+from factory_resources.ledger.prediction_entries import PredictionsLogged
+from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.collector import enter, journal_folder
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -111,6 +113,16 @@ def test_a_missing_database_is_found(log: PredictionLog, home: Home) -> None:
     assert len([problem for problem in problems(home) if "its block is missing" in problem]) == 1
 
 
+def test_answers_on_a_server_are_not_compared(log: PredictionLog, home: Home) -> None:
+    fill(log, PredictionIds(), [3])
+    log.close()
+    home.predictions_database.unlink()
+    ledger = home.ledger.rename(home.path.with_name("copy.db"))
+    report, _ = verify_path(str(home.path), Expectation(), str(ledger))
+    assert report.holds
+    assert [note for note in report.notes if "answers are not compared" in note.what]
+
+
 def test_a_block_that_is_still_in_the_journal_is_compared_there(
     log: PredictionLog, home: Home
 ) -> None:
@@ -136,3 +148,26 @@ def test_a_block_that_was_entered_twice_is_found(log: PredictionLog, home: Home)
         first = read_entry(reading.body(1))
     Ledger(home).append([first])
     assert [problem for problem in problems(home) if "another entry of the same block" in problem]
+
+
+@pytest.mark.parametrize("wrong", ["first", "last"])
+def test_an_entry_with_another_range_than_its_records_is_found(
+    log: PredictionLog, home: Home, wrong: str
+) -> None:
+    ids = PredictionIds()
+    before = ids.take()
+    block = PredictionBlock("b", [(ids.take(), payload(number)) for number in range(3)])
+    ends = {"first": block.first, "last": block.last}
+    ends[wrong] = before if wrong == "first" else ids.take()
+    entry = PredictionsLogged(
+        subject="predictions/b",
+        block="b",
+        root=block.root.hex(),
+        first=ends["first"].hex(),
+        last=ends["last"].hex(),
+        count=3,
+        bytes=1,
+    )
+    Ledger(home).append([entry])
+    log.database.add(block)
+    assert [problem for problem in problems(home) if "its first or last id is not" in problem]

@@ -1,18 +1,29 @@
-"""What hides the sensitive values of a pipeline in the prediction log, as it is declared."""
+"""What a pipeline declares for the log of its answers.
+
+It is read from today's declaration, not from that of the model: what is kept is decided now.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from factory_assets.serving.online.served_model import ServedModel
-from factory_assets.spec import Column
-from factory_assets.spec.deploy import AnswerLog
+from factory_assets.spec import Column, Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     from factory_resources.prediction_log.protection import Protection
+
+
+_LONG, _SHORT = 3_650, 730
+"""Days that answers are kept by default: of the risk tier `high`, and of others."""
+
+_MODES: dict[str, Literal["commitment", "encrypted"]] = {
+    "commit": "commitment",
+    "encrypt": "encrypted",
+}
 
 
 class Protections:
@@ -44,15 +55,25 @@ def protection_of(pipeline: str, columns: Sequence[Column], home: Home) -> Prote
         return None
     from factory_resources.prediction_log.protection import Protection
 
-    return Protection(home, pipeline, declared_log(pipeline).sensitive)
+    declared = _declared(pipeline)
+    mode = declared.spec.deploy.log.sensitive if declared else "commit"
+    return Protection(home, pipeline, _MODES[mode])
 
 
-def declared_log(pipeline: str) -> AnswerLog:
-    """Return what the pipeline declares for its log; the default if it is not declared any more."""
+def kept_days(pipeline: str) -> int:
+    """Return how many days the answers of a pipeline are kept; long if it is not declared now."""
+    declared = _declared(pipeline)
+    if declared is None:
+        return _LONG
+    default = _LONG if declared.spec.risk.tier == "high" else _SHORT
+    return declared.spec.deploy.log.days or default
+
+
+def _declared(pipeline: str) -> Pipeline | None:
     from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 
     folders = {folder.name: folder for folder in pipeline_folders()}
     try:
-        return load_pipeline(folders[pipeline]).spec.deploy.log
-    except (KeyError, FactoryError):
-        return AnswerLog()
+        return load_pipeline(folders[pipeline]) if pipeline in folders else None
+    except FactoryError:
+        return None

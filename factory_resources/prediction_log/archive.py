@@ -1,0 +1,165 @@
+"""The archive: answers of past days in Parquet files, by pipeline and day, looked up by id.
+
+A file has some hundred thousand records in the order of their ids, so that the smallest id of each
+row group is the index. Its name has its first and last id. Beside it is a list that says which
+leaves its records are. How records get there belongs in `archiving`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.ids import day_of
+from factory_resources.prediction_log.store import StoredBlock, StoredPrediction
+
+if TYPE_CHECKING:
+    import pyarrow
+    from numpy.typing import NDArray
+
+GROUP_ROWS, FILE_ROWS, FILE_BYTES = 2048, 500_000, 256 * 1024 * 1024
+"""Of a row group and of a file: a look-up reads the smallest ids of all groups, and one group. A
+file ends with the batch that exceeds one of its limits."""
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A file of the archive."""
+
+    path: Path
+
+    @classmethod
+    def named(
+        cls, home: Home, pipeline: str, day: date, first: bytes, last: bytes, digest: str
+    ) -> "ArchivedFile":
+        """Return the file with these records, whether it exists or not."""
+        name = f"{first.hex()}-{last.hex()}-{digest[:8]}.parquet"
+        return cls(archive_folder(home) / pipeline / day.isoformat() / name)
+
+    @property
+    def leaves(self) -> Path:
+        """The list of leaves."""
+        return self.path.with_suffix(".leaves")
+
+    @property
+    def first(self) -> bytes:
+        return bytes.fromhex(self.path.name[:32])
+
+    @property
+    def last(self) -> bytes:
+        return bytes.fromhex(self.path.name[33:65])
+
+    def find(self, request: bytes) -> StoredPrediction | None:
+        """Return the record of a request."""
+        import pyarrow.compute as pc
+        from pyarrow.parquet import ParquetFile
+
+        # Reading ahead and threads take longer than reading the little that is asked for.
+        with ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
+            group = _group_of(file.metadata, request)
+            ids = file.read_row_group(group, ["id"], use_threads=False).column(0)
+            place = pc.index(ids, request).as_py()
+            if place < 0:
+                return None
+            rest = ["block", "leaf", "record"]
+            rows = file.read_row_group(group, rest, use_threads=False).slice(place, 1)
+        return StoredPrediction(request, *rows.to_pylist()[0].values())
+
+    def of_block(self, block: str) -> "pyarrow.Table":
+        """Return the records of a block that are in this file."""
+        from pyarrow.parquet import read_table
+
+        return read_table(self.path, filters=[("block", "==", block)], use_threads=False)
+
+
+def _group_of(metadata: Any, request: bytes) -> int:
+    """Return the number of the row group that has an id if any has."""
+    low, high = 0, metadata.num_row_groups
+    while high - low > 1:
+        middle = (low + high) // 2
+        if metadata.row_group(middle).column(0).statistics.min <= request:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def archive_folder(home: Home) -> Path:
+    """Return where the files of a home are."""
+    return home.predictions / "archive"
+
+
+def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:
+    """Return the files of a day, of one pipeline or all."""
+    found = archive_folder(home).glob(f"{pipeline}/{day.isoformat()}/*.parquet")
+    return [ArchivedFile(path) for path in sorted(found)]
+
+
+def find_archived(home: Home, request: bytes) -> StoredPrediction | None:
+    """Return the record of a request that is in the archive."""
+    for file in files_of(home, day_of(request)):
+        if file.first <= request <= file.last and (found := file.find(request)):
+            return found
+    return None
+
+
+def archived_counts(home: Home) -> Counter[str]:
+    """Return how many records of each pipeline the archive has."""
+    from pyarrow.parquet import read_metadata
+
+    counts = Counter[str]()
+    for path in archive_folder(home).glob("*/*/*.parquet"):
+        counts[path.parent.parent.name] += read_metadata(path).num_rows
+    return counts
+
+
+def archived_neighbours(
+    home: Home, block: StoredBlock, request: bytes
+) -> tuple[StoredPrediction | None, StoredPrediction | None]:
+    """Return the records of a block, of those that are in the archive, before and after an id."""
+    rows = sorted(_rows(home, block), key=lambda row: row.id)
+    before = [row for row in rows if row.id < request]
+    after = [row for row in rows if row.id > request]
+    return (before[-1] if before else None, after[0] if after else None)
+
+
+def _rows(home: Home, block: StoredBlock) -> Iterator[StoredPrediction]:
+    for number in range(day_of(block.first).toordinal(), day_of(block.last).toordinal() + 1):
+        for file in files_of(home, date.fromordinal(number)):
+            if file.first <= block.last and block.first <= file.last:
+                for row in file.of_block(block.identity).to_pylist():
+                    yield StoredPrediction(row["id"], row["block"], row["leaf"], row["record"])
+
+
+def list_leaves(names: Mapping[int, str], blocks: "NDArray[Any]", leaves: "NDArray[Any]") -> bytes:
+    """Return which leaves of which blocks some records are, as text.
+
+    It has a line for each block, with ranges such as `0-3,7-7`.
+
+    Args:
+        names: number of a block to its UUID.
+        blocks: the number of the block of each record.
+        leaves: the number of its leaf; those of a block ascend.
+    """
+    import numpy as np
+
+    order = np.argsort(blocks, kind="stable")
+    blocks, leaves = blocks[order], leaves[order]
+    [breaks] = np.nonzero((np.diff(blocks) != 0) | (np.diff(leaves) != 1))
+    starts = np.concatenate(([0], breaks + 1))
+    stops = np.concatenate((breaks, [len(leaves) - 1]))
+    lines = dict[str, list[str]]()
+    ranges = zip(
+        blocks[starts].tolist(), leaves[starts].tolist(), leaves[stops].tolist(), strict=True
+    )
+    for block, start, stop in ranges:
+        lines.setdefault(names[block], []).append(f"{start}-{stop}")
+    return "".join(f"{block} {','.join(parts)}\n" for block, parts in lines.items()).encode()
+
+
+def blocks_in(content: bytes) -> list[str]:
+    """Return the blocks that a list of leaves names."""
+    return [line.partition(" ")[0] for line in content.decode().splitlines()]

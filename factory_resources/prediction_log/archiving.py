@@ -1,0 +1,297 @@
+"""Move answers of past days into the archive, and remove what is older than it must be.
+
+Each step is done again if it was interrupted. Moving: the files are complete and durable, then the
+ledger names them, then the records leave the database. Removing: the ledger says what and why, then
+the files go; their lists of leaves stay, so that what is removed is told from what is missing.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.prediction_log.archive import (
+    FILE_BYTES,
+    FILE_ROWS,
+    GROUP_ROWS,
+    ArchivedFile,
+    archive_folder,
+    blocks_in,
+    list_leaves,
+)
+from factory_resources.prediction_log.segments import sync_folder
+from factory_resources.prediction_log.store import PredictionStore
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from factory_resources.ledger.prediction_entries import (
+        PredictionsArchived,
+        PredictionsMoved,
+        PredictionsRemoved,
+    )
+
+E = TypeVar("E", bound="PredictionsMoved")
+
+RECENT = timedelta(days=30)
+"""What is younger stays in the database, unless another day is named."""
+
+SHORTEST = timedelta(days=184)
+"""What is younger must not be removed: logs are kept for six months at least."""
+
+_LOCK = "predictions_archive"
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A complete file in scratch, not in the archive yet."""
+
+    path: Path
+    first: bytes
+    last: bytes
+    count: int
+    leaves: bytes
+
+
+def archiving_paused(home: Home) -> AbstractContextManager[None]:
+    """Let nothing be moved or removed while the block runs; what runs already is waited for.
+
+    Whoever compares a copy of the ledger with the files needs it.
+    """
+    return home.lock(_LOCK)
+
+
+def archive_days(home: Home, store: PredictionStore, before: date) -> int:
+    """Move the records of all days before one; return how many days.
+
+    Raises:
+        StorageError: a disk or database cannot be written; what was moved is.
+    """
+    days = [*store.days_before(before)]
+    for day in days:
+        for pipeline in store.pipelines(day):
+            with archiving_paused(home):
+                archive_day(home, store, pipeline, day)
+    return len(days)
+
+
+def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) -> None:
+    """Move the records of a pipeline of one day."""
+    for entry in _archived(home, pipeline, day):
+        # A process that was killed before it had deleted them has entered these.
+        _forget(home, store, entry)
+    if not store.has(pipeline, day):
+        return
+    with home.scratch() as scratch:
+        names = {block.number: block.identity for block in store.blocks_of(day)}
+        with store.export(pipeline, day) as reader:
+            written = write_files(reader, names, scratch)
+        entries = [install(home, pipeline, day, file) for file in written]
+    enter_archived(home, entries)
+    for entry in entries:
+        _forget(home, store, entry)
+
+
+def write_files(
+    reader: "pyarrow.RecordBatchReader", names: Mapping[int, str], folder: Path
+) -> list[WrittenFile]:
+    """Write records of a store in files of limited size, durably.
+
+    Args:
+        names: number of a block to its UUID.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    written: list[Future[WrittenFile]] = []
+    # One file is written while the next one is read: both leave Python's lock alone.
+    with ThreadPoolExecutor(1) as writer:
+        for number, table in enumerate(_tables(reader)):
+            if number:
+                written[-1].result()
+            path = folder / f"{number}.parquet"
+            written.append(writer.submit(_write, table, names, path))
+    return [file.result() for file in written]
+
+
+def _tables(reader: "pyarrow.RecordBatchReader") -> "Iterator[pyarrow.Table]":
+    """Yield what goes into one file each."""
+    import pyarrow as pa
+
+    batches, rows, size = list[Any](), 0, 0
+    for batch in reader:
+        batches.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= FILE_ROWS or size >= FILE_BYTES:
+            yield pa.Table.from_batches(batches)
+            batches, rows, size = [], 0, 0
+    if batches:
+        yield pa.Table.from_batches(batches)
+
+
+def _write(table: "pyarrow.Table", names: Mapping[int, str], path: Path) -> WrittenFile:
+    """Write records to one file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow.parquet import write_table
+
+    numbers, identities = pa.array(names.keys(), pa.int64()), pa.array(names.values(), pa.string())
+    blocks = pc.take(identities, pc.index_in(table.column("block"), numbers))
+    leaves = list_leaves(names, table.column("block").to_numpy(), table.column("leaf").to_numpy())
+    columns = {
+        "id": table.column("id"),
+        "block": blocks,
+        "leaf": table.column("leaf").cast(pa.int32()),
+        "record": table.column("record"),
+    }
+    with storage_errors(path):
+        write_table(
+            pa.table(columns),
+            path,
+            row_group_size=GROUP_ROWS,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["block"],
+            write_statistics=["id"],
+        )
+        _sync(path)
+    first, last = (columns["id"][place].as_py() for place in (0, -1))
+    return WrittenFile(path, first, last, table.num_rows, leaves)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
+    """Move a file from scratch into the archive, durably; return its entry."""
+    from hashlib import file_digest, sha256
+
+    from factory_resources.ledger.prediction_entries import PredictionsArchived
+
+    with written.path.open("rb") as opened:
+        digest = file_digest(opened, "sha256").hexdigest()
+    file = ArchivedFile.named(home, pipeline, day, written.first, written.last, digest)
+    with storage_errors(file.path):
+        home.write_atomic(file.leaves, written.leaves)
+        written.path.replace(file.path)
+        for folder in (file.path.parent, *file.path.parent.parents[:3]):
+            sync_folder(folder)
+    return PredictionsArchived(
+        subject=PredictionsArchived.subject_of(pipeline=pipeline, day=day.isoformat()),
+        pipeline=pipeline,
+        day=day.isoformat(),
+        count=written.count,
+        first=written.first.hex(),
+        last=written.last.hex(),
+        sha256=digest,
+        leaves=sha256(written.leaves).hexdigest(),
+    )
+
+
+def enter_archived(home: Home, entries: "Sequence[PredictionsArchived]") -> None:
+    """Append the entries of files to the ledger."""
+    from factory_resources.ledger.ledger import Ledger
+
+    Ledger(home).append(entries)
+
+
+def _forget(home: Home, store: PredictionStore, entry: "PredictionsArchived") -> None:
+    """Delete from the database what is in a file that the ledger names."""
+    blocks = blocks_in(_file(home, entry).leaves.read_bytes())
+    store.delete(entry.pipeline, bytes.fromhex(entry.first), bytes.fromhex(entry.last), blocks)
+
+
+def _file(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
+    ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
+    day = date.fromisoformat(entry.day)
+    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
+
+
+def remove_days(
+    home: Home, store: PredictionStore, pipeline: str, before: date, reason: str, today: date
+) -> int:
+    """Remove the records of a pipeline of all days before one; return how many.
+
+    Raises:
+        RefusedError: some of them are younger than six months.
+        StorageError: a disk or database cannot be written.
+    """
+    if today - before < SHORTEST:
+        raise RefusedError(
+            f"answers of {before.isoformat()} are younger than six months",
+            remedy=f"name a day before {(today - SHORTEST).isoformat()}",
+        )
+    for day in [*store.days_before(before)]:
+        with archiving_paused(home):
+            archive_day(home, store, pipeline, day)
+    count = 0
+    for folder in sorted((archive_folder(home) / pipeline).glob("*")):
+        day = date.fromisoformat(folder.name)
+        if day < before:
+            with archiving_paused(home):
+                count += _remove_day(home, pipeline, day, reason)
+    return count
+
+
+def _remove_day(home: Home, pipeline: str, day: date, reason: str) -> int:
+    """Enter what is removed, then remove it; return how many records."""
+    removed = {digest for entry in _removed(home, pipeline, day) for digest in entry.files}
+    archived = _archived(home, pipeline, day)
+    due = [entry for entry in archived if entry.sha256 not in removed]
+    count = sum(entry.count for entry in due)
+    if due:
+        enter_removed(home, due, count, reason)
+    for entry in archived:
+        with storage_errors(path := _file(home, entry).path):
+            path.unlink(missing_ok=True)
+    return count
+
+
+def enter_removed(
+    home: Home, due: "Sequence[PredictionsArchived]", count: int, reason: str
+) -> None:
+    """Append the entry that files of one day are removed."""
+    from factory_resources.ledger.ledger import Ledger
+    from factory_resources.ledger.prediction_entries import PredictionsRemoved
+
+    one = due[0]
+    entry = PredictionsRemoved(
+        subject=one.subject,
+        pipeline=one.pipeline,
+        day=one.day,
+        count=count,
+        files=tuple(entry.sha256 for entry in due),
+        reason=reason,
+    )
+    Ledger(home).append([entry])
+
+
+def _archived(home: Home, pipeline: str, day: date) -> "list[PredictionsArchived]":
+    from factory_resources.ledger.prediction_entries import PredictionsArchived
+
+    return _entries(home, PredictionsArchived, pipeline, day)
+
+
+def _removed(home: Home, pipeline: str, day: date) -> "list[PredictionsRemoved]":
+    from factory_resources.ledger.prediction_entries import PredictionsRemoved
+
+    return _entries(home, PredictionsRemoved, pipeline, day)
+
+
+def _entries(home: Home, kind: type[E], pipeline: str, day: date) -> list[E]:
+    """Return the entries of a kind about a pipeline and a day."""
+    from factory_resources.ledger.ledger import Ledger, entry_in
+
+    subject = kind.subject_of(pipeline=pipeline, day=day.isoformat())
+    with Ledger(home).reading() as log:
+        found = [entry_in(log, number) for number in log.numbers(subject)]
+    return [entry for entry in found if isinstance(entry, kind) and entry.subject == subject]

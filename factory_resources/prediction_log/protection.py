@@ -1,0 +1,226 @@
+"""Replace sensitive values before they are logged, by a commitment or encrypted.
+
+The keys are per pipeline and month: when one is destroyed, what it protected is unreadable for
+ever, and the log, which has no other bytes than before, still verifies. Which columns are sensitive
+is declared in the contract.
+"""
+
+import base64
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from factory_resources.errors import RefusedError, StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.prediction_log.segments import sync_folder
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+Mode = Literal["commitment", "encrypted"]
+
+_KEY, _DESTROYED = ".key", ".destroyed"
+_KEY_BYTES, _NONCE_BYTES = 32, 12
+_MONTH = re.compile(r"\d{4}-\d{2}")
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What is derived from the key of a month: a secret for each use."""
+
+    committing: bytes
+    cipher: "AESGCM"
+    about: bytes
+    """What is authenticated with a value: it cannot be moved to another pipeline or month."""
+
+
+class Protection:
+    """Protects the values of one pipeline; used by one thread.
+
+    Args:
+        mode: `commitment`: nobody can read the value, but who knows it can show that it was this
+            one; `encrypted`: who has the key can read it.
+
+    Raises:
+        StorageError: a key cannot be read or written, or was destroyed.
+    """
+
+    def __init__(self, home: Home, pipeline: str, mode: Mode) -> None:
+        self._home, self._pipeline, self._mode = home, pipeline, mode
+        self._keys: dict[str, _Keys] = {}
+
+    def protect(self, value: object, time: int) -> dict[str, str]:
+        """Return what is logged in place of a value.
+
+        Args:
+            value: a value of JSON.
+            time: of the record, in microseconds since 1970.
+        """
+        keys = self._of_month(_month(time), create=True)
+        content = msgspec.json.encode(value, order="sorted")
+        if self._mode == "commitment":
+            return {"commitment": _commitment(keys, content)}
+        nonce = os.urandom(_NONCE_BYTES)
+        encrypted = nonce + keys.cipher.encrypt(nonce, content, keys.about)
+        return {"encrypted": base64.b64encode(encrypted).decode()}
+
+    def reveal(self, protected: Mapping[str, str], time: int) -> Any:
+        """Return a value that was encrypted.
+
+        Raises:
+            StorageError: it is not an encrypted value of this pipeline and month.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        keys = self._of_month(_month(time), create=False)
+        try:
+            encrypted = base64.b64decode(protected["encrypted"], validate=True)
+            nonce, content = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
+            return msgspec.json.decode(keys.cipher.decrypt(nonce, content, keys.about))
+        except (InvalidTag, KeyError, ValueError) as error:
+            raise StorageError(
+                f"this is not a value that {self._pipeline} encrypted in {_month(time)}",
+                remedy="factory verify tells what was changed; a commitment cannot be read",
+            ) from error
+
+    def matches(self, value: object, protected: Mapping[str, str], time: int) -> bool:
+        """Whether a commitment is to this value."""
+        keys = self._of_month(_month(time), create=False)
+        content = msgspec.json.encode(value, order="sorted")
+        return hmac.compare_digest(_commitment(keys, content), protected.get("commitment", ""))
+
+    def _of_month(self, month: str, *, create: bool) -> _Keys:
+        if month not in self._keys:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            key = _load(self._home, self._pipeline, month, create=create)
+            self._keys[month] = _Keys(
+                _derived(key, b"commitment"),
+                AESGCM(_derived(key, b"encryption")),
+                f"{self._pipeline}/{month}".encode(),
+            )
+        return self._keys[month]
+
+
+def _commitment(keys: _Keys, content: bytes) -> str:
+    return hmac.digest(keys.committing, content, "sha256").hex()
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(key, purpose, sha256)
+
+
+def _month(time: int) -> str:
+    return datetime.fromtimestamp(time // 1_000_000, UTC).strftime("%Y-%m")
+
+
+def keys_folder(home: Home, pipeline: str) -> Path:
+    """Return where the keys of a pipeline are, a file a month."""
+    return home.path / "secrets" / "predictions" / pipeline
+
+
+def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
+    path = keys_folder(home, pipeline) / f"{month}{_KEY}"
+    if create and not path.exists():
+        with home.lock("prediction_keys"):
+            if not path.exists() and not path.with_suffix(_DESTROYED).exists():
+                _create(home, path)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise StorageError(
+                "other users can read a key of the prediction log",
+                where=str(path),
+                remedy=f"close it: chmod 600 {path}",
+            )
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise ValueError("it is damaged")
+        return key
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> StorageError:
+    if path.with_suffix(_DESTROYED).exists():
+        return StorageError(
+            f"the key of {path.stem} was destroyed",
+            where=str(path),
+            remedy="what it protected is unreadable for ever; the ledger says why",
+        )
+    why = error.strerror if isinstance(error, OSError) else error
+    return StorageError(
+        f"a key of the prediction log cannot be read ({why})",
+        where=str(path),
+        remedy="restore it from a backup; without it nobody can read what it protected",
+    )
+
+
+def _create(home: Home, path: Path) -> None:
+    home.write_atomic(path, secrets.token_bytes(_KEY_BYTES))
+    # A value must not outlive its key: the name of the file is durable before the key is used.
+    with storage_errors(path):
+        for folder in path.parents[:3]:
+            sync_folder(folder)
+
+
+def destroy_keys(home: Home, pipeline: str, until: date, reason: str) -> list[str]:
+    """Destroy the keys of the months before a day, and enter that in the ledger first.
+
+    Returns:
+        The months, such as `2026-03`.
+
+    Raises:
+        RefusedError: the day is in the future: a server may be using the key of its month.
+        StorageError: the disk or the ledger cannot be written.
+    """
+    if until > datetime.now(UTC).date():
+        raise RefusedError(
+            f"{until.isoformat()} is in the future", remedy="name today or an earlier day"
+        )
+    with home.lock("prediction_keys"):
+        paths = [
+            path
+            for path in sorted(keys_folder(home, pipeline).glob(f"*{_KEY}"))
+            if _MONTH.fullmatch(path.stem) and path.stem < until.strftime("%Y-%m")
+        ]
+        months = [path.stem for path in paths]
+        if paths:
+            enter_destroyed(home, pipeline, months, reason)
+        for path in paths:
+            home.write_atomic(path.with_suffix(_DESTROYED), b"")
+            _destroy(path)
+    return months
+
+
+def enter_destroyed(home: Home, pipeline: str, months: list[str], reason: str) -> None:
+    """Append the entry that keys are destroyed."""
+    from factory_resources.ledger.ledger import Ledger
+    from factory_resources.ledger.prediction_entries import PredictionKeysDestroyed
+
+    entry = PredictionKeysDestroyed(
+        subject=PredictionKeysDestroyed.subject_of(pipeline=pipeline),
+        pipeline=pipeline,
+        months=tuple(months),
+        reason=reason,
+    )
+    Ledger(home).append([entry])
+
+
+def _destroy(path: Path) -> None:
+    """Overwrite a key, then remove it."""
+    with storage_errors(path):
+        with path.open("r+b") as file:
+            file.write(bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        sync_folder(path.parent)

@@ -1,0 +1,97 @@
+"""What is logged of a request: what was asked and answered, and nothing that nobody promised."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.oip import InferenceRequest
+from factory_assets.serving.http.records import record_of
+from factory_assets.serving.http.rows import read_rows
+from factory_assets.serving.online.column_request import columns_logged
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.prediction_log.record import PredictionRecord, decode
+from tests.factory_assets.serving.http.cases import ROW, call_of
+
+pytestmark = pytest.mark.slow
+
+
+class Hiding:
+    """Hides a value, and remembers it."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def protect(self, value: Any) -> Any:
+        self.seen.append(value)
+        return {"hidden": len(self.seen)}
+
+
+def logged(
+    served: ServedModel, body: Any, *, engine: bool = False, protection: Any = None
+) -> PredictionRecord:
+    call = call_of(served, body)
+    rows, _ = read_rows(call.body, None if engine else served.decoder, Limits())
+    scored = served.score(rows.objects()) if engine else rows.score(served)
+    return decode(record_of(call, rows, scored, protection))
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_an_answer_is_logged_with_its_rows(engine: bool, served: ServedModel) -> None:
+    record = logged(served, [ROW, ROW], engine=engine)
+    assert (record.kind, record.status, record.rows) == ("answer", 200, 2)
+    assert (record.pipeline, record.version, record.protocol) == ("p", served.version, "plain")
+    assert json.loads(record.input) == [ROW, ROW]
+    output = json.loads(record.output)
+    assert len(output["predictions"]) == 2
+    assert [sum(shares) for shares in output["probabilities"]] == pytest.approx([1, 1])
+    assert record.duration >= 0
+
+
+def test_what_nobody_asked_for_is_not_logged(served: ServedModel) -> None:
+    row = {**ROW, "name": "Jane"}
+    for engine in (False, True):
+        assert json.loads(logged(served, row, engine=engine).input) == [ROW]
+
+
+def test_refused_rows_are_named_beside_the_others(served: ServedModel) -> None:
+    record = logged(served, [{**ROW, "steps": "x"}, ROW], engine=True)
+    output = json.loads(record.output)
+    assert record.rows == 2
+    assert output["rows"] == [1]
+    assert output["refused"] == [[0, ["type:steps"]]]
+    assert len(output["predictions"]) == 1
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_sensitive_values_are_hidden(engine: bool, served: ServedModel) -> None:
+    hiding = Hiding()
+    record = logged(served, [ROW, {**ROW, "code": None}], engine=engine, protection=hiding)
+    assert hiding.seen == ["c1", None]
+    assert b"c1" not in record.input
+    assert json.loads(record.input)[0] == {**ROW, "code": {"hidden": 1}}
+
+
+def test_columns_are_logged_as_they_came(served: ServedModel) -> None:
+    types: Mapping[str, str] = {"Heat [K]": "FP64", "steps": "INT64", "open": "BOOL"}
+    inputs = [
+        {"name": n, "datatype": types.get(n, "BYTES"), "shape": [1], "data": [ROW[n]]} for n in ROW
+    ]
+    call = call_of(served, {"inputs": inputs}, "oip")
+    read = InferenceRequest(call, Limits())
+    record = decode(record_of(call, read.rows, read.rows.score(served), None))
+    assert record.protocol == "oip"
+    assert columns_logged(record.input) == {name: [value] for name, value in ROW.items()}
+    hidden = decode(record_of(call, read.rows, read.rows.score(served), Hiding()))  # type: ignore[arg-type]
+    assert json.loads(hidden.input) == [{**ROW, "code": {"hidden": 1}}]
+
+
+def test_a_refusal_is_logged_without_rows(served: ServedModel) -> None:
+    reasons = [{"row": 0, "column": "steps", "rule": "type:steps"}]
+    error = HttpError(422, "contract", "1 row", "correct it", reasons=reasons)
+    record = decode(record_of(call_of(served, ROW), None, error, None))
+    assert (record.kind, record.status, record.rows, record.input) == ("error", 422, 0, b"")
+    assert json.loads(record.output) == {"error": "1 row; correct it", "reasons": reasons}
