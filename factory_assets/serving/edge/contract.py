@@ -6,15 +6,21 @@ Writing the pack belongs in `pack`, reading this in `score`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.contract.sql_types import is_number
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.edge.expressions import expression_node, functions_of
 from factory_assets.serving.edge.patterns import is_portable
 from factory_assets.serving.scoring_rows import narrowed_cleaning, needed_columns
 from factory_assets.spec import Clean, Column
+from factory_assets.spec.contract import Bound
 from factory_resources.errors import RefusedError
 from factory_resources.sql.scalar.binding import Kind
+
+if TYPE_CHECKING:
+    import duckdb
+
 
 _KINDS: Mapping[str, Kind] = {
     "float64": "DOUBLE",
@@ -34,12 +40,16 @@ def edge_contract(pipeline: str, model: OnnxModel) -> dict[str, Any]:
     Raises:
         RefusedError: something needs the SQL engine, other rows or other tables; the line names it.
     """
+    import duckdb
+
     _require_single_rows(pipeline, model)
     clean, columns = narrowed_cleaning(model), needed_columns(model)
     kinds: dict[str, Kind] = {}
     for column in columns:
         kinds[column.name.lower()] = _kind(pipeline, column)
-    rules, derived = _expressions(pipeline, clean, kinds)
+    with duckdb.connect(":memory:") as engine:
+        rules, derived = _expressions(pipeline, clean, kinds, engine)
+        described = [_described(column, model.ingest.missing, engine) for column in columns]
     inputs = [_input(pipeline, name, kind, kinds) for name, kind in model.inputs.items()]
     library: dict[str, list[float]] = {}
     for one in (*rules, *derived):
@@ -47,7 +57,7 @@ def edge_contract(pipeline: str, model: OnnxModel) -> dict[str, Any]:
     return {
         "classes": list(model.classes),
         "threshold": model.threshold,
-        "columns": [_described(column, model.ingest.missing) for column in columns],
+        "columns": described,
         "rules": rules,
         "derived": derived,
         "inputs": inputs,
@@ -83,24 +93,21 @@ def _kind(pipeline: str, column: Column) -> Kind:
 
 
 def _expressions(
-    pipeline: str, clean: Clean, kinds: dict[str, Kind]
+    pipeline: str, clean: Clean, kinds: dict[str, Kind], engine: duckdb.DuckDBPyConnection
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return rules and derived columns; the types of the latter are added to `kinds`."""
-    import duckdb
 
-    with duckdb.connect(":memory:") as engine:
+    def entry(name: str, sql: str, section: str) -> dict[str, Any]:
+        node = expression_node(sql, kinds, engine)
+        if node is None or node["is"][0] not in {*_KINDS.values(), "INTEGER"}:
+            raise _refused(pipeline, f"{section}.{name} needs the SQL engine: {sql}")
+        return {"name": name, "sql": sql, "expression": node}
 
-        def entry(name: str, sql: str, section: str) -> dict[str, Any]:
-            node = expression_node(sql, kinds, engine)
-            if node is None or node["is"][0] not in {*_KINDS.values(), "INTEGER"}:
-                raise _refused(pipeline, f"{section}.{name} needs the SQL engine: {sql}")
-            return {"name": name, "sql": sql, "expression": node}
-
-        rules = [entry(name, sql, "clean.where") for name, sql in clean.where.items()]
-        derived = []
-        for name, sql in clean.derive.items():
-            derived.append(entry(name, sql, "clean.derive"))
-            kinds[name.lower()] = derived[-1]["expression"]["is"][0]
+    rules = [entry(name, sql, "clean.where") for name, sql in clean.where.items()]
+    derived = []
+    for name, sql in clean.derive.items():
+        derived.append(entry(name, sql, "clean.derive"))
+        kinds[name.lower()] = derived[-1]["expression"]["is"][0]
     return rules, derived
 
 
@@ -112,22 +119,32 @@ def _input(pipeline: str, name: str, kind: str, kinds: Mapping[str, Kind]) -> di
     return {"name": name, "reads": name.lower(), "kind": "string" if kind == _TEXT else "float"}
 
 
-def _described(column: Column, missing: tuple[str, ...]) -> dict[str, Any]:
-    exact = float if column.type == "float64" else (lambda bound: bound)
+def _described(
+    column: Column, missing: tuple[str, ...], engine: duckdb.DuckDBPyConnection
+) -> dict[str, Any]:
+    tokens = sorted({token.strip() for token in (*missing, *column.missing)})
     return {
         "name": column.name,
         "source": column.source_name,
         "type": column.type,
         "nullable": column.nullable,
-        "range": column.range and [None if b is None else exact(b) for b in column.range],
+        "range": column.range and [_bound(column, bound, engine) for bound in column.range],
         "length": column.length,
         "pattern": column.pattern,
         "values": column.values,
-        "missing": sorted({token.strip() for token in (*missing, *column.missing)}),
+        "missing": {"tokens": tokens, "numbers": [float(t) for t in tokens if is_number(t)]},
         "sensitive": column.sensitive is not None,
         "unit": column.unit,
         "description": column.description,
     }
+
+
+def _bound(column: Column, bound: Bound, engine: duckdb.DuckDBPyConnection) -> Bound:
+    """Return the end of a range as the engine compares it."""
+    if bound is None or column.type != "float64":
+        return bound
+    row = engine.execute(f"SELECT ({bound!r})::DOUBLE").fetchone()
+    return float(row[0]) if row else None
 
 
 def _refused(pipeline: str, reason: str) -> RefusedError:

@@ -29,6 +29,10 @@ _ENTERED = 50
 _CHARACTERS = 200
 _TOGETHER = 1000
 
+_TIMES = 4_102_444_800_000_000
+"""Microseconds from 1970 to 2100: the holder of a key may write anything."""
+_LATEST = (_TIMES // 1000).to_bytes(6, "big")
+
 
 @dataclass(frozen=True)
 class ReceivedLog:
@@ -131,13 +135,18 @@ def _records(
         try:
             identifier = ids.parse(line.content["id"])
             record = _record(line, pack)
-        except (KeyError, TypeError, AttributeError, UnknownNameError):
+        except (KeyError, TypeError, AttributeError, ValueError, UnknownNameError):
             identifier, record = b"", None
-        if record is None or ids.request_of(identifier)[1] or identifier in records:
+        if record is None or not _is_request(identifier) or identifier in records:
             findings.append(f"line {line.number} is not an answer of this program")
             continue
         records[identifier] = record
     return sorted(records.items())
+
+
+def _is_request(identifier: bytes) -> bool:
+    """Whether it is the id of a request, of a time that a calendar has."""
+    return not ids.request_of(identifier)[1] and identifier[:6] < _LATEST
 
 
 def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
@@ -148,9 +157,12 @@ def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
         output = {"predictions": [content["prediction"]]}
         if "probabilities" in content:
             output["probabilities"] = [[*content["probabilities"].values()]]
+    asked, duration = content["time"], content["duration"]
+    if not all(type(number) is int and 0 <= number < _TIMES for number in (asked, duration)):
+        raise ValueError("not a time")
     return PredictionRecord(
-        time=int(content["time"]),
-        duration=int(content["duration"]),
+        time=asked,
+        duration=duration,
         pipeline=pack.pipeline,
         version=pack.version,
         caller=f"edge {pack.pack[:12]}",

@@ -190,7 +190,7 @@ class Preparation:
 
     def __init__(self, contract: Mapping[str, Any]) -> None:
         self._columns = [(column, _checks(column)) for column in contract["columns"]]
-        self._missing = [_Missing(column["missing"]) for column in contract["columns"]]
+        self._missing = [_Missing(**column["missing"]) for column in contract["columns"]]
         self._rules = [(one["name"], compile_node(one["expression"])) for one in contract["rules"]]
         self._derived = [
             (one["name"].lower(), compile_node(one["expression"])) for one in contract["derived"]
@@ -280,10 +280,8 @@ _DIGITS_READ = 1000
 class _Missing:
     """Cells as text, without outer blanks; what means a missing value is None."""
 
-    def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens = frozenset(tokens)
-        numbers = [_double(token) for token in tokens]
-        self._numbers = frozenset(number for number in numbers if number is not None)
+    def __init__(self, tokens: Sequence[str], numbers: Sequence[float]) -> None:
+        self._tokens, self._numbers = frozenset(tokens), frozenset(numbers)
 
     def cell(self, value: Any) -> str | None:
         if value is None:
@@ -984,10 +982,11 @@ class LocalLog:
     def _continue(self) -> None:
         """Find the end; cut what a crash left half written, and sign what it left unsigned."""
         size = os.fstat(self._file).st_size
-        tail, start = b"", size
+        tail, start, step = b"", size, _TAIL
         lines: list[bytes] = []
         while start and not any(_is_checkpoint(line) for line in lines):
-            step = min(_TAIL, start)
+            # Twice as much each time: a batch may have left many lines unsigned.
+            step = min(2 * step, start)
             start -= step
             tail = os.pread(self._file, step, start) + tail
             lines = tail.split(b"\n")[0 if start == 0 else 1 :]
@@ -1102,10 +1101,10 @@ def _is_checkpoint(line: bytes) -> bool:
 
 def _id(line: bytes) -> int:
     """Return the time in the id of a line, in units of 1/4096 ms; 0 if it has none."""
-    name = json.loads(line).get("id")
-    if name is None:
+    try:
+        high = uuid.UUID(json.loads(line)["id"]).int >> 64
+    except (ValueError, KeyError, TypeError, AttributeError):
         return 0
-    high = uuid.UUID(name).int >> 64
     return high >> 16 << 12 | high & 0xFFF
 
 

@@ -62,7 +62,7 @@ def test_the_contract_names_what_a_person_needs(champion: OnnxModel) -> None:
     size = columns["size"]
     assert (size["source"], size["type"], size["unit"]) == ("Size [mm]", "float64", "mm")
     assert (size["nullable"], size["range"]) == (False, [0.0, 100.5])
-    assert columns["starts"]["missing"] == ["", "-1", "n/a"]
+    assert columns["starts"]["missing"] == {"tokens": ["", "-1", "n/a"], "numbers": [-1.0]}
     assert columns["code"]["pattern"] == "[A-Z]{2}-[0-9]+"
     assert columns["owner"]["sensitive"]
 

@@ -250,6 +250,30 @@ def test_a_log_that_was_written_anew_with_the_key_is_told(edge: Edge) -> None:
     assert edge.receive().findings == received.findings
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"prediction": "1", "probabilities": 7},
+        {"rules": None},
+        {"prediction": "1", "time": 10**22},
+        {"prediction": "1", "duration": "long"},
+        {"prediction": "1", "id": 7},
+        {"prediction": "1", "id": "ffffffff-ffff-7fff-bfff-fffffff00000"},
+        {"prediction": "1", "id": "01a216a8-8533-7cf8-bdc0-0282ce500001"},
+    ],
+)
+def test_what_the_holder_of_the_key_invents_is_told(record: dict[str, Any], edge: Edge) -> None:
+    pack = sha256((edge.folder / program.CONTRACT).read_bytes()).hexdigest()
+    public = json.loads((edge.folder / program.CONTRACT).read_text())["key"]
+    log = program.LocalLog(str(edge.folder), pack, public)
+    log.answer([{"input": {}, **record}], 0)
+    log.close()
+    received = edge.receive()
+    assert received.findings == ("line 1 is not an answer of this program",)
+    assert received.answers == 0
+
+
 def test_lines_that_others_append_are_not_signed(edge: Edge) -> None:
     edge.answer(5)
     last = edge.lines[-1]

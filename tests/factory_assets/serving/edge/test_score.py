@@ -1,10 +1,12 @@
 """A packed model decides about every row as the factory does, or not at all."""
 
 import ast
+import base64
 import json
 import math
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,40 @@ def test_scores_with_onnxruntime_and_numpy_alone(
         assert found.returncode == 0
         code = f"import importlib.util as u, sys; sys.exit(u.find_spec({name!r}) is not None)"
         assert os.spawnv(os.P_WAIT, python, [str(python), "-Ic", code]) == 0
+
+
+def test_a_number_is_answered_in_its_unit(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["size"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("ReduceSum", ["wide", "axis"], ["prediction"], keepdims=0),
+    ]
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    given = helper.make_tensor_value_info("size", TensorProto.FLOAT, ["N", 1])
+    output = helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["N"])
+    made = helper.make_graph([*nodes], "g", [given], [output], [axis])
+    opsets = [helper.make_opsetid("", 18)]
+    graph = helper.make_model(made, ir_version=9, opset_imports=opsets).SerializeToString()
+    column = {"name": "size", "source": "size", "type": "float64", "nullable": True, "unit": None}
+    column |= {"range": None, "length": None, "pattern": None, "values": None, "sensitive": False}
+    column |= {"missing": {"tokens": [""], "numbers": []}}
+    contract = {
+        "graph": sha256(graph).hexdigest(),
+        "key": base64.b64encode(program.public_key(bytes(32))).decode(),
+        **{"classes": [], "threshold": None, "rules": [], "derived": [], "library": {}},
+        "columns": [column],
+        "inputs": [{"name": "size", "reads": "size", "kind": "float"}],
+    }
+    (tmp_path / program.GRAPH).write_bytes(graph)
+    (tmp_path / program.KEY).write_bytes(bytes(32))
+    (tmp_path / program.CONTRACT).write_text(json.dumps(contract))
+    with program.Model(str(tmp_path)) as model:
+        answers = model.predict([{"size": 1.5}, {"size": None}, {"size": 1e39}])
+    assert answers[0].keys() == {"id", "prediction"}
+    assert answers[0]["prediction"] == 1.5
+    assert rules_of(answers[1]) == ["overflow:prediction"]
+    assert rules_of(answers[2]) == ["overflow:size"]
 
 
 def test_a_changed_graph_or_another_c_library_is_refused(
