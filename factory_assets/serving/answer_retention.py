@@ -13,6 +13,7 @@ from factory_resources.prediction_log.archiving import RECENT
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
 
+
 def apply_retention(log: PredictionLog, home: Home, today: date) -> int:
     """Archive answers that are older than a month, and remove what need not be kept any more.
 

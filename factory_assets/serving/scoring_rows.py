@@ -67,12 +67,22 @@ class ScoringRows:
     """The state in which the joined tables were read."""
 
 
-def rows_to_score(pipeline: Pipeline, model: TrainedUnder, file: Path, home: Home) -> ScoringRows:
+def rows_to_score(
+    pipeline: Pipeline,
+    model: TrainedUnder,
+    file: Path,
+    home: Home,
+    *,
+    source: FileSource | None = None,
+) -> ScoringRows:
     """Read and clean the rows of a file.
 
     Only the columns that the model's inputs are derived from need be in the file, or those of the
     source, to which the declared tables are joined again. Refused are rows that break the contract
     or a rule, and those with an input that float32 cannot hold.
+
+    Args:
+        source: how the file is read; by default as the pipeline's source is declared.
 
     Raises:
         SourceError: the file or a joined table cannot be read.
@@ -82,10 +92,10 @@ def rows_to_score(pipeline: Pipeline, model: TrainedUnder, file: Path, home: Hom
     """
     from pyarrow.parquet import ParquetFile
 
-    source = as_declared(model.ingest, file)
-    ingest, clean = narrowed_ingest(model, source), narrowed_cleaning(model)
+    read_as = source or as_declared(model.ingest, file)
+    ingest, clean = narrowed_ingest(model, read_as), narrowed_cleaning(model)
     with home.scratch() as scratch, name_pipeline_in_errors(pipeline):
-        read, columns = read_once(source, pipeline.folder, home, scratch)
+        read, columns = read_once(read_as, pipeline.folder, home, scratch)
         needed = [column.source_name for column in ingest.contract.columns]
         joins = needed_joins(model.ingest.joins, columns, needed)
         sources = [read, *joined_sources(joins, pipeline.folder, home, scratch)]

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 
 from factory_resources.errors import KeyFileError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
@@ -51,12 +50,9 @@ class Tokens:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self.file = home.path / "secrets" / "tokens.json"
         self._seen: tuple[int, int] | None = None
         self._by_hash: dict[str, Token] = {}
-
-    @property
-    def file(self) -> Path:
-        return self._home.path / "secrets" / "tokens.json"
 
     def list(self) -> tuple[Token, ...]:
         """Return all tokens, revoked and expired ones included, in the order of their making.

@@ -91,7 +91,7 @@ class CompiledRows:
         names = dict(zip(self.names, self.schema.kinds, strict=True))
         numeric = [name for name, kind in names.items() if kind != "VARCHAR"]
         textual = [name for name, kind in names.items() if kind == "VARCHAR"]
-        narrow = _narrowed(block)[:, :, None]
+        narrow = block.astype(np.float32)[:, :, None]
         feed: dict[str, NDArray[Any]] = {
             name: narrow[numeric.index(key)] for name, key in self.numbers
         }
@@ -124,7 +124,9 @@ class CompiledRows:
             columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
         feed: dict[str, NDArray[Any]] = {}
         if self.numbers:
-            block = _as_float32([columns[key] for _, key in self.numbers])
+            # By way of float64, as when a file is scored.
+            wide = np.array([columns[key] for _, key in self.numbers], dtype=np.float64)
+            block = wide.astype(np.float32)[:, :, None]
             feed = {name: block[i] for i, (name, _) in enumerate(self.numbers)}
         for name, key in self.texts:
             cells = [[_as_text(value)] for value in columns[key]]
@@ -137,11 +139,18 @@ class CompiledRows:
             if rule.compute(row) is False:
                 raise UndecidedError
         for name, function in self.derived:
-            row[name] = function.compute(row)
+            value = function.compute(row)
+            # What a source column may hold certainly fits float32, in which models compute.
+            if type(value) is float and not -_LARGEST <= value <= _LARGEST:
+                raise UndecidedError
+            row[name] = value
         return row
 
 
 _TEXT = "tensor(string)"
+
+_LARGEST = 3.4028234663852886e38
+"""The largest number that float32 holds."""
 
 
 def _are_readable(inputs: Any, kinds: Mapping[str, Kind]) -> bool:
@@ -149,28 +158,6 @@ def _are_readable(inputs: Any, kinds: Mapping[str, Kind]) -> bool:
     fits = {_TEXT: {"VARCHAR", "BOOLEAN", "BIGINT", "INTEGER"}}
     numeric = {"DOUBLE", "BOOLEAN", "BIGINT", "INTEGER"}
     return all(kinds.get(key) in fits.get(kind, numeric) for key, kind in inputs)
-
-
-def _as_float32(columns: Sequence[Sequence[Any]]) -> NDArray[np.float32]:
-    """Return [columns, rows, 1], NaN if missing.
-
-    Raises:
-        UndecidedError: float32 cannot hold a number.
-    """
-    import numpy as np
-
-    # By way of float64, as when a file is scored.
-    return _narrowed(np.array(columns, dtype=np.float64))[:, :, None]
-
-
-def _narrowed(wide: NDArray[np.float64]) -> NDArray[np.float32]:
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(np.float32)
-    if np.isinf(narrow).any():
-        raise UndecidedError
-    return narrow
 
 
 def _of_number(value: float, kind: Kind) -> Any:

@@ -16,9 +16,10 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
+from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import OVERFLOW, needed_columns
-from factory_assets.spec import Column, ImageSource
+from factory_assets.spec import Column, ImageSource, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sql.scalar.values import UndecidedError
 
@@ -56,15 +57,24 @@ class ServedModel:
 
     Args:
         home: where the engine has its scratch folder.
+        declared: returns today's declaration, whose tables are joined if a request needs them; by
+            default from the folders of pipelines.
     """
 
-    def __init__(self, pipeline: str, version: int, model: OnnxModel, home: Home) -> None:
+    def __init__(
+        self,
+        pipeline: str,
+        version: int,
+        model: OnnxModel,
+        home: Home,
+        declared: Callable[[str], Pipeline] | None = None,
+    ) -> None:
         self.pipeline, self.version, self.model = pipeline, version, model
         self.columns: tuple[Column, ...] = needed_columns(model)
         self.compiled = CompiledRows.of(model)
         self.decoder = self.compiled.schema.decoder if self.compiled else None
         self.column_checks = ColumnChecks.of(self.compiled.schema) if self.compiled else None
-        self._home = home
+        self._home, self._declared = home, declared
         self._engine: WarmEngine | None = None
         self._is_closed = False
 
@@ -126,11 +136,7 @@ class ServedModel:
         """
         import numpy as np
 
-        try:
-            prepared = self._opened().prepare([self._with_pictures(row) for row in rows])
-        finally:
-            if self._is_closed:
-                self.close()
+        prepared = self._prepared([self._with_pictures(row) for row in rows])
         table = prepared.table
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)
@@ -163,6 +169,19 @@ class ServedModel:
         owners = value_codes(table[series.by])[layout]
         last = np.diff(owners, append=-1) != 0
         return np.sort(layout[last])
+
+    def _prepared(self, rows: Sequence[Mapping[str, Any]]) -> PreparedRows:
+        if self.model.ingest.joins:
+            from factory_assets.serving.online import joined_rows
+
+            if joined_rows.need_joins(self.model, rows):
+                declared = (self._declared or joined_rows.declared_pipeline)(self.pipeline)
+                return joined_rows.prepare_joined(declared, self.model, rows, self._home)
+        try:
+            return self._opened().prepare(rows)
+        finally:
+            if self._is_closed:
+                self.close()
 
     def _opened(self) -> WarmEngine:
         # Most models need it only to say what is wrong with a row.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import (
     narrowed_cleaning,
@@ -36,15 +37,6 @@ if TYPE_CHECKING:
 _REQUEST = "request"
 
 _MEMORY = "512MB"
-
-
-@dataclass(frozen=True)
-class PreparedRows:
-    """The rows of a request that a model can score, and the others."""
-
-    table: pa.Table
-    """With the column `_row`: the number of the row in the request, from 1."""
-    refusals: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from functools import cache
 
+from factory_resources.sql.expressions import parser
+
 LIBRARY: dict[str, Callable[..., float]] = {
     "exp": math.exp,
     "ln": math.log,
@@ -39,13 +41,11 @@ _PROBES = 400
 
 @cache
 def shared_with_engine() -> frozenset[str]:
-    """Return the names of the functions whose results are the same for all probes; takes 20 ms."""
-    import duckdb
-
+    """Return the names of the functions whose results are the same for all probes."""
     # Spread by the golden ratio, so that all bits are in use.
     small = [(i * 0.6180339887498949) % 1 for i in range(1, _PROBES + 1)]
     large = [math.ldexp(probe, i % 12 - 5) for i, probe in enumerate(reversed(small))]
-    with duckdb.connect(":memory:") as connection:
+    with parser().cursor() as connection:
         rows = connection.execute(
             f"SELECT {', '.join(map(_call, LIBRARY))} "
             "FROM (SELECT unnest(?::DOUBLE[]) AS small, unnest(?::DOUBLE[]) AS large)",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from factory_assets.ml.artifacts.onnx_model import load_champion
+from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ContractError, SourceError
 from tests.factory_assets.serving.cases import Deployed
 
@@ -156,3 +158,17 @@ def test_without_a_declared_format_an_unknown_name_is_read_like_the_source(tmp_p
     assert [row["prediction"] for row in rows] == ["0", "1"]
     rows = served.predict("today.jsonl", '{"size": 8.5}\n')
     assert [row["prediction"] for row in rows] == ["1"]
+
+
+def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
+    (joined.folder / "machines.csv").write_text(MACHINES)
+    version, model = load_champion("p", joined.home)
+    served = ServedModel("p", version, model, joined.home, lambda _: joined.pipeline)
+    rows = [{"machine": "M1", "load": 2.5}, {"machine": "M9", "load": 2.5}]
+    scored = served.score(rows)
+    known, _ = joined.predict("own.csv", "machine,load\nM1,2.5\nM9,2.5\n")
+    assert scored.outputs.tolist() == [[known["p_0"], known["p_1"]]]
+    assert [(one.row, one.rules) for one in scored.refusals] == [(1, ("join:machines",))]
+    whole = served.score([{"age": 50, "load": 2.5}])
+    assert whole.outputs.tolist() == scored.outputs.tolist()
+    served.close()
