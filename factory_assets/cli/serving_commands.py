@@ -75,3 +75,35 @@ def token_revoke_command(name: str) -> None:
     from factory_assets.cli.token import revoke_token
 
     click.echo(revoke_token(name))
+
+
+@main.group("answers")
+def answers_group() -> None:
+    """Prove logged answers; destroy the keys of their sensitive values."""
+
+
+@command("prove", group=answers_group)
+@click.argument("identifier", metavar="ID")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Write to this file.")
+def answers_prove_command(identifier: str, out: Path) -> None:
+    """Write the proof that the request of ID was answered as it was, or that none had this id.
+
+    An auditor checks it with factory_verify.py, its option --prediction and a copy of the home.
+    """
+    from factory_assets.cli.answers import write_proof
+
+    click.echo(write_proof(identifier, out))
+
+
+@command("destroy-keys", group=answers_group)
+@click.argument("pipeline")
+@click.option("--until", required=True, help="A day, such as 2026-03-01.")
+@click.option("--reason", required=True, help="Why; the ledger has it.")
+def answers_destroy_command(pipeline: str, until: str, reason: str) -> None:
+    """Make the sensitive values in answers of PIPELINE unreadable for ever.
+
+    Destroys the keys of all months before that of the day. The answers stay, and still verify.
+    """
+    from factory_assets.cli.answers import destroy_answer_keys
+
+    click.echo(destroy_answer_keys(pipeline, until, reason))

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,15 @@ from tritonclient.utils import InferenceServerException
 
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.serving_acts import roll_back
+from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.segments import read
 from tests.approvals import Factory
 from tests.serving import PredictionServer, serving
 
 pytestmark = pytest.mark.slow
+
+VERIFIER = str(PROJECT / "factory_resources" / "ledger" / "factory_verify.py")
 
 ROW = {"size": 3.5, "colour": "red"}
 
@@ -306,8 +311,8 @@ def test_a_new_champion_takes_over_and_a_stop_stops_at_once(made: Factory) -> No
         assert eventually(lambda: running.ask("/predict/apples", ROW).json["version"] == 2)
 
 
-def eventually(holds: Any) -> bool:
-    for _ in range(100):
+def eventually(holds: Any, seconds: int = 10) -> bool:
+    for _ in range(10 * seconds):
         if holds():
             return True
         time.sleep(0.1)
@@ -428,3 +433,31 @@ def test_an_interrupted_server_ends_well(made: Factory) -> None:
         assert running.process.wait(timeout=20) == 0
     assert {*folder.glob("*.open")} == before
     assert json.loads(made.factory("trace", identifier, "--json")[1])["version"] == 2
+
+
+def test_an_answer_is_proven_and_so_is_that_there_was_none(
+    server: PredictionServer, made: Factory, tmp_path: Path
+) -> None:
+    identifier = server.ask("/predict/apples", ROW).json["id"]
+    never = identifier[:-8] + "00000000"
+
+    def prove(name: str) -> tuple[int, str]:
+        return made.factory("answers", "prove", name, "--out", str(tmp_path / "proof.json"))
+
+    assert eventually(lambda: prove(identifier)[0] == 0, seconds=40)
+    home = shutil.copytree(made.home.path, tmp_path / "copy")
+    for name, words in ((identifier, "apples@2"), (never, "no request")):
+        code, text = prove(name)
+        assert code == 0, text
+        done = subprocess.run(
+            [sys.executable, VERIFIER, str(home), "--prediction", str(tmp_path / "proof.json")],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert words in done.stdout, done.stdout + done.stderr
+    code, text = made.factory(
+        "answers", "destroy-keys", "apples", "--until", "2026-02-30", "--reason", "x"
+    )
+    assert (code, "is not a day" in text) == (2, True)

@@ -41,8 +41,11 @@ _LOG = logging.getLogger("factory.serve")
 _WATCH = 0.2
 """Seconds between two looks at the ledger."""
 
-_SEAL = 5.0
-"""Seconds after which logged answers are moved to the database."""
+_SEAL = 15.0
+"""Seconds after which answers leave the journal; each time they are one entry of the ledger."""
+
+_COLLECT = 5.0
+"""Seconds between two looks for what left it."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
     log, day = PredictionLog(home), None
     try:
         while True:
-            await asyncio.sleep(_SEAL)
+            await asyncio.sleep(_COLLECT)
             try:
                 durable.roll(_SEAL)
                 await loop.run_in_executor(behind, log.collect)

@@ -1,0 +1,50 @@
+"""`factory answers`: proofs about logged answers, and the keys of their sensitive values.
+
+One answer is shown by `factory trace ID`; how proofs are made belongs in
+`factory_resources.prediction_log`.
+"""
+
+from datetime import date
+from pathlib import Path
+
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
+
+
+def write_proof(identifier: str, out: Path) -> str:
+    """Write the proof that a request was answered so, or never; return what was written.
+
+    Raises:
+        UnknownNameError: it is not an id, or nobody can tell yet.
+        StorageError: the log cannot be read, or the file not written.
+    """
+    home = Home.from_env()
+    with PredictionLog(home) as log:
+        log.collect()
+        proof = log.prove(identifier)
+    home.write_atomic(out.absolute(), proof.format())
+    return f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
+
+
+def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
+    """Destroy the keys of the sensitive values of a pipeline; return which months they were of.
+
+    Args:
+        until: a day, `2026-03-01`; the keys of the months before its month are destroyed.
+
+    Raises:
+        UnknownNameError: it is not a day.
+        RefusedError: it is in the future.
+        StorageError: the disk or the ledger cannot be written.
+    """
+    from factory_resources.prediction_log.protection import destroy_keys
+
+    try:
+        day = date.fromisoformat(until)
+    except ValueError as error:
+        raise UnknownNameError(f"{until!r} is not a day", remedy="write 2026-03-01") from error
+    months = destroy_keys(Home.from_env(), pipeline, day, reason)
+    if not months:
+        return f"{pipeline} has no keys of months before {until}"
+    return f"destroyed the keys of {pipeline} of {', '.join(months)}"
