@@ -57,7 +57,9 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str):
         return value[:_SHOWN]
     # What is nested may be as large as the whole request.
-    return {list: "an array", dict: "an object"}.get(type(value), value)
+    if isinstance(value, list):
+        return "an array"
+    return "an object" if isinstance(value, dict) else value
 
 
 def _remedy(kind: str, column: Column) -> str:
