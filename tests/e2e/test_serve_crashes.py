@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -24,6 +24,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory
 from tests.disks import Disk, small_disk
 from tests.serving import PredictionServer, serving, start
+from tests.serving_faults import Step
 from tests.serving_load import Answer, Load, load, require_logged, require_right
 
 pytestmark = pytest.mark.slow
@@ -68,67 +69,13 @@ def test_a_kill_at_any_moment_loses_no_answer(
     require_logged(made.home, received)
 
 
-_DIES = """
-import os
-calls = 0
-def last():
-    global calls
-    calls += 1
-    return calls == 40
-"""
-
-STEPS = {
-    "before the write": """
-from factory_resources.prediction_log.journal import Journal
-flush = Journal.flush
-def dying(self):
-    if last():
-        os._exit(9)
-    flush(self)
-Journal.flush = dying
-""",
-    "half of the write": """
-pwrite = os.pwrite
-def dying(handle, content, start):
-    if last():
-        pwrite(handle, content[: len(content) // 2], start)
-        os._exit(9)
-    return pwrite(handle, content, start)
-os.pwrite = dying
-""",
-    "the write": """
-pwrite = os.pwrite
-def dying(handle, content, start):
-    written = pwrite(handle, content, start)
-    if last():
-        os._exit(9)
-    return written
-os.pwrite = dying
-""",
-    "before it is durable": """
-fdatasync = os.fdatasync
-def dying(handle):
-    if last():
-        os._exit(9)
-    fdatasync(handle)
-os.fdatasync = dying
-""",
-    "before the answer": """
-fdatasync = os.fdatasync
-def dying(handle):
-    fdatasync(handle)
-    if last():
-        os._exit(9)
-os.fdatasync = dying
-""",
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", get_args(Step))
 def test_a_crash_at_each_step_loses_no_answer(
-    step: str, made: Factory, received: list[Answer]
+    step: Step, made: Factory, received: list[Answer]
 ) -> None:
-    server = start(made.home.path, code=_DIES + STEPS[step])
+    server = start(
+        made.home.path, code=f"from tests.serving_faults import die_at\ndie_at({step!r}, 40)"
+    )
     with load(server) as running:
         assert server.process.wait(DEAD) == 9
     assert running.answers

@@ -1,0 +1,45 @@
+"""What a refused row is told: column, value, rule and remedy."""
+
+from typing import Any
+
+import pytest
+
+from factory_assets.serving.online.refusals import Refusal, explain
+from factory_assets.spec import Clean, Column
+
+COLUMNS = (
+    Column.model_validate({"name": "heat", "from": "Heat [K]", "type": "float64", "unit": "K"}),
+    Column.model_validate({"name": "code", "type": "int64", "sensitive": "personal"}),
+)
+
+
+def told(rule: str, row: dict[str, Any]) -> dict[str, Any]:
+    [reason] = explain(Refusal(4, (rule,)), row, COLUMNS, Clean())
+    return reason
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("warm", "warm"),
+        ("x" * 1_000, "x" * 60),
+        (True, True),
+        (10**30, 10**30),
+        ([[[1] * 1_000]], "an array"),
+        ({"a": {"b": 1}}, "an object"),
+    ],
+    ids=range(6),
+)
+def test_a_value_is_shown_in_short(value: Any, shown: Any) -> None:
+    reason = told("type:heat", {"Heat [K]": value})
+    assert reason == {
+        "row": 4,
+        "column": "Heat [K]",
+        "rule": "type:heat",
+        "value": shown,
+        "remedy": "send a value of type float64",
+    }
+
+
+def test_a_sensitive_value_is_not_shown() -> None:
+    assert "value" not in told("type:code", {"code": "Jane"})
