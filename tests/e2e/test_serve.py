@@ -270,6 +270,7 @@ def count(metrics: str, name: str) -> float:
 
 
 def test_health_documentation_and_metrics(server: PredictionServer) -> None:
+    assert server.ask("/predict/apples", ROW).status == 200
     assert server.ask("/healthz").json == {"live": True}
     assert server.ask("/readyz").json["ready"] is True
     described = server.ask("/openapi.json").json
@@ -282,6 +283,7 @@ def test_health_documentation_and_metrics(server: PredictionServer) -> None:
     metrics = server.ask("/metrics").body.decode()
     assert 'factory_version{pipeline="apples"} 2.0' in metrics
     assert count(metrics, 'factory_requests_total{pipeline="apples",protocol="plain"}') >= 1
+    assert abs(count(metrics, 'factory_input_shift{input="size",pipeline="apples"}')) > 0
     assert server.ask("/nothing").status == 404
     assert server.ask("/predict/apples").status in {404, 405}
 

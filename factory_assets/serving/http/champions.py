@@ -13,6 +13,7 @@ from typing import Literal
 
 from factory_assets.ml.artifacts.onnx_model import load_served
 from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
@@ -147,7 +148,8 @@ class Champions:
         try:
             version = self._registry.version(name, standing.version)
             model = load_served(self._registry, version)
-            self._served[name] = ServedModel(name, standing.version, model, self._home)
+            shift = InputShift.of(version.files)
+            self._served[name] = ServedModel(name, standing.version, model, self._home, shift=shift)
         except FactoryError as error:
             if self._faults.get(name) != str(error):
                 _LOG.error("not served: %s@%s: %s", name, standing.version, error)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import ErrorKind
+from factory_assets.serving.online.served_model import ServedModel
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -41,6 +42,12 @@ class Metrics:
         self._version = Gauge(
             "factory_version", "The version that serves", ("pipeline",), registry=self._registry
         )
+        self._shift = Gauge(
+            "factory_input_shift",
+            "Mean of about the last 1,000 rows, in standard deviations from that of training",
+            ("pipeline", "input"),
+            registry=self._registry,
+        )
         self._cpu = Gauge("factory_cpu_seconds", "CPU time of the server", registry=self._registry)
         self._energy = Gauge(
             "factory_energy_joules",
@@ -67,18 +74,21 @@ class Metrics:
         """Count an error."""
         self._errors.labels(kind).inc()
 
-    def text(self, *, queue: int, versions: Mapping[str, int], watts: float) -> bytes:
+    def text(self, *, queue: int, served: Mapping[str, ServedModel], watts: float) -> bytes:
         """Return all metrics in the text format.
 
         Args:
             queue: requests that are being answered now.
-            versions: which version of each pipeline serves.
+            served: the champions that serve.
             watts: what one busy core takes.
         """
         self._queue.set(queue)
         self._version.clear()
-        for pipeline, version in versions.items():
-            self._version.labels(pipeline).set(version)
+        self._shift.clear()
+        for pipeline, model in served.items():
+            self._version.labels(pipeline).set(model.version)
+            for name, shift in model.shift.values().items() if model.shift else ():
+                self._shift.labels(pipeline, name).set(shift)
         used = time.process_time()
         self._cpu.set(used)
         self._energy.set(used * watts)

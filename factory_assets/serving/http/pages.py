@@ -77,7 +77,7 @@ class Pages:
     async def _measured(self, _: Request) -> Response:
         text = self._metrics.text(
             queue=self._queue(),
-            versions={name: served.version for name, served in self._serving().items()},
+            served=self._serving(),
             watts=self._watts,
         )
         return Response(text, media_type="text/plain; version=0.0.4")

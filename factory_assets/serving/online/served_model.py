@@ -16,6 +16,7 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
+from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import OVERFLOW, needed_columns
@@ -59,6 +60,7 @@ class ServedModel:
         home: where the engine has its scratch folder.
         declared: returns today's declaration, whose tables are joined if a request needs them; by
             default from the folders of pipelines.
+        shift: counts the inputs of the compiled way, for the metrics.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class ServedModel:
         model: OnnxModel,
         home: Home,
         declared: Callable[[str], Pipeline] | None = None,
+        shift: InputShift | None = None,
     ) -> None:
         self.pipeline, self.version, self.model = pipeline, version, model
+        self.shift = shift
         self.columns: tuple[Column, ...] = needed_columns(model)
         self.compiled = CompiledRows.of(model)
         self.decoder = self.compiled.schema.decoder if self.compiled else None
@@ -113,6 +117,8 @@ class ServedModel:
         outputs = self.model.run(feed)
         if not np.isfinite(outputs).all():
             raise UndecidedError
+        if self.shift:
+            self.shift.add(feed, rows)
         return ScoredRequest(range(rows), outputs, (), partial(self._without_in_feed, feed))
 
     def _without_in_feed(self, feed: Mapping[str, NDArray[Any]], name: str) -> Any:
