@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from tests import approvals
-from tests.pipelines import enter
+from tests.pipelines import enter, write_apples
 
 Factory = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,7 +63,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> approvals.Factory:
-    """A home with two versions of a pipeline, the second of which serves; tests copy it."""
+    """A home with two versions of a pipeline, the second of which serves; tests copy it.
+
+    Each version learned from other rows, so that their answers differ.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "trained"
     done = shared / "done"
@@ -71,7 +74,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> approvals.Factory:
         if not done.exists():
             made = approvals.declare_factory(shared)
             enter(made.root, patch)
-            for seed in (7, 8):
+            for seed, rows in ((7, 200), (8, 300)):
+                write_apples(made.defs / "apples", rows)
                 made.declare(seed=seed, approval=None)
                 made.run()
             done.touch()

@@ -152,13 +152,17 @@ def test_on_a_full_disk_nothing_is_answered_that_is_not_logged(made: Factory, di
 @pytest.mark.parametrize("switches", [10, pytest.param(50, marks=pytest.mark.long)])
 def test_a_new_champion_takes_over_without_a_failed_request(switches: int, made: Factory) -> None:
     pipeline = load_pipeline(made.defs / "apples")
+    shares = dict[int, dict[str, float]]()
     with serving(made.home.path) as server, load(server, clients=4) as running:
         for number in range(switches):
             version = 1 + number % 2
             roll_back(pipeline, version, "a test", None, made.home)
             until(lambda version=version: running.answers[-1].version == version)
+            reply = server.ask("/predict/apples", ROW).json
+            shares[reply["version"]] = reply["probabilities"]
     assert running.broken == running.refusals == []
     assert {answer.version for answer in running.answers} == {1, 2}
+    assert shares[1] != shares[2]
     require_right(made.home, running.answers)
     require_logged(made.home, running.answers)
 
