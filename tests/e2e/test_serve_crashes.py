@@ -168,17 +168,20 @@ def test_a_new_champion_takes_over_without_a_failed_request(switches: int, made:
 
 
 def test_a_stop_under_load_is_a_good_answer_or_its_reason(made: Factory) -> None:
-    with serving(made.home.path) as server, load(server) as running:
-        until(lambda: running.answers)
-        assert made.factory("stop", "apples", "--reason", "wrong answers")[0] == 0
-        until(lambda: len(running.refusals) > 100)
-        before = len(running.answers)
-        until(lambda: len(running.refusals) > 200)
-        assert len(running.answers) == before
-        assert made.factory("resume", "apples", "--reason", "mended")[0] == 0
-        until(lambda: len(running.answers) > before)
-    require_good(made, running)
-    assert running.broken == []
+    with serving(made.home.path) as server:
+        with load(server) as before:
+            until(lambda: before.answers)
+            assert made.factory("stop", "apples", "--reason", "wrong answers")[0] == 0
+            until(lambda: before.refusals)
+        with load(server) as after:
+            until(lambda: len(after.refusals) > 100)
+            answered = len(after.answers)
+            assert made.factory("resume", "apples", "--reason", "mended")[0] == 0
+            until(lambda: after.answers)
+    assert answered == 0
+    for running in (before, after):
+        assert running.broken == []
+        require_good(made, running)
 
 
 def test_an_end_under_load_is_a_good_answer_or_none(made: Factory) -> None:
