@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal, Self
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.archive import (
     archived_counts,
     archived_neighbours,
@@ -89,6 +88,8 @@ class PredictionLog:
         Any number of processes may do so at any time. Without a ledger everything stays where it
         is.
         """
+        from factory_resources.ledger.ledger import Ledger
+
         if not Ledger(self._home).exists:
             return 0
         with self._faults():

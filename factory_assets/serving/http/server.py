@@ -169,6 +169,9 @@ async def _watch(champions: Champions, aside: Executor) -> None:
             await loop.run_in_executor(aside, champions.refresh)
         except FactoryError as error:
             _LOG.error("the ledger cannot be read: %s", error)
+        except Exception:  # noqa: BLE001
+            # A server that no longer followed the ledger would serve what was stopped.
+            _LOG.exception("the ledger was not followed")
 
 
 async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
@@ -187,6 +190,8 @@ async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
                     day = today
             except FactoryError as error:
                 _LOG.error("the prediction log was not collected: %s", error)
+            except Exception:  # noqa: BLE001
+                _LOG.exception("the prediction log was not collected")
     finally:
         behind.submit(log.close)
 

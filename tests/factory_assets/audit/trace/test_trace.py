@@ -287,7 +287,7 @@ class TestModel:
         assert found.problems == (f"{name} is not what was written: its SHA-256 differs",)
 
     def test_a_lost_graph_is_reported(self, copied: Path) -> None:
-        [file] = (copied / "home/artifacts").rglob("model.onnx")
+        [file] = (copied / "home/artifacts").rglob("onnx/model.onnx")
         file.unlink()
         assert _of(copied, "apples@1").problems == ("apples@1/onnx/model.onnx is gone",)
 
