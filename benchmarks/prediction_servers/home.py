@@ -108,7 +108,8 @@ def _tumours(count: int) -> list[dict[str, Any]]:
 
 
 def _published(count: int) -> list[dict[str, Any]]:
-    file = Path(os.environ["FACTORY_DATA"]) / "ai4i2020" / "ai4i2020.csv"
+    data = Path(os.environ.get("FACTORY_DATA", PROJECT.parent / "shared" / "data"))
+    file = data / "ai4i2020" / "ai4i2020.csv"
     with file.open(encoding="utf-8-sig", newline="") as lines:
         read = [row for row, _ in zip(csv.DictReader(lines), range(count), strict=False)]
     return [{name: _number(text) for name, text in row.items()} for row in read]
