@@ -52,7 +52,7 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
     if found is None:
         raise UnknownNameError(
             f"there is no prediction {written}",
-            remedy="the log of this home does not have it; factory verify proves what is missing",
+            remedy=f"factory answers prove {written} --out proof.json says whether there was one",
         )
     record = found.record
     asked = datetime.fromtimestamp(record.time / 1e6, UTC)

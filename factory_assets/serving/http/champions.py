@@ -7,6 +7,7 @@ version before it goes on.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,9 @@ from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
+
+_RETRY = 5.0
+"""Seconds after which a champion that could not be loaded is tried again."""
 
 _LOG = logging.getLogger("factory.serve")
 
@@ -53,7 +57,7 @@ class Champions:
         self._served: dict[str, ServedModel] = {}
         self._standings: dict[str, _Standing] = {}
         self._faults: dict[str, str] = {}
-        self._size = -1
+        self._size, self._retry_at = -1, 0.0
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
@@ -102,14 +106,18 @@ class Champions:
         """Load what changed in the ledger since the last call; return whether anything did."""
         size = self._ledger_size()
         # What failed may have been repaired without a word in the ledger.
-        if size == self._size and not self._faults:
+        retry = self._faults and time.monotonic() >= self._retry_at
+        if size == self._size and not retry:
             return False
+        self._retry_at = time.monotonic() + _RETRY
         standings = {name: self._standing(name) for name in self._pipelines()}
         for name in self._names:
             if standings[name].version is None:
+                known = [one for one in self._registry.versions() if self._registry.champion(one)]
                 raise ModelError(
                     f"{name!r} has no champion yet",
-                    remedy=f"train and deploy one: factory run {name}",
+                    remedy=f"train and deploy one: factory run {name}; there are champions of: "
+                    f"{', '.join(known) or 'none'}",
                 )
         for name, standing in standings.items():
             self._load(name, standing)
