@@ -14,6 +14,7 @@ from factory_resources.errors import ExpressionError
 from factory_resources.sql.expressions import parse, parser
 from factory_resources.sql.scalar.binding import Bound, Kind, NotCertainError, bind
 from factory_resources.sql.scalar.casts import cast as cast_value
+from factory_resources.sql.scalar.columns import ComputeColumns, compile_columns
 from factory_resources.sql.scalar.numbers import comparison, extreme, number_function
 from factory_resources.sql.scalar.regrouping import regrouped
 from factory_resources.sql.scalar.texts import text_function
@@ -47,6 +48,8 @@ class RowFunction:
     Raises `scalar.values.UndecidedError` if only the engine may decide, such as for an int in a
     column of DOUBLE, and KeyError if a column is missing.
     """
+    compute_columns: ComputeColumns | None = None
+    """The same over whole columns; None if it can be computed only row by row."""
 
 
 def compile_expression(
@@ -88,7 +91,8 @@ def compile_bound(bound: Bound) -> RowFunction:
         except (ArithmeticError, ValueError) as error:
             raise UndecidedError(str(error)) from error
 
-    return RowFunction(cast(Kind, bound.type.name), bound.columns, compute)
+    columns = compile_columns(bound, lambda part: _term(part).evaluate({}))
+    return RowFunction(cast(Kind, bound.type.name), bound.columns, compute, columns)
 
 
 def _term(bound: Bound) -> Term:

@@ -41,7 +41,7 @@ class ColumnRequest:
         checks = served.column_checks
         assert checks is not None
         block, texts = checks.checked(self.columns, self.rows)
-        if compiled.needs_rows:
+        if not compiled.takes_columns:
             return served.score_compiled(checks.as_rows(block, texts))
         return served.score_feed(compiled.feed_block(block, texts), self.rows)
 

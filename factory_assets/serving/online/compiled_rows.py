@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
@@ -77,23 +78,50 @@ class CompiledRows:
         """Whether something is computed from the values of a row."""
         return bool(self.rules or self.derived)
 
+    @cached_property
+    def takes_columns(self) -> bool:
+        """Whether everything can be computed from whole columns."""
+        functions = (*self.rules, *(function for _, function in self.derived))
+        derived = {name for name, _ in self.derived}
+        return all(one.compute_columns for one in functions) and not derived & {
+            key for _, key in self.texts
+        }
+
+    def feed_many(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
+        """Return the same as `feed`, by way of columns if possible: many rows take less time so."""
+        import numpy as np
+
+        if not self.takes_columns:
+            return self.feed(rows)
+        columns = list(zip(*rows, strict=True))
+        cells = list(zip(columns, self.schema.kinds, strict=True))
+        numeric = [column for column, kind in cells if kind != "VARCHAR"]
+        texts = [column for column, kind in cells if kind == "VARCHAR"]
+        block = np.array(numeric, dtype=np.float64).reshape(len(numeric), len(rows))
+        return self.feed_block(block, texts)
+
     def feed_block(
         self, block: NDArray[np.float64], texts: Sequence[Sequence[str | None]]
     ) -> dict[str, NDArray[Any]]:
-        """Return the inputs of the graph for columns that were checked; nothing is derived.
+        """Return the inputs of the graph for columns that were checked.
 
         Args:
             block: the values of the columns that are not text, [columns, rows], NaN if missing.
             texts: the values of the columns that are.
+
+        Raises:
+            UndecidedError: a row breaks a rule, or only the engine may decide.
         """
         import numpy as np
 
         names = dict(zip(self.names, self.schema.kinds, strict=True))
         numeric = [name for name, kind in names.items() if kind != "VARCHAR"]
         textual = [name for name, kind in names.items() if kind == "VARCHAR"]
-        narrow = block.astype(np.float32)[:, :, None]
+        columns = self._with_derived_columns(dict(zip(numeric, block, strict=True)))
+        wide = np.array([columns[key] for _, key in self.numbers])
+        narrow = wide.astype(np.float32)[:, :, None]
         feed: dict[str, NDArray[Any]] = {
-            name: narrow[numeric.index(key)] for name, key in self.numbers
+            name: narrow[i] for i, (name, _) in enumerate(self.numbers)
         }
         for name, key in self.texts:
             if key in textual:
@@ -132,6 +160,22 @@ class CompiledRows:
             cells = [[_as_text(value)] for value in columns[key]]
             feed[name] = np.array(cells, dtype=object)
         return feed
+
+    def _with_derived_columns(self, columns: dict[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        rows = len(next(iter(columns.values()), ()))
+        for rule in self.rules:
+            assert rule.compute_columns is not None
+            if np.equal(rule.compute_columns(columns), 0).any():
+                raise UndecidedError
+        for name, function in self.derived:
+            assert function.compute_columns is not None
+            values = np.broadcast_to(function.compute_columns(columns), (rows,))
+            if (np.abs(values) > _LARGEST).any():
+                raise UndecidedError
+            columns[name] = values
+        return columns
 
     def _with_derived(self, row: dict[str, Any]) -> dict[str, Any]:
         for rule in self.rules:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     Rescore = Callable[[str], NDArray[np.float64]]
 
 
+_MANY = 16
+"""Rows from which on they are prepared column by column."""
+
 Values = tuple[Any, ...]
 """The checked values of one row, in the order of the compiled columns."""
 
@@ -104,7 +107,8 @@ class ServedModel:
             UndecidedError: a row breaks a rule, or only the engine may decide.
         """
         assert self.compiled is not None
-        return self.score_feed(self.compiled.feed(rows), len(rows))
+        feed = self.compiled.feed if len(rows) < _MANY else self.compiled.feed_many
+        return self.score_feed(feed(rows), len(rows))
 
     def score_feed(self, feed: Mapping[str, NDArray[Any]], rows: int) -> ScoredRequest:
         """Score the inputs of the graph.

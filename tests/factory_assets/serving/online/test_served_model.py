@@ -122,7 +122,24 @@ CASES = [(kind, "binary") for kind in KINDS] + [
 def test_every_form_of_request_gets_what_the_file_gets(
     kind: str, task: str, tmp_path: Path
 ) -> None:
-    deployed = deploy(tmp_path / "p", KINDS[kind], task)
+    require_same_outputs(deploy(tmp_path / "p", KINDS[kind], task), task)
+
+
+def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Path) -> None:
+    derive = SPEC["clean"]["derive"]
+    clean = {"where": {"worn": "wear >= 0 OR heat > 0"}, "derive": derive}
+    deployed = deploy(tmp_path / "p", KINDS["linear"], clean=clean)
+    served = require_same_outputs(deployed, "binary")
+    assert served.compiled is not None
+    assert served.compiled.takes_columns
+    broken = as_columns([GOOD, {**GOOD, "wear": -5.0, "Heat [K]": -1.0}])
+    with pytest.raises(UndecidedError):
+        broken.score(served)
+    without = as_columns([{**GOOD, "Heat [K]": None, "wear": 0.0}])
+    assert without.score(served).rows == range(1)
+
+
+def require_same_outputs(deployed: Deployed, task: str) -> ServedModel:
     rows = [{k: v for k, v in row.items() if k != "label"} for row in records(60, 2, task)]
     truth = expected(deployed, rows)
     served = served_by(deployed)
@@ -139,6 +156,7 @@ def test_every_form_of_request_gets_what_the_file_gets(
     }.items():
         assert outputs.reshape(truth.shape).tolist() == truth.tolist(), form
     served.close()
+    return served
 
 
 @pytest.fixture(scope="module")
