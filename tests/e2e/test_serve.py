@@ -4,10 +4,14 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -463,3 +467,45 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
         "answers", "destroy-keys", "apples", "--until", "2026-02-30", "--reason", "x"
     )
     assert (code, "is not a day" in text) == (2, True)
+
+
+def test_tls_with_a_certificate_of_ones_own(made: Factory, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    write_certificate(key, certificate)
+    with serving(made.home.path, "--tls-cert", str(certificate), "--tls-key", str(key)) as running:
+        context = ssl.create_default_context(cafile=str(certificate))
+        address = f"https://127.0.0.1:{running.port}/predict/apples"
+        request = urllib.request.Request(address, json.dumps(ROW).encode())
+        with urllib.request.urlopen(request, context=context, timeout=20) as reply:
+            assert json.load(reply)["version"] == 2
+
+
+def write_certificate(key_file: Path, certificate_file: Path) -> None:
+    """Write a certificate for 127.0.0.1 that is signed by its own key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

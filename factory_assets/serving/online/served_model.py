@@ -213,6 +213,7 @@ class ServedModel:
 
         try:
             content = base64.b64decode(given, validate=True)
-        except binascii.Error:
-            return row
+        except (binascii.Error, ValueError):
+            # Like a broken file of the source.
+            return {**row, picture.name: None}
         return {**row, picture.name: written(content, picture.height, grey=picture.colours == 1)}

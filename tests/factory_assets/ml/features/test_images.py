@@ -1,5 +1,6 @@
 """Pictures from files: read within limits, learned by a small network, and served the same."""
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from factory_assets.ml.models.base import Shape
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
+from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, SourceError
@@ -97,6 +99,8 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     row = test.slice(0, 1).to_pylist()[0]
     scored = predict(declared, folder / "scans" / row["digit"] / Path(row["path"]).name, home)
     assert scored["prediction"].to_pylist()[0] == served.classes[served.outputs(test)[0].argmax()]
+    file = folder / "scans" / row["digit"] / Path(row["path"]).name
+    require_same_in_a_request(ServedModel(declared.name, 1, served, home), file, scored)
     assert all(result.reused for result in run(declared, home).values())
     (folder / "scans" / row["digit"] / Path(row["path"]).name).write_bytes(
         png(Image.new("L", (8, 8), 7))
@@ -104,6 +108,15 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     after = run_stage(StageRequest(declared, "ingest", home, "run"))
     assert not after.reused
     assert after.value.data_version != values["ingest"].data_version
+
+
+def require_same_in_a_request(served: ServedModel, file: Path, scored: pa.Table) -> None:
+    content = base64.b64encode(file.read_bytes()).decode()
+    [outputs] = served.score([{"pixels": content}]).outputs.tolist()
+    assert outputs == [scored[f"p_{name}"].to_pylist()[0] for name in served.model.classes]
+    broken = served.score([{"pixels": content}, {"pixels": "no picture"}, {"pixels": None}])
+    assert [one.row for one in broken.refusals] == [1, 2]
+    served.close()
 
 
 def test_ingest_stores_one_row_per_file(tmp_path: Path, home: Home) -> None:
