@@ -5,7 +5,6 @@ How a protocol writes them down belongs in `serving.http`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
@@ -80,8 +79,3 @@ def _of_interest(
     rows = np.arange(len(outputs))
     chosen: NDArray[np.float64] = outputs[rows, served.model.codes(decided)]
     return chosen
-
-
-def rejected(scored: ScoredRequest) -> Sequence[int]:
-    """Return the rows of the request without a score, from 0."""
-    return sorted({refusal.row for refusal in scored.refusals})
