@@ -68,7 +68,8 @@ def _rows(text: str) -> list[dict[str, str]]:
 
 
 def _words(row: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in row.items() if not name.startswith("p_")}
+    # An answer is logged under another id each time.
+    return {n: value for n, value in row.items() if n != "id" and not n.startswith("p_")}
 
 
 def _probabilities(row: dict[str, str]) -> list[float]:

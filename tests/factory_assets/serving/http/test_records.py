@@ -13,25 +13,16 @@ from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.column_request import columns_logged
 from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.protection import Protection
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from tests.factory_assets.serving.http.cases import ROW, call_of
 
 pytestmark = pytest.mark.slow
 
 
-class Hiding:
-    """Hides a value, and remembers it."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def protect(self, value: Any) -> Any:
-        self.seen.append(value)
-        return {"hidden": len(self.seen)}
-
-
 def logged(
-    served: ServedModel, body: Any, *, engine: bool = False, protection: Any = None
+    served: ServedModel, body: Any, *, engine: bool = False, protection: Protection | None = None
 ) -> PredictionRecord:
     call = call_of(served, body)
     rows, _ = read_rows(call.body, None if engine else served.decoder, Limits())
@@ -67,15 +58,22 @@ def test_refused_rows_are_named_beside_the_others(served: ServedModel) -> None:
 
 
 @pytest.mark.parametrize("engine", [False, True])
-def test_sensitive_values_are_hidden(engine: bool, served: ServedModel) -> None:
-    hiding = Hiding()
-    record = logged(served, [ROW, {**ROW, "code": None}], engine=engine, protection=hiding)
-    assert hiding.seen == ["c1", None]
+def test_sensitive_values_are_hidden(engine: bool, served: ServedModel, home: Home) -> None:
+    protection = Protection(home, "p", "encrypted")
+    rows = [ROW, {**ROW, "code": None}]
+    record = logged(served, rows, engine=engine, protection=protection)
     assert b"c1" not in record.input
-    assert json.loads(record.input)[0] == {**ROW, "code": {"hidden": 1}}
+    assert revealed(record, protection) == rows
 
 
-def test_columns_are_logged_as_they_came(served: ServedModel) -> None:
+def revealed(record: PredictionRecord, protection: Protection) -> list[dict[str, Any]]:
+    return [
+        {**row, "code": protection.reveal(row["code"], record.time)}
+        for row in json.loads(record.input)
+    ]
+
+
+def test_columns_are_logged_as_they_came(served: ServedModel, home: Home) -> None:
     types: Mapping[str, str] = {"Heat [K]": "FP64", "steps": "INT64", "open": "BOOL"}
     inputs = [
         {"name": n, "datatype": types.get(n, "BYTES"), "shape": [1], "data": [ROW[n]]} for n in ROW
@@ -85,8 +83,10 @@ def test_columns_are_logged_as_they_came(served: ServedModel) -> None:
     record = decode(record_of(call, read.rows, read.rows.score(served), None))
     assert record.protocol == "oip"
     assert columns_logged(record.input) == {name: [value] for name, value in ROW.items()}
-    hidden = decode(record_of(call, read.rows, read.rows.score(served), Hiding()))  # type: ignore[arg-type]
-    assert json.loads(hidden.input) == [{**ROW, "code": {"hidden": 1}}]
+    protection = Protection(home, "p", "encrypted")
+    hidden = decode(record_of(call, read.rows, read.rows.score(served), protection))
+    assert b"c1" not in hidden.input
+    assert revealed(hidden, protection) == [ROW]
 
 
 def test_a_refusal_is_logged_without_rows(served: ServedModel) -> None:
