@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection
 from math import ceil
 from typing import TYPE_CHECKING
 
-from factory_assets.serving.http.call import Message
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.limits import RateLimit
-from factory_resources.security.request_guard import host_name
+from factory_resources.security.request_guard import Message, host_name
 from factory_resources.security.tokens import Token, Tokens
 
 if TYPE_CHECKING:

@@ -18,10 +18,7 @@ from factory_assets.serving.http import invocations, plain
 from factory_assets.serving.http.access import Access
 from factory_assets.serving.http.call import (
     Call,
-    Message,
     Protocol,
-    Receive,
-    Send,
     query_of,
     read_body,
 )
@@ -38,6 +35,7 @@ from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.prediction_log import ids
+from factory_resources.security.request_guard import App, Message, Receive, Send
 from factory_resources.sql.scalar.values import UndecidedError
 
 _LOG = logging.getLogger("factory.serve")
@@ -48,8 +46,6 @@ _ASIDE = 512
 """Requests with more rows are computed beside the event loop, so that others need not wait."""
 
 T = TypeVar("T")
-
-App = Callable[[Message, Receive, Send], Any]
 
 Headers = dict[bytes, bytes]
 
@@ -147,14 +143,7 @@ class PredictionApp:
     ) -> None:
         pipeline = route.pipeline or self._only()
         caller = self._access.caller(headers, pipeline)
-        served = self._champions.get(pipeline)
-        if route.version is not None and route.version != str(served.version):
-            raise HttpError(
-                404,
-                "unknown",
-                f"version {route.version!r} of {pipeline!r} is not served",
-                f"version {served.version} is",
-            )
+        served = self._champions.get(pipeline, route.version)
         call = Call(served, route.protocol, caller, headers, query_of(scope), b"")
         try:
             call.body = await read_body(receive, headers, self._limits)

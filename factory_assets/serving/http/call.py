@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qs
 
 from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.online.served_model import ServedModel
-
-Message = MutableMapping[str, Any]
-
-Receive = Callable[[], Awaitable[Message]]
-
-Send = Callable[[Message], Awaitable[None]]
+from factory_resources.security.request_guard import Message, Receive
 
 Protocol = Literal["plain", "oip", "mlflow"]
 

@@ -78,11 +78,14 @@ class Champions:
             return "stopped"
         return "serves" if pipeline in self._served else "failed"
 
-    def get(self, pipeline: str) -> ServedModel:
+    def get(self, pipeline: str, version: str | None = None) -> ServedModel:
         """Return the champion of a pipeline.
 
+        Args:
+            version: the one that is asked for; None for any.
+
         Raises:
-            HttpError: it is unknown, was stopped, or could not be loaded.
+            HttpError: it is unknown, was stopped, could not be loaded, or is another version.
         """
         standing = self._standings.get(pipeline)
         if standing is None:
@@ -100,6 +103,13 @@ class Champions:
                 f"{pipeline!r} has no champion that can be served",
                 "the log of the server tells why",
             )
+        if version is not None and version != str(model.version):
+            raise HttpError(
+                404,
+                "unknown",
+                f"version {version!r} of {pipeline!r} is not served",
+                f"version {model.version} is",
+            )
         return model
 
     def refresh(self) -> bool:
@@ -110,15 +120,13 @@ class Champions:
         if size == self._size and not retry:
             return False
         self._retry_at = time.monotonic() + _RETRY
-        standings = {name: self._standing(name) for name in self._pipelines()}
+        standings = {
+            name: self._standing(name) for name in self._names or self._registry.versions()
+        }
         for name in self._names:
             if standings[name].version is None:
-                known = [one for one in self._registry.versions() if self._registry.champion(one)]
-                raise ModelError(
-                    f"{name!r} has no champion yet",
-                    remedy=f"train and deploy one: factory run {name}; there are champions of: "
-                    f"{', '.join(known) or 'none'}",
-                )
+                raise self._no_champion(name)
+        standings = {name: one for name, one in standings.items() if one.version is not None}
         for name, standing in standings.items():
             self._load(name, standing)
         self._standings, self._size = standings, size
@@ -135,10 +143,13 @@ class Champions:
         with self._ledger.reading() as log:
             return log.size
 
-    def _pipelines(self) -> Sequence[str]:
-        if self._names:
-            return self._names
-        return [name for name in self._registry.versions() if self._registry.champion(name)]
+    def _no_champion(self, name: str) -> ModelError:
+        known = [one for one in self._registry.versions() if self._registry.champion(one)]
+        return ModelError(
+            f"{name!r} has no champion yet",
+            remedy=f"train and deploy one: factory run {name}; there are champions of: "
+            f"{', '.join(known) or 'none'}",
+        )
 
     def _standing(self, name: str) -> _Standing:
         stopped = self._registry.stopped(name)

@@ -105,16 +105,8 @@ class Pages:
         return JSONResponse({"name": served.pipeline, "ready": True})
 
     def _asked(self, request: Request) -> ServedModel:
-        served = self._champions.get(request.path_params["name"])
-        wanted = request.path_params.get("version")
-        if wanted is not None and wanted != str(served.version):
-            raise HttpError(
-                404,
-                "unknown",
-                f"version {wanted!r} of {served.pipeline!r} is not served",
-                f"version {served.version} is",
-            )
-        return served
+        asked = request.path_params
+        return self._champions.get(asked["name"], asked.get("version"))
 
     def _serving(self) -> Mapping[str, ServedModel]:
         return {

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from factory_assets.data.contract.sql_types import is_number
 from factory_assets.spec import Column, Ingest
 from factory_resources.sql.scalar.binding import Kind
 from factory_resources.sql.scalar.values import UndecidedError
@@ -45,7 +46,7 @@ class RowSchema:
         missing: list[frozenset[float]] = []
         for position, column in enumerate(columns):
             tokens = frozenset(token.strip() for token in (*ingest.missing, *column.missing))
-            missing.append(frozenset(float(token) for token in tokens if _is_finite(token)))
+            missing.append(frozenset(float(token) for token in tokens if is_number(token)))
             described = _described(column, tokens, missing[-1])
             if described is None:
                 return None
@@ -203,10 +204,3 @@ def _bounds(column: Column) -> tuple[float, float]:
 def _has_margins(text: str) -> bool:
     """Whether a text begins or ends with what may count as a blank."""
     return bool(text) and (text[0] <= " " or text[-1] <= " ")
-
-
-def _is_finite(token: str) -> bool:
-    try:
-        return math.isfinite(float(token))
-    except ValueError:
-        return False
