@@ -1,5 +1,7 @@
 """Check the examples and, if the real data is present, their rows, metrics, splits and scores."""
 
+import csv
+import json
 import os
 import re
 import subprocess
@@ -25,6 +27,10 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Champion
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.rows import read_rows
+from factory_assets.serving.online.request_rows import ObjectRequest
+from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
@@ -304,6 +310,55 @@ def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
     assert len(both) > 30
     scores = scored[column].loc[both["_row"] - offset]
     assert scores.to_numpy() == pytest.approx(both[output].to_numpy(), abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ai4i", "heart", "turbofan", _large(), _recurrent()])
+def test_a_request_gets_bit_for_bit_what_the_raw_file_gets(
+    run: Run, name: str, real_data: Path, tmp_path: Path
+) -> None:
+    example = run(name)
+    file, _ = _raw(name, real_data, tmp_path)
+    if example.pipeline.spec.deploy.approval:
+        make_champion(name, example.champion.version, example.home)
+    scored = predict(example.pipeline, file, example.home).to_pylist()
+    outputs = [key for key in scored[0] if key.startswith("p_")] or ["prediction"]
+    version, model = load_champion(name, example.home)
+    served = ServedModel(name, version, model, example.home, lambda _: example.pipeline)
+    rows = _as_objects(example.pipeline, file)[:300]
+    asked, _ = read_rows(json.dumps(rows).encode(), served.decoder, Limits())
+    answers = [asked.score(served)]
+    if not isinstance(asked, ObjectRequest):
+        answers.append(served.score(rows))
+    for answer in answers:
+        # The last row of an engine that is whole: later rows of the file are not in the request.
+        assert len(answer.rows) >= (3 if served.looks_back else 200)
+        for row, values in zip(answer.rows, answer.outputs.tolist(), strict=True):
+            expected = [scored[row][key] for key in outputs]
+            assert (values if isinstance(values, list) else [values]) == expected
+    refused = {refusal.row for refusal in answers[-1].refusals}
+    assert all(scored[row]["reason"] for row in refused)
+    served.close()
+
+
+def _as_objects(pipeline: Pipeline, file: Path) -> list[dict[str, object]]:
+    """Return the rows of a raw file as a caller would send them: numbers, texts, null."""
+    source = pipeline.spec.ingest.source
+    names = getattr(source, "columns", None) if getattr(source, "header", True) is False else None
+    with file.open(newline="") as lines:
+        return [
+            {name: _cell(text) for name, text in row.items()}
+            for row in csv.DictReader(lines, fieldnames=names)
+        ]
+
+
+def _cell(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
 
 
 def _raw(name: str, data: Path, folder: Path) -> tuple[Path, int]:

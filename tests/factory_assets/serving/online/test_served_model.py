@@ -16,6 +16,7 @@ from factory_resources.errors import ContractError
 from factory_resources.sql.scalar.values import UndecidedError
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS
+from tests.factory_assets.ml.models.custom.test_estimator import OWN
 from tests.factory_assets.serving.cases import Deployed
 
 pytestmark = pytest.mark.slow
@@ -74,6 +75,7 @@ def lines(rows: list[dict[str, Any]]) -> str:
 
 def deploy(folder: Path, model: dict[str, Any], task: str = "binary", **spec: Any) -> Deployed:
     folder.mkdir()
+    (folder / "mine.py").write_text(OWN)
     rows = records(300, 1, task)
     (folder / "rows.jsonl").write_text(lines(rows))
     contract = [
@@ -113,7 +115,13 @@ def as_columns(rows: list[dict[str, Any]]) -> ColumnRequest:
     return ColumnRequest(columns, len(rows))
 
 
-CASES = [(kind, "binary") for kind in KINDS] + [
+CUSTOM: dict[str, dict[str, Any]] = {
+    "scikit-learn": {"python": "sklearn.ensemble:ExtraTreesClassifier", "args": {"n_estimators": 9}},
+    "own class": {"python": "mine:Bushes"},
+    "own function": {"python": "mine:curved"},
+}
+
+CASES = [(kind, "binary") for kind in (*KINDS, *CUSTOM)] + [
     (kind, task) for kind in ("linear", "gradient_boosting") for task in TASKS if task != "binary"
 ]
 
@@ -122,7 +130,7 @@ CASES = [(kind, "binary") for kind in KINDS] + [
 def test_every_form_of_request_gets_what_the_file_gets(
     kind: str, task: str, tmp_path: Path
 ) -> None:
-    require_same_outputs(deploy(tmp_path / "p", KINDS[kind], task), task)
+    require_same_outputs(deploy(tmp_path / "p", {**KINDS, **CUSTOM}[kind], task), task)
 
 
 def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Path) -> None:
@@ -314,7 +322,7 @@ def test_an_explanation_is_the_change_without_the_input(linear: Deployed) -> Non
     served.close()
 
 
-@pytest.mark.parametrize("kind", ["gru"])
+@pytest.mark.parametrize("kind", SEQUENCES)
 def test_a_series_is_answered_for_its_last_row(kind: str, tmp_path: Path) -> None:
     chance = np.random.default_rng(3)
     (tmp_path / "p").mkdir()
