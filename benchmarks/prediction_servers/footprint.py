@@ -32,10 +32,10 @@ def footprint(champions: Sequence[Champion]) -> Iterator[Result]:
             body = champion.row.decode("latin-1")
             path = f"/predict/{champion.name}"
             apply(Load(server.port, path, body, seconds=60, requests=_REQUESTS))
-        used = server.megabytes
+        used, private = server.megabytes, server.private_megabytes
     yield Result(
         f"memory, {len(champions)} champions after {_REQUESTS:,} requests each",
-        f"{used:.0f} MB",
+        f"{used:.0f} MB, {private:.0f} MB of them private",
         f"<= {_MEGABYTES} MB",
         used <= _MEGABYTES,
     )

@@ -43,6 +43,11 @@ class Server:
         """The resident memory now, of it and its children."""
         return float(sum(one.memory_info().rss for one in self._processes())) / (1 << 20)
 
+    @property
+    def private_megabytes(self) -> float:
+        """The part of it that is not pages of files, such as libraries, which processes share."""
+        return float(sum(one.memory_full_info().uss for one in self._processes())) / (1 << 20)
+
     def _processes(self) -> list[psutil.Process]:
         first = psutil.Process(self.process.pid)
         return [first, *first.children(recursive=True)]

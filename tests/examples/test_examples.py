@@ -326,18 +326,20 @@ def test_a_request_gets_bit_for_bit_what_the_raw_file_gets(
     version, model = load_champion(name, example.home)
     served = ServedModel(name, version, model, example.home, lambda _: example.pipeline)
     rows = _as_objects(example.pipeline, file)[:300]
-    asked, _ = read_rows(json.dumps(rows).encode(), served.decoder, Limits())
-    answers = [asked.score(served)]
-    if not isinstance(asked, ObjectRequest):
-        answers.append(served.score(rows))
-    for answer in answers:
-        # The last row of an engine that is whole: later rows of the file are not in the request.
-        assert len(answer.rows) >= (3 if served.looks_back else 200)
-        for row, values in zip(answer.rows, answer.outputs.tolist(), strict=True):
-            expected = [scored[row][key] for key in outputs]
-            assert (values if isinstance(values, list) else [values]) == expected
-    refused = {refusal.row for refusal in answers[-1].refusals}
-    assert all(scored[row]["reason"] for row in refused)
+    answer = served.score(rows)
+    # The last row of an engine that is whole: later rows of the file are not in the request.
+    assert len(answer.rows) >= (3 if served.looks_back else 200)
+    for row, values in zip(answer.rows, answer.outputs.tolist(), strict=True):
+        assert np.atleast_1d(values).tolist() == [scored[row][key] for key in outputs]
+    assert all(scored[refusal.row]["reason"] for refusal in answer.refusals)
+    compiled = 0
+    for row, expected in zip(rows, scored, strict=False):
+        asked, _ = read_rows(json.dumps(row).encode(), served.decoder, Limits())
+        if not isinstance(asked, ObjectRequest):
+            [values] = asked.score(served).outputs.tolist()
+            assert np.atleast_1d(values).tolist() == [expected[key] for key in outputs]
+            compiled += 1
+    assert compiled >= {"ai4i": 300, "heart": 100}.get(name, 0)
     served.close()
 
 
@@ -358,7 +360,7 @@ def _cell(text: str) -> object:
             return kind(text)
         except ValueError:
             continue
-    return text or None
+    return None if text in {"", "?"} else text
 
 
 def _raw(name: str, data: Path, folder: Path) -> tuple[Path, int]:

@@ -116,7 +116,10 @@ def as_columns(rows: list[dict[str, Any]]) -> ColumnRequest:
 
 
 CUSTOM: dict[str, dict[str, Any]] = {
-    "scikit-learn": {"python": "sklearn.ensemble:ExtraTreesClassifier", "args": {"n_estimators": 9}},
+    "scikit-learn": {
+        "python": "sklearn.ensemble:ExtraTreesClassifier",
+        "args": {"n_estimators": 9},
+    },
     "own class": {"python": "mine:Bushes"},
     "own function": {"python": "mine:curved"},
 }
