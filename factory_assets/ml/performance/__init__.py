@@ -1,0 +1,1 @@
+"""Performance of a model that answers: estimated without labels, real with them, compared live."""
