@@ -21,3 +21,11 @@ def seconds_of(text: str) -> int:
             f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
         )
     return int(match[1]) * _UNITS[match[2]]
+
+
+def duration_text(seconds: int) -> str:
+    """Return a duration as a person would write it, such as `2h`; `90 s` if it is no whole one."""
+    for unit, length in reversed(_UNITS.items()):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds} s"

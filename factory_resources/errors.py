@@ -56,6 +56,10 @@ class StorageError(FactoryError):
     """The factory's home cannot be read or written."""
 
 
+class AlertError(FactoryError):
+    """An alert that was not taken."""
+
+
 class SettingError(FactoryError):
     """An environment variable of the factory whose value is not valid."""
 

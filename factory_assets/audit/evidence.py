@@ -49,6 +49,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.witnesses import extension, reading_stored
 from factory_resources.tracking.record import Record
@@ -120,7 +121,7 @@ def _statements(log: Log, numbers: Iterable[int], version: Version, home: Home) 
     for number in numbers:
         entry = entry_in(log, number)
         if (
-            isinstance(entry, CandidateDecided | ChampionMade | ServingChanged)
+            isinstance(entry, CandidateDecided | ChampionMade | RolloutEnded | ServingChanged)
             and entry.version == version.version
             and entry.statement
         ):
@@ -153,9 +154,10 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
     for kind in (ModelTrained, VerdictGiven, ModelExported, CandidateDecided):
         yield from _numbers(log, kind, pipeline=version.model, version=version.version)
     yield from _numbers(log, PersonChanged)
-    for number in _numbers(log, ServingChanged, pipeline=version.model):
+    acts = (ServingChanged, RolloutStarted, RolloutEnded)
+    for number in chain.from_iterable(_numbers(log, one, pipeline=version.model) for one in acts):
         entry = entry_in(log, number)
-        if isinstance(entry, ServingChanged) and entry.version == version.version:
+        if isinstance(entry, acts) and entry.version == version.version:
             yield number
     yield from _numbers(log, KeyChanged, role="witness")
     # Also those of other versions: they tell what this one replaced, and when.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from factory_assets.serving.online.column_request import columns_logged
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord
 
@@ -74,17 +74,13 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
 
 
 def _input(record: PredictionRecord, row: int) -> dict[str, Any] | None:
-    if not record.input:
-        return None
-    if record.input[:1] == b"[":
-        asked: dict[str, Any] = json.loads(record.input)[row]
-        return asked
-    return {name: cells[row] for name, cells in columns_logged(record.input).items()}
+    rows = logged_rows(record)
+    return dict(rows[row]) if rows else None
 
 
 def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(record.output)
-    if record.kind == "error":
+    if record.kind == "error" or "error" in content:
         return content
     scored = content.get("rows", range(record.rows))
     if row not in scored:

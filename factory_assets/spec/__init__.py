@@ -24,6 +24,7 @@ from factory_assets.spec.models import (
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
 from factory_assets.spec.sources import (
+    AnswersSource,
     AssetSource,
     DatabaseSource,
     DeltaSource,
@@ -43,6 +44,7 @@ from factory_assets.spec.tune import Choices, Span, Tune
 __all__ = [
     "IDENTITY",
     "METRICS",
+    "AnswersSource",
     "Approval",
     "AssetSource",
     "Choices",

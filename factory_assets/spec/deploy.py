@@ -1,9 +1,9 @@
 """The `deploy` section: the export, who must approve a candidate, what is logged of its answers.
 
 Exporting belongs in `stages.deploy`, approving in `execution.decisions`, answering in `serving`.
+How a new version is rolled out belongs in `rollout`.
 """
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,10 +11,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from factory_assets.spec.base import Spec, is_unset
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.people import Role
+from factory_assets.spec.rollout import Canary, Shadow
 
 
 def _none(value: Any) -> Any:
     return None if value == "none" else value
+
+
+def _shadow(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
 def _is_default(value: Any) -> bool:
@@ -41,6 +46,12 @@ Retention = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}(d|w|m|y)$", examples
 
 _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
+
+def days_of(text: Retention) -> int:
+    """Return how many days such a time has."""
+    return int(text[:-1]) * _DAYS[text[-1]]
+
+
 LEAST_KEPT = 180
 """Days for which the answers of every pipeline are kept at least."""
 
@@ -58,10 +69,7 @@ class AnswerLog(Spec):
     @property
     def days(self) -> int | None:
         """How many days answers are kept, if declared."""
-        if self.keep is None:
-            return None
-        number, unit = re.fullmatch(r"(\d+)(\w)", self.keep).groups()  # type: ignore[union-attr]
-        return int(number) * _DAYS[unit]
+        return days_of(self.keep) if self.keep else None
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:
@@ -84,5 +92,26 @@ class Deploy(Spec):
     ] = None
     """Who must approve a candidate before it serves; `{}` asks for one approver. Required for risk
     tier `high`. Default: nobody, the gates alone decide."""
+    canary: Annotated[Canary | None, Field(exclude_if=is_unset)] = None
+    """Give a new version to a share of the callers first, and go back if it is worse. Default: it
+    serves everybody at once."""
+    shadow: Annotated[
+        Shadow | None,
+        BeforeValidator(_shadow, json_schema_input_type=bool | Shadow | None),
+        Field(exclude_if=is_unset),
+    ] = None
+    """Let a new version compute what the champion is asked, without anybody getting its answers;
+    `true` takes the defaults below. Default: it serves at once."""
     log: Annotated[AnswerLog, Field(exclude_if=_is_default)] = AnswerLog()
     """What is kept of the champion's answers, and for how long."""
+
+    @property
+    def rollout(self) -> Canary | Shadow | None:
+        """How a new version is rolled out; None if it serves at once."""
+        return self.canary or self.shadow
+
+    @model_validator(mode="after")
+    def _has_one_rollout(self) -> Self:
+        if self.canary and self.shadow:
+            raise ValueError("shadow and canary are both declared; keep one of them")
+        return self

@@ -21,6 +21,7 @@ from factory_assets.spec.base import (
 )
 from factory_assets.spec.contract import Contract, Promised, duplicates
 from factory_assets.spec.sources import (
+    AnswersSource,
     AssetSource,
     DatabaseSource,
     DeltaSource,
@@ -53,6 +54,7 @@ SOURCES: tuple[str, ...] = (
     "delta",
     "pipeline",
     "asset",
+    "answers",
 )
 """The key that identifies each kind of source."""
 
@@ -72,7 +74,8 @@ Source = Annotated[
     | Annotated[DatabaseSource, Tag("database")]
     | Annotated[DeltaSource, Tag("delta")]
     | Annotated[SnapshotSource, Tag("pipeline")]
-    | Annotated[AssetSource, Tag("asset")],
+    | Annotated[AssetSource, Tag("asset")]
+    | Annotated[AnswersSource, Tag("answers")],
     Discriminator(_kind),
 ]
 
@@ -146,7 +149,8 @@ class Ingest(Spec):
 
     source: Source | None = None
     """Where the rows come from: files, images, a database, a Delta table, a Python function,
-    another pipeline or an asset. Either `source` or `sources` is required."""
+    another pipeline, an asset, or answers whose outcomes are known. Either `source` or `sources` is
+    required."""
     sources: dict[Name, Source] = {}
     """Several sources by name instead of `source`, such as one for each site. All their rows are
     read, in the alphabetical order of the names."""

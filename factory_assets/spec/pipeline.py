@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from factory_assets.spec.base import Name, Spec, listed, suggest
+from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.calendar import check_cron, check_timezone
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
@@ -22,6 +22,7 @@ from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.threshold import DecisionRule, default_rule
 from factory_assets.spec.train import Train
+from factory_assets.spec.watch import Watching
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
 
@@ -110,6 +111,10 @@ class PipelineSpec(Spec):
     """Run the pipeline when files arrive or change; `{}` uses the defaults. Default: arriving files
     start nothing."""
 
+    watch: Annotated[Watching | None, Field(exclude_if=is_unset)] = None
+    """Notice when the world is no longer that of the training rows; `{}` uses the defaults.
+    Default: nobody looks at the answers."""
+
     @property
     def training(self) -> Train:
         """`train`, for the stages that only a pipeline with a model has."""
@@ -120,7 +125,7 @@ class PipelineSpec(Spec):
     @model_validator(mode="after")
     def _sections_have_a_model(self) -> Self:
         if self.train is None:
-            for part in ("split", "evaluate", "deploy"):
+            for part in ("split", "evaluate", "deploy", "watch"):
                 if part in self.model_fields_set:
                     raise ValueError(
                         f"{part} needs `train`; a pipeline without it ends after clean"
@@ -271,6 +276,7 @@ class PipelineSpec(Spec):
             ("evaluate.protected", self.evaluate.protected),
             ("evaluate.last.by", [last.by] if last else []),
             ("evaluate.last.order", [last.order] if last else []),
+            ("watch.time", [self.watch.time if self.watch else None]),
         ]
         return [(key, name) for key, names in uses for name in names if name is not None]
 

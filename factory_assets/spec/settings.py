@@ -1,10 +1,10 @@
 """The section schema of `factory.yaml`: what holds for all pipelines."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from factory_assets.spec.base import Spec
+from factory_assets.spec.base import Spec, listed
 from factory_assets.spec.contract import Duration
 
 
@@ -19,7 +19,67 @@ class WitnessSettings(Spec):
     """How old the last cosignature may be before every run warns."""
 
 
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+"""The name of a secret: an environment variable, or a file in the folder of secrets."""
+
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), listed]
+
+
+class Webhook(Spec):
+    """A URL that alerts are posted to, as JSON."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    """Where to; a word such as `${TOKEN}` in it is the name of a secret."""
+    authorization: SecretName | None = None
+    """The name of the secret that is sent in the header `Authorization`."""
+
+
+class Email(Spec):
+    """An e-mail for each alert."""
+
+    to: Words
+    """Addresses."""
+    sender: str
+    """The address that it comes from."""
+    host: str
+    """The SMTP server."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted; `none` only for a server on this machine."""
+    user: str | None = None
+    """The name to log in with. Default: no login."""
+    password: SecretName | None = None
+    """The name of the secret that is the password."""
+
+    @model_validator(mode="after")
+    def _is_private(self) -> Self:
+        if self.tls == "none" and self.host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("email.tls: none is for a server on this machine only")
+        if (self.user is None) != (self.password is None):
+            raise ValueError("email.user and email.password belong together")
+        return self
+
+
+class AlertChannel(Spec):
+    """One way to tell people: a webhook, an e-mail, or a command."""
+
+    webhook: Webhook | None = None
+    email: Email | None = None
+    command: Words | None = None
+    """A program and its arguments; it gets the alert as JSON on its standard input."""
+    pipelines: Annotated[tuple[str, ...], listed] = ()
+    """The pipelines whose alerts go this way. Default: all."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if sum(way is not None for way in (self.webhook, self.email, self.command)) != 1:
+            raise ValueError("an alert goes by exactly one of webhook, email and command")
+        return self
+
+
 class FactorySettings(Spec):
     """The settings of the factory."""
 
     witness: WitnessSettings | None = None
+    alerts: Annotated[tuple[AlertChannel, ...], listed] = ()
+    """Who is told of alarms; each entry is told of every alarm once. Default: nobody."""

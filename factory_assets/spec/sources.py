@@ -1,8 +1,9 @@
-"""The kinds of sources: files, images, databases, Delta tables, other pipelines and assets.
+"""The kinds of sources: files, images, databases, Delta tables, other pipelines, assets, answers.
 
 Python functions as sources are declared in `ingest`. Reading a source belongs in `data.sources`.
 """
 
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -39,6 +40,22 @@ class AssetSource(Spec):
 
     asset: AssetPath
     """The key of the asset, its parts joined by slashes, such as `raw/orders`."""
+
+
+class AnswersSource(Spec):
+    """The answers of a pipeline whose outcomes are known: what was asked, and what was true.
+
+    A row has the columns that were logged, by their names in the source, the outcome under the name
+    that the target has there, and, unless a logged column has the same name, `id`, `version` (which
+    answered), `answered` and `observed`. A sensitive column is read if `deploy.log.sensitive` of
+    that pipeline is `encrypt`; mark it as sensitive in this contract too.
+    """
+
+    answers: Name
+    """The name of the pipeline that answered, which may be this one."""
+    since: date | None = None
+    """Read only answers since this day (UTC), such as `2026-03-01`. Default: all that are on
+    record."""
 
 
 FileFormat = Literal["csv", "parquet", "jsonl", "arff"]

@@ -106,6 +106,15 @@ class Home:
         return self.path / "predictions.db"
 
     @property
+    def outcomes_database(self) -> Path:
+        return self.path / "outcomes.db"
+
+    @property
+    def watch(self) -> Path:
+        """The looks at the answers of each pipeline."""
+        return self.path / "watch"
+
+    @property
     def tmp(self) -> Path:
         return self.path / "tmp"
 

@@ -170,6 +170,16 @@ def predictions_file(home: Home) -> SqliteFile:
     )
 
 
+def outcomes_file(home: Home) -> SqliteFile:
+    """Return the database of outcomes."""
+    return SqliteFile(
+        home.outcomes_database,
+        "the database of outcomes",
+        ("outcome", "outcome_batch"),
+        "restore it from a backup; nothing replaces it",
+    )
+
+
 def _tables(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in rows}

@@ -15,6 +15,7 @@ from factory_resources.home.sqlite_files import (
     dagster_files,
     ledger_file,
     mlflow_file,
+    outcomes_file,
     predictions_file,
     run_logs,
     search_file,
@@ -102,6 +103,7 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
     files = (
         ledger_file(home),
         predictions_file(home),
+        outcomes_file(home),
         mlflow_file(home),
         *dagster_files(home),
         search_file(home),

@@ -1,7 +1,8 @@
 """The kinds of entries: one small frozen model each, without raw values: names, counts, digests.
 
-A new kind is a new class in `Kind`; those about answers are in `prediction_entries`. `found` marks
-what a home contained before it had a ledger: nobody witnessed when it happened.
+A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
+watching in `watch_entries`, those about roll-outs in `rollout_entries`. `found` marks what a home
+contained before it had a ledger: nobody witnessed when it happened.
 """
 
 from functools import cache
@@ -9,15 +10,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from factory_resources.ledger.entry import Entry, Sha256
+from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    OutcomesRecorded,
     PredictionKeysDestroyed,
     PredictionsArchived,
     PredictionsLogged,
     PredictionsRemoved,
 )
+from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
+from factory_resources.ledger.watch_entries import AlarmsChanged, ChangeAccepted
 
 
 class LedgerStarted(Entry):
@@ -67,6 +71,8 @@ class DeclarationChanged(Entry):
     sha256: Sha256
     previous: Sha256 | None = None
     approval: ApprovalRule | None = None
+    rollout: Literal["canary", "shadow"] | None = None
+    """How a version begins beside a champion; None if it serves at once."""
 
 
 class Checks(BaseModel):
@@ -104,17 +110,6 @@ class StageComputed(Entry):
     found: bool | None = None
 
 
-class VersionEntry(Entry):
-    """An entry about a model version."""
-
-    subject: str
-    pipeline: str
-    version: int
-    record: str
-    """The path of the record of the stage that did it."""
-    found: bool | None = None
-
-
 class ModelTrained(VersionEntry):
     """A model version exists."""
 
@@ -146,20 +141,6 @@ class ModelExported(VersionEntry):
     kind: Literal["export"] = "export"
     graph: Sha256
     """The digest of the exported graph."""
-
-
-class SignedAct(BaseModel):
-    """What an entry says of the person who decided, and of the statement with their reason.
-
-    The statement is a file of its own: the ledger has neither the name nor the reason.
-    """
-
-    statement: Sha256 | None = None
-    """The digest of the statement's file."""
-    person: Sha256 | None = None
-    """A commitment to the name of the person who signed it."""
-    key: str | None = None
-    """The public key of the signature, as in OpenSSH."""
 
 
 class CandidateDecided(VersionEntry, SignedAct):
@@ -264,14 +245,19 @@ Kind = (
     | ModelExported
     | CandidateDecided
     | ChampionMade
+    | RolloutStarted
+    | RolloutEnded
     | ServingChanged
     | FilesRemoved
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved
+    | OutcomesRecorded
     | EdgePacked
     | EdgeLogReceived
     | PredictionKeysDestroyed
+    | AlarmsChanged
+    | ChangeAccepted
     | KeyChanged
     | PersonChanged
     | SettingChanged

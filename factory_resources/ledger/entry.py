@@ -41,3 +41,28 @@ class Entry(BaseModel):
         if len(body) > BODY_BYTES:
             raise ValueError(f"an entry of kind {self.kind} has {len(body):,} bytes")
         return body
+
+
+class VersionEntry(Entry):
+    """An entry about a model version."""
+
+    subject: str
+    pipeline: str
+    version: int
+    record: str
+    """The path of the record of the stage that did it."""
+    found: bool | None = None
+
+
+class SignedAct(BaseModel):
+    """What an entry says of the person who decided, and of the statement with their reason.
+
+    The statement is a file of its own: the ledger has neither the name nor the reason.
+    """
+
+    statement: Sha256 | None = None
+    """The digest of the statement's file."""
+    person: Sha256 | None = None
+    """A commitment to the name of the person who signed it."""
+    key: str | None = None
+    """The public key of the signature, as in OpenSSH."""

@@ -1126,6 +1126,8 @@ _FOLLOWED = frozenset(
         "export",
         "champion",
         "approval",
+        "rollout",
+        "rollout_ended",
         "serving",
         "edge_pack",
         "edge_log",
@@ -1133,13 +1135,13 @@ _FOLLOWED = frozenset(
 )
 """The kinds of entries that name something else that is checked."""
 
-_LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed"})
-"""The kinds of entries about answers."""
+_LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed", "outcomes"})
+"""The kinds of entries about answers, and about what came of them."""
 
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
-_KINDS = frozenset({"ledger", "run", "setting", "prediction_keys_destroyed"})
+_KINDS = frozenset({"ledger", "run", "setting", "prediction_keys_destroyed", "alarms", "accepted"})
 """The other kinds of entries that this verifier knows."""
 
 _UNPINNED = (
@@ -1567,6 +1569,8 @@ _SUBJECTS = {
     "champion": "champion/{}",
     "approval": "approval/{}@{}",
     "serving": "serving/{}",
+    "rollout": "rollout/{}",
+    "rollout_ended": "rollout_ended/{}",
 }
 """Of pipeline and version."""
 
@@ -1619,6 +1623,8 @@ class ContentCheck:
             "champion": self._champion,
             "approval": self._decisions.approval,
             "serving": self._decisions.serving,
+            "rollout": self._rollout,
+            "rollout_ended": self._decisions.rollout_ended,
             "edge_pack": self._edge_pack,
             "edge_log": self._edge_log,
         }
@@ -1719,8 +1725,17 @@ class ContentCheck:
 
     def _champion(self, number: int, entry: dict[str, Any]) -> None:
         self._report.count("champions")
-        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
         self._decisions.champion(number, entry)
+        self._deployed(number, entry)
+
+    def _rollout(self, number: int, entry: dict[str, Any]) -> None:
+        self._report.count("roll-outs")
+        self._decisions.rollout(number, entry)
+        self._deployed(number, entry)
+
+    def _deployed(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that what serves, or rolls out, is what was trained and exported."""
+        pipeline, version = take(entry, "pipeline"), take(entry, "version", kind=int)
         facts = self._facts(number, entry)
         if facts is not None:
             _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
@@ -2052,6 +2067,7 @@ def verify_home(
             content.run()
             content.home()
             PredictionCheck(files, database, report, scratch, content).run()
+            OutcomeCheck(files, database, report, scratch).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
     except InvalidError as error:
@@ -2134,11 +2150,11 @@ class DecisionCheck:
         Raises:
             InvalidError: they did not, or the version was refused.
         """
-        which, pipeline, graph = _which(entry), take(entry, "pipeline"), take(entry, "graph")
-        before = self._champion(entry, number)
-        refused = self._scratch.one("SELECT min(number) FROM refused WHERE which = ?", which)
-        if refused is not None and refused < number:
-            raise InvalidError(f"{which} serves, although it was refused (entry {refused})")
+        which, before = _which(entry), self._champion(entry, number)
+        self._require_not_refused(which, number)
+        ongoing = self._ongoing(entry["pipeline"], number)
+        if before and before[1] != entry["version"] and ongoing is not None:
+            raise InvalidError(f"serves while a version rolls out (entry {ongoing})")
         if entry.get("rollback") is True:
             self._act(number, entry, "rolled back")
             _require_same("the version that served", entry.get("replaced"), before and before[1])
@@ -2146,15 +2162,117 @@ class DecisionCheck:
                 raise InvalidError(f"rolls back to {which}, which never served before")
             return
         self._scratch.run("INSERT OR IGNORE INTO served VALUES(?)", which)
-        rule = self._rule(pipeline, number)
+        if self._is_promoted(number, entry):
+            # Who had to approve it had to do so when the roll-out began.
+            _require_same("the version that served", entry.get("replaced"), before and before[1])
+            return
+        if before and before[1] != entry["version"]:
+            self._require_no_rollout(number, entry)
+        if self._rule(entry["pipeline"], number) is not None:
+            _require_same("the version that served", entry.get("replaced"), before and before[1])
+        self._require_approved(number, entry, before)
+
+    def rollout(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a version might begin beside the champion, and did so by itself.
+
+        Raises:
+            InvalidError: it was refused or not approved, or another one rolls out, or serves.
+        """
+        before = self._champion(entry, number)
+        serves = take(entry, "champion", kind=int)
+        _require_same("the version that serves", serves, before and before[1])
+        if before and before[1] == take(entry, "version", kind=int):
+            raise InvalidError(f"{_which(entry)} rolls out, and serves already")
+        if (ongoing := self._ongoing(entry["pipeline"], number)) is not None:
+            raise InvalidError(f"begins while another version rolls out (entry {ongoing})")
+        share = take(entry, "share", kind=int)
+        is_valid = {"canary": 0 < share < 10_000, "shadow": share == 0}
+        if not is_valid.get(take(entry, "mode"), False):
+            raise InvalidError("has no valid 'mode' and 'share'")
+        self._require_not_refused(_which(entry), number)
+        self._require_approved(number, entry, before)
+
+    def rollout_ended(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a roll-out went on before it ended, and ended as it might.
+
+        Raises:
+            InvalidError: it did not.
+        """
+        pipeline, outcome = take(entry, "pipeline"), take(entry, "outcome")
+        started = self._ledger.last("rollout", f"rollout/{pipeline}", number)
+        ongoing = self._ongoing(pipeline, number)
+        if started is None or ongoing is None or ongoing != take(entry, "started", kind=int):
+            raise InvalidError("ends a roll-out that does not go on")
+        for name in ("version", "record"):
+            _require_same(f"the {name}", entry.get(name), started[1].get(name))
+        if outcome == "promoted":
+            self._require_promotable(number, entry, started[1])
+        elif outcome == "ended by a person":
+            self._act(number, entry, "roll-out ended")
+        elif outcome not in ("rolled back", "replaced"):
+            raise InvalidError("has no valid 'outcome'")
+
+    def _require_promotable(
+        self, number: int, entry: dict[str, Any], started: dict[str, Any]
+    ) -> None:
+        """Require that a version rolled out for as long, and gave as many answers, as it had to."""
+        took = _seconds(take(entry, "time")) - _seconds(take(started, "time"))
+        if took < take(started, "seconds", kind=int):
+            raise InvalidError(f"promotes a version after {took} s, before its time")
+        if take(entry, "counts", "answers", kind=int) < take(started, "answers", kind=int):
+            raise InvalidError("promotes a version after too few answers")
+        changed = self._ledger.last("serving", f"serving/{entry['pipeline']}", number)
+        if changed and changed[1].get("action") == "stopped":
+            raise InvalidError(f"promotes a version of what was stopped (entry {changed[0]})")
+        following = self._ledger.entry(number + 1)
+        if not self._is_promoted(number + 1, following):
+            raise InvalidError("promotes a version that does not serve by the next entry")
+
+    def _is_promoted(self, number: int, entry: dict[str, Any]) -> bool:
+        """Whether the entry before ends a roll-out of this version so that it serves."""
+        pipeline = entry.get("pipeline")
+        ended = self._ledger.last("rollout_ended", f"rollout_ended/{pipeline}", number)
+        started = self._ledger.last("rollout", f"rollout/{pipeline}", number)
+        if not started or not ended or ended[0] != number - 1:
+            return False
+        began, end = started[1], ended[1]
+        said = [entry.get(name) for name in ("kind", "version", "graph", "replaced")]
+        expected = ["champion", began.get("version"), began.get("graph"), began.get("champion")]
+        return end.get("outcome") == "promoted" and said == expected
+
+    def _ongoing(self, pipeline: str, number: int) -> int | None:
+        """Return the entry of the roll-out that goes on at a moment."""
+        started = self._ledger.last("rollout", f"rollout/{pipeline}", number)
+        ended = self._ledger.last("rollout_ended", f"rollout_ended/{pipeline}", number)
+        return None if not started or (ended and ended[0] > started[0]) else started[0]
+
+    def _require_no_rollout(self, number: int, entry: dict[str, Any]) -> None:
+        """Require that no roll-out was declared when a version serves at once."""
+        subject = f"declaration/{entry['pipeline']}"
+        declared = self._ledger.last("declaration", subject, number)
+        if declared and declared[1].get("rollout") is not None:
+            raise InvalidError(f"{_which(entry)} serves at once, and a roll-out was declared")
+
+    def _require_not_refused(self, which: str, number: int) -> None:
+        refused = self._scratch.one("SELECT min(number) FROM refused WHERE which = ?", which)
+        if refused is not None and refused < number:
+            raise InvalidError(f"{which} serves, although it was refused (entry {refused})")
+
+    def _require_approved(
+        self, number: int, entry: dict[str, Any], before: tuple[int, int] | None
+    ) -> None:
+        """Require that enough people approved a version before it began, if that was required."""
+        which, rule = _which(entry), self._rule(entry["pipeline"], number)
         if rule is None:
             return
-        _require_same("the version that served", entry.get("replaced"), before and before[1])
-        since, about = before[0] if before else 0, (self._verdict(which, number), graph)
+        about = self._verdict(which, number), take(entry, "graph")
         approved: set[str] = set()
         for decided, decision in self._decisions(which, number):
             said = decision.get("verdict"), decision.get("graph")
-            if decided > since and said == about and self._counts(decision, entry, rule, number):
+            if decided <= (before[0] if before else 0) or said != about:
+                continue
+            replaces = decision.get("replaces") == (before and before[1])
+            if replaces and self._counts(decision, entry, rule, number):
                 approved.add(take(decision, "person"))
             if len(approved) >= rule["signatures"]:
                 return
@@ -2287,13 +2405,12 @@ class DecisionCheck:
             moment = found[0]
 
     def _counts(
-        self, decision: dict[str, Any], champion: dict[str, Any], rule: dict[str, Any], number: int
+        self, decision: dict[str, Any], begun: dict[str, Any], rule: dict[str, Any], number: int
     ) -> bool:
-        """Whether an approval still counted when the champion began to serve."""
-        age = _seconds(take(champion, "time")) - _seconds(take(decision, "signed"))
+        """Whether an approval still counted when the version began to serve, or to roll out."""
+        age = _seconds(take(begun, "time")) - _seconds(take(decision, "signed"))
         return (
             decision.get("decision") == "approved"
-            and decision.get("replaces") == champion.get("replaced")
             and -_CLOCKS <= age <= rule["seconds"]
             and self._may(decision, rule["by"], number)
         )
@@ -2392,6 +2509,14 @@ def prediction_leaf(identifier: bytes, digest: bytes) -> bytes:
     return leaf_hash(identifier + digest)
 
 
+def is_here(files: HomeFolder, name: str) -> bool:
+    """Whether a home has a file."""
+    with suppress(MissingFileError):
+        files.path(name)
+        return True
+    return False
+
+
 class PredictionCheck:
     """Compares the blocks of answers in the ledger with the records that are stored.
 
@@ -2417,7 +2542,7 @@ class PredictionCheck:
         Where a server has the ledger, it has the answers too, and they are not compared.
         """
         for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
-            if kind != "predictions":
+            if kind in ("predictions_archived", "predictions_removed"):
                 with self._reported(number):
                     self._moved(number, self._ledger.entry(number))
         query = "SELECT number FROM logged WHERE kind = 'predictions'"
@@ -2433,10 +2558,7 @@ class PredictionCheck:
             )
 
     def _is_here(self, name: str) -> bool:
-        with suppress(MissingFileError):
-            self._files.path(name)
-            return True
-        return False
+        return is_here(self._files, name)
 
     def _blocks(self, numbers: Sequence[int]) -> list[int]:
         """Compare blocks; return those that are neither in the database nor in the journal."""
@@ -2545,15 +2667,7 @@ class PredictionCheck:
         return True
 
     def _leaves(self, database: GuardedDatabase, block: object, count: int) -> list[bytes]:
-        query = (
-            f"SELECT CASE WHEN typeof(hashes) = 'blob' AND length(hashes) <= {_TILE * HASH_BYTES} "
-            "THEN hashes END FROM leaf_tile WHERE block = ? ORDER BY tile LIMIT ?"
-        )
-        tiles = [tile or b"" for (tile,) in database.rows(query, block, -(-count // _TILE))]
-        content = b"".join(tiles)
-        if len(content) != count * HASH_BYTES:
-            raise InvalidError("the stored hashes of its block are not complete")
-        return [content[n : n + HASH_BYTES] for n in range(0, len(content), HASH_BYTES)]
+        return stored_leaves(database, "leaf_tile", "block", block, count)
 
     def _records(
         self,
@@ -2615,6 +2729,21 @@ class PredictionCheck:
             self._seen = count
 
 
+def stored_leaves(
+    database: GuardedDatabase, table: str, column: str, number: object, count: int
+) -> list[bytes]:
+    """Return the hashes of a block or batch, which are stored some hundreds in a row of a table."""
+    query = (
+        f"SELECT CASE WHEN typeof(hashes) = 'blob' AND length(hashes) <= {_TILE * HASH_BYTES} "
+        f"THEN hashes END FROM {table} WHERE {column} = ? ORDER BY tile LIMIT ?"
+    )
+    tiles = [tile or b"" for (tile,) in database.rows(query, number, -(-count // _TILE))]
+    content = b"".join(tiles)
+    if len(content) != count * HASH_BYTES:
+        raise InvalidError(f"the stored hashes of its {column} are not complete")
+    return [content[n : n + HASH_BYTES] for n in range(0, len(content), HASH_BYTES)]
+
+
 def _ranges(text: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and stop of ranges written as `0-3,7-7`, last numbers included."""
     for part in text.split(b","):
@@ -2641,6 +2770,161 @@ def _segment_leaves(content: bytes, identity: str) -> list[bytes]:
         record = content[place - length : place]
         leaves.append(prediction_leaf(identifier, sha256(record).digest()))
     return leaves if place == len(content) else []
+
+
+# -------------------------------------------------------------------------------- The outcomes
+
+_OUTCOME_TABLES = ("outcome", "outcome_batch", "outcome_tile")
+
+_OUTCOME = struct.Struct(">3q4I")
+"""Number, times, and the length of each text that follows."""
+
+_BATCH_OUTCOMES = 1_000_000
+"""Outcomes of a batch that are compared in memory."""
+
+_OUTCOMES = (
+    "SELECT number, "
+    + ", ".join(
+        f"CASE WHEN typeof({name}) = '{kind}' AND length({name}) <= 65535 THEN {name} END"
+        for name, kind in (
+            ("id", "blob"),
+            ("pipeline", "text"),
+            ("value", "text"),
+            ("observed", "integer"),
+            ("recorded", "integer"),
+            ("source", "text"),
+            ("caller", "text"),
+        )
+    )
+    + " FROM outcome WHERE number >= ? AND number < ? ORDER BY number"
+)
+
+
+def outcome_leaf(
+    number: int,
+    identifier: bytes,
+    pipeline: str,
+    value: str,
+    observed: int,
+    recorded: int,
+    source: str,
+    caller: str,
+) -> bytes:
+    """Return the hash of an outcome in the tree of its batch.
+
+    Args:
+        number: its place among all outcomes, by which a later one corrects it.
+        identifier: the id of the answered row, 16 bytes.
+        value: what turned out to be true, as JSON.
+        observed: when it did, in microseconds since 1970.
+        recorded: when it was recorded.
+        source: how it came.
+        caller: the name of the caller's token.
+    """
+    texts = [text.encode() for text in (pipeline, value, source, caller)]
+    lengths = [len(text) for text in texts]
+    head = _OUTCOME.pack(number, observed, recorded, *lengths)
+    return leaf_hash(identifier + sha256(head + b"".join(texts)).digest())
+
+
+class OutcomeCheck:
+    """Compares the batches of outcomes in the ledger with the outcomes that are stored."""
+
+    def __init__(
+        self,
+        files: HomeFolder,
+        ledger: LedgerDatabase,
+        report: VerificationReport,
+        scratch: Scratch,
+    ) -> None:
+        self._files, self._ledger = files, ledger
+        self._report, self._scratch = report, scratch
+        self._seen = 0
+
+    def run(self) -> None:
+        """Check every entry of a batch.
+
+        Where a server has the ledger, it has the outcomes too, and they are not compared.
+        """
+        query = "SELECT number FROM logged WHERE kind = 'outcomes'"
+        batches = [number for (number,) in self._scratch.run(query)]
+        here = is_here(self._files, "outcomes.db")
+        if not here and not is_here(self._files, "ledger.db"):
+            if batches:
+                self._report.note("is not here: outcomes are not compared", file="outcomes.db")
+            return
+        with ExitStack() as stack, self._reported(file="outcomes.db"):
+            database = None
+            if here:
+                path = self._files.path("outcomes.db")
+                database = stack.enter_context(closing(GuardedDatabase(path, _OUTCOME_TABLES)))
+            for number in batches:
+                with self._reported(number):
+                    self._batch(number, self._ledger.entry(number), database)
+            if database:
+                self._strange(database)
+
+    @contextmanager
+    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
+        try:
+            yield
+        except InvalidError as error:
+            self._report.problem(error, entry, file)
+
+    def _batch(self, number: int, entry: dict[str, Any], database: GuardedDatabase | None) -> None:
+        identity, count = take(entry, "batch"), take(entry, "count", kind=int)
+        _require_same("the subject", take(entry, "subject"), f"outcomes/{identity}")
+        last = self._ledger.last("outcomes", f"outcomes/{identity}")
+        if last is None or last[0] != number:
+            raise InvalidError("has another entry of the same batch after it")
+        if not 0 < count <= _BATCH_OUTCOMES:
+            raise InvalidError("is of too many outcomes, or none")
+        query = "SELECT number, first FROM outcome_batch WHERE identity = ? LIMIT 1"
+        found = [*database.rows(query, identity)] if database else []
+        if not database or not found or not isinstance(found[0][1], int):
+            raise InvalidError("its batch of outcomes is missing")
+        leaves = stored_leaves(database, "outcome_tile", "batch", found[0][0], count)
+        if tree_hash(leaves).hex() != take(entry, "root"):
+            raise InvalidError(f"the stored hashes of batch {identity} are not those of the entry")
+        missing = self._outcomes(database, found[0][1], leaves)
+        self._report.count("batches of outcomes")
+        if missing:
+            raise InvalidError(
+                f"{len(missing):,} of the {count:,} outcomes of batch {identity} are missing, the "
+                f"first is number {missing[0]}"
+            )
+
+    def _outcomes(
+        self, database: GuardedDatabase, first: int, leaves: Sequence[bytes]
+    ) -> list[int]:
+        """Compare the outcomes of a batch; return the numbers of those that are missing."""
+        here = bytearray(len(leaves))
+        for number, *values in database.rows(_OUTCOMES, first, first + len(leaves)):
+            here[number - first] = 1
+            if _stored_outcome_leaf(number, values) != leaves[number - first]:
+                self._report.problem(f"outcome {number} was changed", file="outcomes.db")
+        self._seen += sum(here)
+        self._report.count("outcomes", sum(here))
+        return [first + place for place, known in enumerate(here) if not known]
+
+    def _strange(self, database: GuardedDatabase) -> None:
+        for (count,) in database.rows("SELECT count(*) FROM outcome"):
+            if count > self._seen:
+                what = f"{count - self._seen:,} outcomes are of no batch in the ledger"
+                self._report.note(f"{what}: they do not count yet", file="outcomes.db")
+
+
+def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
+    """Return the hash of an outcome as it is stored; None if its values cannot be those of one."""
+    if any(value is None for value in values):
+        return None
+    try:
+        said: list[Any] = [
+            value.decode() if isinstance(value, bytes) else value for value in values[1:]
+        ]
+        return outcome_leaf(number, values[0], *said)
+    except (UnicodeDecodeError, struct.error):
+        return None
 
 
 @dataclass(frozen=True)

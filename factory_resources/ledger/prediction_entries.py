@@ -1,4 +1,4 @@
-"""The kinds of entries about answers: which were logged, and where they are."""
+"""The kinds of entries about answers: which were logged, where they are, and what came of them."""
 
 from typing import Annotated, Literal
 
@@ -75,6 +75,20 @@ class PredictionKeysDestroyed(Entry):
     months: tuple[str, ...]
     """Such as `2026-03`, in UTC."""
     reason: str
+
+
+class OutcomesRecorded(Entry):
+    """A batch of outcomes was recorded: what turned out to be true of answers."""
+
+    SUBJECT = "outcomes/{batch}"
+
+    kind: Literal["outcomes"] = "outcomes"
+    subject: str
+    batch: str
+    """Its UUID."""
+    root: Sha256
+    """The root of the Merkle tree over the outcomes."""
+    count: int
 
 
 class EdgePacked(Entry):

@@ -6,7 +6,7 @@ leaves its records are. How records get there belongs in `archiving`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -73,6 +73,34 @@ class ArchivedFile:
             rows = file.read_row_group(group, rest, use_threads=False).slice(place, 1)
         return StoredPrediction(request, *rows.to_pylist()[0].values())
 
+    def find_several(self, requests: Sequence[bytes], footer: Any) -> Iterator[tuple[bytes, bytes]]:
+        """Yield id and record of those of these requests that are in the file."""
+        groups: dict[int, list[bytes]] = {}
+        for request in requests:
+            groups.setdefault(_group_of(footer, request), []).append(request)
+        yield from self._rows(footer, groups)
+
+    def every(self, footer: Any) -> Iterator[tuple[bytes, bytes]]:
+        """Yield id and record of every request of the file."""
+        yield from self._rows(footer, dict.fromkeys(range(footer.num_row_groups)))
+
+    def _rows(
+        self, footer: Any, groups: Mapping[int, Sequence[bytes] | None]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield rows of row groups: those with these ids, or all."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file:
+            for group, wanted in groups.items():
+                rows = file.read_row_group(group, ["id", "record"], use_threads=False)
+                if wanted is not None:
+                    known = pa.array(wanted, rows.schema.field("id").type)
+                    rows = rows.filter(pc.is_in(rows.column("id"), known))
+                for row in rows.to_pylist():
+                    yield row["id"], row["record"]
+
     def of_block(self, block: str) -> "pyarrow.Table":
         """Return the records of a block that are in this file."""
         from pyarrow.parquet import read_table
@@ -108,6 +136,15 @@ def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:
     """Return the files of a day, of one pipeline or all."""
     found = archive_folder(home).glob(f"{pipeline}/{day.isoformat()}/*.parquet")
     return [ArchivedFile(path) for path in sorted(found)]
+
+
+def removed_days(home: Home, pipeline: str) -> frozenset[date]:
+    """Return the days of a pipeline whose answers were removed: only lists of them are left."""
+    return frozenset(
+        date.fromisoformat(path.parent.name)
+        for path in (archive_folder(home) / pipeline).glob("*/*.leaves")
+        if not path.with_suffix(".parquet").exists()
+    )
 
 
 def find_archived(

@@ -1,4 +1,7 @@
-"""Which database the prediction log has: SQLite in the home, or the PostgreSQL of the factory."""
+"""Which database the prediction log has: SQLite in the home, or the PostgreSQL of the factory.
+
+Outcomes have theirs in the same way; see `factory_resources.outcomes`.
+"""
 
 import os
 
@@ -14,7 +17,7 @@ def open_store(home: Home) -> PredictionStore:
         StorageError: the database cannot be read or written.
     """
     with storage_faults(home):
-        if address := _address():
+        if address := postgres_address():
             from factory_resources.prediction_log.postgres_store import PostgresStore
 
             return PostgresStore(address)
@@ -29,7 +32,7 @@ def has_store(home: Home) -> bool:
     Raises:
         StorageError: the database cannot be read.
     """
-    if not (address := _address()):
+    if not (address := postgres_address()):
         return home.predictions_database.exists()
     from factory_resources.prediction_log.postgres_store import has_postgres_store
 
@@ -37,5 +40,6 @@ def has_store(home: Home) -> bool:
         return has_postgres_store(address)
 
 
-def _address() -> str | None:
+def postgres_address() -> str | None:
+    """Return the address of the factory's PostgreSQL; None if databases are in the home."""
     return os.environ.get("FACTORY_DATABASE_URL") or None

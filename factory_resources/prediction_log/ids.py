@@ -10,6 +10,7 @@ A request takes one id; its rows have those that follow. What an id stands for b
     20 bits  number of the row in its request
 """
 
+import re
 import struct
 import time
 from datetime import UTC, date, datetime
@@ -23,9 +24,14 @@ ROWS = 1_000_000
 
 ID_BYTES = 16
 
+_LAST_SECOND = 253_402_300_799
+"""The last one of the year 9999."""
+
 _ROW_BITS = 20
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _VARIANT = 0b10 << 62
+_USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""The spelling that clients get."""
 _pack = struct.Struct(">QQ").pack
 
 
@@ -74,6 +80,9 @@ def parse(written: str) -> bytes:
     Raises:
         UnknownNameError: it is not an id of a prediction.
     """
+    if _USUAL.fullmatch(written):
+        # A UUID object would take twice as long.
+        return bytes.fromhex(written.replace("-", ""))
     try:
         found = UUID(written)
     except ValueError:
@@ -92,12 +101,25 @@ def request_of(row: bytes) -> tuple[bytes, int]:
     return (value & ~_ROW_MASK).to_bytes(ID_BYTES, "big"), value & _ROW_MASK
 
 
+def time_of(identifier: bytes) -> int:
+    """Return when the id was given out, in microseconds since 1970, to the millisecond."""
+    return int.from_bytes(identifier[:6], "big") * 1000
+
+
 def day_of(identifier: bytes) -> date:
-    """Return the day, in UTC, on which the id was given out."""
-    return datetime.fromtimestamp(int.from_bytes(identifier[:6], "big") // 1000, UTC).date()
+    """Return the day, in UTC, on which the id was given out.
+
+    An id has room for times that no calendar has; they are those of the last day.
+    """
+    seconds = min(int.from_bytes(identifier[:6], "big") // 1000, _LAST_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def first_of(day: date) -> bytes:
     """Return what no id of the day, and every id of the days before, is smaller than."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return (int(midnight.timestamp()) * 1000).to_bytes(6, "big") + bytes(10)
+    return first_id_at(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def first_id_at(moment: datetime) -> bytes:
+    """Return what no id of that moment or later, and every earlier id, is smaller than."""
+    return max(0, int(moment.timestamp() * 1000)).to_bytes(6, "big") + bytes(10)

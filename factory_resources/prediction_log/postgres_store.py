@@ -1,19 +1,13 @@
 """The prediction log's database on the PostgreSQL of the factory, in a schema of its own."""
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
 
+from factory_resources.prediction_log.postgres_database import PostgresDatabase, has_postgres_table
 from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
 
-if TYPE_CHECKING:
-    import pyarrow
-
 _SCHEMA = "predictions"
-
-_BATCH = 10_000
 
 _BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 _TO_PIPELINE, _TO_RECORD = struct.Struct(">hi16siqiqi"), struct.Struct(">iqiqi")
@@ -21,7 +15,7 @@ _TO_PIPELINE, _TO_RECORD = struct.Struct(">hi16siqiqi"), struct.Struct(">iqiqi")
 columns, and the length before each value."""
 
 
-class PostgresStore(PredictionStore):
+class PostgresStore(PostgresDatabase, PredictionStore):
     """The tables on a server, which are made if they are missing.
 
     Args:
@@ -31,59 +25,7 @@ class PostgresStore(PredictionStore):
     TABLE = f"{_SCHEMA}.prediction"
 
     def __init__(self, address: str) -> None:
-        self._server = "postgresql://" + address.partition("://")[2]
-        self._raw = _connect(address)
-        if not _has_tables(self._raw):
-            with self._transaction("SELECT pg_advisory_xact_lock(hashtext('predictions'))"):
-                self.run(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-                self.run(
-                    TABLES.format(
-                        missing="IF NOT EXISTS", integer="bigint", bytes="bytea", compact=""
-                    )
-                )
-
-    def close(self) -> None:
-        self._raw.close()
-
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._raw.cursor() as cursor:
-            cursor.execute(statement.replace("?", "%s"), values)
-            return [*map(_plain, cursor.fetchall())] if cursor.description else []
-
-    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
-        # A named cursor keeps the rows on the server.
-        with self._raw.cursor("batches", withhold=True) as cursor:
-            cursor.execute(statement.replace("?", "%s"), values)
-            while rows := cursor.fetchmany(_BATCH):
-                yield [*map(_plain, rows)]
-
-    @contextmanager
-    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
-        from adbc_driver_postgresql import dbapi
-
-        with dbapi.connect(self._server) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            yield cursor.fetch_record_batch()
-
-    def literal(self, content: bytes) -> str:
-        return f"'\\x{content.hex()}'::bytea"
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        with self._transaction("LOCK TABLE block IN EXCLUSIVE MODE"):
-            yield
-
-    @contextmanager
-    def _transaction(self, lock: str) -> Iterator[None]:
-        try:
-            self.run(f"BEGIN; {lock}")
-            yield
-            self.run("COMMIT")
-        except BaseException:
-            # If the server is gone, its transaction is gone too.
-            if not self._raw.closed:
-                self._raw.rollback()
-            raise
+        super().__init__(address, _SCHEMA, TABLES, "prediction", "block")
 
     def insert_rows(self, rows: Sequence[StoredRow]) -> None:
         from psycopg2.errors import UniqueViolation
@@ -105,26 +47,7 @@ class PostgresStore(PredictionStore):
 
 def has_postgres_store(address: str) -> bool:
     """Whether the tables were made."""
-    connection = _connect(address)
-    try:
-        return _has_tables(connection)
-    finally:
-        connection.close()
-
-
-def _connect(address: str) -> Any:
-    import psycopg2
-
-    server = "postgresql://" + address.partition("://")[2]
-    connection = psycopg2.connect(server, options=f"-c search_path={_SCHEMA}")
-    connection.autocommit = True
-    return connection
-
-
-def _has_tables(connection: Any) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('prediction') IS NOT NULL")
-        return bool(cursor.fetchone()[0])
+    return has_postgres_table(address, _SCHEMA, "prediction")
 
 
 def _copied(rows: Iterable[StoredRow]) -> bytes:
@@ -140,7 +63,3 @@ def _copied(rows: Iterable[StoredRow]) -> bytes:
         )
     pieces.append(_END)
     return b"".join(pieces)
-
-
-def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)

@@ -5,7 +5,7 @@ How answers are written belongs in `journal`; how they get from there into the d
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,12 +21,14 @@ from factory_resources.prediction_log.archive import (
     archived_neighbours,
     find_archived,
     read_footer,
+    removed_days,
 )
 from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
+from factory_resources.prediction_log.lookup import AnswerFacts, PredictionLookup
 from factory_resources.prediction_log.proofs import prove_absence, prove_answer
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.prediction_log.segments import OPEN, SEALED, read
@@ -108,6 +110,28 @@ class PredictionLog:
             found = found or self._stored(request, row)
         return found if found and row < max(1, found.record.rows) else None
 
+    def facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
+        """Return pipeline, version and number of rows of those requests that are on record."""
+        with self._faults():
+            return self._lookup().facts(requests)
+
+    def records(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, PredictionRecord]]:
+        """Yield those of these requests that are on record, in no order."""
+        with self._faults():
+            for request, payload in self._lookup().records(requests):
+                yield request, decode(payload)
+
+    def every(self, pipeline: str, first: bytes) -> Iterator[tuple[bytes, PredictionRecord]]:
+        """Yield all requests of a pipeline from an id on, in no order; one may come twice."""
+        with self._faults():
+            for request, payload in self._lookup().every(pipeline, first):
+                yield request, decode(payload)
+
+    def count_rows(self, pipeline: str, first: bytes, stop: bytes) -> int:
+        """Return how many rows of a pipeline were answered from an id on up to another."""
+        with self._faults():
+            return self._lookup().count_rows(pipeline, first, stop)
+
     def prove(self, written: str) -> "PredictionProof":
         """Return the proof that the request of a row was answered as it was, or never.
 
@@ -156,6 +180,13 @@ class PredictionLog:
         today = datetime.now(UTC).date()
         with self._faults():
             return remove_days(self._home, self.database, pipeline, before, reason, today)
+
+    def _lookup(self) -> PredictionLookup:
+        return PredictionLookup(self._home, self.database, self._footer)
+
+    def removed_days(self, pipeline: str) -> frozenset[date]:
+        """Return the days of a pipeline whose answers were removed."""
+        return removed_days(self._home, pipeline)
 
     def _neighbours(
         self, block: StoredBlock, request: bytes

@@ -128,6 +128,15 @@ def keys_folder(home: Home, pipeline: str) -> Path:
     return home.path / "secrets" / "predictions" / pipeline
 
 
+def is_destroyed(home: Home, pipeline: str, time: int) -> bool:
+    """Whether the key of the month of a time was destroyed.
+
+    Args:
+        time: of the record, in microseconds since 1970.
+    """
+    return (keys_folder(home, pipeline) / f"{_month(time)}{_DESTROYED}").exists()
+
+
 def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
     path = keys_folder(home, pipeline) / f"{month}{_KEY}"
     if create and not path.exists():

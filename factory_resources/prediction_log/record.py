@@ -3,11 +3,13 @@
 Nothing here is decided or protected: what may be logged belongs in `protection`.
 """
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from factory_resources.errors import StorageError
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 WireProtocol = Literal["plain", "oip", "mlflow", "file", "edge"]
 """How it was asked: plain JSON, Open Inference Protocol, MLflow, a scored file, another machine."""
@@ -26,15 +28,31 @@ class PredictionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     caller: str
     """The name of the caller's token; empty if there was none."""
     protocol: WireProtocol
-    kind: Literal["answer", "error"]
+    kind: Literal["answer", "error", "shadow"]
+    """`shadow`: a version that rolls out computed it and nobody was given it; its `output` names
+    the id of the answer as `shadow_of`."""
     status: int
     """The status of the answer in HTTP."""
     rows: int
-    """How many rows have an id; an error may have none."""
+    """How many rows have an id; an error and what a shadow computed have none."""
     input: bytes
     """The rows asked about, as JSON; sensitive values are replaced."""
     output: bytes
     """What was answered, as JSON."""
+
+
+class RecordHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The first fields of a record: what is read without its rows."""
+
+    time: int
+    duration: int
+    pipeline: str
+    version: int
+    caller: str
+    protocol: WireProtocol
+    kind: Literal["answer", "error", "shadow"]
+    status: int
+    rows: int
 
 
 def encode(record: PredictionRecord) -> bytes:
@@ -48,8 +66,21 @@ def decode(content: bytes) -> PredictionRecord:
     Raises:
         StorageError: they are not a record.
     """
+    return _decoded(content, PredictionRecord)
+
+
+def decode_head(content: bytes) -> RecordHead:
+    """Return the first fields of the record with these bytes; its rows are not copied.
+
+    Raises:
+        StorageError: they are not a record.
+    """
+    return _decoded(content, RecordHead)
+
+
+def _decoded(content: bytes, kind: type[R]) -> R:
     try:
-        return msgspec.msgpack.decode(content, type=PredictionRecord)
+        return msgspec.msgpack.decode(content, type=kind)
     except msgspec.MsgspecError as error:
         raise StorageError(
             f"a logged prediction cannot be read ({error})",

@@ -1,85 +1,17 @@
-"""The prediction log's database in the home, in SQLite.
+"""The prediction log's database in the home, in SQLite."""
 
-It has a write-ahead log, unlike the ledger: a look-up does not wait while a block is stored.
-"""
-
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from factory_resources.prediction_log.sqlite_database import SqliteDatabase
 from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
 
-if TYPE_CHECKING:
-    import pyarrow
 
-_WAIT = 60
-"""Seconds to wait for another process that writes."""
-
-_PAGE = 8192
-"""Bytes. Rows lie in the tree of their ids; with pages of 4096, a quarter of one is too little for
-the longer ones, which then take pages of their own."""
-
-_BATCH = 10_000
-
-_ARROW_ROWS, _ARROW_BYTES = 16_384, 64 * 1024 * 1024
-"""Of a batch of Arrow, at most."""
-
-
-class SqliteStore(PredictionStore):
+class SqliteStore(SqliteDatabase, PredictionStore):
     """The database in a file, which is made if it is missing."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
-        for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
-            self._raw.execute(f"PRAGMA {setting}")
-        if not self.run("SELECT 1 FROM sqlite_master WHERE name = 'prediction'"):
-            script = TABLES.format(
-                missing="IF NOT EXISTS", integer="INTEGER", bytes="BLOB", compact=" WITHOUT ROWID"
-            )
-            with self.writing():
-                for statement in filter(str.strip, script.split(";")):
-                    self.run(statement)
-
-    def close(self) -> None:
-        self._raw.close()
-
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        return self._raw.execute(statement, values).fetchall()
-
-    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
-        cursor = self._raw.execute(statement, values)
-        while rows := cursor.fetchmany(_BATCH):
-            yield rows
-
-    @contextmanager
-    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
-        from adbc_driver_sqlite import dbapi
-
-        # The driver counts rows alone, and the records of large requests are long.
-        rows = min(_ARROW_ROWS, 1 + _ARROW_BYTES // longest)
-        address = f"file:{quote(str(self._file))}?mode=ro"
-        with dbapi.connect(address) as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
-            cursor.execute(statement)
-            yield cursor.fetch_record_batch()
-
-    def literal(self, content: bytes) -> str:
-        return f"x'{content.hex()}'"
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        self.run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.run("COMMIT")
-        except BaseException:
-            if self._raw.in_transaction:
-                self.run("ROLLBACK")
-            raise
+        super().__init__(file, TABLES, "prediction")
 
     def insert_rows(self, rows: Sequence[StoredRow]) -> None:
         self._raw.executemany("INSERT OR IGNORE INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

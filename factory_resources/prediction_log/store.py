@@ -4,15 +4,15 @@ What both engines share; which engine a home has, and the bytes of each, in `sql
 `postgres_store`. Older answers belong in `archive`.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
+from factory_resources.prediction_log.database import Database
 from factory_resources.prediction_log.ids import day_of, first_of
 from factory_resources.prediction_log.record import decode
 
@@ -59,38 +59,11 @@ class StoredPrediction:
     record: bytes
 
 
-class PredictionStore(ABC):
+class PredictionStore(Database):
     """The database of one home. It is used by one thread, and closed."""
 
     TABLE = "prediction"
     """How the table of records is named to Arrow's drivers."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-    @abstractmethod
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Run a statement whose parameters are written `?`, and return its rows."""
-
-    @abstractmethod
-    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
-        """Yield the rows of a SELECT, some thousands at a time."""
-
-    @abstractmethod
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Run the block in one durable transaction, alone among those that write."""
 
     @abstractmethod
     def insert_rows(self, rows: Sequence[StoredRow]) -> None:
@@ -180,6 +153,45 @@ class PredictionStore(ABC):
         """Return how many requests of each pipeline the database has."""
         return dict(self.run("SELECT pipeline, count(*) FROM prediction GROUP BY pipeline"))
 
+    def last_block(self) -> int:
+        """Return the number of the block that was stored last; 0 if there is none."""
+        return int(self.run("SELECT coalesce(max(number), 0) FROM block")[0][0])
+
+    def answered(
+        self, pipeline: str, version: int, after: int, until: int
+    ) -> Iterator[list[tuple[bytes, int]]]:
+        """Yield id and rows of the requests to a version, those refused with 0 rows, by thousands.
+
+        Args:
+            after: only of blocks that were stored after the one with this number.
+            until: the number of the last block.
+        """
+        [(first, last)] = self.run(
+            "SELECT min(first), max(last) FROM block WHERE number > ? AND number <= ?",
+            [after, until],
+        )
+        if first is not None:
+            yield from self.batches(
+                "SELECT id, rows FROM prediction WHERE id >= ? AND id <= ? AND block > ? "
+                "AND block <= ? AND pipeline = ? AND version = ? ORDER BY id",
+                [first, last, after, until, pipeline, version],
+            )
+
+    def shadows(self, pipeline: str, version: int, first: bytes) -> Iterator[bytes]:
+        """Yield the records of a version without rows from an id on: errors, and what it computed
+        as a shadow."""
+        query = (
+            "SELECT record FROM prediction WHERE id >= ? AND pipeline = ? AND version = ? "
+            "AND rows = 0 ORDER BY id"
+        )
+        for rows in self.batches(query, [first, pipeline, version]):
+            yield from (content for (content,) in rows)
+
+    def records(self, requests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the records of these requests, some hundreds, that are here."""
+        marks = ", ".join("?" * len(requests))
+        return dict(self.run(f"SELECT id, record FROM prediction WHERE id IN ({marks})", requests))
+
     def days_before(self, day: date) -> Iterator[date]:
         """Yield the days before this one that have records here."""
         stop, start = first_of(day), bytes(16)
@@ -200,20 +212,6 @@ class PredictionStore(ABC):
         """Whether the database has records of a pipeline of a day."""
         query = "SELECT 1 FROM prediction WHERE id >= ? AND id < ? AND pipeline = ? LIMIT 1"
         return bool(self.run(query, [first_of(day), day_after(day), pipeline]))
-
-    @abstractmethod
-    def arrow(
-        self, statement: str, longest: int
-    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
-        """Read the rows of a SELECT, at least one, as Arrow.
-
-        Args:
-            longest: bytes of the longest row.
-        """
-
-    @abstractmethod
-    def literal(self, content: bytes) -> str:
-        """Return bytes as SQL."""
 
     def export(
         self, pipeline: str, day: date

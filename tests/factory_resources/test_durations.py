@@ -2,7 +2,7 @@
 
 import pytest
 
-from factory_resources.durations import seconds_of
+from factory_resources.durations import duration_text, seconds_of
 from factory_resources.errors import UnknownNameError
 
 
@@ -11,6 +11,14 @@ from factory_resources.errors import UnknownNameError
 )
 def test_lengths_of_time(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7_200, "2h"), (90 * 60, "90min"), (1_209_600, "2w"), (0, "0 s")]
+)
+def test_seconds_as_a_person_writes_them(seconds: int, text: str) -> None:
+    assert duration_text(seconds) == text
+    assert text == "0 s" or seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days"])

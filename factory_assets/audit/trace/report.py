@@ -90,6 +90,9 @@ class Source(TracePart):
     """Name of the step that read the source."""
     join: str = ""
     """Name of the join whose table the source is; empty for a source of rows."""
+    answers: tuple[str, ...] = ()
+    """The ids of the answers that the source is, in the order of its rows; empty for others, and if
+    some of them were removed."""
 
 
 class GateOutcome(TracePart):
@@ -160,6 +163,8 @@ class RowOrigin(TracePart):
     """First and last line of the record in the unpacked text file; null if they are unknown."""
     lines_unknown: str | None
     """Why the lines are unknown."""
+    answer: str | None = None
+    """The id of the answer that the record is; null for other sources."""
 
 
 class RowPlace(TracePart):

@@ -178,7 +178,7 @@ def _trace_back(
             upstream_row = identity_at(snapshot, history.home, number)
             return _trace_back([upstream], hops, upstream_row, history, folders, verify)
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
-        fact = source_fact(source, ingest, step, None, folders, verify)
+        fact = source_fact(source, ingest, step, None, folders, verify, history.home)
         lines, why = source_lines(fact, source, row[1], ingest)
         return RowOrigin(
             hops=tuple(hops),
@@ -187,6 +187,7 @@ def _trace_back(
             source=fact,
             lines=lines,
             lines_unknown=why or None,
+            answer=fact.answers[row[1] - 1] if fact.answers else None,
         )
     return RowOrigin(
         hops=tuple(hops),

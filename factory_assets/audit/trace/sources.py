@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from factory_assets.audit.trace.report import Source, State
 from factory_assets.audit.trace.verification import state_of
+from factory_assets.data.sources.answers import answer_ids
 from factory_assets.results.data import SourceFile
 from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import expand
 from factory_resources.sources.files.line_numbers import lines_of
@@ -26,6 +28,7 @@ def source_fact(
     snapshot: str | None,
     folders: Folders,
     verify: bool,
+    home: Home,
 ) -> Source:
     """Describe the present state of a source.
 
@@ -34,8 +37,10 @@ def source_fact(
         step: name of that ingest.
         snapshot: name of the snapshot that the source is, if it is one.
         verify: whether to compare the file with its digest.
+        home: where the outcomes are that a source of answers consists of.
     """
-    is_file = "files" in declared_source(source, record)
+    declared = declared_source(source, record)
+    is_file = "files" in declared
     path = _path(source, record, folders) if is_file else None
     state: State | Literal["not a file"] = "gone" if is_file else "not a file"
     if path:
@@ -52,6 +57,7 @@ def source_fact(
         snapshot=snapshot,
         read_by=step,
         join=source.join,
+        answers=answer_ids(source.name, source.rows, home) if "answers" in declared else (),
     )
 
 

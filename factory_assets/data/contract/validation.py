@@ -203,6 +203,8 @@ def _require_columns(columns: Sequence[Column], raws: Sequence[SourceTable]) -> 
 
 
 def _missing_column(name: str, raw: SourceTable) -> ContractError:
+    if remedy := raw.withheld.get(name):
+        return ContractError(f"column {name!r} is hidden", where=raw.name, remedy=remedy)
     remedy = suggestion(name, list(raw.columns))
     if len(raw.columns) == 1 and raw.format == "csv":
         remedy += "; only one column was found: set source.delimiter"

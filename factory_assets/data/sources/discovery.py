@@ -12,6 +12,7 @@ from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.spec import (
+    AnswersSource,
     AssetSource,
     DatabaseSource,
     DeltaSource,
@@ -116,3 +117,7 @@ def discover(source: Source, context: SourceContext) -> Iterable[SourceHandle]:
             from factory_assets.data.sources.tables import discover_asset
 
             return [discover_asset(source, context)]
+        case AnswersSource():
+            from factory_assets.data.sources.answers import discover_answers
+
+            return discover_answers(source, context)

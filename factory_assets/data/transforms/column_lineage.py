@@ -103,6 +103,8 @@ class _SourceColumns:
             prefix = f"{source['pipeline']}/{source['stage']}."
         elif "asset" in source:
             prefix = f"{source['asset']}."
+        elif "answers" in source:
+            prefix = f"{source['answers']}/answers."
         elif source.get("table"):
             prefix = f"{source['table']}."
         self._prefix = prefix

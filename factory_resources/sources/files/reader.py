@@ -64,6 +64,8 @@ class SourceTable:
     """Rule of each required join to the column that says whether the row has a match."""
     text: DelimitedText | None = None
     """How the lines of `path` are read; None if it is a Parquet file."""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Columns that the source has and does not show, with what to do to read them."""
 
     @property
     def relation(self) -> str:

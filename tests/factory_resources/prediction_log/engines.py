@@ -9,7 +9,9 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.postgres import Postgres
 
-_DROP = [f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in ("ledger", "predictions")]
+_SCHEMAS = ("ledger", "predictions", "outcomes")
+
+_DROP = [f"DROP SCHEMA IF EXISTS {schema} CASCADE" for schema in _SCHEMAS]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

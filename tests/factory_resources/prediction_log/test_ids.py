@@ -85,3 +85,8 @@ def test_the_days_of_ids_end_at_midnight_utc(monkeypatch: pytest.MonkeyPatch) ->
     first = ids.take()
     assert (day_of(last), day_of(first)) == (date(2026, 2, 28), date(2026, 3, 1))
     assert last < first_of(date(2026, 3, 1)) <= first
+
+
+def test_every_id_has_a_day_and_every_day_a_first_id() -> None:
+    assert day_of(b"\xff" * 16) == date(9999, 12, 31)
+    assert first_of(date(1, 1, 1)) == bytes(16)

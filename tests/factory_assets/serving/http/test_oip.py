@@ -228,7 +228,7 @@ def test_an_answer_has_the_outputs_that_the_description_names(
 
 
 def test_the_description_names_each_column_with_its_type(served: ServedModel) -> None:
-    described = metadata(served)
+    described = metadata(served, [served])
     assert {one["name"]: one["datatype"] for one in described["inputs"]} == {
         "Heat [K]": "FP64",
         "steps": "INT64",

@@ -96,8 +96,11 @@ def test_it_is_openapi(served: ServedModel) -> None:
 
     described = openapi({"p": served})
     loaded = from_dict(copy.deepcopy(described))
-    [operation] = [result.ok() for result in loaded.get_all_operations()]
-    assert (operation.method.upper(), operation.path) == ("POST", "/predict/p")
+    operations = [result.ok() for result in loaded.get_all_operations()]
+    assert [(operation.method.upper(), operation.path) for operation in operations] == [
+        ("POST", "/predict/p"),
+        ("POST", "/feedback"),
+    ]
     assert "http" not in json.dumps({k: v for k, v in described.items() if k != "components"})
     for schema in described["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)

@@ -11,9 +11,9 @@ from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
-from factory_assets.serving.online.column_request import columns_logged
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.logged_rows import columns_logged
 from factory_resources.prediction_log.protection import Protection
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from tests.factory_assets.serving.http.cases import ROW, call_of

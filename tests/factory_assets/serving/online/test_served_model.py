@@ -9,10 +9,11 @@ import pytest
 
 from factory_assets.ml.artifacts.onnx_model import load_champion, load_served
 from factory_assets.serving.online.answers import explanations
-from factory_assets.serving.online.column_request import ColumnRequest, columns_logged
+from factory_assets.serving.online.column_request import ColumnRequest
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ContractError
+from factory_resources.prediction_log.logged_rows import columns_logged
 from factory_resources.sql.scalar.values import UndecidedError
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS

@@ -1,0 +1,1 @@
+"""Takes what turned out to be true of answers, from requests, files and tables."""

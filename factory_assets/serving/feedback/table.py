@@ -1,0 +1,202 @@
+"""Record the outcomes in a table: rows named by the ids of answers, or by a key in what was asked.
+
+Reading a file into a table belongs in `file`; where a key is found in the log, in `keys`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from factory_assets.serving.feedback.keys import answers_by_key
+from factory_assets.serving.feedback.recorder import (
+    OutcomeRecorder,
+    RefusedOutcomeError,
+    SentOutcome,
+)
+from factory_resources.errors import DataError
+from factory_resources.home.home import Home
+from factory_resources.outcomes.binding import bind_outcomes
+from factory_resources.outcomes.outcome import Feedback, Source
+from factory_resources.outcomes.target_values import TargetValues
+from factory_resources.outcomes.targets import Targets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SHOWN = 3
+"""Wrong rows that an error tells of."""
+
+
+@dataclass(frozen=True)
+class OutcomeColumns:
+    """The names of the columns of a table."""
+
+    id: str = "id"
+    outcome: str = "outcome"
+    observed: str | None = None
+    """None for `observed`, if there is such a column."""
+    key: str | None = None
+    """A column of the source instead of `id`: an outcome is that of the latest answer before it
+    was observed whose row had the same value."""
+
+
+@dataclass(frozen=True)
+class OutcomeCounts:
+    """What became of the rows of a table."""
+
+    recorded: int
+    repeated: int
+    corrected: int
+    refused: int
+    empty: int
+    """Rows without an outcome, which is not known yet."""
+    reasons: tuple[str, ...]
+    """Why rows were refused: the first ones, each in one line without values."""
+
+
+def record_from_table(
+    pipeline: str,
+    table: pa.Table,
+    home: Home,
+    *,
+    source: Source = "table",
+    columns: OutcomeColumns | None = None,
+    wrong: Literal["refuse", "count"] = "refuse",
+) -> OutcomeCounts:
+    """Record the outcomes of a table in one transaction, and enter them in the ledger.
+
+    Args:
+        pipeline: the pipeline that answered.
+        table: a row an outcome, with the columns that `columns` names.
+        source: how the table came.
+        wrong: what a row that cannot be recorded does: `refuse` the whole table, or only `count`.
+
+    Raises:
+        DataError: a column is missing, or a row is wrong and the table is refused.
+        ModelError: the pipeline has no champion.
+        StorageError: a database cannot be read or written; nothing was recorded.
+    """
+    named = columns or OutcomeColumns()
+    target = Targets(home).of_champion(pipeline)
+    sent, rows = _sent(pipeline, table, named, target, home)
+    recorder = OutcomeRecorder(home)
+    try:
+        judged = recorder.judge(sent, source, "", lambda name: name == pipeline)
+        if named.key is not None:
+            judged = [
+                _about_key(one, item, named.key) for one, item in zip(judged, sent, strict=True)
+            ]
+        reasons = [*_reasons(judged, rows)]
+        if reasons and wrong == "refuse":
+            more = len(reasons) - _SHOWN
+            also = f" (and {more:,} more rows)" if more > 0 else ""
+            raise DataError(
+                "; ".join(reasons[:_SHOWN]) + also,
+                where=f"outcomes of {pipeline}",
+                remedy="nothing was recorded; correct the rows and send all of them again",
+            )
+        counted = [
+            one if isinstance(one, Feedback) else RefusedOutcomeError(str(one), pipeline)
+            for one in judged
+        ]
+        counts = Counter(recorder.store(counted))
+    finally:
+        recorder.close()
+    bind_outcomes(home)
+    return OutcomeCounts(
+        recorded=counts["recorded"],
+        repeated=counts["repeated"],
+        corrected=counts["corrected"],
+        refused=len(reasons),
+        empty=table.num_rows - len(sent),
+        reasons=tuple(reasons[:_SHOWN]),
+    )
+
+
+def _about_key(
+    judged: Feedback | RefusedOutcomeError, sent: SentOutcome, key: str
+) -> Feedback | RefusedOutcomeError:
+    if sent.id is None:
+        why = f"no answer before it was observed has this value of {key!r}"
+        return RefusedOutcomeError(f"{why}; check both, and the time zone")
+    return judged
+
+
+def _reasons(
+    judged: Sequence[Feedback | RefusedOutcomeError], rows: Sequence[int]
+) -> Iterator[str]:
+    for one, row in zip(judged, rows, strict=True):
+        if isinstance(one, RefusedOutcomeError):
+            yield f"row {row}: {one}"
+
+
+def _sent(
+    pipeline: str, table: pa.Table, named: OutcomeColumns, target: TargetValues, home: Home
+) -> tuple[list[SentOutcome], list[int]]:
+    """Return the outcomes of a table, and the number of the row of each, from 1."""
+    values = [_value(cell, target) for cell in _cells(table, named.outcome)]
+    observed = _observed(table, named)
+    known = [place for place, value in enumerate(values) if value is not None]
+    if named.key is None:
+        ids: Sequence[Any] = _cells(table, named.id)
+    else:
+        keys = _cells(table, named.key)
+        found = answers_by_key(
+            pipeline, named.key, [(keys[n], observed[n]) for n in known], target.sensitive, home
+        )
+        ids = [None] * len(values)
+        for place, identifier in zip(known, found, strict=True):
+            ids[place] = identifier
+    sent = [SentOutcome(ids[n], values[n], observed[n]) for n in known]
+    return sent, [n + 1 for n in known]
+
+
+def _cells(table: pa.Table, name: str) -> list[Any]:
+    if name not in table.column_names:
+        raise DataError(
+            f"there is no column {name!r}",
+            where="outcomes",
+            remedy=f"name one of {', '.join(table.column_names)}",
+        )
+    cells: list[Any] = table[name].to_pylist()
+    return cells
+
+
+def _observed(table: pa.Table, named: OutcomeColumns) -> list[Any]:
+    import pyarrow as pa
+
+    name = named.observed or "observed"
+    if named.observed is None and name not in table.column_names:
+        return [None] * table.num_rows
+    if name in table.column_names and pa.types.is_timestamp(table.schema.field(name).type):
+        zone = table.schema.field(name).type.tz
+        column = table[name].cast(pa.timestamp("us", zone), safe=False)
+        table = table.set_column(table.column_names.index(name), name, column)
+    return [_moment(cell) for cell in _cells(table, name)]
+
+
+def _moment(cell: Any) -> Any:
+    if isinstance(cell, date) and not isinstance(cell, datetime):
+        return datetime(cell.year, cell.month, cell.day)
+    return None if cell == "" else cell
+
+
+def _value(cell: Any, target: TargetValues) -> Any:
+    """Return a cell as a value of JSON; None if it is empty."""
+    if isinstance(cell, str):
+        text = cell.strip()
+        return _number(text) if text and not target.classes else text or None
+    if cell is None or isinstance(cell, bool | int | float):
+        return None if cell != cell else cell
+    return str(cell) if target.classes else _number(str(cell))
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text

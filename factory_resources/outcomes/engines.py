@@ -1,0 +1,43 @@
+"""Which database outcomes have: SQLite in the home, or the PostgreSQL of the factory."""
+
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
+from factory_resources.outcomes.store import TABLES, OutcomeStore
+from factory_resources.prediction_log.database import Database
+from factory_resources.prediction_log.engines import postgres_address
+
+_SCHEMA = "outcomes"
+
+
+def open_outcomes(home: Home) -> OutcomeStore:
+    """Return the outcomes of a home, which the caller closes; the tables are made if missing.
+
+    Raises:
+        StorageError: the database cannot be read or written.
+    """
+    with storage_faults(home):
+        return OutcomeStore(_database(home))
+
+
+def has_outcomes(home: Home) -> bool:
+    """Whether the tables were ever made.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if not (address := postgres_address()):
+        return home.outcomes_database.exists()
+    from factory_resources.prediction_log.postgres_database import has_postgres_table
+
+    with storage_faults(home):
+        return has_postgres_table(address, _SCHEMA, "outcome")
+
+
+def _database(home: Home) -> Database:
+    if address := postgres_address():
+        from factory_resources.prediction_log.postgres_database import PostgresDatabase
+
+        return PostgresDatabase(address, _SCHEMA, TABLES, made="outcome", locked="outcome")
+    from factory_resources.prediction_log.sqlite_database import SqliteDatabase
+
+    return SqliteDatabase(home.outcomes_database, TABLES, made="outcome")

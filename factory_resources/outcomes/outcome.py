@@ -1,0 +1,70 @@
+"""Outcomes: what turned out to be true of a row that was answered, and what sending one again does.
+
+Which values a target may have belongs in `target_values`; where outcomes are kept, in `store`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Source = Literal["http", "file", "table", "snapshot"]
+"""How an outcome came."""
+
+Decision = Literal["recorded", "repeated", "corrected"]
+"""What an outcome is after those that were recorded before: the first one of its row, known
+already, or another value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """An outcome that was sent, and was not recorded yet."""
+
+    id: bytes
+    """Of the answered row, 16 bytes."""
+    pipeline: str
+    value: str
+    """As JSON: the name of a class as a string, or a number. It is in the clear also if the target
+    is sensitive, as answers cannot be judged without it: whoever shows outcomes leaves it out."""
+    observed: int | None
+    """When it turned out, in microseconds since 1970; None for now."""
+    source: Source
+    caller: str
+    """The name of the caller's token; empty if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome that was recorded."""
+
+    number: int
+    """Outcomes are counted from 1, in the order in which they were recorded."""
+    id: bytes
+    pipeline: str
+    value: str
+    observed: int
+    recorded: int
+    """When it was recorded, in microseconds since 1970."""
+    source: Source
+    caller: str
+
+
+def decide(history: Sequence[Outcome], sent: Feedback) -> Decision:
+    """Return what an outcome is after those that were recorded of its row, oldest first.
+
+    One that says when it turned out is known as long as its sender said the same before, also if
+    it was corrected since: a request that is sent again changes nothing.
+    """
+    if not history:
+        return "recorded"
+    if history[-1].value == sent.value:
+        return "repeated"
+    return "repeated" if any(_says_the_same(one, sent) for one in history) else "corrected"
+
+
+def _says_the_same(one: Outcome, sent: Feedback) -> bool:
+    return (one.value, one.observed, one.source, one.caller) == (
+        sent.value,
+        sent.observed,
+        sent.source,
+        sent.caller,
+    )

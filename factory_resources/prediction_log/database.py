@@ -1,0 +1,62 @@
+"""What a database in the home and one on a server have in common, for the stores that use either.
+
+The tables belong in the stores; the engines, in `sqlite_database` and `postgres_database`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class Database(ABC):
+    """One connection. It is used by one thread, and closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run a statement whose parameters are written `?`, and return its rows."""
+
+    @abstractmethod
+    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
+        """Yield the rows of a SELECT, some thousands at a time."""
+
+    @abstractmethod
+    def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows with a value for every column, within `writing`."""
+
+    @abstractmethod
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Run the block in one durable transaction, alone among those that write."""
+
+    @abstractmethod
+    def arrow(
+        self, statement: str, longest: int
+    ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
+        """Read the rows of a SELECT, at least one, as Arrow.
+
+        Args:
+            longest: bytes of the longest row.
+        """
+
+    @abstractmethod
+    def literal(self, content: bytes) -> str:
+        """Return bytes as SQL."""

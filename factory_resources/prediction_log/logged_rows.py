@@ -1,0 +1,57 @@
+"""The rows of a logged request, which are JSON objects, or columns in MessagePack.
+
+Values of sensitive columns are replaced in them; see `protection`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from factory_resources.errors import StorageError
+from factory_resources.prediction_log.record import PredictionRecord
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:
+    """Return the rows that were asked about; none if the request was refused.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    if not record.input:
+        return []
+    try:
+        if record.input[:1] == b"[":
+            return msgspec.json.decode(record.input, type=list[Mapping[str, Any]])
+        columns = columns_logged(record.input)
+    except (msgspec.MsgspecError, LookupError, ValueError, TypeError) as error:
+        raise StorageError(
+            f"the rows of a logged prediction cannot be read ({error})",
+            remedy="factory verify tells what was changed; restore the log from a backup",
+        ) from error
+    return [*_as_rows(columns)]
+
+
+def _as_rows(columns: Mapping[str, list[Any]]) -> Iterator[Mapping[str, Any]]:
+    for cells in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, cells, strict=True))
+
+
+def columns_logged(content: bytes) -> dict[str, list[Any]]:
+    """Return columns that were logged as arrays, as lists with None for missing values."""
+    import numpy as np
+
+    found = msgspec.msgpack.decode(content)
+    arrays = {
+        name: plain_cells(np.frombuffer(values, dtype))
+        for name, (dtype, values) in found["arrays"].items()
+    }
+    return {**arrays, **found["lists"]}
+
+
+def plain_cells(values: "NDArray[Any]") -> list[Any]:
+    """Return the values of an array, None for NaN."""
+    return [None if value != value else value for value in values.tolist()]

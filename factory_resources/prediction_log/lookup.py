@@ -1,0 +1,181 @@
+"""Look up many logged answers at once, wherever they are: journal, database or archive.
+
+One answer, and what is proven about it, is looked up by `prediction_log`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.archive import ArchivedFile, archive_folder, files_of
+from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.ids import ID_BYTES, day_of
+from factory_resources.prediction_log.record import decode_head
+from factory_resources.prediction_log.segments import OPEN, SEALED, first_id, read
+from factory_resources.prediction_log.store import PredictionStore
+
+_FACTS, _RECORDS = 500, 50
+"""Requests of one query: a record may have some megabytes."""
+
+LARGEST = b"\xff" * ID_BYTES
+"""No id is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """What is known of a request without its rows."""
+
+    pipeline: str
+    version: int
+    rows: int
+    """0 if it was refused."""
+
+
+@dataclass(frozen=True)
+class PredictionLookup:
+    """The places where the answers of a home are, used by one thread.
+
+    Raises:
+        StorageError: one of them cannot be read.
+    """
+
+    home: Home
+    store: PredictionStore
+    footer: Callable[[Path], Any]
+    """Returns where in a file of the archive its row groups are."""
+
+    def facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
+        """Return what is known of those of these requests that are on record."""
+        found = self._stored_facts(requests)
+        for request, payload in self._journal(set(requests) - found.keys()):
+            found[request] = _facts(payload)
+        if missing := set(requests) - found.keys():
+            # What left the journal in the meantime is stored now.
+            found |= self._stored_facts(missing)
+        return found
+
+    def records(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield id and record of those of these requests that are on record, in no order."""
+        missing = set(requests)
+        # Records move from the journal to the database and the archive, never back.
+        for source in (self._journal, self._database, self._archive):
+            for request, payload in source(missing):
+                if request in missing:
+                    missing.discard(request)
+                    yield request, payload
+
+    def every(self, pipeline: str, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield id and record of all requests of a pipeline from an id on.
+
+        They come in no order; one that is moved meanwhile comes twice.
+        """
+        for request, payload in self._journal(None):
+            if request >= first and _facts(payload).pipeline == pipeline:
+                yield request, payload
+        last = first
+        query = (
+            "SELECT id, record FROM prediction WHERE pipeline = ? AND id >= ? "
+            f"ORDER BY id LIMIT {_RECORDS}"
+        )
+        while rows := self.store.run(query, [pipeline, last]):
+            yield from rows
+            last = _next(rows[-1][0])
+        for file in self._files(pipeline, first, LARGEST):
+            with suppress(FileNotFoundError):
+                yield from (row for row in file.every(self.footer(file.path)) if row[0] >= first)
+
+    def count_rows(self, pipeline: str, first: bytes, stop: bytes) -> int:
+        """Return how many rows of a pipeline were answered from an id on up to another."""
+        query = "SELECT sum(rows) FROM prediction WHERE pipeline = ? AND id >= ? AND id < ?"
+        [(total,)] = self.store.run(query, [pipeline, first, stop])
+        waiting = (_facts(payload) for id_, payload in self._journal(None) if first <= id_ < stop)
+        count = int(total or 0) + sum(one.rows for one in waiting if one.pipeline == pipeline)
+        for file in self._files(pipeline, first, stop):
+            with suppress(FileNotFoundError):
+                for request, payload in file.every(self.footer(file.path)):
+                    count += _facts(payload).rows if first <= request < stop else 0
+        return count
+
+    def _stored_facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
+        found: dict[bytes, AnswerFacts] = {}
+        for part in _parts(requests, _FACTS):
+            rows = self.store.run(
+                "SELECT id, pipeline, version, rows FROM prediction "
+                f"WHERE id IN ({', '.join('?' * len(part))})",
+                part,
+            )
+            found.update((request, AnswerFacts(*facts)) for request, *facts in rows)
+        for request, payload in self._archive(set(requests) - found.keys()):
+            found[request] = _facts(payload)
+        return found
+
+    def _database(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for part in _parts(requests, _RECORDS):
+            marks = ", ".join("?" * len(part))
+            yield from self.store.run(
+                f"SELECT id, record FROM prediction WHERE id IN ({marks})", part
+            )
+
+    def _archive(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        days: dict[Any, list[bytes]] = {}
+        for request in requests:
+            days.setdefault(day_of(request), []).append(request)
+        for day, wanted in days.items():
+            for file in files_of(self.home, day):
+                inside = [request for request in wanted if file.first <= request <= file.last]
+                if inside:
+                    # A file may be removed by now.
+                    with suppress(FileNotFoundError):
+                        yield from file.find_several(inside, self.footer(file.path))
+
+    def _files(self, pipeline: str, first: bytes, stop: bytes) -> Iterator[ArchivedFile]:
+        for path in sorted((archive_folder(self.home) / pipeline).glob("*/*.parquet")):
+            file = ArchivedFile(path)
+            if file.last >= first and file.first < stop:
+                yield file
+
+    def _journal(self, requests: Collection[bytes] | None) -> Iterator[tuple[bytes, bytes]]:
+        """Yield requests that were not collected yet: these, or all."""
+        if requests is not None and not requests:
+            return
+        last = LARGEST if requests is None else max(requests)
+        for pattern in (f"*{SEALED}", f"*{OPEN}"):
+            for segment in journal_folder(self.home).glob(pattern):
+                for request, payload in _segment_rows(segment, last):
+                    if requests is None or request in requests:
+                        yield request, payload
+
+
+def _segment_rows(segment: Path, last: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records of a segment up to an id; it may be sealed or removed meanwhile."""
+    try:
+        if first_id(segment) > last:
+            return
+        for request, payload in read(segment):
+            if request > last:
+                return
+            yield request, payload
+    except StorageError:
+        if segment.exists():
+            raise
+        if segment.suffix == OPEN:
+            yield from _segment_rows(segment.with_suffix(SEALED), last)
+
+
+def _facts(payload: bytes) -> AnswerFacts:
+    head = decode_head(payload)
+    return AnswerFacts(head.pipeline, head.version, head.rows)
+
+
+def _next(request: bytes) -> bytes:
+    return (int.from_bytes(request, "big") + 1).to_bytes(ID_BYTES, "big")
+
+
+def _parts(requests: Collection[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    ordered = sorted(requests)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]

@@ -1,0 +1,113 @@
+"""A database on the PostgreSQL of the factory, in a schema of its own."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from factory_resources.prediction_log.database import Database
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_BATCH, _PAGE = 10_000, 1_000
+
+
+class PostgresDatabase(Database):
+    """The tables of a schema on a server, which are made if they are missing.
+
+    Args:
+        address: as in `FACTORY_DATABASE_URL`.
+        tables: the statements that make the tables.
+        made: the table by which it is known that they were made.
+        locked: the table that only one writer has at a time.
+    """
+
+    def __init__(self, address: str, schema: str, tables: str, made: str, locked: str) -> None:
+        self._server, self._locked = "postgresql://" + address.partition("://")[2], locked
+        self._raw = _connect(address, schema)
+        if not _has_table(self._raw, made):
+            with self._transaction(f"SELECT pg_advisory_xact_lock(hashtext('{schema}'))"):
+                self.run(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+                self.run(
+                    tables.format(
+                        missing="IF NOT EXISTS", integer="bigint", bytes="bytea", compact=""
+                    )
+                )
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._raw.cursor() as cursor:
+            cursor.execute(statement.replace("?", "%s"), values)
+            return [*map(_plain, cursor.fetchall())] if cursor.description else []
+
+    def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
+        # A named cursor keeps the rows on the server.
+        with self._raw.cursor("batches", withhold=True) as cursor:
+            cursor.execute(statement.replace("?", "%s"), values)
+            while rows := cursor.fetchmany(_BATCH):
+                yield [*map(_plain, rows)]
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        for start in range(0, len(rows), _PAGE):
+            page = rows[start : start + _PAGE]
+            marks = ", ".join([f"({', '.join('?' * len(page[0]))})"] * len(page))
+            self.run(f"INSERT INTO {table} VALUES {marks}", [*chain.from_iterable(page)])
+
+    @contextmanager
+    def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":
+        from adbc_driver_postgresql import dbapi
+
+        with dbapi.connect(self._server) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            yield cursor.fetch_record_batch()
+
+    def literal(self, content: bytes) -> str:
+        return f"'\\x{content.hex()}'::bytea"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._transaction(f"LOCK TABLE {self._locked} IN EXCLUSIVE MODE"):
+            yield
+
+    @contextmanager
+    def _transaction(self, lock: str) -> Iterator[None]:
+        try:
+            self.run(f"BEGIN; {lock}")
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            # If the server is gone, its transaction is gone too.
+            if not self._raw.closed:
+                self._raw.rollback()
+            raise
+
+
+def has_postgres_table(address: str, schema: str, table: str) -> bool:
+    """Whether the tables of a schema were made, of which this is one."""
+    connection = _connect(address, schema)
+    try:
+        return _has_table(connection, table)
+    finally:
+        connection.close()
+
+
+def _connect(address: str, schema: str) -> Any:
+    import psycopg2
+
+    server = "postgresql://" + address.partition("://")[2]
+    connection = psycopg2.connect(server, options=f"-c search_path={schema}")
+    connection.autocommit = True
+    return connection
+
+
+def _has_table(connection: Any, table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
+        return bool(cursor.fetchone()[0])
+
+
+def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)

@@ -1,0 +1,189 @@
+"""Outcomes in tables and files are recorded as one, by the ids of answers or by a key."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from factory_assets.serving.batch import predict
+from factory_assets.serving.feedback.file import record_from_file
+from factory_assets.serving.feedback.table import (
+    OutcomeColumns,
+    OutcomeCounts,
+    record_from_table,
+)
+from factory_resources.errors import DataError, FactoryError, ModelError
+from factory_resources.home.home import Home
+from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.prediction_log.ids import PredictionIds, text
+from tests.factory_assets.serving.cases import Deployed
+from tests.factory_assets.serving.feedback.conftest import copied, rows_asked
+
+
+def asked(made: Deployed, home: Home, rows: list[dict[str, Any]]) -> list[str]:
+    """Score rows; return the ids of the answers."""
+    file = home.path.parent / f"asked{len(list(home.path.parent.iterdir()))}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found: list[str] = predict(made.pipeline, file, home)["id"].to_pylist()
+    return found
+
+
+def recorded(home: Home) -> dict[str, str]:
+    with open_outcomes(home) as store:
+        return {text(one.id): one.value for one in store.current("p")}
+
+
+@pytest.fixture
+def home(grading: Deployed, tmp_path: Path) -> Home:
+    return copied(grading, tmp_path / "home")
+
+
+def test_a_table_is_recorded_repeated_and_corrected(grading: Deployed, home: Home) -> None:
+    ids = asked(grading, home, rows_asked(3))
+    first = pa.table({"id": ids, "outcome": ["good", "bad", None]})
+    assert record_from_table("p", first, home) == OutcomeCounts(2, 0, 0, 0, 1, ())
+    assert record_from_table("p", first, home) == OutcomeCounts(0, 2, 0, 0, 1, ())
+    second = pa.table({"id": ids, "outcome": ["good", "good", "bad"]})
+    assert record_from_table("p", second, home) == OutcomeCounts(1, 1, 1, 0, 0, ())
+    assert recorded(home) == dict(zip(ids, ['"good"', '"good"', '"bad"'], strict=True))
+
+
+def _csv(table: pa.Table, folder: Path) -> Path:
+    pyarrow.csv.write_csv(table, folder / "o.csv")
+    return folder / "o.csv"
+
+
+def _parquet(table: pa.Table, folder: Path) -> Path:
+    pyarrow.parquet.write_table(table, folder / "o.parquet")
+    return folder / "o.parquet"
+
+
+def _jsonl(table: pa.Table, folder: Path) -> Path:
+    lines = [json.dumps(row, default=str) + "\n" for row in table.to_pylist()]
+    (folder / "o.jsonl").write_text("".join(lines))
+    return folder / "o.jsonl"
+
+
+@pytest.mark.parametrize("write", [_csv, _parquet, _jsonl])
+def test_a_file_of_each_format_is_recorded(
+    write: Callable[[pa.Table, Path], Path], grading: Deployed, home: Home, tmp_path: Path
+) -> None:
+    ids = asked(grading, home, rows_asked(2))
+    moment = datetime.now(UTC).replace(microsecond=250_000)
+    table = pa.table({"answer": ids, "was": ["good", "bad"], "when": pa.array([moment, None])})
+    columns = OutcomeColumns("answer", "was", "when")
+    counts = record_from_file("p", write(table, tmp_path), home, columns)
+    assert (counts.recorded, counts.empty) == (2, 0)
+    assert recorded(home) == dict(zip(ids, ['"good"', '"bad"'], strict=True))
+    with open_outcomes(home) as store:
+        rows = [*store.from_number(1, 10)]
+    assert {row.source for row in rows} == {"file"}
+    assert rows[0].observed == int(moment.timestamp() * 1e6)
+
+
+@pytest.mark.parametrize("write", [_csv, _parquet, _jsonl])
+def test_numbers_of_each_format_are_recorded(
+    write: Callable[[pa.Table, Path], Path], pricing: Deployed, tmp_path: Path
+) -> None:
+    home = copied(pricing, tmp_path / "home")
+    ids = asked(pricing, home, rows_asked(2))
+    table = pa.table({"id": ids, "outcome": [3, 1]})
+    assert record_from_file("p", write(table, tmp_path), home, OutcomeColumns()).recorded == 2
+    assert recorded(home) == dict(zip(ids, ["3.0", "1.0"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"outcome": ["good", "rotten"]}, "row 2: the outcome is not a class of 'label'"),
+        ({"id": ["x", "y"]}, "row 1: this is not the id of an answer"),
+        ({"id": [text(PredictionIds().take()) for _ in range(2)]}, "no answer has this id"),
+        ({"observed": ["soon", ""]}, "row 1: observed is not a time"),
+        ({"observed": [None, datetime(2020, 1, 1)]}, "row 2: observed is before the answer"),
+        ({"observed": pa.array([None, "2999-01-01"])}, "row 2: observed is in the future"),
+    ],
+)
+def test_a_wrong_row_refuses_the_whole_table(
+    change: dict[str, Any], words: str, grading: Deployed, home: Home
+) -> None:
+    columns = {"id": asked(grading, home, rows_asked(2)), "outcome": ["good", "bad"], **change}
+    with pytest.raises(DataError, match="nothing was recorded") as error:
+        record_from_table("p", pa.table(columns), home)
+    assert words in str(error.value)
+    with open_outcomes(home) as store:
+        assert [*store.from_number(1, 10)] == []
+    counts = record_from_table("p", pa.table(columns), home, wrong="count")
+    assert counts.refused + counts.recorded == 2
+    assert words in f"{'; '.join(counts.reasons)}"
+
+
+def test_a_missing_column_is_named(grading: Deployed, home: Home) -> None:
+    ids = asked(grading, home, rows_asked(1))
+    table = pa.table({"answer": ids, "outcome": ["good"]})
+    with pytest.raises(DataError, match="no column 'id'; name one of answer, outcome"):
+        record_from_table("p", table, home)
+    with pytest.raises(DataError, match="no column 'when'"):
+        record_from_table("p", table, home, columns=OutcomeColumns("answer", observed="when"))
+
+
+def test_a_pipeline_without_a_champion_has_no_outcomes(home: Home) -> None:
+    with pytest.raises(ModelError, match="it has no champion"):
+        record_from_table("pears", pa.table({"id": ["x"], "outcome": ["good"]}), home)
+
+
+def test_a_key_names_the_latest_answer_before_the_outcome(grading: Deployed, home: Home) -> None:
+    old = asked(grading, home, rows_asked(4))
+    between = datetime.now(UTC)
+    new = asked(grading, home, rows_asked(3, start=4))
+    table = pa.table(
+        {
+            "machine": ["m0", "m1", "m3"],
+            "outcome": ["good", "bad", "good"],
+            "observed": [between, None, None],
+        }
+    )
+    columns = OutcomeColumns(key="machine")
+    assert record_from_table("p", table, home, columns=columns).recorded == 3
+    assert recorded(home) == {old[0]: '"good"', new[1]: '"bad"', old[3]: '"good"'}
+
+
+def test_a_numeric_key_is_found_whatever_its_type(grading: Deployed, home: Home) -> None:
+    [first] = asked(grading, home, [{"Size [mm]": 3.0, "machine": "m", "worker": "w"}])
+    columns = OutcomeColumns(key="Size [mm]")
+    for value in (3, 3.0, "3"):
+        table = pa.table({"Size [mm]": [value], "outcome": ["good"]})
+        record_from_table("p", table, home, columns=columns)
+    assert recorded(home) == {first: '"good"'}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("worker", "w1", "hidden in the log"),
+        ("colour", "red", "no logged row has the column 'colour'; name one of Size"),
+        ("machine", "m9", "row 1: no answer before it was observed has this value of 'machine'"),
+    ],
+)
+def test_a_wrong_key_is_named(
+    key: str, value: str, words: str, grading: Deployed, home: Home
+) -> None:
+    asked(grading, home, rows_asked(4))
+    table = pa.table({key: [value], "outcome": ["good"]})
+    with pytest.raises(FactoryError) as error:
+        record_from_table("p", table, home, columns=OutcomeColumns(key=key))
+    assert words in str(error.value)
+    assert value not in str(error.value).replace("Size [mm]", "")
+
+
+def test_an_answer_after_the_outcome_does_not_get_it(grading: Deployed, home: Home) -> None:
+    asked(grading, home, rows_asked(1))
+    before = datetime.now(UTC) - timedelta(hours=1)
+    table = pa.table({"machine": ["m0"], "outcome": ["good"], "observed": [before]})
+    with pytest.raises(DataError, match="no answer before it was observed"):
+        record_from_table("p", table, home, columns=OutcomeColumns(key="machine"))
