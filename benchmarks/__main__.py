@@ -16,10 +16,12 @@ from benchmarks import (
     csv_ingest,
     demo,
     edge,
+    estimated_performance,
     influence,
     ledger,
     loading,
     metering,
+    monitoring,
     partitions,
     pipeline,
     prediction_log,
@@ -28,6 +30,7 @@ from benchmarks import (
     streaming,
     throughput,
     unchanged,
+    watching,
 )
 
 MODULES = {
@@ -50,6 +53,9 @@ MODULES = {
         prediction_log,
         approvals,
         edge,
+        monitoring,
+        estimated_performance,
+        watching,
         serving,
     )
 }

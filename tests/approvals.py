@@ -48,8 +48,14 @@ class Factory:
     def key(self, name: str) -> Path:
         return self.root / "keys" / name
 
-    def declare(self, *, seed: int = 7, approval: Any = "keep", **evaluate: Any) -> None:
-        """Declare another seed, so that the next run trains another version."""
+    def declare(
+        self, *, seed: int = 7, approval: Any = "keep", rollout: Any = None, **evaluate: Any
+    ) -> None:
+        """Declare another seed, so that the next run trains another version.
+
+        Args:
+            rollout: `canary` or `shadow` of `deploy`, with its settings.
+        """
         attributes = copy.deepcopy(APPLES)
         attributes["train"]["seed"] = seed
         attributes["evaluate"]["gates"] = {"champion": "off"}
@@ -57,6 +63,8 @@ class Factory:
         rule = {"signatures": 1} if approval == "keep" else approval
         if rule is not None:
             attributes["deploy"] = {"approval": rule}
+        if rollout is not None:
+            attributes["deploy"] = {**attributes.get("deploy", {}), **rollout}
         declare(self.defs / "apples", attributes)
 
     def people(self, **changed: dict[str, Any] | None) -> None:

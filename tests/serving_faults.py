@@ -1,9 +1,13 @@
-"""Deaths of a prediction server at a named step, for the process in which it runs."""
+"""Deaths of a prediction server at a named step, for the process in which it runs, and versions
+that fail or are slow there."""
 
 import os
+import time
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any, Literal
 
+from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.prediction_log.journal import Journal
 
 Step = Literal[
@@ -52,3 +56,33 @@ def _wrapped(function: Callable[..., Any], is_last: Callable[[], bool], *, befor
         return result
 
     return dying
+
+
+def fail_by(version: int, every: int) -> None:
+    """Let a version fail for every so-manieth request of this process."""
+    asked = 0
+
+    def dying(model: ServedModel, *arguments: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked % every == 0:
+            raise RuntimeError("a fault of this version")
+
+    _before_scoring(version, dying)
+
+
+def slow_down(version: int, seconds: float) -> None:
+    """Let a version take longer for each request of this process."""
+    _before_scoring(version, lambda *_: time.sleep(seconds))
+
+
+def _before_scoring(version: int, act: Callable[..., None]) -> None:
+    for name in ("score_feed", "score"):
+
+        def scored(model: ServedModel, *arguments: Any, original: Any = None) -> Any:
+            if model.version == version:
+                act(model)
+            return original(model, *arguments)
+
+        method = partialmethod(scored, original=getattr(ServedModel, name))
+        setattr(ServedModel, name, method)

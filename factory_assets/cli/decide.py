@@ -19,6 +19,7 @@ from factory_assets.execution.decisions import (
     sign_decision,
     waiting_candidate,
 )
+from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
@@ -87,12 +88,14 @@ def _outcome(pipeline: str, version: int, verb: str, done: Decided, home: Home) 
     said = f"{pipeline}@{version} was {verb} by {done.person} (entry {done.number})"
     if done.serves:
         return f"{said} and serves{_once_resumed(pipeline, home)}"
+    if done.rolls_out:
+        return f"{said} and rolls out beside the champion"
     more = "approval is" if done.missing == 1 else "approvals are"
     return f"{said}; {done.missing} more {more} needed" if done.missing else said
 
 
 def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -> None:
-    """Let an earlier champion serve again.
+    """End the roll-out that goes on, or let an earlier champion serve again.
 
     Raises:
         FactoryError: there is none, it is not fit, or the person may not.
@@ -101,6 +104,9 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
 
     [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
     _tell_people(home)
+    if to is None and (tried := serving_acts.rolling_out(pipeline, home)):
+        _end_rollout(pipeline, tried, reason, key, home)
+        return
     before = serving_acts.earlier_champion(pipeline, to, home)
     click.echo(f"{before.name} would serve instead of version {before.replaces}")
     purpose = f"roll {name} back to version {before.version}"
@@ -108,6 +114,22 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
     done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)
     resumed = _once_resumed(name, home)
     click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resumed}")
+    _show_in_dagster(pipeline, home)
+
+
+def _end_rollout(
+    pipeline: Pipeline, tried: DeployedVersion, reason: str, key: Path | None, home: Home
+) -> None:
+    from factory_assets.execution import serving_acts
+
+    click.echo(f"the roll-out of {tried.name} would end; version {tried.replaces} serves")
+    unlocked = None
+    if pipeline.spec.deploy.approval:
+        unlocked = unlock(key, f"end the roll-out of {tried.name}")
+    done, version = serving_acts.abandon_rollout(pipeline, reason, unlocked, home)
+    click.echo(
+        f"the roll-out of {pipeline.name}@{version} was ended{_by(done)} (entry {done.number})"
+    )
     _show_in_dagster(pipeline, home)
 
 

@@ -124,7 +124,8 @@ def _decide(
 def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | None) -> None:
     """Let an earlier champion of PIPELINE serve again, at once.
 
-    Its gates, approvals and files are checked again. Signed if deploy.approval is declared.
+    While a version rolls out, end that instead, unless --to is given. Otherwise the earlier
+    champion's gates, approvals and files are checked again. Signed if deploy.approval is declared.
 
     Exit code 1: it is not allowed.
     """

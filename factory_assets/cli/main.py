@@ -15,6 +15,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     decision_commands,
     edge_commands,
     serving_commands,
+    watch_commands,
 )
 from factory_assets.cli.group import command, console
 from factory_assets.cli.group import main as main

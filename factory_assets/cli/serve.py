@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import click
 
+from factory_assets.monitoring.labelled import LabelledAnswers
 from factory_assets.serving.http.server import Listen, serve
 from factory_resources.home.home import Home
 
@@ -46,4 +47,5 @@ def serve_champions(names: Sequence[str], listen: Listen) -> None:
     def started(address: str) -> None:
         click.echo(f"predictions  {address}  (documentation: {address}/docs)")
 
-    serve(Home.from_env(), names, listen, started)
+    home = Home.from_env()
+    serve(home, names, listen, started, LabelledAnswers(home))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command, main
+from factory_assets.cli.group import command, console, main
 
 _NAMES = "Pipelines that the token counts for, separated by commas."
 
@@ -75,6 +75,53 @@ def token_revoke_command(name: str) -> None:
     from factory_assets.cli.token import revoke_token
 
     click.echo(revoke_token(name))
+
+
+@command("feedback")
+@click.argument("pipeline")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--id-column", default="id", show_default=True, help="Column with the ids.")
+@click.option("--outcome-column", default="outcome", show_default=True, help="What was true.")
+@click.option("--observed-column", help="When it turned out.  [default: observed, if present]")
+@click.option("--key", help="Column of the source that names the answers, instead of ids.")
+@click.option("--since", help="Count answers since this day only, such as 2026-03-01.")
+@click.option(
+    "--missing-after",
+    type=click.IntRange(0, 36_500),
+    default=7,
+    show_default=True,
+    help="Days after which an answer should have an outcome.",
+)
+def feedback_command(
+    pipeline: str,
+    file: Path | None,
+    id_column: str,
+    outcome_column: str,
+    observed_column: str | None,
+    key: str | None,
+    since: str | None,
+    missing_after: int,
+) -> None:
+    """Record what turned out to be true of answers of PIPELINE, or count what did.
+
+    FILE is CSV, Parquet or JSON Lines, with a row for each outcome. All rows are recorded, or none:
+    a wrong one ends the command with exit code 2. Sending a file again changes nothing; another
+    value for the same answer corrects the earlier one.
+
+    Without --key the rows have the ids of answers. With it, an outcome belongs to the latest answer
+    before it was observed that was about the same value of that column.
+
+    Without FILE, how many answers have an outcome, and how late they came.
+    """
+    from factory_assets.cli.feedback import feedback_lines, summary_table
+    from factory_assets.serving.feedback.table import OutcomeColumns
+
+    if file is None:
+        console().print(summary_table(pipeline, since, missing_after))
+        return
+    columns = OutcomeColumns(id_column, outcome_column, observed_column, key)
+    for line in feedback_lines(pipeline, file, columns):
+        click.echo(line)
 
 
 @main.group("answers")

@@ -92,7 +92,9 @@ def _row(row: RowOrigin) -> Iterator[str]:
     yield f"  record {row.record:,} of {name}, sha256:{row.sha256[:SHOWN_DIGITS]}"
     if row.source:
         yield f"    {_source_state(row.source)}"
-    if row.lines:
+    if row.answer:
+        yield f"    answer {row.answer}, see: factory trace {row.answer}"
+    elif row.lines:
         first, last = row.lines
         yield f"    line {first:,}" if first == last else f"    lines {first:,} to {last:,}"
     elif row.lines_unknown:
@@ -137,8 +139,18 @@ def _sources(sources: tuple[Source, ...]) -> Iterator[str]:
         digest = source.sha256[:SHOWN_DIGITS]
         yield f"  {source.name}, sha256:{digest}, {source.rows:,} rows{details}"
         yield f"    {_source_state(source)}"
+        yield from _answers(source)
     if len(sources) > MAX_LISTED:
         yield f"  and {len(sources) - MAX_LISTED:,} more"
+
+
+def _answers(source: Source) -> Iterator[str]:
+    if source.answers:
+        yield "    answers, each with factory trace ID:"
+    for start in range(0, min(len(source.answers), MAX_LISTED), 2):
+        yield f"      {' '.join(source.answers[start : start + 2])}"
+    if len(source.answers) > MAX_LISTED:
+        yield f"      and {len(source.answers) - MAX_LISTED:,} more: --json lists all"
 
 
 def _source_state(source: Source) -> str:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from factory_assets.components.metadata.approval import approval_check
+from factory_assets.components.metadata.approval import standing_checks
 from factory_assets.execution.standing import standing
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
@@ -13,21 +13,23 @@ from factory_resources.tracking.records import Records
 
 
 def report_approval(pipeline: Pipeline, home: Home) -> None:
-    """Report the check `approval` of the version that was exported last, if it has one."""
+    """Report the declared ones of `approval` and `rollout` for the version exported last."""
     record = Records(home).latest(pipeline.name, "deploy")
-    if record is None or pipeline.spec.deploy.approval is None:
+    declared = pipeline.spec.deploy
+    if record is None or not (declared.approval or declared.rollout):
         return
     prepare(home)
     value = result_as(Champion, record)
-    check = approval_check(pipeline, value, standing(pipeline, record, home), home)
+    now = standing(pipeline, record, home)
     with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey([pipeline.name, "deploy"]),
-                check_name=str(check.check_name),
-                passed=check.passed,
-                metadata=check.metadata,
-                severity=check.severity,
-                description=check.description,
+        for check in standing_checks(pipeline, value, now, home):
+            instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=dg.AssetKey([pipeline.name, "deploy"]),
+                    check_name=str(check.check_name),
+                    passed=check.passed,
+                    metadata=check.metadata,
+                    severity=check.severity,
+                    description=check.description,
+                )
             )
-        )

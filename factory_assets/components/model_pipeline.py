@@ -11,6 +11,7 @@ import dagster as dg
 from factory_assets.components.attributes import asset, asset_attributes, pool_of
 from factory_assets.components.metadata.checks import check_specs, checks_of_error
 from factory_assets.components.metadata.stages import describe
+from factory_assets.components.monitor_asset import monitor_defs
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
 from factory_assets.components.partitions import upstream_of
 from factory_assets.components.run_context import REHASH_TAG, stage_request, tag_run
@@ -71,7 +72,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     schedule = pipeline.spec.schedule
-    return dg.Definitions(
+    own = dg.Definitions(
         assets=[*in_job, *partitioned],
         jobs=[job],
         # Nobody waits for a scheduled run, so it need not trust the size and times of a file.
@@ -80,6 +81,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
         else [],
         sensors=sensors_of(pipeline),
     )
+    return dg.Definitions.merge(own, monitor_defs(pipeline))
 
 
 def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:

@@ -88,8 +88,9 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
-            # Who approves the export does not change it.
-            return spec.deploy.model_dump(mode="json", exclude={"approval"})
+            # Neither who approves the export nor how it is rolled out changes it.
+            apart = {"approval", "canary", "shadow"}
+            return spec.deploy.model_dump(mode="json", exclude=apart)
 
 
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:

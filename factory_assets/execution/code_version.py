@@ -37,6 +37,9 @@ _APART = frozenset(
         *(f"factory_resources.ledger.{name}" for name in ("entries", "ledger")),
         *(f"factory_resources.metering.{name}" for name in ("meter", "energy")),
         *(f"factory_resources.security.{name}" for name in ("offline", "secrets")),
+        # What answers and outcomes are is in their digests; a value is decrypted as it was, or not.
+        *(f"factory_resources.outcomes.{name}" for name in ("engines", "targets")),
+        *(f"factory_resources.prediction_log.{n}" for n in ("prediction_log", "protection")),
         # It imports the modules of all sections, and stages name those that they read themselves.
         f"{_SPEC}.pipeline",
     }

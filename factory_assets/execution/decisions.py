@@ -17,7 +17,7 @@ from factory_assets.execution.deployed_version import (
     deployed_version,
     require_files,
 )
-from factory_assets.execution.ledger_entries import begin_ledger, champion_entry, declared_changes
+from factory_assets.execution.ledger_entries import begin_ledger, declared_changes
 from factory_assets.execution.people import (
     KnownPerson,
     known_people,
@@ -25,6 +25,7 @@ from factory_assets.execution.people import (
     owner_of,
     people_in,
 )
+from factory_assets.execution.rollout import begin_serving
 from factory_assets.execution.signed_decision import (
     SignedDecision,
     Signer,
@@ -32,7 +33,10 @@ from factory_assets.execution.signed_decision import (
     state_decision,
 )
 from factory_assets.execution.standing import Standing, is_other_person, standing, standing_in
-from factory_assets.spec import Approval, Pipeline
+from factory_assets.execution.standing_text import why_not_waiting
+from factory_assets.results.base import result_as
+from factory_assets.results.model import Champion
+from factory_assets.spec import Approval, Deploy, Pipeline
 from factory_resources.durations import seconds_of
 from factory_resources.errors import DeclarationError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home
@@ -67,6 +71,8 @@ class Decided:
     person: str | None
     serves: bool
     """Whether the version serves because of it."""
+    rolls_out: bool = False
+    """Whether the version begins to be rolled out because of it."""
     missing: int = 0
     """How many approvals are still missing."""
 
@@ -126,7 +132,7 @@ def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> W
     status = standing_in(log, pipeline, deployed.record)
     if status.status not in {"waits", "approved"}:
         raise RefusedError(
-            _NOT_WAITING[status.status].format(number=status.number),
+            why_not_waiting(status),
             where=deployed.name,
             remedy=f"nothing is to be decided; a new version: factory run {pipeline.name}",
         )
@@ -152,15 +158,6 @@ def _no_candidate(pipeline: Pipeline) -> UnknownNameError:
     return UnknownNameError(
         "there is no candidate", where=pipeline.name, remedy=f"factory run {pipeline.name}"
     )
-
-
-_NOT_WAITING = {
-    "serves": "it serves already (entry {number})",
-    "stopped": "it is the champion, and was stopped (entry {number})",
-    "refused": "it was refused (entry {number})",
-    "rolled back": "it was rolled back (entry {number}); factory rollback --to goes to it again",
-    "free": "it needs no approval",
-}
 
 
 def _named(version: int | None) -> str:
@@ -208,12 +205,16 @@ def enter_decision(
             decision = read_decision(content, verb, waiting.deployed, people, home)
             _require_allowed(log, decision, waiting)
             missing = waiting.rule.signatures - waiting.standing.given - 1
-            serves = verb == "approved" and missing <= 0
-            decided = Decided(0, decision.person.name, serves, max(missing, 0))
             statement = store_statement(home, pipeline.name, content)
             entry = _entry(waiting.deployed, verb, decision, statement)
-            champion = champion_entry(waiting.deployed.value, waiting.deployed.record)
-            return [entry, champion] if serves else [entry]
+            version, begun = waiting.deployed, list[Kind]()
+            if verb == "approved" and missing <= 0:
+                begun = begin_serving(log, pipeline, version.value, version.record)
+            kinds = {one.kind for one in begun}
+            decided = Decided(
+                0, decision.person.name, "champion" in kinds, "rollout" in kinds, max(missing, 0)
+            )
+            return [entry, *begun]
 
         number = Ledger(home).append_decided(decide)[0]
         if decided.serves:
@@ -222,7 +223,7 @@ def enter_decision(
 
 
 def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
-    """Let a version serve if a person's decision or a new declaration allows it by now.
+    """Let a version begin to serve if a person's decision or a new declaration allows it by now.
 
     Args:
         record: of `deploy`.
@@ -241,10 +242,9 @@ def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
     require_files(deployed, home)
 
     def decide(log: Log) -> list[Kind]:
-        allowed = deployed.passed and may_serve(log, pipeline, record)
         # Another deployment of the version may have been made since.
         same = deployed.record.key == record.key
-        return [champion_entry(deployed.value, record)] if allowed and same else []
+        return begin_if_allowed(log, pipeline, record) if deployed.passed and same else []
 
     if not Ledger(home).append_decided(decide):
         return False
@@ -252,25 +252,29 @@ def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
     return True
 
 
-def may_serve(log: Log, pipeline: Pipeline, record: Record) -> bool:
-    """Whether the version of a record of `deploy` serves from now on, if it does not yet.
+def begin_if_allowed(log: Log, pipeline: Pipeline, record: Record) -> list[Kind]:
+    """Return the entries by which the version of a record of `deploy` begins to serve, if it may.
 
-    A process that read the declaration before an approval was declared must not pass it by.
+    A process that read the declaration before an approval or a roll-out was declared must not pass
+    it by.
     """
-    if rule_now(pipeline) != pipeline.spec.deploy.approval:
-        return False
+    declared, now = pipeline.spec.deploy, _declared_now(pipeline)
+    if (now.approval, now.rollout) != (declared.approval, declared.rollout):
+        return []
     status = standing_in(log, pipeline, record)
     # Without a rule, the same version exported again serves by its new record.
-    again = status.status == "serves" and pipeline.spec.deploy.approval is None
-    return status.may_begin or again
+    again = status.status == "serves" and declared.approval is None
+    if not status.may_begin and not again:
+        return []
+    return begin_serving(log, pipeline, result_as(Champion, record), record)
 
 
-def rule_now(pipeline: Pipeline) -> Approval | None:
-    """Return the rule that is declared by now; the one that was read if the file is gone."""
+def _declared_now(pipeline: Pipeline) -> Deploy:
+    """Return what is declared by now; what was read if the file is gone."""
     try:
-        return load_pipeline(pipeline.folder).spec.deploy.approval
+        return load_pipeline(pipeline.folder).spec.deploy
     except DeclarationError:
-        return pipeline.spec.deploy.approval
+        return pipeline.spec.deploy
 
 
 def _entry(

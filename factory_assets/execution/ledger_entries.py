@@ -63,14 +63,15 @@ def append_stage(
     checks: Sequence[TableCheck],
     home: Home,
     *,
-    serves: Callable[[Log, Pipeline, Record], bool] = lambda *_: False,
+    begins: Callable[[Log, Pipeline, Record], Sequence[Kind]] = lambda *_: (),
 ) -> int:
     """Append what a run computed: from then on it counts.
 
     Args:
         file_digest: SHA-256 of the record's file.
         checks: the checks of the stage's data.
-        serves: whether a version that was deployed serves from now on, by what the ledger says.
+        begins: returns the entries by which a version that was deployed begins to serve, if it
+            does, by what the ledger says.
 
     Returns:
         The number of the stage's entry.
@@ -86,9 +87,8 @@ def append_stage(
         nonlocal place
         before = [*_context(log, pipeline, record, home)]
         place = len(before)
-        if isinstance(value, Champion) and serves(log, pipeline, record):
-            return [*before, *computed, champion_entry(value, record)]
-        return [*before, *computed]
+        began = begins(log, pipeline, record) if isinstance(value, Champion) else ()
+        return [*before, *computed, *began]
 
     return Ledger(home).append_decided(decide)[place]
 
@@ -176,8 +176,13 @@ def declared_changes(log: Log, pipeline: Pipeline, home: Home) -> Iterator[Kind]
     known = latest_in(log, DeclarationChanged, subject)
     previous, declared = known[1].sha256 if known else None, declaration_digest(pipeline)
     if previous != declared:
+        deploy = pipeline.spec.deploy
         yield DeclarationChanged(
-            subject=subject, sha256=declared, previous=previous, approval=_rule(pipeline)
+            subject=subject,
+            sha256=declared,
+            previous=previous,
+            approval=_rule(pipeline),
+            rollout="canary" if deploy.canary else "shadow" if deploy.shadow else None,
         )
 
 

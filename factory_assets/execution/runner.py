@@ -16,7 +16,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
-from factory_assets.execution.decisions import enter_declared, may_serve, serve_if_approved
+from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
 from factory_assets.execution.loaded_components import (
     LOADED,
@@ -144,7 +144,7 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
     checks = [*stage_checks(call, value)]
     if isinstance(value, Champion):
         enter_declared(call.pipeline, call.home)
-    append_stage(call.pipeline, record, file_digest, checks, call.home, serves=may_serve)
+    append_stage(call.pipeline, record, file_digest, checks, call.home, begins=begin_if_allowed)
     if LOADED in components:
         records.foresee(record, digest(foreseen(components)))
     records.point(record, call.run_id)

@@ -1,4 +1,4 @@
-"""Roll back to an earlier champion, stop the champion, let it serve again."""
+"""Roll back to an earlier champion, end a roll-out, stop the champion, let it serve again."""
 
 from hashlib import sha256
 from typing import Literal
@@ -11,12 +11,19 @@ from factory_assets.execution.deployed_version import (
 )
 from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.people import known_people, owner_of
+from factory_assets.execution.rollout import (
+    Ending,
+    ended_entry,
+    leave_rollout,
+    ongoing_rollout,
+)
 from factory_assets.execution.signed_decision import Act, Signer, state_decision
 from factory_assets.execution.standing import champions_in, decisions_in
 from factory_assets.spec import Pipeline
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import Kind, ServingChanged, SignedAct
+from factory_resources.ledger.entries import Kind, ServingChanged
+from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.factory_verify import InvalidError, parse_statement, ssh_key
 from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.ledger.log import Log
@@ -71,11 +78,57 @@ def roll_back(
             act = _stated("rolled back", now, reason, signer, home)
             champion = champion_entry(now.value, now.record)
             changed = {"replaced": now.replaces, "rollback": True, **dict(act)}
-            return [champion.model_copy(update=changed)]
+            left = leave_rollout(log, pipeline.name, f"version {now.version} serves again")
+            return [*left, champion.model_copy(update=changed)]
 
-        [number] = Ledger(home).append_decided(decide)
+        number = Ledger(home).append_decided(decide)[-1]
         Registry(home).mirror(pipeline.name)
     return _done(number, signer, serves=True), deployed.version
+
+
+def rolling_out(pipeline: Pipeline, home: Home) -> DeployedVersion | None:
+    """Return the version that rolls out; None if there is none."""
+    if not Ledger(home).exists:
+        return None
+    with Ledger(home).reading() as log:
+        ongoing = ongoing_rollout(log, pipeline.name)
+        if ongoing is None:
+            return None
+        return deployed_version(log, pipeline.name, ongoing.started.version, home)
+
+
+def abandon_rollout(
+    pipeline: Pipeline, reason: str, key: PersonalKey | None, home: Home
+) -> tuple[Decided, int]:
+    """End the roll-out; return what came of it, and the version that is left.
+
+    Args:
+        key: by which the person signs; needed if an approval is declared.
+
+    Raises:
+        RefusedError: nothing rolls out any more, or the person may not.
+    """
+    with deciding(pipeline, home):
+        signer: Signer | None = None
+        version = 0
+
+        def decide(log: Log) -> list[Kind]:
+            nonlocal signer, version
+            ongoing = ongoing_rollout(log, pipeline.name)
+            if ongoing is None:
+                raise RefusedError(
+                    "no version rolls out any more",
+                    where=pipeline.name,
+                    remedy=f"see what became of it: factory run {pipeline.name}",
+                )
+            version = ongoing.started.version
+            deployed = deployed_version(log, pipeline.name, version, home)
+            signer = _signer(log, pipeline, key, home, deployed.name)
+            act = _stated("roll-out ended", deployed, reason, signer, home)
+            return [ended_entry(ongoing, Ending("ended by a person", act=act))]
+
+        [number] = Ledger(home).append_decided(decide)
+    return _done(number, signer, serves=False), version
 
 
 def _done(number: int, signer: Signer | None, *, serves: bool) -> Decided:

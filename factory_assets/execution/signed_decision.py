@@ -27,7 +27,7 @@ from factory_resources.security.personal_keys import PersonalKey
 DECISION = f"{URN}:decision:v1"
 """The type of the predicate."""
 
-Act = Literal["approved", "refused", "rolled back", "stopped", "resumed"]
+Act = Literal["approved", "refused", "rolled back", "roll-out ended", "stopped", "resumed"]
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -20,17 +20,21 @@ from factory_resources.ledger.entries import (
     ModelTrained,
     PersonChanged,
     RunStarted,
-    SignedAct,
     StageComputed,
 )
+from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.ledger import Ledger, entry_in, latest_before, latest_in, stopped_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.rollout_entries import RolloutStarted
+from factory_resources.ledger.rollouts import ended_in, rollout_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
-Status = Literal["serves", "stopped", "free", "approved", "waits", "refused", "rolled back"]
+Status = Literal[
+    "serves", "stopped", "rolls out", "free", "approved", "waits", "refused", "rolled back"
+]
 """`free` may serve without anybody's approval, `approved` has all that it needs; neither serves
-yet."""
+yet. What `rolls out` is compared with the champion."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Standing:
     rule: Approval | None = None
     since: str | None = None
     """When it was exported, if it waits: UTC, ISO 8601."""
+    rollout: RolloutStarted | None = None
+    """How it rolls out, if it does."""
 
     @property
     def given(self) -> int:
@@ -81,6 +87,8 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
     if champion and champion[1].version == value.version:
         stopped = stopped_in(log, value.model)
         return Standing("stopped", *stopped) if stopped else _serving(log, *champion)
+    if tried := _rolled_out(log, value):
+        return tried
     if left := _rolled_back(log, value):
         return Standing("rolled back", *left)
     rule = pipeline.spec.deploy.approval
@@ -195,6 +203,17 @@ def _serving(log: Log, number: int, champion: ChampionMade) -> Standing:
         if one[0] < number and one[1].decision == "approved"
     ]
     return Standing("serves", *(approved[-1] if approved else (number, None)))
+
+
+def _rolled_out(log: Log, value: Champion) -> Standing | None:
+    """Return what holds for a version that rolls out, or whose roll-out did not end well."""
+    ongoing = rollout_in(log, value.model)
+    if ongoing and ongoing[1].version == value.version:
+        return Standing("rolls out", ongoing[0], rollout=ongoing[1])
+    ended = ended_in(log, value.model, value.version)
+    if ended and ended[1].outcome in {"rolled back", "ended by a person"}:
+        return Standing("rolled back", *ended)
+    return None
 
 
 def _rolled_back(log: Log, value: Champion) -> tuple[int, ChampionMade] | None:

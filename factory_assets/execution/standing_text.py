@@ -4,8 +4,12 @@ import json
 from base64 import b64decode
 
 from factory_assets.execution.standing import Standing
+from factory_assets.spec.rollout import share_text
+from factory_resources.durations import duration_text
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import SignedAct
+from factory_resources.ledger.entries import ChampionMade
+from factory_resources.ledger.entry import SignedAct
+from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.security.commitments import Commitments
 
 
@@ -22,6 +26,10 @@ def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -
             f"{name} waits for {missing} {role}{since} UTC: factory approve {name} --reason '…' "
             "(or refuse)"
         )
+    if standing.rollout and standing.number is not None:
+        how = _how_it_rolls_out(standing.rollout)
+        so_far = _answers_so_far(standing.number, standing.rollout, home)
+        return f"{name} {how} (entry {standing.number}); {so_far}"
     what = {
         "serves": _HOW.get(getattr(standing.act, "kind", ""), "serves"),
         "stopped": "is the champion, stopped",
@@ -29,6 +37,46 @@ def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -
         "rolled back": "was rolled back",
     }.get(standing.status, "needs no approval")
     return f"{name} {what}{_why(standing.act, standing.number, pipeline, home)}"
+
+
+def why_not_waiting(standing: Standing) -> str:
+    """Return why nobody is asked about a version."""
+    what = {
+        "serves": "it serves already",
+        "stopped": "it is the champion, and was stopped",
+        "rolls out": "it rolls out already",
+        "refused": "it was refused",
+        "rolled back": "it was rolled back",
+    }.get(standing.status)
+    if what is None:
+        return "it needs no approval"
+    left = standing.status == "rolled back" and isinstance(standing.act, ChampionMade)
+    again = "; factory rollback --to goes to it again" if left else ""
+    return f"{what} (entry {standing.number}){again}"
+
+
+def _how_it_rolls_out(started: RolloutStarted) -> str:
+    since = started.time[:16].replace("T", " ")
+    to = f"to {share_text(started.share)} of the callers" if started.share else "as a shadow"
+    return (
+        f"rolls out {to}, beside version {started.champion}, since {since} UTC, for at least "
+        f"{duration_text(started.seconds)} and {started.answers:,} answers"
+    )
+
+
+def _answers_so_far(number: int, started: RolloutStarted, home: Home) -> str:
+    """Return what a roll-out waits for."""
+    # A run without changes and without a roll-out does not need the comparison.
+    from factory_assets.execution.rollout import Rollout
+    from factory_assets.execution.rollout_evidence import ends_at, utc_now
+    from factory_assets.execution.rollout_file import read_evidence, rollout_file
+
+    answers = read_evidence(rollout_file(Rollout(number, started), home)).counts.answers
+    so_far = f"{answers:,} answers so far"
+    if utc_now() < ends_at(started):
+        return so_far
+    missing = started.answers - answers
+    return f"{so_far}, its time is over" + (f" and {missing:,} are missing" if missing > 0 else "")
 
 
 _HOW = {"approval": "serves, approved", "champion": "serves again, rolled back to"}
@@ -40,7 +88,8 @@ def _why(act: SignedAct | None, number: int | None, pipeline: str, home: Home) -
     if number is None:
         return ""
     if act is None or act.statement is None:
-        return f" (entry {number})"
+        reason = act.reason if isinstance(act, RolloutEnded) else None
+        return f" (entry {number})" + (f": {reason}" if reason else "")
     name = Commitments(home).name_of("person", act.person)
     by = f" by {name}" if name else ""
     reason = reason_of(act.statement, pipeline, home)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Column, Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -24,25 +23,6 @@ _MODES: dict[str, Literal["commitment", "encrypted"]] = {
     "commit": "commitment",
     "encrypt": "encrypted",
 }
-
-
-class Protections:
-    """The protection of each pipeline of a home; made when it is first needed."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._made: dict[tuple[str, int], Protection | None] = {}
-
-    def of(self, served: ServedModel) -> Protection | None:
-        """Return what hides sensitive values; None if no column of the model is sensitive.
-
-        Raises:
-            StorageError: the key cannot be read or written.
-        """
-        key = served.pipeline, served.version
-        if key not in self._made:
-            self._made[key] = protection_of(served.pipeline, served.columns, self._home)
-        return self._made[key]
 
 
 def protection_of(pipeline: str, columns: Sequence[Column], home: Home) -> Protection | None:

@@ -1,5 +1,7 @@
 """One setting moves the factory to PostgreSQL: tested with a real server on a unix socket."""
 
+import copy
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 from tests.e2e.conftest import command
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
+from tests.serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,44 @@ def test_people_decide_on_postgres(server: Postgres, tmp_path: Path) -> None:
         done = factory(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         assert said in done.stdout, done.stdout + done.stderr
+
+
+def test_outcomes_come_back_on_postgres(server: Postgres, tmp_path: Path) -> None:
+    folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
+    write_apples(folder)
+    declare(folder, APPLES)
+    learned = copy.deepcopy(APPLES)
+    learned["ingest"]["source"] = {"answers": "apples"}
+    declare(folder.parent / "learned", learned)
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
+    factory = command(home, **variables)
+    done = factory("run", "apples")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [{"size": i % 7 + i / 100, "colour": "red"} for i in range(1, 41)]
+    with serving(home, **variables) as predictions:
+        answers = predictions.ask("/predict/apples", rows).json["predictions"]
+        said = [
+            {"id": answer["id"], "outcome": "good" if row["size"] % 7 > 3.5 else "bad"}
+            for answer, row in zip(answers, rows, strict=True)
+        ]
+        assert predictions.ask("/feedback", said[:20]).json["recorded"] == 20
+        assert predictions.ask("/feedback", said[:21]).json["repeated"] == 20
+    file = tmp_path / "outcomes.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in said))
+    done = factory("feedback", "apples", file)
+    assert done.stdout.startswith("19 recorded, 0 corrected, 21 repeated"), done.stderr
+    done = factory("feedback", "apples")
+    assert "40 (100.0%)" in done.stdout, done.stdout + done.stderr
+    assert server.execute("SELECT count(*) FROM outcomes.outcome") == [(40,)]
+    assert not (home / "outcomes.db").exists()
+    entered = server.execute("SELECT sum(count), min(entered) FROM outcomes.outcome_batch")
+    assert entered == [(40, 1)]
+    done = factory("run", "learned", "--stages", "ingest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = factory("trace", "learned/ingest", "--row", "3")
+    assert f"answer {said[2]['id']}" in done.stdout, done.stdout + done.stderr
+    done = factory("verify")
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(

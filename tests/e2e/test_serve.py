@@ -257,9 +257,8 @@ def test_a_refused_request_is_in_the_log(server: PredictionServer, made: Factory
     before = server.ask("/metrics").body.decode()
     server.ask("/predict/apples", {"size": -1, "colour": "red"})
     after = server.ask("/metrics").body.decode()
-    assert count(after, 'factory_errors_total{kind="contract"}') == 1 + count(
-        before, 'factory_errors_total{kind="contract"}'
-    )
+    name = 'factory_errors_total{kind="contract",pipeline="apples",role="champion",version="2"}'
+    assert count(after, name) == 1 + count(before, name)
     folder = made.home.path / "predictions" / "journal"
     logged = [decode(payload) for path in folder.iterdir() for _, payload in read(path)]
     refused = [record for record in logged if record.status == 422]
@@ -286,7 +285,8 @@ def test_health_documentation_and_metrics(server: PredictionServer) -> None:
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     metrics = server.ask("/metrics").body.decode()
     assert 'factory_version{pipeline="apples"} 2.0' in metrics
-    assert count(metrics, 'factory_requests_total{pipeline="apples",protocol="plain"}') >= 1
+    name = 'factory_requests_total{pipeline="apples",protocol="plain",role="champion",version="2"}'
+    assert count(metrics, name) >= 1
     assert abs(count(metrics, 'factory_input_shift{input="size",pipeline="apples"}')) > 0
     assert server.ask("/nothing").status == 404
     assert server.ask("/predict/apples").status in {404, 405}

@@ -38,8 +38,8 @@ from dataclasses import replace
 from factory_assets.serving.http import server
 from factory_assets.serving.http.limits import Limits
 serve = server.serve
-def limited(home, names, listen, started):
-    serve(home, names, replace(listen, limits=Limits({given})), started)
+def limited(home, names, listen, started, labelled):
+    serve(home, names, replace(listen, limits=Limits({given})), started, labelled)
 server.serve = limited
 """
 
@@ -124,8 +124,13 @@ def test_what_the_description_admits_is_answered_as_described(server: Prediction
     names = ["not_a_server_error", "response_schema_conformance", "content_type_conformance"]
     checks = CHECKS.get_by_names(["status_code_conformance", *names])
     schema = schemathesis.openapi.from_dict(server.ask("/openapi.json").json)
-    [operation] = [result.ok() for result in schema.get_all_operations()]
-    strategies = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert {operation.path for operation in operations} == {"/predict/apples", "/feedback"}
+    strategies = [
+        operation.as_strategy(generation_mode=mode)
+        for operation in operations
+        for mode in GenerationMode
+    ]
 
     @given(case=st.one_of(strategies))
     @settings(max_examples=100, suppress_health_check=[*HealthCheck], database=None)

@@ -16,7 +16,15 @@ from factory_assets.declarations.dependencies import require_no_circle
 from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
-from factory_assets.spec import DatabaseSource, FileSource, Ingest, Join, Pipeline, SnapshotSource
+from factory_assets.spec import (
+    AnswersSource,
+    DatabaseSource,
+    FileSource,
+    Ingest,
+    Join,
+    Pipeline,
+    SnapshotSource,
+)
 from factory_assets.spec.base import suggest
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import DeclarationError, SourceError
@@ -72,6 +80,9 @@ def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
             message = f"no pipeline {source.pipeline!r}; {suggest(source.pipeline, names)}"
             yield Mistake((*at, "pipeline"), message)
+        if isinstance(source, AnswersSource) and source.answers not in names:
+            message = f"no pipeline {source.answers!r}; {suggest(source.answers, names)}"
+            yield Mistake((*at, "answers"), message)
     try:
         require_no_circle(pipeline)
     except DeclarationError as error:

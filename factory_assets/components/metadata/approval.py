@@ -1,4 +1,7 @@
-"""The asset check `approval` of `deploy`: whom a candidate waits for, or who decided and why."""
+"""The asset checks `approval` and `rollout` of `deploy`: whom a candidate waits for, or who decided
+and why, and what became of it beside the champion."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -8,27 +11,40 @@ from factory_assets.execution.standing_text import standing_text
 from factory_assets.results.model import Champion
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.ledger.rollout_entries import RolloutEnded
 
-CHECK = "approval"
+APPROVAL, ROLLOUT = "approval", "rollout"
 
 
-def approval_check(
+def standing_checks(
     pipeline: Pipeline, value: Champion, standing: Standing, home: Home
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the checks that are declared; until the version serves they warn, and never fail a
+    run."""
+    text = standing_text(standing, pipeline.name, value.version, home)
+    tried = standing.rollout is not None or isinstance(standing.act, RolloutEnded)
+    if pipeline.spec.deploy.approval:
+        yield _check(APPROVAL, value, standing, text, passed=tried or standing.status == "serves")
+    if pipeline.spec.deploy.rollout:
+        yield _check(ROLLOUT, value, standing, text, passed=not tried)
+
+
+def _check(
+    name: str, value: Champion, standing: Standing, text: str, *, passed: bool
 ) -> dg.AssetCheckResult:
-    """Return the check; while a person is waited for it warns, and never fails a run."""
     metadata: dict[str, dg.MetadataValue] = {
         "to be approved": dg.MetadataValue.md(
             f"{mlflow_links(value)}; metrics, slices and plots are on the page of `evaluate`"
         ),
-        "evaluation": dg.MetadataValue.asset(dg.AssetKey([pipeline.name, "evaluate"])),
+        "evaluation": dg.MetadataValue.asset(dg.AssetKey([value.model, "evaluate"])),
     }
     if standing.number is not None:
         metadata["ledger entry"] = dg.MetadataValue.text(str(standing.number))
     return dg.AssetCheckResult(
-        check_name=CHECK,
-        asset_key=[pipeline.name, "deploy"],
-        passed=standing.status == "serves",
+        check_name=name,
+        asset_key=[value.model, "deploy"],
+        passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=standing_text(standing, pipeline.name, value.version, home),
+        description=text,
         metadata=metadata,
     )

@@ -35,6 +35,8 @@ def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
         specs["budget"] = ("Training finished before its budget was spent.", False)
     if stage == "deploy" and pipeline.spec.deploy.approval:
         specs["approval"] = ("A person has approved the version that was exported.", False)
+    if stage == "deploy" and pipeline.spec.deploy.rollout:
+        specs["rollout"] = ("The version that was exported is not worse than the champion.", False)
     if stage == "ingest":
         specs |= declared_checks(pipeline.spec.ingest.contract)
     if stage == "split":

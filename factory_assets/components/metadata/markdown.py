@@ -24,13 +24,21 @@ _ROWS = 8
 _COLUMNS = 24
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+_LONGEST_CELL = 40
+"""Characters."""
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], longest: int = _LONGEST_CELL
+) -> str:
     """Return a Markdown table; cells are shortened and cannot break out of it."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(_cell(value, longest) for value in line) + " |" for line in lines
+    )
 
 
-def _cell(value: Any, longest: int = 40) -> str:
+def _cell(value: Any, longest: int = _LONGEST_CELL) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     # Data is not markup: a cell must not end the table, add a link or load a picture.

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.metadata import evaluation, markdown
-from factory_assets.components.metadata.approval import approval_check
+from factory_assets.components.metadata.approval import standing_checks
 from factory_assets.components.metadata.checks import check_result, table_results
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import table_checks
@@ -263,6 +263,4 @@ def _champion(call: StageRequest, value: Champion, outcome: StageRun) -> Descrip
         limit=limit,
         rows=value.compared_rows,
     )
-    if call.pipeline.spec.deploy.approval is None:
-        return metadata, [check]
-    return metadata, [check, approval_check(call.pipeline, value, deployed, call.home)]
+    return metadata, [check, *standing_checks(call.pipeline, value, deployed, call.home)]

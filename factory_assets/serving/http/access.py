@@ -63,24 +63,44 @@ class Access:
         Raises:
             HttpError: there is no valid token, it is not for this pipeline, or used too often.
         """
-        if not self._required and not self._tokens.any_valid:
+        if self._is_open:
             return ""
         token = self._token(headers)
         if not token.may_call(pipeline):
             raise HttpError(
                 403, "forbidden", f"the token of {token.name!r} is not for {pipeline!r}"
             )
-        if token.rate is not None:
-            limit = self._rates.setdefault(token.sha256, RateLimit(token.rate))
-            if wait := limit.take():
-                raise HttpError(
-                    429,
-                    "overload",
-                    f"{token.name!r} may ask {token.rate:g} times a second",
-                    "try again",
-                    retry=ceil(wait),
-                )
+        self._require_rate(token)
         return token.name
+
+    def token(self, headers: dict[bytes, bytes]) -> Token | None:
+        """Return the token of a request that names no pipeline; None if none is needed.
+
+        Raises:
+            HttpError: there is no valid token, or it is used too often.
+        """
+        if self._is_open:
+            return None
+        token = self._token(headers)
+        self._require_rate(token)
+        return token
+
+    @property
+    def _is_open(self) -> bool:
+        return not self._required and not self._tokens.any_valid
+
+    def _require_rate(self, token: Token) -> None:
+        if token.rate is None:
+            return
+        limit = self._rates.setdefault(token.sha256, RateLimit(token.rate))
+        if wait := limit.take():
+            raise HttpError(
+                429,
+                "overload",
+                f"{token.name!r} may ask {token.rate:g} times a second",
+                "try again",
+                retry=ceil(wait),
+            )
 
     def require_caller_for_page(self, path: str, headers: dict[bytes, bytes]) -> None:
         """Require a valid token for what is not a prediction, but for checks of health.
@@ -88,7 +108,7 @@ class Access:
         Raises:
             HttpError: status 401.
         """
-        if path in _OPEN or (not self._required and not self._tokens.any_valid):
+        if path in _OPEN or self._is_open:
             return
         self._token(headers)
 

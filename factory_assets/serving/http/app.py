@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import msgspec
 
 from factory_assets.serving.http import invocations, plain
 from factory_assets.serving.http.access import Access
+from factory_assets.serving.http.beside import AnswersBeside
 from factory_assets.serving.http.call import (
     Call,
     Protocol,
@@ -25,6 +27,7 @@ from factory_assets.serving.http.call import (
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.feedback import FeedbackDesk
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import InferenceRequest
@@ -83,6 +86,7 @@ class PredictionApp:
     Args:
         pages: the application for all other paths.
         aside: one thread, in which engines are used and champions are loaded.
+        feedback: takes what turned out to be true of answers.
     """
 
     def __init__(
@@ -94,11 +98,15 @@ class PredictionApp:
         limits: Limits,
         pages: App,
         aside: Executor,
+        feedback: FeedbackDesk,
     ) -> None:
         self._champions, self._log, self._access = champions, log, access
         self._metrics, self._limits, self._pages = metrics, limits, pages
-        self._aside = aside
+        self._aside, self._feedback = aside, feedback
         self._ids = ids.PredictionIds()
+        self._beside_champion = AnswersBeside(
+            self._answer, self._remember_error, log.write, self._ids, metrics, self._read, aside
+        )
         self._active = 0
         self._waiting = 0
 
@@ -106,6 +114,10 @@ class PredictionApp:
     def active(self) -> int:
         """How many requests are being answered."""
         return self._active
+
+    def close(self) -> None:
+        """Compute no more shadows."""
+        self._beside_champion.close()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -116,7 +128,10 @@ class PredictionApp:
             if self._active > self._limits.concurrent:
                 raise HttpError(429, "overload", "too many requests at once", "try again", retry=1)
             self._access.require_origin(scope, headers)
-            if route is None:
+            if route is None and self._feedback.is_asked(scope):
+                body = await self._feedback.answer(headers, receive)
+                await _respond(send, 200, body, {b"content-type": _JSON})
+            elif route is None:
                 await self._page(scope, receive, send, headers)
             else:
                 await self._predict(route, scope, headers, receive, send)
@@ -145,9 +160,15 @@ class PredictionApp:
         caller = self._access.caller(headers, pipeline)
         served = self._champions.get(pipeline, route.version)
         call = Call(served, route.protocol, caller, headers, query_of(scope), b"")
+        if served is not self._champions.served.get(pipeline):
+            call.role = "challenger"
         try:
             call.body = await read_body(receive, headers, self._limits)
-            body, more = await self._answer(call)
+            trial = None if route.version else self._champions.trial(pipeline)
+            if trial is None:
+                body, more = await self._answer(call)
+            else:
+                body, more = await self._beside_champion.answer(trial, call)
         except HttpError as error:
             await self._remember_error(call, error)
             raise
@@ -193,6 +214,14 @@ class PredictionApp:
         body, more = request.encode(call, scored, identifier)
         return await self._remembered(call, request.rows, scored, identifier, body, more)
 
+    def _read(self, call: Call) -> RequestRows:
+        """Return the rows of a request, as its version reads them."""
+        if call.protocol == "plain":
+            return read_rows(call.body, call.served.decoder, self._limits)[0]
+        if call.protocol == "mlflow":
+            return invocations.read(call, self._limits)
+        return InferenceRequest(call, self._limits).rows
+
     async def _score(
         self, call: Call, rows: RequestRows, *, partial: bool = False, aside: bool = False
     ) -> ScoredRequest:
@@ -211,12 +240,14 @@ class PredictionApp:
     async def _outputs(self, call: Call, rows: RequestRows, aside: bool) -> ScoredRequest:
         try:
             if aside:
-                return await self._beside(lambda: rows.score(call.served))
-            return rows.score(call.served)
+                return await self._beside(lambda: _timed(call, lambda: rows.score(call.served)))
+            return _timed(call, lambda: rows.score(call.served))
         except UndecidedError:
             pass
         try:
-            return await self._beside(lambda: call.served.score(rows.objects()))
+            return await self._beside(
+                lambda: _timed(call, lambda: call.served.score(rows.objects()))
+            )
         except StorageError:
             raise
         except FactoryError as error:
@@ -243,6 +274,7 @@ class PredictionApp:
         body: bytes,
         more: Headers,
     ) -> tuple[bytes, Headers]:
+        call.answer = identifier
         record = record_of(call, rows, scored, self._access.protection(call.served))
         await self._log.write(identifier, record)
         self._metrics.answered(call, len(scored.rows))
@@ -250,11 +282,12 @@ class PredictionApp:
 
     async def _remember_error(self, call: Call, error: HttpError) -> None:
         """Log a refused request without its rows: nobody may have promised what they hold."""
+        error.about = call.about
         record = record_of(call, None, error, None)
         await self._log.write(self._ids.take(), record)
 
     async def _refuse(self, error: HttpError, route: Route | None, send: Send) -> None:
-        self._metrics.refused(error.kind)
+        self._metrics.refused(error)
         more: Headers = {b"content-type": _JSON}
         if error.retry is not None:
             more[b"retry-after"] = str(error.retry).encode()
@@ -265,6 +298,14 @@ class PredictionApp:
             more[b"connection"] = b"close"
         body = msgspec.json.encode(_error(error, route.protocol if route else "plain"))
         await _respond(send, error.status, body, more)
+
+
+def _timed(call: Call, score: Callable[[], T]) -> T:
+    started = time.perf_counter()
+    try:
+        return score()
+    finally:
+        call.seconds += time.perf_counter() - started
 
 
 def _error(error: HttpError, protocol: Protocol) -> Mapping[str, Any]:

@@ -18,10 +18,12 @@ from factory_resources.security.request_guard import Message, Receive
 
 Protocol = Literal["plain", "oip", "mlflow"]
 
+Role = Literal["champion", "challenger"]
+
 
 @dataclass(slots=True)
 class Call:
-    """A request to one champion."""
+    """A request to one version of a model."""
 
     served: ServedModel
     protocol: Protocol
@@ -31,6 +33,16 @@ class Call:
     query: dict[str, str]
     body: bytes
     started: float = field(default_factory=time.perf_counter)
+    role: Role = "champion"
+    answer: bytes = b""
+    """The id of the answer, once there is one."""
+    seconds: float = 0.0
+    """How long the version has computed; waiting for others does not count."""
+
+    @property
+    def about(self) -> tuple[str, str, str]:
+        """Return pipeline, version and role, as the metrics name them."""
+        return self.served.pipeline, str(self.served.version), self.role
 
     def flag(self, name: str) -> bool:
         """Return a yes-or-no parameter of the address.

@@ -1,7 +1,8 @@
 """The champions that are served: loaded when the ledger says so, replaced without a gap.
 
 A graph is compared with the ledger before it is loaded. One that differs is not served, and the
-version before it goes on.
+version before it goes on. A new version that rolls out is loaded beside its champion; who gets it
+belongs in `served_rollout`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from factory_assets.execution.rollout import Rollout, ongoing_rollout
 from factory_assets.ml.artifacts.onnx_model import load_served
 from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.served_rollout import ServedRollout
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import FactoryError, ModelError
@@ -34,6 +37,7 @@ class _Standing:
     version: int | None
     stopped: str | None
     """Why a person stopped it; None if it may serve."""
+    rollout: Rollout | None = None
 
 
 State = Literal["serves", "stopped", "missing", "failed"]
@@ -57,12 +61,29 @@ class Champions:
         self._served: dict[str, ServedModel] = {}
         self._standings: dict[str, _Standing] = {}
         self._faults: dict[str, str] = {}
+        self._trials: dict[str, ServedRollout] = {}
+        self._unusable: dict[str, tuple[Rollout, str]] = {}
         self._size, self._retry_at = -1, 0.0
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
         """The loaded champions by pipeline, stopped ones included."""
         return self._served
+
+    @property
+    def unusable(self) -> Mapping[str, tuple[Rollout, str]]:
+        """The roll-outs whose new version cannot be loaded, by pipeline, and why."""
+        return self._unusable
+
+    def trial(self, pipeline: str) -> ServedRollout | None:
+        """Return the roll-out of a pipeline, if one goes on."""
+        trial = self._trials.get(pipeline)
+        return None if trial is None or trial.has_ended else trial
+
+    @property
+    def trials(self) -> list[ServedRollout]:
+        """The roll-outs that go on."""
+        return [trial for trial in [*self._trials.values()] if not trial.has_ended]
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -79,10 +100,10 @@ class Champions:
         return "serves" if pipeline in self._served else "failed"
 
     def get(self, pipeline: str, version: str | None = None) -> ServedModel:
-        """Return the champion of a pipeline.
+        """Return the champion of a pipeline, or the new version that callers get beside it.
 
         Args:
-            version: the one that is asked for; None for any.
+            version: the one that is asked for; None for the champion.
 
         Raises:
             HttpError: it is unknown, was stopped, could not be loaded, or is another version.
@@ -103,20 +124,27 @@ class Champions:
                 f"{pipeline!r} has no champion that can be served",
                 "the log of the server tells why",
             )
-        if version is not None and version != str(model.version):
+        asked = {str(one.version): one for one in self.versions(pipeline)}
+        if version is not None and version not in asked:
             raise HttpError(
                 404,
                 "unknown",
                 f"version {version!r} of {pipeline!r} is not served",
-                f"version {model.version} is",
+                " and ".join(f"version {one} is" for one in asked),
             )
-        return model
+        return model if version is None else asked[version]
+
+    def versions(self, pipeline: str) -> list[ServedModel]:
+        """Return the versions whose answers callers get: the champion first."""
+        champion, trial = self._served.get(pipeline), self.trial(pipeline)
+        found = [champion] if champion else []
+        return [*found, trial.challenger] if trial and trial.is_canary else found
 
     def refresh(self) -> bool:
         """Load what changed in the ledger since the last call; return whether anything did."""
         size = self._ledger_size()
         # What failed may have been repaired without a word in the ledger.
-        retry = self._faults and time.monotonic() >= self._retry_at
+        retry = (self._faults or self._unusable) and time.monotonic() >= self._retry_at
         if size == self._size and not retry:
             return False
         self._retry_at = time.monotonic() + _RETRY
@@ -129,6 +157,7 @@ class Champions:
         standings = {name: one for name, one in standings.items() if one.version is not None}
         for name, standing in standings.items():
             self._load(name, standing)
+            self._load_beside(name, standing.rollout)
         self._standings, self._size = standings, size
         return True
 
@@ -136,6 +165,8 @@ class Champions:
         """Release the engines of all champions."""
         for model in self._served.values():
             model.close()
+        for trial in self._trials.values():
+            trial.challenger.close()
 
     def _ledger_size(self) -> int:
         if not self._ledger.exists:
@@ -158,17 +189,22 @@ class Champions:
             number, entry = stopped
             when = entry.time[:16].replace("T", " ")
             reason = f"{name!r} was stopped {when} UTC (entry {number} of the ledger)"
-        return _Standing(self._registry.champion(name), reason)
+        return _Standing(self._registry.champion(name), reason, self._rollout(name))
+
+    def _rollout(self, name: str) -> Rollout | None:
+        if not self._ledger.exists:
+            return None
+        with self._ledger.reading() as log:
+            return ongoing_rollout(log, name)
 
     def _load(self, name: str, standing: _Standing) -> None:
         present = self._served.get(name)
         if standing.version is None or (present and present.version == standing.version):
             return
         try:
-            version = self._registry.version(name, standing.version)
-            model = load_served(self._registry, version)
-            shift = InputShift.of(version.files)
-            self._served[name] = ServedModel(name, standing.version, model, self._home, shift=shift)
+            self._served[name] = self._promoted(name, standing.version) or self._loaded(
+                name, standing.version
+            )
         except FactoryError as error:
             if self._faults.get(name) != str(error):
                 _LOG.error("not served: %s@%s: %s", name, standing.version, error)
@@ -178,3 +214,36 @@ class Champions:
             present.close()
         self._faults.pop(name, None)
         _LOG.info("serves: %s@%s", name, standing.version)
+
+    def _loaded(self, name: str, number: int) -> ServedModel:
+        version = self._registry.version(name, number)
+        model = load_served(self._registry, version)
+        return ServedModel(name, number, model, self._home, shift=InputShift.of(version.files))
+
+    def _promoted(self, name: str, number: int) -> ServedModel | None:
+        """Return the version if it was loaded beside the champion; nobody else closes it then."""
+        trial = self._trials.get(name)
+        if trial is None or trial.challenger.version != number:
+            return None
+        return self._trials.pop(name).challenger
+
+    def _load_beside(self, name: str, rollout: Rollout | None) -> None:
+        """Load the new version of a roll-out, or release that of one that has ended."""
+        present = self._trials.get(name)
+        if present and rollout and present.rollout.number == rollout.number:
+            return
+        self._unusable.pop(name, None)
+        if present:
+            self._trials.pop(name)
+            present.challenger.close()
+            _LOG.info("rolls out no more: %s@%s", name, present.challenger.version)
+        if rollout is None:
+            return
+        number = rollout.started.version
+        try:
+            self._trials[name] = ServedRollout(rollout, self._loaded(name, number))
+        except FactoryError as error:
+            _LOG.error("does not roll out: %s@%s: %s", name, number, error)
+            self._unusable[name] = (rollout, str(error))
+            return
+        _LOG.info("rolls out: %s@%s", name, number)

@@ -31,7 +31,8 @@ def page(served: Mapping[str, ServedModel]) -> str:
         '<p>The same as <a href="/openapi.json">OpenAPI</a>. The Open Inference Protocol answers '
         "at <code>/v2/models/{pipeline}/infer</code>, MLflow's protocol at "
         "<code>/models/{pipeline}/invocations</code>. Every answer has an id, by which "
-        "<code>factory trace</code> finds it.</p>"
+        "<code>factory trace</code> finds it. What turned out to be true of it is sent to "
+        '<code>/feedback</code>: <code>{"id": "...", "outcome": ...}</code>.</p>'
         f"{sections or '<p>No pipeline serves.</p>'}</body></html>"
     )
 

@@ -44,6 +44,8 @@ class HttpError(Exception):
         super().__init__(what)
         self.status, self.kind, self.what, self.remedy = status, kind, what, remedy
         self.reasons, self.retry = reasons or [], retry
+        self.about = ("", "", "")
+        """Pipeline, version and role of the model that was asked, if one was: `Call.about`."""
 
     @property
     def line(self) -> str:

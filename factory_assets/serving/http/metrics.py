@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from factory_assets.serving.http.call import Call
-from factory_assets.serving.http.errors import ErrorKind
+from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.online.served_model import ServedModel
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -19,7 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        labels = ("pipeline", "protocol")
+        labels = ("pipeline", "protocol", "version", "role")
         self._requests = Counter(
             "factory_requests", "Requests that were answered", labels, registry=self._registry
         )
@@ -27,7 +28,22 @@ class Metrics:
             "factory_rows", "Rows that were scored", labels, registry=self._registry
         )
         self._errors = Counter(
-            "factory_errors", "Requests that were refused", ("kind",), registry=self._registry
+            "factory_errors",
+            "Requests that were refused; or not answered by a new version, but by the champion",
+            ("kind", "pipeline", "version", "role"),
+            registry=self._registry,
+        )
+        self._shadows = Counter(
+            "factory_shadows",
+            "Answers of the champion that a new version computed too, or did not",
+            ("pipeline", "result"),
+            registry=self._registry,
+        )
+        self._feedback = Counter(
+            "factory_feedback",
+            "Outcomes that were sent, by what became of them; of no pipeline if the id is unknown",
+            ("pipeline", "kind"),
+            registry=self._registry,
         )
         self._latency = Histogram(
             "factory_request_seconds",
@@ -54,11 +70,12 @@ class Metrics:
             "Energy of the server, estimated from its CPU time",
             registry=self._registry,
         )
-        self._children: dict[tuple[str, str], tuple[Counter, Counter, Histogram]] = {}
+        self._children: dict[tuple[str, ...], tuple[Counter, Counter, Histogram]] = {}
 
     def answered(self, call: Call, rows: int) -> None:
         """Count an answer."""
-        key = call.served.pipeline, call.protocol
+        pipeline, version, role = call.about
+        key = pipeline, call.protocol, version, role
         if key not in self._children:
             self._children[key] = (
                 self._requests.labels(*key),
@@ -70,9 +87,22 @@ class Metrics:
         scored.inc(rows)
         latency.observe(time.perf_counter() - call.started)
 
-    def refused(self, kind: ErrorKind) -> None:
+    def refused(self, error: HttpError) -> None:
         """Count an error."""
-        self._errors.labels(kind).inc()
+        self._errors.labels(error.kind, *error.about).inc()
+
+    def shadowed(self, call: Call, result: Literal["compared", "failed", "dropped"]) -> None:
+        """Count what became of an answer that a shadow was to compute too."""
+        self._shadows.labels(call.served.pipeline, result).inc()
+
+    def fed_back(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count outcomes that were sent.
+
+        Args:
+            counts: pipeline, and what became of them, to their number.
+        """
+        for (pipeline, kind), number in counts.items():
+            self._feedback.labels(pipeline, kind).inc(number)
 
     def text(self, *, queue: int, served: Mapping[str, ServedModel], watts: float) -> bytes:
         """Return all metrics in the text format.

@@ -124,11 +124,15 @@ class InferenceRequest:
 _INPUTS = 'send {"inputs": [{name, shape, datatype, data}]}'
 
 
-def metadata(served: ServedModel) -> dict[str, Any]:
-    """Return the description of a model."""
+def metadata(served: ServedModel, versions: Sequence[ServedModel]) -> dict[str, Any]:
+    """Return the description of a model.
+
+    Args:
+        versions: those that may be asked.
+    """
     return {
         "name": served.pipeline,
-        "versions": [str(served.version)],
+        "versions": [str(one.version) for one in versions],
         "platform": "onnxruntime_onnx",
         "inputs": [
             {"name": column.source_name, "datatype": datatype_of(column), "shape": [-1]}

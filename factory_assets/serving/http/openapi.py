@@ -25,6 +25,9 @@ def openapi(served: Mapping[str, ServedModel]) -> dict[str, Any]:
         schemas[f"{name}.row"] = row_schema(model)
         schemas[f"{name}.answer"] = _answer_schema(model)
         paths[f"/predict/{name}"] = {"post": _operation(name, model)}
+    if served:
+        schemas["Outcome"] = _OUTCOME
+        paths["/feedback"] = {"post": _feedback()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Predictions of this factory", "version": "1"},
@@ -118,22 +121,41 @@ def _answer_schema(model: ServedModel) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["pipeline", "version"]}
 
 
+def _feedback() -> dict[str, Any]:
+    outcome = {"$ref": "#/components/schemas/Outcome"}
+    problems = {**_PROBLEMS, "422": "none of the outcomes can be recorded"}
+    del problems["404"]
+    return {
+        "summary": "Say what turned out to be true of answers",
+        "description": "One outcome, or a list of them. Sending one again records nothing twice.",
+        "operationId": "feedback",
+        "security": [{}, {"token": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [outcome, {"type": "array", "items": outcome}]},
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "what became of each: recorded, repeated, corrected, or an error",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            **_responses(problems),
+        },
+    }
+
+
+def _responses(problems: Mapping[str, str]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"description": what, "content": content} for status, what in problems.items()}
+
+
 def _operation(name: str, model: ServedModel) -> dict[str, Any]:
     row = {"$ref": f"#/components/schemas/{name}.row"}
     answer = {"$ref": f"#/components/schemas/{name}.answer"}
-    error = {"$ref": "#/components/schemas/Error"}
-    problems = {
-        "400": "the request cannot be read",
-        "401": "there is no valid token",
-        "403": "the token or the page may not ask this",
-        "404": "no such pipeline is served",
-        "408": "the body came too slowly",
-        "413": "the request is too large",
-        "415": "the body is of another type",
-        "422": "a row breaks the contract",
-        "429": "too many requests",
-        "503": "the pipeline was stopped, or the answer cannot be logged",
-    }
     flag = {"in": "query", "schema": {"type": "boolean", "default": False}}
     return {
         "summary": f"Predict with the champion of {name}",
@@ -158,16 +180,38 @@ def _operation(name: str, model: ServedModel) -> dict[str, Any]:
                 "description": "the prediction; of a list, one entry for each row",
                 "content": {"application/json": {"schema": answer}},
             },
-            **{
-                status: {
-                    "description": what,
-                    "content": {"application/json": {"schema": error}},
-                }
-                for status, what in problems.items()
-            },
+            **_responses(_PROBLEMS),
         },
     }
 
+
+_PROBLEMS = {
+    "400": "the request cannot be read",
+    "401": "there is no valid token",
+    "403": "the token or the page may not ask this",
+    "404": "no such pipeline is served",
+    "408": "the body came too slowly",
+    "413": "the request is too large",
+    "415": "the body is of another type",
+    "422": "a row breaks the contract",
+    "429": "too many requests",
+    "503": "the pipeline was stopped, or the answer cannot be logged",
+}
+
+_OUTCOME = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "format": "uuid", "description": "that came with the answer"},
+        "outcome": {"description": "a class of the target, or a number"},
+        "observed": {
+            "type": "string",
+            "format": "date-time",
+            "description": "when it turned out; now by default",
+        },
+    },
+    "required": ["id", "outcome"],
+    "additionalProperties": False,
+}
 
 _ERROR = {
     "type": "object",

@@ -98,7 +98,8 @@ class Pages:
         )
 
     async def _model(self, request: Request) -> Response:
-        return JSONResponse(oip.metadata(self._asked(request)))
+        served = self._asked(request)
+        return JSONResponse(oip.metadata(served, self._champions.versions(served.pipeline)))
 
     async def _model_ready(self, request: Request) -> Response:
         served = self._asked(request)

@@ -12,6 +12,7 @@ from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.online.answers import predictions
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.record import PredictionRecord
 
 if TYPE_CHECKING:
@@ -65,15 +66,49 @@ def record_of(
     )
 
 
+def shadow_record(
+    call: Call, challenger: ServedModel, result: ScoredRequest | str, seconds: float
+) -> bytes:
+    """Return the bytes of the record of what a shadow computed; the rows are in that of the answer.
+
+    Args:
+        call: the request that the champion answered.
+        result: what it computed, or why it did not.
+        seconds: how long that took.
+    """
+    duration, failed = int(seconds * 1e6), isinstance(result, str)
+    content = {"error": result} if isinstance(result, str) else _content(challenger, result)
+    return _encode(
+        PredictionRecord(
+            time=time.time_ns() // 1000 - duration,
+            duration=duration,
+            pipeline=challenger.pipeline,
+            version=challenger.version,
+            caller=call.caller,
+            protocol=call.protocol,
+            kind="shadow",
+            status=500 if failed else 200,
+            # Nobody was given an id of it.
+            rows=0,
+            input=b"",
+            output=msgspec.json.encode({"shadow_of": ids.text(call.answer), **content}),
+        )
+    )
+
+
 def _output(served: ServedModel, scored: ScoredRequest) -> bytes:
     """Return the predictions and outputs of the scored rows as JSON, and which were refused."""
+    return msgspec.json.encode(_content(served, scored))
+
+
+def _content(served: ServedModel, scored: ScoredRequest) -> dict[str, Any]:
     content: dict[str, Any] = {"predictions": predictions(served, scored)}
     if served.model.classes:
         content["probabilities"] = scored.outputs.tolist()
     if isinstance(scored.rows, tuple):
         content["rows"] = scored.rows
         content["refused"] = [[one.row, one.rules] for one in scored.refusals]
-    return msgspec.json.encode(content)
+    return content
 
 
 def _protected(

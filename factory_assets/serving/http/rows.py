@@ -38,26 +38,29 @@ def read_rows(
     return ObjectRequest(require_objects(found, limits)), True
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, remedy: str = _REMEDY) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        remedy: what to send instead of something else.
 
     Raises:
         HttpError: it is not JSON.
     """
     if not body:
-        raise malformed("the body is empty", _REMEDY)
+        raise malformed("the body is empty", remedy)
     try:
         return msgspec.json.decode(body)
     except RecursionError as error:
-        raise nested() from error
+        raise nested(remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
-        raise malformed(f"the body is not JSON: {reason}", _REMEDY) from error
+        raise malformed(f"the body is not JSON: {reason}", remedy) from error
 
 
-def nested() -> HttpError:
+def nested(remedy: str = _REMEDY) -> HttpError:
     """Return the error of a JSON text that has too many levels."""
-    return malformed("the JSON is nested too deeply", _REMEDY)
+    return malformed("the JSON is nested too deeply", remedy)
 
 
 def require_objects(found: Any, limits: Limits) -> list[dict[str, Any]]:

@@ -15,24 +15,32 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from factory_assets.serving.answer_retention import apply_retention
-from factory_assets.serving.declared_log import Protections
+from factory_assets.serving.feedback.recorder import OutcomeRecorder
 from factory_assets.serving.http.access import Access
 from factory_assets.serving.http.app import PredictionApp
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.durable import DurableLog
+from factory_assets.serving.http.feedback import FeedbackDesk
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
+from factory_assets.serving.http.protections import Protections
+from factory_assets.serving.http.rollout_watch import RolloutWatch
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Rates
+from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.security.tokens import Tokens
+
+if TYPE_CHECKING:
+    from factory_assets.execution.rollout_evidence import LabelledLosses
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -73,12 +81,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(home: Home, names: Sequence[str], listen: Listen, started: Callable[[str], None]) -> None:
+def serve(
+    home: Home,
+    names: Sequence[str],
+    listen: Listen,
+    started: Callable[[str], None],
+    labelled: LabelledLosses | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         names: the pipelines; empty for all champions.
         started: called with the address when the server answers.
+        labelled: returns the losses of answers whose outcomes are known, for roll-outs.
 
     Raises:
         RefusedError: it would be reachable from elsewhere without tokens and TLS.
@@ -90,7 +105,7 @@ def serve(home: Home, names: Sequence[str], listen: Listen, started: Callable[[s
     _require_allowed(listen, tokens)
     home.require_writable()
     with closing(_bound(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:
-        runner.run(_serve(home, names, listen, tokens, bound, started))
+        runner.run(_serve(home, names, listen, tokens, bound, started, labelled))
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -107,11 +122,13 @@ async def _serve(
     tokens: Tokens,
     bound: socket.socket,
     started: Callable[[str], None],
+    labelled: LabelledLosses | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     with ExitStack() as resources:
         aside = resources.enter_context(ThreadPoolExecutor(1, "aside"))
         behind = resources.enter_context(ThreadPoolExecutor(1, "collector"))
+        apart = resources.enter_context(ThreadPoolExecutor(1, "roll-outs"))
         champions = Champions(home, names)
         resources.callback(champions.close)
         await loop.run_in_executor(aside, champions.refresh)
@@ -124,16 +141,30 @@ async def _serve(
             required=not listen.is_local,
             protect=Protections(home).of,
         )
+        thread = resources.enter_context(ThreadPoolExecutor(1, "feedback"))
+        recorder = OutcomeRecorder(home)
+        resources.callback(thread.submit, recorder.close)
+        feedback = FeedbackDesk(recorder, access, metrics, listen.limits, thread)
         pages = Pages(champions, metrics, lambda: app.active, Rates.from_env().watts_per_core)
         app = PredictionApp(
-            champions, durable, access, metrics, listen.limits, pages.application, aside
+            champions,
+            durable,
+            access,
+            metrics,
+            listen.limits,
+            pages.application,
+            aside,
+            feedback,
         )
+        resources.callback(app.close)
         server = _Server(_config(app, listen))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, server)
         tasks = [
             loop.create_task(_watch(champions, aside)),
             loop.create_task(_collect(durable, home, behind)),
+            loop.create_task(_bind(home, behind)),
+            loop.create_task(RolloutWatch(champions, home, apart, labelled).run()),
             loop.create_task(_announce(server, listen, bound, started)),
         ]
         try:
@@ -194,6 +225,19 @@ async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
                 _LOG.exception("the prediction log was not collected")
     finally:
         behind.submit(log.close)
+
+
+async def _bind(home: Home, behind: Executor) -> None:
+    """Enter outcomes in the ledger."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_COLLECT)
+        try:
+            await loop.run_in_executor(behind, bind_outcomes, home)
+        except FactoryError as error:
+            _LOG.error("outcomes were not entered in the ledger: %s", error)
+        except Exception:  # noqa: BLE001
+            _LOG.exception("outcomes were not entered in the ledger")
 
 
 def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:

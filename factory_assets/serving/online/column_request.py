@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+from factory_resources.prediction_log.logged_rows import plain_cells
 from factory_resources.sql.scalar.values import UndecidedError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ColumnRequest:
     def objects(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows as JSON objects."""
         lists = [
-            values if isinstance(values, list) else _plain(values)
+            values if isinstance(values, list) else plain_cells(values)
             for values in self.columns.values()
         ]
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*lists, strict=True)]
@@ -60,7 +61,10 @@ class ColumnRequest:
 
 
 def encode_columns(columns: Mapping[str, NDArray[Any] | list[Any]]) -> bytes:
-    """Return columns in MessagePack: arrays as their bytes, lists as they are."""
+    """Return columns in MessagePack: arrays as their bytes, lists as they are.
+
+    `factory_resources.prediction_log.logged_rows` reads them.
+    """
     lists = {name: cells for name, cells in columns.items() if isinstance(cells, list)}
     arrays = {
         name: (cells.dtype.str, cells.tobytes())
@@ -68,19 +72,3 @@ def encode_columns(columns: Mapping[str, NDArray[Any] | list[Any]]) -> bytes:
         if not isinstance(cells, list)
     }
     return msgspec.msgpack.encode({"arrays": arrays, "lists": lists})
-
-
-def _plain(values: NDArray[Any]) -> list[Any]:
-    return [None if value != value else value for value in values.tolist()]
-
-
-def columns_logged(content: bytes) -> dict[str, list[Any]]:
-    """Return the columns that `encode_columns` wrote."""
-    import numpy as np
-
-    found = msgspec.msgpack.decode(content)
-    arrays = {
-        name: _plain(np.frombuffer(values, dtype))
-        for name, (dtype, values) in found["arrays"].items()
-    }
-    return {**arrays, **found["lists"]}

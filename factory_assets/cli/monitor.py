@@ -1,0 +1,109 @@
+"""`factory monitor`: look at the answers now, show the last look, or accept what is new."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from factory_assets.cli.shared import select
+from factory_assets.monitoring.accepting import accept
+from factory_assets.monitoring.champion import require_watch
+from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.report import MonitorReport
+from factory_assets.monitoring.watching import WatchedOnce, watch_once
+from factory_assets.spec import Pipeline
+from factory_resources.errors import DeclarationError, UnknownNameError
+from factory_resources.home.home import Home
+
+
+def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
+    """Look at the answers of pipelines; return whether no alarm is open.
+
+    Args:
+        names: empty for all pipelines that are watched.
+        last: show the last look instead of taking one.
+
+    Raises:
+        FactoryError: a pipeline is unknown or not watched, or a look fails.
+    """
+    home, calm = Home.from_env(), True
+    for pipeline in _watched(names):
+        seen = WatchedOnce(_last(pipeline, home), ()) if last else watch_once(pipeline, home)
+        report = seen.report
+        show(report, console)
+        for problem in seen.problems:
+            console.print(f"problem: {problem}", style="yellow", markup=False)
+        calm = calm and not report.alarms
+    return calm
+
+
+def _watched(names: Sequence[str]) -> list[Pipeline]:
+    if names:
+        found = select(names)
+        for pipeline in found:
+            require_watch(pipeline)
+        return found
+    found = [pipeline for pipeline in select(()) if pipeline.spec.watch]
+    if not found:
+        raise DeclarationError(
+            "no pipeline is watched", remedy="add `watch: {}` to a pipeline's defs.yaml"
+        )
+    return found
+
+
+def _last(pipeline: Pipeline, home: Home) -> MonitorReport:
+    report = Looks(home, pipeline.name).latest()
+    if report is None:
+        raise UnknownNameError(
+            f"nobody has looked at the answers of {pipeline.name} yet",
+            remedy=f"look now: factory monitor {pipeline.name}",
+        )
+    return report
+
+
+def accept_changes(name: str, reason: str) -> str:
+    """Compare later answers of a pipeline with its present ones; return what was done."""
+    [pipeline] = select([name])
+    rows = accept(pipeline, reason, Home.from_env())
+    return f"later answers of {name} are compared with its {rows:,} newest ones"
+
+
+def show(report: MonitorReport, console: Console) -> None:
+    """Print a report."""
+    console.print(
+        f"{report.pipeline}@{report.version}  look {report.number}, {report.time[:16]} UTC  "
+        f"{report.rows:,} rows in {report.requests:,} requests, {report.refused:,} refused",
+        markup=False,
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for cells in _lines(report):
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _lines(report: MonitorReport) -> Iterator[tuple[str, str]]:
+    for alarm in report.alarms:
+        yield f"ALARM {alarm.kind}", f"{alarm.what}; {alarm.remedy}"
+    for one in report.findings:
+        where = one.column or "all columns"
+        yield (
+            f"{one.what} {where}",
+            f"{one.words}; effect {one.effect:.2f}, evidence {one.evidence:,.0f} days, since look "
+            f"{one.since}",
+        )
+    if not report.findings:
+        yield "drift", f"none, evidence {report.evidence:.2g} days"
+    for name, metric in report.estimated.items():
+        doubt = "" if metric.trusted else f"; not to be trusted: {metric.why}"
+        yield (
+            f"estimated {name}",
+            f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}){doubt}",
+        )
+    if report.real:
+        for name, real in report.real.metrics.items():
+            span = "" if real.low is None else f" ({real.low:.3f} to {real.high:.3f})"
+            rows = f"{report.real.labelled:,} rows with outcomes"
+            yield f"real {name}", f"{real.value:.3f}{span}, {rows}"
+    if report.hidden:
+        yield "not watched", f"{', '.join(report.hidden)}: the log has only commitments"

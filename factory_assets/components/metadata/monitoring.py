@@ -1,0 +1,106 @@
+"""Describe a look for the Dagster UI: figures, tables and plots of the monitor's page."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.components.metadata.markdown import picture, table
+from factory_assets.ml.plots.monitoring import plot_evidence, plot_metric, plot_rows
+from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.report import MonitorReport
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+
+_PLOTTED = 90
+"""Looks."""
+
+_DAY_LEAST = 1 / 24
+
+_LONGEST = 400
+"""Characters of a cell."""
+
+
+def describe_look(
+    pipeline: Pipeline, report: MonitorReport, problems: Sequence[str], home: Home
+) -> dict[str, Any]:
+    """Return the metadata of a look.
+
+    Args:
+        problems: why alerts were not taken, or outcomes not recorded.
+    """
+    reports = Looks(home, pipeline.name).reports(_PLOTTED)
+    return {
+        "version": report.version,
+        "look": report.number,
+        "rows answered": report.rows,
+        "requests": report.requests,
+        "requests refused": report.refused,
+        "rows read": report.sampled,
+        "evidence of drift [days]": round(report.evidence, 3),
+        "alarms": dg.MetadataValue.md(alarm_table(report)),
+        "what changed": dg.MetadataValue.md(finding_table(report)),
+        "estimated performance": dg.MetadataValue.md(estimate_table(report)),
+        "columns that cannot be watched": ", ".join(report.hidden) or "none",
+        "problems": "; ".join(problems) or "none",
+        "plots": dg.MetadataValue.md("\n\n".join(plots(pipeline, reports))),
+    }
+
+
+def alarm_table(report: MonitorReport) -> str:
+    """Return the open alarms as Markdown."""
+    rows = [(alarm.kind, f"{alarm.what}; {alarm.remedy}") for alarm in report.alarms]
+    return table(("alarm", "what, and what to do"), rows, _LONGEST) if rows else "none"
+
+
+def finding_table(report: MonitorReport) -> str:
+    """Return what changed as Markdown, the strongest evidence first."""
+    rows = [
+        (
+            f"{one.column or 'all columns together'} ({one.what})",
+            f"{one.words}; effect {one.effect:.2f}; evidence {one.evidence:,.0f} days; "
+            f"since look {one.since}",
+        )
+        for one in report.findings
+    ]
+    return table(("column", "change"), rows, _LONGEST) if rows else "nothing"
+
+
+def estimate_table(report: MonitorReport) -> str:
+    """Return the estimated metrics as Markdown."""
+    rows = [
+        (
+            name,
+            f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+            + ("" if one.tested is None else f"; on the test rows {one.tested:.3f}")
+            + ("" if one.trusted else f"; not to be trusted: {one.why}"),
+        )
+        for name, one in report.estimated.items()
+    ]
+    return table(("metric", "estimate without outcomes"), rows, _LONGEST) if rows else "none"
+
+
+def plots(pipeline: Pipeline, reports: Sequence[MonitorReport]) -> list[str]:
+    """Return the plots over the looks as Markdown pictures."""
+    watch = pipeline.spec.watch
+    if len(reports) < 2 or watch is None:
+        return []
+    times = [datetime.fromisoformat(report.time) for report in reports]
+    evidence = [report.evidence for report in reports]
+    rates = [report.rows / max(report.days, _DAY_LEAST) for report in reports]
+    drawn = [
+        picture("evidence", plot_evidence(times, evidence, watch.period, pipeline.name)),
+        picture("rows", plot_rows(times, rates, pipeline.name)),
+    ]
+    for name in reports[-1].estimated:
+        known = [
+            (t, r.estimated[name])
+            for t, r in zip(times, reports, strict=True)
+            if name in r.estimated
+        ]
+        bands = [(one.value, one.low, one.high) for _, one in known]
+        moments = [time for time, _ in known]
+        tested = known[-1][1].tested
+        drawn.append(picture(name, plot_metric(moments, bands, tested, name)))
+    return drawn

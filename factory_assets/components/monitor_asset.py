@@ -1,0 +1,111 @@
+"""The asset that looks at a pipeline's answers, its job and schedule, and the sensor of retraining.
+
+What a look does belongs in `monitoring`, what its page shows in `metadata.monitoring`; both are
+imported by a look alone, so that other runs do not wait for them.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from factory_assets.components.attributes import asset, shared_attributes
+from factory_assets.execution.progress import Progress
+from factory_assets.spec import Pipeline
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from schedules.automation import schedule_for
+from schedules.retraining import retraining_sensor
+
+MONITOR = "monitor"
+
+CHECK = "as_expected"
+
+
+def monitor_defs(pipeline: Pipeline) -> dg.Definitions:
+    """Return the asset `<pipeline>/monitor` and what starts it; nothing if nothing is watched."""
+    watch = pipeline.spec.watch
+    if watch is None:
+        return dg.Definitions()
+    watched = monitor_asset(pipeline)
+    job = dg.define_asset_job(
+        f"{pipeline.name}_{MONITOR}",
+        dg.AssetSelection.assets(watched.key),
+        description=f"Looks at what {pipeline.name} answered.",
+        executor_def=dg.in_process_executor,
+    )
+    look, retrain = watch.look, watch.retrain
+    sensors = []
+    if retrain:
+        sensors.append(
+            retraining_sensor(
+                pipeline.name,
+                reasons=partial(_reasons, pipeline),
+                at_most=retrain.at_most,
+                after_contract="contract" in retrain.after,
+                enabled=look.enabled,
+            )
+        )
+    return dg.Definitions(
+        assets=[watched],
+        jobs=[job],
+        schedules=[schedule_for(job.name, tags={}, **dict(look))],
+        sensors=sensors,
+    )
+
+
+def _reasons(pipeline: Pipeline) -> dict[str, str]:
+    from factory_assets.monitoring.reasons import training_reasons
+
+    return training_reasons(pipeline, Home.from_env())
+
+
+def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """Return the asset, whose body is one look."""
+    name = pipeline.name
+
+    def _monitor(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        progress: dg.ResourceParam[Progress],
+    ) -> Iterator[Any]:
+        from factory_assets.components.metadata.monitoring import describe_look
+        from factory_assets.monitoring.watching import watch_once
+
+        try:
+            seen = watch_once(pipeline, home)
+        except FactoryError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for problem in seen.problems:
+            context.log.warning(problem)
+        report = seen.report
+        text = "; ".join(f"{alarm.kind}: {alarm.what}" for alarm in report.alarms)
+        yield dg.MaterializeResult(
+            metadata=describe_look(pipeline, report, seen.problems, home),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=CHECK,
+                    asset_key=[name, MONITOR],
+                    passed=not report.alarms,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=text or "no alarm",
+                )
+            ],
+        )
+
+    what = "What the champion answered since the last look: is the world still as in training?"
+    return asset(
+        _monitor,
+        key=[name, MONITOR],
+        deps=[dg.AssetKey([name, "deploy"])],
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=[name, MONITOR],
+                description="No alarm is open: drift, performance, volume, silence, age.",
+            )
+        ],
+        kinds={"onnx"},
+        **shared_attributes(pipeline, what),
+    )

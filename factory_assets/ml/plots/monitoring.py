@@ -1,0 +1,57 @@
+"""Plots of looks at the answers: evidence of drift and the number of rows over time.
+
+Every plot is returned as PNG bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from factory_assets.ml.plots.style import BLUE, GREEN, GREY, RED, figure, label, png
+
+
+def plot_evidence(
+    times: Sequence[datetime], evidence: Sequence[float], period: float, pipeline: str
+) -> bytes:
+    """Plot the strongest evidence of each look, in days, and the bound of an alarm."""
+    drawing, axes = figure()
+    axes.plot(times, [max(one, 1e-2) for one in evidence], color=BLUE, marker="o", markersize=3)
+    axes.axhline(period, color=RED, linestyle="--", linewidth=1, label="alarm")
+    axes.set_yscale("log")
+    drawing.autofmt_xdate()
+    label(axes, title=f"Evidence of drift, {pipeline}", y="evidence [days]", legend=True)
+    return png(drawing)
+
+
+def plot_rows(times: Sequence[datetime], rates: Sequence[float], pipeline: str) -> bytes:
+    """Plot the rows a day of each look."""
+    drawing, axes = figure()
+    axes.step(times, rates, where="pre", color=GREEN)
+    axes.set_ylim(bottom=0)
+    drawing.autofmt_xdate()
+    label(axes, title=f"Answered rows, {pipeline}", y="rows a day")
+    return png(drawing)
+
+
+def plot_metric(
+    times: Sequence[datetime],
+    bands: Sequence[tuple[float, float, float]],
+    tested: float | None,
+    name: str,
+) -> bytes:
+    """Plot a metric of each look with its interval.
+
+    Args:
+        bands: value, lower and upper end of the interval.
+        tested: the metric on the test rows.
+    """
+    drawing, axes = figure()
+    values, low, high = zip(*bands, strict=True)
+    axes.fill_between(times, low, high, color=BLUE, alpha=0.15, linewidth=0)
+    axes.plot(times, values, color=BLUE, marker="o", markersize=3, label="answers")
+    if tested is not None:
+        axes.axhline(tested, color=GREY, linestyle="--", linewidth=1, label="test rows")
+    drawing.autofmt_xdate()
+    label(axes, title=f"Estimated {name}", y=name, legend=True)
+    return png(drawing)

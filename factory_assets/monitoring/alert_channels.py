@@ -1,0 +1,143 @@
+"""Send one alert: to a webhook, by e-mail, to a command. When one is sent belongs in `alerts`."""
+
+from __future__ import annotations
+
+import json
+import re
+import smtplib
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from email.message import EmailMessage
+from typing import Any
+
+from factory_assets.spec.settings import AlertChannel, Email, Webhook
+from factory_resources.errors import AlertError
+from factory_resources.home.home import Home
+from factory_resources.security.secrets import secret
+
+_SECONDS = 15
+"""How long a server may take."""
+
+_COMMAND_SECONDS = 60
+
+_SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def send(channel: AlertChannel, alert: Mapping[str, Any], home: Home) -> None:
+    """Send an alert.
+
+    Args:
+        alert: values of JSON; `title` and `text` are for people, `id` is the same if it is sent
+            again.
+
+    Raises:
+        AlertError: it was not taken.
+        SourceError: a secret is missing.
+    """
+    if channel.webhook:
+        _post(channel.webhook, alert, home)
+    elif channel.email:
+        _mail(channel.email, alert, home)
+    elif channel.command:
+        _run(channel.command, alert)
+
+
+def channel_name(channel: AlertChannel) -> str:
+    """Return how a channel is called in messages; without secrets."""
+    if channel.webhook:
+        return f"webhook {channel.webhook.url.split('?')[0]}"
+    if channel.email:
+        return f"e-mail to {', '.join(channel.email.to)}"
+    return f"command {(channel.command or ('',))[0]}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would send the alert, and the secret with it, to somebody else."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _post(webhook: Webhook, alert: Mapping[str, Any], home: Home) -> None:
+    url = _SECRET.sub(lambda match: secret(match[1], home), webhook.url)
+    request = urllib.request.Request(  # noqa: S310 - the scheme is http or https
+        url,
+        json.dumps(alert).encode(),
+        {"Content-Type": "application/json", "Idempotency-Key": str(alert["id"])},
+    )
+    if webhook.authorization:
+        request.add_header("Authorization", secret(webhook.authorization, home))
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        raise AlertError(
+            f"the webhook answered {error.code}",
+            where=webhook.url,
+            remedy="correct alerts in factory.yaml; the next look sends the alert again",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise AlertError(
+            f"the webhook cannot be reached ({reason})",
+            where=webhook.url,
+            remedy="correct alerts in factory.yaml; the next look sends the alert again",
+        ) from None
+
+
+def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> None:
+    message = EmailMessage()
+    message["From"], message["To"] = email.sender, ", ".join(email.to)
+    message["Subject"] = str(alert["title"])
+    message["Message-ID"] = f"<{alert['id']}@{email.sender.rpartition('@')[2] or 'factory'}>"
+    message.set_content(str(alert["text"]))
+    try:
+        with _connected(email) as server:
+            if email.user and email.password:
+                server.login(email.user, secret(email.password, home))
+            server.send_message(message)
+    except (OSError, smtplib.SMTPException) as error:
+        raise AlertError(
+            f"the e-mail was not sent ({error})",
+            where=f"{email.host}:{email.port}",
+            remedy="correct alerts in factory.yaml; the next look sends the alert again",
+        ) from None
+
+
+def _connected(email: Email) -> smtplib.SMTP:
+    if email.tls == "tls":
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(email.host, email.port, timeout=_SECONDS, context=context)
+    server = smtplib.SMTP(email.host, email.port, timeout=_SECONDS)
+    if email.tls == "starttls":
+        server.starttls(context=ssl.create_default_context())
+    return server
+
+
+def _run(command: tuple[str, ...], alert: Mapping[str, Any]) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(alert),
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _failed(command, str(error)) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise _failed(command, last[:200])
+
+
+def _failed(command: tuple[str, ...], why: str) -> AlertError:
+    return AlertError(
+        f"the command failed ({why})",
+        where=command[0],
+        remedy="correct alerts in factory.yaml; the next look sends the alert again",
+    )

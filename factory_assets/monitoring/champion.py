@@ -1,0 +1,145 @@
+"""The champion whose answers are watched, and what they are compared with; read when needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
+from factory_assets.monitoring.answers import AnsweredRows
+from factory_assets.monitoring.drift_states import ComparedRows, DriftStates
+from factory_assets.monitoring.reference import (
+    Lineage,
+    TestedRows,
+    lineage_of,
+    tested_rows,
+    training_rows,
+    training_schema,
+)
+from factory_assets.monitoring.seasons import season_codes
+from factory_assets.monitoring.watched import WatchedInputs, watched_inputs
+from factory_assets.serving.declared_log import protection_of
+from factory_assets.serving.scoring_rows import needed_columns
+from factory_assets.spec import Pipeline
+from factory_assets.spec.watch import Watching
+from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ChampionMade
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SEED = 20_260
+"""Of all random draws, together with the number of the look."""
+
+
+@dataclass(frozen=True)
+class WatchedChampion:
+    """One version that serves, or served."""
+
+    pipeline: Pipeline
+    watch: Watching
+    version: int
+    home: Home
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """What it was made from."""
+        return lineage_of(self.pipeline.name, self.version, self.home)
+
+    @cached_property
+    def exported(self) -> datetime:
+        """When it was exported."""
+        return datetime.fromisoformat(self.lineage.exported)
+
+    @cached_property
+    def since(self) -> datetime:
+        """Since when it serves; what it answered while it rolled out was compared then."""
+        subject = ChampionMade.subject_of(pipeline=self.pipeline.name)
+        made = Ledger(self.home).latest(ChampionMade, subject)
+        return datetime.fromisoformat(made[1].time) if made else self.exported
+
+    @cached_property
+    def model(self) -> OnnxModel:
+        """The graph that serves."""
+        registry = Registry(self.home)
+        return load_served(registry, registry.version(self.pipeline.name, self.version))
+
+    @cached_property
+    def inputs(self) -> WatchedInputs:
+        """The columns that are watched."""
+        return watched_inputs(
+            self.model,
+            training_schema(self.lineage.parts, self.home),
+            protection_of(self.pipeline.name, needed_columns(self.model), self.home),
+            committed=self.pipeline.spec.deploy.log.sensitive == "commit",
+        )
+
+    @cached_property
+    def tested(self) -> TestedRows:
+        """Its test rows."""
+        return tested_rows(self.lineage, self.inputs, self.home)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its classes; none if it predicts a number."""
+        return self.model.classes
+
+    def begin(self) -> DriftStates:
+        """Return the states before the first look: compared with training and test rows."""
+        time = self.watch.time if self.watch.seasons else None
+        rows, times = training_rows(self.lineage.parts, self.inputs, self.home, time)
+        strata = None
+        if times is not None:
+            strata = self._strata(times.to_numpy().astype("datetime64[ns]"))
+        reference = ComparedRows(rows, self.tested.outputs)
+        return DriftStates.begin(self.inputs, reference, self.classes, strata, SEED + self.version)
+
+    def strata(self, rows: AnsweredRows) -> NDArray[np.int64] | None:
+        """Return the season of each answered row; None if none are declared."""
+        import numpy as np
+
+        milliseconds = [int.from_bytes(identifier[:6], "big") for identifier in rows.ids]
+        return self._strata(np.array(milliseconds, dtype="datetime64[ms]"))
+
+    def _strata(self, times: NDArray[np.datetime64]) -> NDArray[np.int64] | None:
+        if not self.watch.seasons:
+            return None
+        return season_codes(times, self.watch.seasons, self.watch.look.timezone)
+
+
+def watched_champion(pipeline: Pipeline, home: Home) -> WatchedChampion:
+    """Return the version that serves.
+
+    Raises:
+        DeclarationError: nothing is to be watched.
+        ModelError: no version serves.
+    """
+    watch = require_watch(pipeline)
+    version = Registry(home).champion(pipeline.name)
+    if version is None:
+        raise ModelError(
+            f"{pipeline.name!r} has no champion yet",
+            remedy=f"train and deploy one: factory run {pipeline.name}",
+        )
+    return WatchedChampion(pipeline, watch, version, home)
+
+
+def require_watch(pipeline: Pipeline) -> Watching:
+    """Return what is declared.
+
+    Raises:
+        DeclarationError: nothing is.
+    """
+    if pipeline.spec.watch is None:
+        raise DeclarationError(
+            "nothing is declared to be watched",
+            where=str(pipeline.folder / "defs.yaml"),
+            remedy="add `watch: {}`",
+        )
+    return pipeline.spec.watch

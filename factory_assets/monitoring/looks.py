@@ -1,0 +1,112 @@
+"""The looks of a pipeline on the disk: a folder each, with the report and what the next look needs.
+
+A folder gets its name when it is complete, so that a kill leaves a look or none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from factory_assets.monitoring.report import MonitorReport
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.prediction_log.segments import sync_folder
+
+_REPORT = "report.json"
+
+KEPT = 400
+"""Reports that are kept."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks of one pipeline."""
+
+    home: Home
+    pipeline: str
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.home.watch / self.pipeline
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the looks whose reports are kept, the oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def path(self, number: int) -> Path:
+        """Return the folder of a look."""
+        return self.folder / f"{number:06}"
+
+    def report(self, number: int) -> MonitorReport:
+        """Return the report of a look.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        file = self.path(number) / _REPORT
+        try:
+            return MonitorReport.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StorageError(
+                "the report of a look cannot be read",
+                where=str(file),
+                remedy=f"move {self.folder} away: the next look then begins anew",
+            ) from error
+
+    def content(self, number: int) -> bytes:
+        """Return the bytes of the report of a look."""
+        with storage_errors(self.path(number)):
+            return (self.path(number) / _REPORT).read_bytes()
+
+    def latest(self) -> MonitorReport | None:
+        """Return the report of the last look; None if there was none."""
+        numbers = self.numbers()
+        return self.report(numbers[-1]) if numbers else None
+
+    def reports(self, most: int) -> list[MonitorReport]:
+        """Return the last reports, the oldest first."""
+        return [self.report(number) for number in self.numbers()[-most:]]
+
+    def store(self, report: MonitorReport, write: Callable[[Path], None]) -> None:
+        """Store a look, and forget what no later look needs.
+
+        Args:
+            write: writes the other files into a folder.
+
+        Raises:
+            StorageError: the disk cannot be written.
+        """
+        with self.home.scratch() as scratch, storage_errors(self.folder):
+            made = scratch / "look"
+            made.mkdir()
+            write(made)
+            (made / _REPORT).write_text(report.model_dump_json(indent=1), encoding="utf-8")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _sync(made)
+            made.rename(self.path(report.number))
+            sync_folder(self.folder)
+        for number in self.numbers()[:-1]:
+            self._forget(number, report.number)
+
+    def _forget(self, number: int, newest: int) -> None:
+        if number <= newest - KEPT:
+            shutil.rmtree(self.path(number), ignore_errors=True)
+            return
+        for file in self.path(number).glob("*.npz"):
+            file.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)

@@ -1,0 +1,348 @@
+"""A look at the answers of a champion: read what is new, compare, estimate, and say what is wrong.
+
+A look is one step: a kill leaves the look before, and the next one reads the same answers again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from factory_assets.monitoring.alarms import (
+    age_alarm,
+    drift_alarm,
+    performance_alarm,
+    silence_alarm,
+    volume_alarm,
+)
+from factory_assets.monitoring.answers import (
+    AnswerCounts,
+    AnsweredRows,
+    count_answers,
+    sample_rows,
+)
+from factory_assets.monitoring.champion import SEED, WatchedChampion, watched_champion
+from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
+from factory_assets.monitoring.estimates import estimate_performance
+from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.outcomes import (
+    LossComparison,
+    known_outcomes,
+    last_outcome,
+    real_performance,
+)
+from factory_assets.monitoring.report import (
+    Alarm,
+    EstimatedMetric,
+    MonitorReport,
+    RealPerformance,
+    ReportedChange,
+)
+from factory_assets.spec import Pipeline
+from factory_resources.errors import DataError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.ids import first_id_at
+from factory_resources.prediction_log.prediction_log import PredictionLog
+
+_DAY = 86_400.0
+
+_LOOKED_BACK = 50
+"""Reports that are read to see how many rows a day there were."""
+
+_STATES = ("*.npz", "losses.json")
+"""The files of a look that the next one needs."""
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What is new since the last look."""
+
+    requests: Sequence[tuple[bytes, int]]
+    counts: AnswerCounts
+    until: int
+    """The last block of the log."""
+    outcomes: int
+    """The number of the last outcome."""
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """What the rows of a look say about the world."""
+
+    states: DriftStates
+    findings: tuple[ReportedChange, ...]
+    evidence: float
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look while it is taken."""
+
+    champion: WatchedChampion
+    looks: Looks
+    log: PredictionLog
+    before: MonitorReport | None
+    """The look before."""
+    now: datetime
+
+    @property
+    def same(self) -> MonitorReport | None:
+        """The look before, if it was at the same version: another is compared with other rows."""
+        before = self.before
+        return before if before and before.version == self.champion.version else None
+
+    @property
+    def number(self) -> int:
+        return self.before.number + 1 if self.before else 1
+
+    @property
+    def days(self) -> float:
+        """Since the look before, or since the version was exported."""
+        return self.days_since(self.same)
+
+    def days_since(self, report: MonitorReport | None) -> float:
+        since = datetime.fromisoformat(report.time) if report else self.champion.exported
+        return max(0.0, (self.now - since).total_seconds() / _DAY)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the states of the look before are."""
+        return self.looks.path(self.same.number) if self.same else None
+
+
+def monitor(pipeline: Pipeline, home: Home, now: datetime | None = None) -> MonitorReport:
+    """Look at what the champion answered since the last look; return what was found.
+
+    Nothing is stored, and the last report is returned, if nothing is new.
+
+    Args:
+        now: in UTC; by default the clock decides.
+
+    Raises:
+        DeclarationError: nothing is to be watched.
+        ModelError: there is no champion, or its records are gone.
+        StorageError: the log, the ledger or a look cannot be read or written.
+    """
+    champion, looks = watched_champion(pipeline, home), Looks(home, pipeline.name)
+    with home.lock(f"watch_{pipeline.name}"), PredictionLog(home) as log:
+        log.collect()
+        return _take(_Look(champion, looks, log, looks.latest(), now or datetime.now(UTC)))
+
+
+def _take(look: _Look) -> MonitorReport:
+    answers = _new_answers(look)
+    same = look.same
+    rows = _sample(look, answers) if answers.counts.rows else None
+    drift = _compare(look, rows) if rows else None
+    news = rows is not None or answers.outcomes != (same.outcomes if same else 0)
+    losses, real = _judge(look, rows) if news else (None, same.real if same else None)
+    estimated = same.estimated if same else {}
+    if rows is not None:
+        champion = look.champion
+        estimated = estimate_performance(
+            champion.pipeline, champion.lineage.evaluation, champion.tested, rows
+        )
+    report = _report(look, answers, rows, drift, real, estimated)
+    if not news and not _alarms_differ(look.before, report):
+        return same or report
+    look.looks.store(report, lambda folder: _write(folder, look.folder, drift, losses))
+    return report
+
+
+def _new_answers(look: _Look) -> _Answers:
+    champion, store = look.champion, look.log.database
+    until = store.last_block()
+    after = look.before.until if look.before else 0
+    first = first_id_at(champion.since)
+    requests = [
+        one
+        for batch in store.answered(champion.pipeline.name, champion.version, after, until)
+        for one in batch
+        if one[0] >= first
+    ]
+    return _Answers(requests, count_answers(requests), until, last_outcome(champion.home))
+
+
+def _sample(look: _Look, answers: _Answers) -> AnsweredRows:
+    champion = look.champion
+    classes = len(champion.classes)
+    return sample_rows(
+        look.log.database, answers.requests, champion.inputs, classes, SEED + look.number
+    )
+
+
+def _compare(look: _Look, rows: AnsweredRows) -> _Drift:
+    champion = look.champion
+    states = DriftStates.load(look.folder) if look.folder else DriftStates({})
+    # There is no state yet if the looks before saw no rows.
+    since = look.same if states.states else None
+    after, findings, evidence = (states if since else champion.begin()).look(
+        ComparedRows(rows.inputs, rows.outputs),
+        champion.classes,
+        days=look.days_since(since),
+        strata=champion.strata(rows),
+        number=look.number,
+    )
+    return _Drift(after, findings, evidence)
+
+
+def _judge(
+    look: _Look, rows: AnsweredRows | None
+) -> tuple[LossComparison | None, RealPerformance | None]:
+    """Return what the known outcomes say; nothing if there are none."""
+    champion, evaluation = look.champion, look.champion.lineage.evaluation
+    known = known_outcomes(
+        champion.home,
+        look.log.database,
+        champion.pipeline.name,
+        champion.version,
+        champion.exported,
+        champion.inputs,
+        evaluation.candidate,
+    )
+    if known is None:
+        return None, None
+    margin = champion.watch.worse
+    losses = LossComparison.load(look.folder, margin) if look.folder else None
+    losses = (losses or LossComparison.begin(margin)).after(
+        known, evaluation.candidate, champion.tested, look.now
+    )
+    real = real_performance(champion.pipeline, evaluation, known, rows, is_worse=losses.is_worse)
+    return losses, real
+
+
+def _alarms_differ(before: MonitorReport | None, report: MonitorReport) -> bool:
+    open_before = {alarm.kind for alarm in before.alarms} if before else set()
+    return open_before != {alarm.kind for alarm in report.alarms}
+
+
+def _write(
+    folder: Path, before: Path | None, drift: _Drift | None, losses: LossComparison | None
+) -> None:
+    """Write what the next look needs; what did not change is that of the look before."""
+    for file in (
+        found for pattern in _STATES for found in (before.glob(pattern) if before else ())
+    ):
+        shutil.copy2(file, folder)
+    if drift:
+        drift.states.save(folder)
+    if losses:
+        losses.save(folder)
+
+
+def _report(
+    look: _Look,
+    answers: _Answers,
+    rows: AnsweredRows | None,
+    drift: _Drift | None,
+    real: RealPerformance | None,
+    estimated: dict[str, EstimatedMetric],
+) -> MonitorReport:
+    same, counts = look.same, answers.counts
+    # Without new rows, what was found before still holds.
+    findings = drift.findings if drift else same.findings if same else ()
+    last = _time(counts.last) or (same.last if same else None)
+    return MonitorReport(
+        pipeline=look.champion.pipeline.name,
+        version=look.champion.version,
+        number=look.number,
+        began=same.began if same else look.number,
+        time=look.now.isoformat(timespec="seconds"),
+        days=look.days,
+        until=answers.until,
+        outcomes=answers.outcomes,
+        requests=counts.requests,
+        refused=counts.refused,
+        rows=counts.rows,
+        sampled=len(rows.ids) if rows else 0,
+        first=_time(counts.first),
+        last=last,
+        evidence=drift.evidence if drift else same.evidence if same else 0.0,
+        findings=findings,
+        hidden=look.champion.inputs.hidden if rows else same.hidden if same else (),
+        estimated=estimated,
+        real=real,
+        alarms=_alarms(look, findings, real, counts.rows, last),
+    )
+
+
+def _alarms(
+    look: _Look,
+    findings: tuple[ReportedChange, ...],
+    real: RealPerformance | None,
+    rows: int,
+    last: str | None,
+) -> tuple[Alarm, ...]:
+    champion, same = look.champion, look.same
+    pipeline, watch, exported = champion.pipeline, champion.watch, champion.exported
+    before = [
+        one for one in look.looks.reports(_LOOKED_BACK) if same and one.version == same.version
+    ]
+    answered = datetime.fromisoformat(last) if last else exported
+    return (
+        *drift_alarm(pipeline, watch, findings),
+        *performance_alarm(pipeline, real),
+        *volume_alarm(pipeline, watch, before, rows, look.days),
+        *silence_alarm(pipeline, watch, answered, look.now),
+        *age_alarm(pipeline, watch, exported, look.now),
+    )
+
+
+def _time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+
+
+def begin_anew(
+    champion: WatchedChampion, report: MonitorReport, now: datetime, enter: Callable[[], object]
+) -> int:
+    """Compare later answers with those since the oldest change that the last look found.
+
+    Args:
+        report: the last look.
+        enter: called when there are rows enough, before anything is stored.
+
+    Returns:
+        How many rows later answers are compared with.
+
+    Raises:
+        DataError: there are too few.
+    """
+    looks = Looks(champion.home, champion.pipeline.name)
+    since = min((finding.since for finding in report.findings), default=report.began)
+    after = next(
+        (one.until for one in reversed(looks.reports(_LOOKED_BACK)) if one.number < since), 0
+    )
+    with PredictionLog(champion.home) as log:
+        batches = log.database.answered(
+            champion.pipeline.name, champion.version, after, report.until
+        )
+        requests = [one for batch in batches for one in batch]
+        classes = len(champion.classes)
+        rows = sample_rows(log.database, requests, champion.inputs, classes, SEED)
+    if len(rows.ids) < FEWEST:
+        raise DataError(
+            f"{len(rows.ids)} rows since look {since} are too few to compare later ones with",
+            remedy=f"wait until there are {FEWEST}",
+        )
+    states = DriftStates.begin(
+        champion.inputs,
+        ComparedRows(rows.inputs, rows.outputs),
+        champion.classes,
+        champion.strata(rows),
+        SEED + report.number,
+    )
+    enter()
+    number = report.number + 1
+    calm = tuple(alarm for alarm in report.alarms if alarm.kind != "drift")
+    update = {
+        "number": number, "began": number, "time": now.isoformat(timespec="seconds"), "days": 0.0,
+        "findings": (), "evidence": 0.0, "alarms": calm,
+        "rows": 0, "requests": 0, "refused": 0, "sampled": 0,
+    }  # fmt: skip
+    looks.store(report.model_copy(update=update), states.save)
+    return len(rows.ids)

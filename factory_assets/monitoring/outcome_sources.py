@@ -1,0 +1,86 @@
+"""Outcomes that a pipeline declares: each source is read once, and again when it has changed.
+
+Recording them belongs in `serving.feedback`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.data.sources.discovery import discover
+from factory_assets.monitoring.looks import Looks
+from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
+from factory_assets.spec import FileSource, Pipeline, SnapshotSource
+from factory_assets.spec.watch import OutcomeSource
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.outcomes.outcome import Source
+
+
+def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> list[str]:
+    """Record the outcomes of the declared source; return what is wrong with it, a line each.
+
+    Wrong rows do not keep the others from being recorded.
+
+    Raises:
+        StorageError: a database cannot be written.
+    """
+    looks, problems = Looks(home, pipeline.name), list[str]()
+    known = _known(looks)
+    with home.scratch() as scratch:
+        context = SourceContext(pipeline.folder, home, scratch / "found")
+        try:
+            for number, handle in enumerate(discover(declared.source, context)):
+                if handle.version in known:
+                    continue
+                problems += _record(pipeline, declared, handle, scratch / str(number), home)
+                known.add(handle.version)
+                home.write_atomic(_file(looks), json.dumps(sorted(known)).encode())
+        except FactoryError as error:
+            problems.append(f"outcomes: {error}")
+    return problems
+
+
+def _record(
+    pipeline: Pipeline, declared: OutcomeSource, handle: SourceHandle, folder: Path, home: Home
+) -> Iterator[str]:
+    from pyarrow.parquet import ParquetFile
+
+    folder.mkdir()
+    read = handle.read(folder)
+    stored = {kept: name for name, (kept, _) in read.columns.items()}
+    table = ParquetFile(read.path).read()
+    names = [stored.get(name, name) for name in table.column_names]
+    columns = OutcomeColumns(declared.id, declared.outcome, declared.observed, declared.key)
+    counts = record_from_table(
+        pipeline.name,
+        table.rename_columns(names),
+        home,
+        source=_kind(declared),
+        columns=columns,
+        wrong="count",
+    )
+    if counts.refused:
+        shown = "; ".join(counts.reasons)
+        yield f"outcomes: {counts.refused:,} rows of {handle.name or 'the source'}: {shown}"
+
+
+def _kind(declared: OutcomeSource) -> Source:
+    if isinstance(declared.source, FileSource):
+        return "file"
+    return "snapshot" if isinstance(declared.source, SnapshotSource) else "table"
+
+
+def _known(looks: Looks) -> set[str]:
+    try:
+        return set(json.loads(_file(looks).read_bytes()))
+    except (OSError, ValueError):
+        # Then every source is read again, and what is known is not recorded twice.
+        return set()
+
+
+def _file(looks: Looks) -> Path:
+    return looks.folder / "outcome_sources.json"

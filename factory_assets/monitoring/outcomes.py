@@ -1,0 +1,288 @@
+"""How well a version did on the answers whose outcomes are known, and whether it is worse than it
+was on its test rows.
+
+Outcomes are recorded in `factory_resources.outcomes`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.metrics.fairness import Grouping
+from factory_assets.ml.metrics.metrics import ScoredRows, normalise_probabilities
+from factory_assets.ml.performance.betting import MeanEvidence
+from factory_assets.ml.performance.realized import RealizedPerformance, realized_performance
+from factory_assets.ml.performance.sequential import PairedComparison
+from factory_assets.monitoring.answers import AnsweredRows, read_rows
+from factory_assets.monitoring.reference import TestedRows
+from factory_assets.monitoring.report import RealMetric, RealPerformance, SliceMetrics
+from factory_assets.monitoring.watched import WatchedInputs
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.model import Candidate
+from factory_assets.spec import Pipeline
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.outcomes.engines import has_outcomes, open_outcomes
+from factory_resources.outcomes.store import KnownRow
+from factory_resources.prediction_log.ids import first_id_at, request_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from factory_resources.prediction_log.store import PredictionStore
+
+ALPHA = 0.01
+"""The probability that a version which does as well as on its test rows is ever called worse."""
+
+_MOST = 20_000
+"""The newest answers with outcomes that are measured."""
+
+_SETTLED = 5_000_000
+"""Microseconds after which every outcome that was recorded can be read."""
+
+_FILE = "losses.json"
+
+_WIDE = 5.0
+"""Mean errors of the test rows from which on an error of a number is a loss of 1."""
+
+
+@dataclass(frozen=True)
+class KnownOutcomes:
+    """Answers of a version whose outcomes are known."""
+
+    rows: AnsweredRows
+    truth: NDArray[Any]
+    """Class codes, -1 for an unknown class, or numbers, [rows]."""
+    first: NDArray[np.int64]
+    """When the first outcome of each row was recorded, in microseconds since 1970, [rows]."""
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+@dataclass(frozen=True)
+class LossComparison:
+    """Whether the losses of answers are larger than those of the test rows, over all looks."""
+
+    comparison: PairedComparison
+    until: int
+    """Outcomes recorded until then are compared, in microseconds since 1970."""
+
+    @classmethod
+    def begin(cls, margin: float) -> LossComparison:
+        """Return a comparison without outcomes."""
+        return cls(PairedComparison.begin(margin), 0)
+
+    @classmethod
+    def load(cls, folder: Path, margin: float) -> LossComparison:
+        """Read the comparison of a look, or begin one.
+
+        Raises:
+            StorageError: the file is damaged.
+        """
+        file = folder / _FILE
+        try:
+            content = json.loads(file.read_bytes())
+            evidence = content["evidence"]
+            sums = {name: tuple(evidence[name]) for name in ("above", "below")}
+            found = MeanEvidence(**{**evidence, **sums})
+            return cls(PairedComparison(found), int(content["until"]))
+        except FileNotFoundError:
+            return cls.begin(margin)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise StorageError(
+                "the losses of a look cannot be read",
+                where=str(file),
+                remedy=f"move {folder.parent} away: the next look then begins anew",
+            ) from error
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of a look."""
+        content = {"evidence": asdict(self.comparison.evidence), "until": self.until}
+        (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
+
+    def after(
+        self, known: KnownOutcomes, candidate: Candidate, tested: TestedRows, now: datetime
+    ) -> LossComparison:
+        """Return the comparison after the outcomes that are new."""
+        import numpy as np
+
+        until = int(now.timestamp() * 1e6) - _SETTLED
+        new = (known.first > self.until) & (known.first <= until) & _is_known(known)
+        if not new.any():
+            return self
+        scale = 1.0
+        if not candidate.classes:
+            scale = _WIDE * float(np.abs(tested.outputs - tested.truth).mean()) or 1.0
+        losses = _losses(known.rows.outputs[new], known.truth[new], scale)
+        usual = _losses(tested.outputs, tested.truth, scale)
+        # The mean of the test rows is itself uncertain.
+        bound = min(1.0, usual.mean() + 2 * usual.std() / np.sqrt(len(usual)))
+        order = np.argsort(known.first[new], kind="stable")
+        compared = self.comparison.update(losses[order], np.full(len(losses), bound))
+        return LossComparison(compared, until)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the version is worse than on its test rows."""
+        return self.comparison.verdict(ALPHA) == "worse"
+
+
+def last_outcome(home: Home) -> int:
+    """Return the number of the outcome that was recorded last; 0 if there is none."""
+    if not has_outcomes(home):
+        return 0
+    with open_outcomes(home) as outcomes:
+        return outcomes.last_number()
+
+
+def known_outcomes(
+    home: Home,
+    store: PredictionStore,
+    pipeline: str,
+    version: int,
+    exported: datetime,
+    inputs: WatchedInputs,
+    candidate: Candidate,
+) -> KnownOutcomes | None:
+    """Return the newest answers of a version whose outcomes are known; None if there is none."""
+    import numpy as np
+
+    if not has_outcomes(home):
+        return None
+    since = first_id_at(exported)
+    with open_outcomes(home) as outcomes:
+        rows = [
+            row for row in outcomes.known_rows(pipeline, outcomes.last_number()) if row.id >= since
+        ][-_MOST:]
+    drawn: dict[bytes, list[int]] = {}
+    for row in rows:
+        request, number = request_of(row.id)
+        drawn.setdefault(request, []).append(number)
+    found = read_rows(store, drawn, inputs, len(candidate.classes), version)
+    if not found.ids:
+        return None
+    by_id = {row.id: row for row in rows}
+    own = [by_id[identifier] for identifier in found.ids]
+    return KnownOutcomes(found, _truth(own, candidate), np.array([row.first for row in own]))
+
+
+def _truth(rows: list[KnownRow], candidate: Candidate) -> NDArray[Any]:
+    import numpy as np
+
+    values = [json.loads(row.value) for row in rows]
+    if not candidate.classes:
+        return np.array(values, dtype=np.float64)
+    codes: Mapping[str, int] = {name: code for code, name in enumerate(candidate.classes)}
+    return np.array([codes.get(str(value), -1) for value in values], dtype=np.int64)
+
+
+def real_performance(
+    pipeline: Pipeline,
+    evaluation: EvaluationResult,
+    known: KnownOutcomes,
+    answered: AnsweredRows | None,
+    *,
+    is_worse: bool,
+) -> RealPerformance:
+    """Measure the metrics that the evaluation names on the answers whose outcomes are known.
+
+    Args:
+        answered: other answers, with which their outputs are compared.
+        is_worse: what the comparison of losses says.
+    """
+    import numpy as np
+
+    candidate = evaluation.candidate
+    names = {evaluation.headline, *(gate.metric for gate in pipeline.spec.evaluate.conditions)}
+    outputs = [known.rows.outputs]
+    seen = {*known.rows.ids}
+    if answered is not None:
+        others = np.array([identifier not in seen for identifier in answered.ids], dtype=bool)
+        outputs.append(answered.outputs[others])
+    whole = np.concatenate(outputs)
+    labelled = np.arange(len(whole)) < len(known)
+    truth = np.concatenate([known.truth, np.zeros(len(whole) - len(known), known.truth.dtype)])
+    found = realized_performance(
+        ScoredRows(
+            candidate.task,
+            truth,
+            normalise_probabilities(whole) if candidate.classes else whole,
+            threshold=0.5 if candidate.threshold is None else candidate.threshold,
+        ),
+        labelled,
+        names,
+        slices=_groupings(pipeline, known.rows, len(whole)),
+        min_rows=pipeline.spec.evaluate.min_rows,
+    )
+    return _described(found, evaluation, is_worse=is_worse)
+
+
+def _described(
+    found: RealizedPerformance, evaluation: EvaluationResult, *, is_worse: bool
+) -> RealPerformance:
+    return RealPerformance(
+        labelled=found.labelled,
+        unlabelled=found.unlabelled,
+        is_worse=is_worse,
+        metrics={
+            name: RealMetric(
+                value=one.value, low=one.low, high=one.high, tested=evaluation.metrics.get(name)
+            )
+            for name, one in found.metrics.items()
+        },
+        slices=tuple(
+            SliceMetrics(
+                column=one.column,
+                value=one.value,
+                rows=one.rows,
+                metrics={name: metric.value for name, metric in one.metrics.items()},
+            )
+            for one in found.slices
+        ),
+        caveat=found.selection.caveat if found.selection else "",
+    )
+
+
+def _groupings(pipeline: Pipeline, rows: AnsweredRows, count: int) -> list[Grouping]:
+    """Group the rows with outcomes by the watched columns of slices and protected groups."""
+    import numpy as np
+
+    from factory_assets.ml.evaluation.test_set import group_rows
+
+    declared = (*pipeline.spec.evaluate.slices, *pipeline.spec.evaluate.protected)
+    groupings = []
+    for column in dict.fromkeys(declared):
+        if column in rows.inputs.column_names:
+            own = group_rows(rows.inputs, column)
+            codes = np.concatenate([own.codes, np.full(count - len(own.codes), -1)])
+            groupings.append(Grouping(column, own.names, codes))
+    return groupings
+
+
+def _losses(outputs: NDArray[Any], truth: NDArray[Any], scale: float) -> NDArray[np.float64]:
+    """Return a loss from 0 to 1 of each row: the probability of other classes, or the error."""
+    import numpy as np
+
+    if outputs.ndim == 2:
+        codes = truth.astype(np.int64)
+        losses = 1 - outputs[np.arange(len(codes)), codes]
+    else:
+        losses = np.abs(outputs - truth) / scale
+    clipped: NDArray[np.float64] = np.clip(losses, 0.0, 1.0)
+    return clipped
+
+
+def _is_known(known: KnownOutcomes) -> NDArray[np.bool_]:
+    import numpy as np
+
+    found: NDArray[np.bool_] = np.isfinite(known.truth) & (
+        (known.truth >= 0) if known.rows.outputs.ndim == 2 else np.ones(len(known), dtype=bool)
+    )
+    return found

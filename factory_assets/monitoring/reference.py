@@ -1,0 +1,145 @@
+"""What answers are compared with: the rows that a version learned from, and those it was tested on.
+
+Answered rows are read in `answers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.monitoring.watched import WatchedInputs
+from factory_assets.results.base import R, result_as
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.spec import IDENTITY
+from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ModelExported
+from factory_resources.ledger.ledger import Ledger, latest_in
+from factory_resources.tables.snapshot import Snapshot, read_arrow, require_unchanged
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+MOST = 20_000
+"""Training rows that are drawn."""
+
+
+@dataclass(frozen=True)
+class TestedRows:
+    """The judged test rows of a version, which it did not learn from."""
+
+    inputs: pa.Table
+    """The watched columns."""
+    outputs: NDArray[np.float64]
+    """Probabilities [rows, classes], or predictions [rows]."""
+    truth: NDArray[Any]
+    """Class codes, or numbers, [rows]."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The results that a deployed version was made from."""
+
+    exported: str
+    """When it was exported: UTC, ISO 8601."""
+    parts: SplitResult
+    evaluation: EvaluationResult
+
+
+def lineage_of(pipeline: str, version: int, home: Home) -> Lineage:
+    """Return what a version was made from, as the ledger has it.
+
+    Raises:
+        ModelError: the records are gone.
+        StorageError: one was changed.
+    """
+    with Ledger(home).reading() as log:
+        subject = ModelExported.subject_of(pipeline=pipeline, version=version)
+        exported = latest_in(log, ModelExported, subject)
+    record = exported and Records(home).find(pipeline, "deploy", Path(exported[1].record).stem)
+    if not record or not exported:
+        raise _gone(pipeline, version)
+    return Lineage(
+        exported[1].time,
+        _upstream(record, "split", SplitResult, version, home),
+        _upstream(record, "evaluate", EvaluationResult, version, home),
+    )
+
+
+def _upstream(record: Record, stage: str, kind: type[R], version: int, home: Home) -> R:
+    for key in record.inputs.get(stage, ()):
+        if found := Records(home).find(record.pipeline, stage, key):
+            return result_as(kind, found)
+    raise _gone(record.pipeline, version)
+
+
+def _gone(pipeline: str, version: int) -> ModelError:
+    return ModelError(
+        f"the records of how {pipeline}@{version} was made are gone, so that its answers cannot be "
+        "compared with its training rows",
+        remedy=f"train a new version: factory run {pipeline}",
+    )
+
+
+def training_schema(parts: SplitResult, home: Home) -> pa.Schema:
+    """Return the columns of the training rows.
+
+    Raises:
+        StorageError: the rows are gone or were changed.
+    """
+    from pyarrow.parquet import read_schema
+
+    path = parts.train.paths(home)[0]
+    require_unchanged([path])
+    return read_schema(path)
+
+
+def training_rows(parts: SplitResult, inputs: WatchedInputs, home: Home, time: str | None) -> Any:
+    """Return the watched columns of the training rows, and the column of times if there is one.
+
+    Args:
+        time: the name of the column that says when a row came from.
+    """
+    import numpy as np
+
+    names = [column.name for column in inputs.columns]
+    rows = read_arrow(parts.train, home, [*dict.fromkeys([*names, *([time] if time else [])])])
+    if rows.num_rows > MOST:
+        chosen = np.random.default_rng(parts.train.rows).choice(rows.num_rows, MOST, replace=False)
+        rows = rows.take(np.sort(chosen))
+    return inputs.of_training(rows), rows[time] if time else None
+
+
+def tested_rows(found: Lineage, inputs: WatchedInputs, home: Home) -> TestedRows:
+    """Return the judged test rows with what the version answered for them."""
+    import numpy as np
+    import pandas as pd
+
+    names = [*IDENTITY, *(column.name for column in inputs.columns)]
+    rows = read_arrow(found.parts.test, home, names)
+    judged, classes = found.evaluation.predictions, found.evaluation.candidate.classes
+    wanted = read_arrow(judged, home, IDENTITY)
+    if not wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
+        places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
+        rows = rows.take(
+            places.get_indexer(
+                pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
+            )
+        )
+    columns = [f"p_{i}" for i in range(len(classes))] or ["prediction"]
+    answered = _columns(judged, columns, home)
+    truth = read_arrow(judged, home, ["truth"])["truth"].to_numpy()
+    outputs = np.stack(answered, axis=1) if classes else answered[0]
+    return TestedRows(inputs.of_training(rows), outputs, truth)
+
+
+def _columns(snapshot: Snapshot, names: list[str], home: Home) -> list[Any]:
+    table = read_arrow(snapshot, home, names)
+    return [table[name].to_numpy() for name in names]

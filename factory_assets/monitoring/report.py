@@ -1,0 +1,116 @@
+"""What a look at the answers of a version found, as it is stored and shown."""
+
+from typing import Literal
+
+from factory_assets.results.base import StageResult
+
+AlarmKind = Literal["drift", "performance", "volume", "silence", "age"]
+
+
+class ReportedChange(StageResult):
+    """A change of the inputs, the outputs or the missing values, for which there is evidence."""
+
+    column: str
+    """Empty if it is the joint distribution that changed."""
+    what: Literal["values", "missing", "joint", "outputs"]
+    evidence: float
+    """In days: without any change it reaches D within T days with a probability of T / D at most,
+    over everything that is watched."""
+    effect: float
+    """0 to 1: the share of rows that would have to change."""
+    words: str
+    since: int
+    """The look at which it began."""
+
+
+class Alarm(StageResult):
+    """Something that somebody should know."""
+
+    kind: AlarmKind
+    what: str
+    """In one line."""
+    remedy: str
+
+
+class EstimatedMetric(StageResult):
+    """A metric of the answers, estimated without their outcomes."""
+
+    value: float
+    low: float
+    high: float
+    trusted: bool
+    why: str
+    tested: float | None
+    """The metric on the test rows."""
+
+
+class RealMetric(StageResult):
+    """A metric of the answers whose outcomes are known."""
+
+    value: float
+    low: float | None
+    high: float | None
+    tested: float | None
+
+
+class SliceMetrics(StageResult):
+    """The real metrics of the answers with one value of a column."""
+
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, float]
+
+
+class RealPerformance(StageResult):
+    """How well a version did where the outcomes are known."""
+
+    labelled: int
+    """Rows whose outcome is known."""
+    unlabelled: int
+    is_worse: bool
+    """Whether the version does worse than on its test rows, judged over all looks together."""
+    metrics: dict[str, RealMetric]
+    slices: tuple[SliceMetrics, ...] = ()
+    caveat: str = ""
+    """Why the labelled rows may not stand for all."""
+
+
+class MonitorReport(StageResult):
+    """One look."""
+
+    pipeline: str
+    version: int
+    number: int
+    """The look of this pipeline, from 1."""
+    began: int
+    """The first look at this reference."""
+    time: str
+    """UTC, ISO 8601."""
+    days: float
+    """Since the look before, or since the version was exported."""
+    until: int
+    """The last block of the prediction log that was read."""
+    outcomes: int
+    """The number of the last outcome that was read."""
+    requests: int
+    refused: int
+    rows: int
+    sampled: int
+    """Rows that were read."""
+    first: str | None
+    """When the first answer was asked for: UTC, ISO 8601; None if there was none."""
+    last: str | None
+    """When the last answer so far was asked for."""
+    evidence: float
+    """The strongest evidence of drift, in days."""
+    findings: tuple[ReportedChange, ...]
+    hidden: tuple[str, ...]
+    """Sensitive columns that cannot be watched, because the log has only commitments."""
+    estimated: dict[str, EstimatedMetric]
+    real: RealPerformance | None
+    alarms: tuple[Alarm, ...]
+
+    def has(self, *kinds: AlarmKind) -> bool:
+        """Whether there is an alarm of one of these kinds."""
+        return any(alarm.kind in kinds for alarm in self.alarms)

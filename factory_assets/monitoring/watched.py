@@ -1,0 +1,162 @@
+"""The inputs of a model that are watched: how logged values become those of the training rows.
+
+Which of them drifted is found in `ml.drift`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from factory_assets.data.contract.sql_types import is_number
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.scoring_rows import needed_columns
+from factory_assets.spec import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from factory_resources.prediction_log.protection import Protection
+
+Kind = Literal["number", "category"]
+
+_BOOLEANS = MappingProxyType({"true": 1.0, "false": 0.0})
+
+
+@dataclass(frozen=True)
+class WatchedInput:
+    """A column of the contract that the model reads."""
+
+    name: str
+    source: str
+    """Its name in requests."""
+    kind: Kind
+    missing: frozenset[str]
+    """Texts that mean a missing value."""
+
+
+@dataclass(frozen=True)
+class WatchedInputs:
+    """The watched columns of one model.
+
+    Args:
+        protection: reveals values that were encrypted; None if there are none.
+    """
+
+    columns: tuple[WatchedInput, ...]
+    hidden: tuple[str, ...]
+    """Columns of which the log has only commitments: nobody can watch them."""
+    protection: Protection | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns in requests."""
+        return tuple(column.source for column in self.columns)
+
+    def read(self, values: Sequence[Any], time: int) -> list[Any]:
+        """Return the values of a row as those of training rows; None if missing.
+
+        Args:
+            values: as they were logged, in the order of the columns.
+            time: of the record, in microseconds since 1970.
+        """
+        return [
+            _read(column, self._revealed(value, time))
+            for column, value in zip(self.columns, values, strict=True)
+        ]
+
+    def _revealed(self, value: Any, time: int) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return self.protection.reveal(value, time) if self.protection else None
+
+    def table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
+        """Return rows of values, in the order of the columns, as float64 and string."""
+        import pyarrow as pa
+
+        types = {"number": pa.float64(), "category": pa.string()}
+        return pa.table(
+            {
+                column.name: pa.array([row[i] for row in rows], types[column.kind])
+                for i, column in enumerate(self.columns)
+            }
+        )
+
+    def of_training(self, rows: pa.Table) -> pa.Table:
+        """Return the watched columns of training rows, as float64 and string."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        def as_kind(column: WatchedInput) -> Any:
+            values = rows[column.name]
+            if column.kind == "number" and pa.types.is_decimal(values.type):
+                return pc.cast(values, pa.float64(), safe=False)
+            if column.kind == "number" and pa.types.is_boolean(values.type):
+                values = pc.cast(values, pa.int8())
+            kind = pa.float64() if column.kind == "number" else pa.string()
+            return pc.cast(values, kind, safe=False)
+
+        return pa.table({column.name: as_kind(column) for column in self.columns})
+
+
+def watched_inputs(
+    model: OnnxModel, rows: pa.Schema, protection: Protection | None, *, committed: bool
+) -> WatchedInputs:
+    """Return the columns of a model that can be compared with its training rows.
+
+    Left out are texts, pictures, times, and what separates and orders series.
+
+    Args:
+        rows: the columns of the training rows.
+        committed: whether the log has commitments in place of sensitive values.
+    """
+    windows = model.clean.windows
+    keys = {model.series.by, model.series.order} if model.series else set[str]()
+    keys |= {windows.by, windows.order} if windows else set()
+    read = {text.name for text in model.texts} | ({model.picture.name} if model.picture else set())
+    watched, hidden = [], []
+    for column in needed_columns(model):
+        if column.name not in rows.names or column.name in read:
+            continue
+        if column.name in keys and column.name not in model.inputs:
+            continue
+        kind = _kind(rows.field(column.name).type)
+        if kind is None:
+            continue
+        if column.sensitive and committed:
+            hidden.append(column.name)
+        else:
+            watched.append(_watched(column, kind, model))
+    return WatchedInputs(tuple(watched), tuple(hidden), protection)
+
+
+def _watched(column: Column, kind: Kind, model: OnnxModel) -> WatchedInput:
+    tokens = frozenset(token.strip() for token in (*model.ingest.missing, *column.missing))
+    return WatchedInput(column.name, column.source_name, kind, tokens)
+
+
+def _kind(type_: pa.DataType) -> Kind | None:
+    import pyarrow as pa
+
+    kinds = pa.types
+    if kinds.is_integer(type_) or kinds.is_floating(type_) or kinds.is_decimal(type_):
+        return "number"
+    if kinds.is_boolean(type_):
+        return "number"
+    return "category" if kinds.is_string(type_) or kinds.is_large_string(type_) else None
+
+
+def _read(column: WatchedInput, value: Any) -> Any:
+    text = str(value).strip()
+    if value is None or not text or text in column.missing:
+        return None
+    if column.kind == "category":
+        return text
+    if text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
+    number = float(text)
+    # A token of 0 is also written 0.0.
+    tokens = {float(token) for token in column.missing if is_number(token)}
+    return None if number in tokens else number

@@ -1,0 +1,42 @@
+"""One look with all that follows from it: the ledger, and the people who are told.
+
+Every step may be repeated, so that a kill between two of them is mended by the next look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from factory_assets.declarations.settings import load_settings
+from factory_assets.monitoring.alerts import settle_alarms
+from factory_assets.monitoring.champion import require_watch
+from factory_assets.monitoring.monitor import monitor
+from factory_assets.monitoring.outcome_sources import record_declared
+from factory_assets.monitoring.report import MonitorReport
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+
+
+@dataclass(frozen=True)
+class WatchedOnce:
+    """What came of a look."""
+
+    report: MonitorReport
+    problems: tuple[str, ...]
+    """Why alerts were not taken, and outcomes not recorded."""
+
+
+def watch_once(pipeline: Pipeline, home: Home, now: datetime | None = None) -> WatchedOnce:
+    """Read declared outcomes, look at the answers, enter which alarms are open, and tell people.
+
+    Raises:
+        FactoryError: as `monitor` does, or `factory.yaml` is wrong.
+    """
+    declared, source = load_settings(), require_watch(pipeline).outcomes
+    problems = record_declared(pipeline, source, home) if source else []
+    report = monitor(pipeline, home, now)
+    channels = declared.settings.alerts if declared else ()
+    with home.lock(f"alarms_{pipeline.name}"):
+        problems += settle_alarms(report, channels, home)
+    return WatchedOnce(report, tuple(problems))

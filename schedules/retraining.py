@@ -1,0 +1,177 @@
+"""The sensor that starts a training when answers, outcomes or the contract give a reason.
+
+Which reasons there are is decided elsewhere; here: not twice for the same one, not too often, and
+later again after a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import dagster as dg
+
+REASON_TAG = "factory/retrain"
+"""The tag of a run that was started for a reason; its value is the key of the reason."""
+
+_PAUSE = 60
+"""Minimum number of seconds between two evaluations."""
+
+_WEEK = timedelta(days=7)
+
+_FIRST_WAIT = timedelta(hours=1)
+"""After the first failure; each one after it waits four times as long."""
+
+_REMEMBERED = 500
+"""Runs of the pipeline, the newest first, among which are those that were started for a reason."""
+
+Outcome = Literal["succeeded", "failed", "refused", "unfinished"]
+"""`refused`: the source broke its contract, so that nothing was trained."""
+
+
+@dataclass(frozen=True)
+class StartedTraining:
+    """A run that was started for a reason."""
+
+    reason: str
+    time: datetime
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the sensor does now."""
+
+    key: str | None
+    """The run key of the training to start; None if none is to be started."""
+    why: str
+    reason: str = ""
+    """The key of the reason."""
+
+
+def decide(
+    reasons: Mapping[str, str],
+    trainings: Sequence[StartedTraining],
+    *,
+    at_most: int,
+    now: datetime,
+) -> Decision:
+    """Return which training to start.
+
+    Args:
+        reasons: why to train now; key to a line for people.
+        trainings: those that were started for a reason, of the last week at least.
+        at_most: trainings a week.
+    """
+    if not reasons:
+        return Decision(None, "there is no reason to train")
+    if any(one.outcome == "unfinished" for one in trainings):
+        return Decision(None, "a training goes on")
+    waits = []
+    for key, why in reasons.items():
+        own = [one for one in trainings if one.reason == key]
+        if any(one.outcome == "succeeded" for one in own):
+            waits.append(f"{why}: trained already")
+            continue
+        if own and (begins := _next_try(own)) > now:
+            waits.append(f"{why}: failed {len(own)} times, tried again {begins:%Y-%m-%d %H:%M} UTC")
+            continue
+        trained = [one for one in trainings if one.outcome != "refused"]
+        recent = [one for one in trained if one.time > now - _WEEK]
+        if len(recent) >= at_most:
+            waits.append(f"{why}: {len(recent)} trainings this week are the most allowed")
+            continue
+        return Decision(f"{key}/{len(own) + 1}", why, key)
+    return Decision(None, "; ".join(waits))
+
+
+def _next_try(own: Sequence[StartedTraining]) -> datetime:
+    wait: timedelta = _FIRST_WAIT * 4 ** (len(own) - 1)
+    return max(one.time for one in own) + wait
+
+
+def retraining_sensor(
+    pipeline: str,
+    *,
+    reasons: Callable[[], Mapping[str, str]],
+    at_most: int,
+    after_contract: bool,
+    enabled: bool,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> dg.SensorDefinition:
+    """Return the sensor `<pipeline>_retrain`; unless `enabled`, a person has to switch it on.
+
+    Args:
+        reasons: returns why to train now; key to a line for people.
+        at_most: trainings a week.
+        after_contract: whether a source that broke its contract is tried again until it is whole.
+        clock: returns the time, with its zone.
+    """
+
+    def _retrain(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        runs = context.instance.get_run_records(dg.RunsFilter(job_name=pipeline), limit=_REMEMBERED)
+        broken = _broken_contract(context.instance, pipeline, runs) if after_contract else {}
+        trainings = _started(context.instance, pipeline, runs)
+        decision = decide({**broken, **reasons()}, trainings, at_most=at_most, now=clock())
+        if decision.key is None:
+            return dg.SkipReason(decision.why)
+        context.log.info(decision.why)
+        return dg.RunRequest(
+            run_key=f"{pipeline}:{decision.key}", tags={REASON_TAG: decision.reason}
+        )
+
+    status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
+    return dg.SensorDefinition(
+        name=f"{pipeline}_retrain",
+        evaluation_fn=_retrain,
+        job_name=pipeline,
+        minimum_interval_seconds=_PAUSE,
+        default_status=status,
+        description="Starts a training when answers, outcomes or the contract give a reason.",
+    )
+
+
+def _started(
+    instance: dg.DagsterInstance, pipeline: str, runs: Sequence[dg.RunRecord]
+) -> list[StartedTraining]:
+    return [
+        StartedTraining(
+            reason,
+            record.create_timestamp.replace(tzinfo=UTC),
+            _outcome(instance, pipeline, record.dagster_run),
+        )
+        for record in runs
+        if (reason := record.dagster_run.tags.get(REASON_TAG))
+    ]
+
+
+def _outcome(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> Outcome:
+    if run.is_success:
+        return "succeeded"
+    if not run.is_finished:
+        return "unfinished"
+    return "refused" if _broke_contract(instance, pipeline, run) else "failed"
+
+
+def _broken_contract(
+    instance: dg.DagsterInstance, pipeline: str, runs: Sequence[dg.RunRecord]
+) -> dict[str, str]:
+    """Return the reason to try the source again: since when it breaks its contract."""
+    finished = [record.dagster_run for record in runs if record.dagster_run.is_finished]
+    first = None
+    for run in finished:
+        if not _broke_contract(instance, pipeline, run):
+            break
+        first = run.run_id
+    return {f"contract-{first[:8]}": "the source broke its contract"} if first else {}
+
+
+def _broke_contract(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> bool:
+    """Whether the run ended because its first stage refused the source."""
+    if run.is_success:
+        return False
+    failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    steps = {entry.step_key for entry in failures}
+    return steps == {f"{pipeline}__ingest"}

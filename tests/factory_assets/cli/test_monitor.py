@@ -1,0 +1,92 @@
+"""`factory monitor`: what it prints, its exit codes, and accepting what is new."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_assets.monitoring.looks import Looks
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.watch_entries import ChangeAccepted
+from tests.ledger import problems
+from tests.watched import Watched, copy_watched, make_watched, rows
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    return make_watched(tmp_path_factory.mktemp("watched") / "made")
+
+
+@pytest.fixture
+def pumps(made: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return copy_watched(made, tmp_path / "factory", monkeypatch)
+
+
+def factory(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, arguments)
+    return done.exit_code, done.output
+
+
+def test_a_look_is_printed_and_shown_again(pumps: Watched) -> None:
+    pumps.answer(rows(60, 5))
+    code, text = factory("monitor", "pumps")
+    assert code == 0, text
+    assert "60 rows in 1 requests" in text
+    assert "estimated roc_auc" in text
+    assert factory("monitor", "pumps", "--last") == (0, text)
+
+
+def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> None:
+    for day in range(1, 4):
+        pumps.answer(rows(200, day, heat=20.0))
+        report = pumps.look(day)
+    assert report.has("drift")
+    code, text = factory("monitor", "pumps", "--last")
+    assert code == 1
+    assert "ALARM drift" in text
+    reason = "a hotter hall since March"
+    code, text = factory("monitor", "pumps", "--accept", "--reason", reason)
+    assert (code, "600 newest ones" in text) == (0, True), text
+    entry = Ledger(pumps.home).latest(ChangeAccepted, ChangeAccepted.subject_of(pipeline="pumps"))
+    assert entry is not None
+    assert (entry[1].reason, entry[1].look) == (reason, 3)
+    assert factory("monitor", "pumps", "--last")[0] == 0
+    for day in range(4, 7):
+        pumps.answer(rows(200, day, heat=20.0))
+        assert pumps.look(day).alarms == ()
+    assert Looks(pumps.home, "pumps").numbers() == [1, 2, 3, 4, 5, 6, 7]
+    assert problems(pumps.home) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("monitor", "pump"), "error: no pipeline 'pump'; did you mean 'pumps'?"),
+        (("monitor", "pumps", "--last"), "nobody has looked at the answers of pumps yet"),
+        (("monitor", "pumps", "--accept"), "--accept needs one pipeline and --reason"),
+        (("monitor", "pumps", "--reason", "x"), "--reason belongs to --accept"),
+        (
+            ("monitor", "pumps", "--accept", "--reason", "x"),
+            "nobody has looked at the answers of pumps yet",
+        ),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], line: str, pumps: Watched
+) -> None:
+    code, text = factory(*arguments)
+    assert code == 2
+    assert line in " ".join(text.split())
+    assert "Traceback" not in text
+
+
+def test_too_few_rows_are_not_accepted(pumps: Watched) -> None:
+    pumps.answer(rows(5, 5))
+    pumps.look(1)
+    code, text = factory("monitor", "pumps", "--accept", "--reason", "x")
+    assert (code, "5 rows since look 1 are too few" in text) == (2, True), text
+    assert Looks(pumps.home, "pumps").numbers() == [1]

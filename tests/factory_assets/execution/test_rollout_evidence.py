@@ -1,0 +1,146 @@
+"""When a version is worse, when it is promoted, and what outlives a server."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from factory_assets.execution.rollout import Rollout
+from factory_assets.execution.rollout_evidence import ALPHA, Batch, RolloutEvidence, judge
+from factory_assets.execution.rollout_file import read_evidence, rollout_file, share
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.rollout_entries import RolloutStarted
+from tests.ledger import make_champion
+
+STARTED = RolloutStarted(
+    subject="rollout/apples",
+    pipeline="apples",
+    version=2,
+    record="none",
+    graph="0" * 64,
+    champion=1,
+    mode="canary",
+    share=1_000,
+    seconds=3_600,
+    answers=100,
+)
+
+EARLY = datetime.fromisoformat(STARTED.time) + timedelta(minutes=1)
+LATE = EARLY + timedelta(hours=1)
+
+
+def seen(*batches: Batch) -> RolloutEvidence:
+    evidence = RolloutEvidence()
+    for batch in batches:
+        evidence = evidence.with_batch(batch)
+    return evidence
+
+
+def test_time_and_answers_promote_and_neither_alone() -> None:
+    few, enough = seen(Batch(answers=99)), seen(Batch(answers=60), Batch(answers=40))
+    assert judge(few, STARTED, LATE) is None
+    assert judge(enough, STARTED, EARLY) is None
+    ending = judge(enough, STARTED, LATE)
+    assert ending is not None
+    assert (ending.outcome, ending.counts.answers) == ("promoted", 100)
+
+
+def test_failures_roll_back_at_any_time_and_a_single_one_does_not() -> None:
+    assert judge(seen(Batch(answers=50, failures=1)), STARTED, EARLY) is None
+    for now in (EARLY, LATE):
+        ending = judge(seen(Batch(answers=200, failures=20)), STARTED, now)
+        assert ending is not None
+        assert ending.outcome == "rolled back"
+        assert ending.reason == ("it did not answer 20 of 200 requests that the champion answered")
+
+
+def test_slow_answers_roll_back_after_the_champion_has_said_what_is_slow() -> None:
+    quick, slow = (0.001,) * 200, (0.5,) * 40
+    first = Batch(answers=40, seconds=slow, champion_seconds=quick)
+    assert judge(seen(first), STARTED, EARLY) is None
+    ending = judge(seen(first, first, first), STARTED, EARLY)
+    assert ending is not None
+    assert ending.outcome == "rolled back"
+    assert "it computed 80 of 80 answers for longer than 1.0 ms" in str(ending.reason)
+    even = Batch(answers=200, seconds=quick, champion_seconds=quick)
+    assert judge(seen(*[even] * 20), STARTED, EARLY) is None
+
+
+def test_losses_are_compared_once_and_in_their_order() -> None:
+    right, wrong = [0.0] * 60, [1.0] * 60
+    evidence = RolloutEvidence().with_losses(wrong[:30], right[:30])
+    assert evidence.with_losses(wrong[:30], right[:30]) == evidence
+    assert evidence.with_losses(wrong[:31], right[:30]) == evidence
+    assert evidence.with_losses(wrong, right).loss.compared == 60
+    ending = judge(evidence.with_losses(wrong, right), STARTED, EARLY)
+    assert ending is not None
+    assert (ending.outcome, ending.counts.labelled) == ("rolled back", 60)
+    assert judge(RolloutEvidence().with_losses(right, wrong), STARTED, EARLY) is None
+
+
+def test_a_version_that_is_no_worse_is_seldom_rolled_back_however_often_one_looks() -> None:
+    random, rolled_back = Random(0), 0
+    for _ in range(40):
+        evidence = RolloutEvidence()
+        for _ in range(60):
+            failures = sum(random.random() < 0.01 for _ in range(10))
+            evidence = evidence.with_batch(Batch(answers=10, failures=failures))
+            if evidence.worse():
+                rolled_back += 1
+                break
+    assert rolled_back <= 40 * ALPHA + 2
+
+
+@pytest.fixture
+def rollout(home: Home) -> Rollout:
+    Ledger(home).begin()
+    make_champion("apples", 1, home)
+    [number] = Ledger(home).append([STARTED])
+    return Rollout(number, STARTED)
+
+
+def test_what_was_seen_outlives_a_server_and_adds_up(rollout: Rollout, home: Home) -> None:
+    batch = Batch(7, 1, (0.1, 0.2), (0.3,), 9, 2)
+    assert share(rollout, batch, home) is None
+    assert share(rollout, Batch(), home) is None
+    assert share(rollout, batch, home) is None
+    assert read_evidence(rollout_file(rollout, home)) == seen(batch, batch)
+
+
+def test_a_damaged_file_begins_the_comparison_anew(rollout: Rollout, home: Home) -> None:
+    file = rollout_file(rollout, home)
+    batch = Batch(answers=5)
+    for content in (b"", b"{}", b"[1]", b'{"counts": {"answers": "x"}}', b"\xff"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        assert share(rollout, batch, home) is None
+        assert read_evidence(file) == seen(batch)
+
+
+def test_labels_come_from_whoever_knows_them(rollout: Rollout, home: Home) -> None:
+    asked = []
+
+    def labelled(pipeline: str, version: int, since: str) -> list[float]:
+        asked.append((pipeline, version, since))
+        return [1.0 if version == 2 else 0.0] * 40
+
+    ending = share(rollout, Batch(), home, labelled)
+    assert ending is not None
+    assert ending.outcome == "rolled back"
+    assert asked == [("apples", 2, STARTED.time), ("apples", 1, STARTED.time)]
+    # It has ended: nothing is shared any more, and nothing is left.
+    assert share(rollout, Batch(answers=500, failures=500), home) is None
+
+
+def test_an_ended_rollout_leaves_no_file(rollout: Rollout, home: Home) -> None:
+    assert share(rollout, Batch(answers=10), home) is None
+    assert json.loads(rollout_file(rollout, home).read_bytes())["counts"]["answers"] == 10
+    assert share(rollout, Batch(answers=500, failures=500), home) is not None
+    assert [*_files(home)] == []
+
+
+def _files(home: Home) -> list[Path]:
+    return [*(home.path / "rollouts").iterdir()]

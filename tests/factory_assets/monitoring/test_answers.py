@@ -1,0 +1,78 @@
+"""Answers are sampled row by row, and logged values are read as those of training."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.monitoring import answers
+from factory_assets.monitoring.answers import count_answers
+from factory_assets.monitoring.watched import WatchedInput, WatchedInputs
+
+
+def test_each_row_is_drawn_with_the_same_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "SAMPLE", 20)
+    requests = [(b"a", 1), (b"b", 0), (b"c", 60), (b"d", 39)]
+    drawn: Counter[tuple[bytes, int]] = Counter()
+    for seed in range(2_000):
+        rows = answers._draw(requests, seed)
+        assert sum(map(len, rows.values())) == 20
+        drawn.update((request, row) for request, found in rows.items() for row in found)
+    assert len(drawn) == 100
+    assert b"b" not in {request for request, _ in drawn}
+    counts = np.array([*drawn.values()])
+    # 400 are expected; 6 standard deviations are 107.
+    assert abs(counts - 400).max() < 107
+
+
+def test_few_rows_are_all_read() -> None:
+    assert answers._draw([(b"a", 2), (b"b", 1)], 0) == {b"a": [0, 1], b"b": [0]}
+    assert answers._draw([], 0) == {}
+
+
+def test_requests_are_counted_with_those_that_were_refused() -> None:
+    ids = [(1_000).to_bytes(6, "big") + bytes(10), (5_000).to_bytes(6, "big") + bytes(10)]
+    counts = count_answers([(ids[0], 3), (ids[1], 0)])
+    assert (counts.requests, counts.refused, counts.rows) == (2, 1, 3)
+    assert (counts.first, counts.last) == (1_000, 5_000)
+    assert count_answers([]).first is None
+
+
+INPUTS = WatchedInputs(
+    (
+        WatchedInput("heat", "Heat [K]", "number", frozenset({"0", "?"})),
+        WatchedInput("open", "open", "number", frozenset()),
+        WatchedInput("colour", "colour", "category", frozenset({"?"})),
+    ),
+    hidden=(),
+    protection=None,
+)
+
+
+def test_logged_values_become_those_of_training() -> None:
+    logged = [
+        [51, True, "red"],
+        ["51.5", "false", " red "],
+        [0, None, "?"],
+        ["0.0", 1, ""],
+        [" ? ", "1", None],
+    ]
+    table = INPUTS.table([INPUTS.read(row, 0) for row in logged])
+    assert table["heat"].to_pylist() == [51.0, 51.5, None, None, None]
+    assert table["open"].to_pylist() == [1.0, 0.0, None, 1.0, 1.0]
+    assert table["colour"].to_pylist() == ["red", "red", None, None, None]
+    training = pa.table(
+        {
+            "heat": pa.array([51, None]),
+            "open": [True, False],
+            "colour": ["red", None],
+            "more": [1, 2],
+        }
+    )
+    assert INPUTS.of_training(training).schema == table.schema
+    assert INPUTS.of_training(training)["open"].to_pylist() == [1.0, 0.0]
+
+
+def test_a_value_that_nobody_can_read_is_missing() -> None:
+    assert INPUTS.read([{"commitment": "ab"}, True, "red"], 0) == [None, 1.0, "red"]

@@ -1,0 +1,144 @@
+"""Looks at real answers: what is an alarm and what is not, and what a look leaves."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from factory_assets.monitoring.looks import Looks
+from factory_resources.errors import DeclarationError, ModelError
+from tests.watched import Watched, rows
+
+pytestmark = pytest.mark.slow
+
+
+def test_quiet_days_raise_no_alarm(pumps: Watched) -> None:
+    for day in range(1, 6):
+        pumps.answer(rows(120, 10 + day))
+        report = pumps.look(day)
+        assert report.number == day
+        assert report.rows == report.sampled == 120
+        assert report.alarms == ()
+    assert report.evidence < 3650
+
+
+def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
+    pumps.answer(rows(120, 20))
+    assert pumps.look(1).alarms == ()
+    for day in range(2, 7):
+        pumps.answer(rows(120, 20 + day, heat=8.0))
+        report = pumps.look(day)
+        if report.alarms:
+            break
+    [alarm] = report.alarms
+    assert alarm.kind == "drift"
+    assert alarm.what.startswith("heat: median 49.4")
+    assert "factory run pumps" in alarm.remedy
+    first = report.findings[0]
+    assert (first.column, first.what) == ("heat", "values")
+    assert first.since in {1, 2}
+    assert first.effect > 0.2
+
+
+@pytest.mark.parametrize(
+    ("shift", "column", "what"),
+    [({"missing": 0.4}, "heat", "missing"), ({"red": 0.7}, "colour", "values")],
+)
+def test_missing_values_and_categories_are_watched(
+    shift: dict[str, float], column: str, what: str, pumps: Watched
+) -> None:
+    for day in range(1, 8):
+        pumps.answer(rows(150, 30 + day, **shift))
+        report = pumps.look(day)
+        if report.alarms:
+            break
+    assert report.has("drift")
+    found = {(one.column, one.what) for one in report.findings if one.evidence >= 3650}
+    assert (column, what) in found
+
+
+def test_a_change_that_is_too_small_to_matter_is_no_alarm(pumps: Watched) -> None:
+    pumps.declare(watch={"effect": 0.6})
+    for day in range(1, 5):
+        pumps.answer(rows(150, 40 + day, heat=6.0))
+        report = pumps.look(day)
+    assert report.evidence >= 3650
+    assert report.alarms == ()
+
+
+def test_without_new_answers_nothing_is_stored(pumps: Watched) -> None:
+    pumps.answer(rows(50, 50))
+    first = pumps.look(1)
+    assert pumps.look(2) == first
+    assert Looks(pumps.home, "pumps").numbers() == [1]
+
+
+def test_each_answer_is_looked_at_once(pumps: Watched) -> None:
+    seen = []
+    for day in range(1, 4):
+        pumps.answer(rows(40 * day, 60 + day))
+        seen.append(pumps.look(day).rows)
+    assert seen == [40, 80, 120]
+
+
+def test_performance_is_estimated_without_outcomes(pumps: Watched) -> None:
+    asked = rows(1_000, 70)
+    answers = pumps.answer(asked)
+    estimate = pumps.look(1).estimated["roc_auc"]
+    truth = np.array([row["failed"] for row in asked])
+    real = roc_auc_score(truth, [answer["p_1"] for answer in answers])
+    assert estimate.trusted
+    assert estimate.low < estimate.value < estimate.high
+    # How often the interval contains it is tested where it is computed.
+    assert estimate.value == pytest.approx(real, abs=0.03)
+    assert estimate.tested == pytest.approx(estimate.value, abs=0.03)
+
+
+def test_volume_silence_and_age_are_told_when_they_are_declared(pumps: Watched) -> None:
+    watch = {"volume": {"at_least": 100, "at_most": 1_000}, "silence": "3d", "age": "30d"}
+    pumps.declare(watch=watch)
+    pumps.answer(rows(150, 80))
+    assert pumps.look(1).alarms == ()
+    pumps.answer(rows(30, 81))
+    [few] = pumps.look(2).alarms
+    assert (few.kind, few.what) == ("volume", "30 rows a day, fewer than 100")
+    silent = pumps.look(5)
+    assert {alarm.kind for alarm in silent.alarms} == {"silence", "volume"}
+    assert "longer than 3d" in next(one.what for one in silent.alarms if one.kind == "silence")
+    old = pumps.look(40)
+    assert "older than 30d" in next(one.what for one in old.alarms if one.kind == "age")
+
+
+def test_another_version_is_compared_anew(pumps: Watched) -> None:
+    for day in (1, 2):
+        pumps.answer(rows(150, 90 + day, heat=15.0))
+        report = pumps.look(day)
+    assert report.has("drift")
+    from rich.console import Console
+
+    from factory_assets.cli.run import run
+    from factory_assets.cli.shared import RunSelection
+    from tests.watched import lines
+
+    (pumps.folder / "rows.jsonl").write_text(lines(rows(1_500, 2, heat=15.0)))
+    pumps.declare(evaluate={"gates": {"champion": "off"}})
+    run(RunSelection(["pumps"]), Console(quiet=True))
+    pumps.answer(rows(150, 95, heat=15.0))
+    report = pumps.look(3)
+    assert (report.version, report.alarms) == (2, ())
+    assert report.began == report.number == 3
+
+
+def test_a_pipeline_that_is_not_watched_says_what_to_add(pumps: Watched) -> None:
+    pumps.declare(watch=None)
+    with pytest.raises(DeclarationError, match=r"nothing is declared to be watched; add `watch"):
+        pumps.look(1)
+
+
+def test_without_a_champion_there_is_nothing_to_look_at(pumps: Watched) -> None:
+    from dataclasses import replace
+
+    from factory_assets.monitoring.monitor import monitor
+
+    other = replace(pumps.pipeline, name="others")
+    with pytest.raises(ModelError, match="'others' has no champion yet"):
+        monitor(other, pumps.home)

@@ -1,0 +1,120 @@
+"""Outcomes come from a declared table, once, and say how well the model really does."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from factory_assets.monitoring.labelled import LabelledAnswers
+from factory_assets.monitoring.reasons import training_reasons
+from factory_assets.monitoring.watching import watch_once
+from factory_resources.outcomes.summary import outcome_summary
+from tests.watched import Watched, rows
+
+pytestmark = pytest.mark.slow
+
+
+def outcomes_of(
+    answers: list[dict[str, Any]], asked: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
+    return [(answer["id"], str(row["failed"])) for answer, row in zip(answers, asked, strict=True)]
+
+
+@pytest.fixture
+def database(pumps: Watched) -> sqlite3.Connection:
+    """A table of the workshop, which the pipeline declares."""
+    file = pumps.folder / "workshop.db"
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE repairs (answer TEXT, broken TEXT)")
+    source = {"database": f"sqlite:///{file}", "table": "repairs"}
+    outcomes = {"source": source, "id": "answer", "outcome": "broken"}
+    retrain = {"after": ["outcomes"], "outcomes": 200}
+    pumps.declare(watch={"outcomes": outcomes, "retrain": retrain})
+    return connection
+
+
+def test_a_table_brings_outcomes_once(pumps: Watched, database: sqlite3.Connection) -> None:
+    asked = rows(300, 5)
+    found = outcomes_of(pumps.answer(asked), asked)
+    for day, part in enumerate((found[:100], found[100:], []), start=1):
+        database.executemany("INSERT INTO repairs VALUES (?, ?)", part)
+        database.commit()
+        later = datetime.now(UTC) + timedelta(days=day)
+        seen = watch_once(pumps.pipeline, pumps.home, later)
+        assert seen.problems == ()
+        assert seen.report.real is not None
+        assert seen.report.real.labelled == min(300, 100 + 200 * (day - 1))
+    summary = outcome_summary(pumps.home, "pumps")
+    # The second reading of the table brings the first rows again.
+    assert (summary.with_outcome, summary.repeated, summary.refused) == (300, 100, 0)
+    assert seen.report.real.metrics["roc_auc"].value > 0.9
+    assert not seen.report.has("performance")
+    assert training_reasons(pumps.pipeline, pumps.home) == {"outcomes-v1-1": "300 new outcomes"}
+
+
+def test_wrong_rows_are_told_and_the_others_count(
+    pumps: Watched, database: sqlite3.Connection
+) -> None:
+    asked = rows(20, 6)
+    [good, bad, *_] = outcomes_of(pumps.answer(asked), asked)
+    database.executemany(
+        "INSERT INTO repairs VALUES (?, ?)", [good, (bad[0], "perhaps"), ("no id", "1")]
+    )
+    database.commit()
+    seen = watch_once(pumps.pipeline, pumps.home)
+    [problem] = seen.problems
+    assert "2 rows" in problem
+    assert seen.report.real is not None
+    assert seen.report.real.labelled == 1
+
+
+def test_a_table_that_is_gone_does_not_keep_anybody_from_looking(
+    pumps: Watched, database: sqlite3.Connection
+) -> None:
+    database.execute("DROP TABLE repairs")
+    database.commit()
+    pumps.answer(rows(30, 7))
+    seen = watch_once(pumps.pipeline, pumps.home)
+    assert "outcomes: " in seen.problems[0]
+    assert seen.report.rows == 30
+
+
+def test_a_version_that_is_worse_than_on_its_test_rows_is_an_alarm(
+    pumps: Watched, database: sqlite3.Connection
+) -> None:
+    asked = rows(400, 8)
+    found = outcomes_of(pumps.answer(asked), asked)
+    # The same inputs, and half of the outcomes are others than they were: nothing else shows it.
+    turned = [
+        (identifier, str(1 - int(value)) if i % 2 else value)
+        for i, (identifier, value) in enumerate(found)
+    ]
+    database.executemany("INSERT INTO repairs VALUES (?, ?)", turned)
+    database.commit()
+    seen = watch_once(pumps.pipeline, pumps.home, datetime.now(UTC) + timedelta(days=1))
+    assert [alarm.kind for alarm in seen.report.alarms] == ["performance"]
+    assert "worse than on the test rows in 400 answers" in seen.report.alarms[0].what
+
+
+def test_losses_come_in_the_order_of_the_outcomes_and_stay(
+    pumps: Watched, database: sqlite3.Connection
+) -> None:
+    asked = rows(40, 9)
+    answers = pumps.answer(asked)
+    found = outcomes_of(answers, asked)
+    labelled = LabelledAnswers(pumps.home)
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    assert labelled("pumps", 1, since) == []
+    seen: list[float] = []
+    for part in (found[30:], found[:30]):
+        database.executemany("INSERT INTO repairs VALUES (?, ?)", part)
+        database.commit()
+        watch_once(pumps.pipeline, pumps.home)
+        losses = [*labelled("pumps", 1, since)]
+        assert losses[: len(seen)] == seen
+        seen = losses
+    shares = {answer["id"]: answer for answer in answers}
+    expected = [1 - shares[identifier][f"p_{value}"] for identifier, value in found[30:]]
+    assert sorted(seen[:10]) == pytest.approx(sorted(expected))
+    assert len(seen) == 40

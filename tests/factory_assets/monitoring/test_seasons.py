@@ -1,0 +1,21 @@
+"""Seasons are read from the clocks and calendars of the declared time zone."""
+
+import numpy as np
+
+from factory_assets.monitoring.seasons import season_codes
+
+
+def test_hours_follow_the_clocks_of_the_time_zone() -> None:
+    times = np.array(["2026-03-28T05:00", "2026-03-29T05:00", "NaT"], "datetime64[ns]")
+    # Berlin: UTC+1 on Saturday, UTC+2 on Sunday.
+    assert season_codes(times, ("hour",), "Europe/Berlin").tolist() == [6, 7, -1]
+    assert season_codes(times, ("hour",), "UTC").tolist() == [5, 5, -1]
+
+
+def test_seasons_together_are_told_apart() -> None:
+    hours = np.datetime64("2026-01-01T00:00", "ns") + np.arange(24 * 365) * np.timedelta64(1, "h")
+    codes = season_codes(hours, ("hour", "weekday", "month"), "UTC")
+    assert len(np.unique(codes)) == 24 * 7 * 12
+    assert codes.min() == 0
+    midnight = season_codes(hours[:1], ("weekday",), "America/New_York")
+    assert midnight.tolist() == [2]  # there it is still Wednesday

@@ -1,0 +1,89 @@
+"""When a training starts by itself: once a reason, not too often, later again after a failure."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedules.retraining import Outcome, StartedTraining, decide
+
+NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+REASONS = {"drift-v1-look3": "drift since yesterday"}
+
+
+def started(*trainings: tuple[str, float, Outcome]) -> list[StartedTraining]:
+    """Return trainings by reason, age in hours and outcome."""
+    return [StartedTraining(reason, NOW - HOUR * age, end) for reason, age, end in trainings]
+
+
+def test_a_reason_starts_one_training() -> None:
+    first = decide(REASONS, [], at_most=2, now=NOW)
+    assert (first.key, first.reason) == ("drift-v1-look3/1", "drift-v1-look3")
+    again = decide(REASONS, started(("drift-v1-look3", 5, "succeeded")), at_most=2, now=NOW)
+    assert again.key is None
+    assert "trained already" in again.why
+
+
+def test_without_a_reason_nothing_starts() -> None:
+    assert decide({}, [], at_most=2, now=NOW).key is None
+
+
+def test_while_a_training_goes_on_no_other_starts() -> None:
+    going = started(("outcomes-v1-1", 0.5, "unfinished"))
+    assert decide(REASONS, going, at_most=9, now=NOW).key is None
+
+
+def test_after_a_failure_it_waits_longer_each_time() -> None:
+    waits = []
+    for failures in (1, 2, 3):
+        ended = started(*[("drift-v1-look3", 0.0, "failed")] * failures)
+        hours = next(
+            h
+            for h in range(200)
+            if decide(REASONS, ended, at_most=9, now=NOW + HOUR * h).key is not None
+        )
+        waits.append(hours)
+    assert waits == [1, 4, 16]
+    ended = started(("drift-v1-look3", 1.5, "failed"))
+    assert decide(REASONS, ended, at_most=9, now=NOW).key == "drift-v1-look3/2"
+
+
+def test_the_bound_of_a_week_holds_for_all_reasons_together() -> None:
+    ended = started(("a", 100, "succeeded"), ("b", 20, "failed"))
+    decision = decide(REASONS, ended, at_most=2, now=NOW)
+    assert decision.key is None
+    assert "2 trainings this week are the most allowed" in decision.why
+    assert decide(REASONS, ended, at_most=2, now=NOW + HOUR * 70).key is not None
+
+
+def test_a_refused_source_is_no_training() -> None:
+    ended = started(("contract-1", 30, "refused"), ("contract-1", 20, "refused"))
+    assert decide({"contract-1": "broken"}, ended, at_most=1, now=NOW).key == "contract-1/3"
+
+
+_TRAININGS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.floats(0, 400),
+        st.sampled_from(["succeeded", "failed", "refused", "unfinished"]),
+    ),
+    max_size=12,
+)
+
+
+@given(_TRAININGS, st.sets(st.sampled_from(["a", "b", "c"])), st.integers(1, 4))
+def test_whatever_happened_the_promises_hold(
+    ended: list[tuple[str, float, Outcome]], keys: set[str], at_most: int
+) -> None:
+    trainings = started(*ended)
+    decision = decide({key: key for key in keys}, trainings, at_most=at_most, now=NOW)
+    if decision.key is None:
+        return
+    assert decision.reason in keys
+    assert all(one.outcome != "unfinished" for one in trainings)
+    own = [one for one in trainings if one.reason == decision.reason]
+    assert all(one.outcome != "succeeded" for one in own)
+    assert decision.key == f"{decision.reason}/{len(own) + 1}"
+    week = [one for one in trainings if one.time > NOW - timedelta(days=7)]
+    assert len([one for one in week if one.outcome != "refused"]) < at_most
