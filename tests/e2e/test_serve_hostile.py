@@ -26,7 +26,7 @@ BODY = json.dumps(ROW).encode()
 
 WHOLE = post("/predict/apples", BODY)
 
-GROWTH = 30_000_000
+GROWTH = 45_000_000
 """Bytes that a warm server may grow."""
 
 

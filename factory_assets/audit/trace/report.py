@@ -4,9 +4,11 @@ A field may be added. Renaming one or changing its meaning requires a new `versi
 computed belongs in `backward` and `forward`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from factory_assets.spec.base import is_unset
 
 State = Literal["whole", "changed", "gone", "unchecked"]
 """How stored bytes compare with the recorded digest.
@@ -90,7 +92,7 @@ class Source(TracePart):
     """Name of the step that read the source."""
     join: str = ""
     """Name of the join whose table the source is; empty for a source of rows."""
-    answers: tuple[str, ...] = ()
+    answers: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
     """The ids of the answers that the source is, in the order of its rows; empty for others, and if
     some of them were removed."""
 
@@ -163,7 +165,7 @@ class RowOrigin(TracePart):
     """First and last line of the record in the unpacked text file; null if they are unknown."""
     lines_unknown: str | None
     """Why the lines are unknown."""
-    answer: str | None = None
+    answer: Annotated[str | None, Field(exclude_if=is_unset)] = None
     """The id of the answer that the record is; null for other sources."""
 
 
