@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import yaml
 
 from benchmarks.measure import FACTORY, Result, measure
+from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -89,27 +91,28 @@ def _declare(folder: Path) -> None:
 
 def _answer(home: Home, rows: int) -> None:
     """Log answers of one row each, as `factory serve` does."""
-    records = []
-    for number, row in enumerate(_rows(_EXAMPLES, 2)):
-        share = 0.9 if row.pop("failed") else 0.1
-        output = {"predictions": [str(int(share > 0.5))], "probabilities": [[1 - share, share]]}
-        records.append(
-            encode(
-                PredictionRecord(
-                    time=time.time_ns() // 1000 + number,
-                    duration=800,
-                    pipeline="fleet",
-                    version=1,
-                    caller="",
-                    protocol="plain",
-                    kind="answer",
-                    status=200,
-                    rows=1,
-                    input=json.dumps([row]).encode(),
-                    output=json.dumps(output).encode(),
-                )
+    asked = _rows(_EXAMPLES, 2)
+    outputs = load_champion("fleet", home)[1].outputs(pa.Table.from_pylist(asked)).tolist()
+    records = [
+        encode(
+            PredictionRecord(
+                time=time.time_ns() // 1000 + number,
+                duration=800,
+                pipeline="fleet",
+                version=1,
+                caller="",
+                protocol="plain",
+                kind="answer",
+                status=200,
+                rows=1,
+                input=json.dumps([{name: row[name] for name in row if name != "failed"}]).encode(),
+                output=json.dumps(
+                    {"predictions": [str(int(shares[1] > 0.5))], "probabilities": [shares]}
+                ).encode(),
             )
         )
+        for number, (row, shares) in enumerate(zip(asked, outputs, strict=True))
+    ]
     ids = PredictionIds()
     with PredictionLog(home) as log:
         journal = log.journal()

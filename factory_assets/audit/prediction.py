@@ -9,7 +9,7 @@ from typing import Any
 
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.logged_rows import logged_rows
+from factory_resources.prediction_log.logged_rows import answered_places, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord
 
@@ -82,12 +82,11 @@ def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(record.output)
     if record.kind == "error" or "error" in content:
         return content
-    scored = content.get("rows", range(record.rows))
-    if row not in scored:
+    places = answered_places(content)
+    if row not in places:
         rules = [rules for number, rules in content["refused"] if number == row]
         return {"prediction": None, "rules": rules[0] if rules else []}
-    place = [*scored].index(row)
-    found: dict[str, Any] = {"prediction": content["predictions"][place]}
+    found: dict[str, Any] = {"prediction": content["predictions"][places[row]]}
     if "probabilities" in content:
-        found["probabilities"] = content["probabilities"][place]
+        found["probabilities"] = content["probabilities"][places[row]]
     return found

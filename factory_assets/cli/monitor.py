@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from factory_assets.cli.shared import select
-from factory_assets.monitoring.accepting import accept
 from factory_assets.monitoring.champion import require_watch
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
@@ -63,6 +62,8 @@ def _last(pipeline: Pipeline, home: Home) -> MonitorReport:
 
 def accept_changes(name: str, reason: str) -> str:
     """Compare later answers of a pipeline with its present ones; return what was done."""
+    from factory_assets.monitoring.accepting import accept
+
     [pipeline] = select([name])
     rows = accept(pipeline, reason, Home.from_env())
     return f"later answers of {name} are compared with its {rows:,} newest ones"
@@ -86,12 +87,7 @@ def _lines(report: MonitorReport) -> Iterator[tuple[str, str]]:
     for alarm in report.alarms:
         yield f"ALARM {alarm.kind}", f"{alarm.what}; {alarm.remedy}"
     for one in report.findings:
-        where = one.column or "all columns"
-        yield (
-            f"{one.what} {where}",
-            f"{one.words}; effect {one.effect:.2f}, evidence {one.evidence:,.0f} days, since look "
-            f"{one.since}",
-        )
+        yield f"{one.what} {one.column or 'all columns'}", one.text
     if not report.findings:
         yield "drift", f"none, evidence {report.evidence:.2g} days"
     for name, metric in report.estimated.items():

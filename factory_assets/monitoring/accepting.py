@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from factory_assets.monitoring.champion import WatchedChampion, require_watch
+from factory_assets.monitoring.answers import sample_rows
+from factory_assets.monitoring.champion import SEED, WatchedChampion, require_watch
+from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.monitor import begin_anew
+from factory_assets.monitoring.monitor import LOOKED_BACK
+from factory_assets.monitoring.report import MonitorReport
 from factory_assets.spec import Pipeline
-from factory_resources.errors import UnknownNameError
+from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import ChangeAccepted
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
 
 def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
@@ -45,4 +50,53 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
     )
     with home.lock(f"watch_{pipeline.name}"):
         champion = WatchedChampion(pipeline, watch, report.version, home)
-        return begin_anew(champion, report, datetime.now(UTC), lambda: Ledger(home).append([entry]))
+        return _begin_anew(
+            champion, report, datetime.now(UTC), lambda: Ledger(home).append([entry])
+        )
+
+
+def _begin_anew(
+    champion: WatchedChampion, report: MonitorReport, now: datetime, enter: Callable[[], object]
+) -> int:
+    """Compare later answers with those since the oldest change that the last look found.
+
+    Args:
+        report: the last look.
+        enter: called when there are rows enough, before anything is stored.
+
+    Returns:
+        How many rows later answers are compared with.
+
+    Raises:
+        DataError: there are too few.
+    """
+    looks = Looks(champion.home, champion.pipeline.name)
+    since = min((finding.since for finding in report.findings), default=report.began)
+    after = next(
+        (one.until for one in reversed(looks.reports(LOOKED_BACK)) if one.number < since), 0
+    )
+    with PredictionLog(champion.home) as log:
+        requests = champion.answered(log.database, after, report.until)
+        rows = sample_rows(log, requests, champion.inputs, len(champion.classes), SEED)
+    if len(rows.ids) < FEWEST:
+        raise DataError(
+            f"{len(rows.ids)} rows since look {since} are too few to compare later ones with",
+            remedy=f"wait until there are {FEWEST}",
+        )
+    states = DriftStates.begin(
+        champion.inputs,
+        ComparedRows(rows.inputs, rows.outputs),
+        champion.classes,
+        champion.strata(rows),
+        SEED + report.number,
+    )
+    enter()
+    number = report.number + 1
+    calm = tuple(alarm for alarm in report.alarms if alarm.kind != "drift")
+    update = {
+        "number": number, "began": number, "time": now.isoformat(timespec="seconds"), "days": 0.0,
+        "findings": (), "evidence": 0.0, "alarms": calm,
+        "rows": 0, "requests": 0, "refused": 0, "sampled": 0,
+    }  # fmt: skip
+    looks.store(report.model_copy(update=update), states.save)
+    return len(rows.ids)

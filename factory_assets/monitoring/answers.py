@@ -5,28 +5,22 @@ Where they are stored belongs in `factory_resources.prediction_log`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.monitoring.watched import WatchedInputs
 from factory_resources.prediction_log.ids import row_id
-from factory_resources.prediction_log.logged_rows import logged_rows
-from factory_resources.prediction_log.record import PredictionRecord, decode
+from factory_resources.prediction_log.logged_rows import logged_outputs, logged_rows
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from factory_resources.prediction_log.store import PredictionStore
-
 SAMPLE = 20_000
 """Rows of a look that are read; what is tested and estimated is computed from them."""
-
-_AT_ONCE = 500
-"""Records that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,7 @@ def count_answers(requests: Sequence[tuple[bytes, int]]) -> AnswerCounts:
 
 
 def sample_rows(
-    store: PredictionStore,
+    log: PredictionLog,
     requests: Sequence[tuple[bytes, int]],
     inputs: WatchedInputs,
     classes: int,
@@ -81,17 +75,17 @@ def sample_rows(
     Raises:
         StorageError: a record cannot be read.
     """
-    return read_rows(store, _draw(requests, seed), inputs, classes)
+    return read_rows(log, _draw(requests, seed), inputs, classes)
 
 
 def read_rows(
-    store: PredictionStore,
+    log: PredictionLog,
     drawn: Mapping[bytes, Sequence[int]],
     inputs: WatchedInputs,
     classes: int,
     version: int | None = None,
 ) -> AnsweredRows:
-    """Read rows of requests; those without an answer, or in the archive, are left out.
+    """Read rows of requests; those without an answer are left out.
 
     Args:
         drawn: the numbers of the rows of each request.
@@ -102,24 +96,21 @@ def read_rows(
     """
     import numpy as np
 
-    names = [*inputs.names]
-    ids: list[bytes] = []
-    cells: list[list[Any]] = []
-    outputs: list[Any] = []
-    wanted = [*drawn]
-    for start in range(0, len(wanted), _AT_ONCE):
-        records = store.records(wanted[start : start + _AT_ONCE])
-        for request in sorted(records):
-            record = decode(records[request])
-            if record.kind != "answer" or version not in {None, record.version}:
-                continue
-            for row, asked, answered in _rows(record, drawn[request], names):
-                ids.append(row_id(request, row))
-                cells.append(inputs.read(asked, record.time))
-                outputs.append(answered)
-    shape = (len(outputs), classes) if classes else (len(outputs),)
+    found: list[tuple[bytes, list[Any], Any]] = []
+    for request, record in log.records(drawn.keys()):
+        if record.kind != "answer" or version not in {None, record.version}:
+            continue
+        asked, outputs = logged_rows(record), logged_outputs(record)
+        for row in drawn[request]:
+            if row in outputs:
+                cells = [asked[row].get(name) for name in inputs.names]
+                found.append((row_id(request, row), inputs.read(cells, record.time), outputs[row]))
+    found.sort(key=lambda one: one[0])
+    shape = (len(found), classes) if classes else (len(found),)
     return AnsweredRows(
-        ids, inputs.table(cells), np.array(outputs, dtype=np.float64).reshape(shape)
+        [identifier for identifier, _, _ in found],
+        inputs.table([cells for _, cells, _ in found]),
+        np.array([output for _, _, output in found], dtype=np.float64).reshape(shape),
     )
 
 
@@ -138,17 +129,3 @@ def _draw(requests: Sequence[tuple[bytes, int]], seed: int) -> dict[bytes, list[
         request, rows = requests[place]
         drawn.setdefault(request, []).append(row - (int(ends[place]) - rows))
     return drawn
-
-
-def _rows(
-    record: PredictionRecord, rows: Sequence[int], names: Sequence[str]
-) -> Iterator[tuple[int, Sequence[Any], Any]]:
-    """Yield number, watched values and output of the rows that got an answer."""
-    content = json.loads(record.output)
-    scored = content.get("rows")
-    places = range(record.rows) if scored is None else {row: i for i, row in enumerate(scored)}
-    found = content.get("probabilities", content["predictions"])
-    asked = logged_rows(record)
-    for row in rows:
-        if row in places:
-            yield row, [asked[row].get(name) for name in names], found[places[row]]

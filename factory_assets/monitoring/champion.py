@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.monitoring.answers import AnsweredRows
-from factory_assets.monitoring.drift_states import ComparedRows, DriftStates
 from factory_assets.monitoring.reference import (
     Lineage,
     TestedRows,
@@ -28,11 +27,15 @@ from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.ids import first_id_at
 from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from factory_assets.monitoring.drift_states import DriftStates
+    from factory_resources.prediction_log.store import PredictionStore
 
 SEED = 20_260
 """Of all random draws, together with the number of the look."""
@@ -90,8 +93,21 @@ class WatchedChampion:
         """Its classes; none if it predicts a number."""
         return self.model.classes
 
+    def answered(self, store: PredictionStore, after: int, until: int) -> list[tuple[bytes, int]]:
+        """Return the requests of these blocks since it serves: id and number of rows.
+
+        Args:
+            after: only of blocks that were stored after the one with this number.
+            until: the number of the last block.
+        """
+        first = first_id_at(self.since)
+        batches = store.answered(self.pipeline.name, self.version, after, until)
+        return [one for batch in batches for one in batch if one[0] >= first]
+
     def begin(self) -> DriftStates:
         """Return the states before the first look: compared with training and test rows."""
+        from factory_assets.monitoring.drift_states import ComparedRows, DriftStates
+
         time = self.watch.time if self.watch.seasons else None
         rows, times = training_rows(self.lineage.parts, self.inputs, self.home, time)
         strata = None

@@ -6,26 +6,22 @@ By these a roll-out is judged; how, belongs in `execution.rollout_evidence`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from factory_assets.ml.artifacts.trained_model import DESCRIPTION
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.store import KnownRow
 from factory_resources.prediction_log.ids import first_id_at, parse, request_of
+from factory_resources.prediction_log.logged_rows import logged_outputs
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.tracking.registry import Registry
 
-if TYPE_CHECKING:
-    from factory_resources.prediction_log.store import PredictionStore
-
 _WIDE = 2.0
 """Standard deviations of the target from which on an error of a number is a loss of 1."""
-
-_AT_ONCE = 500
 
 
 class LabelledAnswers:
@@ -57,14 +53,11 @@ class LabelledAnswers:
             if last == self._read_until.get(key, 0):
                 return [*losses.values()]
             first = first_id_at(datetime.fromisoformat(since))
-            rows = [
-                row
-                for row in outcomes.known_rows(pipeline, last)
-                if row.id >= first and row.id not in losses
-            ]
+            known = outcomes.known_rows(pipeline, last, since=first)
+            rows = [row for row in known if row.id not in losses]
         target = _target(pipeline, version, self._home)
         with PredictionLog(self._home) as log:
-            outputs = _outputs(log.database, rows, pipeline, version)
+            outputs = _outputs(log, rows, pipeline, version)
         for row in rows:
             if row.id in outputs:
                 losses[row.id] = _loss(outputs[row.id], json.loads(row.value), target)
@@ -81,7 +74,7 @@ def _target(pipeline: str, version: int, home: Home) -> Mapping[str, Any]:
 
 
 def _outputs(
-    store: PredictionStore, rows: Sequence[KnownRow], pipeline: str, version: int
+    log: PredictionLog, rows: Sequence[KnownRow], pipeline: str, version: int
 ) -> dict[bytes, Any]:
     """Return what the version answered, or computed as a shadow, by the ids of the rows."""
     numbers: dict[bytes, list[tuple[int, bytes]]] = {}
@@ -89,39 +82,30 @@ def _outputs(
         request, number = request_of(row.id)
         numbers.setdefault(request, []).append((number, row.id))
     found: dict[bytes, Any] = {}
-    for request, record in _records(store, [*numbers], pipeline, version):
-        for number, identifier in numbers.get(request, ()):
-            if (output := _output(record, number)) is not None:
-                found[identifier] = output
+    for request, record in _records(log, numbers.keys(), pipeline, version):
+        outputs = logged_outputs(record)
+        found |= {name: outputs[row] for row, name in numbers[request] if row in outputs}
     return found
 
 
 def _records(
-    store: PredictionStore, requests: Sequence[bytes], pipeline: str, version: int
+    log: PredictionLog, requests: Collection[bytes], pipeline: str, version: int
 ) -> list[tuple[bytes, PredictionRecord]]:
     """Return the records of a version that answer these requests, or shadow their answers."""
-    found = []
-    for start in range(0, len(requests), _AT_ONCE):
-        for request, content in store.records(requests[start : start + _AT_ONCE]).items():
-            record = decode(content)
-            if record.version == version:
-                found.append((request, record))
-    if requests and not found:
-        wanted = {*requests}
-        for content in store.shadows(pipeline, version, min(requests)):
-            record = decode(content)
-            if record.kind == "shadow" and record.status == 200:
-                of = parse(json.loads(record.output)["shadow_of"])
-                found += [(of, record)] if of in wanted else []
-    return found
-
-
-def _output(record: PredictionRecord, row: int) -> Any:
-    content = json.loads(record.output)
-    scored = content.get("rows")
-    place = row if scored is None else {number: i for i, number in enumerate(scored)}.get(row)
-    found = content.get("probabilities", content.get("predictions"))
-    return None if found is None or place is None or place >= len(found) else found[place]
+    answers = [
+        (request, record)
+        for request, record in log.records(requests)
+        if record.version == version and record.kind == "answer"
+    ]
+    if answers or not requests:
+        return answers
+    shadows = map(decode, log.database.shadows(pipeline, version, min(requests)))
+    named = [
+        (parse(json.loads(record.output)["shadow_of"]), record)
+        for record in shadows
+        if record.kind == "shadow" and record.status == 200
+    ]
+    return [(request, record) for request, record in named if request in requests]
 
 
 def _loss(output: Any, truth: Any, target: Mapping[str, Any]) -> float:

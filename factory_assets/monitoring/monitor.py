@@ -1,15 +1,18 @@
 """A look at the answers of a champion: read what is new, compare, estimate, and say what is wrong.
 
+What only a look with new answers needs is imported by it: most looks find nothing new.
+
 A look is one step: a kill leaves the look before, and the next one reads the same answers again.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from factory_assets.monitoring.alarms import (
     age_alarm,
@@ -25,15 +28,7 @@ from factory_assets.monitoring.answers import (
     sample_rows,
 )
 from factory_assets.monitoring.champion import SEED, WatchedChampion, watched_champion
-from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
-from factory_assets.monitoring.estimates import estimate_performance
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.outcomes import (
-    LossComparison,
-    known_outcomes,
-    last_outcome,
-    real_performance,
-)
 from factory_assets.monitoring.report import (
     Alarm,
     EstimatedMetric,
@@ -42,14 +37,17 @@ from factory_assets.monitoring.report import (
     ReportedChange,
 )
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DataError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.ids import first_id_at
+from factory_resources.outcomes.engines import last_outcome
 from factory_resources.prediction_log.prediction_log import PredictionLog
+
+if TYPE_CHECKING:
+    from factory_assets.monitoring.drift_states import DriftStates
+    from factory_assets.monitoring.outcomes import LossComparison
 
 _DAY = 86_400.0
 
-_LOOKED_BACK = 50
+LOOKED_BACK = 50
 """Reports that are read to see how many rows a day there were."""
 
 _STATES = ("*.npz", "losses.json")
@@ -141,6 +139,8 @@ def _take(look: _Look) -> MonitorReport:
     losses, real = _judge(look, rows) if news else (None, same.real if same else None)
     estimated = same.estimated if same else {}
     if rows is not None:
+        from factory_assets.monitoring.estimates import estimate_performance
+
         champion = look.champion
         estimated = estimate_performance(
             champion.pipeline, champion.lineage.evaluation, champion.tested, rows
@@ -156,25 +156,19 @@ def _new_answers(look: _Look) -> _Answers:
     champion, store = look.champion, look.log.database
     until = store.last_block()
     after = look.before.until if look.before else 0
-    first = first_id_at(champion.since)
-    requests = [
-        one
-        for batch in store.answered(champion.pipeline.name, champion.version, after, until)
-        for one in batch
-        if one[0] >= first
-    ]
+    requests = champion.answered(store, after, until)
     return _Answers(requests, count_answers(requests), until, last_outcome(champion.home))
 
 
 def _sample(look: _Look, answers: _Answers) -> AnsweredRows:
     champion = look.champion
     classes = len(champion.classes)
-    return sample_rows(
-        look.log.database, answers.requests, champion.inputs, classes, SEED + look.number
-    )
+    return sample_rows(look.log, answers.requests, champion.inputs, classes, SEED + look.number)
 
 
 def _compare(look: _Look, rows: AnsweredRows) -> _Drift:
+    from factory_assets.monitoring.drift_states import ComparedRows, DriftStates
+
     champion = look.champion
     states = DriftStates.load(look.folder) if look.folder else DriftStates({})
     # There is no state yet if the looks before saw no rows.
@@ -193,10 +187,16 @@ def _judge(
     look: _Look, rows: AnsweredRows | None
 ) -> tuple[LossComparison | None, RealPerformance | None]:
     """Return what the known outcomes say; nothing if there are none."""
+    from factory_assets.monitoring.outcomes import (
+        LossComparison,
+        known_outcomes,
+        real_performance,
+    )
+
     champion, evaluation = look.champion, look.champion.lineage.evaluation
     known = known_outcomes(
         champion.home,
-        look.log.database,
+        look.log,
         champion.pipeline.name,
         champion.version,
         champion.exported,
@@ -279,7 +279,7 @@ def _alarms(
     champion, same = look.champion, look.same
     pipeline, watch, exported = champion.pipeline, champion.watch, champion.exported
     before = [
-        one for one in look.looks.reports(_LOOKED_BACK) if same and one.version == same.version
+        one for one in look.looks.reports(LOOKED_BACK) if same and one.version == same.version
     ]
     answered = datetime.fromisoformat(last) if last else exported
     return (
@@ -295,54 +295,3 @@ def _time(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-
-
-def begin_anew(
-    champion: WatchedChampion, report: MonitorReport, now: datetime, enter: Callable[[], object]
-) -> int:
-    """Compare later answers with those since the oldest change that the last look found.
-
-    Args:
-        report: the last look.
-        enter: called when there are rows enough, before anything is stored.
-
-    Returns:
-        How many rows later answers are compared with.
-
-    Raises:
-        DataError: there are too few.
-    """
-    looks = Looks(champion.home, champion.pipeline.name)
-    since = min((finding.since for finding in report.findings), default=report.began)
-    after = next(
-        (one.until for one in reversed(looks.reports(_LOOKED_BACK)) if one.number < since), 0
-    )
-    with PredictionLog(champion.home) as log:
-        batches = log.database.answered(
-            champion.pipeline.name, champion.version, after, report.until
-        )
-        requests = [one for batch in batches for one in batch]
-        classes = len(champion.classes)
-        rows = sample_rows(log.database, requests, champion.inputs, classes, SEED)
-    if len(rows.ids) < FEWEST:
-        raise DataError(
-            f"{len(rows.ids)} rows since look {since} are too few to compare later ones with",
-            remedy=f"wait until there are {FEWEST}",
-        )
-    states = DriftStates.begin(
-        champion.inputs,
-        ComparedRows(rows.inputs, rows.outputs),
-        champion.classes,
-        champion.strata(rows),
-        SEED + report.number,
-    )
-    enter()
-    number = report.number + 1
-    calm = tuple(alarm for alarm in report.alarms if alarm.kind != "drift")
-    update = {
-        "number": number, "began": number, "time": now.isoformat(timespec="seconds"), "days": 0.0,
-        "findings": (), "evidence": 0.0, "alarms": calm,
-        "rows": 0, "requests": 0, "refused": 0, "sampled": 0,
-    }  # fmt: skip
-    looks.store(report.model_copy(update=update), states.save)
-    return len(rows.ids)

@@ -12,6 +12,7 @@ from pathlib import Path
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.discovery import discover
 from factory_assets.monitoring.looks import Looks
+from factory_assets.serving.feedback.file import read_source
 from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
 from factory_assets.spec import FileSource, Pipeline, SnapshotSource
 from factory_assets.spec.watch import OutcomeSource
@@ -47,17 +48,10 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
 def _record(
     pipeline: Pipeline, declared: OutcomeSource, handle: SourceHandle, folder: Path, home: Home
 ) -> Iterator[str]:
-    from pyarrow.parquet import ParquetFile
-
-    folder.mkdir()
-    read = handle.read(folder)
-    stored = {kept: name for name, (kept, _) in read.columns.items()}
-    table = ParquetFile(read.path).read()
-    names = [stored.get(name, name) for name in table.column_names]
     columns = OutcomeColumns(declared.id, declared.outcome, declared.observed, declared.key)
     counts = record_from_table(
         pipeline.name,
-        table.rename_columns(names),
+        read_source(handle, folder),
         home,
         source=_kind(declared),
         columns=columns,

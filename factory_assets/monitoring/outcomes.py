@@ -7,6 +7,7 @@ Outcomes are recorded in `factory_resources.outcomes`.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -30,12 +31,11 @@ from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.store import KnownRow
 from factory_resources.prediction_log.ids import first_id_at, request_of
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from factory_resources.prediction_log.store import PredictionStore
 
 ALPHA = 0.01
 """The probability that a version which does as well as on its test rows is ever called worse."""
@@ -134,17 +134,9 @@ class LossComparison:
         return self.comparison.verdict(ALPHA) == "worse"
 
 
-def last_outcome(home: Home) -> int:
-    """Return the number of the outcome that was recorded last; 0 if there is none."""
-    if not has_outcomes(home):
-        return 0
-    with open_outcomes(home) as outcomes:
-        return outcomes.last_number()
-
-
 def known_outcomes(
     home: Home,
-    store: PredictionStore,
+    log: PredictionLog,
     pipeline: str,
     version: int,
     exported: datetime,
@@ -158,14 +150,13 @@ def known_outcomes(
         return None
     since = first_id_at(exported)
     with open_outcomes(home) as outcomes:
-        rows = [
-            row for row in outcomes.known_rows(pipeline, outcomes.last_number()) if row.id >= since
-        ][-_MOST:]
+        known = outcomes.known_rows(pipeline, outcomes.last_number(), since=since)
+        rows = deque(known, _MOST)
     drawn: dict[bytes, list[int]] = {}
     for row in rows:
         request, number = request_of(row.id)
         drawn.setdefault(request, []).append(number)
-    found = read_rows(store, drawn, inputs, len(candidate.classes), version)
+    found = read_rows(log, drawn, inputs, len(candidate.classes), version)
     if not found.ids:
         return None
     by_id = {row.id: row for row in rows}

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.ml.evaluation.recorded import read_judged_rows, recorded_outputs
 from factory_assets.monitoring.watched import WatchedInputs
 from factory_assets.results.base import R, result_as
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.spec import IDENTITY
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelExported
 from factory_resources.ledger.ledger import Ledger, latest_in
-from factory_resources.tables.snapshot import Snapshot, read_arrow, require_unchanged
+from factory_resources.tables.snapshot import read_arrow, require_unchanged
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
@@ -119,27 +119,9 @@ def training_rows(parts: SplitResult, inputs: WatchedInputs, home: Home, time: s
 
 def tested_rows(found: Lineage, inputs: WatchedInputs, home: Home) -> TestedRows:
     """Return the judged test rows with what the version answered for them."""
-    import numpy as np
-    import pandas as pd
-
-    names = [*IDENTITY, *(column.name for column in inputs.columns)]
-    rows = read_arrow(found.parts.test, home, names)
-    judged, classes = found.evaluation.predictions, found.evaluation.candidate.classes
-    wanted = read_arrow(judged, home, IDENTITY)
-    if not wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
-        places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
-        rows = rows.take(
-            places.get_indexer(
-                pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
-            )
-        )
-    columns = [f"p_{i}" for i in range(len(classes))] or ["prediction"]
-    answered = _columns(judged, columns, home)
+    names = [column.name for column in inputs.columns]
+    judged = found.evaluation.predictions
+    rows, places = read_judged_rows(found.parts.test, judged, names, home)
     truth = read_arrow(judged, home, ["truth"])["truth"].to_numpy()
-    outputs = np.stack(answered, axis=1) if classes else answered[0]
-    return TestedRows(inputs.of_training(rows), outputs, truth)
-
-
-def _columns(snapshot: Snapshot, names: list[str], home: Home) -> list[Any]:
-    table = read_arrow(snapshot, home, names)
-    return [table[name].to_numpy() for name in names]
+    outputs = recorded_outputs(found.evaluation, home)
+    return TestedRows(inputs.of_training(rows.take(places)), outputs, truth)

@@ -4,6 +4,9 @@ from typing import Literal
 
 from factory_assets.results.base import StageResult
 
+_MANY_DAYS = 1_000_000
+"""Whoever has so much evidence need not know how much more there is."""
+
 AlarmKind = Literal["drift", "performance", "volume", "silence", "age"]
 
 
@@ -21,6 +24,14 @@ class ReportedChange(StageResult):
     words: str
     since: int
     """The look at which it began."""
+
+    @property
+    def text(self) -> str:
+        """The change with its size and its evidence, in one line."""
+        many = self.evidence >= _MANY_DAYS
+        days = f"more than {_MANY_DAYS:,}" if many else f"{self.evidence:,.0f}"
+        evidence = f"evidence {days} days, since look {self.since}"
+        return f"{self.words}; effect {self.effect:.2f}, {evidence}"
 
 
 class Alarm(StageResult):

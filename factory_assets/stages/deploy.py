@@ -20,16 +20,15 @@ from factory_assets.ml.artifacts.table_graph import (
 )
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.artifacts.typical_row import typical_row
+from factory_assets.ml.evaluation.recorded import read_judged_rows, recorded_outputs
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
-from factory_assets.spec import IDENTITY, Pipeline
-from factory_resources.errors import ModelError, RefusedError
+from factory_assets.spec import Pipeline
+from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -61,9 +60,9 @@ def deploy(
     graph = export(trained)
     digest = sha256(graph).hexdigest()
     served = OnnxModel.of(graph)
-    rows, judged = _judged_rows(parts.test, verdict.predictions, served.columns, home)
+    rows, judged = read_judged_rows(parts.test, verdict.predictions, served.columns, home)
     outputs = served.outputs(rows, judged)
-    difference = _difference(outputs, _recorded(verdict, home), trained.target.sd)
+    difference = _difference(outputs, recorded_outputs(verdict, home), trained.target.sd)
     _require_equal(pipeline, difference)
     registry = Registry(home)
     version = registry.version(pipeline.name, candidate.version)
@@ -159,45 +158,6 @@ def _flavour(
         example=None if features.texts or features.picture or features.series else example,
         facts={"classes": list(trained.target.classes), "threshold": description.threshold},
     )
-
-
-def _judged_rows(
-    test: Snapshot, predictions: Snapshot, columns: tuple[str, ...], home: Home
-) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Return the test rows, and the positions of the evaluated ones in prediction order.
-
-    Raises:
-        ModelError: an evaluated row is not among the test rows.
-    """
-    import numpy as np
-    import pandas as pd
-
-    rows = read_arrow(test, home, [*IDENTITY, *columns])
-    wanted = read_arrow(predictions, home, IDENTITY)
-    if wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
-        return rows, np.arange(rows.num_rows)
-    places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
-    found = places.get_indexer(
-        pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
-    )
-    if (found < 0).any():
-        raise ModelError(
-            f"{int((found < 0).sum())} evaluated rows are not among the test rows",
-            where=test.table,
-            remedy="evaluate again",
-        )
-    return rows, found
-
-
-def _recorded(verdict: EvaluationResult, home: Home) -> NDArray[Any]:
-    """Return the trained model's outputs for the evaluated rows."""
-    import numpy as np
-
-    classes = verdict.candidate.classes
-    names = [f"p_{i}" for i in range(len(classes))] or ["prediction"]
-    table = read_arrow(verdict.predictions, home, names)
-    columns = [table[name].to_numpy() for name in names]
-    return np.stack(columns, axis=1) if classes else columns[0]
 
 
 def _difference(exported: NDArray[Any], judged: NDArray[Any], sd: float) -> float:

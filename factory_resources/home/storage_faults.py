@@ -5,7 +5,7 @@ in common is the text.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +50,21 @@ def storage_faults(home: Home) -> Iterator[None]:
         if fault := storage_fault(error, home):
             # As context and not as cause: its words are fixed and repeat no data of the cause.
             raise fault  # noqa: B904
+        raise
+
+
+@contextmanager
+def connection_faults(home: Home, close: Callable[[], None]) -> Iterator[None]:
+    """As `storage_faults`, and do not use the connection that had a fault any more.
+
+    Args:
+        close: closes it; what is asked later opens another one.
+    """
+    try:
+        with storage_faults(home):
+            yield
+    except StorageError:
+        close()
         raise
 
 

@@ -33,6 +33,14 @@ def has_outcomes(home: Home) -> bool:
         return has_postgres_table(address, _SCHEMA, "outcome")
 
 
+def last_outcome(home: Home) -> int:
+    """Return the number of the outcome that was recorded last; 0 if there is none."""
+    if not has_outcomes(home):
+        return 0
+    with open_outcomes(home) as outcomes:
+        return outcomes.last_number()
+
+
 def _database(home: Home) -> Database:
     if address := postgres_address():
         from factory_resources.prediction_log.postgres_database import PostgresDatabase

@@ -148,7 +148,13 @@ class OutcomeStore:
         return int(number)
 
     def known_rows(
-        self, pipeline: str, last: int, start: int = 0, stop: int = 1 << 62
+        self,
+        pipeline: str,
+        last: int,
+        start: int = 0,
+        stop: int = 1 << 62,
+        *,
+        since: bytes = b"",
     ) -> Iterator[KnownRow]:
         """Yield the rows of a pipeline with outcomes, in the order of the first outcome of each.
 
@@ -157,16 +163,17 @@ class OutcomeStore:
         Args:
             last: the number of the last outcome that counts.
             start, stop: microseconds since 1970, between which the first one was recorded.
+            since: no row has a smaller id.
         """
         query = (
             "SELECT one.id, one.recorded, two.value, two.observed FROM "
             "(SELECT min(number) AS low, max(number) AS high FROM outcome "
-            "WHERE pipeline = ? AND number <= ? GROUP BY id) AS ends "
+            "WHERE pipeline = ? AND id >= ? AND number <= ? GROUP BY id) AS ends "
             "JOIN outcome AS one ON one.number = ends.low "
             "JOIN outcome AS two ON two.number = ends.high "
             "WHERE one.recorded >= ? AND one.recorded < ? ORDER BY one.number"
         )
-        for rows in self.database.batches(query, [pipeline, last, start, stop]):
+        for rows in self.database.batches(query, [pipeline, since, last, start, stop]):
             yield from (KnownRow(*row) for row in rows)
 
     def from_number(self, first: int, count: int) -> Iterator[Outcome]:

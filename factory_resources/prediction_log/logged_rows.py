@@ -1,4 +1,4 @@
-"""The rows of a logged request, which are JSON objects, or columns in MessagePack.
+"""The rows of a logged request and what each got: JSON objects, or columns in MessagePack.
 
 Values of sensitive columns are replaced in them; see `protection`.
 """
@@ -28,11 +28,39 @@ def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:
             return msgspec.json.decode(record.input, type=list[Mapping[str, Any]])
         columns = columns_logged(record.input)
     except (msgspec.MsgspecError, LookupError, ValueError, TypeError) as error:
-        raise StorageError(
-            f"the rows of a logged prediction cannot be read ({error})",
-            remedy="factory verify tells what was changed; restore the log from a backup",
-        ) from error
+        raise _unreadable(error) from error
     return [*_as_rows(columns)]
+
+
+def answered_places(content: Mapping[str, Any]) -> dict[int, int]:
+    """Return the number of each row that got an answer, with its place among the outputs.
+
+    Args:
+        content: the `output` of a record of an answer, or of what a shadow computed.
+    """
+    rows = content.get("rows", range(len(content["predictions"])))
+    return {row: place for place, row in enumerate(rows)}
+
+
+def logged_outputs(record: PredictionRecord) -> dict[int, Any]:
+    """Return the probabilities, or the prediction, of each row that got an answer, by its number.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    try:
+        content = msgspec.json.decode(record.output, type=dict[str, Any])
+        outputs = content.get("probabilities", content["predictions"])
+        return {row: outputs[place] for row, place in answered_places(content).items()}
+    except (msgspec.MsgspecError, LookupError, TypeError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> StorageError:
+    return StorageError(
+        f"the rows of a logged prediction cannot be read ({error})",
+        remedy="factory verify tells what was changed; restore the log from a backup",
+    )
 
 
 def _as_rows(columns: Mapping[str, list[Any]]) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ How answers are written belongs in `journal`; how they get from there into the d
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.home.storage_faults import storage_faults
+from factory_resources.home.storage_faults import connection_faults
 from factory_resources.prediction_log.archive import (
     archived_counts,
     archived_neighbours,
@@ -203,15 +203,8 @@ class PredictionLog:
             min(after, key=lambda one: one.id, default=None),
         )
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Raise faults in one line, and do not use the connection that had one any more."""
-        try:
-            with storage_faults(self._home):
-                yield
-        except StorageError:
-            self.close()
-            raise
+    def _faults(self) -> AbstractContextManager[None]:
+        return connection_faults(self._home, self.close)
 
     @property
     def database(self) -> PredictionStore:

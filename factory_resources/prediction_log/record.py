@@ -15,8 +15,8 @@ WireProtocol = Literal["plain", "oip", "mlflow", "file", "edge"]
 """How it was asked: plain JSON, Open Inference Protocol, MLflow, a scored file, another machine."""
 
 
-class PredictionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One request and what was answered."""
+class RecordHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The first fields of a record: what is read without its rows."""
 
     time: int
     """When it arrived, in microseconds since 1970."""
@@ -35,24 +35,15 @@ class PredictionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The status of the answer in HTTP."""
     rows: int
     """How many rows have an id; an error and what a shadow computed have none."""
+
+
+class PredictionRecord(RecordHead, array_like=True, frozen=True, gc=False):
+    """One request and what was answered."""
+
     input: bytes
     """The rows asked about, as JSON; sensitive values are replaced."""
     output: bytes
     """What was answered, as JSON."""
-
-
-class RecordHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The first fields of a record: what is read without its rows."""
-
-    time: int
-    duration: int
-    pipeline: str
-    version: int
-    caller: str
-    protocol: WireProtocol
-    kind: Literal["answer", "error", "shadow"]
-    status: int
-    rows: int
 
 
 def encode(record: PredictionRecord) -> bytes:

@@ -187,11 +187,6 @@ class PredictionStore(Database):
         for rows in self.batches(query, [first, pipeline, version]):
             yield from (content for (content,) in rows)
 
-    def records(self, requests: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the records of these requests, some hundreds, that are here."""
-        marks = ", ".join("?" * len(requests))
-        return dict(self.run(f"SELECT id, record FROM prediction WHERE id IN ({marks})", requests))
-
     def days_before(self, day: date) -> Iterator[date]:
         """Yield the days before this one that have records here."""
         stop, start = first_of(day), bytes(16)

@@ -57,11 +57,7 @@ def alarm_table(report: MonitorReport) -> str:
 def finding_table(report: MonitorReport) -> str:
     """Return what changed as Markdown, the strongest evidence first."""
     rows = [
-        (
-            f"{one.column or 'all columns together'} ({one.what})",
-            f"{one.words}; effect {one.effect:.2f}; evidence {one.evidence:,.0f} days; "
-            f"since look {one.since}",
-        )
+        (f"{one.column or 'all columns together'} ({one.what})", one.text)
         for one in report.findings
     ]
     return table(("column", "change"), rows, _LONGEST) if rows else "nothing"

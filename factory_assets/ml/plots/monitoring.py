@@ -16,7 +16,9 @@ def plot_evidence(
 ) -> bytes:
     """Plot the strongest evidence of each look, in days, and the bound of an alarm."""
     drawing, axes = figure()
-    axes.plot(times, [max(one, 1e-2) for one in evidence], color=BLUE, marker="o", markersize=3)
+    # Beyond that, more evidence says no more, and would leave the rest of the plot flat.
+    shown = [min(max(one, 1e-2), 1e3 * period) for one in evidence]
+    axes.plot(times, shown, color=BLUE, marker="o", markersize=3)
     axes.axhline(period, color=RED, linestyle="--", linewidth=1, label="alarm")
     axes.set_yscale("log")
     drawing.autofmt_xdate()

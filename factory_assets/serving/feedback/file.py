@@ -6,7 +6,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.data.sources.base import SourceContext
+from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.discovery import discover
 from factory_assets.serving.feedback.table import (
     OutcomeColumns,
@@ -46,14 +46,25 @@ def read_whole(file: Path, home: Home) -> pa.Table:
     Raises:
         SourceError: it cannot be read.
     """
-    from pyarrow.parquet import ParquetFile
-
     source = FileSource(files=(escape(str(file.absolute())),))
     with home.scratch() as scratch:
         [handle] = discover(source, SourceContext(file.parent, home, scratch / "file"))
-        own = scratch / "read"
-        own.mkdir()
-        read = handle.read(own)
-        stored = {kept: name for name, (kept, _) in read.columns.items()}
-        table = ParquetFile(read.path).read()
-        return table.rename_columns([stored.get(name, name) for name in table.column_names])
+        return read_source(handle, scratch / "read")
+
+
+def read_source(handle: SourceHandle, folder: Path) -> pa.Table:
+    """Return the rows of a source under the names that its columns have there; texts are texts.
+
+    Args:
+        folder: does not exist yet.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    folder.mkdir()
+    read = handle.read(folder)
+    stored = {kept: name for name, (kept, _) in read.columns.items()}
+    table = ParquetFile(read.path).read()
+    return table.rename_columns([stored.get(name, name) for name in table.column_names])

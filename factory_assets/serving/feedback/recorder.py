@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.errors import ModelError, StorageError, UnknownNameError
+from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.home.storage_faults import storage_faults
+from factory_resources.home.storage_faults import connection_faults
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.outcome import Decision, Feedback, Source
 from factory_resources.outcomes.target_values import WrongOutcomeError
@@ -150,14 +150,8 @@ class OutcomeRecorder:
         except (WrongOutcomeError, ModelError) as error:
             raise RefusedOutcomeError(str(error), answer.pipeline) from error
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            with storage_faults(self._home):
-                yield
-        except StorageError:
-            self.close()
-            raise
+    def _faults(self) -> AbstractContextManager[None]:
+        return connection_faults(self._home, self.close)
 
 
 def _parsed(sent: SentOutcome) -> bytes | RefusedOutcomeError:
