@@ -1,1 +1,1 @@
-"""The web server of the Dagster UI, behind the factory's request guard."""
+"""The front door: one address for the UIs of Dagster and MLflow, and pages of the factory."""

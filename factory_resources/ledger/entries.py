@@ -1,8 +1,9 @@
 """The kinds of entries: one small frozen model each, without raw values: names, counts, digests.
 
 A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
-watching in `watch_entries`, those about roll-outs in `rollout_entries`. `found` marks what a home
-contained before it had a ledger: nobody witnessed when it happened.
+watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
+in `access_entries`. `found` marks what a home contained before it had a ledger: nobody witnessed
+when it happened.
 """
 
 from functools import cache
@@ -10,6 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from factory_resources.ledger.access_entries import (
+    AccessRefused,
+    ActionTaken,
+    SessionEnded,
+    SessionStarted,
+)
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
@@ -258,6 +265,10 @@ Kind = (
     | PredictionKeysDestroyed
     | AlarmsChanged
     | ChangeAccepted
+    | SessionStarted
+    | SessionEnded
+    | ActionTaken
+    | AccessRefused
     | KeyChanged
     | PersonChanged
     | SettingChanged

@@ -1141,7 +1141,20 @@ _LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
-_KINDS = frozenset({"ledger", "run", "setting", "prediction_keys_destroyed", "alarms", "accepted"})
+_KINDS = frozenset(
+    {
+        "ledger",
+        "run",
+        "setting",
+        "prediction_keys_destroyed",
+        "alarms",
+        "accepted",
+        "login",
+        "logout",
+        "action",
+        "refused",
+    }
+)
 """The other kinds of entries that this verifier knows."""
 
 _UNPINNED = (
