@@ -13,14 +13,13 @@ import click
 from factory_assets.cli import (  # noqa: F401 - they register
     audit_commands,
     decision_commands,
+    door_commands,
     edge_commands,
     serving_commands,
     watch_commands,
 )
 from factory_assets.cli.group import command, console
 from factory_assets.cli.group import main as main
-
-_PORT = click.IntRange(1, 65_535)
 
 
 @command("run")
@@ -127,29 +126,6 @@ def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
     from factory_assets.cli.predict import predict_file
 
     predict_file(pipeline, file, out)
-
-
-@command("up")
-@click.option("--port", type=_PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
-@click.option(
-    "--mlflow-port", type=_PORT, default=5000, show_default=True, help="Port of the MLflow UI."
-)
-@click.option(
-    "--predict-port",
-    type=_PORT,
-    default=8080,
-    show_default=True,
-    help="Port of the prediction server.",
-)
-def up_command(port: int, mlflow_port: int, predict_port: int) -> None:
-    """Serve the Dagster UI, schedules, MLflow and predictions until Ctrl-C.
-
-    The pages are reachable from this machine only. While the factory is up, its daemon runs
-    schedules, sensors and backfills.
-    """
-    from factory_assets.cli.up import Ports, up
-
-    sys.exit(up(Ports(port, mlflow_port, predict_port), console()))
 
 
 @command("demo")

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import click
 
 from factory_assets.monitoring.labelled import LabelledAnswers
-from factory_assets.serving.http.server import Listen, serve
+from factory_assets.serving.http.listen import Listen
+from factory_assets.serving.http.server import serve
 from factory_resources.home.home import Home
 
 

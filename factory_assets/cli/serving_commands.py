@@ -11,7 +11,7 @@ _NAMES = "Pipelines that the token counts for, separated by commas."
 
 @command("serve")
 @click.argument("pipelines", nargs=-1)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="DoorAddress to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any."
 )
@@ -35,7 +35,7 @@ def serve_command(
     TLS are needed.
     """
     from factory_assets.cli.serve import serve_champions
-    from factory_assets.serving.http.server import Listen
+    from factory_assets.serving.http.listen import Listen
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")

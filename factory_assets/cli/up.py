@@ -1,14 +1,13 @@
 """`factory up` and `factory env`.
 
-`up` starts and stops the code server, the Dagster UI, the daemon, MLflow and the prediction server
-together, on loopback.
-`env` prints the variables with which `dg`, `dagster` and `dagster-webserver` find this factory.
+`up` starts and stops the code server, the front door, the daemon and the prediction server
+together. `env` prints the variables with which Dagster's commands find this factory.
 """
 
 import os
 import shlex
 import signal
-import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,12 +23,14 @@ import dagster as dg
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
+from factory_assets.cli.login import login_link, running_file
 from factory_assets.cli.shared import end_dead_runs
+from factory_assets.serving.http.listen import Listen, bound_socket
+from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.security.offline import SWITCHES
-from factory_resources.tracking.registry import Registry
 
 HOST = "127.0.0.1"
 
@@ -41,65 +42,67 @@ _STOP_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Where each service listens."""
+class Services:
+    """Where the services listen."""
 
-    ui: int
-    mlflow: int
+    door: DoorAddress
     predictions: int
+    """The port of the prediction server, on loopback."""
 
     @property
-    def by_option(self) -> dict[str, int]:
-        """Each port by the option that chooses it."""
-        return {
-            "--port": self.ui,
-            "--mlflow-port": self.mlflow,
-            "--predict-port": self.predictions,
-        }
+    def by_option(self) -> dict[str, tuple[str, int]]:
+        """Each host and port by the option that chooses it."""
+        listen = self.door.listen
+        return {"--port": (listen.host, listen.port), "--predict-port": (HOST, self.predictions)}
 
     @property
     def pages(self) -> dict[str, str]:
-        """The address at which each service answers when it is ready."""
+        """The page at which each service answers when it is ready."""
+        listen = self.door.listen
+        scheme = "https" if listen.certificate else "http"
+        any_host = {"0.0.0.0": HOST, "::": "[::1]", "::1": "[::1]"}  # noqa: S104 - it is asked there
+        host = any_host.get(listen.host, listen.host)
         return {
-            "ui": f"http://{HOST}:{self.ui}",
-            "mlflow": f"http://{HOST}:{self.mlflow}",
+            "door": f"{scheme}://{host}:{listen.port}/healthz",
             "predictions": f"http://{HOST}:{self.predictions}/healthz",
         }
 
 
-def up(ports: Ports, console: Console) -> int:
+def up(services: Services, console: Console) -> int:
     """Serve until Ctrl-C or SIGTERM, then return exit code 0.
 
     Raises:
-        FactoryError: a port is taken, another `factory up` uses the home, or (with exit code 1) a
-            service does not start or ends unexpectedly.
+        FactoryError: a port is taken, the address needs people or TLS, another `factory up` uses
+            the home, or (with exit code 1) a service does not start or ends unexpectedly.
     """
     taken: set[int] = set()
-    for option, number in ports.by_option.items():
+    for option, (_, number) in services.by_option.items():
         if number in taken:
             raise FactoryError(
                 f"two services would use port {number}", remedy=f"choose another {option}"
             )
         taken.add(number)
     home = Home.from_env()
+    require_allowed(services.door, home)
     prepare(home)
-    os.environ["FACTORY_MLFLOW_UI"] = ports.pages["mlflow"]
+    os.environ["FACTORY_MLFLOW_UI"] = f"{services.door.url}/mlflow"
     lock = _lock(home)
-    for option, number in ports.by_option.items():
-        _require_free(option, number)
+    for option, (host, number) in services.by_option.items():
+        _require_free(option, host, number)
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    services: dict[str, subprocess.Popen[bytes]] = {}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     # Not in the home, whose path may be long: a socket's path has at most 107 characters.
     with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
-            lines = commands(home, Path(sockets) / "code.sock", ports)
-            return _serve(home, lines, ports, console, services, stop)
+            lines = commands(home, Path(sockets) / "code.sock", services)
+            return _serve(home, lines, services, console, processes, stop)
         finally:
-            _stop(services)
+            _stop(processes)
+            running_file(home).unlink(missing_ok=True)
 
 
 def _lock(home: Home) -> AcquireReturnProxy[FileLock]:
@@ -112,10 +115,10 @@ def _lock(home: Home) -> AcquireReturnProxy[FileLock]:
         ) from error
 
 
-def commands(home: Home, socket_path: Path, ports: Ports) -> Mapping[str, list[str]]:
+def commands(home: Home, socket_path: Path, services: Services) -> Mapping[str, list[str]]:
     """Return the command line of each service.
 
-    UI and daemon share one code server, so that neither loads the definitions itself.
+    Door and daemon share one code server, so that neither loads the definitions itself.
     """
     workspace = home.path / "workspace.yaml"
     server = f"{{socket: '{socket_path}', location_name: factory}}"
@@ -123,50 +126,13 @@ def commands(home: Home, socket_path: Path, ports: Ports) -> Mapping[str, list[s
     python = [sys.executable, "-m"]
     code = ["dagster", "code-server", "start", "-m", "factory_assets.definitions"]
     code += ["--use-python-environment-entry-point"]
+    door = ["factory_assets.web.door", "--workspace", str(workspace), *services.door.arguments]
+    port = str(services.predictions)
     return {
+        "door": [*python, *door],
         "code": [*python, *code, "--socket", str(socket_path), "--location-name", "factory"],
-        "ui": [
-            *python,
-            "factory_assets.web.door",
-            "-w",
-            str(workspace),
-            "-h",
-            HOST,
-            "-p",
-            str(ports.ui),
-        ],
         "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
-        "mlflow": [
-            *python,
-            "mlflow",
-            "server",
-            "--host",
-            HOST,
-            "--port",
-            str(ports.mlflow),
-            "--workers",
-            "1",
-        ],
-        "predictions": [
-            *python,
-            "factory_assets.cli",
-            "serve",
-            "--port",
-            str(ports.predictions),
-        ],
-    }
-
-
-def _mlflow_settings(home: Home) -> dict[str, str]:
-    """Return MLflow's settings as environment variables.
-
-    Command-line options would show the password in a database URL to every user of the machine.
-    """
-    return {
-        "MLFLOW_BACKEND_STORE_URI": Registry(home).uri,
-        "MLFLOW_ARTIFACTS_DESTINATION": str(home.artifacts),
-        # Saves eight processes of 220 MB each, for jobs that the factory does not have.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "predictions": [*python, "factory_assets.cli", "serve", "--port", port],
     }
 
 
@@ -185,9 +151,9 @@ def _end_with_parent() -> None:
 def _serve(
     home: Home,
     lines: Mapping[str, list[str]],
-    ports: Ports,
+    services: Services,
     console: Console,
-    services: dict[str, subprocess.Popen[bytes]],
+    processes: dict[str, subprocess.Popen[bytes]],
     stop: threading.Event,
 ) -> int:
     logs = home.path / "logs"
@@ -195,48 +161,57 @@ def _serve(
     with console.status("starting"):
         for name, command in lines.items():
             with (logs / f"{name}.log").open("wb") as log:
-                services[name] = subprocess.Popen(
+                processes[name] = subprocess.Popen(
                     command,
-                    env={**os.environ, **_mlflow_settings(home)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                     preexec_fn=_end_with_parent,
                 )
-        for name, page in ports.pages.items():
-            _await(name, page, services, logs, stop)
+        for name in ("door", "predictions"):
+            _await(name, services, processes, logs, stop)
     if not stop.is_set():
-        console.print(
-            f"UI           {ports.pages['ui']}\nMLflow       {ports.pages['mlflow']}\n"
-            f"predictions  http://{HOST}:{ports.predictions}/docs\nlogs         {logs}\n"
-            "press Ctrl-C to stop all"
-        )
+        home.write_atomic(running_file(home), services.door.url.encode())
+        console.print(_told(home, services, logs), markup=False, highlight=False, soft_wrap=True)
     while not stop.wait(0.5):
-        _require_alive(services, logs)
+        _require_alive(processes, logs)
     return 0
+
+
+def _told(home: Home, services: Services, logs: Path) -> str:
+    """Return what a person should know when everything answers."""
+    local = services.door.listen.is_local
+    lines = [f"factory      {login_link(home, services.door.url) if local else services.door.url}"]
+    if local:
+        lines.append("             (the link lets you in once; another: factory login)")
+    lines.append(f"predictions  http://{HOST}:{services.predictions}/docs")
+    return "\n".join([*lines, f"logs         {logs}", "press Ctrl-C to stop all"])
 
 
 def _await(
     name: str,
-    page: str,
-    services: Mapping[str, subprocess.Popen[bytes]],
+    services: Services,
+    processes: Mapping[str, subprocess.Popen[bytes]],
     logs: Path,
     stop: threading.Event,
 ) -> None:
+    page = services.pages[name]
+    # Only whether it answers matters; the certificate names another host than this address.
+    trusting = ssl._create_unverified_context() if page.startswith("https") else None  # noqa: S323
     deadline = time.monotonic() + _START_TIMEOUT
-    while not stop.wait(0.3):
-        _require_alive(services, logs)
+    while not stop.wait(0.1):
+        _require_alive(processes, logs)
         try:
-            with urllib.request.urlopen(page, timeout=5):  # noqa: S310 - loopback
+            with urllib.request.urlopen(page, timeout=5, context=trusting):  # noqa: S310 - our own
                 return
         except (urllib.error.URLError, OSError):
             if time.monotonic() > deadline:
                 raise _service_error(name, "does not answer", logs) from None
 
 
-def _require_alive(services: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
-    for name, process in services.items():
+def _require_alive(processes: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    for name, process in processes.items():
         if process.poll() is not None:
             raise _service_error(name, f"ended unexpectedly (code {process.returncode})", logs)
 
@@ -250,21 +225,18 @@ def _service_error(name: str, what: str, logs: Path) -> FactoryError:
     return error
 
 
-def _require_free(option: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise FactoryError(
-                f"port {port} is not free ({error.strerror})",
-                remedy=f"choose another with {option}",
-            ) from error
+def _require_free(option: str, host: str, port: int) -> None:
+    try:
+        bound_socket(Listen(host, port)).close()
+    except FactoryError as error:
+        raise FactoryError(
+            f"port {port} is not free", remedy=f"choose another with {option}"
+        ) from error
 
 
-def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _stop(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
     """Send SIGTERM to the process group of each service, and SIGKILL if it does not end in time."""
-    running = [process for process in services.values() if process.poll() is None]
+    running = [process for process in processes.values() if process.poll() is None]
     for process in running:
         os.killpg(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT

@@ -1,12 +1,12 @@
 """ASGI middleware before every web page: which requests are accepted, and what a page may load.
 
 Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET, so that a picture
-on a foreign page could launch a run.
+on a foreign page could launch a run. Who makes a request is decided in `factory_assets.web.door`.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 Message = MutableMapping[str, Any]
 
@@ -16,24 +16,33 @@ Send = Callable[[Message], Awaitable[None]]
 
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-POLICY = (
-    "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws://127.0.0.1:* "
-    "ws://localhost:*; "
-    "frame-ancestors 'none'"
-)
+GuardReason = Literal["malformed request", "unknown host", "another site"]
+
+POLICY = "default-src 'self' 'unsafe-inline' data: blob:; object-src 'none'; base-uri 'none'; "
+POLICY += "form-action 'self'; frame-ancestors 'none'"
 
 _HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
+
+_TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 _OWN_HEADERS = frozenset(name for name, _ in _HEADERS) | {b"content-security-policy-report-only"}
 
-_ONCE = ("host", "origin")
+_ONCE = ("host", "origin", "content-length", "cookie")
 
 _HOST = re.compile(r"(\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{1,5})?")
+
+_PATH = re.compile(rb"/(?!/)[^\x00-\x20\\\x7f]*")
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+READS = frozenset({"GET", "HEAD"})
 
 
 class Guard:
@@ -42,23 +51,32 @@ class Guard:
     Args:
         app: the guarded application.
         hosts: the host names, without port, by which this machine may be addressed.
+        secure: whether browsers come by TLS, to which they then stay.
+        refused: hears of each refusal.
     """
 
     def __init__(
-        self, app: App, hosts: Collection[str] = ("127.0.0.1", "localhost", "::1")
+        self,
+        app: App,
+        hosts: Collection[str] = ("127.0.0.1", "localhost", "::1"),
+        *,
+        secure: bool = False,
+        refused: Callable[[GuardReason, Message], None] = lambda reason, scope: None,
     ) -> None:
-        self._app = app
-        self._hosts = frozenset(hosts)
+        self._app, self._refused = app, refused
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._headers = (*_HEADERS, _TLS_HEADER) if secure else _HEADERS
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif reason := self._refusal(scope):
-            await _refuse(scope, send, reason)
+        elif refusal := self._refusal(scope):
+            self._refused(refusal[0], scope)
+            await self._refuse(scope, send, refusal[1])
         else:
-            await self._app(scope, receive, _with_policy(send))
+            await self._app(scope, receive, self._with_policy(send))
 
-    def _refusal(self, scope: Message) -> str | None:
+    def _refusal(self, scope: Message) -> tuple[GuardReason, str] | None:
         pairs = [
             (name.decode("latin-1").lower(), value.decode("latin-1"))
             for name, value in scope["headers"]
@@ -66,45 +84,65 @@ class Guard:
         names = [name for name, _ in pairs]
         # The guard and the application must not each believe another one.
         if repeated := next((name for name in _ONCE if names.count(name) > 1), None):
-            return f"two {repeated} headers"
+            return "malformed request", f"two {repeated} headers"
+        if "content-length" in names and "transfer-encoding" in names:
+            return "malformed request", "two lengths of the body"
+        if scope["type"] == "http" and scope["method"] not in _METHODS:
+            return "malformed request", "unknown method"
+        if not _PATH.fullmatch(scope.get("raw_path") or scope["path"].encode()):
+            return "malformed request", "malformed path"
         headers = dict(pairs)
         host = headers.get("host", "")
-        if host_name(host) not in self._hosts:
-            return "unknown host"
+        if (host_name(host) or "").lower() not in self._hosts:
+            return "unknown host", "unknown host"
         origin = headers.get("origin")
         foreign = (origin is not None and origin.partition("://")[2] != host) or headers.get(
             "sec-fetch-site"
         ) in ("cross-site", "same-site")
-        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
+        reads = scope["type"] == "http" and scope["method"] in READS
         if foreign and not reads:
-            return "request from another site"
+            return "another site", "request from another site"
         graphql = scope["path"].rstrip("/").endswith("/graphql")
         # Any parameters: a name can be encoded in many ways, and the query page needs none.
         if reads and graphql and scope.get("query_string"):
-            return "GraphQL by GET"
+            return "another site", "GraphQL by GET"
         return None
+
+    async def _refuse(self, scope: Message, send: Send, reason: str) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4403})
+            return
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), *self._headers]
+        await send({"type": "http.response.start", "status": 403, "headers": headers})
+        await send({"type": "http.response.body", "body": f"refused: {reason}\n".encode()})
+
+    def _with_policy(self, send: Send) -> Send:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = message.get("headers", ())
+                own = {name: value for name, value in given if name == STRICTER}
+                others = [
+                    pair
+                    for pair in given
+                    if pair[0].lower() not in _OWN_HEADERS and pair[0] != STRICTER
+                ]
+                policy = own.get(STRICTER)
+                headers = [
+                    (name, policy if policy and name == b"content-security-policy" else value)
+                    for name, value in self._headers
+                ]
+                message = {**message, "headers": [*others, *headers]}
+            await send(message)
+
+        return guarded
+
+
+STRICTER = b"factory-policy"
+"""A header by which an application behind the guard names a policy for its page, in place of the
+general one; it does not leave the guard."""
 
 
 def host_name(host: str) -> str | None:
     """Return the name in a Host header; None if anything but a name and a port is there."""
     match = _HOST.fullmatch(host)
     return match and (match["address"] or match["name"])
-
-
-async def _refuse(scope: Message, send: Send, reason: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 4403})
-        return
-    headers = [(b"content-type", b"text/plain"), *_HEADERS]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": f"refused: {reason}\n".encode()})
-
-
-def _with_policy(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            others = [h for h in message["headers"] if h[0].lower() not in _OWN_HEADERS]
-            message = {**message, "headers": [*others, *_HEADERS]}
-        await send(message)
-
-    return guarded

@@ -154,7 +154,7 @@ def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
 
 def mlflow_links(value: Candidate | Champion) -> str:
     """Return links to the run and the version in MLflow's UI, as `factory up` serves it."""
-    ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:5000")
+    ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:3000/mlflow")
     version = (
         f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
     )

@@ -12,9 +12,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -27,7 +25,7 @@ from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.feedback import FeedbackDesk
-from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.listen import LOOPBACK, Listen, bound_socket
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
 from factory_assets.serving.http.protections import Protections
@@ -42,8 +40,6 @@ from factory_resources.security.tokens import Tokens
 if TYPE_CHECKING:
     from factory_assets.execution.rollout_evidence import LabelledLosses
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
 _LOG = logging.getLogger("factory.serve")
 
 _WATCH = 0.2
@@ -54,23 +50,6 @@ _SEAL = 15.0
 
 _COLLECT = 5.0
 """Seconds between two looks for what left it."""
-
-
-@dataclass(frozen=True)
-class Listen:
-    """Where the server listens, and how callers reach it."""
-
-    host: str
-    port: int
-    certificate: Path | None = None
-    key: Path | None = None
-    behind_proxy: bool = False
-    """Whether a proxy on this machine or network ends TLS."""
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def is_local(self) -> bool:
-        return self.host in LOOPBACK
 
 
 class _Server(uvicorn.Server):
@@ -104,7 +83,7 @@ def serve(
     tokens = Tokens(home)
     _require_allowed(listen, tokens)
     home.require_writable()
-    with closing(_bound(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:
+    with closing(bound_socket(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:
         runner.run(_serve(home, names, listen, tokens, bound, started, labelled))
 
 
@@ -271,17 +250,3 @@ def _require_allowed(listen: Listen, tokens: Tokens) -> None:
             f"{listen.host} can be reached from other machines",
             remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1",
         )
-
-
-def _bound(listen: Listen) -> socket.socket:
-    try:
-        family, *_ = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((listen.host, listen.port))
-    except OSError as error:
-        raise FactoryError(
-            f"cannot listen on {listen.host}, port {listen.port} ({error.strerror})",
-            remedy="choose another with --port, or another --host",
-        ) from error
-    return bound

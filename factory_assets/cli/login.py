@@ -1,0 +1,61 @@
+"""`factory login` and `factory password`: how people get into the factory's pages."""
+
+from pathlib import Path
+
+import click
+
+from factory_assets.declarations.people import load_people, people_file
+from factory_resources.errors import FactoryError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.security.login_links import LoginLinks
+from factory_resources.security.passwords import Passwords
+from factory_resources.security.sessions import Sessions
+
+
+def running_file(home: Home) -> Path:
+    """Return the file with the address of the factory that is up."""
+    return home.path / ".address"
+
+
+def login_link(home: Home, address: str) -> str:
+    """Return a link that counts once."""
+    return f"{address}/login?token={LoginLinks(home).new()}"
+
+
+def new_link() -> str:
+    """Return a link into the factory that is up.
+
+    Raises:
+        FactoryError: none is.
+    """
+    home = Home.from_env()
+    try:
+        address = running_file(home).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FactoryError(
+            "this factory is not running", where=str(home.path), remedy="start it: factory up"
+        ) from error
+    return login_link(home, address)
+
+
+def set_password(name: str) -> str:
+    """Ask for a password twice, and give it to a person; their sessions end.
+
+    Raises:
+        UnknownNameError: nobody has that name.
+        KeyFileError: the password is too short.
+    """
+    people = load_people()
+    if name not in people:
+        raise UnknownNameError(
+            f"there is no {name!r}",
+            where=str(people_file()),
+            remedy=f"the people are {', '.join(people) or 'nobody'}; add a person first",
+        )
+    home = Home.from_env()
+    home.require_writable()
+    password = click.prompt("password", hide_input=True, confirmation_prompt=True)
+    Passwords(home).set(name, password)
+    sessions = Sessions(home)
+    ended = sessions.end(session.sha256 for session in sessions.of(name))
+    return f"{name} has a new password" + (f"; {len(ended)} sessions ended" if ended else "")

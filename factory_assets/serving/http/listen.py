@@ -1,0 +1,51 @@
+"""Where a server listens, and the socket there.
+
+Whether it may listen there is decided by each server.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from factory_assets.serving.http.limits import Limits
+from factory_resources.errors import FactoryError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the server listens, and how callers reach it."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    behind_proxy: bool = False
+    """Whether a proxy on this machine or network ends TLS."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in LOOPBACK
+
+
+def bound_socket(listen: Listen) -> socket.socket:
+    """Return a socket at the address, which does not accept connections yet.
+
+    Raises:
+        FactoryError: the address cannot be bound.
+    """
+    try:
+        family, *_ = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listen.host, listen.port))
+    except OSError as error:
+        raise FactoryError(
+            f"cannot listen on {listen.host}, port {listen.port} ({error.strerror})",
+            remedy="choose another with --port, or another --host",
+        ) from error
+    return bound

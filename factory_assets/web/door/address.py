@@ -1,0 +1,75 @@
+"""Where the door listens, and what it needs to be reachable from other machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from factory_assets.declarations.people import FILE, has_people_file, people_file
+from factory_assets.serving.http.listen import LOOPBACK, Listen
+from factory_assets.web.door.doorkeeper import Doorkeeper
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home
+
+
+@dataclass(frozen=True)
+class DoorAddress:
+    """Where the door listens, and the names by which browsers come to it."""
+
+    listen: Listen
+    names: tuple[str, ...] = ()
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers come by TLS."""
+        return self.listen.certificate is not None or self.listen.behind_proxy
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every name by which the door may be addressed."""
+        return LOOPBACK | {*self.names} | {self.listen.host}
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options of `python -m factory_assets.web.door` that name it."""
+        listen = self.listen
+        options = ["--host", listen.host, "--port", str(listen.port)]
+        for name in self.names:
+            options += ["--name", name]
+        if listen.certificate and listen.key:
+            options += ["--tls-cert", str(listen.certificate), "--tls-key", str(listen.key)]
+        return [*options, *(["--behind-proxy"] if listen.behind_proxy else [])]
+
+    @property
+    def url(self) -> str:
+        """The address for people."""
+        name = self.names[0] if self.names else self.listen.host
+        host = f"[{name}]" if ":" in name else name
+        if self.listen.behind_proxy:
+            return f"https://{host}"
+        return f"{'https' if self.secure else 'http'}://{host}:{self.listen.port}"
+
+
+def require_allowed(address: DoorAddress, home: Home) -> None:
+    """Require people and TLS if other machines can reach the address.
+
+    Raises:
+        RefusedError: they are missing.
+        DeclarationError: `people.yaml` is wrong.
+    """
+    from factory_resources.security.passwords import Passwords
+
+    people = Doorkeeper().people() or {}
+    if address.listen.is_local and not address.listen.behind_proxy:
+        return
+    missing = []
+    if not has_people_file():
+        missing.append(f"people ({people_file()})")
+    elif not Passwords(home).names() & people.keys():
+        missing.append(f"a password of somebody in {FILE} (factory password NAME)")
+    if not address.secure:
+        missing.append("TLS (--tls-cert and --tls-key, or --behind-proxy)")
+    if missing:
+        raise RefusedError(
+            f"{address.listen.host} can be reached from other machines",
+            remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1",
+        )

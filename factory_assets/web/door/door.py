@@ -1,0 +1,178 @@
+"""The ASGI application at the factory's address: it finds out who asks, and who answers.
+
+Which requests are malformed or come from another site is decided before, in
+`factory_resources.security.request_guard`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.door.bodies import BodyError, read_body, replay
+from factory_assets.web.door.doorkeeper import Doorkeeper
+from factory_assets.web.door.login import Login
+from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
+from factory_resources.errors import DeclarationError, FactoryError
+from factory_resources.security.request_guard import READS, App, Message, Receive, Send
+from factory_resources.security.sessions import Session, Sessions
+
+_BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The applications behind the door, each by the beginning of its paths."""
+
+    by_prefix: Mapping[str, App]
+    """Such as `/dagster`; without a slash at its end."""
+    pages: App
+    """Answers everything else."""
+
+    def application(self, path: str) -> App:
+        """Return the application that answers a path."""
+        first = "/" + path[1:].partition("/")[0]
+        return self.by_prefix.get(first, self.pages)
+
+
+class Door:
+    """Lets sessions through, and whoever has none to the login only.
+
+    Args:
+        peer: returns the system user behind a request, None if the kernel does not tell it.
+    """
+
+    def __init__(
+        self,
+        behind: Behind,
+        login: Login,
+        doorkeeper: Doorkeeper,
+        sessions: Sessions,
+        log: AccessLog,
+        cookie: str,
+        aside: Executor,
+        peer: Callable[[Message], int | None],
+    ) -> None:
+        self._behind, self._login, self._doorkeeper = behind, login, doorkeeper
+        self._sessions, self._log, self._cookie = sessions, log, cookie
+        self._aside, self._peer = aside, peer
+        self._open = Starlette(
+            routes=[
+                Route("/login", login.form, methods=["GET"]),
+                Route("/login", login.by_password, methods=["POST"]),
+                Route("/style.css", _style, methods=["GET"]),
+                Route("/healthz", lambda _: PlainTextResponse("ok\n"), methods=["GET"]),
+            ]
+        )
+        self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        try:
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send)
+            else:
+                await self._request(scope, receive, send)
+        except BodyError as error:
+            await PlainTextResponse(f"refused: {error}\n", error.status)(scope, receive, send)
+
+    async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["method"] in _BODIES:
+            receive = replay(await read_body(scope, receive), receive)
+        path = scope["path"]
+        if path in ("/login", "/style.css", "/healthz"):
+            await self._open(scope, receive, send)
+            return
+        try:
+            visitor = self._visitor(scope)
+        except DeclarationError as error:
+            await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
+            return
+        if visitor is None:
+            await (await self._stranger(scope))(scope, receive, send)
+            return
+        set_visitor(scope, visitor)
+        app = self._out if path == "/logout" else self._behind.application(path)
+        try:
+            await app(scope, receive, send)
+        except FactoryError as error:
+            await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
+
+    async def _stranger(self, scope: Message) -> Response:
+        """Return the way to the login for a page, and a refusal for everything else."""
+        request = Request(scope)
+        is_page = "text/html" in request.headers.get("accept", "") and scope["method"] in READS
+        had_session = self._cookie in request.cookies
+        if scope["path"] == "/" and not had_session and is_page:
+            # Everybody begins there; it is no attempt.
+            return RedirectResponse("/login", 303)
+        await self._refused(scope)
+        if is_page:
+            return RedirectResponse(f"/login?next={quote(scope['path'])}", 303)
+        return PlainTextResponse("refused: log in first, at /login\n", 401)
+
+    async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
+        visitor = self._visitor(scope)
+        if visitor is None:
+            await self._refused(scope)
+            await send({"type": "websocket.close", "code": 4401})
+            return
+        set_visitor(scope, visitor)
+
+        async def checked_receive() -> Message:
+            message = await receive()
+            # A websocket may outlive its session.
+            if message["type"] == "websocket.receive" and self._visitor(scope) is None:
+                return {"type": "websocket.disconnect", "code": 4401}
+            return message
+
+        async def checked_send(message: Message) -> None:
+            if message["type"] == "websocket.send" and self._visitor(scope) is None:
+                message = {"type": "websocket.close", "code": 4401}
+            await send(message)
+
+        app = self._behind.application(scope["path"])
+        await app(scope, checked_receive, checked_send)
+
+    def _visitor(self, scope: Message) -> Visitor | None:
+        session = self._session(scope)
+        return self._doorkeeper.visitor(session) if session else None
+
+    def _session(self, scope: Message) -> Session | None:
+        header = next((value for name, value in scope["headers"] if name == b"cookie"), b"")
+        try:
+            cookie = SimpleCookie(header.decode("latin-1")).get(self._cookie)
+        except CookieError:
+            return None
+        session = self._sessions.find(cookie.value) if cookie else None
+        # On loopback, a cookie counts only for the system user who logged in: browsers send it to
+        # every port of the machine, and so to servers of its other users.
+        if session and session.user is not None and self._peer(scope) != session.user:
+            return None
+        return session
+
+    async def _log_out(self, request: Request) -> Response:
+        return await self._login.out(request, visitor_of(request.scope))
+
+    async def _refused(self, scope: Message) -> None:
+        operation = f"{scope.get('method', 'websocket')} {scope['path']}"
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._aside, self._log.refused, "no session", operation)
+
+
+async def _style(_: Request) -> Response:
+    from importlib.resources import files
+
+    text = files("factory_assets.web.pages").joinpath("templates/style.css").read_text("utf-8")
+    return Response(text, media_type="text/css", headers={"cache-control": "max-age=3600"})

@@ -1,0 +1,211 @@
+"""Log in by a link or a password, and log out.
+
+What the pages look like belongs in `web.pages`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from math import ceil
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from factory_assets.execution.people import enter_people
+from factory_assets.serving.http.limits import RateLimit
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.door.bodies import read_form
+from factory_assets.web.door.doorkeeper import Doorkeeper
+from factory_assets.web.door.lockout import Lockout
+from factory_assets.web.pages.rendering import page
+from factory_assets.web.visitor import Visitor
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.ledger.access_entries import LoginMethod
+from factory_resources.security.login_links import LoginLinks
+from factory_resources.security.passwords import Passwords
+from factory_resources.security.request_guard import Message
+from factory_resources.security.sessions import LIFETIME, Sessions
+
+T = TypeVar("T")
+
+_CHECKS = 5.0
+"""Passwords that are checked a second; each takes some 50 ms of one core."""
+
+_WRONG = "This name and password do not belong together."
+
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
+
+
+@dataclass(frozen=True)
+class Cookie:
+    """The cookie with the id of a session."""
+
+    name: str
+    """It has the port: browsers send cookies to every port of a host."""
+    secure: bool
+
+    def set(self, response: Response, text: str) -> None:
+        """Let the browser keep it."""
+        response.set_cookie(
+            self.name,
+            text,
+            max_age=LIFETIME,
+            httponly=True,
+            samesite="lax",
+            secure=self.secure,
+        )
+
+
+class Login:
+    """The handlers of `/login` and `/logout`.
+
+    Args:
+        aside: runs what waits for the disk, or computes a hash of a password; one at a time.
+        peer: returns the system user behind a request, None if the kernel does not tell it.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        doorkeeper: Doorkeeper,
+        sessions: Sessions,
+        log: AccessLog,
+        cookie: Cookie,
+        aside: Executor,
+        peer: Callable[[Message], int | None],
+    ) -> None:
+        self._home, self._doorkeeper, self._sessions = home, doorkeeper, sessions
+        self._log, self._cookie, self._aside, self._peer = log, cookie, aside, peer
+        self._links, self._passwords, self._lockout = LoginLinks(home), Passwords(home), Lockout()
+        self._checks = RateLimit(_CHECKS)
+
+    async def form(self, request: Request) -> Response:
+        """Show the form, or let in whoever has a link."""
+        if token := request.query_params.get("token"):
+            return await self._by_link(request, token)
+        return self._page(local_path(request.query_params.get("next")))
+
+    async def _by_link(self, request: Request, token: str) -> Response:
+        if self._peer(request.scope) not in (None, 0, os.geteuid()):
+            await self._apart(self._log.refused, "wrong login", "link of another user")
+            return self._page("/", "Another user of this machine started this factory.", 403)
+        if not await self._apart(self._links.use, token):
+            await self._apart(self._log.refused, "wrong login", "link")
+            text = "This link was used before, or is older than ten minutes."
+            return self._page("/", text, 401)
+        try:
+            owner = self._doorkeeper.owner()
+        except FactoryError as error:
+            return self._page("/", str(error), 403)
+        return await self._let_in(request, owner, "link", "/")
+
+    async def by_password(self, request: Request) -> Response:
+        """Check name and password."""
+        form = await read_form(request)
+        name, password = form.get("name", "")[:64], form.get("password", "")
+        after = local_path(form.get("next"))
+        if request.headers.get("origin") is None:
+            await self._apart(self._log.refused, "another site", "login")
+            return self._page(after, "The form was not sent by this page.", 403)
+        if wait := self._lockout.wait(name):
+            await self._apart(self._log.refused, "locked out", "login")
+            return self._later(after, wait)
+        if wait := self._checks.take():
+            await self._apart(self._log.refused, "locked out", "login")
+            return self._later(after, wait)
+        right = await self._apart(self._passwords.is_right, name, password)
+        # Somebody else may have failed with this name meanwhile.
+        if wait := self._lockout.wait(name):
+            return self._later(after, wait)
+        people = self._doorkeeper.people() or {}
+        if not right or name not in people or not people[name].roles:
+            self._lockout.failed(name)
+            await self._apart(self._log.refused, "wrong login", "login")
+            return self._page(after, _WRONG, 401)
+        self._lockout.succeeded(name)
+        return await self._let_in(request, name, "password", after)
+
+    async def _let_in(
+        self, request: Request, person: str, method: LoginMethod, after: str
+    ) -> Response:
+        def begin() -> str:
+            enter_people(self._home)
+            text, session = self._sessions.begin(
+                person,
+                method,
+                user=self._peer(request.scope),
+                browser=request.headers.get("user-agent", ""),
+            )
+            visitor = self._doorkeeper.visitor(session)
+            if visitor is None:
+                raise PermissionError(person)
+            try:
+                self._log.started(visitor, method)
+            except FactoryError:
+                # Whoever is not in the ledger does not come in.
+                self._sessions.end([session.sha256])
+                raise
+            return text
+
+        # The browser's former session, if any, ends: it may be somebody else's.
+        if former := self._sessions.find(request.cookies.get(self._cookie.name, "")):
+            await self._apart(self._end, former.sha256)
+        response = RedirectResponse(after, 303, {"cache-control": "no-store"})
+        self._cookie.set(response, await self._apart(begin))
+        return response
+
+    async def out(self, request: Request, visitor: Visitor) -> Response:
+        """End the visitor's session, or another one of the same person that the form names."""
+        form = await read_form(request)
+        text = request.cookies.get(self._cookie.name, "")
+        if not compare_digest(form_token(text), form.get("form_token", "")):
+            await self._apart(self._log.refused, "another site", "logout", visitor)
+            return self._page("/", "The form was not sent by this page.", 403)
+        wanted = form.get("session") or visitor.session
+        mine = {session.sha256 for session in self._sessions.of(visitor.name)}
+        if wanted in mine:
+            await self._apart(self._end, wanted)
+        response = RedirectResponse("/login" if wanted == visitor.session else "/me", 303)
+        if wanted == visitor.session:
+            response.delete_cookie(self._cookie.name)
+        return response
+
+    def _end(self, session: str) -> None:
+        if self._sessions.end([session]):
+            self._log.ended(session)
+
+    def _later(self, after: str, wait: float) -> Response:
+        response = self._page(after, f"Too many tries. Try again in {ceil(wait)} seconds.", 429)
+        response.headers["retry-after"] = str(ceil(wait))
+        return response
+
+    def _page(self, after: str, message: str = "", status: int = 200) -> Response:
+        has_people = self._doorkeeper.people() is not None
+        return page("login", status, next=after, message=message, has_people=has_people)
+
+    async def _apart(self, do: Callable[..., T], *args: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._aside, do, *args)
+
+
+def form_token(text: str) -> str:
+    """Return what every form of a page has, so that no other site can send it.
+
+    Args:
+        text: the id of the session, which only its browser has.
+    """
+    return sha256(b"form " + text.encode()).hexdigest()
+
+
+def local_path(path: str | None) -> str:
+    """Return the path of a page behind this door, `/` for anything else."""
+    return path if path and _LOCAL_PATH.fullmatch(path) else "/"

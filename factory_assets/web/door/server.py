@@ -1,0 +1,206 @@
+"""Run the front door: one process, one address.
+
+Where it may listen is decided in `address`; who comes in, in `door` and `login`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.serving.http.connection import limited
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.listen import bound_socket
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.door.address import DoorAddress, require_allowed
+from factory_assets.web.door.deferred import Deferred
+from factory_assets.web.door.door import Behind, Door
+from factory_assets.web.door.doorkeeper import Doorkeeper
+from factory_assets.web.door.login import Cookie, Login
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.security.peer_user import Peer
+from factory_resources.security.request_guard import App, Guard, GuardReason, Message
+from factory_resources.security.sessions import Sessions
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+_LOG = logging.getLogger("factory.door")
+
+_FLUSH = 60.0
+"""Seconds between two looks for refusals that were counted and not yet entered."""
+
+_WEBSOCKET = 1 << 20
+"""Bytes of a message of a websocket."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers, which leave no time to clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve_door(home: Home, workspace: Path, address: DoorAddress) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        workspace: the file that says where Dagster's code server listens.
+
+    Raises:
+        FactoryError: the door may not or cannot listen there, or an application behind it cannot
+            start.
+    """
+    require_allowed(address, home)
+    begin_ledger(home)
+    failures: list[BaseException] = []
+    with closing(bound_socket(address.listen)) as bound, asyncio.Runner() as runner:
+        runner.run(_serve(home, workspace, address, bound, failures))
+    for failure in failures:
+        raise failure
+
+
+async def _serve(
+    home: Home,
+    workspace: Path,
+    address: DoorAddress,
+    bound: socket.socket,
+    failures: list[BaseException],
+) -> None:
+    loop = asyncio.get_running_loop()
+    with ExitStack() as resources:
+        aside = resources.enter_context(ThreadPoolExecutor(1, "ledger"))
+        passwords = resources.enter_context(ThreadPoolExecutor(1, "passwords"))
+        makers = resources.enter_context(ThreadPoolExecutor(1, "applications"))
+        log = AccessLog(home)
+
+        def failed(error: BaseException) -> None:
+            failures.append(error)
+            server.should_exit = True
+
+        behind = _behind(home, workspace, log, makers, failed)
+        door = _door(home, address, log, aside, passwords, behind)
+        guard = Guard(
+            door,
+            address.hosts,
+            secure=address.secure,
+            refused=lambda reason, scope: _note(log, aside, reason, scope),
+        )
+        server = _Server(_config(guard, address))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, server)
+        flush = loop.create_task(_flush(log, aside))
+        try:
+            await server.serve(sockets=[bound])
+        finally:
+            flush.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await flush
+            with contextlib.suppress(FactoryError):
+                log.flush()
+
+
+def _door(
+    home: Home,
+    address: DoorAddress,
+    log: AccessLog,
+    aside: Executor,
+    passwords: Executor,
+    behind: Behind,
+) -> Door:
+    doorkeeper, sessions = Doorkeeper(), Sessions(home)
+    cookie = Cookie(f"factory_{address.listen.port}", address.secure)
+    peer = _peer_of if address.listen.is_local else _no_peer
+    login = Login(home, doorkeeper, sessions, log, cookie, passwords, peer)
+    return Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer)
+
+
+def _no_peer(scope: Message) -> int | None:
+    return None
+
+
+def _peer_of(scope: Message) -> int | None:
+    peer: Peer | None = scope.get("state", {}).get("peer")
+    return peer.user if peer else None
+
+
+def _config(guard: Guard, address: DoorAddress) -> uvicorn.Config:
+    limits = Limits()
+    return uvicorn.Config(
+        guard,
+        http=limited(limits),
+        ws="websockets-sansio",
+        ws_max_size=_WEBSOCKET,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=limits.idle,
+        timeout_graceful_shutdown=5,
+        backlog=limits.connections,
+        ssl_certfile=address.listen.certificate,
+        ssl_keyfile=address.listen.key,
+    )
+
+
+def _behind(
+    home: Home,
+    workspace: Path,
+    log: AccessLog,
+    makers: Executor,
+    failed: Callable[[BaseException], None],
+) -> Behind:
+    def dagster() -> App:
+        from factory_assets.web.dagster.app import dagster_app
+
+        return dagster_app("/dagster", workspace, log)
+
+    def mlflow() -> App:
+        from factory_assets.web.mlflow.app import mlflow_app
+
+        return mlflow_app(home, "/mlflow", log)
+
+    from factory_assets.web.pages.pages import pages
+
+    return Behind(
+        {
+            "/dagster": Deferred(dagster, makers, failed),
+            "/mlflow": Deferred(mlflow, makers, failed),
+        },
+        pages(home),
+    )
+
+
+def _note(log: AccessLog, aside: Executor, reason: GuardReason, scope: Message) -> None:
+    operation = f"{scope.get('method', 'websocket')} {scope['path']}"
+    aside.submit(log.refused, reason, operation)
+
+
+async def _flush(log: AccessLog, aside: Executor) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_FLUSH)
+        try:
+            await loop.run_in_executor(aside, log.flush)
+        except FactoryError as error:
+            _LOG.error("refusals were not entered in the ledger: %s", error)
+
+
+def _stop(server: _Server) -> None:
+    # A second signal does not wait for open pages.
+    server.force_exit = server.should_exit
+    server.should_exit = True
