@@ -11,9 +11,7 @@ _PORT = click.IntRange(1, 65_535)
 
 
 @command("up")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address of the front door."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the front door.")
 @click.option("--port", type=_PORT, default=3000, show_default=True, help="Its port.")
 @click.option(
     "--name",

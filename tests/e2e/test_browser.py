@@ -5,21 +5,16 @@ The screenshots of the README are taken here; FACTORY_SCREENSHOTS names their fo
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 import pytest
 
 from tests.e2e.conftest import Demo, Factory, command
+from tests.running_factory import RunningFactory, is_serving, up_options
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,45 +32,6 @@ _ARGUMENTS = [
 ]
 
 
-class Served(NamedTuple):
-    ui: str
-    mlflow: str
-    process: subprocess.Popen[bytes]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_serving(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _up_options(port: object) -> list[object]:
-    others = ["--mlflow-port", _free_port(), "--predict-port", _free_port()]
-    return ["up", "--port", port, *others]
-
-
-def _up(home: Path, ports: tuple[int, int]) -> "subprocess.Popen[bytes]":
-    """Start `factory up` as a process and wait until its pages answer."""
-    arguments = ["up", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
-    arguments += ["--predict-port", str(_free_port())]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "factory_assets.cli", *arguments],
-        env={**os.environ, "FACTORY_HOME": str(home)},
-        cwd=home.parent,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline().decode()
-    assert "UI" in first, first
-    return process
-
-
 @pytest.fixture(scope="module")
 def home(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo's home, in which a person approves something."""
@@ -83,17 +39,15 @@ def home(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(home: Path) -> Iterator[Served]:
-    ports = _free_port(), _free_port()
-    process = _up(home, ports)
-    yield Served(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
-    assert not any(_is_serving(port) for port in ports), "something is still serving"
+def served(home: Path) -> Iterator[RunningFactory]:
+    running = RunningFactory(home)
+    yield running
+    running.stop()
+    assert not any(is_serving(port) for port in running.ports), "something is still serving"
 
 
 @pytest.fixture(scope="module")
-def page(served: Served) -> Iterator["Page"]:
+def page(served: RunningFactory) -> Iterator["Page"]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("NO BROWSER: install Debian's `chromium` to test the UI")
@@ -103,6 +57,7 @@ def page(served: Served) -> Iterator["Page"]:
         browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
         opened.set_default_timeout(60_000)
+        opened.goto(served.link)
         yield opened
         browser.close()
 
@@ -123,19 +78,21 @@ def _shot(page: "Page", name: str, tmp_path: Path) -> None:
 
 
 def test_lineage_graph_shows_the_six_stages(
-    page: "Page", served: Served, hosts: set[str], tmp_path: Path
+    page: "Page", served: RunningFactory, hosts: set[str], tmp_path: Path
 ) -> None:
-    page.goto(f"{served.ui}/locations/__repository__@factory/asset-groups/{PIPELINE}")
+    page.goto(f"{served.url}/dagster/locations/__repository__@factory/asset-groups/{PIPELINE}")
     for stage in ("ingest", "clean", "split", "train", "evaluate", "deploy"):
         page.get_by_text(stage, exact=True).first.wait_for()
     _shot(page, "lineage", tmp_path)
 
 
-def test_a_click_materialises_the_pipeline(page: "Page", served: Served, hosts: set[str]) -> None:
-    before = _runs(served)
+def test_a_click_materialises_the_pipeline(
+    page: "Page", served: RunningFactory, hosts: set[str]
+) -> None:
+    before = _runs(page, served)
     page.get_by_role("button", name="Materialize all").click()
     deadline = time.monotonic() + 180
-    while (runs := _runs(served)) == before or any(
+    while (runs := _runs(page, served)) == before or any(
         status not in {"SUCCESS", "FAILURE", "CANCELED"} for _, status in runs
     ):
         assert time.monotonic() < deadline, runs
@@ -145,9 +102,9 @@ def test_a_click_materialises_the_pipeline(page: "Page", served: Served, hosts: 
 
 
 def test_metric_and_plot_are_on_the_asset_page(
-    page: "Page", served: Served, hosts: set[str], tmp_path: Path
+    page: "Page", served: RunningFactory, hosts: set[str], tmp_path: Path
 ) -> None:
-    page.goto(f"{served.ui}/assets/{PIPELINE}/evaluate")
+    page.goto(f"{served.url}/dagster/assets/{PIPELINE}/evaluate")
     page.get_by_text("roc_auc", exact=True).first.wait_for()
     page.get_by_placeholder("Filter metadata keys").fill("ROC")
     page.get_by_text("ROC curve", exact=True).first.wait_for()
@@ -160,9 +117,9 @@ def test_metric_and_plot_are_on_the_asset_page(
 
 
 def test_the_check_says_for_whom_the_model_waits_and_then_why_it_serves(
-    page: "Page", served: Served, hosts: set[str], home: Path, tmp_path: Path
+    page: "Page", served: RunningFactory, hosts: set[str], home: Path, tmp_path: Path
 ) -> None:
-    checks = f"{served.ui}/assets/{PIPELINE}/deploy?view=checks&checkDetail=approval"
+    checks = f"{served.url}/dagster/assets/{PIPELINE}/deploy?view=checks&checkDetail=approval"
     page.goto(checks)
     page.get_by_text(f"{PIPELINE}@1 waits for 1 approver since").first.wait_for()
     page.get_by_text("to be approved").first.wait_for()
@@ -182,55 +139,44 @@ def test_the_check_says_for_whom_the_model_waits_and_then_why_it_serves(
     _shot(page, "approved", tmp_path)
 
 
-def test_mlflow_shows_the_version(page: "Page", served: Served, hosts: set[str]) -> None:
-    page.goto(f"{served.mlflow}/#/models/{PIPELINE}")
+def test_mlflow_shows_the_version(page: "Page", served: RunningFactory, hosts: set[str]) -> None:
+    page.goto(f"{served.url}/mlflow/#/models/{PIPELINE}")
     page.get_by_text("champion").first.wait_for()
 
 
-def test_no_other_host_was_requested(served: Served, hosts: set[str]) -> None:
-    ours = {urlparse(url).netloc for url in (served.ui, served.mlflow)}
-    assert urlparse(served.ui).netloc in hosts
-    assert {host for host in hosts if host} <= ours
+def test_no_other_host_was_requested(served: RunningFactory, hosts: set[str]) -> None:
+    assert {host for host in hosts if host} == {urlparse(served.url).netloc}
 
 
-def test_graphql_by_get_is_refused(served: Served) -> None:
-    url = f"{served.ui}/graphql?query=%7Bversion%7D"
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(url)
+def test_graphql_by_get_is_refused(page: "Page", served: RunningFactory) -> None:
+    answer = page.request.get(f"{served.url}/dagster/graphql?query=%7Bversion%7D")
+    assert answer.status == 403
 
 
 def test_a_killed_factory_leaves_nothing_serving(tmp_path: Path) -> None:
-    ports = _free_port(), _free_port()
-    process = _up(tmp_path / "home", ports)
-    process.kill()
-    process.wait()
+    running = RunningFactory(tmp_path / "home")
+    running.process.kill()
+    running.process.wait()
     deadline = time.monotonic() + 30
-    while any(_is_serving(port) for port in ports):
+    while any(is_serving(port) for port in running.ports):
         assert time.monotonic() < deadline, "something is still serving"
         time.sleep(0.2)
 
 
-def _runs(served: Served) -> list[tuple[str, str]]:
-    import json
-
+def _runs(page: "Page", served: RunningFactory) -> list[tuple[str, str]]:
     query = "{runsOrError(limit: 50) {... on Runs {results {runId status}}}}"
-    request = urllib.request.Request(
-        f"{served.ui}/graphql",
-        data=json.dumps({"query": query}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        results = json.load(answer)["data"]["runsOrError"]["results"]
+    answer = page.request.post(f"{served.url}/dagster/graphql", data={"query": query})
+    results = answer.json()["data"]["runsOrError"]["results"]
     return [(run["runId"], run["status"]) for run in results]
 
 
-def test_a_second_factory_on_the_same_home_is_refused(served: Served, home: Path) -> None:
-    done = command(home)(*_up_options(_free_port()))
+def test_a_second_factory_on_the_same_home_is_refused(served: RunningFactory, home: Path) -> None:
+    done = command(home)(*up_options())
     assert done.returncode == 2
     assert "is already running; stop it first" in done.stderr
 
 
-def test_a_taken_port_is_refused(served: Served, factory: Factory) -> None:
-    done = factory(*_up_options(urlparse(served.ui).port))
+def test_a_taken_port_is_refused(served: RunningFactory, factory: Factory) -> None:
+    done = factory(*up_options(served.ports[0]))
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr

@@ -1,13 +1,7 @@
 """Partitions end to end: the command, the daemon with its sensor, backfills from the UI."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +12,7 @@ import yaml
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from tests.e2e.conftest import Factory, command
-from tests.e2e.test_browser import _free_port
+from tests.running_factory import RunningFactory, ask_graphql
 
 pytestmark = pytest.mark.slow
 DECLARED: dict[str, Any] = {
@@ -118,28 +112,11 @@ class Up:
 
     def __init__(self, home: Path, defs: Path) -> None:
         self.home = Home(home)
-        self.url = f"http://127.0.0.1:{(port := _free_port())}/graphql"
-        arguments = ["up", "--port", str(port), "--mlflow-port", str(_free_port())]
-        arguments += ["--predict-port", str(_free_port())]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "factory_assets.cli", *arguments],
-            env={**os.environ, "FACTORY_HOME": str(home), "FACTORY_DEFS": str(defs)},
-            cwd=home.parent,
-            stdout=subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        assert b"UI" in self.process.stdout.readline()
+        self.running = RunningFactory(home, {"FACTORY_DEFS": str(defs)})
+        self.client = self.running.enter()
 
     def ask(self, query: str, **variables: Any) -> Any:
-        request = urllib.request.Request(
-            self.url,
-            data=json.dumps({"query": query, "variables": variables}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request) as answer:
-            content = json.load(answer)
-        assert not content.get("errors"), content
-        return content["data"]
+        return ask_graphql(self.client, query, **variables)
 
     def until(self, query: str, done: Any, **variables: Any) -> Any:
         deadline = time.monotonic() + 180
@@ -154,8 +131,8 @@ class Up:
         return results
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(timeout=60) == 0
+        self.client.close()
+        self.running.stop()
 
 
 @pytest.fixture

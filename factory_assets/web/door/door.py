@@ -134,6 +134,7 @@ class Door:
             message = await receive()
             # A websocket may outlive its session.
             if message["type"] == "websocket.receive" and self._visitor(scope) is None:
+                await send({"type": "websocket.close", "code": 4401})
                 return {"type": "websocket.disconnect", "code": 4401}
             return message
 

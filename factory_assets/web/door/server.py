@@ -92,14 +92,8 @@ async def _serve(
             server.should_exit = True
 
         behind = _behind(home, workspace, log, makers, failed)
-        door = _door(home, address, log, aside, passwords, behind)
-        guard = Guard(
-            door,
-            address.hosts,
-            secure=address.secure,
-            refused=lambda reason, scope: _note(log, aside, reason, scope),
-        )
-        server = _Server(_config(guard, address))
+        guarded = build_door(home, address, log, aside, passwords, behind)
+        server = _Server(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, server)
         flush = loop.create_task(_flush(log, aside))
@@ -113,19 +107,30 @@ async def _serve(
                 log.flush()
 
 
-def _door(
+def build_door(
     home: Home,
     address: DoorAddress,
     log: AccessLog,
     aside: Executor,
     passwords: Executor,
     behind: Behind,
-) -> Door:
+) -> Guard:
+    """Return the door with the guard in front of it.
+
+    Args:
+        aside: runs what waits for the ledger.
+        passwords: runs one check of a password at a time.
+    """
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
     cookie = Cookie(f"factory_{address.listen.port}", address.secure)
     peer = _peer_of if address.listen.is_local else _no_peer
     login = Login(home, doorkeeper, sessions, log, cookie, passwords, peer)
-    return Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer)
+    return Guard(
+        Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer),
+        address.hosts,
+        secure=address.secure,
+        refused=lambda reason, scope: _note(log, aside, reason, scope),
+    )
 
 
 def _no_peer(scope: Message) -> int | None:

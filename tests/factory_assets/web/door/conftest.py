@@ -1,0 +1,115 @@
+"""A front door in front of an application that tells who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import argon2
+import pytest
+from starlette.testclient import TestClient
+
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.serving.http.listen import Listen
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.door.address import DoorAddress
+from factory_assets.web.door.door import Behind
+from factory_assets.web.door.server import build_door
+from factory_assets.web.visitor import visitor_of
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.security.passwords import Passwords
+
+ADDRESS = "http://127.0.0.1:3000"
+
+PASSWORD = "correct horse battery"
+
+PEOPLE = """\
+jane:
+  roles: [engineer, approver]
+tom:
+  roles: [auditor]
+"""
+
+
+async def _telling(scope: Any, receive: Any, send: Any) -> None:
+    """Tell who asks, and how many bytes came; a websocket tells it for each message."""
+    visitor = visitor_of(scope)
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": visitor.name})
+        return
+    body = (await receive())["body"]
+    text = f"{scope['path']} {visitor.name} {sorted(visitor.roles)} {len(body)}"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+class FrontDoor:
+    """The door of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        begin_ledger(home)
+        self.log = AccessLog(home)
+        self.aside, self.passwords = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        listen = Listen("127.0.0.1", 3000)
+        behind = Behind({"/dagster": _telling, "/mlflow": _telling}, _telling)
+        self.app = build_door(
+            home, DoorAddress(listen), self.log, self.aside, self.passwords, behind
+        )
+
+    def browser(self) -> TestClient:
+        """Return a client that no server knows yet; it does not follow redirections."""
+        return TestClient(self.app, ADDRESS, follow_redirects=False)
+
+    def log_in(self, client: TestClient, name: str, password: str = PASSWORD, **form: str) -> Any:
+        """Send the form of the login."""
+        return client.post(
+            "/login",
+            data={"name": name, "password": password, **form},
+            headers={"origin": ADDRESS},
+        )
+
+    def entries(self, kind: str) -> list[Any]:
+        """Return the ledger's entries of a kind, what is counted included."""
+        self.aside.submit(int).result()
+        self.passwords.submit(int).result()
+        self.log.flush()
+        with Ledger(self.home).reading() as log:
+            every = [entry_in(log, number) for number in range(log.size)]
+        return [entry for entry in every if entry.kind == kind]
+
+
+@pytest.fixture
+def door(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontDoor]:
+    """A door of a machine without people."""
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    # What a check costs is tested where it belongs.
+    cheap = partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(argon2, "PasswordHasher", cheap)
+    (tmp_path / "defs").mkdir()
+    home.require_writable()
+    made = FrontDoor(home)
+    yield made
+    made.aside.shutdown()
+    made.passwords.shutdown()
+
+
+@pytest.fixture
+def declare_people(tmp_path: Path, home: Home) -> Callable[[str], None]:
+    """Write `people.yaml`; everybody in it gets the same password."""
+
+    def declare(text: str) -> None:
+        (tmp_path / "defs" / "people.yaml").write_text(text, encoding="utf-8")
+        passwords = Passwords(home)
+        for name in ("jane", "tom"):
+            if f"{name}:" in text and name not in passwords.names():
+                passwords.set(name, PASSWORD)
+
+    return declare

@@ -1,0 +1,147 @@
+"""What passes the door: sessions, bodies, websockets, and whose cookie it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from factory_assets.web.door import bodies
+from factory_resources.security import sessions as session_store
+from factory_resources.security.sessions import Sessions
+from tests.factory_assets.web.door.conftest import ADDRESS, PEOPLE, FrontDoor
+
+Declare = Callable[[str], None]
+
+WEBSOCKET = ADDRESS.replace("http", "ws")
+
+PAGE = {"accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.fixture
+def jane(door: FrontDoor, declare_people: Declare) -> TestClient:
+    declare_people(PEOPLE)
+    browser = door.browser()
+    assert door.log_in(browser, "jane").status_code == 303
+    return browser
+
+
+def test_a_stranger_is_led_to_the_login(door: FrontDoor) -> None:
+    browser = door.browser()
+    assert browser.get("/", headers=PAGE).headers["location"] == "/login"
+    led = browser.get("/dagster/assets", headers=PAGE)
+    assert (led.status_code, led.headers["location"]) == (303, "/login?next=/dagster/assets")
+    for path in ("/mlflow", "/dagster/graphql", "/logout", "/x"):
+        assert browser.get(path).status_code == 401
+    assert browser.post("/dagster/graphql", json={}).status_code == 401
+    with (
+        pytest.raises(WebSocketDisconnect),
+        browser.websocket_connect(f"{WEBSOCKET}/dagster/graphql"),
+    ):
+        pass
+    assert browser.get("/healthz").text == "ok\n"
+
+
+def test_an_unknown_session_is_refused_and_recorded(door: FrontDoor) -> None:
+    browser = door.browser()
+    browser.cookies.set("factory_3000", "x" * 43)
+    assert browser.get("/mlflow").status_code == 401
+    assert [entry.reason for entry in door.entries("refused")] == ["no session"]
+
+
+@pytest.mark.parametrize("seconds", [session_store.IDLE + 1, session_store.LIFETIME + 1])
+def test_a_session_ends(jane: TestClient, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    now = session_store.time.time()
+    monkeypatch.setattr(session_store.time, "time", lambda: now + seconds)
+    assert jane.get("/mlflow").status_code == 401
+
+
+def test_a_session_that_is_used_lasts_longer_than_an_idle_one(
+    jane: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = session_store.time.time()
+    for hours in (1.5, 3, 4.5):
+        later = now + hours * 3600
+        monkeypatch.setattr(session_store.time, "time", lambda later=later: later)
+        assert jane.get("/mlflow").status_code == 200
+
+
+def test_what_a_person_may_do_changes_at_once(
+    door: FrontDoor, jane: TestClient, declare_people: Declare
+) -> None:
+    assert "jane ['approver', 'engineer']" in jane.get("/").text
+    declare_people("jane:\n  roles: [auditor]\n")
+    assert "jane ['auditor']" in jane.get("/").text
+    declare_people("tom:\n  roles: [auditor]\n")
+    assert jane.get("/").status_code == 401
+
+
+def test_an_empty_file_of_people_withdraws_everybody(
+    door: FrontDoor, jane: TestClient, declare_people: Declare
+) -> None:
+    declare_people("")
+    assert jane.get("/").status_code == 401
+
+
+def test_people_with_a_mistake_are_one_line(
+    door: FrontDoor, jane: TestClient, declare_people: Declare
+) -> None:
+    declare_people("jane:\n  roles: [king]\n")
+    answer = jane.get("/")
+    assert answer.status_code == 503
+    assert "people.yaml:2" in answer.text
+    assert len(answer.text.splitlines()) == 1
+
+
+def test_a_cookie_counts_for_the_system_user_only_who_logged_in(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people(PEOPLE)
+    guarded = door.app._app
+    for part in (guarded, guarded._login):  # type: ignore[attr-defined]
+        monkeypatch.setattr(part, "_peer", lambda scope: 1000)
+    browser = door.browser()
+    door.log_in(browser, "jane")
+    assert browser.get("/").status_code == 200
+    monkeypatch.setattr(guarded, "_peer", lambda scope: 1001)
+    assert browser.get("/").status_code == 401
+    monkeypatch.setattr(guarded, "_peer", lambda scope: None)
+    assert browser.get("/").status_code == 401
+
+
+def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) -> None:
+    cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
+    with jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket:
+        socket.send_text("who?")
+        assert socket.receive_text() == "jane"
+        sessions = Sessions(door.home)
+        sessions.end(session.sha256 for session in sessions.of("jane"))
+        socket.send_text("who?")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+
+
+def test_a_body_is_passed_on_whole(jane: TestClient) -> None:
+    answer = jane.post("/dagster/x", content=b"x" * bodies.LARGEST, headers={"origin": ADDRESS})
+    assert answer.text.endswith(f" {bodies.LARGEST}")
+
+
+def test_a_huge_body_is_refused(jane: TestClient) -> None:
+    def parts():  # type: ignore[no-untyped-def]
+        for _ in range(5):
+            yield b"x" * (1 << 20)
+
+    declared = jane.post("/dagster/x", content=b"x" * (bodies.LARGEST + 1))
+    undeclared = jane.post("/dagster/x", content=parts())
+    assert declared.status_code == undeclared.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/dagsterx", "/mlflow2", "/DAGSTER", "/x/dagster"])
+def test_only_its_own_paths_reach_an_application(
+    jane: TestClient, door: FrontDoor, path: str
+) -> None:
+    behind = door.app._app._behind  # type: ignore[attr-defined]
+    assert behind.application(path) is behind.pages
+    assert behind.application("/dagster/assets/x") is behind.by_prefix["/dagster"]
