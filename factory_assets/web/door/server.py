@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,9 @@ async def _serve(
             failures.append(error)
             server.should_exit = True
 
-        behind = _behind(home, workspace, log, makers, failed)
-        guarded = build_door(home, address, log, aside, passwords, behind)
+        cookie = Cookie(f"factory_{address.listen.port}", address.secure)
+        behind = _behind(home, workspace, log, cookie.name, Workshop(resources, makers, failed))
+        guarded = build_door(home, address, cookie, log, aside, passwords, behind)
         server = _Server(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, server)
@@ -111,6 +113,7 @@ def build_door(
     home: Home,
     address: DoorAddress,
     log: AccessLog,
+    cookie: Cookie,
     aside: Executor,
     passwords: Executor,
     behind: Behind,
@@ -122,7 +125,6 @@ def build_door(
         passwords: runs one check of a password at a time.
     """
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
-    cookie = Cookie(f"factory_{address.listen.port}", address.secure)
     peer = _peer_of if address.listen.is_local else _no_peer
     login = Login(home, doorkeeper, sessions, log, cookie, passwords, peer)
     return Guard(
@@ -162,17 +164,24 @@ def _config(guard: Guard, address: DoorAddress) -> uvicorn.Config:
     )
 
 
-def _behind(
-    home: Home,
-    workspace: Path,
-    log: AccessLog,
-    makers: Executor,
-    failed: Callable[[BaseException], None],
-) -> Behind:
+@dataclass(frozen=True)
+class Workshop:
+    """Where the applications are made that take seconds to import."""
+
+    resources: ExitStack
+    thread: Executor
+    failed: Callable[[BaseException], None]
+
+    def defer(self, make: Callable[[], App]) -> Deferred:
+        """Return the application; it is being made."""
+        return Deferred(make, self.thread, self.failed)
+
+
+def _behind(home: Home, workspace: Path, log: AccessLog, cookie: str, workshop: Workshop) -> Behind:
     def dagster() -> App:
         from factory_assets.web.dagster.app import dagster_app
 
-        return dagster_app("/dagster", workspace, log)
+        return workshop.resources.enter_context(dagster_app(workspace, log))
 
     def mlflow() -> App:
         from factory_assets.web.mlflow.app import mlflow_app
@@ -181,13 +190,8 @@ def _behind(
 
     from factory_assets.web.pages.pages import pages
 
-    return Behind(
-        {
-            "/dagster": Deferred(dagster, makers, failed),
-            "/mlflow": Deferred(mlflow, makers, failed),
-        },
-        pages(home),
-    )
+    applications = {"/dagster": workshop.defer(dagster), "/mlflow": workshop.defer(mlflow)}
+    return Behind(applications, pages(home, log, cookie))
 
 
 def _note(log: AccessLog, aside: Executor, reason: GuardReason, scope: Message) -> None:

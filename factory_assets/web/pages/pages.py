@@ -2,20 +2,126 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Any
+
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.pages.approvals import approval_view, enter_statement
+from factory_assets.web.pages.forms import Forms, OtherSiteError
+from factory_assets.web.pages.me import MeReader
+from factory_assets.web.pages.overview import OverviewReader
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
+from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 
+_TITLES = {
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible",
+    409: "Nothing to decide",
+    500: "It cannot be shown",
+    503: "Not possible now",
+}
+"""By the status of the answer."""
 
-def pages(home: Home) -> Starlette:
-    """Return the application; every request has a visitor."""
+_STATUSES: dict[type[Exception], int] = {
+    UnknownNameError: 404,
+    RefusedError: 409,
+    StorageError: 503,
+}
 
-    async def overview(request: Request) -> Response:
-        return page("overview", visitor=visitor_of(request.scope))
 
-    return Starlette(routes=[Route("/", overview, methods=["GET"])])
+def pages(home: Home, log: AccessLog, cookie: str) -> Starlette:
+    """Return the application; every request has a visitor.
+
+    Args:
+        cookie: the name of the cookie with the session.
+    """
+    made = _Pages(home, log, Forms(cookie))
+    made.overview_reader.warm()
+    return Starlette(
+        routes=[
+            Route("/", made.overview, methods=["GET"]),
+            Route("/me", made.me, methods=["GET"]),
+            Route("/approvals/{pipeline}/{version:int}", made.approval, methods=["GET"]),
+            Route("/approvals/{pipeline}/{version:int}", made.decide, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: made.http_error, FactoryError: made.factory_error},
+    )
+
+
+class _Pages:
+    """The handlers. Those that are no coroutines run in threads: they read files."""
+
+    def __init__(self, home: Home, log: AccessLog, forms: Forms) -> None:
+        self._home, self._log, self._forms = home, log, forms
+        self.overview_reader = OverviewReader(home)
+        self._me = MeReader(home, self.overview_reader)
+
+    def overview(self, request: Request) -> Response:
+        return self._page(request, "overview", overview=self.overview_reader.read())
+
+    def me(self, request: Request) -> Response:
+        return self._page(request, "me", me=self._me.read(visitor_of(request.scope)))
+
+    def approval(self, request: Request) -> Response:
+        view = approval_view(*_named(request), self._home)
+        return self._page(request, "approval", view=view, message="")
+
+    async def decide(self, request: Request) -> Response:
+        try:
+            fields = await self._forms.read(request)
+        except OtherSiteError:
+            fields = None
+        return await run_in_threadpool(self._decide, request, fields)
+
+    def _decide(self, request: Request, fields: dict[str, str] | None) -> Response:
+        visitor, (name, version) = visitor_of(request.scope), _named(request)
+        operation = f"decide {name}@{version}"
+        if fields is None:
+            self._log.refused("another site", operation, visitor)
+            return self._error(request, 403, "The form was not sent by this page. Open it again.")
+        if "approver" not in visitor.roles:
+            self._log.refused("not allowed", operation, visitor)
+            text = "Only a person with the role approver may enter a decision."
+            return self._error(request, 403, text)
+        view = approval_view(name, version, self._home)
+        statement = fields.get("file", "").strip() or fields.get("statement", "").strip()
+        if not statement:
+            text = "Choose the file of the signed decision, or paste its text."
+            return self._page(request, "approval", 422, view=view, message=text)
+        self._log.acts(visitor, "factory", ("decide",), (f"{name}@{version}",))
+        try:
+            done = enter_statement(name, version, statement.encode(), self._home)
+        except RefusedError as error:
+            return self._page(request, "approval", 422, view=view, message=str(error))
+        return self._page(request, "decided", text=done, view=view)
+
+    def http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        is_missing = error.status_code == HTTPStatus.NOT_FOUND
+        text = "There is no such page." if is_missing else "This page takes no such request."
+        return self._error(request, error.status_code, text)
+
+    def factory_error(self, request: Request, error: Exception) -> Response:
+        return self._error(request, _STATUSES.get(type(error), 500), str(error))
+
+    def _error(self, request: Request, status: int, text: str) -> Response:
+        title = _TITLES.get(status, HTTPStatus(status).phrase)
+        return self._page(request, "error", status, title=title, text=text)
+
+    def _page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
+        visitor, token = visitor_of(request.scope), self._forms.token(request)
+        return page(name, status, visitor=visitor, form_token=token, **values)
+
+
+def _named(request: Request) -> tuple[str, int]:
+    return request.path_params["pipeline"], request.path_params["version"]

@@ -25,13 +25,32 @@ _POLICY = (
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("factory_assets.web.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= {"minute": minute, "duration": duration, "number": number}
+    return made
+
+
+def minute(time: str) -> str:
+    """Return a time in ISO 8601, which is in UTC, as people read it: `2026-11-26 14:48`."""
+    return time[:16].replace("T", " ")
+
+
+def duration(seconds: float) -> str:
+    """Return such as `8 s`, `12 min` or `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3600:.1f} h"
+
+
+def number(value: float | None) -> str:
+    """Return four decimals; nothing for None."""
+    return "" if value is None else f"{value:.4f}"
 
 
 def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -41,6 +60,6 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
         name: of the template, without `.html`.
         values: what the template shows.
     """
-    text = _templates().get_template(f"{name}.html").render(**values)
+    text = _templates().get_template(f"{name}.html").render(page_name=name, **values)
     headers = {STRICTER.decode(): _POLICY, "cache-control": "no-store"}
     return HTMLResponse(text, status, headers)

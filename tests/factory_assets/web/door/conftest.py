@@ -17,6 +17,7 @@ from factory_assets.serving.http.listen import Listen
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.door.address import DoorAddress
 from factory_assets.web.door.door import Behind
+from factory_assets.web.door.login import Cookie
 from factory_assets.web.door.server import build_door
 from factory_assets.web.visitor import visitor_of
 from factory_resources.home.home import Home
@@ -60,8 +61,9 @@ class FrontDoor:
         self.aside, self.passwords = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         listen = Listen("127.0.0.1", 3000)
         behind = Behind({"/dagster": _telling, "/mlflow": _telling}, _telling)
+        cookie = Cookie("factory_3000", secure=False)
         self.app = build_door(
-            home, DoorAddress(listen), self.log, self.aside, self.passwords, behind
+            home, DoorAddress(listen), cookie, self.log, self.aside, self.passwords, behind
         )
 
     def browser(self) -> TestClient:

@@ -1,0 +1,186 @@
+"""What the first page shows: every pipeline, its last run, what waits for whom, what is wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from factory_assets.execution.ledger_state import LedgerState, ledger_state
+from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
+from factory_assets.web.pages.pipeline_states import PipelineStates
+from factory_assets.web.pages.runs import LastRun, Runs
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+
+_NIGHT = timedelta(hours=24)
+"""The time before now whose runs are counted."""
+
+_LISTED = 50
+"""Lines of one list; of more, only the number is shown."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A pipeline with its last run."""
+
+    state: PipelineState
+    run: LastRun | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong."""
+
+    pipeline: str | None
+    """None if it concerns the whole factory."""
+    trouble: Trouble
+    run: LastRun | None = None
+    """The run that failed."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that waits for somebody, or for time."""
+
+    kind: Literal["approval", "approved", "rollout", "training"]
+    pipeline: str
+    version: int | None
+    text: str
+    role: str = ""
+    """Who is asked."""
+    given: frozenset[str] = frozenset()
+    """Commitments to the names of those who approved already."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the page shows."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+    waits: tuple[Wait, ...]
+    night: dict[str, int]
+    """Last runs of the last 24 hours, by result."""
+    ledger: str
+    """How old it is and what witnesses have seen, in one line."""
+    listed: int = field(default=_LISTED)
+
+
+class OverviewReader:
+    """Reads what the first page shows of one home; may be used by several threads."""
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._states, self._runs = home, PipelineStates(home), Runs(home)
+
+    def warm(self) -> None:
+        """Read everything in the background, so that the first page need not wait for it."""
+        threading.Thread(target=self.read, name="overview", daemon=True).start()
+
+    def read(self) -> Overview:
+        """Return what holds now; what cannot be read is a problem on the page."""
+        problems: list[Problem] = []
+        states: list[PipelineState] = []
+        last: dict[str, LastRun] = {}
+        ledger = ""
+        try:
+            states = self._states.all()
+            ledger = _ledger(self._home, problems)
+            last = dict(self._runs.last())
+        except FactoryError as error:
+            problems.append(_whole("cannot be read", error))
+        rows = tuple(Row(state, last.get(state.name)) for state in states)
+        problems += self._troubles(rows)
+        return Overview(rows, tuple(problems), tuple(self._waits(states)), _night(last), ledger)
+
+    def waits(self) -> list[Wait]:
+        """Return what waits for people, roll-outs and trainings left out."""
+        return [wait for state in self._states.all() for wait in _waits_of(state) if wait.role]
+
+    def _troubles(self, rows: Iterable[Row]) -> list[Problem]:
+        rows = [*rows]
+        failed = [row.run for row in rows if row.run and row.run.result == "failed"]
+        errors = self._runs.errors(failed)
+        found = [Problem(row.state.name, one) for row in rows for one in row.state.troubles]
+        for row in rows:
+            if row.run and row.run.result == "failed":
+                said = errors.get(row.run.run_id)
+                trouble = Trouble("last run failed", (said,) if said else ())
+                found.append(Problem(row.state.name, trouble, row.run))
+        return found
+
+    def _waits(self, states: list[PipelineState]) -> list[Wait]:
+        found = [wait for state in states for wait in _waits_of(state)]
+        retrained = [state.name for state in states if state.retrains]
+        for name, why in self._runs.postponed(retrained).items():
+            found.append(Wait("training", name, None, f"training put off: {why}"))
+        return found
+
+
+def _waits_of(state: PipelineState) -> list[Wait]:
+    found = []
+    if waiting := state.waiting:
+        number, since = waiting.missing, waiting.since[:16].replace("T", " ")
+        found.append(
+            Wait(
+                "approval",
+                state.name,
+                waiting.version,
+                f"waits for {number} {waiting.role}{'' if number == 1 else 's'} since {since} UTC",
+                waiting.role,
+                waiting.given,
+            )
+            if number
+            else Wait(
+                "approved",
+                state.name,
+                waiting.version,
+                f"has its approvals; `factory run {state.name}` lets it serve",
+            )
+        )
+    if state.rollout:
+        found.append(Wait("rollout", state.name, None, state.rollout))
+    return found
+
+
+def _ledger(home: Home, problems: list[Problem]) -> str:
+    """Return the age of the ledger in one line, and add what is wrong with its witnesses."""
+    ledger, now = Ledger(home), datetime.now(UTC)
+    if not ledger.exists:
+        return "There is no ledger yet: nothing has run."
+    try:
+        state = ledger_state(home)
+    except FactoryError as error:
+        problems.append(_whole("settings", error))
+        state = None
+    with ledger.reading() as log:
+        size = log.size
+        last = json.loads(log.body(size - 1))["time"][:16].replace("T", " ")
+    newest = f"its last entry is of {last} UTC"
+    if state is None:
+        return f"The ledger has {size:,} entries; {newest}. No witness is declared."
+    if state.is_overdue(now):
+        problems.append(Problem(None, Trouble("witness overdue", (_overdue(state, now),))))
+    return f"The ledger: {state.text(now)}; {newest}."
+
+
+def _overdue(state: LedgerState, now: datetime) -> str:
+    return (
+        f"{state.text(now)}; write a request with `factory ledger request`, let the witness cosign "
+        "it, and store the answer"
+    )
+
+
+def _whole(what: str, error: FactoryError) -> Problem:
+    return Problem(None, Trouble(what, (str(error),)))
+
+
+def _night(last: dict[str, LastRun]) -> dict[str, int]:
+    since = (datetime.now(UTC) - _NIGHT).isoformat()
+    runs = {run.run_id: run.result for run in last.values() if run.when >= since}
+    results = list(runs.values())
+    return {result: results.count(result) for result in sorted(set(results))}

@@ -1,0 +1,130 @@
+"""Remember what holds for each pipeline, and read again only what changed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_assets.declarations import loader
+from factory_assets.web.pages.pipeline_state import PipelineState, Trouble, read_state
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
+
+_MOST = 20_000
+"""New entries of the ledger that are read; after more, all pipelines are read anew."""
+
+_KINDS = frozenset(
+    {
+        "declaration",
+        "stage",
+        "verdict",
+        "export",
+        "approval",
+        "champion",
+        "rollout",
+        "rollout_ended",
+        "serving",
+        "alarms",
+    }
+)
+"""Entries that can change a state. Those about answers are many, and change none."""
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    state: PipelineState
+    files: tuple[Path, ...]
+    """Of the declaration, and the pointers to its latest records."""
+    stamp: _Stamp
+
+
+class PipelineStates:
+    """The states of all pipelines of one home; may be used by several threads.
+
+    The ledger tells whose state changed, the times of the files whose declaration did. What waits
+    for people is read each time, as approvals expire.
+
+    Raises:
+        StorageError: from all methods, if the ledger cannot be read.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._kept: dict[Path, _Kept] = {}
+        self._size = 0
+
+    def all(self) -> list[PipelineState]:
+        """Return the states of all pipelines, by name."""
+        with self._lock, _reading(self._home) as log:
+            size = log.size if log else 0
+            touched = _touched(log, self._size, size) if log else frozenset[str]()
+            states = {}
+            for folder in loader.pipeline_folders():
+                kept = self._kept.get(folder)
+                is_same = kept and kept.stamp == _stamp(kept.files) and _is_settled(kept.state)
+                if not kept or not is_same or touched is None or folder.name in touched:
+                    kept = _read(folder, log, self._home)
+                states[folder] = kept
+            self._kept, self._size = states, size
+            return sorted((one.state for one in states.values()), key=lambda state: state.name)
+
+
+@contextmanager
+def _reading(home: Home) -> Iterator[Log | None]:
+    ledger = Ledger(home)
+    if not ledger.exists:
+        yield None
+        return
+    with ledger.reading() as log:
+        yield log
+
+
+def _touched(log: Log, since: int, size: int) -> frozenset[str] | None:
+    """Return the pipelines that new entries are about; None if they are too many to read."""
+    if size - since > _MOST:
+        return None
+    entries = (json.loads(body) for _, body in log.bodies(since, size))
+    return frozenset(
+        str(entry.get("pipeline") or str(entry.get("subject", "")).rpartition("/")[2])
+        for entry in entries
+        if entry.get("kind") in _KINDS
+    )
+
+
+def _is_settled(state: PipelineState) -> bool:
+    """Whether only an entry of the ledger or another declaration can change the state."""
+    return not state.waiting and not state.rollout and state.word != "broken"
+
+
+def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
+    pipeline, document, problems = loader.read(folder)
+    elsewhere = [other.file for other in document.elsewhere.values()]
+    latest = home.records / folder.name / "latest"
+    files = (folder / loader.FILE, *elsewhere, latest / "deploy.json", latest / "evaluate.json")
+    # A file that changes while it is read is read again the next time.
+    stamp = _stamp(files)
+    if pipeline:
+        return _Kept(read_state(pipeline, log, home), files, stamp)
+    trouble = Trouble("declaration", tuple(str(problem) for problem in problems[:5]))
+    return _Kept(PipelineState(folder.name, troubles=(trouble,)), files, stamp)
+
+
+def _stamp(files: tuple[Path, ...]) -> _Stamp:
+    return tuple(_stamp_of(file) for file in files)
+
+
+def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -1,0 +1,194 @@
+"""The last run of each pipeline, and trainings that were put off, as Dagster has them.
+
+Dagster is imported when the first page asks: in the door's process its UI needs it anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
+from schedules.retraining import REASON_TAG
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+RunResult = Literal["succeeded", "failed", "canceled", "running", "waiting"]
+
+_READ = 2_000
+"""Runs that are read at first, the newest; and at most at once later."""
+
+_OVERLAP = timedelta(seconds=5)
+"""By which later looks overlap: clocks of several processes."""
+
+_EXPLAINED = 20
+"""Failed runs whose error is looked up on one page."""
+
+_PAUSE = 60.0
+"""Seconds after which sensors are asked again; they are not evaluated more often."""
+
+_RESULTS: Mapping[str, RunResult] = {
+    "SUCCESS": "succeeded",
+    "FAILURE": "failed",
+    "CANCELED": "canceled",
+    "CANCELING": "running",
+    "STARTED": "running",
+    "STARTING": "running",
+}
+
+_NO_MATTER = ("there is no reason to train", "a training goes on")
+"""What the sensor of retraining says if nothing was put off."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last run of a pipeline."""
+
+    run_id: str
+    result: RunResult
+    when: str
+    """When it was created: UTC, ISO 8601."""
+    seconds: float | None
+    """How long it took, if it has ended."""
+    by: str
+    """Who or what started it."""
+
+
+class Runs:
+    """The runs of one home; may be used by several threads.
+
+    Raises:
+        StorageError: from all methods, if Dagster's database cannot be read.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._instance: dg.DagsterInstance | None = None
+        self._seen: datetime | None = None
+        self._last: dict[str, LastRun] = {}
+        self._errors: dict[str, str] = {}
+        self._postponed: tuple[float, dict[str, str]] = (-_PAUSE, {})
+
+    def last(self) -> Mapping[str, LastRun]:
+        """Return the last run of each pipeline that has one among those that were read."""
+        with self._lock, storage_faults(self._home):
+            if instance := self._open():
+                self._read(instance)
+            return dict(self._last)
+
+    def errors(self, runs: Collection[LastRun]) -> Mapping[str, str]:
+        """Return why runs failed, by their ids; of the first ones only."""
+        with self._lock, storage_faults(self._home):
+            instance = self._open()
+            for run in [*runs][:_EXPLAINED] if instance else ():
+                if instance and run.run_id not in self._errors:
+                    self._errors[run.run_id] = _error(instance, run.run_id)
+            return {run.run_id: self._errors.get(run.run_id, "") for run in runs}
+
+    def postponed(self, pipelines: Collection[str]) -> Mapping[str, str]:
+        """Return why a training that there is a reason for was put off, by pipeline."""
+        with self._lock, storage_faults(self._home):
+            instance, (asked, found) = self._open(), self._postponed
+            if instance and pipelines and time.monotonic() - asked >= _PAUSE:
+                found = _postponed(instance)
+                self._postponed = time.monotonic(), found
+            return {name: found[name] for name in pipelines if name in found}
+
+    def _open(self) -> dg.DagsterInstance | None:
+        """Return the instance; None before the first start."""
+        if self._instance is None and (self._home.dagster / "dagster.yaml").is_file():
+            import dagster as dg
+
+            self._instance = dg.DagsterInstance.from_config(str(self._home.dagster))
+        return self._instance
+
+    def _read(self, instance: dg.DagsterInstance) -> None:
+        import dagster as dg
+
+        since = dg.RunsFilter(updated_after=self._seen - _OVERLAP) if self._seen else None
+        found = instance.get_run_records(since, limit=_READ, order_by="update_timestamp")
+        for record in reversed(found):
+            self._seen = max(record.update_timestamp, self._seen or record.update_timestamp)
+            run = _run(record)
+            for pipeline in _pipelines(record.dagster_run):
+                known = self._last.get(pipeline)
+                if known is None or known.when <= run.when:
+                    self._last[pipeline] = run
+
+
+def _run(record: dg.RunRecord) -> LastRun:
+    run, start, end = record.dagster_run, record.start_time, record.end_time
+    return LastRun(
+        run.run_id,
+        _RESULTS.get(run.status.value, "waiting"),
+        record.create_timestamp.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+        end - start if start and end else None,
+        _by(run.tags),
+    )
+
+
+def _by(tags: Mapping[str, str]) -> str:
+    """Return who or what started a run, by what the door and Dagster wrote on it."""
+    if person := tags.get("factory/person"):
+        return person
+    if schedule := tags.get("dagster/schedule_name"):
+        return f"schedule {schedule}"
+    if sensor := tags.get("dagster/sensor_name"):
+        reason = tags.get(REASON_TAG)
+        return f"sensor {sensor}" + (f" ({reason})" if reason else "")
+    if "dagster/from_automation_condition" in tags or "dagster/auto_materialize" in tags:
+        return "new data"
+    return "factory run" if "factory/process" in tags else "Dagster"
+
+
+def _pipelines(run: dg.DagsterRun) -> set[str]:
+    """Return the pipelines that a run is about; assets are named `[pipeline, stage]`."""
+    checks = run.asset_check_selection or ()
+    keys = [*(run.asset_selection or ()), *(check.asset_key for check in checks)]
+    return {key.path[0] for key in keys} or {run.job_name}
+
+
+def _error(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return the first line of why a step failed, else of why the run did."""
+    import dagster as dg
+
+    for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
+        for entry in instance.all_logs(run_id, of_type=kind):
+            event = entry.dagster_event
+            error = event.step_failure_data.error if event and event.is_step_failure else None
+            while error and error.cause:
+                error = error.cause
+            text = error.message if error else (event and event.message) or entry.message
+            if text.strip():
+                return _first_line(text)
+    return ""
+
+
+def _first_line(text: str) -> str:
+    line = text.strip().splitlines()[0]
+    # Python names the class of the error first.
+    name, colon, rest = line.partition(": ")
+    return rest if colon and name.endswith("Error") and "/" not in name else line
+
+
+def _postponed(instance: dg.DagsterInstance) -> dict[str, str]:
+    from dagster._core.definitions.run_request import InstigatorType
+
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    names = {
+        state.selector_id: state.name.removesuffix("_retrain")
+        for state in states
+        if state.name.endswith("_retrain")
+    }
+    if not names or instance.schedule_storage is None:
+        return {}
+    ticks = instance.schedule_storage.get_batch_ticks([*names], limit=1)
+    said = {names[one]: found[0].skip_reason for one, found in ticks.items() if found}
+    return {name: why for name, why in said.items() if why and why not in _NO_MATTER}
