@@ -85,7 +85,7 @@ async def _serve(
     with ExitStack() as resources:
         aside = resources.enter_context(ThreadPoolExecutor(1, "ledger"))
         passwords = resources.enter_context(ThreadPoolExecutor(1, "passwords"))
-        makers = resources.enter_context(ThreadPoolExecutor(1, "applications"))
+        makers = ThreadPoolExecutor(1, "applications")
         log = AccessLog(home)
 
         def failed(error: BaseException) -> None:
@@ -102,6 +102,7 @@ async def _serve(
         try:
             await server.serve(sockets=[bound])
         finally:
+            makers.shutdown(wait=False, cancel_futures=True)
             flush.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await flush
@@ -112,8 +113,8 @@ async def _serve(
 def build_door(
     home: Home,
     address: DoorAddress,
-    log: AccessLog,
     cookie: Cookie,
+    log: AccessLog,
     aside: Executor,
     passwords: Executor,
     behind: Behind,
@@ -188,10 +189,16 @@ def _behind(home: Home, workspace: Path, log: AccessLog, cookie: str, workshop: 
 
         return mlflow_app(home, "/mlflow", log)
 
-    from factory_assets.web.pages.pages import pages
+    def own() -> App:
+        from factory_assets.web.pages.pages import pages
 
-    applications = {"/dagster": workshop.defer(dagster), "/mlflow": workshop.defer(mlflow)}
-    return Behind(applications, pages(home, log, cookie))
+        return pages(home, log, cookie)
+
+    # Made one after the other, and the factory's own pages first.
+    own_pages = workshop.defer(own)
+    return Behind(
+        {"/dagster": workshop.defer(dagster), "/mlflow": workshop.defer(mlflow)}, own_pages
+    )
 
 
 def _note(log: AccessLog, aside: Executor, reason: GuardReason, scope: Message) -> None:

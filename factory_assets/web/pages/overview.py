@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -76,10 +75,6 @@ class OverviewReader:
 
     def __init__(self, home: Home) -> None:
         self._home, self._states, self._runs = home, PipelineStates(home), Runs(home)
-
-    def warm(self) -> None:
-        """Read everything in the background, so that the first page need not wait for it."""
-        threading.Thread(target=self.read, name="overview", daemon=True).start()
 
     def read(self) -> Overview:
         """Return what holds now; what cannot be read is a problem on the page."""

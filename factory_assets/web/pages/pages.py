@@ -42,11 +42,14 @@ _STATUSES: dict[type[Exception], int] = {
 def pages(home: Home, log: AccessLog, cookie: str) -> Starlette:
     """Return the application; every request has a visitor.
 
+    What the first page shows is read already, which imports Dagster: not in a thread of its own,
+    as Dagster's modules import each other and cannot be imported by two threads at once.
+
     Args:
         cookie: the name of the cookie with the session.
     """
     made = _Pages(home, log, Forms(cookie))
-    made.overview_reader.warm()
+    made.overview_reader.read()
     return Starlette(
         routes=[
             Route("/", made.overview, methods=["GET"]),
