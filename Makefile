@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Run the shipped pipelines and print a summary table
 	@$(BIN)/factory demo
 
-up: $(READY) ## Serve the UI on 127.0.0.1:3000, MLflow on :5000, predictions on :8080; run schedules
+up: $(READY) ## Serve pages, Dagster and MLflow on 127.0.0.1:3000, predictions on :8080; run schedules
 	@$(BIN)/factory up
 
 test: $(READY) ## Run all tests

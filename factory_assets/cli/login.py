@@ -1,5 +1,6 @@
 """`factory login` and `factory password`: how people get into the factory's pages."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -39,7 +40,9 @@ def new_link() -> str:
 
 
 def set_password(name: str) -> str:
-    """Ask for a password twice, and give it to a person; their sessions end.
+    """Give a person a password; their sessions end.
+
+    It is asked for twice on a terminal, and read from standard input otherwise.
 
     Raises:
         UnknownNameError: nobody has that name.
@@ -54,8 +57,15 @@ def set_password(name: str) -> str:
         )
     home = Home.from_env()
     home.require_writable()
-    password = click.prompt("password", hide_input=True, confirmation_prompt=True)
+    password = _asked()
     Passwords(home).set(name, password)
     sessions = Sessions(home)
     ended = sessions.end(session.sha256 for session in sessions.of(name))
     return f"{name} has a new password" + (f"; {len(ended)} sessions ended" if ended else "")
+
+
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    answer: str = click.prompt("password", hide_input=True, confirmation_prompt=True)
+    return answer
