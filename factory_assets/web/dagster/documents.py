@@ -55,8 +55,12 @@ class Operation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the fields at the root, each once, in their order."""
-        return tuple(dict.fromkeys(root.name.value for root in self.roots))
+        """The names of the fields at the root, each once, in their order.
+
+        Without `__typename`, which is a field of everything and does nothing.
+        """
+        names = dict.fromkeys(root.name.value for root in self.roots)
+        return tuple(name for name in names if name != "__typename")
 
 
 def read_operation(text: str) -> Operation:

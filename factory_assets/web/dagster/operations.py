@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 QUERIES = frozenset(
     {
-        "__typename",
         "appManagedComponentsForLocationOrError",
         "assetBackfillPreview",
         "assetCheckExecutions",
@@ -67,14 +66,11 @@ QUERIES = frozenset(
 )
 """What the pages of Dagster's UI ask for; anybody with a session may read it."""
 
-SUBSCRIPTIONS = frozenset(
-    {"__typename", "capturedLogs", "locationStateChangeEvents", "pipelineRunLogs"}
-)
+SUBSCRIPTIONS = frozenset({"capturedLogs", "locationStateChangeEvents", "pipelineRunLogs"})
 """What the pages watch; anybody with a session may."""
 
 MUTATIONS = frozenset(
     {
-        "__typename",
         # A run computes under the gates and approvals of its pipeline, whoever starts it.
         "launchMultipleRuns",
         "launchPipelineExecution",

@@ -21,7 +21,6 @@ _NAMES = frozenset(
         "concurrencykey",
         "partitionsdefname",
         "partitionsetname",
-        "repositorylocationname",
         "schedulename",
         "sensorname",
     }

@@ -126,7 +126,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
                 raise MalformedDocumentError("a subscription is asked for by a websocket")
             if refusal := self._refusal(operation, visitor):
                 return PlainTextResponse(refusal, 403)
-            if operation.kind == "query":
+            if operation.kind == "query" or not operation.names:
                 return await super().gen_graphql_response(
                     request_context, query, variables, operation_name
                 )
