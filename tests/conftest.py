@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.offline import go_offline
+from tests.mlflow_tables import copy_tables
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
 
@@ -20,10 +21,30 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None)
 settings.load_profile("same")
 
+# Hundreds of processes of the tests import the project: they read its byte code, whatever the
+# environment says, which takes a quarter less CPU at each start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Beside other processes of tests, a second thread mostly waits for the first: gradient boosting of
+# small tables took twice the CPU. Tests of several threads ask for them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     go_offline()
+
+
+@pytest.fixture(scope="session")
+def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mlflow") / "tables.db"
+
+
+@pytest.fixture(autouse=True)
+def _copied_mlflow_tables(_mlflow_tables: Path) -> None:
+    copy_tables(_mlflow_tables)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_limits
 
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
@@ -114,6 +115,15 @@ def test_stored_and_exported_models_give_the_same_outputs(
     same_everywhere(result.trained, tmp_path, task, 1e-4 if kind == "gradient_boosting" else 1e-5)
     skill = result.validation.get("roc_auc", result.validation.get("r2", 0.0))
     assert skill > 0.6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_threads_changes_no_output(kind: str, tmp_path: Path) -> None:
+    found = []
+    for threads in (1, 3):
+        with threadpool_limits(threads):
+            found.append(fitted(tmp_path, KINDS[kind]).trained.outputs(rows(300, 3)))
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("columns", [["heat", "wear"], ["colour", "open"]])
