@@ -31,6 +31,22 @@ sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Homes commit to their databases thousands of times. Tests kill processes, not the power, so they
+# need no disk that keeps what was committed: in memory a run takes a fifth less CPU and waits less.
+_MEMORY, _ENOUGH = Path("/dev/shm"), 8 << 30
+
+
+def _is_roomy(folder: Path) -> bool:
+    """Return whether a folder has room for all homes of the tests, which are 4 GB at most."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return False
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize >= _ENOUGH and not stat.f_flag & os.ST_NOEXEC
+
+
+if _is_roomy(_MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
