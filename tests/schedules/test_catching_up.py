@@ -1,0 +1,101 @@
+"""After days without the daemon, each schedule starts one run: for the last of the missed times.
+
+The scheduler of Dagster's own daemon decides, over an instance of the factory.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
+from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+from dagster._scheduler.scheduler import launch_scheduled_runs
+
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from tests.pipelines import APPLES, declare, enter, write_apples
+
+pytestmark = pytest.mark.slow
+
+BEGAN = datetime(2026, 3, 2, 12, 20, tzinfo=UTC)
+JOBS = ("apples", "apples_monitor", "meter")
+DAY = timedelta(days=1)
+NIGHTLY = {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "enabled": True}
+HOURLY = {"cron": "@hourly", "enabled": True}
+PARTITIONED = {
+    "purpose": "Count what machines report",
+    "partitions": {"day": {"every": "day", "start": "2026-02-01"}},
+    "ingest": {
+        "source": {"files": "arrivals/{day}.csv"},
+        "contract": [{"name": "heat", "type": "float64"}],
+    },
+    "schedule": NIGHTLY,
+}
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """A home with a pipeline that is looked at hourly, and one in partitions; nothing has run."""
+    enter(tmp_path, monkeypatch)
+    write_apples(tmp_path / "defs" / "apples")
+    declare(
+        tmp_path / "defs" / "apples", {**APPLES, "schedule": NIGHTLY, "watch": {"look": HOURLY}}
+    )
+    declare(tmp_path / "defs" / "meter", PARTITIONED)
+    prepare(Home(tmp_path / "home"))
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+@contextmanager
+def daemon(instance: dg.DagsterInstance) -> Iterator[WorkspaceProcessContext]:
+    """Load the code location as the daemon does."""
+    target = ModuleTarget(
+        "factory_assets.definitions", None, working_directory=None, location_name="factory"
+    )
+    with create_test_daemon_workspace_context(target, instance) as context:
+        yield context
+
+
+def tick(context: WorkspaceProcessContext, now: datetime) -> None:
+    """Let the scheduler do what it does once a minute."""
+    with freeze_time(now):
+        found = launch_scheduled_runs(context, logging.getLogger("test"), now, iteration_times={})
+        errors = [*filter(None, found)]
+    assert errors == []
+
+
+def started(instance: dg.DagsterInstance) -> dict[str, list[datetime]]:
+    """Return the scheduled times for which the pipelines of this test have runs, by job."""
+    found: dict[str, list[datetime]] = {job: [] for job in JOBS}
+    own = [run for run in instance.get_runs() if run.job_name in JOBS]
+    for run in reversed(own):
+        time = datetime.fromisoformat(run.tags[SCHEDULED_EXECUTION_TIME_TAG])
+        found[run.job_name].append(time)
+    return found
+
+
+def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> None:
+    with daemon(instance) as context:
+        tick(context, BEGAN)
+        tick(context, BEGAN + DAY)
+    before = started(instance)
+    assert [len(before[job]) for job in JOBS] == [1, 1, 1]
+    # Nothing ran for ten days: ten nights, and 240 looks.
+    back = BEGAN + 11 * DAY
+    with daemon(instance) as context:
+        for minute in range(2):
+            tick(context, back + timedelta(minutes=minute))
+        caught_up = started(instance)
+        # From then on, every time has its run again.
+        tick(context, back + timedelta(hours=1))
+    night, hour = (datetime(2026, 3, 13, at, tzinfo=UTC) for at in (1, 12))
+    new = {job: caught_up[job][len(before[job]) :] for job in JOBS}
+    assert new == {"apples": [night], "apples_monitor": [hour], "meter": [night]}
+    assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)
