@@ -4,8 +4,8 @@ What a look does belongs in `monitoring`, what its page shows in `metadata.monit
 imported by a look alone, so that other runs do not wait for them.
 """
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -41,7 +41,7 @@ def monitor_defs(pipeline: Pipeline) -> dg.Definitions:
         sensors.append(
             retraining_sensor(
                 pipeline.name,
-                reasons=partial(_reasons, pipeline),
+                reasons=_reasons(pipeline),
                 at_most=retrain.at_most,
                 after_contract="contract" in retrain.after,
                 enabled=look.enabled,
@@ -55,10 +55,16 @@ def monitor_defs(pipeline: Pipeline) -> dg.Definitions:
     )
 
 
-def _reasons(pipeline: Pipeline) -> dict[str, str]:
-    from factory_assets.monitoring.reasons import training_reasons
+def _reasons(pipeline: Pipeline) -> Callable[[], Mapping[str, str]]:
+    """Return what returns the reasons to train; it remembers which outcomes it has counted."""
 
-    return training_reasons(pipeline, Home.from_env())
+    @cache
+    def reasons() -> Callable[[], Mapping[str, str]]:
+        from factory_assets.monitoring.reasons import TrainingReasons
+
+        return TrainingReasons(pipeline, Home.from_env())
+
+    return lambda: reasons()()
 
 
 def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from factory_assets.monitoring.alerts import known_alarms
@@ -13,37 +14,64 @@ from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.tracking.registry import Registry
 
 
-def training_reasons(pipeline: Pipeline, home: Home) -> dict[str, str]:
-    """Return the reasons that are declared and hold: a key that never changes, and a line.
+@dataclass(frozen=True)
+class _Counted:
+    """The rows that got their first outcome since a version was exported."""
 
-    Raises:
-        StorageError: the alarms cannot be read.
+    version: int
+    exported: int
+    """Microseconds since 1970."""
+    until: int = 0
+    """The number of the last outcome that was read."""
+    rows: int = 0
+
+
+class TrainingReasons:
+    """Returns why to train now; of the outcomes, it reads those that came since it was last asked.
+
+    What it has counted is remembered by the process alone: a new one counts all of them once.
     """
-    watch = pipeline.spec.watch
-    if watch is None or watch.retrain is None:
-        return {}
-    reasons: dict[str, str] = {}
-    if "drift" in watch.retrain.after:
-        for alarm in known_alarms(Looks(home, pipeline.name)).open:
-            if alarm.kind in {"drift", "performance"}:
-                key = f"{alarm.kind}-v{alarm.version}-look{alarm.look}"
-                reasons[key] = f"{alarm.kind} since {alarm.since}"
-    if "outcomes" in watch.retrain.after and (many := _new_outcomes(pipeline, home)):
-        enough = many // watch.retrain.outcomes
-        if enough:
-            version = Registry(home).champion(pipeline.name)
-            reasons[f"outcomes-v{version}-{enough}"] = f"{many:,} new outcomes"
-    return reasons
 
+    def __init__(self, pipeline: Pipeline, home: Home) -> None:
+        self._pipeline = pipeline
+        self._home = home
+        self._counted: _Counted | None = None
 
-def _new_outcomes(pipeline: Pipeline, home: Home) -> int:
-    """Return how many rows got their first outcome since the champion was exported."""
-    version = Registry(home).champion(pipeline.name)
-    if version is None or not has_outcomes(home):
-        return 0
-    exported = datetime.fromisoformat(lineage_of(pipeline.name, version, home).exported)
-    with open_outcomes(home) as outcomes:
-        rows = outcomes.known_rows(
-            pipeline.name, outcomes.last_number(), int(exported.timestamp() * 1e6)
-        )
-        return sum(1 for _ in rows)
+    def __call__(self) -> dict[str, str]:
+        """Return the reasons that are declared and hold: a key that never changes, and a line.
+
+        Raises:
+            StorageError: the alarms or the outcomes cannot be read.
+        """
+        watch = self._pipeline.spec.watch
+        if watch is None or watch.retrain is None:
+            return {}
+        reasons: dict[str, str] = {}
+        if "drift" in watch.retrain.after:
+            for alarm in known_alarms(Looks(self._home, self._pipeline.name)).open:
+                if alarm.kind in {"drift", "performance"}:
+                    key = f"{alarm.kind}-v{alarm.version}-look{alarm.look}"
+                    reasons[key] = f"{alarm.kind} since {alarm.since}"
+        new = self._new_outcomes() if "outcomes" in watch.retrain.after else None
+        if new and (enough := new.rows // watch.retrain.outcomes):
+            reasons[f"outcomes-v{new.version}-{enough}"] = f"{new.rows:,} new outcomes"
+        return reasons
+
+    def _new_outcomes(self) -> _Counted | None:
+        """Return how many rows got their first outcome since the champion was exported."""
+        name = self._pipeline.name
+        version = Registry(self._home).champion(name)
+        if version is None or not has_outcomes(self._home):
+            return None
+        before = self._counted
+        with open_outcomes(self._home) as outcomes:
+            last = outcomes.last_number()
+            # Fewer than before: an older database was restored.
+            if before is None or before.version != version or last < before.until:
+                exported = datetime.fromisoformat(lineage_of(name, version, self._home).exported)
+                before = _Counted(version, int(exported.timestamp() * 1e6))
+            rows = before.rows
+            if last > before.until:
+                rows += outcomes.count_first(name, before.until, last, before.exported)
+        self._counted = _Counted(version, before.exported, last, rows)
+        return self._counted

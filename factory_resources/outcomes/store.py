@@ -176,6 +176,25 @@ class OutcomeStore:
         for rows in self.database.batches(query, [pipeline, since, last, start, stop]):
             yield from (KnownRow(*row) for row in rows)
 
+    def count_first(self, pipeline: str, after: int, last: int, start: int) -> int:
+        """Return how many rows of a pipeline have their first outcome among these numbers.
+
+        It reads these numbers only, however many outcomes there are.
+
+        Args:
+            after, last: the number before the first one that counts, and the last one.
+            start: microseconds since 1970; what was recorded earlier does not count.
+        """
+        # As conditions of WHERE, they would make SQLite read the index of all rows of the pipeline.
+        query = (
+            "SELECT count(CASE WHEN pipeline = ? AND recorded >= ? AND NOT EXISTS "
+            "(SELECT 1 FROM outcome AS earlier WHERE earlier.pipeline = one.pipeline "
+            "AND earlier.id = one.id AND earlier.number < one.number) THEN 1 END) "
+            "FROM outcome AS one WHERE number > ? AND number <= ?"
+        )
+        [(count,)] = self.database.run(query, [pipeline, start, after, last])
+        return int(count)
+
     def from_number(self, first: int, count: int) -> Iterator[Outcome]:
         """Yield outcomes in the order in which they were recorded."""
         query = f"SELECT {_COLUMNS} FROM outcome WHERE number >= ? ORDER BY number LIMIT ?"

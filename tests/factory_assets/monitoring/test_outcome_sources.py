@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from factory_assets.monitoring.labelled import LabelledAnswers
-from factory_assets.monitoring.reasons import training_reasons
+from factory_assets.monitoring.reasons import TrainingReasons
 from factory_assets.monitoring.watching import watch_once
 from factory_resources.outcomes.summary import outcome_summary
+from factory_resources.prediction_log.ids import parse
+from tests.factory_resources.outcomes.samples import add, feedback
 from tests.watched import Watched, rows
 
 pytestmark = pytest.mark.slow
@@ -50,7 +52,28 @@ def test_a_table_brings_outcomes_once(pumps: Watched, database: sqlite3.Connecti
     assert (summary.with_outcome, summary.repeated, summary.refused) == (300, 100, 0)
     assert seen.report.real.metrics["roc_auc"].value > 0.9
     assert not seen.report.has("performance")
-    assert training_reasons(pumps.pipeline, pumps.home) == {"outcomes-v1-1": "300 new outcomes"}
+    assert TrainingReasons(pumps.pipeline, pumps.home)() == {"outcomes-v1-1": "300 new outcomes"}
+
+
+def test_the_reasons_to_train_count_each_outcome_once(pumps: Watched) -> None:
+    pumps.declare(watch={"retrain": {"after": ["outcomes"], "outcomes": 200}})
+    reasons = TrainingReasons(pumps.pipeline, pumps.home)
+    answers = pumps.answer(rows(450, 8))
+    sent = [feedback(parse(one["id"]), '"1"', pipeline="pumps") for one in answers]
+    assert reasons() == {}
+    add(pumps.home, sent[:150])
+    assert reasons() == {}
+    add(pumps.home, sent[150:250])
+    assert reasons() == {"outcomes-v1-1": "250 new outcomes"}
+    corrected = [feedback(one.id, '"0"', pipeline="pumps") for one in sent[:100]]
+    assert add(pumps.home, corrected) == ["corrected"] * 100
+    assert reasons() == {"outcomes-v1-1": "250 new outcomes"}
+    with sqlite3.connect(pumps.home.path / "outcomes.db") as outcomes:
+        outcomes.execute("UPDATE outcome SET pipeline = 'others' WHERE number <= 150")
+    add(pumps.home, sent[250:])
+    # What was counted is not read again, but by a new process.
+    assert reasons() == {"outcomes-v1-2": "450 new outcomes"}
+    assert TrainingReasons(pumps.pipeline, pumps.home)() != reasons()
 
 
 def test_wrong_rows_are_told_and_the_others_count(

@@ -114,6 +114,24 @@ def test_a_failed_request_records_nothing(home: Home, monkeypatch: pytest.Monkey
         assert [*store.from_number(1, 10)] == []
 
 
+def test_rows_are_counted_by_their_first_outcome(home: Home, engine: str) -> None:
+    home.require_writable()
+    ids, chance = PredictionIds(), Random(5)
+    rows = [ids.take() for _ in range(30)]
+    with open_outcomes(home) as store:
+        counted, ends = 0, [0]
+        for _ in range(12):
+            sent = [feedback(chance.choice(rows), str(chance.random())) for _ in range(6)]
+            store.add([*sent, feedback(ids.take(), pipeline="pears")])
+            last = store.last_number()
+            counted += store.count_first("apples", ends[-1], last, 0)
+            ends.append(last)
+            assert counted == len([*store.known_rows("apples", last)])
+        [late, *_] = sorted(row.first for row in store.known_rows("apples", last))[-5:]
+        known = [*store.known_rows("apples", last, late)]
+        assert store.count_first("apples", 0, last, late) == len(known) < counted
+
+
 _IDS = [bytes([1] * 15 + [n]) for n in range(4)]
 
 _SENT = st.lists(
