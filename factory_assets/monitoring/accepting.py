@@ -76,7 +76,7 @@ def _begin_anew(
         (one.until for one in reversed(looks.reports(LOOKED_BACK)) if one.number < since), 0
     )
     with PredictionLog(champion.home) as log:
-        requests = champion.answered(log.database, after, report.until)
+        requests = champion.answered(log, after, report.until)
         rows = sample_rows(log, requests, champion.inputs, len(champion.classes), SEED)
     if len(rows.ids) < FEWEST:
         raise DataError(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from factory_assets.monitoring.drift_states import DriftStates
-    from factory_resources.prediction_log.store import PredictionStore
+    from factory_resources.prediction_log.prediction_log import PredictionLog
 
 SEED = 20_260
 """Of all random draws, together with the number of the look."""
@@ -93,16 +93,15 @@ class WatchedChampion:
         """Its classes; none if it predicts a number."""
         return self.model.classes
 
-    def answered(self, store: PredictionStore, after: int, until: int) -> list[tuple[bytes, int]]:
+    def answered(self, log: PredictionLog, after: int, until: int) -> list[tuple[bytes, int]]:
         """Return the requests of these blocks since it serves: id and number of rows.
 
         Args:
             after: only of blocks that were stored after the one with this number.
             until: the number of the last block.
         """
-        first = first_id_at(self.since)
-        batches = store.answered(self.pipeline.name, self.version, after, until)
-        return [one for batch in batches for one in batch if one[0] >= first]
+        since = first_id_at(self.since)
+        return log.answered(self.pipeline.name, self.version, after, until, since)
 
     def begin(self) -> DriftStates:
         """Return the states before the first look: compared with training and test rows."""

@@ -153,10 +153,10 @@ def _take(look: _Look) -> MonitorReport:
 
 
 def _new_answers(look: _Look) -> _Answers:
-    champion, store = look.champion, look.log.database
-    until = store.last_block()
+    champion = look.champion
+    until = look.log.database.last_block()
     after = look.before.until if look.before else 0
-    requests = champion.answered(store, after, until)
+    requests = champion.answered(look.log, after, until)
     return _Answers(requests, count_answers(requests), until, last_outcome(champion.home))
 
 

@@ -6,7 +6,7 @@ leaves its records are. How records get there belongs in `archiving`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -101,11 +101,11 @@ class ArchivedFile:
                 for row in rows.to_pylist():
                     yield row["id"], row["record"]
 
-    def of_block(self, block: str) -> "pyarrow.Table":
-        """Return the records of a block that are in this file."""
+    def of_blocks(self, blocks: Collection[str]) -> "pyarrow.Table":
+        """Return the records of blocks that are in this file."""
         from pyarrow.parquet import read_table
 
-        return read_table(self.path, filters=[("block", "==", block)], use_threads=False)
+        return read_table(self.path, filters=[("block", "in", [*blocks])], use_threads=False)
 
 
 def read_footer(path: Path) -> Any:
@@ -187,7 +187,7 @@ def _rows(home: Home, block: StoredBlock) -> Iterator[StoredPrediction]:
     for number in range(day_of(block.first).toordinal(), day_of(block.last).toordinal() + 1):
         for file in files_of(home, date.fromordinal(number)):
             if file.first <= block.last and block.first <= file.last:
-                for row in file.of_block(block.identity).to_pylist():
+                for row in file.of_blocks([block.identity]).to_pylist():
                     yield StoredPrediction(row["id"], row["block"], row["leaf"], row["record"])
 
 

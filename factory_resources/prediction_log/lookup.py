@@ -11,12 +11,17 @@ from typing import Any
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.archive import ArchivedFile, archive_folder, files_of
+from factory_resources.prediction_log.archive import (
+    ArchivedFile,
+    archive_folder,
+    blocks_in,
+    files_of,
+)
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.ids import ID_BYTES, day_of
-from factory_resources.prediction_log.record import decode_head
+from factory_resources.prediction_log.record import RecordHead, decode_head
 from factory_resources.prediction_log.segments import OPEN, SEALED, first_id, read
-from factory_resources.prediction_log.store import PredictionStore
+from factory_resources.prediction_log.store import PredictionStore, StoredBlock
 
 _FACTS, _RECORDS = 500, 50
 """Requests of one query: a record may have some megabytes."""
@@ -100,6 +105,42 @@ class PredictionLookup:
                     count += _facts(payload).rows if first <= request < stop else 0
         return count
 
+    def answered(
+        self, pipeline: str, version: int, after: int, until: int, since: bytes
+    ) -> list[tuple[bytes, int]]:
+        """Return id and rows of the requests to a version, those refused with 0 rows, by their ids.
+
+        Args:
+            after: only of blocks that were stored after the one with this number.
+            until: the number of the last block.
+            since: no id is smaller.
+        """
+        if not (blocks := self.store.blocks(after, until)):
+            return []
+        batches = self.store.answered(pipeline, version, after, until)
+        found = [one for batch in batches for one in batch if one[0] >= since]
+        # Read afterwards: records move to the archive, never back.
+        archived = [
+            (request, head.rows)
+            for request, head in self._archived(pipeline, blocks, since)
+            if head.version == version
+        ]
+        return sorted({*found, *archived}) if archived else found
+
+    def _archived(
+        self, pipeline: str, blocks: Sequence[StoredBlock], since: bytes
+    ) -> Iterator[tuple[bytes, RecordHead]]:
+        """Yield the requests of blocks that are in the archive, from an id on."""
+        names = {block.identity for block in blocks}
+        first = max(since, min(block.first for block in blocks))
+        for file in self._files(pipeline, first, _next(max(block.last for block in blocks))):
+            # A file may be removed by now.
+            with suppress(FileNotFoundError):
+                if own := names.intersection(blocks_in(file.leaves.read_bytes())):
+                    for row in file.of_blocks(own).select(["id", "record"]).to_pylist():
+                        if row["id"] >= since:
+                            yield row["id"], decode_head(row["record"])
+
     def _stored_facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
         found: dict[bytes, AnswerFacts] = {}
         for part in _parts(requests, _FACTS):
@@ -133,10 +174,12 @@ class PredictionLookup:
                         yield from file.find_several(inside, self.footer(file.path))
 
     def _files(self, pipeline: str, first: bytes, stop: bytes) -> Iterator[ArchivedFile]:
-        for path in sorted((archive_folder(self.home) / pipeline).glob("*/*.parquet")):
-            file = ArchivedFile(path)
-            if file.last >= first and file.first < stop:
-                yield file
+        days = day_of(first).isoformat(), day_of(stop).isoformat()
+        for folder in sorted((archive_folder(self.home) / pipeline).glob("*")):
+            if days[0] <= folder.name <= days[1]:
+                for file in map(ArchivedFile, sorted(folder.glob("*.parquet"))):
+                    if file.last >= first and file.first < stop:
+                        yield file
 
     def _journal(self, requests: Collection[bytes] | None) -> Iterator[tuple[bytes, bytes]]:
         """Yield requests that were not collected yet: these, or all."""

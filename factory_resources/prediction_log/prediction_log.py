@@ -127,6 +127,19 @@ class PredictionLog:
             for request, payload in self._lookup().every(pipeline, first):
                 yield request, decode(payload)
 
+    def answered(
+        self, pipeline: str, version: int, after: int, until: int, since: bytes
+    ) -> list[tuple[bytes, int]]:
+        """Return id and rows of the requests to a version, those refused with 0 rows, by their ids.
+
+        Args:
+            after: only of blocks that were stored after the one with this number.
+            until: the number of the last block.
+            since: no id is smaller.
+        """
+        with self._faults():
+            return self._lookup().answered(pipeline, version, after, until, since)
+
     def count_rows(self, pipeline: str, first: bytes, stop: bytes) -> int:
         """Return how many rows of a pipeline were answered from an id on up to another."""
         with self._faults():

@@ -98,9 +98,10 @@ class PredictionStore(Database):
         )
         return StoredPrediction(*rows[0]) if rows else None
 
-    def blocks(self) -> list[StoredBlock]:
-        """Return every block, in the order in which they were stored."""
-        rows = self.run(f"{_BLOCK} ORDER BY number")
+    def blocks(self, after: int = 0, until: int = 1 << 62) -> list[StoredBlock]:
+        """Return the blocks after a number, up to another, in the order of their numbers."""
+        query = f"{_BLOCK} WHERE number > ? AND number <= ? ORDER BY number"
+        rows = self.run(query, [after, until])
         return [StoredBlock(*row) for row in rows]
 
     def block(self, identity: str) -> StoredBlock:

@@ -1,11 +1,14 @@
 """Looks at real answers: what is an alarm and what is not, and what a look leaves."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from factory_assets.monitoring.looks import Looks
 from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.watched import Watched, rows
 
 pytestmark = pytest.mark.slow
@@ -78,6 +81,22 @@ def test_each_answer_is_looked_at_once(pumps: Watched) -> None:
         pumps.answer(rows(40 * day, 60 + day))
         seen.append(pumps.look(day).rows)
     assert seen == [40, 80, 120]
+
+
+def test_answers_that_were_archived_before_a_look_are_looked_at(pumps: Watched) -> None:
+    pumps.answer(rows(60, 64))
+    assert pumps.look(1).rows == 60
+    pumps.answer(rows(150, 65, heat=20.0))
+    with PredictionLog(pumps.home) as log:
+        log.collect()
+        # As after a month in which nobody looked.
+        log.archive(datetime.now(UTC).date() + timedelta(days=2))
+        assert log.database.counts() == {}
+    pumps.answer(rows(40, 66, heat=20.0))
+    report = pumps.look(40)
+    assert (report.rows, report.sampled, report.requests) == (190, 190, 2)
+    assert report.has("drift")
+    assert pumps.look(41).number == report.number
 
 
 def test_performance_is_estimated_without_outcomes(pumps: Watched) -> None:

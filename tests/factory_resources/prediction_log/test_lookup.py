@@ -1,6 +1,7 @@
 """Many answers are looked up at once, in every place that they pass."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,29 @@ def test_answers_are_found_in_the_database_and_the_archive(
     require_all(log, taken, clock)
     log.archive(AFTER)
     require_all(log, taken, clock)
+
+
+def test_requests_of_blocks_are_found_wherever_they_are(log: PredictionLog, clock: Clock) -> None:
+    taken = answer(log, clock)
+    [first, second] = log.database.blocks()
+    begins = first_of(DAY + timedelta(days=1))
+
+    def answered(after: int = 0, until: int = 2, since: bytes = bytes(16), version: int = 3) -> Any:
+        return log.answered("apples", version, after, until, since)
+
+    apples = [(one, 1) for one, (_, name) in sorted(taken.items()) if name == "apples"]
+    parts = (
+        [one for one in apples if one[0] <= first.last],
+        [one for one in apples if one[0] >= second.first],
+    )
+    # In the database, in both places, and in the archive.
+    for before in (DAY, DAY + timedelta(days=1), AFTER):
+        log.archive(before)
+        assert answered() == apples
+        assert answered(after=1) == parts[1]
+        assert answered(until=1) == parts[0]
+        assert answered(since=begins) == [one for one in apples if one[0] >= begins]
+        assert answered(after=2, until=9) == answered(version=4) == []
 
 
 def test_answers_are_found_in_the_journal(log: PredictionLog, clock: Clock) -> None:
