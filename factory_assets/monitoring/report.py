@@ -4,7 +4,7 @@ from typing import Literal
 
 from factory_assets.results.base import StageResult
 
-_MANY_DAYS = 1_000_000
+MANY_DAYS = 1_000_000
 """Whoever has so much evidence need not know how much more there is."""
 
 AlarmKind = Literal["drift", "performance", "volume", "silence", "age"]
@@ -28,8 +28,8 @@ class ReportedChange(StageResult):
     @property
     def text(self) -> str:
         """The change with its size and its evidence, in one line."""
-        many = self.evidence >= _MANY_DAYS
-        days = f"more than {_MANY_DAYS:,}" if many else f"{self.evidence:,.0f}"
+        many = self.evidence >= MANY_DAYS
+        days = f"more than {MANY_DAYS:,}" if many else f"{self.evidence:,.0f}"
         evidence = f"evidence {days} days, since look {self.since}"
         return f"{self.words}; effect {self.effect:.2f}, {evidence}"
 

@@ -9,14 +9,12 @@ import dagster as dg
 from factory_assets.components.metadata.markdown import picture, table
 from factory_assets.ml.plots.monitoring import plot_evidence, plot_metric, plot_rows
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.report import MonitorReport
+from factory_assets.monitoring.report import MANY_DAYS, MonitorReport
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
 _PLOTTED = 90
 """Looks."""
-
-_DAY_LEAST = 1 / 24
 
 _LONGEST = 400
 """Characters of a cell."""
@@ -38,10 +36,11 @@ def describe_look(
         "requests": report.requests,
         "requests refused": report.refused,
         "rows read": report.sampled,
-        "evidence of drift [days]": round(report.evidence, 3),
+        "evidence of drift [days]": round(min(report.evidence, MANY_DAYS), 3),
         "alarms": dg.MetadataValue.md(alarm_table(report)),
         "what changed": dg.MetadataValue.md(finding_table(report)),
         "estimated performance": dg.MetadataValue.md(estimate_table(report)),
+        "real performance": dg.MetadataValue.md(real_table(report)),
         "columns that cannot be watched": ", ".join(report.hidden) or "none",
         "problems": "; ".join(problems) or "none",
         "plots": dg.MetadataValue.md("\n\n".join(plots(pipeline, reports))),
@@ -77,6 +76,30 @@ def estimate_table(report: MonitorReport) -> str:
     return table(("metric", "estimate without outcomes"), rows, _LONGEST) if rows else "none"
 
 
+def real_table(report: MonitorReport) -> str:
+    """Return the metrics of the answers with outcomes as Markdown, and those of their slices."""
+    real = report.real
+    if real is None:
+        return "no outcome is known yet"
+    rows = [
+        (
+            name,
+            f"{one.value:.3f}"
+            + ("" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})")
+            + ("" if one.tested is None else f"; on the test rows {one.tested:.3f}"),
+        )
+        for name, one in real.metrics.items()
+    ]
+    rows += [
+        (f"{name}, {one.column} = {one.value}", f"{value:.3f}; {one.rows:,} rows")
+        for one in real.slices
+        for name, value in one.metrics.items()
+    ]
+    head = f"{real.labelled:,} rows with outcomes"
+    text = table(("metric", head), rows, _LONGEST)
+    return f"{text}\n\n{real.caveat}" if real.caveat else text
+
+
 def plots(pipeline: Pipeline, reports: Sequence[MonitorReport]) -> list[str]:
     """Return the plots over the looks as Markdown pictures."""
     watch = pipeline.spec.watch
@@ -84,7 +107,7 @@ def plots(pipeline: Pipeline, reports: Sequence[MonitorReport]) -> list[str]:
         return []
     times = [datetime.fromisoformat(report.time) for report in reports]
     evidence = [report.evidence for report in reports]
-    rates = [report.rows / max(report.days, _DAY_LEAST) for report in reports]
+    rates = daily_rows(reports)
     drawn = [
         picture("evidence", plot_evidence(times, evidence, watch.period, pipeline.name)),
         picture("rows", plot_rows(times, rates, pipeline.name)),
@@ -97,6 +120,26 @@ def plots(pipeline: Pipeline, reports: Sequence[MonitorReport]) -> list[str]:
         ]
         bands = [(one.value, one.low, one.high) for _, one in known]
         moments = [time for time, _ in known]
-        tested = known[-1][1].tested
-        drawn.append(picture(name, plot_metric(moments, bands, tested, name)))
+        real = [
+            (t, r.real.metrics[name].value)
+            for t, r in zip(times, reports, strict=True)
+            if r.real and name in r.real.metrics
+        ]
+        drawn.append(picture(name, plot_metric(moments, bands, known[-1][1].tested, real, name)))
     return drawn
+
+
+def daily_rows(reports: Sequence[MonitorReport]) -> list[float]:
+    """Return the rows a day at each look, over at least the day before it.
+
+    Of the minutes between a deployment and the first look, nobody can tell what a day brings.
+    """
+    found = []
+    for last in range(1, len(reports) + 1):
+        rows, days = 0, 0.0
+        for report in reversed(reports[:last]):
+            rows, days = rows + report.rows, days + report.days
+            if days >= 1:
+                break
+        found.append(rows / max(days, 1.0))
+    return found

@@ -40,20 +40,26 @@ def plot_metric(
     times: Sequence[datetime],
     bands: Sequence[tuple[float, float, float]],
     tested: float | None,
+    real: Sequence[tuple[datetime, float]],
     name: str,
 ) -> bytes:
-    """Plot a metric of each look with its interval.
+    """Plot a metric of each look as it was estimated, with its interval, and as it turned out.
 
     Args:
         bands: value, lower and upper end of the interval.
         tested: the metric on the test rows.
+        real: when and what, where outcomes were known.
     """
     drawing, axes = figure()
     values, low, high = zip(*bands, strict=True)
     axes.fill_between(times, low, high, color=BLUE, alpha=0.15, linewidth=0)
-    axes.plot(times, values, color=BLUE, marker="o", markersize=3, label="answers")
+    axes.plot(times, values, color=BLUE, marker="o", markersize=3, label="estimated")
+    if real:
+        axes.plot(
+            *zip(*real, strict=True), color=GREEN, marker="s", markersize=3, label="with outcomes"
+        )
     if tested is not None:
         axes.axhline(tested, color=GREY, linestyle="--", linewidth=1, label="test rows")
     drawing.autofmt_xdate()
-    label(axes, title=f"Estimated {name}", y=name, legend=True)
+    label(axes, title=f"{name} of the answers", y=name, legend=True)
     return png(drawing)

@@ -7,7 +7,9 @@ import dagster as dg
 import pytest
 
 from factory_assets.definitions import build_defs
+from factory_resources.prediction_log.ids import parse
 from schedules.retraining import REASON_TAG
+from tests.factory_resources.outcomes.samples import add, feedback
 from tests.watched import Watched, copy_watched, make_watched, rows
 
 pytestmark = pytest.mark.slow
@@ -30,7 +32,13 @@ def test_a_look_is_a_materialization_with_figures_plots_and_a_check(pumps: Watch
     job = definitions.resolve_job_def("pumps_monitor")
     with dg.DagsterInstance.ephemeral() as instance:
         for day in range(1, 4):
-            pumps.answer(rows(150, day, heat=20.0))
+            asked = rows(150, day, heat=20.0)
+            answers = pumps.answer(asked)
+            told = [
+                feedback(parse(answer["id"]), f'"{row["failed"]}"', pipeline="pumps")
+                for answer, row in zip(answers, asked, strict=True)
+            ]
+            assert add(pumps.home, told[:100]) == ["recorded"] * 100
             pumps.look(day)
         pumps.answer(rows(150, 4, heat=20.0))
         done = job.execute_in_process(instance=instance)
@@ -39,6 +47,10 @@ def test_a_look_is_a_materialization_with_figures_plots_and_a_check(pumps: Watch
     assert event.metadata["rows answered"].value == 150
     changed = str(event.metadata["what changed"].value)
     assert "heat (values)" in changed
+    real = str(event.metadata["real performance"].value)
+    assert "300 rows with outcomes" in real
+    assert "| roc_auc | 0." in real
+    assert "on the test rows" in real
     assert "data:image/png;base64" in str(event.metadata["plots"].value)
     [check] = done.get_asset_check_evaluations()
     assert not check.passed
