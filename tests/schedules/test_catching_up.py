@@ -5,20 +5,19 @@ The scheduler of Dagster's own daemon decides, over an instance of the factory.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
-from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
+from dagster._core.test_utils import freeze_time
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.daemons import workspace
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -53,16 +52,6 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         yield opened
 
 
-@contextmanager
-def daemon(instance: dg.DagsterInstance) -> Iterator[WorkspaceProcessContext]:
-    """Load the code location as the daemon does."""
-    target = ModuleTarget(
-        "factory_assets.definitions", None, working_directory=None, location_name="factory"
-    )
-    with create_test_daemon_workspace_context(target, instance) as context:
-        yield context
-
-
 def tick(context: WorkspaceProcessContext, now: datetime) -> None:
     """Let the scheduler do what it does once a minute."""
     with freeze_time(now):
@@ -82,14 +71,14 @@ def started(instance: dg.DagsterInstance) -> dict[str, list[datetime]]:
 
 
 def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> None:
-    with daemon(instance) as context:
+    with workspace() as context:
         tick(context, BEGAN)
         tick(context, BEGAN + DAY)
     before = started(instance)
     assert [len(before[job]) for job in JOBS] == [1, 1, 1]
     # Nothing ran for ten days: ten nights, and 240 looks.
     back = BEGAN + 11 * DAY
-    with daemon(instance) as context:
+    with workspace() as context:
         for minute in range(2):
             tick(context, back + timedelta(minutes=minute))
         caught_up = started(instance)

@@ -1,0 +1,80 @@
+"""Work in processes of its own that are killed with SIGKILL right after a named step of it."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pkgutil import resolve_name
+from typing import Any
+
+PRELOAD = ["dagster", "mlflow", "sklearn.ensemble", "onnxruntime", "factory_assets.cli.main"]
+"""What most of the work imports: a process that begins with it starts at once."""
+
+
+@dataclass(frozen=True)
+class KillPoint:
+    """A function, as the module or class that owns it and its name there."""
+
+    owner: str
+    name: str
+    call: int = 1
+    """After which of its calls the process dies."""
+
+
+def die_after(step: KillPoint) -> None:
+    """End this process, without any cleaning up, after this step."""
+    owner, calls = resolve_name(step.owner), 0
+    original = getattr(owner, step.name)
+
+    def dying(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        found = original(*arguments, **options)
+        calls += 1
+        if calls == step.call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, step.name, dying)
+
+
+def run_killed(work: Callable[..., object], *arguments: Any, step: KillPoint | None = None) -> None:
+    """Do work in a process that is killed after a step, to which it must come.
+
+    Args:
+        step: None if the work ends its process itself.
+    """
+    code = _run(work, arguments, step)
+    assert code == -signal.SIGKILL, f"{work.__name__} never came to {step}: {code}"
+
+
+def run_whole(work: Callable[..., object], *arguments: Any) -> None:
+    """Do work in a process that nobody kills."""
+    assert _run(work, arguments, None) == 0, work.__name__
+
+
+def _run(
+    work: Callable[..., object], arguments: tuple[Any, ...], step: KillPoint | None
+) -> int | None:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    process = context.Process(target=_work, args=(work, arguments, step, {**os.environ}))
+    process.start()
+    process.join(300)
+    if process.is_alive():
+        process.kill()
+    return process.exitcode
+
+
+def _work(
+    work: Callable[..., object],
+    arguments: tuple[Any, ...],
+    step: KillPoint | None,
+    environment: Mapping[str, str],
+) -> None:
+    # The server of these processes may be older than the test.
+    os.environ.clear()
+    os.environ.update(environment)
+    if step:
+        die_after(step)
+    work(*arguments)
