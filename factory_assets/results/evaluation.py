@@ -2,11 +2,24 @@
 
 from hashlib import sha256
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
+from factory_assets.spec.base import is_unset
 from factory_resources.tables.snapshot import Snapshot
+
+
+class MetricDifference(StageResult):
+    """How much larger a metric is for the candidate than for the champion, on the same rows."""
+
+    value: float
+    low: float
+    """The lower end of the 90 % interval of a paired bootstrap."""
+    high: float
+    rows: int
 
 
 class GateResult(StageResult):
@@ -18,6 +31,9 @@ class GateResult(StageResult):
     bound: float | None
     passed: bool
     explanation: str
+    difference: Annotated[MetricDifference | None, Field(exclude_if=is_unset)] = None
+    """To the champion, on the test rows; None if the gate compares with something else, or no
+    interval is known."""
 
 
 class Slice(StageResult):

@@ -61,8 +61,8 @@ class Gate(Spec):
     at_most: float | int | None = None
     """The largest value that passes, such as `0.1`."""
     no_worse_than: Literal["champion"] | None = None
-    """`champion`: the candidate must not be worse than the deployed model on the same test rows.
-    Passes while there is no champion."""
+    """`champion`: the candidate must not be worse than the deployed model on the same test rows, by
+    more than chance explains. Passes while there is no champion."""
     better_than: Literal["trivial", "linear"] | None = None
     """The baseline to beat: `trivial` is a constant guess, `linear` a logistic or ridge
     regression."""
@@ -210,8 +210,8 @@ class Evaluate(Spec):
     """The fewest rows for the metrics of a slice and the rates of a group; with fewer, they are
     reported as too few."""
     bootstrap: Annotated[int, Field(ge=0, le=10_000)] = 200
-    """How many resamples the 95 % intervals are computed from; with many test rows there are fewer.
-    0 computes no intervals."""
+    """How many resamples the intervals are computed from; with many test rows there are fewer. 0
+    computes no intervals, and the champion is compared without regard to chance."""
     folds: Annotated[int | None, Field(ge=2, le=50)] = None
     """For small data: also judge every row once, by a model that is trained without the row's fold.
     It trains one more model for each fold. Default: no folds."""

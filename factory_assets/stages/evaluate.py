@@ -13,9 +13,9 @@ from hashlib import sha256
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
-from factory_assets.ml.evaluation.champion import score_champion
+from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
-from factory_assets.ml.evaluation.gates import NotComparable, judge, judge_default
+from factory_assets.ml.evaluation.gates import ChampionMetrics, judge, judge_default
 from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
@@ -71,7 +71,7 @@ def evaluate(
     metrics = scored.metrics()
     test_set.require_defined(metrics)
     baselines = _baselines(test_set, parts, trained, home)
-    rival = score_champion(test_set, champion, home)
+    rival = compare_champion(test_set, scored, champion, home)
     slices = _slices(test_set, scored)
     folds = cross_validate(test_set, parts, trained, home, progress)
     declared = pipeline.spec.evaluate
@@ -99,7 +99,7 @@ def evaluate(
             seed=pipeline.spec.training.seed,
         ),
         baselines=baselines,
-        champion=None if isinstance(rival, NotComparable) else rival,
+        champion={**rival.metrics} if isinstance(rival, ChampionMetrics) else None,
         champion_version=champion,
         gates=gates,
         slices=slices,
@@ -178,8 +178,14 @@ def evaluation_metrics(verdict: EvaluationResult) -> dict[str, float]:
     }
     found = verdict.influence
     scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling} if found else {}
+    differences = {
+        f"champion_difference_{gate.metric}{end}": number
+        for gate in verdict.gates
+        if (one := gate.difference)
+        for end, number in (("", one.value), ("_low", one.low), ("_high", one.high))
+    }
     half = {f"at_half_{name}": value for name, value in verdict.at_half.items()}
-    return {**tested, **half, **held_out, **fold_figures(verdict.folds), **scores}
+    return {**tested, **differences, **half, **held_out, **fold_figures(verdict.folds), **scores}
 
 
 def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:

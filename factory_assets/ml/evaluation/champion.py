@@ -1,26 +1,46 @@
-"""Score the champion on the test rows of the candidate that is compared with it."""
+"""Score the champion on the rows of the candidate that is compared with it."""
 
 from __future__ import annotations
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, load_trained
-from factory_assets.ml.evaluation.gates import NotComparable
+from factory_assets.ml.evaluation.gates import ChampionMetrics, NotComparable
 from factory_assets.ml.evaluation.test_set import TestSet
+from factory_assets.ml.metrics.metrics import ScoredRows
+from factory_assets.ml.metrics.paired import paired_differences
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
 
-def score_champion(
-    test_set: TestSet, version: int | None, home: Home
-) -> dict[str, float] | NotComparable | None:
+def compare_champion(
+    test_set: TestSet, scored: ScoredRows, version: int | None, home: Home
+) -> ChampionMetrics | NotComparable | None:
     """Return the champion's metrics on the judged rows, or why there are none.
 
     None if there is no champion.
-    """
-    from factory_resources.tracking.registry import Registry
 
+    Args:
+        scored: the candidate, on the same rows.
+    """
     if version is None:
         return None
+    champion = _score_champion(test_set, version, home)
+    if isinstance(champion, NotComparable):
+        return champion
+    spec = test_set.pipeline.spec
+    differences = paired_differences(
+        scored,
+        champion,
+        test_set.guarded,
+        resamples=spec.evaluate.bootstrap,
+        seed=spec.training.seed,
+    )
+    return ChampionMetrics(champion.metrics(), differences)
+
+
+def _score_champion(test_set: TestSet, version: int, home: Home) -> ScoredRows | NotComparable:
+    from factory_resources.tracking.registry import Registry
+
     registry, candidate = Registry(home), test_set.candidate
     try:
         stored = registry.version(candidate.model, version)
@@ -48,8 +68,8 @@ def _score(
     model: TrainedModel | OnnxModel,
     classes: tuple[str, ...],
     threshold: float | None,
-) -> dict[str, float] | NotComparable:
+) -> ScoredRows | NotComparable:
     if classes != test_set.candidate.classes:
         predicted = f"the classes {', '.join(classes)}" if classes else "numbers"
         return NotComparable(f"it predicts {predicted}")
-    return test_set.score(test_set.outputs(model), threshold).metrics()
+    return test_set.score(test_set.outputs(model), threshold)

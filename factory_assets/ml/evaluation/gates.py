@@ -1,14 +1,32 @@
 """Decide whether a candidate's metrics pass the declared gates, and explain why.
 
 Computing metrics does not belong here.
+
+**No worse than the champion** means: not shown to be worse by more than the margin. The gate fails
+if the whole 90 % interval of the difference to the champion is beyond the margin. So a candidate
+that is worse by just the margin fails in 5 of 100 trainings, by chance, and a better one in fewer.
+
+Measured without a margin, on the ROC AUC (.90) of models whose scores correlate by .95: how many of
+100 candidates are refused, on 200, 2,000 and 20,000 test rows.
+
+| refused if | as good | .01 worse | .02 worse |
+|---|---|---|---|
+| the interval is beyond the margin | 4, 5, 7 | 28, 96, 100 | 63, 100, 100 |
+| the value is beyond the margin | 48, 52, 45 | 89, 100, 100 | 98, 100, 100 |
+| the interval reaches beyond the margin | 98, 97, 93 | 100, 100, 100 | 100, 100, 100 |
+
+The second rule keeps every other retraining out that is as good as the champion. The third is the
+test of non-inferiority, which without a margin admits hardly any (with a margin of .01, it refuses
+79, 3 and 0 that are as good). What is left to the first rule: on few rows a candidate that is a
+little worse may pass, and over many nights little by little adds up. `at_least` bounds that.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from factory_assets.ml.metrics.metrics import higher_is_better
-from factory_assets.results.evaluation import Folds, GateResult
+from factory_assets.results.evaluation import Folds, GateResult, MetricDifference
 from factory_assets.spec.evaluate import CHAMPION_GATE, Evaluate, Gate
 
 Metrics = Mapping[str, float]
@@ -24,17 +42,26 @@ class NotComparable:
     reason: str
 
 
+@dataclass(frozen=True)
+class ChampionMetrics:
+    """The champion's metrics on the candidate's rows, and how they differ from the candidate's."""
+
+    metrics: Metrics
+    differences: Mapping[str, MetricDifference] = field(default_factory=dict)
+    """Candidate minus champion; without a metric's, the two values alone decide."""
+
+
 def judge(
     gates: Sequence[Gate],
     metrics: Metrics,
     baselines: Mapping[str, Metrics],
-    champion: Metrics | NotComparable | None,
+    champion: ChampionMetrics | NotComparable | None,
     folds: Folds | None = None,
 ) -> tuple[GateResult, ...]:
     """Return one result for each gate, in the order of the gates.
 
     A metric that is missing or NaN, on either side, fails its gate. `better_than` must be better by
-    more than the margin; `no_worse_than` may be worse by at most the margin.
+    more than the margin; `no_worse_than` must not be shown to be worse by more than the margin.
 
     Args:
         metrics: of the candidate, on the same test rows as those of the baselines and the champion.
@@ -52,7 +79,7 @@ def judge_default(
     evaluate: Evaluate,
     primary_metric: str,
     metrics: Metrics,
-    champion: Metrics | NotComparable | None,
+    champion: ChampionMetrics | NotComparable | None,
 ) -> tuple[GateResult, ...]:
     """Return the result of the gate that holds by default; nothing if the declaration replaces it.
 
@@ -71,7 +98,7 @@ def _judge(
     gate: Gate,
     metrics: Metrics,
     baselines: Mapping[str, Metrics],
-    champion: Metrics | NotComparable | None,
+    champion: ChampionMetrics | NotComparable | None,
 ) -> GateResult:
     value = metrics.get(gate.metric, math.nan)
     if math.isnan(value):
@@ -90,7 +117,15 @@ def _judge(
         bound=bound,
         passed=passed,
         explanation=why,
+        difference=_difference(gate, champion) if gate.no_worse_than else None,
     )
+
+
+def _difference(
+    gate: Gate, champion: ChampionMetrics | NotComparable | None
+) -> MetricDifference | None:
+    known = champion.differences if isinstance(champion, ChampionMetrics) else {}
+    return known.get(gate.metric)
 
 
 def _constant(gate: Gate, value: float) -> Comparison:
@@ -117,18 +152,41 @@ def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
     return passed, bound, _line(gate, value, f"{verb} the {gate.better_than} baseline's", other)
 
 
-def _no_worse(gate: Gate, value: float, champion: Metrics | NotComparable | None) -> Comparison:
+def _no_worse(
+    gate: Gate, value: float, champion: ChampionMetrics | NotComparable | None
+) -> Comparison:
     if champion is None:
         return True, None, f"{gate.metric} {value:.3g}: there is no champion to compare with yet"
     if isinstance(champion, NotComparable):
         return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
-    other = champion.get(gate.metric, math.nan)
+    other = champion.metrics.get(gate.metric, math.nan)
     if math.isnan(other):
         return False, None, f"{gate.metric} of the champion is undefined on these test rows"
     bound = other - gate.margin * _sign(gate)
-    passed = (value - bound) * _sign(gate) >= 0
-    verb = "is no worse than" if passed else "is worse than"
-    return passed, bound, _line(gate, value, f"{verb} the champion's", other)
+    reached = (value - bound) * _sign(gate) >= 0
+    difference = champion.differences.get(gate.metric)
+    passed = reached or not _is_shown(gate, difference)
+    if reached:
+        relation = "is no worse than"
+    else:
+        relation = "is not shown to be worse than" if passed else "is worse than"
+    line = _line(gate, value, f"{relation} the champion's", other)
+    return passed, bound, f"{line}{_interval(difference)}"
+
+
+def _is_shown(gate: Gate, difference: MetricDifference | None) -> bool:
+    """Whether a value beyond the margin is so by more than chance, as far as that is known."""
+    if difference is None:
+        return True
+    best = difference.high if _sign(gate) > 0 else -difference.low
+    return best < -gate.margin
+
+
+def _interval(difference: MetricDifference | None) -> str:
+    if difference is None:
+        return ""
+    value, low, high = (f"{n:+.3g}" for n in (difference.value, difference.low, difference.high))
+    return f"; difference {value}, 90 % interval {low} to {high}"
 
 
 def _sign(gate: Gate) -> int:

@@ -78,6 +78,13 @@ class TestSet:
         of_test = (gate.metric for gate in gates if gate.of == "test")
         return tuple(dict.fromkeys((self.primary_metric, *of_test)))
 
+    @property
+    def guarded(self) -> frozenset[str]:
+        """The metrics by which gates compare the candidate with the champion."""
+        evaluate = self.pipeline.spec.evaluate
+        declared = {gate.metric for gate in evaluate.conditions if gate.no_worse_than}
+        return frozenset({self.primary_metric} if evaluate.guards_champion else declared)
+
     def score(self, outputs: NDArray[Any], threshold: float | None) -> ScoredRows:
         """Score outputs for the judged rows; without a threshold, 0.5 decides."""
         evaluate = self.pipeline.spec.evaluate

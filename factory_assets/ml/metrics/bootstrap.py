@@ -1,6 +1,6 @@
 """Bootstrap confidence intervals of metrics over the evaluated rows.
 
-The metrics themselves belong in `metrics.py`.
+The metrics themselves belong in `metrics.py`, differences between two models in `paired.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Counts: TypeAlias = NDArray[np.int64]
     """How often a resample has each row, [rows]."""
 
-    Metrics: TypeAlias = Callable[[Counts], dict[str, float]]
+    ResampledMetrics: TypeAlias = Callable[[Counts], dict[str, float]]
+    """Computes the metrics of a resample that are defined."""
 
 
 LEVEL = 0.95
@@ -48,13 +49,8 @@ def bootstrap_intervals(
     if not resamples or not len(scored) or not names:
         return {}
     count = resample_count(len(scored), len(names), resamples)
-    ordered = _by_score(scored)
-    ranked = RANKING_METRICS.keys() & names if scored.task == "binary" else frozenset()
-    parts = (_ranking_metrics(ordered, ranked), _other_metrics(ordered, {*names} - ranked))
-    drawn = [
-        {name: value for part in parts for name, value in part(counts).items()}
-        for counts in _draws(len(scored), count, seed)
-    ]
+    compute = resampled_metrics(_by_score(scored), names)
+    drawn = [compute(counts) for counts in resamples_of(len(scored), count, seed)]
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     intervals = {}
     for name in sorted(names):
@@ -65,18 +61,17 @@ def bootstrap_intervals(
     return intervals
 
 
-def resample_count(rows: int, metrics: int, requested: int) -> int:
-    """Limit the resamples by rows and metrics: a bound on work, the same on every machine."""
-    return min(requested, max(MIN_RESAMPLES, MAX_ROWS_DRAWN // (rows * metrics)))
+def resample_count(rows: int, metrics: int, requested: int, most: int = MAX_ROWS_DRAWN) -> int:
+    """Limit the resamples by rows and metrics: a bound on work, the same on every machine.
+
+    Args:
+        most: how many rows are drawn for all metrics together, unless that is too few resamples.
+    """
+    return min(requested, max(MIN_RESAMPLES, most // (rows * metrics)))
 
 
-def _by_score(scored: ScoredRows) -> ScoredRows:
-    if scored.task != "binary":
-        return scored
-    return scored.take((-scored.outputs[:, 1]).argsort(kind="stable"))
-
-
-def _draws(rows: int, count: int, seed: int) -> Iterator[Counts]:
+def resamples_of(rows: int, count: int, seed: int) -> Iterator[Counts]:
+    """Yield resamples of the rows, drawn with replacement; equal seeds give equal ones."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -84,17 +79,29 @@ def _draws(rows: int, count: int, seed: int) -> Iterator[Counts]:
         yield np.bincount(generator.integers(0, rows, rows), minlength=rows)
 
 
-def _ranking_metrics(ordered: ScoredRows, names: Collection[str]) -> Metrics:
-    if not names:
-        return lambda counts: {}
-    ranking = Ranking(ordered.truth == 1, ordered.outputs[:, 1])
-    return lambda counts: ranking.metrics(counts, names)
-
-
-def _other_metrics(scored: ScoredRows, names: Collection[str]) -> Metrics:
+def resampled_metrics(scored: ScoredRows, names: Collection[str]) -> ResampledMetrics:
+    """Return what computes the named metrics of resamples of these rows."""
     import numpy as np
 
-    if not names:
-        return lambda counts: {}
-    rows = np.arange(len(scored))
-    return lambda counts: scored.take(np.repeat(rows, counts)).metrics(names)
+    ranked = RANKING_METRICS.keys() & names if scored.task == "binary" else frozenset()
+    parts = [_ranking_metrics(scored, ranked)] if ranked else []
+    if others := {*names} - ranked:
+        rows = np.arange(len(scored))
+        parts.append(lambda counts: scored.take(np.repeat(rows, counts)).metrics(others))
+    return lambda counts: {n: value for part in parts for n, value in part(counts).items()}
+
+
+def _ranking_metrics(scored: ScoredRows, names: Collection[str]) -> ResampledMetrics:
+    order = _descending(scored)
+    ranking = Ranking(scored.truth[order] == 1, scored.outputs[order, 1])
+    return lambda counts: ranking.metrics(counts[order], names)
+
+
+def _by_score(scored: ScoredRows) -> ScoredRows:
+    return scored.take(_descending(scored)) if scored.task == "binary" else scored
+
+
+def _descending(scored: ScoredRows) -> NDArray[np.int64]:
+    """Return the positions of the rows in descending order of the positive class."""
+    order: NDArray[np.int64] = (-scored.outputs[:, 1]).argsort(kind="stable")
+    return order

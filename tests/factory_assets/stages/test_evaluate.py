@@ -288,8 +288,33 @@ def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
     result = gate(verdict, "roc_auc_no_worse_than_champion")
     assert not result.passed
     assert "is worse than the champion's" in result.explanation
+    difference = result.difference
+    assert difference is not None
+    assert difference.value < difference.high < -0.02
+    assert difference.rows == verdict.predictions.rows
+    shown = Registry(pears.home).client.get_run(candidate.run_id).data.metrics
+    assert shown["champion_difference_roc_auc_high"] == pytest.approx(difference.high)
+    assert f"90 % interval {difference.low:+.3g} to" in evaluation.verdict(verdict)
     # The other way round the champion is beaten.
     assert pears.judge(champion=candidate.version).passed
+
+
+def test_the_same_model_again_does_not_differ_from_the_champion(pears: Case) -> None:
+    for gates in ([], [{"metric": "log_loss", "no_worse_than": "champion"}]):
+        verdict = pears.judge(champion=pears.candidate.version, gates=gates)
+        (result,) = verdict.gates
+        assert result.passed
+        assert result.difference is not None
+        found = (result.difference.value, result.difference.low, result.difference.high)
+        assert found == (0.0, 0.0, 0.0)
+
+
+def test_without_intervals_the_values_decide(pears: Case) -> None:
+    verdict = pears.judge(champion=pears.candidate.version, bootstrap=0)
+    result = gate(verdict, "roc_auc_no_worse_than_champion")
+    assert result.passed
+    assert result.difference is None
+    assert "interval" not in result.explanation
 
 
 def test_a_worse_model_does_not_replace_a_better_one_by_default(pears: Case) -> None:

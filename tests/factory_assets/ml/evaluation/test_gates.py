@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.ml.evaluation.gates import NotComparable, judge, judge_default
-from factory_assets.results.evaluation import GateResult
+from factory_assets.ml.evaluation.gates import (
+    ChampionMetrics,
+    NotComparable,
+    judge,
+    judge_default,
+)
+from factory_assets.results.evaluation import GateResult, MetricDifference
 from factory_assets.spec import Gate
 from factory_assets.spec.evaluate import Evaluate
 
@@ -16,7 +21,7 @@ BASELINES = {
     "linear": {"roc_auc": 0.7, "rmse": 6.0},
 }
 
-CHAMPION = {"roc_auc": 0.8, "rmse": 5.0}
+CHAMPION = ChampionMetrics({"roc_auc": 0.8, "rmse": 5.0})
 
 
 def one(gate: dict[str, Any], value: float | None, champion: Any = None) -> GateResult:
@@ -103,7 +108,7 @@ def test_undefined_metric_of_baseline_or_champion_fails_the_gate(
         Gate(metric="roc_auc", better_than="linear"),
         Gate(metric="roc_auc", no_worse_than="champion"),
     ]
-    results = judge(gates, {"roc_auc": 1.0}, {"linear": reference}, reference)
+    results = judge(gates, {"roc_auc": 1.0}, {"linear": reference}, ChampionMetrics(reference))
     assert [result.passed for result in results] == [False, False]
     assert all("undefined" in result.explanation for result in results)
 
@@ -130,6 +135,66 @@ def test_explanation_is_one_line_with_both_numbers(
     gate: dict[str, Any], value: float, words: str
 ) -> None:
     assert one(gate, value, CHAMPION).explanation == words
+
+
+def compared(metric: str, value: float, reach: float, margin: float) -> GateResult:
+    """Judge a value that differs from the champion's by more or less than chance."""
+    assert isinstance(CHAMPION.metrics[metric], float)
+    far = value - CHAMPION.metrics[metric]
+    difference = MetricDifference(value=far, low=far - reach, high=far + reach, rows=500)
+    champion = ChampionMetrics(CHAMPION.metrics, {metric: difference})
+    gate = {"metric": metric, "no_worse_than": "champion", "margin": margin}
+    result = one(gate, value, champion)
+    assert result.difference == difference
+    return result
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("roc_auc", 1), ("rmse", -1)])
+@pytest.mark.parametrize(
+    ("far", "reach", "margin", "passed"),
+    [
+        (0.0, 0.0, 0.0, True),
+        (0.1, 0.01, 0.0, True),
+        (-0.05, 0.06, 0.0, True),
+        (-0.05, 0.04, 0.0, False),
+        (-0.05, 0.04, 0.02, True),
+        (-0.07, 0.04, 0.02, False),
+        (-0.01, 0.0, 0.0, False),
+    ],
+)
+def test_champion_gate_fails_if_the_whole_interval_is_beyond_the_margin(
+    metric: str, sign: int, far: float, reach: float, margin: float, passed: bool
+) -> None:
+    value = CHAMPION.metrics[metric] + sign * far
+    assert compared(metric, value, reach, margin).passed is passed
+
+
+def test_a_wider_margin_or_interval_refuses_no_more() -> None:
+    ladder = [0.0, 0.01, 0.03, 0.05, 0.1, 0.3]
+    for value in (0.75, 0.79, 0.8, 0.9):
+        for other in ladder:
+            for steps in (
+                [compared("roc_auc", value, reach, other).passed for reach in ladder],
+                [compared("roc_auc", value, other, margin).passed for margin in ladder],
+            ):
+                assert steps == sorted(steps)
+
+
+def test_explanation_of_a_comparison_has_the_interval() -> None:
+    assert compared("roc_auc", 0.79, 0.02, 0.0).explanation == (
+        "roc_auc 0.79 is not shown to be worse than the champion's 0.8; "
+        "difference -0.01, 90 % interval -0.03 to +0.01"
+    )
+    assert compared("rmse", 5.5, 0.2, 0.1).explanation == (
+        "rmse 5.5 is worse than the champion's 5 (margin 0.1); "
+        "difference +0.5, 90 % interval +0.3 to +0.7"
+    )
+
+
+def test_a_gate_without_a_comparison_is_published_without_a_difference() -> None:
+    result = one({"metric": "rmse", "at_most": 5}, 4.0, CHAMPION)
+    assert "difference" not in result.model_dump()
+    assert "difference" in compared("rmse", 5.0, 0.1, 0.0).model_dump()
 
 
 def test_results_keep_the_order_and_names_of_the_gates() -> None:
