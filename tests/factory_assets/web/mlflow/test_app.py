@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from factory_assets.spec.people import Role
 from factory_assets.web.mlflow import page
+from factory_assets.web.mlflow.endpoints import WRITES, Endpoint
 from factory_resources.errors import StorageError
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, V2, Factory
+from tests.factory_assets.web.mlflow.test_writes import BASE, NOTES
 
 NOTE = {"name": "m", "version": "1", "key": "checked", "value": "by ann"}
 
@@ -29,6 +32,21 @@ def test_an_engineer_writes_a_tag_and_the_ledger_has_it(factory: Factory) -> Non
     body = {key: NOTE[key] for key in ("name", "version", "key")}
     assert factory.ask("DELETE", f"{V2}/model-versions/delete-tag", body=body).status == 200
     assert "checked" not in tags(factory)
+
+
+@pytest.mark.parametrize("role", ["approver", "auditor"])
+@pytest.mark.parametrize("endpoint", WRITES, ids=lambda one: one.route.rpartition("mlflow/")[2])
+def test_who_is_no_engineer_writes_nothing(
+    factory: Factory, endpoint: Endpoint, role: Role
+) -> None:
+    before, acted = factory.refusals(), len(factory.actions())
+    known = {"run_id": factory.run_id, "experiment_id": factory.experiment_id}
+    body = NOTES[endpoint.route.removeprefix(BASE)]
+    body = {name: known.get(name, value) for name, value in body.items()}
+    path = f"{PREFIX}{endpoint.route}"
+    assert factory.ask(endpoint.method, path, role=role, body=body).status == 403
+    assert factory.refusals() == before + 1
+    assert len(factory.actions()) == acted
 
 
 def test_a_write_that_cannot_be_entered_is_not_done(

@@ -81,14 +81,24 @@ def test_a_link_in_the_place_of_the_run_is_not_followed(factory: Factory, secret
         moved.rename(factory.files)
 
 
-def test_a_pipe_and_a_socket_are_never_opened(factory: Factory) -> None:
+def test_a_pipe_is_never_opened(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    really = os.open
+
+    def recorded(path: str, *args: int, **others: int) -> int:
+        opened.append(path)
+        return really(path, *args, **others)
+
     pipe = factory.files / "pipe"
     os.mkfifo(pipe)
+    monkeypatch.setattr(os, "open", recorded)
     try:
         assert of_run(factory, "pipe").status == 404
         assert listed(factory) == ["evaluation"]
     finally:
         pipe.unlink()
+    assert factory.run_id in opened
+    assert "pipe" not in opened
 
 
 @pytest.mark.parametrize(

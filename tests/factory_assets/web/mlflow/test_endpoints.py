@@ -1,8 +1,11 @@
 """Every route of the installed MLflow: decided on, and refused unless it is on the list."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, get_args
+from urllib.parse import urlencode
 
 import pytest
 
@@ -79,6 +82,21 @@ def test_a_role_is_refused_what_is_not_on_the_list_and_every_refusal_is_entered(
             assert factory.ask(method, path, role=role, body={}).status != 403, (method, path)
     assert refused > 700
     assert factory.refusals() - before == refused
+
+
+def test_an_auditor_changes_nothing_whatever_is_asked(factory: Factory) -> None:
+    def rows() -> list[str]:
+        with closing(sqlite3.connect(factory.home.mlflow_database)) as database:
+            return list(database.iterdump())
+
+    known = {"run_id": factory.run_id, "experiment_id": factory.experiment_id, "name": "m"}
+    body = {**known, "version": "1", "key": "k", "value": "v", "alias": "champion"}
+    before, acted = rows(), len(factory.actions())
+    for method, route in installed():
+        path = re.sub(r"[<{][^>}]*[>}]", factory.model_id, route)
+        factory.ask(method, path, role="auditor", body=body, query=urlencode(known))
+    assert rows() == before
+    assert len(factory.actions()) == acted
 
 
 @pytest.mark.parametrize(
