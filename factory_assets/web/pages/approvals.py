@@ -151,7 +151,7 @@ def _sections(text: str) -> Iterator[Section]:
             lines.append(line.strip())
             continue
         if title and not title.startswith(("gates:", "on the test rows:", "needs:")):
-            yield Section(title, tuple(lines))
+            yield Section(title[0].upper() + title[1:].removesuffix(":"), tuple(lines))
         title, lines = line, []
 
 

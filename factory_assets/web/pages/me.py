@@ -39,6 +39,11 @@ class Me:
     """Of the prediction server; None if the visitor's roles do not concern them."""
     waits: tuple[Wait, ...]
 
+    @property
+    def has_password(self) -> bool:
+        """Whether the visitor logged in by one."""
+        return any(one.is_this and one.method == "password" for one in self.sessions)
+
 
 class MeReader:
     """Reads what people see of themselves in one home."""

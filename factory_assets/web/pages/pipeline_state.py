@@ -88,10 +88,13 @@ class PipelineState:
     """How a new version is compared with the champion, in one line."""
     troubles: tuple[Trouble, ...] = ()
 
+    is_readable: bool = True
+    """Whether its declaration and its records can be read."""
+
     @property
     def word(self) -> str:
         """Its state in a word or two."""
-        if any(trouble.what == "declaration" for trouble in self.troubles):
+        if not self.is_readable:
             return "broken"
         if self.serving:
             return "stopped" if self.serving.stopped else "serves"
@@ -119,6 +122,7 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
             state.purpose,
             state.retrains,
             troubles=(Trouble("records", (str(error),)),),
+            is_readable=False,
         )
 
 

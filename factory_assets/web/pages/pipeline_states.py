@@ -49,8 +49,8 @@ class _Kept:
 class PipelineStates:
     """The states of all pipelines of one home; may be used by several threads.
 
-    The ledger tells whose state changed, the times of the files whose declaration did. What waits
-    for people is read each time, as approvals expire.
+    The ledger tells whose state changed, the times of the files whose declaration did. Roll-outs
+    and what was approved by some are read each time, as answers arrive and approvals expire.
 
     Raises:
         StorageError: from all methods, if the ledger cannot be read.
@@ -102,7 +102,8 @@ def _touched(log: Log, since: int, size: int) -> frozenset[str] | None:
 
 def _is_settled(state: PipelineState) -> bool:
     """Whether only an entry of the ledger or another declaration can change the state."""
-    return not state.waiting and not state.rollout and state.word != "broken"
+    may_expire = state.waiting is not None and state.waiting.given
+    return not may_expire and state.rollout is None and state.is_readable
 
 
 def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
@@ -115,7 +116,7 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     if pipeline:
         return _Kept(read_state(pipeline, log, home), files, stamp)
     trouble = Trouble("declaration", tuple(str(problem) for problem in problems[:5]))
-    return _Kept(PipelineState(folder.name, troubles=(trouble,)), files, stamp)
+    return _Kept(PipelineState(folder.name, troubles=(trouble,), is_readable=False), files, stamp)
 
 
 def _stamp(files: tuple[Path, ...]) -> _Stamp:

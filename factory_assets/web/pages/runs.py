@@ -87,10 +87,13 @@ class Runs:
         """Return why runs failed, by their ids; of the first ones only."""
         with self._lock, storage_faults(self._home):
             instance = self._open()
-            for run in [*runs][:_EXPLAINED] if instance else ():
-                if instance and run.run_id not in self._errors:
-                    self._errors[run.run_id] = _error(instance, run.run_id)
-            return {run.run_id: self._errors.get(run.run_id, "") for run in runs}
+            known = self._errors
+            self._errors = {
+                run.run_id: known.get(run.run_id) or _error(instance, run.run_id)
+                for run in [*runs][:_EXPLAINED]
+                if instance
+            }
+            return self._errors
 
     def postponed(self, pipelines: Collection[str]) -> Mapping[str, str]:
         """Return why a training that there is a reason for was put off, by pipeline."""
