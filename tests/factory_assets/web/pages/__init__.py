@@ -1,0 +1,1 @@
+"""The factory's own pages."""

@@ -1,0 +1,249 @@
+"""The overview of real homes: empty, broken, waiting, serving, stopped, failed, watched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+from factory_resources.errors import ContractError, RefusedError
+from factory_resources.home.home import Home
+from factory_resources.ledger import factory_verify as verifier
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.watch_entries import AlarmsChanged
+from tests.approvals import Factory
+from tests.factory_assets.web.pages.conftest import Browse
+from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.rollouts import begin_rollout
+
+pytestmark = pytest.mark.slow
+
+
+def _shown(client: Any, path: str = "/") -> str:
+    """Return the text of a page without mistakes."""
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    assert mistakes_of(answer.text) == []
+    return text_of(answer.text)
+
+
+def _declare_watch(apples: Factory, **watch: Any) -> None:
+    """Add `watch` to the declaration."""
+    file = apples.defs / "apples" / "defs.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["attributes"]["watch"] = watch
+    file.write_text(yaml.safe_dump(document))
+
+
+def test_an_empty_home_has_a_page(home: Home, browse: Browse) -> None:
+    text = _shown(browse(home))
+    assert "There is no ledger yet: nothing has run." in text
+    assert "What is wrong Nothing." in text
+    assert "Nothing waits for anybody." in text
+    assert not home.path.exists(), "looking changed the home"
+
+
+def test_a_waiting_candidate_is_linked_and_says_who_may_decide(
+    apples: Factory, browse: Browse
+) -> None:
+    client = browse(apples.home)
+    text = _shown(client)
+    assert "apples@1 waits for 1 approver since" in text
+    assert "you may decide" in text
+    assert "apples Tell good from bad waits for approval" in text
+    assert 'href="/approvals/apples/1"' in client.get("/").text
+    assert "you may decide" not in _shown(browse(apples.home, "tom", "auditor"))
+
+
+def test_what_changes_is_shown_by_pages_that_were_asked_before(
+    apples: Factory, browse: Browse
+) -> None:
+    client = browse(apples.home)
+    assert "apples@1 waits" in _shown(client)
+    apples.approve()
+    text = _shown(client)
+    assert "serves version 1 since 20" in text
+    assert "average_precision 0." in text
+    assert "Nothing waits for anybody." in text
+    code, said = apples.factory("stop", "apples", "--reason", "odd answers", by="jane")
+    assert code == 0, said
+    assert "apples: stopped version 1 was stopped by a person" in _shown(client)
+
+
+def test_a_broken_declaration_is_told_with_its_line_and_breaks_no_other(
+    apples: Factory, browse: Browse
+) -> None:
+    client, broken = browse(apples.home), apples.defs / "pears" / "defs.yaml"
+    broken.parent.mkdir()
+    broken.write_text("type: factory_assets.ModelPipeline\nattributes: {purpse: x}\n")
+    text = _shown(client)
+    assert "pears: declaration" in text
+    assert "defs.yaml:2" in text
+    assert "apples@1 waits" in text
+    broken.unlink()
+    assert "pears" not in _shown(client)
+
+
+def test_an_approval_is_missing_less_when_one_of_two_is_given(
+    apples: Factory, browse: Browse
+) -> None:
+    apples.declare(approval={"signatures": 2})
+    client = browse(apples.home, "jane", "approver")
+    assert "apples@1 waits for 2 approvers" in _shown(client, "/me")
+    apples.approve(by="jane")
+    assert "apples@1 waits for 1 approver since" in _shown(client)
+    assert "What waits for you Nothing." in _shown(client, "/me")
+    assert "apples@1" in _shown(browse(apples.home, "bob", "approver"), "/me")
+
+
+def test_failed_gates_are_told_with_the_gate(apples: Factory, browse: Browse) -> None:
+    apples.declare(seed=9, gates=[{"metric": "roc_auc", "at_least": 0.9999}])
+    with pytest.raises(RefusedError):
+        apples.run()
+    text = _shown(browse(apples.home))
+    assert "apples: gates failed by version 2" in text
+    assert "0.9999" in text
+
+
+def test_a_failed_run_is_told_with_its_error_and_who_started_it(
+    apples: Factory, browse: Browse
+) -> None:
+    client = browse(apples.home)
+    assert "succeeded" in _shown(client)
+    (apples.defs / "apples" / "data.csv").write_text("weight\n1\n")
+    with pytest.raises(ContractError):
+        apples.run()
+    text = _shown(client)
+    assert "apples: last run failed" in text
+    assert "'size'" in text.partition("What waits")[0]
+    assert "factory run" in text.partition("Started by")[2]
+
+
+def test_runs_say_by_whom_they_were_started(apples: Factory, browse: Browse) -> None:
+    client = browse(apples.home)
+    for tags, by in (
+        ({"factory/person": "bob"}, "bob"),
+        ({"dagster/schedule_name": "apples_schedule"}, "schedule apples_schedule"),
+        ({"dagster/sensor_name": "s", "factory/retrain": "drift"}, "sensor s (drift)"),
+    ):
+        with dg.DagsterInstance.from_config(str(apples.home.dagster)) as instance:
+            instance.run_storage.add_run(
+                dg.DagsterRun(
+                    "apples",
+                    run_id=str(uuid.uuid4()),
+                    status=dg.DagsterRunStatus.STARTED,
+                    tags=tags,
+                    asset_selection=frozenset({dg.AssetKey(["apples", "train"])}),
+                )
+            )
+        # The next row is that of the next pipeline.
+        assert f" {by} machine_failure " in _shown(client)
+
+
+def test_an_open_alarm_is_told(apples: Factory, browse: Browse) -> None:
+    apples.approve()
+    _declare_watch(apples)
+    client = browse(apples.home)
+    assert "alarm" not in _shown(client)
+    subject = AlarmsChanged.subject_of(pipeline="apples")
+    for kinds in (("drift",), ()):
+        entry = AlarmsChanged(
+            subject=subject, pipeline="apples", version=1, look=1, report="0" * 64, open=kinds
+        )
+        Ledger(apples.home).append([entry])
+        assert ("apples: alarm: drift" in _shown(client)) == bool(kinds)
+
+
+def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
+    _declare_watch(apples, retrain={"after": ["drift"]})
+    _skip(apples.home, "drift: 2 trainings this week are the most allowed")
+    text = _shown(browse(apples.home))
+    assert "training put off: drift: 2 trainings this week are the most allowed" in text
+
+
+def _skip(home: Home, why: str) -> None:
+    """Store what the sensor of retraining says if it does not start a training."""
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(
+            InProcessCodeLocationOrigin(LoadableTargetOrigin(python_file="x")), "__repository__"
+        ),
+        "apples_retrain",
+    )
+    now = datetime.now(UTC).timestamp()
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        state = InstigatorState(
+            origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
+        )
+        instance.add_instigator_state(state)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                state.name,
+                InstigatorType.SENSOR,
+                TickStatus.SKIPPED,
+                timestamp=now,
+                skip_reason=why,
+                selector_id=state.selector_id,
+            )
+        )
+
+
+def test_a_rollout_says_how_far_it_is(apples: Factory, browse: Browse) -> None:
+    apples.declare(approval=None)
+    apples.run()
+    apples.declare(seed=8, approval=None)
+    apples.run()
+    begin_rollout(apples)
+    assert "apples@2 rolls out to 50 % of the callers" in _shown(browse(apples.home))
+
+
+def test_a_witness_that_has_seen_nothing_is_a_problem(apples: Factory, browse: Browse) -> None:
+    new = [sys.executable, "-I", verifier.__file__, "witness", "new", "w.key", "--name", "w.org/1"]
+    key = subprocess.check_output(new, cwd=apples.root, text=True).split()[-1]
+    (apples.defs / "factory.yaml").write_text("witness: {required: 1, every: 1d}\n")
+    (apples.defs / "witnesses.policy").write_text(f"witness w1 {key}\nquorum w1\n")
+    text = _shown(browse(apples.home))
+    assert "witness overdue no witness has seen its" in text
+    assert "factory ledger request" in text
+
+
+def test_a_ledger_that_cannot_be_read_is_a_problem_and_no_fault(
+    apples: Factory, browse: Browse
+) -> None:
+    apples.home.ledger.write_bytes(b"no database, but long enough to be looked at as one")
+    text = _shown(browse(apples.home))
+    assert "cannot be read" in text.partition("What waits")[0]
+
+
+def test_hostile_names_are_text(apples: Factory, browse: Browse) -> None:
+    file = apples.defs / "apples" / "defs.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["attributes"]["purpose"] = "</th><script>alert(1)</script>"
+    file.write_text(yaml.safe_dump(document))
+    (apples.defs / '"><img src=x>').mkdir()
+    (apples.defs / '"><img src=x>' / "defs.yaml").write_text("<b>")
+    client = browse(apples.home, "<i>jane</i>", "engineer")
+    html = client.get("/").text
+    assert mistakes_of(html) == []
+    assert not [tag for tag in ("<script", "<img", "<b>", "<i>") if tag in html]
+    assert "</th><script>alert(1)</script>" in text_of(html)
