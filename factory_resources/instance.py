@@ -12,12 +12,19 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
+from factory_resources.home.database import (
+    DATABASE_VARIABLE,
+    PREPARED,
+    alchemy_address,
+    database_digest,
+    engine,
+    require_recorded_engine,
+    server_address,
+)
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.sqlite_files import SqliteFile, dagster_files, mlflow_file
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.security.offline import go_offline
-
-DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
 
 
 def prepare(home: Home) -> None:
@@ -28,24 +35,26 @@ def prepare(home: Home) -> None:
     without it an empty database may be half-made, and is made anew.
 
     Raises:
-        StorageError: if the home cannot be written, or one of its databases is damaged.
+        StorageError: if the home cannot be written, one of its databases is damaged, or the
+            environment names other databases than the home has.
     """
     go_offline()
     home.require_writable()
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
-    if database := os.environ.get(DATABASE_VARIABLE):
-        # SQLAlchemy reads a bare postgresql:// as psycopg 3; Dagster and MLflow use psycopg2.
-        os.environ[DATABASE_VARIABLE] = "postgresql+psycopg2://" + database.partition("://")[2]
-    settings = instance_settings(database is not None)
-    marker = home.path / "prepared.json"
-    expected = json.dumps(_preparation(home, settings)).encode()
+    require_recorded_engine(home)
+    if address := server_address():
+        # Dagster hands it to SQLAlchemy as it is.
+        os.environ[DATABASE_VARIABLE] = alchemy_address(address)
+    settings = instance_settings(address is not None)
+    marker = home.path / PREPARED
+    expected = _preparation(home, settings)
 
     def ready() -> bool:
         return (
             _has_content(marker, expected)
             and _has_content(home.dagster / "dagster.yaml", settings)
-            and (database is not None or all(file.path.exists() for file in _files(home)))
+            and (address is not None or all(file.path.exists() for file in _files(home)))
         )
 
     if ready():
@@ -57,9 +66,9 @@ def prepare(home: Home) -> None:
             return
         home.write_atomic(home.dagster / "dagster.yaml", settings)
         previous = _previous_folder(marker)
-        if database is None and previous is None:
+        if address is None and previous is None:
             _remove_unused(home)
-        _create_databases(home, settings, in_files=database is None)
+        _create_databases(home, settings, in_files=address is None)
         if previous is not None and previous != home.path:
             _update_addresses(home, previous)
         home.write_atomic(marker, expected)
@@ -73,16 +82,53 @@ def instance_settings(postgres: bool) -> bytes:
     return settings.encode()
 
 
-def _preparation(home: Home, settings: bytes) -> dict[str, str]:
+def record_database(home: Home) -> None:
+    """Record that the databases that the environment names are those of the home, prepared."""
+    if address := server_address():
+        os.environ[DATABASE_VARIABLE] = alchemy_address(address)
+    settings = instance_settings(address is not None)
+    home.write_atomic(home.dagster / "dagster.yaml", settings)
+    home.write_atomic(home.path / PREPARED, _preparation(home, settings))
+
+
+def create_dagster(folder: Path) -> None:
+    """Create Dagster's tables where the environment says; what else it writes is in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").write_bytes(instance_settings(engine() == "postgresql"))
+    _open_instance(folder)
+
+
+def create_run_log(folder: Path, run_id: str) -> Path:
+    """Create the SQLite file of the events of one run, and return it.
+
+    Args:
+        folder: as for `create_dagster`.
+    """
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        # Opening it makes it.
+        instance.all_logs(run_id)
+    return folder / "history" / "runs" / f"{run_id}.db"
+
+
+def mirrored_events() -> frozenset[str]:
+    """Return the types of the events that Dagster also keeps in its index, if it uses SQLite."""
+    from dagster._core import events
+
+    kinds = {*events.ASSET_EVENTS, *events.ASSET_CHECK_EVENTS}
+    return frozenset(kind.value for kind in {*kinds, *events.EVENT_TYPE_TO_PIPELINE_RUN_STATUS})
+
+
+def _preparation(home: Home, settings: bytes) -> bytes:
     versions = {name: version(name) for name in ("dagster", "mlflow")}
-    database = os.environ.get(DATABASE_VARIABLE, "sqlite")
-    # A digest, since the address may contain a password.
-    return {
+    prepared = {
         "home": str(home.path),
         **versions,
-        "database": sha256(database.encode()).hexdigest(),
+        "database": database_digest(),
         "settings": sha256(settings).hexdigest(),
     }
+    return json.dumps(prepared).encode()
 
 
 def _has_content(path: Path, content: bytes) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 
+from factory_assets.cli.shared import require_no_run
 from factory_assets.execution.ledger_entries import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
-from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -36,7 +36,7 @@ def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
     if not home.path.is_dir():
         return []
     with home.alone():
-        _require_no_run(home)
+        require_no_run(home)
         garbage = find_garbage(home, Registry(home).versions(), seconds)
         if apply:
             append_removed(garbage, home)
@@ -72,26 +72,3 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def _require_no_run(home: Home) -> None:
-    """Refuse while a run is under way: between two stages it still needs its earlier results."""
-    if not (home.dagster / "dagster.yaml").is_file():
-        return
-    import dagster as dg
-
-    from factory_assets.cli.shared import end_dead_runs
-    from factory_resources.instance import prepare
-
-    prepare(home)
-    status = dg.DagsterRunStatus
-    active = [status.STARTING, status.STARTED, status.CANCELING]
-    with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance)
-        runs = instance.get_runs(dg.RunsFilter(statuses=active))
-    if runs:
-        raise StorageError(
-            f"run {runs[0].run_id[:8]} of {runs[0].job_name} is still running",
-            where=str(home.path),
-            remedy="wait until it has ended, or terminate it in the UI",
-        )

@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from factory_resources.home.database import require_recorded_engine
+from factory_resources.home.home import Home
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -23,14 +26,21 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 def command(
-    name: str, group: click.Group = main, **settings: Any
+    name: str, group: click.Group = main, *, any_database: bool = False, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Register a sub-command; print its errors as one line and exit with their code."""
+    """Register a sub-command; print its errors as one line and exit with their code.
+
+    Args:
+        any_database: whether it starts even if the environment names other databases than those
+            that the home has.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
+                if not any_database:
+                    require_recorded_engine(Home.from_env())
                 return function(*args, **kwargs)
             except KeyboardInterrupt:
                 message = "interrupted; finished stages are stored, run the command again to resume"

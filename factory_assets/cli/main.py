@@ -194,6 +194,30 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
         click.echo(f"{total(garbage)}; nothing was removed, use --apply to remove")
 
 
+@command("migrate", any_database=True)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="URL|sqlite",
+    help="The address of an empty PostgreSQL database, or sqlite for files in the home.",
+)
+def migrate_command(target: str) -> None:
+    """Carry the factory's databases over to PostgreSQL, or back to SQLite.
+
+    All of them are moved: Dagster's runs and events, MLflow, searches, the ledger, answers and
+    outcomes. Every row is compared, and the root of the ledger is computed anew. Only then the home
+    says that its databases are elsewhere, and the command prints the setting to export. What was
+    read stays as it was. If the command is killed, run it again.
+
+    Nothing may run meanwhile. Write passwords into ~/.pgpass: the command line is visible to every
+    user of the machine. To carry them back, FACTORY_DATABASE_URL must be set as it is.
+    """
+    from factory_assets.cli.migrate import migrate
+
+    migrate(target, console())
+
+
 @command("schema")
 @click.argument("what", type=click.Choice(["defs", "trace"]), default="defs")
 def schema_command(what: str) -> None:

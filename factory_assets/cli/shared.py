@@ -12,7 +12,8 @@ from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError, FactoryError, SourceError
+from factory_resources.errors import DeclarationError, FactoryError, SourceError, StorageError
+from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 
 if TYPE_CHECKING:
@@ -62,6 +63,32 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
         except FactoryError as error:
             errors.append(error)
     return in_order(pipelines), errors
+
+
+def require_no_run(home: Home) -> None:
+    """Refuse while a run is under way: between two stages it still needs what is stored.
+
+    Raises:
+        StorageError: a run is under way.
+    """
+    if not (home.dagster / "dagster.yaml").is_file():
+        return
+    import dagster as dg
+
+    from factory_resources.instance import prepare
+
+    prepare(home)
+    status = dg.DagsterRunStatus
+    active = [status.STARTING, status.STARTED, status.CANCELING]
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
+        runs = instance.get_runs(dg.RunsFilter(statuses=active))
+    if runs:
+        raise StorageError(
+            f"run {runs[0].run_id[:8]} of {runs[0].job_name} is still running",
+            where=str(home.path),
+            remedy="wait until it has ended, or terminate it in the UI",
+        )
 
 
 def end_dead_runs(instance: "dg.DagsterInstance") -> None:

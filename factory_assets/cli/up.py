@@ -86,7 +86,7 @@ def up(services: Services, console: Console) -> int:
     require_allowed(services.door, home)
     prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"{services.door.url}/mlflow"
-    lock = _lock(home)
+    lock = serving_lock(home)
     for option, (host, number) in services.by_option.items():
         _require_free(option, host, number)
     with dg.DagsterInstance.get() as instance:
@@ -105,7 +105,7 @@ def up(services: Services, console: Console) -> int:
             running_file(home).unlink(missing_ok=True)
 
 
-def _lock(home: Home) -> AcquireReturnProxy[FileLock]:
+def serving_lock(home: Home) -> AcquireReturnProxy[FileLock]:
     """Take the lock that only one `factory up` on a home can hold."""
     try:
         return FileLock(home.path / ".up.lock").acquire(timeout=0)

@@ -1,10 +1,125 @@
 """Addresses of the factory's databases: SQLite files in the home, or one PostgreSQL server."""
 
+import json
 import os
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote, unquote
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
+
+PREPARED = "prepared.json"
+"""The file of a home that says, among others, which database was prepared for it."""
+
+Engine = Literal["sqlite", "postgresql"]
+
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+
+
+def server_address() -> str | None:
+    """Return the address of the factory's PostgreSQL as its client library reads it.
+
+    None if the databases are in the home.
+
+    Raises:
+        StorageError: the variable has no address of a PostgreSQL database.
+    """
+    declared = os.environ.get(DATABASE_VARIABLE)
+    return plain_address(declared, where=DATABASE_VARIABLE) if declared else None
+
+
+def plain_address(declared: str, *, where: str) -> str:
+    """Return an address as PostgreSQL's own client library reads it, whoever wrote it.
+
+    Args:
+        where: where the address stands, for the message.
+
+    Raises:
+        StorageError: it is not the address of a PostgreSQL database.
+    """
+    scheme, divider, rest = declared.partition("://")
+    if not divider or scheme not in _SCHEMES:
+        # The address is not repeated, since it may contain a password.
+        raise StorageError(
+            "this is not the address of a PostgreSQL database",
+            where=where,
+            remedy="write it as postgresql:///factory?host=/var/run/postgresql, or as "
+            "postgresql://user@host:5432/factory",
+        )
+    return f"postgresql://{rest}"
+
+
+def schema_address(address: str, schema: str) -> str:
+    """Return an address with a schema in which names are looked up; other options stay."""
+    base, _, query = address.partition("?")
+    parts = [part for part in query.split("&") if part]
+    options = [unquote(part.partition("=")[2]) for part in parts if part.startswith("options=")]
+    kept = [part for part in parts if not part.startswith("options=")]
+    joined = quote(" ".join([*options, f"-csearch_path={schema}"]), safe="")
+    return f"{base}?{'&'.join([*kept, f'options={joined}'])}"
+
+
+def engine() -> Engine:
+    """Return which databases the environment names."""
+    return "postgresql" if os.environ.get(DATABASE_VARIABLE) else "sqlite"
+
+
+@contextmanager
+def chosen_database(address: str | None) -> Iterator[None]:
+    """Use another database in the block: the one at this address, or files if it is None."""
+    before = os.environ.pop(DATABASE_VARIABLE, None)
+    if address is not None:
+        os.environ[DATABASE_VARIABLE] = address
+    try:
+        yield
+    finally:
+        os.environ.pop(DATABASE_VARIABLE, None)
+        if before is not None:
+            os.environ[DATABASE_VARIABLE] = before
+
+
+def database_digest() -> str:
+    """Return a digest of what the environment names, since the address may contain a password."""
+    return sha256(os.environ.get(DATABASE_VARIABLE, "sqlite").encode()).hexdigest()
+
+
+def recorded_engine(home: Home) -> Engine | None:
+    """Return where the databases of a home are; None if it was never prepared."""
+    try:
+        digest = json.loads((home.path / PREPARED).read_bytes())["database"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return "sqlite" if digest == sha256(b"sqlite").hexdigest() else "postgresql"
+
+
+def require_recorded_engine(home: Home) -> None:
+    """Check that the environment names the databases that the home has.
+
+    Otherwise there would be two of each, and what one of them says would not be true.
+
+    Raises:
+        StorageError: it names others.
+    """
+    recorded = recorded_engine(home)
+    if recorded is None or recorded == engine():
+        return
+    if recorded == "sqlite":
+        raise StorageError(
+            f"the databases of this factory are files of its home, but {DATABASE_VARIABLE} is set",
+            where=str(home.path),
+            remedy=f"unset {DATABASE_VARIABLE}, or carry them over: factory migrate --to URL",
+        )
+    raise StorageError(
+        f"the databases of this factory are on PostgreSQL, but {DATABASE_VARIABLE} is not set",
+        where=str(home.path),
+        remedy=f"export {DATABASE_VARIABLE} as it was; files of the home would be out of date",
+    )
 
 
 def database_address(file: Path, schema: str) -> str:
@@ -17,11 +132,14 @@ def database_address(file: Path, schema: str) -> str:
         file: the SQLite file, used if `FACTORY_DATABASE_URL` is not set.
         schema: the schema, used if it is set.
     """
-    declared = os.environ.get("FACTORY_DATABASE_URL")
-    if not declared:
+    if (server := server_address()) is None:
         return f"sqlite:///{file}"
-    server = "postgresql+psycopg2://" + declared.partition("://")[2]
-    return f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    return alchemy_address(schema_address(server, schema))
+
+
+def alchemy_address(address: str) -> str:
+    """Return an address as SQLAlchemy reads it, for which a bare postgresql:// is psycopg 3."""
+    return "postgresql+psycopg2://" + address.partition("://")[2]
 
 
 def make_schema(uri: str, schema: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from factory_resources.errors import FactoryError, StorageError
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
 from factory_resources.home.sqlite_files import (
     dagster_files,
@@ -20,9 +21,6 @@ from factory_resources.home.sqlite_files import (
     run_logs,
     search_file,
 )
-
-_SERVER = "FACTORY_DATABASE_URL"
-"""The variable with the address of a database that is not in the home."""
 
 _LOCKED = ("database is locked", "database table is locked")
 
@@ -86,7 +84,7 @@ def storage_fault(error: BaseException, home: Home) -> StorageError | None:
             remedy=f"copy it, then run: mlflow db upgrade sqlite:///{home.mlflow_database}",
         )
     if any(name in text for name in _DATABASE):
-        return _server_fault(text) if os.environ.get(_SERVER) else _file_fault(text, home)
+        return _server_fault(text) if os.environ.get(DATABASE_VARIABLE) else _file_fault(text, home)
     return _missing_rows(text, home)
 
 
@@ -140,7 +138,7 @@ def _missing_rows(text: str, home: Home) -> StorageError | None:
         return None
     return StorageError(
         f"rows of MLflow were changed ({line})",
-        where=_SERVER if os.environ.get(_SERVER) else str(home.mlflow_database),
+        where=DATABASE_VARIABLE if os.environ.get(DATABASE_VARIABLE) else str(home.mlflow_database),
         remedy=mlflow_file(home).remedy,
     )
 
@@ -150,6 +148,6 @@ def _server_fault(text: str) -> StorageError | None:
     if not (line := next(lines, None)):
         return None
     return StorageError(
-        f"the database of {_SERVER} cannot be used ({line.partition(': ')[2]})",
+        f"the database of {DATABASE_VARIABLE} cannot be used ({line.partition(': ')[2]})",
         remedy="check the server and the address, then run again",
     )

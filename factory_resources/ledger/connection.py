@@ -1,6 +1,5 @@
 """Connections to the ledger's tables: SQLite in the home, or the PostgreSQL of the factory."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -8,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from factory_resources.errors import StorageError
+from factory_resources.home.database import schema_address, server_address
 from factory_resources.home.home import Home
 
 _SCHEMA = "ledger"
@@ -169,7 +169,7 @@ def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def in_postgres() -> bool:
-    return bool(os.environ.get("FACTORY_DATABASE_URL"))
+    return server_address() is not None
 
 
 @contextmanager
@@ -203,8 +203,7 @@ def new_sqlite(file: str) -> Connection:
 def _postgres() -> Connection:
     import psycopg2
 
-    address = "postgresql://" + os.environ["FACTORY_DATABASE_URL"].partition("://")[2]
-    raw = psycopg2.connect(address, options=f"-c search_path={_SCHEMA}")
+    raw = psycopg2.connect(schema_address(server_address() or "", _SCHEMA))
     raw.autocommit = True
     return Connection(raw, postgres=True)
 
@@ -237,5 +236,19 @@ def begin_postgres() -> Iterator[Connection]:
             )
         connection.execute("CREATE SCHEMA IF NOT EXISTS ledger")
         yield connection
+    finally:
+        connection.close()
+
+
+def create_empty(home: Home) -> None:
+    """Create the tables without an entry, for the rows of another ledger."""
+    if in_postgres():
+        with begin_postgres() as connection:
+            connection.create_tables()
+            connection.execute("COMMIT")
+        return
+    connection = new_sqlite(str(home.ledger))
+    try:
+        connection.create_tables()
     finally:
         connection.close()

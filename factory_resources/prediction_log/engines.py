@@ -3,8 +3,7 @@
 Outcomes have theirs in the same way; see `factory_resources.outcomes`.
 """
 
-import os
-
+from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.prediction_log.store import PredictionStore
@@ -42,4 +41,4 @@ def has_store(home: Home) -> bool:
 
 def postgres_address() -> str | None:
     """Return the address of the factory's PostgreSQL; None if databases are in the home."""
-    return os.environ.get("FACTORY_DATABASE_URL") or None
+    return server_address()

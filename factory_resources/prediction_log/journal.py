@@ -176,6 +176,15 @@ def _write_all(handle: int, content: bytes, start: int) -> None:
         content, start = content[written:], start + written
 
 
+def is_written(folder: Path) -> bool:
+    """Whether a process writes a journal in the folder now."""
+    for path in folder.glob(f"*{OPEN}"):
+        with _orphan(path) as handle:
+            if handle is None and path.exists():
+                return True
+    return False
+
+
 def recover(folder: Path) -> list[Path]:
     """Seal the segments whose writer has ended, up to their last whole record; return them.
 

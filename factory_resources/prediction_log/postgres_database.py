@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from factory_resources.home.database import schema_address
 from factory_resources.prediction_log.database import Database
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ class PostgresDatabase(Database):
     """The tables of a schema on a server, which are made if they are missing.
 
     Args:
-        address: as in `FACTORY_DATABASE_URL`.
+        address: as PostgreSQL's client library reads it.
         tables: the statements that make the tables.
         made: the table by which it is known that they were made.
         locked: the table that only one writer has at a time.
     """
 
     def __init__(self, address: str, schema: str, tables: str, made: str, locked: str) -> None:
-        self._server, self._locked = "postgresql://" + address.partition("://")[2], locked
+        self._server, self._locked = address, locked
         self._raw = _connect(address, schema)
         if not _has_table(self._raw, made):
             with self._transaction(f"SELECT pg_advisory_xact_lock(hashtext('{schema}'))"):
@@ -97,8 +98,7 @@ def has_postgres_table(address: str, schema: str, table: str) -> bool:
 def _connect(address: str, schema: str) -> Any:
     import psycopg2
 
-    server = "postgresql://" + address.partition("://")[2]
-    connection = psycopg2.connect(server, options=f"-c search_path={schema}")
+    connection = psycopg2.connect(schema_address(address, schema))
     connection.autocommit = True
     return connection
 

@@ -19,7 +19,7 @@ class PostgresStore(PostgresDatabase, PredictionStore):
     """The tables on a server, which are made if they are missing.
 
     Args:
-        address: as in `FACTORY_DATABASE_URL`.
+        address: as PostgreSQL's client library reads it.
     """
 
     TABLE = f"{_SCHEMA}.prediction"

@@ -182,6 +182,12 @@ def _stored_study(storage: Any, name: str, resume: bool, maximise: bool) -> optu
     )
 
 
+def create_tables(home: Home) -> None:
+    """Create the tables of searches if they are missing."""
+    with _database_errors(home):
+        _storage(home).engine.dispose()
+
+
 def _storage(home: Home) -> Any:
     from optuna.storages import RDBStorage
 

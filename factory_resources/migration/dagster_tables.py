@@ -1,0 +1,124 @@
+"""The rows of Dagster's tables, as they are in SQLite's files and in the tables of PostgreSQL."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from factory_resources.errors import StorageError
+from factory_resources.migration.catalog import Table, run
+from factory_resources.migration.copying import postgres_rows, sqlite_rows
+from factory_resources.migration.event_ids import (
+    EventIds,
+    EventLog,
+    Rename,
+    rename_in_cursor,
+    rename_in_event,
+    rename_in_record,
+)
+from factory_resources.migration.values import Row, from_sqlite
+
+EVENTS = "event_logs"
+
+_IDS = {
+    "asset_event_tags": {"event_id"},
+    "asset_check_executions": {"evaluation_event_storage_id", "materialization_event_storage_id"},
+}
+"""The columns of each table that have the id of an event."""
+
+_TEXTS: dict[str, dict[str, Callable[[str, Rename], str]]] = {
+    "asset_keys": {
+        "last_materialization": rename_in_record,
+        "cached_status_data": rename_in_cursor,
+    },
+    "asset_check_executions": {"evaluation_event": rename_in_event},
+    "instigators": {"instigator_body": rename_in_cursor},
+    "jobs": {"job_body": rename_in_cursor},
+    "job_ticks": {"tick_body": rename_in_cursor},
+    "bulk_actions": {"body": rename_in_cursor},
+    "kvs": {"value": rename_in_cursor},
+}
+"""The columns whose text contains the id of an event, and how it is renamed there."""
+
+
+class FileEvents:
+    """The events of a home in SQLite, with the ids that they get in one table.
+
+    Args:
+        folder: `dagster/history/runs` of the home.
+        table: PostgreSQL's.
+        index: the open `index.db`.
+    """
+
+    def __init__(self, folder: Path, table: Table, index: sqlite3.Connection) -> None:
+        self._table = table
+        self._columns = [column for column in table.columns if column.name != "id"]
+        self._log = EventLog(folder, [column.name for column in self._columns])
+        [(last,)] = index.execute(f"SELECT coalesce(max(id), 0) FROM {EVENTS}")
+        self._ids = EventIds(self._log, last)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of the table; may be called once."""
+        convert = from_sqlite([column.kind for column in self._columns])
+        names = [column.name for column in self._columns]
+        event = names.index("event")
+        order = [self._table.names.split(", ").index(f'"{name}"') for name in ("id", *names)]
+        for events in self._log:
+            for placed in events:
+                row = [*convert(placed.row)]
+                row[event] = rename_in_event(row[event], self.renamed)
+                values = [self._ids.of(placed), *row]
+                yield [value for _, value in sorted(zip(order, values, strict=True))]
+
+    def renamed(self, number: int) -> int:
+        """Return the id of an event for its id in the index."""
+        return self._ids.renamed(number)
+
+
+def renamed_rows(connection: sqlite3.Connection, table: Table, rename: Rename) -> Iterator[Row]:
+    """Yield the rows of another table of SQLite, with the new ids of events."""
+    ids, texts = _IDS.get(table.name, set()), _TEXTS.get(table.name, {})
+    places = [
+        (place, None if column.name in ids else texts[column.name])
+        for place, column in enumerate(table.columns)
+        if column.name in ids or column.name in texts
+    ]
+    if not places:
+        yield from sqlite_rows(connection, table)
+        return
+    for row in sqlite_rows(connection, table):
+        changed = [*row]
+        for place, in_text in places:
+            if (value := changed[place]) is not None:
+                changed[place] = in_text(value, rename) if in_text else rename(value)
+        yield changed
+
+
+def events_of_runs(connection: Any, table: Table) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the events of each run from PostgreSQL, in their order."""
+    place = [column.name for column in table.columns].index("run_id")
+    rows = postgres_rows(connection, table, "ORDER BY run_id, id")
+    for run_id, events in groupby(rows, key=lambda row: row[place]):
+        yield run_id, [*events]
+
+
+def require_whole(connections: Sequence[sqlite3.Connection], connection: Any, schema: str) -> None:
+    """Check that SQLite's tables have every change of data that PostgreSQL's have.
+
+    Dagster names the changes in the table `secondary_indexes`, and reads tables according to them.
+
+    Raises:
+        StorageError: they lack one.
+    """
+    query = "SELECT name FROM {} WHERE migration_completed IS NOT NULL"
+    done: set[str] = set()
+    for file in connections:
+        done.update(name for (name,) in file.execute(query.format("secondary_indexes")))
+    for (name,) in run(connection, query.format(f'"{schema}".secondary_indexes')):
+        if name not in done:
+            raise StorageError(
+                f"Dagster's tables lack a change of data ({name})",
+                remedy='bring them up to date: eval "$(factory env)" && dagster instance migrate, '
+                "then dagster instance reindex",
+            )

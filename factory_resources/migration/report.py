@@ -1,0 +1,168 @@
+"""What a migration carried over, and the checks that both directions have in common."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from factory_resources.errors import StorageError
+from factory_resources.home.database import Engine
+from factory_resources.home.home import Home
+from factory_resources.migration.catalog import Table
+from factory_resources.migration.stores import Store
+from factory_resources.migration.values import RowDigest
+
+
+@dataclass(frozen=True)
+class CarriedTable:
+    """A table whose rows are in both databases."""
+
+    store: str
+    name: str
+    digest: RowDigest
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What was carried over, and where what it was read from still is."""
+
+    engine: Engine
+    """The new one."""
+    tables: Sequence[CarriedTable]
+    ledger: tuple[int, str] | None
+    """The number of entries of the ledger, and its root, recomputed; None if there is no ledger."""
+    source: str
+    removed: bool = False
+    """Whether something that a killed migration had left on the server was removed first."""
+    aside: Path | None = None
+    """Where SQLite files went that were out of date; None if there were none."""
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of rows of each store."""
+        counts = Counter[str]()
+        for table in self.tables:
+            counts[table.store] += table.digest.count
+        return counts
+
+
+def check_ledger(home: Home) -> tuple[int, str] | None:
+    """Return size and root of the ledger that the environment names, from its entries.
+
+    Raises:
+        StorageError: the root is not the one that the checkpoint signs.
+    """
+    from factory_resources.ledger.factory_verify import CompactRange, LogCheckpoint, leaf_hash
+    from factory_resources.ledger.ledger import Ledger
+
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return None
+    tree = CompactRange()
+    with ledger.reading() as log:
+        size, note = log.signed
+        for _, body in log.bodies(0, size):
+            tree.append(leaf_hash(body))
+    signed = LogCheckpoint.parse(note.partition("\n\n")[0] + "\n")
+    if (signed.size, signed.root) != (tree.size, tree.root):
+        raise StorageError(
+            "the entries of the ledger have another root than its checkpoint",
+            where=str(home.path),
+            remedy="factory verify tells what does not hold; nothing was changed",
+        )
+    return size, tree.root.hex()
+
+
+@contextmanager
+def opened_files(
+    paths: Sequence[Path], *, write: bool = False
+) -> Iterator[list[sqlite3.Connection]]:
+    """Open the files of a store, to read them as they are or to fill new ones."""
+    connections = []
+    try:
+        for path in paths:
+            address = f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}"
+            connection = sqlite3.connect(address, uri=True, timeout=60, isolation_level=None)
+            connections.append(connection)
+            if write:
+                # They are synced when they are complete, and thrown away otherwise.
+                connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN")
+        yield connections
+        for connection in connections:
+            connection.execute("COMMIT")
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def file_with(
+    connections: Sequence[sqlite3.Connection], store: Store, table: Table
+) -> sqlite3.Connection:
+    """Return the file of a store that has a table, with the same columns as PostgreSQL's.
+
+    Raises:
+        StorageError: none has it.
+    """
+    for connection in connections:
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", [table.name])
+        names = {name for (name,) in columns.fetchall()}
+        if names == {column.name for column in table.columns}:
+            return connection
+        if names:
+            break
+    raise _other_version(store, f"table {table.name} has other columns in SQLite")
+
+
+def require_same_version(
+    connections: Sequence[sqlite3.Connection],
+    store: Store,
+    tables: Sequence[Table],
+    versions: Sequence[str],
+) -> None:
+    """Check that SQLite and PostgreSQL have the same tables, in the same version.
+
+    Args:
+        tables: those of PostgreSQL.
+        versions: in PostgreSQL, of libraries that number their schemas alike in both.
+
+    Raises:
+        StorageError: they do not.
+    """
+    known = {table.name for table in tables}
+    for connection in connections:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (name,) in found.fetchall():
+            if name in known or name.startswith("sqlite_"):
+                continue
+            if connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone():
+                raise _other_version(store, f"PostgreSQL has no table {name}")
+    if versions:
+        rows = connections[0].execute("SELECT version_num FROM alembic_version").fetchall()
+        if sorted(version for (version,) in rows) != sorted(versions):
+            raise _other_version(store, "the versions of their schemas differ")
+
+
+def _other_version(store: Store, why: str) -> StorageError:
+    return StorageError(
+        f"the tables of {store.name} are those of another version ({why})",
+        remedy="run the factory once with the databases that it has, which brings them up to date",
+    )
+
+
+def require_space(home: Home, needed: int) -> None:
+    """Check that the file system of the home has as many bytes free.
+
+    Raises:
+        StorageError: it has not.
+    """
+    free = shutil.disk_usage(home.path).free
+    if free < needed:
+        raise StorageError(
+            f"about {needed / 1e6:,.0f} MB are needed, and {free / 1e6:,.0f} MB are free",
+            where=str(home.path),
+            remedy="free space there, then run again",
+        )

@@ -1,0 +1,160 @@
+"""From PostgreSQL back to SQLite files in the home.
+
+The files are made and compared in scratch, and moved in when all are complete. SQLite files that
+the home still has, from before its databases were on PostgreSQL, are set aside and not removed.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from factory_resources.home.database import chosen_database
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.instance import create_run_log, mirrored_events, record_database
+from factory_resources.migration import dagster_tables
+from factory_resources.migration.catalog import Table, run, tables_of
+from factory_resources.migration.copying import (
+    digest_of,
+    fill_sqlite,
+    postgres_rows,
+    require_equal,
+    sqlite_rows,
+)
+from factory_resources.migration.report import (
+    CarriedTable,
+    Migration,
+    check_ledger,
+    file_with,
+    opened_files,
+    require_same_version,
+    require_space,
+)
+from factory_resources.migration.server import connected, default_schema
+from factory_resources.migration.stores import Store, stores
+from factory_resources.migration.to_server import Tell, versions_of
+from factory_resources.migration.values import RowDigest, line_of
+
+_BESIDE = ("", "-journal", "-wal", "-shm")
+"""What belongs to a SQLite file, by what follows its name."""
+
+_ROOM = 2
+"""Times the size of the database on the server: what the files may take, journals included."""
+
+
+def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
+    """Carry the databases of a home from PostgreSQL to files of the home.
+
+    The caller sees to it that nothing else uses the home.
+
+    Args:
+        address: as PostgreSQL's client library reads it.
+        where: what names the address, for messages.
+
+    Raises:
+        StorageError: the server or the disk cannot be used. The home is as it was.
+    """
+    with connected(address, where) as connection, home.scratch() as scratch:
+        [(size,)] = run(connection, "SELECT pg_database_size(current_database())")
+        require_space(home, _ROOM * size)
+        present = [store for store in stores() if store.is_on_server(connection)]
+        made = Home(scratch / "home")
+        tell("making the tables")
+        with chosen_database(None):
+            for store in present:
+                store.create(made)
+        connection.autocommit = False
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        carried: list[CarriedTable] = []
+        for store in present:
+            tell(f"copying {store.name}")
+            carried += _carry(made, store, connection)
+        connection.rollback()
+        with chosen_database(None):
+            ledger = check_ledger(made)
+            _fold(made.path)
+            os.sync()
+            aside = _install(home, made)
+            record_database(home)
+    return Migration("sqlite", carried, ledger, where, aside=aside)
+
+
+def _carry(made: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
+    found = tables_of(connection, store.schema or default_schema(connection))
+    tables = [table for table in found if table.name not in store.kept]
+    with opened_files(store.paths(made), write=True) as files:
+        require_same_version(files, store, found, versions_of(connection, store))
+        for table in tables:
+            file = file_with(files, store, table)
+            if file.execute(f'SELECT 1 FROM "{table.name}" LIMIT 1').fetchone():
+                # A library has filled its new tables.
+                file.execute(f'DELETE FROM "{table.name}"')
+            if store.schema is None and table.name == dagster_tables.EVENTS:
+                sent = _carry_events(made, table, connection, file)
+            else:
+                sent = RowDigest()
+                fill_sqlite(file, table, postgres_rows(connection, table), sent)
+                require_equal(table, sent, digest_of(sqlite_rows(file, table)))
+            yield CarriedTable(store.name, table.name, sent)
+
+
+def _carry_events(
+    made: Home, table: Table, connection: Any, index: sqlite3.Connection
+) -> RowDigest:
+    """Write the events into a file a run, and copies of some into the index."""
+    names = [column.name for column in table.columns]
+    place, kinds = names.index("dagster_event_type"), mirrored_events()
+    folder = made.dagster / "history" / "runs"
+    empty = create_run_log(made.dagster, "empty")
+    sent, stored = RowDigest(), RowDigest()
+    for run_id, rows in dagster_tables.events_of_runs(connection, table):
+        copies = [row for row in rows if row[place] in kinds]
+        fill_sqlite(index, table, copies, RowDigest())
+        file = folder / f"{run_id}.db"
+        shutil.copyfile(empty, file)
+        with opened_files([file], write=True) as [log]:
+            fill_sqlite(log, table, rows, sent)
+            for row in sqlite_rows(log, table):
+                stored.add(line_of(row))
+    empty.unlink()
+    require_equal(table, sent, stored)
+    return sent
+
+
+def _install(home: Home, made: Home) -> Path | None:
+    """Move the files in; return where those went that they replace, None if there were none."""
+    aside = home.path / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    for name in _names():
+        for suffix in _BESIDE:
+            old = home.path / f"{name}{suffix}"
+            if old.exists():
+                target = aside / f"{name}{suffix}"
+                with storage_errors(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(old, target)
+        new = made.path / name
+        if new.exists():
+            with storage_errors(new):
+                (home.path / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(new, home.path / name)
+    return aside if aside.exists() else None
+
+
+def _names() -> Iterator[str]:
+    """Yield what is moved, below the home: Dagster's folders as a whole, and the other files."""
+    for store in stores():
+        if store.schema is None:
+            yield from ("dagster/history", "dagster/schedules")
+        else:
+            yield from store.files
+
+
+def _fold(folder: Path) -> None:
+    """Bring what is in write-ahead logs into the databases, which are then one file each."""
+    for file in folder.rglob("*.db"):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

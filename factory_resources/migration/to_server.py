@@ -1,0 +1,148 @@
+"""From the SQLite files of a home to PostgreSQL.
+
+All rows are copied and compared in one transaction. The home is changed last, by one file, which
+says where its databases are from then on.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import psycopg2
+
+from factory_resources.home.database import alchemy_address, chosen_database
+from factory_resources.home.home import Home
+from factory_resources.instance import record_database
+from factory_resources.migration import dagster_tables
+from factory_resources.migration.catalog import Table, run, tables_of
+from factory_resources.migration.copying import (
+    digest_of,
+    fill_postgres,
+    move_counters,
+    postgres_rows,
+    require_equal,
+    sqlite_rows,
+)
+from factory_resources.migration.report import (
+    CarriedTable,
+    Migration,
+    check_ledger,
+    file_with,
+    opened_files,
+    require_same_version,
+)
+from factory_resources.migration.server import begin, connected, default_schema, finish
+from factory_resources.migration.stores import Store, stores
+
+Tell = Callable[[str], None]
+"""Is told what is done now."""
+
+
+def to_server(home: Home, address: str, tell: Tell) -> Migration:
+    """Carry the databases of a home to an empty database of PostgreSQL.
+
+    The caller sees to it that nothing else uses the home.
+
+    Args:
+        address: as PostgreSQL's client library reads it.
+
+    Raises:
+        StorageError: the server cannot be used, the database is not empty, or a value cannot be
+            stored there. The home is as it was.
+    """
+    present = [store for store in stores() if store.is_in_files(home)]
+    with connected(address) as connection:
+        schemas = [store.schema for store in stores() if store.schema]
+        removed = begin(connection, schemas, _dagster_names(home))
+        tell("making the tables")
+        with chosen_database(alchemy_address(address)), home.scratch() as scratch:
+            for store in present:
+                store.create(Home(scratch))
+        carried = [*_carry_all(home, present, connection, tell)]
+        run(connection, "ANALYZE")
+        with chosen_database(alchemy_address(address)):
+            ledger = check_ledger(home)
+            record_database(home)
+        finish(connection)
+    return Migration("postgresql", carried, ledger, str(home.path), removed=removed)
+
+
+def _dagster_names(home: Home) -> list[str]:
+    """Return the names of Dagster's tables."""
+    [dagster] = [store for store in stores() if store.schema is None]
+    names: set[str] = set()
+    with opened_files([path for path in dagster.paths(home) if path.exists()]) as files:
+        for file in files:
+            found = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            names.update(name for (name,) in found)
+    return sorted(names)
+
+
+def _carry_all(
+    home: Home, present: Sequence[Store], connection: Any, tell: Tell
+) -> Iterator[CarriedTable]:
+    connection.autocommit = False
+    try:
+        for store in present:
+            tell(f"copying {store.name}")
+            yield from _carry(home, store, connection)
+        connection.commit()
+    except psycopg2.Error:
+        # The transaction ends with the connection.
+        raise
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.autocommit = True
+
+
+def _carry(home: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
+    schema = store.schema or default_schema(connection)
+    found = tables_of(connection, schema)
+    tables = [table for table in found if table.name not in store.kept]
+    _empty(connection, tables)
+    with opened_files(store.paths(home)) as files:
+        require_same_version(files, store, found, versions_of(connection, store))
+        if store.schema is None:
+            dagster_tables.require_whole(files, connection, schema)
+        for table, rows in _sources(home, store, tables, files):
+            sent = fill_postgres(connection, table, rows)
+            require_equal(table, sent, digest_of(postgres_rows(connection, table)))
+            move_counters(connection, table)
+            yield CarriedTable(store.name, table.name, sent)
+
+
+def _empty(connection: Any, tables: Sequence[Table]) -> None:
+    """Remove the rows with which libraries fill new tables."""
+    filled = [
+        table.address
+        for table in tables
+        if run(connection, f"SELECT 1 FROM {table.address} LIMIT 1")
+    ]
+    if filled:
+        run(connection, f"TRUNCATE {', '.join(filled)} CASCADE")
+
+
+def versions_of(connection: Any, store: Store) -> list[str]:
+    """Return the version of a schema, of libraries that number it alike in both engines."""
+    if store.schema not in ("mlflow", "tune"):
+        return []
+    rows = run(connection, f"SELECT version_num FROM {store.schema}.alembic_version")
+    return [version for (version,) in rows]
+
+
+def _sources(
+    home: Home, store: Store, tables: Sequence[Table], files: Sequence[sqlite3.Connection]
+) -> Iterator[tuple[Table, Iterator[Any]]]:
+    """Yield the tables with their rows in SQLite."""
+    if store.schema is not None:
+        for table in tables:
+            yield table, sqlite_rows(file_with(files, store, table), table)
+        return
+    [events] = [table for table in tables if table.name == dagster_tables.EVENTS]
+    log = dagster_tables.FileEvents(store.paths(home)[0].parent, events, files[0])
+    yield events, log.rows()
+    for table in tables:
+        if table is not events:
+            file = file_with(files, store, table)
+            yield table, dagster_tables.renamed_rows(file, table, log.renamed)
