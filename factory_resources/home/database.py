@@ -19,6 +19,9 @@ PREPARED = "prepared.json"
 
 Engine = Literal["sqlite", "postgresql"]
 
+_FILES = "sqlite"
+"""What is recorded in place of an address."""
+
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
 
@@ -86,7 +89,7 @@ def chosen_database(address: str | None) -> Iterator[None]:
 
 def database_digest() -> str:
     """Return a digest of what the environment names, since the address may contain a password."""
-    return sha256(os.environ.get(DATABASE_VARIABLE, "sqlite").encode()).hexdigest()
+    return sha256((os.environ.get(DATABASE_VARIABLE) or _FILES).encode()).hexdigest()
 
 
 def recorded_engine(home: Home) -> Engine | None:
@@ -95,7 +98,9 @@ def recorded_engine(home: Home) -> Engine | None:
         digest = json.loads((home.path / PREPARED).read_bytes())["database"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return "sqlite" if digest == sha256(b"sqlite").hexdigest() else "postgresql"
+    # An empty variable was once recorded as an address.
+    files = {sha256(name.encode()).hexdigest() for name in (_FILES, "")}
+    return "sqlite" if digest in files else "postgresql"
 
 
 def require_recorded_engine(home: Home) -> None:

@@ -46,7 +46,7 @@ WHERE r.contype = 'f' AND one.relnamespace = to_regnamespace(quote_ident(%s))
 
 
 @dataclass(frozen=True)
-class Column:
+class StoredColumn:
     """A column of a table."""
 
     name: str
@@ -66,12 +66,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class StoredTable:
     """A table that both engines have."""
 
     schema: str
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[StoredColumn, ...]
 
     @property
     def address(self) -> str:
@@ -95,23 +95,23 @@ def run(connection: Any, statement: str, values: Sequence[Any] = ()) -> list[Any
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def tables_of(connection: Any, schema: str) -> list[Table]:
+def tables_of(connection: Any, schema: str) -> list[StoredTable]:
     """Return the tables of a schema; a table comes after those to which it refers.
 
     Raises:
         StorageError: a column has a type that is not known here.
     """
-    columns: dict[str, list[Column]] = {}
+    columns: dict[str, list[StoredColumn]] = {}
     for table, name, kind in run(connection, _COLUMNS, [schema]):
         if kind not in _KINDS:
             raise StorageError(
                 f"column {name} of table {schema}.{table} has the type {kind}",
                 remedy="this version of the factory cannot carry it over",
             )
-        columns.setdefault(table, []).append(Column(name, _KINDS[kind], kind))
+        columns.setdefault(table, []).append(StoredColumn(name, _KINDS[kind], kind))
     order: dict[str, set[str]] = {name: set() for name in columns}
     for one, two in run(connection, _REFERENCES, [schema]):
         if one != two and two in order:
             order[one].add(two)
     names = TopologicalSorter(order).static_order()
-    return [Table(schema, name, tuple(columns[name])) for name in names]
+    return [StoredTable(schema, name, tuple(columns[name])) for name in names]

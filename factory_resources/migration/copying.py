@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from factory_resources.errors import StorageError
-from factory_resources.migration.catalog import Table, run
+from factory_resources.migration.catalog import StoredTable, run
 from factory_resources.migration.values import Row, RowDigest, ValueTypeError, from_sqlite, line_of
 
 _BATCH = 5_000
@@ -18,7 +18,7 @@ _SENT = 1 << 20
 """Bytes that are sent to PostgreSQL at a time."""
 
 
-def sqlite_rows(connection: sqlite3.Connection, table: Table) -> Iterator[Row]:
+def sqlite_rows(connection: sqlite3.Connection, table: StoredTable) -> Iterator[Row]:
     """Yield the rows of a table of SQLite.
 
     Raises:
@@ -31,7 +31,7 @@ def sqlite_rows(connection: sqlite3.Connection, table: Table) -> Iterator[Row]:
             yield from map(convert, rows)
 
 
-def postgres_rows(connection: Any, table: Table, rest: str = "") -> Iterator[Row]:
+def postgres_rows(connection: Any, table: StoredTable, rest: str = "") -> Iterator[Row]:
     """Yield the rows of a table of PostgreSQL, within a transaction.
 
     Args:
@@ -46,7 +46,7 @@ def postgres_rows(connection: Any, table: Table, rest: str = "") -> Iterator[Row
             yield from map(_plain, rows) if has_bytes else rows
 
 
-def fill_postgres(connection: Any, table: Table, rows: Iterable[Row]) -> RowDigest:
+def fill_postgres(connection: Any, table: StoredTable, rows: Iterable[Row]) -> RowDigest:
     """Add rows to a table of PostgreSQL, and return what was sent.
 
     Raises:
@@ -71,7 +71,7 @@ def fill_postgres(connection: Any, table: Table, rows: Iterable[Row]) -> RowDige
 
 
 def fill_sqlite(
-    connection: sqlite3.Connection, table: Table, rows: Iterable[Row], digest: RowDigest
+    connection: sqlite3.Connection, table: StoredTable, rows: Iterable[Row], digest: RowDigest
 ) -> None:
     """Add rows to a table of SQLite, within a transaction, and count them in `digest`."""
     marks = ", ".join("?" * len(table.columns))
@@ -94,7 +94,7 @@ def digest_of(rows: Iterable[Row]) -> RowDigest:
     return digest
 
 
-def require_equal(table: Table, sent: RowDigest, stored: RowDigest) -> None:
+def require_equal(table: StoredTable, sent: RowDigest, stored: RowDigest) -> None:
     """Check that all that was sent is stored.
 
     Raises:
@@ -108,7 +108,7 @@ def require_equal(table: Table, sent: RowDigest, stored: RowDigest) -> None:
         )
 
 
-def move_counters(connection: Any, table: Table) -> None:
+def move_counters(connection: Any, table: StoredTable) -> None:
     """Let PostgreSQL number new rows after those that are there."""
     columns = run(
         connection,
@@ -137,7 +137,7 @@ def _plain(row: Row) -> Row:
 
 
 @contextmanager
-def _told(table: Table) -> Iterator[None]:
+def _told(table: StoredTable) -> Iterator[None]:
     """Say of which table a value is that cannot be carried over."""
     try:
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_resources.errors import StorageError
-from factory_resources.migration.catalog import Table, run
+from factory_resources.migration.catalog import StoredTable, run
 from factory_resources.migration.copying import postgres_rows, sqlite_rows
 from factory_resources.migration.event_ids import (
     EventIds,
@@ -51,7 +51,7 @@ class FileEvents:
         index: the open `index.db`.
     """
 
-    def __init__(self, folder: Path, table: Table, index: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, table: StoredTable, index: sqlite3.Connection) -> None:
         self._table = table
         self._columns = [column for column in table.columns if column.name != "id"]
         self._log = EventLog(folder, [column.name for column in self._columns])
@@ -76,7 +76,9 @@ class FileEvents:
         return self._ids.renamed(number)
 
 
-def renamed_rows(connection: sqlite3.Connection, table: Table, rename: Rename) -> Iterator[Row]:
+def renamed_rows(
+    connection: sqlite3.Connection, table: StoredTable, rename: Rename
+) -> Iterator[Row]:
     """Yield the rows of another table of SQLite, with the new ids of events."""
     ids, texts = _IDS.get(table.name, set()), _TEXTS.get(table.name, {})
     places = [
@@ -95,7 +97,7 @@ def renamed_rows(connection: sqlite3.Connection, table: Table, rename: Rename) -
         yield changed
 
 
-def events_of_runs(connection: Any, table: Table) -> Iterator[tuple[str, list[Row]]]:
+def events_of_runs(connection: Any, table: StoredTable) -> Iterator[tuple[str, list[Row]]]:
     """Yield the events of each run from PostgreSQL, in their order."""
     place = [column.name for column in table.columns].index("run_id")
     rows = postgres_rows(connection, table, "ORDER BY run_id, id")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from factory_resources.errors import StorageError
 from factory_resources.home.database import Engine
 from factory_resources.home.home import Home
-from factory_resources.migration.catalog import Table
+from factory_resources.migration.catalog import StoredTable
 from factory_resources.migration.stores import Store
 from factory_resources.migration.values import RowDigest
 
@@ -100,7 +100,7 @@ def opened_files(
 
 
 def file_with(
-    connections: Sequence[sqlite3.Connection], store: Store, table: Table
+    connections: Sequence[sqlite3.Connection], store: Store, table: StoredTable
 ) -> sqlite3.Connection:
     """Return the file of a store that has a table, with the same columns as PostgreSQL's.
 
@@ -120,7 +120,7 @@ def file_with(
 def require_same_version(
     connections: Sequence[sqlite3.Connection],
     store: Store,
-    tables: Sequence[Table],
+    tables: Sequence[StoredTable],
     versions: Sequence[str],
 ) -> None:
     """Check that SQLite and PostgreSQL have the same tables, in the same version.

@@ -17,7 +17,7 @@ from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.instance import create_run_log, mirrored_events, record_database
 from factory_resources.migration import dagster_tables
-from factory_resources.migration.catalog import Table, run, tables_of
+from factory_resources.migration.catalog import StoredTable, run, tables_of
 from factory_resources.migration.copying import (
     digest_of,
     fill_sqlite,
@@ -103,7 +103,7 @@ def _carry(made: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
 
 
 def _carry_events(
-    made: Home, table: Table, connection: Any, index: sqlite3.Connection
+    made: Home, table: StoredTable, connection: Any, index: sqlite3.Connection
 ) -> RowDigest:
     """Write the events into a file a run, and copies of some into the index."""
     names = [column.name for column in table.columns]

@@ -14,7 +14,7 @@ from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home
 from factory_resources.instance import record_database
 from factory_resources.migration import dagster_tables
-from factory_resources.migration.catalog import Table, run, tables_of
+from factory_resources.migration.catalog import StoredTable, run, tables_of
 from factory_resources.migration.copying import (
     digest_of,
     fill_postgres,
@@ -112,7 +112,7 @@ def _carry(home: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
             yield CarriedTable(store.name, table.name, sent)
 
 
-def _empty(connection: Any, tables: Sequence[Table]) -> None:
+def _empty(connection: Any, tables: Sequence[StoredTable]) -> None:
     """Remove the rows with which libraries fill new tables."""
     filled = [
         table.address
@@ -132,8 +132,8 @@ def versions_of(connection: Any, store: Store) -> list[str]:
 
 
 def _sources(
-    home: Home, store: Store, tables: Sequence[Table], files: Sequence[sqlite3.Connection]
-) -> Iterator[tuple[Table, Iterator[Any]]]:
+    home: Home, store: Store, tables: Sequence[StoredTable], files: Sequence[sqlite3.Connection]
+) -> Iterator[tuple[StoredTable, Iterator[Any]]]:
     """Yield the tables with their rows in SQLite."""
     if store.schema is not None:
         for table in tables:

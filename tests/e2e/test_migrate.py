@@ -1,0 +1,264 @@
+"""A factory moves to PostgreSQL and back: nothing is lost, and no kill does harm."""
+
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from filelock import FileLock
+
+from factory_resources.home.home import Home
+from factory_resources.tracking.studies import Numbers, opened
+from tests.e2e.conftest import Factory, command
+from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres, running
+from tests.serving import serving
+
+pytestmark = pytest.mark.slow
+
+_ABOUT_IDS = {"id", "event_id", "evaluation_event_storage_id", "materialization_event_storage_id"}
+"""Columns of Dagster that have other values after a migration."""
+_LIBRARIES = {"alembic_version", "secondary_indexes"}
+_KILLS, _MANY = 3, 10
+
+
+class Grown(NamedTuple):
+    """A home with something in every database."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    def factory(self, url: str = "") -> Factory:
+        return command(self.home, FACTORY_DEFS=str(self.root / "defs"), FACTORY_DATABASE_URL=url)
+
+    def copy(self, folder: Path) -> "Grown":
+        copy = Grown(shutil.copytree(self.root, folder))
+        # The addresses of artifacts are brought up to date.
+        assert copy.factory()("env").returncode == 0
+        return copy
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
+    grown = Grown(tmp_path_factory.mktemp("migrate") / "grown")
+    folder = grown.root / "defs" / "apples"
+    folder.mkdir(parents=True)
+    write_apples(folder)
+    declare(folder, APPLES)
+    done = grown.factory()("run", "apples")
+    assert done.returncode == 0, done.stdout + done.stderr
+    home = Home(grown.home)
+    with serving(grown.home, FACTORY_DEFS=str(folder.parent)) as predictions:
+        rows = [{"size": i % 7 + i / 100, "colour": "red"} for i in range(1, 21)]
+        answers = predictions.ask("/predict/apples", rows).json["predictions"]
+        said = [{"id": answer["id"], "outcome": "good"} for answer in answers]
+        assert predictions.ask("/feedback", said[:9]).json["recorded"] == 9
+    with opened(home, "sizes", resume=True, maximise=True, seed=1, patience=1) as study:
+        study.begin({"depth": Numbers(1, 9, False, True)}).end("complete", 0.5, {"a": "\\ü\n"})
+    return grown
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server that knows this machine's user by the socket, without a password."""
+    with running(tmp_path_factory.mktemp("pg")) as server:
+        name = getpass.getuser()
+        if name != "postgres":
+            server.execute(f'CREATE ROLE "{name}" LOGIN')
+        settings = Path(server.socket) / "pg_hba.conf"
+        settings.write_text("local all postgres trust\nlocal all all peer\n")
+        # The tables of MLflow are made in hundreds of transactions.
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield server
+
+
+@pytest.fixture
+def url(server: Postgres, request: pytest.FixtureRequest) -> str:
+    """The address of an empty database that this user owns."""
+    name = "d" + sha256(request.node.nodeid.encode()).hexdigest()[:12]
+    _create(server, name)
+    return f"postgresql:///{name}?host={server.socket}"
+
+
+def _create(server: Postgres, name: str) -> None:
+    server.execute(f'CREATE DATABASE {name} OWNER "{getpass.getuser()}"')
+
+
+def _name(url: str) -> str:
+    return url.removeprefix("postgresql:///").partition("?")[0]
+
+
+def _tables(home: Path) -> dict[str, list[str]]:
+    """Return the rows of all tables of a home in SQLite, but ids of events."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(home.glob("*.db")) + sorted((home / "dagster").rglob("*.db")):
+        name = str(file.relative_to(home))
+        if name == "digests.db":
+            continue
+        with closing(sqlite3.connect(file)) as connection:
+            connection.row_factory = sqlite3.Row
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (table,) in names.fetchall():
+                rows = [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
+                if rows and table not in _LIBRARIES:
+                    dagster = name.startswith("dagster")
+                    found[f"{name} {table}"] = sorted(_plain(row, dagster) for row in rows)
+    return found
+
+
+def _plain(row: dict[str, Any], dagster: bool) -> str:
+    kept = {key: value for key, value in row.items() if not dagster or key not in _ABOUT_IDS}
+    text = re.sub(r'(storage_id": )\d+', r"\1", repr(kept)) if dagster else repr(kept)
+    # SQLAlchemy stores times with microseconds, and SQLite's own default has none.
+    return re.sub(r"(\d\d:\d\d:\d\d)\.000000", r"\1", text)
+
+
+def _files(home: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(home)): sha256(file.read_bytes()).digest()
+        for file in home.rglob("*.db")
+        if file.name != "digests.db"
+    }
+
+
+def _answers(factory: Factory) -> tuple[str, str, list[str]]:
+    verified, traced = factory("verify"), factory("trace", "apples@1", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    outcomes = factory("feedback", "apples")
+    assert outcomes.returncode == 0, outcomes.stderr
+    return verified.stdout.splitlines()[-1], traced.stdout, outcomes.stdout.splitlines()
+
+
+def test_a_factory_moves_there_and_back_without_losing_anything(
+    grown: Grown, url: str, tmp_path: Path
+) -> None:
+    moved = grown.copy(tmp_path / "moved")
+    before, answers, files = _tables(moved.home), _answers(moved.factory()), _files(moved.home)
+    assert {"predictions.db prediction", "outcomes.db outcome", "tune.db trials"} <= {*before}
+    done = moved.factory()("migrate", "--to", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"export FACTORY_DATABASE_URL='{url}'" in done.stdout
+    assert _files(moved.home) == files
+    assert _answers(moved.factory(url)) == answers
+    # Whoever starts the files again is told.
+    refused = moved.factory()("verify")
+    assert refused.returncode == 2
+    assert "are on PostgreSQL, but FACTORY_DATABASE_URL is not set" in refused.stderr
+    again = moved.factory(url)("run", "apples")
+    assert again.returncode == 0, again.stderr
+    assert "nothing changed since" in again.stdout, again.stdout
+    done = moved.factory(url)("migrate", "--to", "sqlite")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = _tables(moved.home)
+    assert after.keys() == before.keys()
+    for name, rows in before.items():
+        assert after[name] == rows, name
+    assert _answers(moved.factory()) == answers
+    [aside] = moved.home.glob("replaced-*")
+    assert (aside / "ledger.db").is_file()
+    done = moved.factory()("run", "apples", "--stages", "split", "--no-reuse")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "kills", [_KILLS, pytest.param(_MANY, marks=pytest.mark.long)], ids=["some", "many"]
+)
+def test_a_killed_migration_leaves_the_source_and_is_done_by_the_next(
+    kills: int, grown: Grown, url: str, server: Postgres, tmp_path: Path
+) -> None:
+    moved = grown.copy(tmp_path / "moved")
+    before, files = _tables(moved.home), _files(moved.home)
+    started = time.monotonic()
+    done = grown.copy(tmp_path / "whole").factory()("migrate", "--to", url)
+    assert done.returncode == 0, done.stderr
+    seconds = time.monotonic() - started
+    server.execute(f"DROP DATABASE {_name(url)}")
+    _create(server, _name(url))
+    for kill in range(kills):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "factory_assets.cli", "migrate", "--to", url],
+            env={**os.environ, "FACTORY_HOME": str(moved.home), "FACTORY_DATABASE_URL": ""},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Most of the time goes into the start and into making tables.
+        time.sleep(seconds * (0.3 + 0.65 * kill / kills))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        recorded = json.loads((moved.home / "prepared.json").read_bytes())["database"]
+        if recorded != sha256(b"sqlite").hexdigest():
+            break
+        assert _tables(moved.home) == before
+        verified = moved.factory()("verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    else:
+        done = moved.factory()("migrate", "--to", url)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert {*_files(moved.home)} == {*files}
+    assert _tables(moved.home) == before
+    verified = moved.factory(url)("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("somewhere", "--to: this is not the address of a PostgreSQL database"),
+        ("postgresql://127.0.0.1:1/none", "the database of --to: it cannot be used"),
+        ("sqlite", "the databases of this factory are files of the home already"),
+    ],
+)
+def test_a_wrong_target_is_refused_in_one_line(grown: Grown, target: str, said: str) -> None:
+    _refuses(grown, target, said)
+
+
+def test_a_database_that_is_not_empty_is_refused(grown: Grown, url: str, server: Postgres) -> None:
+    import psycopg2
+
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE public.mine (a int)")
+        connection.commit()
+    _refuses(grown, url, "it is not empty: it has the table public.mine")
+
+
+def test_a_factory_that_is_up_is_refused(grown: Grown, url: str) -> None:
+    with FileLock(grown.home / ".up.lock"):
+        _refuses(grown, url, "this factory is already running")
+    with Home(grown.home).working():
+        _refuses(grown, url, "a run is working here")
+    with serving(grown.home, FACTORY_DEFS=str(grown.root / "defs")):
+        _refuses(grown, url, "a prediction server is running")
+
+
+def test_a_text_that_postgresql_cannot_store_is_refused(
+    grown: Grown, url: str, tmp_path: Path
+) -> None:
+    moved = grown.copy(tmp_path / "moved")
+    with closing(sqlite3.connect(moved.home / "mlflow.db")) as connection:
+        connection.execute("UPDATE params SET value = 'a' || char(0) || 'b'")
+        connection.commit()
+    _refuses(moved, url, "table params: a text contains the character NUL")
+
+
+def _refuses(grown: Grown, target: str, said: str) -> None:
+    done = grown.factory()("migrate", "--to", target)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    recorded = json.loads((grown.home / "prepared.json").read_bytes())["database"]
+    assert recorded == sha256(b"sqlite").hexdigest()

@@ -1,0 +1,52 @@
+"""Addresses of PostgreSQL, and which databases a home has."""
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from factory_resources.errors import StorageError
+from factory_resources.home.database import (
+    PREPARED,
+    plain_address,
+    require_recorded_engine,
+    schema_address,
+)
+from factory_resources.home.home import Home
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_an_address_may_be_written_for_any_library(scheme: str) -> None:
+    rest = "/factory?host=/var/run/postgresql"
+    assert plain_address(f"{scheme}://{rest}", where="") == f"postgresql://{rest}"
+
+
+@pytest.mark.parametrize("address", ["factory", "mysql://a/b", "host=/run dbname=x", "sqlite:///a"])
+def test_what_is_no_address_of_postgresql_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(StorageError, match="not the address of a PostgreSQL") as refused:
+        plain_address(address, where="--to")
+    assert refused.value.what == "this is not the address of a PostgreSQL database"
+
+
+def test_other_options_of_an_address_stay() -> None:
+    address = "postgresql:///f?host=/run/a+b&options=-cstatement_timeout%3D9"
+    assert schema_address(address, "mlflow") == (
+        "postgresql:///f?host=/run/a+b&options=-cstatement_timeout%3D9%20-csearch_path%3Dmlflow"
+    )
+
+
+@pytest.mark.parametrize("recorded", ["sqlite", "", "postgresql:///factory"])
+def test_a_home_refuses_the_databases_that_it_does_not_have(
+    home: Home, monkeypatch: pytest.MonkeyPatch, recorded: str
+) -> None:
+    digest = sha256(recorded.encode()).hexdigest()
+    home.write_atomic(home.path / PREPARED, json.dumps({"database": digest}).encode())
+    for url in ("", "postgresql:///another?host=/run"):
+        monkeypatch.setenv("FACTORY_DATABASE_URL", url)
+        if bool(url) == recorded.startswith("postgresql"):
+            require_recorded_engine(home)
+            continue
+        with pytest.raises(
+            StorageError, match=r"the databases of this factory are (files|on Post)"
+        ):
+            require_recorded_engine(home)
