@@ -34,7 +34,7 @@ from factory_resources.migration.report import (
     require_same_version,
     require_space,
 )
-from factory_resources.migration.server import connected, default_schema
+from factory_resources.migration.server import connected, default_schema, finish
 from factory_resources.migration.stores import Store, stores
 from factory_resources.migration.to_server import Tell, versions_of
 from factory_resources.migration.values import RowDigest, line_of
@@ -59,6 +59,8 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
         StorageError: the server or the disk cannot be used. The home is as it was.
     """
     with connected(address, where) as connection, home.scratch() as scratch:
+        # A kill right after the way there leaves the mark, though nothing is unfinished.
+        finish(connection)
         [(size,)] = run(connection, "SELECT pg_database_size(current_database())")
         require_space(home, _ROOM * size)
         present = [store for store in stores() if store.is_on_server(connection)]

@@ -12,6 +12,7 @@ import psycopg2
 
 from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.instance import record_database
 from factory_resources.migration import dagster_tables
 from factory_resources.migration.catalog import StoredTable, run, tables_of
@@ -55,7 +56,11 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
         schemas = [store.schema for store in stores() if store.schema]
         removed = begin(connection, schemas, _dagster_names(home))
         tell("making the tables")
-        with chosen_database(alchemy_address(address)), home.scratch() as scratch:
+        with (
+            chosen_database(alchemy_address(address)),
+            storage_faults(home),
+            home.scratch() as scratch,
+        ):
             for store in present:
                 store.create(Home(scratch))
         carried = [*_carry_all(home, present, connection, tell)]
