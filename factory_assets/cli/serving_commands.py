@@ -31,8 +31,8 @@ def serve_command(
     Every answer is logged before it is sent. A new champion takes over without a restart, and a
     pipeline that a person stopped answers no more. /docs describes what can be asked.
 
-    Without tokens the server is reachable from this machine only. For another --host, a token and
-    TLS are needed.
+    Without tokens the server answers you and root on this machine only. For another --host, a token
+    and TLS are needed.
     """
     from factory_assets.cli.serve import serve_champions
     from factory_assets.serving.http.listen import Listen

@@ -181,7 +181,7 @@ def _serve(
 
 def _told(home: Home, services: Services, logs: Path) -> str:
     """Return what a person should know when everything answers."""
-    local = services.door.listen.is_local
+    local = services.door.listen.is_private
     lines = [f"factory      {login_link(home, services.door.url) if local else services.door.url}"]
     if local:
         lines.append("             (the link lets you in once; another: factory login)")

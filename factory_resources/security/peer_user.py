@@ -46,7 +46,7 @@ _OVERFLOW = 65534
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
-class Connection(Protocol):
+class ConnectedSocket(Protocol):
     """What is needed of a connected socket; the sockets of an event loop have it, too."""
 
     def getsockname(self) -> tuple[str | int, ...]: ...
@@ -68,7 +68,7 @@ class Peer:
     The kernel is asked once, and only if somebody wants to know: most connections have a token.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ConnectedSocket) -> None:
         self._connection = connection
 
     @cached_property
@@ -83,7 +83,7 @@ class Peer:
         return user in (0, os.geteuid()) and user != _OVERFLOW
 
 
-def peer_user(connection: Connection) -> int | None:
+def peer_user(connection: ConnectedSocket) -> int | None:
     """Return the id of the user who opened the other end.
 
     None if that is unknown: the other end is on another machine, in another network namespace, or

@@ -396,6 +396,7 @@ def test_a_token_has_a_rate(made: Factory) -> None:
     ("arguments", "words"),
     [
         (["--host", "0.0.0.0"], "it needs a token"),
+        (["--behind-proxy"], "from other machines through the proxy; it needs a token"),
         (["pears"], "'pears' has no champion"),
         (["--tls-cert", "a.pem"], "belong together"),
         (["--host", "203.0.113.7"], "can be reached"),

@@ -1,6 +1,7 @@
-"""Who may ask: tokens, their limits, and which sites a browser may come from.
+"""Who may ask: own users, tokens, their limits, and which sites a browser may come from.
 
-Making tokens belongs in `factory_resources.security.tokens`.
+Making tokens belongs in `factory_resources.security.tokens`, finding out who opened a connection in
+`factory_resources.security.peer_user`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.limits import RateLimit
+from factory_resources.security.peer_user import Peer
 from factory_resources.security.request_guard import Message, host_name
 from factory_resources.security.tokens import Token, Tokens
 
@@ -28,7 +30,7 @@ class Access:
 
     Args:
         hosts: the names by which the server may be addressed; empty for any.
-        required: whether a token is needed although there is none.
+        required: whether everybody needs a token, although there is none.
         protect: returns what hides sensitive values of a model in the log.
     """
 
@@ -57,13 +59,13 @@ class Access:
         if origin is not None and origin.partition(b"://")[2] != host.encode("latin-1"):
             raise HttpError(403, "forbidden", "a request from the page of another site")
 
-    def caller(self, headers: dict[bytes, bytes], pipeline: str) -> str:
+    def caller(self, headers: dict[bytes, bytes], pipeline: str, peer: Peer) -> str:
         """Return the name of the caller, "" if no token is needed.
 
         Raises:
             HttpError: there is no valid token, it is not for this pipeline, or used too often.
         """
-        if self._is_open:
+        if self._is_open_to(peer):
             return ""
         token = self._token(headers)
         if not token.may_call(pipeline):
@@ -73,21 +75,33 @@ class Access:
         self._require_rate(token)
         return token.name
 
-    def token(self, headers: dict[bytes, bytes]) -> Token | None:
+    def token(self, headers: dict[bytes, bytes], peer: Peer) -> Token | None:
         """Return the token of a request that names no pipeline; None if none is needed.
 
         Raises:
             HttpError: there is no valid token, or it is used too often.
         """
-        if self._is_open:
+        if self._is_open_to(peer):
             return None
         token = self._token(headers)
         self._require_rate(token)
         return token
 
-    @property
-    def _is_open(self) -> bool:
-        return not self._required and not self._tokens.any_valid
+    def recognize(self, path: str, headers: dict[bytes, bytes], peer: Peer) -> bool:
+        """Return whether the caller may read pages; all others may ask only whether it is healthy.
+
+        Raises:
+            HttpError: status 401; the page needs a valid token.
+        """
+        if self._is_open_to(peer):
+            return True
+        if path in _OPEN:
+            return self._shown(headers) is not None
+        self._token(headers)
+        return True
+
+    def _is_open_to(self, peer: Peer) -> bool:
+        return not self._required and not self._tokens.any_valid and peer.is_own
 
     def _require_rate(self, token: Token) -> None:
         if token.rate is None:
@@ -102,26 +116,17 @@ class Access:
                 retry=ceil(wait),
             )
 
-    def require_caller_for_page(self, path: str, headers: dict[bytes, bytes]) -> None:
-        """Require a valid token for what is not a prediction, but for checks of health.
-
-        Raises:
-            HttpError: status 401.
-        """
-        if path in _OPEN or self._is_open:
-            return
-        self._token(headers)
-
     def _token(self, headers: dict[bytes, bytes]) -> Token:
+        if token := self._shown(headers):
+            return token
+        what = "there is no valid token in the header Authorization"
+        if not self._required and not self._tokens.any_valid:
+            what = "whoever is not the user of the server, or cannot be recognized, needs a token"
+        remedy = "send `Authorization: Bearer ...`; `factory token new` makes one"
+        raise HttpError(401, "unauthorized", what, remedy)
+
+    def _shown(self, headers: dict[bytes, bytes]) -> Token | None:
         scheme, _, text = headers.get(b"authorization", b"").partition(b" ")
-        token = None
-        if scheme.lower() == b"bearer":
-            token = self._tokens.find(text.strip().decode("latin-1"))
-        if token is None:
-            raise HttpError(
-                401,
-                "unauthorized",
-                "there is no valid token in the header Authorization",
-                "send `Authorization: Bearer ...`; factory token new makes one",
-            )
-        return token
+        if scheme.lower() != b"bearer":
+            return None
+        return self._tokens.find(text.strip().decode("latin-1"))

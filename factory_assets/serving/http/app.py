@@ -129,7 +129,7 @@ class PredictionApp:
                 raise HttpError(429, "overload", "too many requests at once", "try again", retry=1)
             self._access.require_origin(scope, headers)
             if route is None and self._feedback.is_asked(scope):
-                body = await self._feedback.answer(headers, receive)
+                body = await self._feedback.answer(headers, scope["state"]["peer"], receive)
                 await _respond(send, 200, body, {b"content-type": _JSON})
             elif route is None:
                 await self._page(scope, receive, send, headers)
@@ -150,14 +150,14 @@ class PredictionApp:
             self._active -= 1
 
     async def _page(self, scope: Message, receive: Receive, send: Send, headers: Headers) -> None:
-        self._access.require_caller_for_page(scope["path"], headers)
+        scope["state"]["is_known"] = self._recognize(scope, headers)
         await self._pages(scope, receive, send)
 
     async def _predict(
         self, route: Route, scope: Message, headers: Headers, receive: Receive, send: Send
     ) -> None:
-        pipeline = route.pipeline or self._only()
-        caller = self._access.caller(headers, pipeline)
+        pipeline = route.pipeline or self._only(scope, headers)
+        caller = self._access.caller(headers, pipeline, scope["state"]["peer"])
         served = self._champions.get(pipeline, route.version)
         call = Call(served, route.protocol, caller, headers, query_of(scope), b"")
         if served is not self._champions.served.get(pipeline):
@@ -178,9 +178,14 @@ class PredictionApp:
             raise refused from error
         await _respond(send, 200, body, {b"content-type": _JSON, **more})
 
-    def _only(self) -> str:
+    def _recognize(self, scope: Message, headers: Headers) -> bool:
+        return self._access.recognize(scope["path"], headers, scope["state"]["peer"])
+
+    def _only(self, scope: Message, headers: Headers) -> str:
         names = [*self._champions.served]
         if len(names) != 1:
+            # How many there are is nothing for a stranger.
+            self._recognize(scope, headers)
             raise HttpError(
                 404,
                 "unknown",

@@ -1,4 +1,7 @@
-"""HTTP connections that cannot be held open: uvicorn's protocol with limits before the body."""
+"""HTTP connections that cannot be held open, and that know who opened them.
+
+They are uvicorn's, with limits before the body.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from factory_assets.serving.http.limits import Limits
+from factory_resources.security.peer_user import Peer
 
 
 def limited(limits: Limits) -> type[HttpToolsProtocol]:
@@ -18,6 +22,8 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            # A copy of it is in the scope of each request, which costs no request anything.
+            self.app_state = {"peer": Peer(transport.get_extra_info("socket"))}
             self._left, self._in_body, self._is_over = 0, False, False
             self._answering: Any = None
             self._deadline: asyncio.TimerHandle | None = None

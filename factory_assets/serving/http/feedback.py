@@ -24,6 +24,7 @@ from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.rows import parse_json, require_count
+from factory_resources.security.peer_user import Peer
 from factory_resources.security.request_guard import Message, Receive
 
 PATH = "/feedback"
@@ -60,7 +61,7 @@ class FeedbackDesk:
         """Whether a request sends outcomes."""
         return bool(scope["path"] == PATH and scope["method"] == "POST")
 
-    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def answer(self, headers: dict[bytes, bytes], peer: Peer, receive: Receive) -> bytes:
         """Record the outcomes of a request; return what became of each, as JSON.
 
         Raises:
@@ -68,7 +69,7 @@ class FeedbackDesk:
                 recorded.
             StorageError: nothing of it was recorded.
         """
-        token = self._access.token(headers)
+        token = self._access.token(headers, peer)
         body = await read_body(receive, headers, self._limits)
         items, several = read_outcomes(body, self._limits)
         caller = token.name if token else ""

@@ -31,6 +31,11 @@ class Listen:
     def is_local(self) -> bool:
         return self.host in LOOPBACK
 
+    @property
+    def is_private(self) -> bool:
+        """Whether whoever connects is on this machine: a proxy stands for all its callers."""
+        return self.is_local and not self.behind_proxy
+
 
 def bound_socket(listen: Listen) -> socket.socket:
     """Return a socket at the address, which does not accept connections yet.

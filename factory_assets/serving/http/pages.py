@@ -68,10 +68,15 @@ class Pages:
     async def _healthy(self, _: Request) -> Response:
         return JSONResponse({"live": True})
 
-    async def _ready(self, _: Request) -> Response:
-        """Ready is a server all of whose champions serve or were stopped by a person."""
+    async def _ready(self, request: Request) -> Response:
+        """Ready is a server all of whose champions serve or were stopped by a person.
+
+        A caller whom nobody knows is not told what is wrong.
+        """
         faults = dict(self._champions.faults)
-        content = {"ready": not faults, "faults": faults}
+        content: dict[str, Any] = {"ready": not faults}
+        if request.state.is_known:
+            content["faults"] = faults
         return JSONResponse(content, 503 if faults else 200)
 
     async def _measured(self, _: Request) -> Response:

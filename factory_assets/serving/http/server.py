@@ -117,7 +117,7 @@ async def _serve(
         access = Access(
             tokens,
             hosts=LOOPBACK if listen.is_local else (),
-            required=not listen.is_local,
+            required=not listen.is_private,
             protect=Protections(home).of,
         )
         thread = resources.enter_context(ThreadPoolExecutor(1, "feedback"))
@@ -238,7 +238,7 @@ def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:
 
 
 def _require_allowed(listen: Listen, tokens: Tokens) -> None:
-    if listen.is_local:
+    if listen.is_private:
         return
     missing = []
     if not tokens.any_valid:
@@ -247,6 +247,7 @@ def _require_allowed(listen: Listen, tokens: Tokens) -> None:
         missing.append("TLS (--tls-cert and --tls-key, or --behind-proxy)")
     if missing:
         raise RefusedError(
-            f"{listen.host} can be reached from other machines",
-            remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1",
+            f"{listen.host} can be reached from other machines"
+            + " through the proxy" * listen.is_local,
+            remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1 and no proxy",
         )

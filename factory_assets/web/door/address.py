@@ -59,7 +59,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     from factory_resources.security.passwords import Passwords
 
     people = Doorkeeper().people() or {}
-    if address.listen.is_local and not address.listen.behind_proxy:
+    if address.listen.is_private:
         return
     missing = []
     if not has_people_file():

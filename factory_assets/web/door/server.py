@@ -126,7 +126,7 @@ def build_door(
         passwords: runs one check of a password at a time.
     """
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
-    peer = _peer_of if address.listen.is_local else _no_peer
+    peer = _peer_of if address.listen.is_private else _no_peer
     login = Login(home, doorkeeper, sessions, log, cookie, passwords, peer)
     return Guard(
         Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer),

@@ -1,6 +1,6 @@
-"""Who may ask: tokens with their pipelines and rates, hosts, and pages of other sites."""
+"""Who may ask: own users, tokens with their pipelines and rates, hosts, pages of other sites."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import pytest
@@ -8,8 +8,10 @@ import pytest
 from factory_assets.serving.http.access import Access
 from factory_assets.serving.http.errors import HttpError
 from factory_resources.home.home import Home
+from factory_resources.security.peer_user import Peer
 from factory_resources.security.tokens import Tokens
 from tests.factory_assets.serving.http.cases import line_of
+from tests.loopback import connected
 
 DAY = timedelta(days=1)
 
@@ -22,74 +24,119 @@ def bearer(text: str) -> dict[bytes, bytes]:
     return {b"authorization": f"Bearer {text}".encode()}
 
 
-def test_without_tokens_everybody_may_ask_on_this_machine(home: Home) -> None:
-    assert access(home).caller({}, "apples") == ""
-    access(home).require_caller_for_page("/docs", {})
+@pytest.fixture
+def own() -> Iterator[Peer]:
+    """A caller of this process's user."""
+    with connected() as both:
+        yield Peer(both.server)
 
 
-def test_elsewhere_nobody_may_ask_without_a_token(home: Home) -> None:
+@pytest.fixture
+def stranger() -> Iterator[Peer]:
+    """A caller whom the kernel no longer knows."""
+    with connected() as both:
+        both.client.close()
+        yield Peer(both.server)
+
+
+def test_without_tokens_the_own_user_may_ask(home: Home, own: Peer) -> None:
+    assert access(home).caller({}, "apples", own) == ""
+    assert access(home).token({}, own) is None
+    assert access(home).recognize("/docs", {}, own)
+
+
+def test_without_tokens_nobody_else_may_ask(home: Home, stranger: Peer) -> None:
+    asked = access(home)
+    for ask in (
+        lambda: asked.caller({}, "apples", stranger),
+        lambda: asked.token({}, stranger),
+        lambda: asked.recognize("/docs", {}, stranger),
+    ):
+        with pytest.raises(HttpError) as error:
+            ask()
+        line = line_of(error, 401)
+        assert "is not the user of the server" in line
+        assert "`factory token new`" in line
+
+
+def test_a_stranger_with_a_token_may_ask(home: Home, stranger: Peer) -> None:
+    text = Tokens(home).new("line1", ["apples"], valid=DAY)
+    assert access(home).caller(bearer(text), "apples", stranger) == "line1"
+
+
+def test_a_valid_token_is_enough_to_know_the_caller(home: Home) -> None:
+    text = Tokens(home).new("line1", ["apples"], valid=DAY)
+    with connected() as both:
+        peer = Peer(both.server)
+        access(home).caller(bearer(text), "apples", peer)
+        both.client.close()
+        # The kernel was not asked while it knew.
+        assert not peer.is_own
+
+
+def test_elsewhere_nobody_may_ask_without_a_token(home: Home, own: Peer) -> None:
     with pytest.raises(HttpError) as error:
-        access(home, required=True).caller({}, "apples")
+        access(home, required=True).caller({}, "apples", own)
     assert "no valid token" in line_of(error, 401)
 
 
-def test_the_first_token_closes_a_server_that_runs(home: Home) -> None:
+def test_the_first_token_closes_a_server_that_runs(home: Home, own: Peer) -> None:
     asked = access(home)
-    assert asked.caller({}, "apples") == ""
+    assert asked.caller({}, "apples", own) == ""
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
     with pytest.raises(HttpError) as error:
-        asked.caller({}, "apples")
+        asked.caller({}, "apples", own)
     line_of(error, 401)
-    assert asked.caller(bearer(text), "apples") == "line1"
+    assert asked.caller(bearer(text), "apples", own) == "line1"
 
 
 @pytest.mark.parametrize(
     "header",
     ["", "Bearer", "Bearer ", "Basic {}", "bearer{}", "{}", "Bearer {} x", "Bearer {}\xff"],
 )
-def test_what_is_no_token_is_refused(header: str, home: Home) -> None:
+def test_what_is_no_token_is_refused(header: str, home: Home, own: Peer) -> None:
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
     headers = {b"authorization": header.format(text).encode("latin-1")}
     with pytest.raises(HttpError) as error:
-        access(home).caller(headers, "apples")
+        access(home).caller(headers, "apples", own)
     assert text not in line_of(error, 401)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_name_of_the_scheme_has_no_case(scheme: str, home: Home) -> None:
+def test_the_name_of_the_scheme_has_no_case(scheme: str, home: Home, own: Peer) -> None:
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
-    assert access(home).caller({b"authorization": f"{scheme} {text}".encode()}, "apples")
+    assert access(home).caller({b"authorization": f"{scheme} {text}".encode()}, "apples", own)
 
 
-def test_a_token_is_for_its_pipelines_only(home: Home) -> None:
+def test_a_token_is_for_its_pipelines_only(home: Home, own: Peer) -> None:
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
     with pytest.raises(HttpError) as error:
-        access(home).caller(bearer(text), "pears")
+        access(home).caller(bearer(text), "pears", own)
     assert "not for 'pears'" in line_of(error, 403)
 
 
-def test_a_revocation_is_seen_by_a_server_that_runs(home: Home) -> None:
+def test_a_revocation_is_seen_by_a_server_that_runs(home: Home, own: Peer) -> None:
     asked, tokens = access(home), Tokens(home)
     text = tokens.new("line1", ["apples"], valid=DAY)
-    assert asked.caller(bearer(text), "apples") == "line1"
+    assert asked.caller(bearer(text), "apples", own) == "line1"
     tokens.revoke("line1")
     with pytest.raises(HttpError) as error:
-        asked.caller(bearer(text), "apples")
+        asked.caller(bearer(text), "apples", own)
     line_of(error, 401)
 
 
-def test_each_token_has_its_own_rate(home: Home) -> None:
+def test_each_token_has_its_own_rate(home: Home, own: Peer) -> None:
     asked, tokens = access(home), Tokens(home)
     slow = tokens.new("slow", ["apples"], valid=DAY, rate=0.5)
     other = tokens.new("other", ["apples"], valid=DAY, rate=0.5)
     free = tokens.new("free", ["apples"], valid=DAY)
-    assert asked.caller(bearer(slow), "apples") == "slow"
+    assert asked.caller(bearer(slow), "apples", own) == "slow"
     with pytest.raises(HttpError) as error:
-        asked.caller(bearer(slow), "apples")
+        asked.caller(bearer(slow), "apples", own)
     assert "0.5 times a second" in line_of(error, 429)
     assert error.value.retry == 2
-    assert asked.caller(bearer(other), "apples") == "other"
-    assert [asked.caller(bearer(free), "apples") for _ in range(99)] == ["free"] * 99
+    assert asked.caller(bearer(other), "apples", own) == "other"
+    assert [asked.caller(bearer(free), "apples", own) for _ in range(99)] == ["free"] * 99
 
 
 @pytest.mark.parametrize(
@@ -106,15 +153,15 @@ def test_each_token_has_its_own_rate(home: Home) -> None:
         ("", False),
     ],
 )
-def test_only_health_is_open(path: str, is_open: bool, home: Home) -> None:
+def test_only_health_is_open(path: str, is_open: bool, home: Home, own: Peer) -> None:
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
     asked = access(home)
-    asked.require_caller_for_page(path, bearer(text))
+    assert asked.recognize(path, bearer(text), own)
     if is_open:
-        asked.require_caller_for_page(path, {})
+        assert not asked.recognize(path, {}, own)
         return
     with pytest.raises(HttpError) as error:
-        asked.require_caller_for_page(path, {})
+        asked.recognize(path, {}, own)
     line_of(error, 401)
 
 
