@@ -80,8 +80,8 @@ def champion(name: str, home: Home, folder: Path, count: int) -> Champion:
         folder: takes the graph.
         count: how many rows.
     """
+    from factory_assets.data.transforms.narrowing import needed_columns
     from factory_assets.ml.artifacts.onnx_model import load_champion, read_graph
-    from factory_assets.serving.scoring_rows import needed_columns
     from factory_resources.tracking.registry import Registry
 
     number, model = load_champion(name, home)

@@ -33,6 +33,7 @@ def cache_key_components(
     partition: Partition | None = None,
     source: str | None = None,
     champion: int | None = None,
+    answers: str | None = None,
 ) -> KeyComponents:
     """Return everything that could change the result of a stage.
 
@@ -40,13 +41,14 @@ def cache_key_components(
         inputs: the upstream results by stage.
         source: for `ingest`, the digest of the content of its sources.
         champion: for `evaluate`, the version that the candidate is compared with.
+        answers: for `evaluate`, the digest of the answers on which it is; None without any.
     """
     return {
         "pipeline": pipeline.name,
         "partition": partition.key if partition else None,
         "code": stage_code(stage),
         "libraries": {
-            **libraries(stage, *_optional(pipeline, stage)),
+            **libraries(stage, *_optional(pipeline, stage), *(("duckdb",) if answers else ())),
             **_encoders(pipeline, stage),
         },
         "declaration": relevant_spec(pipeline, stage),
@@ -54,6 +56,7 @@ def cache_key_components(
         "inputs": {name: value.data_version for name, value in inputs.items()},
         "source": source,
         "champion": champion,
+        **({"answers": answers} if answers else {}),
     }
 
 

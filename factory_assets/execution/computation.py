@@ -7,7 +7,7 @@ from factory_assets.data.leakage.policy import REASONS, accepted_reasons
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.loaded_components import expected_components
-from factory_assets.execution.plan import champion_to_beat, latest_records
+from factory_assets.execution.plan import answers_to_judge, champion_to_beat, latest_records
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
 from factory_assets.results.base import StageResult, digest, expect
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -57,7 +57,13 @@ def compute(call: StageRequest, plan: StagePlan) -> StageResult:
             candidate, champion = expect(Candidate, inputs["train"]), champion_to_beat(call, inputs)
             parts = expect(SplitResult, inputs["split"])
             return evaluate(
-                pipeline, parts, candidate, home, champion=champion, progress=call.progress
+                pipeline,
+                parts,
+                candidate,
+                home,
+                champion=champion,
+                answers=answers_to_judge(call, inputs),
+                progress=call.progress,
             )
         case "deploy":
             from factory_assets.stages.deploy import deploy

@@ -149,6 +149,8 @@ def diff_keys(
     reasons += _inputs(before.get("inputs") or {}, parts["inputs"])
     if before.get("champion") != parts["champion"]:
         reasons.append(f"champion {_version(before)} → {_version(parts)}")
+    if before.get("answers") != parts.get("answers"):
+        reasons.append("answers with outcomes changed")
     if before.get("user code") != parts["user code"]:
         reasons.append("your code changed")
     loaded_before, loaded_now = before.get(LOADED), parts.get(LOADED)

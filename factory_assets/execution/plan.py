@@ -7,10 +7,12 @@ stage is computed belongs in `computation`; what is stored afterwards, in `runne
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.execution.loaded_components import expected_components
+from factory_assets.execution.new_answers import new_answers
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
 from factory_assets.execution.standing import standing
 from factory_assets.results.base import KeyComponents, digest, expect, result_as
@@ -25,6 +27,9 @@ from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+
+if TYPE_CHECKING:
+    from factory_assets.data.labelled_answers import ChosenAnswers
 
 
 @contextmanager
@@ -44,12 +49,15 @@ def plan_stage(call: StageRequest) -> Iterator[StagePlan]:
 
         require_no_leaks(call.pipeline, expect(SplitResult, inputs["split"]).leaks)
     if call.stage != "ingest":
+        champion = champion_to_beat(call, inputs) if call.stage == "evaluate" else None
+        answers = answers_to_judge(call, inputs)
         parts = cache_key_components(
             call.pipeline,
             call.stage,
             inputs,
             partition=call.partition,
-            champion=champion_to_beat(call, inputs) if call.stage == "evaluate" else None,
+            champion=champion,
+            answers=answers.digest if answers else None,
         )
         parts = expected_components(call, parts)
         yield StagePlan(parts, _reusable(call, parts), inputs, keys)
@@ -107,6 +115,15 @@ def _is_deployed(call: StageRequest, record: Record, value: Champion) -> bool:
         return False
     graph = registry.run_files(value.model, value.run_id) / FOLDER / FILE
     return registry.has_version(value.model, value.version) and graph.is_file()
+
+
+def answers_to_judge(call: StageRequest, inputs: Inputs) -> "ChosenAnswers | None":
+    """Return the answers on which candidate and champion are compared; None without any."""
+    if call.stage != "evaluate":
+        return None
+    candidate, champion = expect(Candidate, inputs["train"]), champion_to_beat(call, inputs)
+    training = latest_records(call, "train")
+    return new_answers(call.pipeline, candidate, champion, training, call.home)
 
 
 def champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.monitoring.answers import AnsweredRows
 from factory_assets.monitoring.reference import (
@@ -20,7 +21,6 @@ from factory_assets.monitoring.reference import (
 from factory_assets.monitoring.seasons import season_codes
 from factory_assets.monitoring.watched import WatchedInputs, watched_inputs
 from factory_assets.serving.declared_log import protection_of
-from factory_assets.serving.scoring_rows import needed_columns
 from factory_assets.spec import Pipeline
 from factory_assets.spec.watch import Watching
 from factory_resources.errors import DeclarationError, ModelError

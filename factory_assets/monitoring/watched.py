@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.data.contract.sql_types import is_number
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
-from factory_assets.serving.scoring_rows import needed_columns
 from factory_assets.spec import Column
 
 if TYPE_CHECKING:

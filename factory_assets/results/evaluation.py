@@ -34,6 +34,8 @@ class GateResult(StageResult):
     difference: Annotated[MetricDifference | None, Field(exclude_if=is_unset)] = None
     """To the champion, on the test rows; None if the gate compares with something else, or no
     interval is known."""
+    on_answers: Annotated[MetricDifference | None, Field(exclude_if=is_unset)] = None
+    """To the champion, on answers whose outcomes are known."""
 
 
 class Slice(StageResult):
@@ -178,6 +180,31 @@ class InfluenceQuality(StageResult):
         return self.score >= self.at_least
 
 
+class AnswersCompared(StageResult):
+    """On which answers candidate and champion were compared, and how good both were."""
+
+    chosen: int
+    """How many were chosen."""
+    digest: str
+    """SHA-256 of their ids and outcomes."""
+    ends: tuple[str, str] | None
+    """The ids of the first and the last one; None without any."""
+    rows: int = 0
+    """How many of them were compared; the others could not be scored."""
+    reason: str = ""
+    """Why there is no verdict from them; empty if there is one."""
+    metrics: dict[str, float] = {}
+    """Of the candidate."""
+    champion: dict[str, float] = {}
+
+    @property
+    def line(self) -> str:
+        """What was compared, or why nothing was."""
+        if self.reason:
+            return f"no verdict from {self.chosen:,} new answers with outcomes: {self.reason}"
+        return f"also compared on {self.rows:,} new answers with outcomes"
+
+
 class EvaluationResult(StageResult):
     """The evaluation of one candidate on the test set."""
 
@@ -209,6 +236,8 @@ class EvaluationResult(StageResult):
     """Two classes: the metrics of decisions if the threshold were .5."""
     folds: Folds | None = None
     """Cross-validation over all rows, in addition to the test; None if it is not declared."""
+    answers: Annotated[AnswersCompared | None, Field(exclude_if=is_unset)] = None
+    """None if no outcome is known, or there is no champion."""
 
     @property
     def data_version(self) -> str:

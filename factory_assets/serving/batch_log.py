@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.declared_log import protection_of
 from factory_assets.serving.online.column_request import encode_columns
-from factory_assets.serving.scoring_rows import needed_columns
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import ids

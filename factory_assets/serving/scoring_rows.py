@@ -7,13 +7,17 @@ That declaration comes from the model and is narrowed to what its inputs are der
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from factory_assets.data.clean_rows import clean_rows
 from factory_assets.data.sources.discovery import name_pipeline_in_errors
+from factory_assets.data.transforms.narrowing import (
+    TrainedUnder,
+    narrowed_cleaning,
+    narrowed_ingest,
+)
 from factory_assets.ml.features.columns import beyond_float32
 from factory_assets.results.data import SourceFile
 from factory_assets.serving.scored_file import (
@@ -22,18 +26,8 @@ from factory_assets.serving.scored_file import (
     needed_joins,
     read_once,
 )
-from factory_assets.spec import (
-    Clean,
-    Column,
-    Contract,
-    FileSource,
-    ImageSource,
-    Ingest,
-    Pipeline,
-    Windows,
-)
+from factory_assets.spec import FileSource, Pipeline
 from factory_resources.home.home import Home
-from factory_resources.sql.expressions import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,19 +35,6 @@ if TYPE_CHECKING:
 
 OVERFLOW = "overflow"
 """The rule that a number breaks which is infinite, or becomes so in the model."""
-
-
-class TrainedUnder(Protocol):
-    """The columns that a model reads, and the declaration that they were made by."""
-
-    @property
-    def columns(self) -> Sequence[str]: ...
-    @property
-    def inputs(self) -> Mapping[str, str]: ...
-    @property
-    def ingest(self) -> Ingest: ...
-    @property
-    def clean(self) -> Clean: ...
 
 
 @dataclass(frozen=True)
@@ -126,77 +107,3 @@ def without_overflow(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, lis
     ]
     overflowing = pa.table({"_row": rows["_row"].filter(refused), "reason": reasons})
     return rows.filter(~refused), [overflowing]
-
-
-def narrowed_cleaning(model: TrainedUnder) -> Clean:
-    """Every row is scored or refused by itself: no duplicates, and only rules on needed columns."""
-    clean = model.clean
-    needed = _needed(clean, model.columns)
-    derived = {name.lower() for name in clean.columns}
-    return clean.model_copy(
-        update={
-            "where": {
-                name: sql
-                for name, sql in clean.where.items()
-                if _columns(sql) <= needed.keys() - derived
-            },
-            "unify": tuple(n for n in clean.unify if n.lower() in needed),
-            "deduplicate": (),
-            "derive": {n: sql for n, sql in clean.derive.items() if n.lower() in needed},
-            "windows": _needed_windows(clean, needed),
-        }
-    )
-
-
-def narrowed_ingest(model: TrainedUnder, source: FileSource | ImageSource) -> Ingest:
-    """Read only the needed columns; each keeps its contract, but for uniqueness."""
-    return Ingest(
-        source=source,
-        contract=Contract(columns=needed_columns(model)),
-        missing=model.ingest.missing,
-        max_quarantine=1.0,
-    )
-
-
-def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
-    """Return the contract of each source column that the model's inputs are derived from."""
-    needed = _needed(model.clean, model.columns)
-    derived = {name.lower() for name in model.clean.columns}
-    declared = {column.name.lower(): column for column in model.ingest.contract.columns}
-    return tuple(
-        declared.get(key, _as_trained(model, name)).model_copy(update={"unique": False})
-        for key, name in needed.items()
-        if key not in derived
-    )
-
-
-def _as_trained(model: TrainedUnder, name: str) -> Column:
-    """Return the contract of a column that has none: the type that the model was trained on."""
-    match model.inputs.get(name):
-        case "tensor(float)":
-            return Column(name=name, type="float64")
-        case "tensor(string)" | "tensor(uint8)":
-            return Column(name=name, type="string")
-        case _:
-            return Column(name=name)
-
-
-def _needed(clean: Clean, inputs: Iterable[str]) -> dict[str, str]:
-    """Return the columns that the inputs are derived from, by lower-case name: SQL ignores case."""
-    needed = {name.lower(): name for name in inputs}
-    if windows := _needed_windows(clean, needed):
-        needed |= {n.lower(): n for n in (windows.by, windows.order, *windows.columns)}
-    # A derived column sees only those before it.
-    for name, sql in reversed(clean.derive.items()):
-        if name.lower() in needed:
-            needed |= {n.lower(): n for n in parse(sql, name).columns if n.lower() not in needed}
-    return needed
-
-
-def _needed_windows(clean: Clean, needed: Iterable[str]) -> Windows | None:
-    windows = clean.windows
-    return windows if windows and {n.lower() for n in windows.added} & set(needed) else None
-
-
-def _columns(sql: str) -> set[str]:
-    return {name.lower() for name in parse(sql, "clean.where").columns}

@@ -187,6 +187,20 @@ class Influence(Spec):
     """The score (0 to 1) below which no list of influential rows is shown."""
 
 
+class AnswersToCompare(Spec):
+    """How the candidate is compared with the champion on answers whose outcomes are known."""
+
+    newest: Annotated[int, Field(ge=0, le=100_000)] = 5_000
+    """How many answers at most, the newest ones; 0 compares on the test rows only."""
+    at_least: Annotated[int, Field(ge=30)] = 200
+    """With fewer answers, there is no verdict from them."""
+
+
+def _is_default(value: Any) -> bool:
+    """Leave out what a declaration without it means, as from before it could be declared."""
+    return bool(value == AnswersToCompare())
+
+
 class Evaluate(Spec):
     """How the candidate is judged, on test rows that no other stage has used."""
 
@@ -224,6 +238,9 @@ class Evaluate(Spec):
     influence: Influence | None = None
     """Also measure the influence of training rows; `{}` uses the defaults. Default: not
     measured."""
+    answers: Annotated[AnswersToCompare, Field(exclude_if=_is_default)] = AnswersToCompare()
+    """The newest answers with outcomes, on which the candidate must not be worse than the champion
+    either, by the same gates."""
     last: LastRow | None = None
     """Judge only the last row of each unit, such as an engine's last cycle. Default: judge every
     row."""

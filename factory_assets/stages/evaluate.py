@@ -10,12 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 
+from factory_assets.data.labelled_answers import (
+    ChosenAnswers,
+    ComparableModel,
+    labelled_table,
+)
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import measure_influence
+from factory_assets.ml.evaluation.answered import columns_needed, compare_on_answers
 from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
 from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
-from factory_assets.ml.evaluation.gates import ChampionMetrics, judge, judge_default
+from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics, judge, judge_default
 from factory_assets.ml.evaluation.permutation_importance import importances
 from factory_assets.ml.evaluation.robustness import robustness
 from factory_assets.ml.evaluation.test_set import (
@@ -34,10 +40,17 @@ from factory_assets.ml.plots.evaluation import (
     plot_slices,
 )
 from factory_assets.results.data import SplitResult
-from factory_assets.results.evaluation import EvaluationResult, GateResult, Group, Slice
+from factory_assets.results.evaluation import (
+    AnswersCompared,
+    EvaluationResult,
+    GateResult,
+    Group,
+    Slice,
+)
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
+from factory_resources.errors import ContractError, DataError, ExpressionError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 
@@ -49,6 +62,7 @@ def evaluate(
     home: Home,
     *,
     champion: int | None,
+    answers: ChosenAnswers | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> EvaluationResult:
     """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
@@ -57,6 +71,7 @@ def evaluate(
 
     Args:
         champion: the version to compare with; None if there is none.
+        answers: on which it is compared too; None if no outcome is known.
 
     Raises:
         DataError: a test row has a class that no training row has, a column to slice or order by is
@@ -72,6 +87,10 @@ def evaluate(
     test_set.require_defined(metrics)
     baselines = _baselines(test_set, parts, trained, home)
     rival = compare_champion(test_set, scored, champion, home)
+    answered = None
+    if answers and isinstance(rival, ChampionMetrics) and champion:
+        answered, on_answers = _on_answers(test_set, answers, trained, champion, home)
+        rival = replace(rival, answers=on_answers)
     slices = _slices(test_set, scored)
     folds = cross_validate(test_set, parts, trained, home, progress)
     declared = pipeline.spec.evaluate
@@ -113,9 +132,37 @@ def evaluate(
         influence=measure_influence(test_set, parts, trained, home, progress),
         folds=folds,
         at_half=_at_half(scored),
+        answers=answered,
     )
     _log(verdict, drawn, home)
     return verdict
+
+
+def _on_answers(
+    test_set: TestSet, chosen: ChosenAnswers, trained: TrainedModel, champion: int, home: Home
+) -> tuple[AnswersCompared, AnswerMetrics | None]:
+    """Compare both on the chosen answers; without a verdict, the result says why."""
+    result = AnswersCompared(chosen=len(chosen.rows), digest=chosen.digest, ends=chosen.ends)
+    fewest = test_set.pipeline.spec.evaluate.answers.at_least
+    try:
+        if len(chosen.rows) < fewest:
+            raise DataError(
+                f"there are fewer than {fewest:,}",
+                remedy="lower evaluate.answers.at_least, or wait for more outcomes",
+            )
+        description = trained.description
+        columns, inputs = columns_needed(trained)
+        model = ComparableModel(columns, inputs, description.ingest, description.clean)
+        rows = labelled_table(chosen, model, trained.target.column, home)
+        found = compare_on_answers(test_set, rows, trained, champion, home)
+    except (ContractError, DataError, ExpressionError, SourceError) as error:
+        return result.model_copy(update={"reason": str(error)}), None
+    compared = {
+        "rows": found.rows,
+        "metrics": {**found.candidate},
+        "champion": {**found.champion.metrics},
+    }
+    return result.model_copy(update=compared), found
 
 
 def _baselines(
@@ -179,9 +226,10 @@ def evaluation_metrics(verdict: EvaluationResult) -> dict[str, float]:
     found = verdict.influence
     scores = {"influence_lds": found.score, "influence_lds_ceiling": found.ceiling} if found else {}
     differences = {
-        f"champion_difference_{gate.metric}{end}": number
+        f"champion_difference_{where}{gate.metric}{end}": number
         for gate in verdict.gates
-        if (one := gate.difference)
+        for where, one in (("", gate.difference), ("on_answers_", gate.on_answers))
+        if one
         for end, number in (("", one.value), ("_low", one.low), ("_high", one.high))
     }
     half = {f"at_half_{name}": value for name, value in verdict.at_half.items()}

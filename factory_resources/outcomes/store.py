@@ -142,9 +142,14 @@ class OutcomeStore:
         for rows in self.database.batches(query, [pipeline]):
             yield from (Outcome(*row) for row in rows)
 
-    def last_number(self) -> int:
-        """Return the number of the last outcome, 0 if there is none."""
-        [(number,)] = self.database.run("SELECT coalesce(max(number), 0) FROM outcome")
+    def last_number(self, until: int = 1 << 62) -> int:
+        """Return the number of the last outcome, 0 if there is none.
+
+        Args:
+            until: microseconds since 1970; what was recorded later does not count.
+        """
+        query = "SELECT coalesce(max(number), 0) FROM outcome WHERE recorded <= ?"
+        [(number,)] = self.database.run(query, [until])
         return int(number)
 
     def known_rows(

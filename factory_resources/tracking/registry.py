@@ -175,6 +175,15 @@ class Registry:
         files = self.artifacts(model) / Path(*Path(source).parts[-3:])
         return Version(model, version, run_id, files, self.version_tags(model, version))
 
+    def registered(self, model: str, version: int) -> int | None:
+        """Return when a version was registered, in milliseconds since 1970; None without it."""
+        rows = self._execute(
+            "SELECT creation_time FROM model_versions WHERE name = :model AND version = :version",
+            model=model,
+            version=version,
+        )
+        return int(rows[0][0]) if rows else None
+
     def versions(self) -> dict[str, tuple[int, ...]]:
         """Return every model with its versions, oldest first, without deleted versions."""
         rows = self._execute(

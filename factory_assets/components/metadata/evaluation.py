@@ -31,7 +31,11 @@ def verdict(value: EvaluationResult) -> str:
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
     listed = "\n".join(gates) or "No gate holds."
     positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
-    return f"{listed}\n\n{positive}{numbers}"
+    return f"{listed}\n\n{_answers(value)}{positive}{numbers}"
+
+
+def _answers(value: EvaluationResult) -> str:
+    return f"{value.answers.line}\n\n" if value.answers else ""
 
 
 def _threshold(value: EvaluationResult) -> str:

@@ -128,11 +128,28 @@ def _handle(
 def _read(
     answers: AnswersOfDay, target: str, home: Home, own: Path, name: str, version: str
 ) -> SourceTable:
-    import pyarrow as pa
-
     with open_outcomes(home) as store:
         known = [*answers.rows(store)]
-    reader = _Reader(home, answers.pipeline, name)
+    read = read_answers(known, answers.pipeline, target, home, own, name)
+    return replace(read, sha256=version)
+
+
+def read_answers(
+    known: Sequence[KnownRow], pipeline: str, target: str, home: Home, own: Path, name: str
+) -> SourceTable:
+    """Read what was asked, and what turned out to be true.
+
+    Args:
+        target: the name of the column with the outcomes.
+        own: an empty folder.
+        name: of the source, for messages.
+
+    Raises:
+        SourceError: an answer is not on record any more.
+    """
+    import pyarrow as pa
+
+    reader = _Reader(home, pipeline, name)
     rows = reader.rows(known, target)
     columns = [*dict.fromkeys(column for row in rows for column in row)]
     hidden = [column for column in columns if reader.is_hidden(column)]
@@ -145,7 +162,7 @@ def _read(
     )
     read = read_table(table, name, own)
     # As texts, they are read like the file that the first rows came from.
-    return replace(read, sha256=version, format="jsonl", withheld=dict.fromkeys(hidden, _ENCRYPT))
+    return replace(read, format="jsonl", withheld=dict.fromkeys(hidden, _ENCRYPT))
 
 
 class _Reader:

@@ -21,6 +21,8 @@ test of non-inferiority, which without a margin admits hardly any (with a margin
 little worse may pass, and over many nights little by little adds up. `at_least` bounds that.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +51,17 @@ class ChampionMetrics:
     metrics: Metrics
     differences: Mapping[str, MetricDifference] = field(default_factory=dict)
     """Candidate minus champion; without a metric's, the two values alone decide."""
+    answers: AnswerMetrics | None = None
+    """On answers whose outcomes are known; None if there is no verdict from them."""
+
+
+@dataclass(frozen=True)
+class AnswerMetrics:
+    """The metrics of candidate and champion on answers whose outcomes are known."""
+
+    rows: int
+    candidate: Metrics
+    champion: ChampionMetrics
 
 
 def judge(
@@ -117,15 +130,20 @@ def _judge(
         bound=bound,
         passed=passed,
         explanation=why,
-        difference=_difference(gate, champion) if gate.no_worse_than else None,
+        **_differences(gate, champion),
     )
 
 
-def _difference(
+def _differences(
     gate: Gate, champion: ChampionMetrics | NotComparable | None
-) -> MetricDifference | None:
-    known = champion.differences if isinstance(champion, ChampionMetrics) else {}
-    return known.get(gate.metric)
+) -> dict[str, MetricDifference | None]:
+    if not gate.no_worse_than or not isinstance(champion, ChampionMetrics):
+        return {}
+    answered = champion.answers.champion.differences if champion.answers else {}
+    return {
+        "difference": champion.differences.get(gate.metric),
+        "on_answers": answered.get(gate.metric),
+    }
 
 
 def _constant(gate: Gate, value: float) -> Comparison:
@@ -162,6 +180,16 @@ def _no_worse(
     other = champion.metrics.get(gate.metric, math.nan)
     if math.isnan(other):
         return False, None, f"{gate.metric} of the champion is undefined on these test rows"
+    passed, bound, why = _compared(gate, value, other, champion)
+    answers = champion.answers
+    if answers and {gate.metric} <= answers.candidate.keys() & answers.champion.metrics.keys():
+        mine, theirs = answers.candidate[gate.metric], answers.champion.metrics[gate.metric]
+        also, _, on_answers = _compared(gate, mine, theirs, answers.champion)
+        return passed and also, bound, f"{why}; on {answers.rows:,} new answers, {on_answers}"
+    return passed, bound, why
+
+
+def _compared(gate: Gate, value: float, other: float, champion: ChampionMetrics) -> Comparison:
     bound = other - gate.margin * _sign(gate)
     reached = (value - bound) * _sign(gate) >= 0
     difference = champion.differences.get(gate.metric)

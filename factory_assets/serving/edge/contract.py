@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.contract.sql_types import is_number
+from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.edge.expressions import expression_node, functions_of
 from factory_assets.serving.edge.patterns import is_portable
-from factory_assets.serving.scoring_rows import narrowed_cleaning, needed_columns
 from factory_assets.spec import Clean, Column
 from factory_assets.spec.contract import Bound
 from factory_resources.errors import RefusedError

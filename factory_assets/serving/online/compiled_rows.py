@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.online.row_schema import RowSchema
-from factory_assets.serving.scoring_rows import narrowed_cleaning, needed_columns
 from factory_resources.sql.row_functions import RowFunction, compile_expression
 from factory_resources.sql.scalar.binding import Kind
 from factory_resources.sql.scalar.values import UndecidedError

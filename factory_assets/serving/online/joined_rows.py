@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from glob import escape
 from typing import Any
 
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scored_file import needed_joins
-from factory_assets.serving.scoring_rows import needed_columns, rows_to_score
+from factory_assets.serving.scoring_rows import rows_to_score
 from factory_assets.spec import FileSource, Pipeline
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home

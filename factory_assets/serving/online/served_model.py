@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.online.column_checks import ColumnChecks
@@ -19,7 +20,7 @@ from factory_assets.serving.online.compiled_rows import CompiledRows
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
-from factory_assets.serving.scoring_rows import OVERFLOW, needed_columns
+from factory_assets.serving.scoring_rows import OVERFLOW
 from factory_assets.spec import Column, ImageSource, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sql.scalar.values import UndecidedError

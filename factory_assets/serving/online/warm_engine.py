@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.transforms.cleaning import CleanQueries
+from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed_ingest
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
-from factory_assets.serving.scoring_rows import (
-    narrowed_cleaning,
-    narrowed_ingest,
-    without_overflow,
-)
+from factory_assets.serving.scoring_rows import without_overflow
 from factory_assets.spec import FileSource
 from factory_resources.errors import ContractError, FactoryError
 from factory_resources.home.home import Home

@@ -1,0 +1,98 @@
+"""A declaration narrowed to what the inputs of a model are derived from.
+
+So rows that have no other columns can be read and cleaned as the training rows were.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from factory_assets.spec import Clean, Column, Contract, Ingest, Windows
+from factory_assets.spec.ingest import Source
+from factory_resources.sql.expressions import parse
+
+
+class TrainedUnder(Protocol):
+    """The columns that a model reads, and the declaration that they were made by."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def inputs(self) -> Mapping[str, str]: ...
+    @property
+    def ingest(self) -> Ingest: ...
+    @property
+    def clean(self) -> Clean: ...
+
+
+def narrowed_cleaning(model: TrainedUnder) -> Clean:
+    """Every row is scored or refused by itself: no duplicates, and only rules on needed columns."""
+    clean = model.clean
+    needed = _needed(clean, model.columns)
+    derived = {name.lower() for name in clean.columns}
+    return clean.model_copy(
+        update={
+            "where": {
+                name: sql
+                for name, sql in clean.where.items()
+                if _columns(sql) <= needed.keys() - derived
+            },
+            "unify": tuple(n for n in clean.unify if n.lower() in needed),
+            "deduplicate": (),
+            "derive": {n: sql for n, sql in clean.derive.items() if n.lower() in needed},
+            "windows": _needed_windows(clean, needed),
+        }
+    )
+
+
+def narrowed_ingest(model: TrainedUnder, source: Source) -> Ingest:
+    """Read only the needed columns; each keeps its contract, but for uniqueness."""
+    return Ingest(
+        source=source,
+        contract=Contract(columns=needed_columns(model)),
+        missing=model.ingest.missing,
+        max_quarantine=1.0,
+    )
+
+
+def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
+    """Return the contract of each source column that the model's inputs are derived from."""
+    needed = _needed(model.clean, model.columns)
+    derived = {name.lower() for name in model.clean.columns}
+    declared = {column.name.lower(): column for column in model.ingest.contract.columns}
+    return tuple(
+        declared.get(key, _as_trained(model, name)).model_copy(update={"unique": False})
+        for key, name in needed.items()
+        if key not in derived
+    )
+
+
+def _as_trained(model: TrainedUnder, name: str) -> Column:
+    """Return the contract of a column that has none: the type that the model was trained on."""
+    match model.inputs.get(name):
+        case "tensor(float)":
+            return Column(name=name, type="float64")
+        case "tensor(string)" | "tensor(uint8)":
+            return Column(name=name, type="string")
+        case _:
+            return Column(name=name)
+
+
+def _needed(clean: Clean, inputs: Iterable[str]) -> dict[str, str]:
+    """Return the columns that the inputs are derived from, by lower-case name: SQL ignores case."""
+    needed = {name.lower(): name for name in inputs}
+    if windows := _needed_windows(clean, needed):
+        needed |= {n.lower(): n for n in (windows.by, windows.order, *windows.columns)}
+    # A derived column sees only those before it.
+    for name, sql in reversed(clean.derive.items()):
+        if name.lower() in needed:
+            needed |= {n.lower(): n for n in parse(sql, name).columns if n.lower() not in needed}
+    return needed
+
+
+def _needed_windows(clean: Clean, needed: Iterable[str]) -> Windows | None:
+    windows = clean.windows
+    return windows if windows and {n.lower() for n in windows.added} & set(needed) else None
+
+
+def _columns(sql: str) -> set[str]:
+    return {name.lower() for name in parse(sql, "clean.where").columns}
