@@ -34,7 +34,7 @@ class ArtifactNotFoundError(ModelError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArtifactEntry:
     """A file or folder, as MLflow lists it."""
 
     path: str
@@ -93,7 +93,7 @@ class Artifacts:
         os.close(file)
         raise ArtifactNotFoundError(path)
 
-    def entries(self, folder: Path, path: str) -> list[Entry]:
+    def entries(self, folder: Path, path: str) -> list[ArtifactEntry]:
         """Return what is in a folder, sorted; only plain files and folders.
 
         The UI also lists files; nothing is in them, nor in a link.
@@ -139,10 +139,10 @@ def _parts(path: str) -> list[str]:
     return parts
 
 
-def _entry(path: PurePosixPath, found: os.DirEntry[str]) -> Entry:
+def _entry(path: PurePosixPath, found: os.DirEntry[str]) -> ArtifactEntry:
     is_dir = found.is_dir(follow_symlinks=False)
     size = None if is_dir else found.stat(follow_symlinks=False).st_size
-    return Entry(str(path), is_dir, size)
+    return ArtifactEntry(str(path), is_dir, size)
 
 
 def _known(get: Any, name: str) -> Any:

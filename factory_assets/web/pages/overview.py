@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Problem:
+class OverviewProblem:
     """Something that is wrong."""
 
     pipeline: str | None
@@ -61,7 +61,7 @@ class Overview:
     """What the page shows."""
 
     rows: tuple[Row, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[OverviewProblem, ...]
     waits: tuple[Wait, ...]
     night: dict[str, int]
     """Last runs of the last 24 hours, by result."""
@@ -78,7 +78,7 @@ class OverviewReader:
 
     def read(self) -> Overview:
         """Return what holds now; what cannot be read is a problem on the page."""
-        problems: list[Problem] = []
+        problems: list[OverviewProblem] = []
         states: list[PipelineState] = []
         last: dict[str, LastRun] = {}
         ledger = ""
@@ -96,16 +96,16 @@ class OverviewReader:
         """Return what waits for people, roll-outs and trainings left out."""
         return [wait for state in self._states.all() for wait in _waits_of(state) if wait.role]
 
-    def _troubles(self, rows: Iterable[Row]) -> list[Problem]:
+    def _troubles(self, rows: Iterable[Row]) -> list[OverviewProblem]:
         rows = [*rows]
         failed = [row.run for row in rows if row.run and row.run.result == "failed"]
         errors = self._runs.errors(failed)
-        found = [Problem(row.state.name, one) for row in rows for one in row.state.troubles]
+        found = [OverviewProblem(row.state.name, one) for row in rows for one in row.state.troubles]
         for row in rows:
             if row.run and row.run.result == "failed":
                 said = errors.get(row.run.run_id)
                 trouble = Trouble("last run failed", (said,) if said else ())
-                found.append(Problem(row.state.name, trouble, row.run))
+                found.append(OverviewProblem(row.state.name, trouble, row.run))
         return found
 
     def _waits(self, states: list[PipelineState]) -> list[Wait]:
@@ -142,7 +142,7 @@ def _waits_of(state: PipelineState) -> list[Wait]:
     return found
 
 
-def _ledger(home: Home, problems: list[Problem]) -> str:
+def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
     """Return the age of the ledger in one line, and add what is wrong with its witnesses."""
     ledger, now = Ledger(home), datetime.now(UTC)
     if not ledger.exists:
@@ -159,7 +159,7 @@ def _ledger(home: Home, problems: list[Problem]) -> str:
     if state is None:
         return f"The ledger has {size:,} entries; {newest}. No witness is declared."
     if state.is_overdue(now):
-        problems.append(Problem(None, Trouble("witness overdue", (_overdue(state, now),))))
+        problems.append(OverviewProblem(None, Trouble("witness overdue", (_overdue(state, now),))))
     return f"The ledger: {state.text(now)}; {newest}."
 
 
@@ -170,8 +170,8 @@ def _overdue(state: LedgerState, now: datetime) -> str:
     )
 
 
-def _whole(what: str, error: FactoryError) -> Problem:
-    return Problem(None, Trouble(what, (str(error),)))
+def _whole(what: str, error: FactoryError) -> OverviewProblem:
+    return OverviewProblem(None, Trouble(what, (str(error),)))
 
 
 def _night(last: dict[str, LastRun]) -> dict[str, int]:

@@ -51,7 +51,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class CandidateWaiting:
     """A candidate that people are asked about, or whose approvals are complete."""
 
     version: int
@@ -83,7 +83,7 @@ class PipelineState:
     retrains: bool = False
     """Whether answers or outcomes start its training."""
     serving: Serving | None = None
-    waiting: Waiting | None = None
+    waiting: CandidateWaiting | None = None
     rollout: str | None = None
     """How a new version is compared with the champion, in one line."""
     troubles: tuple[Trouble, ...] = ()
@@ -176,12 +176,12 @@ def headline_of(value: EvaluationResult) -> Headline:
     return Headline(name, value.metrics.get(name), value.intervals.get(name))
 
 
-def _waiting(deployed: Record | None, status: Standing | None) -> Waiting | None:
+def _waiting(deployed: Record | None, status: Standing | None) -> CandidateWaiting | None:
     if deployed is None or status is None or status.rule is None:
         return None
     if status.status not in {"waits", "approved"}:
         return None
-    return Waiting(
+    return CandidateWaiting(
         result_as(Champion, deployed).version,
         status.rule.by,
         max(0, status.rule.signatures - status.given),
