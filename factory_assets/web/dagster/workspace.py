@@ -32,21 +32,6 @@ class VisitorContext(WorkspaceRequestContext):
     def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
         return _without_refused(super().permissions_for_location(location_name=location_name))
 
-    # Dagster would go on with a context of nobody, in which nothing is permitted.
-
-    def reload_code_location(self, name: str) -> "VisitorContext":
-        self.process_context.reload_code_location(name)
-        return self._anew()
-
-    def reload_workspace(self) -> "VisitorContext":
-        self.process_context.reload_workspace()
-        return self._anew()
-
-    def _anew(self) -> "VisitorContext":
-        context = self.process_context.create_request_context(self.source)
-        assert isinstance(context, VisitorContext)
-        return context
-
 
 class VisitorWorkspace(WorkspaceProcessContext):
     """The workspace of the process, which hands out a context for each request."""
