@@ -21,6 +21,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.instance import prepare
 from factory_resources.migration.report import Migration
+from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.journal import is_written
 
 _FILES = "sqlite"
@@ -80,7 +81,7 @@ def _alone(home: Home) -> Iterator[None]:
     prepare(home)
     with serving_lock(home), home.alone():
         require_no_run(home)
-        if is_written(home.predictions):
+        if is_written(journal_folder(home)):
             raise StorageError(
                 "a prediction server is running", where=str(home.path), remedy="stop it first"
             )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from factory_resources.migration.values import Row
 
@@ -184,4 +185,11 @@ def rename_in_cursor(text: str, rename: Rename) -> str:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(file, timeout=60)
+    """Open a file that nobody writes.
+
+    SQLite makes two files beside one with a write-ahead log, and removes them, each time that it is
+    opened to be read. There are as many files as runs, so it is told if nothing is in the log.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    mode = "ro" if log.exists() and log.stat().st_size else "ro&immutable=1"
+    return sqlite3.connect(f"file:{quote(str(file))}?mode={mode}", uri=True, timeout=60)

@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.studies import Numbers, opened
 from tests.e2e.conftest import Factory, command
 from tests.pipelines import APPLES, declare, write_apples
@@ -68,6 +69,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
         answers = predictions.ask("/predict/apples", rows).json["predictions"]
         said = [{"id": answer["id"], "outcome": "good"} for answer in answers]
         assert predictions.ask("/feedback", said[:9]).json["recorded"] == 9
+    with PredictionLog(home) as log:
+        assert log.collect()
     with opened(home, "sizes", resume=True, maximise=True, seed=1, patience=1) as study:
         study.begin({"depth": Numbers(1, 9, False, True)}).end("complete", 0.5, {"a": "\\ü\n"})
     return grown
@@ -148,7 +151,8 @@ def test_a_factory_moves_there_and_back_without_losing_anything(
     grown: Grown, url: str, tmp_path: Path
 ) -> None:
     moved = grown.copy(tmp_path / "moved")
-    before, answers, files = _tables(moved.home), _answers(moved.factory()), _files(moved.home)
+    answers = _answers(moved.factory())
+    before, files = _tables(moved.home), _files(moved.home)
     assert {"predictions.db prediction", "outcomes.db outcome", "tune.db trials"} <= {*before}
     done = moved.factory()("migrate", "--to", url)
     assert done.returncode == 0, done.stdout + done.stderr
