@@ -17,6 +17,7 @@ from benchmarks import (
     demo,
     edge,
     estimated_performance,
+    front_door,
     front_door_mlflow,
     influence,
     ledger,
@@ -61,6 +62,7 @@ MODULES = {
         estimated_performance,
         watching,
         serving,
+        front_door,
     )
 }
 SIZED = {

@@ -18,7 +18,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.request_guard import App, Message
 
 FACTOR = 1.1
-ROUNDS, REPEATS = 15, 20
+ROUNDS, REPEATS = 25, 20
 
 ASSETS = """query AssetGraphLive { assetNodes { ...Node } }
 fragment Node on AssetNode { id groupName opNames isPartitioned assetKey { path } ...State }
