@@ -30,6 +30,9 @@ _OVERLAP = timedelta(seconds=5)
 _EXPLAINED = 20
 """Failed runs whose error is looked up on one page."""
 
+_LONGEST = 400
+"""Characters of an error."""
+
 _PAUSE = 60.0
 """Seconds after which sensors are asked again; they are not evaluated more often."""
 
@@ -159,7 +162,7 @@ def _pipelines(run: dg.DagsterRun) -> set[str]:
 
 
 def _error(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Return the first line of why a step failed, else of why the run did."""
+    """Return in one line why a step failed, else why the run did."""
     import dagster as dg
 
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
@@ -170,15 +173,15 @@ def _error(instance: dg.DagsterInstance, run_id: str) -> str:
                 error = error.cause
             text = error.message if error else (event and event.message) or entry.message
             if text.strip():
-                return _first_line(text)
+                return _one_line(text)
     return ""
 
 
-def _first_line(text: str) -> str:
-    line = text.strip().splitlines()[0]
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())[:_LONGEST]
     # Python names the class of the error first.
     name, colon, rest = line.partition(": ")
-    return rest if colon and name.endswith("Error") and "/" not in name else line
+    return rest if colon and name.endswith("Error") and " " not in name else line
 
 
 def _postponed(instance: dg.DagsterInstance) -> dict[str, str]:
