@@ -3,7 +3,7 @@
     python -m benchmarks migration [--rows ROWS]
 
 The plain copy reads the same rows and stores them with SQLAlchemy's executemany, and compares
-nothing. There are ten events a run, and as many answers as events.
+nothing. A run has 75 events, like one of the demo, and there are as many answers as events.
 """
 
 import os
@@ -32,7 +32,7 @@ from factory_resources.migration.copying import (
 from factory_resources.migration.dagster_tables import FileEvents
 from factory_resources.prediction_log.engines import open_store
 
-ROWS, PER_RUN, RECORD, TEXT = 1_000_000, 10, 300, 1_500
+ROWS, PER_RUN, RECORD, TEXT = 1_000_000, 75, 300, 1_500
 
 _TARGET = 20_000
 """Rows a second."""
