@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 import pytest
 
+from tests.browser import opened_browser
 from tests.e2e.conftest import Demo, Factory, command
 from tests.running_factory import RunningFactory, is_serving, up_options
 
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 PIPELINE = "tumour_diagnosis"
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +40,11 @@ def served(home: Path) -> Iterator[RunningFactory]:
 
 @pytest.fixture(scope="module")
 def page(served: RunningFactory) -> Iterator["Page"]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("NO BROWSER: install Debian's `chromium` to test the UI")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+    with opened_browser() as browser:
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
         opened.set_default_timeout(60_000)
         opened.goto(served.link)
         yield opened
-        browser.close()
 
 
 @pytest.fixture(scope="module")
