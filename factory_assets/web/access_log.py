@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from factory_assets.web.visitor import Visitor
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.access_entries import (
     AccessRefused,
@@ -89,7 +91,10 @@ class AccessLog:
     def refused(
         self, reason: RefusalReason, operation: str | None = None, visitor: Visitor | None = None
     ) -> None:
-        """Count a refusal; it is entered now, or with the others of its kind within a minute."""
+        """Count a refusal; it is entered now, or with the others of its kind within a minute.
+
+        If the ledger cannot be written, it waits on: who is refused is refused all the same.
+        """
         person = self._person(visitor.name) if visitor else None
         refusal = (reason, operation and operation[:_TEXT], person)
         with self._lock:
@@ -98,7 +103,8 @@ class AccessLog:
             self._waiting[refusal] = self._waiting.get(refusal, 0) + 1
             is_due = time.monotonic() - self._flushed > _TOGETHER
         if is_due:
-            self.flush()
+            with suppress(StorageError):
+                self.flush()
 
     def flush(self) -> None:
         """Enter the refusals that were counted; they wait on if the ledger cannot be written."""

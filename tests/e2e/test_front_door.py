@@ -9,6 +9,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,13 @@ def up(made: Factory) -> Iterator[RunningFactory]:
     running.stop()
 
 
-def enter(up: RunningFactory, name: str) -> httpx.Client:
-    """Return a client with the session of a person."""
-    client = httpx.Client(base_url=up.url, timeout=60, headers={"origin": up.url})
-    answer = client.post("/login", data={"name": name, "password": PASSWORD})
-    assert answer.status_code == 303, answer.text
-    return client
+@contextmanager
+def enter(up: RunningFactory, name: str) -> Iterator[httpx.Client]:
+    """Open a client with the session of a person."""
+    with httpx.Client(base_url=up.url, timeout=60, headers={"origin": up.url}) as client:
+        answer = client.post("/login", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        yield client
 
 
 def entries(home: Home, kind: type[Any]) -> list[Any]:
