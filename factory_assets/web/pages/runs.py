@@ -134,7 +134,7 @@ def _run(record: dg.RunRecord) -> LastRun:
     return LastRun(
         run.run_id,
         _RESULTS.get(run.status.value, "waiting"),
-        record.create_timestamp.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+        record.create_timestamp.replace(tzinfo=UTC).isoformat(timespec="microseconds"),
         end - start if start and end else None,
         _by(run.tags),
     )
