@@ -98,8 +98,7 @@ def up(services: Services, console: Console) -> int:
     # Not in the home, whose path may be long: a socket's path has at most 107 characters.
     with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
-            lines = commands(home, Path(sockets) / "code.sock", services)
-            return _serve(home, lines, services, console, processes, stop)
+            return _serve(home, Path(sockets), services, console, processes, stop)
         finally:
             _stop(processes)
             running_file(home).unlink(missing_ok=True)
@@ -150,7 +149,7 @@ def _end_with_parent() -> None:
 
 def _serve(
     home: Home,
-    lines: Mapping[str, list[str]],
+    sockets: Path,
     services: Services,
     console: Console,
     processes: dict[str, subprocess.Popen[bytes]],
@@ -159,10 +158,12 @@ def _serve(
     logs = home.path / "logs"
     logs.mkdir(exist_ok=True)
     with console.status("starting"):
-        for name, command in lines.items():
+        for name, command in commands(home, sockets / "code.sock", services).items():
             with (logs / f"{name}.log").open("wb") as log:
                 processes[name] = subprocess.Popen(
                     command,
+                    # Dagster makes a socket of its own there, between its server and the loader.
+                    env={**os.environ, "TMPDIR": str(sockets)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

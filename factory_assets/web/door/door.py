@@ -27,6 +27,9 @@ from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
 
+_OPEN = frozenset({"/login", "/style.css", "/healthz", "/favicon.ico"})
+"""What anybody may ask."""
+
 _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -72,6 +75,8 @@ class Door:
                 Route("/login", login.by_password, methods=["POST"]),
                 Route("/style.css", _style, methods=["GET"]),
                 Route("/healthz", lambda _: PlainTextResponse("ok\n"), methods=["GET"]),
+                # Browsers ask for it by themselves.
+                Route("/favicon.ico", lambda _: Response(status_code=204), methods=["GET"]),
             ]
         )
         self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
@@ -91,7 +96,7 @@ class Door:
         if scope["method"] in _BODIES:
             receive = replay(await read_body(scope, receive), receive)
         path = scope["path"]
-        if path in ("/login", "/style.css", "/healthz"):
+        if path in _OPEN:
             await self._open(scope, receive, send)
             return
         try:

@@ -69,7 +69,8 @@ class Login:
     """The handlers of `/login` and `/logout`.
 
     Args:
-        aside: runs what waits for the disk, or computes a hash of a password; one at a time.
+        aside: runs what waits for the disk.
+        hashing: runs one check of a password at a time.
         peer: returns the system user behind a request, None if the kernel does not tell it.
     """
 
@@ -81,10 +82,12 @@ class Login:
         log: AccessLog,
         cookie: Cookie,
         aside: Executor,
+        hashing: Executor,
         peer: Callable[[Message], int | None],
     ) -> None:
         self._home, self._doorkeeper, self._sessions = home, doorkeeper, sessions
         self._log, self._cookie, self._aside, self._peer = log, cookie, aside, peer
+        self._hashing = hashing
         self._links, self._passwords, self._lockout = LoginLinks(home), Passwords(home), Lockout()
         self._checks = RateLimit(_CHECKS)
 
@@ -122,7 +125,7 @@ class Login:
         if wait := self._checks.take():
             await self._apart(self._log.refused, "locked out", "login")
             return self._later(after, wait)
-        right = await self._apart(self._passwords.is_right, name, password)
+        right = await self._in(self._hashing, self._passwords.is_right, name, password)
         # Somebody else may have failed with this name meanwhile.
         if wait := self._lockout.wait(name):
             return self._later(after, wait)
@@ -193,8 +196,10 @@ class Login:
         return page("login", status, next=after, message=message, has_people=has_people)
 
     async def _apart(self, do: Callable[..., T], *args: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._aside, do, *args)
+        return await self._in(self._aside, do, *args)
+
+    async def _in(self, executor: Executor, do: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, do, *args)
 
 
 def form_token(text: str) -> str:

@@ -127,7 +127,7 @@ def build_door(
     """
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
     peer = _peer_of if address.listen.is_private else _no_peer
-    login = Login(home, doorkeeper, sessions, log, cookie, passwords, peer)
+    login = Login(home, doorkeeper, sessions, log, cookie, aside, passwords, peer)
     return Guard(
         Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer),
         address.hosts,
