@@ -17,6 +17,7 @@ from benchmarks import (
     demo,
     edge,
     estimated_performance,
+    factory_up,
     front_door,
     front_door_mlflow,
     influence,
@@ -63,6 +64,7 @@ MODULES = {
         watching,
         serving,
         front_door,
+        factory_up,
     )
 }
 SIZED = {

@@ -4,6 +4,7 @@
 together. `env` prints the variables with which Dagster's commands find this factory.
 """
 
+import multiprocessing
 import os
 import shlex
 import signal
@@ -19,12 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
 from factory_assets.cli.login import login_link, running_file
-from factory_assets.cli.shared import end_dead_runs
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
@@ -89,8 +88,7 @@ def up(services: Services, console: Console) -> int:
     lock = serving_lock(home)
     for option, (host, number) in services.by_option.items():
         _require_free(option, host, number)
-    with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance)
+    _end_dead_runs()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -102,6 +100,27 @@ def up(services: Services, console: Console) -> int:
         finally:
             _stop(processes)
             running_file(home).unlink(missing_ok=True)
+
+
+def _end_dead_runs() -> None:
+    """Do so in a process of its own: this one stays, and Dagster would take 60 MB of it."""
+
+    def end() -> None:
+        import dagster as dg
+
+        from factory_assets.cli.shared import end_dead_runs
+
+        with dg.DagsterInstance.get() as instance:
+            end_dead_runs(instance)
+
+    process = multiprocessing.get_context("fork").Process(target=end)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise FactoryError(
+            "what an earlier run left could not be ended",
+            remedy="read the lines above, and restore Dagster's database if it is damaged",
+        )
 
 
 def serving_lock(home: Home) -> AcquireReturnProxy[FileLock]:
