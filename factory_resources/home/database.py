@@ -68,6 +68,11 @@ def schema_address(address: str, schema: str) -> str:
     return f"{base}?{'&'.join([*kept, f'options={joined}'])}"
 
 
+def schema_words(schema: str) -> str:
+    """Return what names a schema in messages, without the address, which may contain a password."""
+    return f"{DATABASE_VARIABLE}, schema {schema}"
+
+
 def engine() -> Engine:
     """Return which databases the environment names."""
     return "postgresql" if os.environ.get(DATABASE_VARIABLE) else "sqlite"

@@ -7,10 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import schema_address, server_address
+from factory_resources.home.database import schema_address, schema_words, server_address
 from factory_resources.home.home import Home
-
-_SCHEMA = "ledger"
+from factory_resources.home.schema import Schema, SchemaMigration, VersionedTables
 
 _WAIT = 60
 """Seconds to wait for another process that writes."""
@@ -42,6 +41,12 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
   FOR EACH STATEMENT EXECUTE FUNCTION refuse();
 """
+
+SCHEMA = Schema(
+    "ledger",
+    "the ledger",
+    (SchemaMigration(_TABLES, ("entry", "number"), _SQLITE_GUARDS, _POSTGRES_GUARDS),),
+)
 
 
 class Connection:
@@ -149,16 +154,21 @@ class Connection:
 
     def create_tables(self) -> None:
         """Create the tables of an empty ledger."""
-        names = (
-            {"integer": "bigint", "bytes": "bytea", "compact": ""}
-            if self.postgres
-            else {"integer": "INTEGER", "bytes": "BLOB", "compact": " WITHOUT ROWID"}
-        )
-        script = _TABLES.format(**names)
         if self.postgres:
-            self.execute(script + _POSTGRES_GUARDS)
+            # The transaction of `begin_postgres` goes on.
+            self.tables().create()
         else:
-            self._raw.executescript(script + _SQLITE_GUARDS)
+            self.tables().update(create=True)
+
+    def tables(self, file: str = "") -> VersionedTables:
+        """Return the tables with their form.
+
+        Args:
+            file: of SQLite, for messages.
+        """
+        if self.postgres:
+            return VersionedTables(SCHEMA, "postgresql", self.execute, schema_words(SCHEMA.name))
+        return VersionedTables(SCHEMA, "sqlite", self.execute, file)
 
     def close(self) -> None:
         self._raw.close()
@@ -174,12 +184,54 @@ def in_postgres() -> bool:
 
 @contextmanager
 def connected(home: Home, *, write: bool = False) -> Iterator[Connection]:
-    """Yield a connection to the ledger of a home, which exists."""
-    connection = _postgres() if in_postgres() else _sqlite(str(home.ledger), write=write)
+    """Yield a connection to the ledger of a home, which exists; an older one is brought up to date.
+
+    Raises:
+        StorageError: a newer factory has made its form.
+    """
+    file = str(home.ledger)
+    if in_postgres():
+        connection = _up_to_date(_postgres())
+    else:
+        connection = _writing(file) if write else _reading(file)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _up_to_date(connection: Connection, file: str = "") -> Connection:
+    try:
+        connection.tables(file).update(create=False)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _writing(file: str) -> Connection:
+    return _up_to_date(_sqlite(file, write=True), file)
+
+
+def _reading(file: str) -> Connection:
+    """Open a file that is only read; what must be written to it first, another connection does."""
+    import sqlite3
+
+    connection = _sqlite(file, write=False)
+    try:
+        if connection.tables(file).is_newest():
+            return connection
+    except sqlite3.OperationalError as error:
+        # A process was killed while it committed, and only a writer can undo what it had begun.
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            connection.close()
+            raise
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    _writing(file).close()
+    return _sqlite(file, write=False)
 
 
 def _sqlite(file: str, *, write: bool) -> Connection:
@@ -203,7 +255,7 @@ def new_sqlite(file: str) -> Connection:
 def _postgres() -> Connection:
     import psycopg2
 
-    raw = psycopg2.connect(schema_address(server_address() or "", _SCHEMA))
+    raw = psycopg2.connect(schema_address(server_address() or "", SCHEMA.name))
     raw.autocommit = True
     return Connection(raw, postgres=True)
 
@@ -234,7 +286,6 @@ def begin_postgres() -> Iterator[Connection]:
                 where="FACTORY_DATABASE_URL",
                 remedy="copy secrets/ledger_key from its home, then run again",
             )
-        connection.execute("CREATE SCHEMA IF NOT EXISTS ledger")
         yield connection
     finally:
         connection.close()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from factory_resources.home.database import chosen_database
+from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.instance import create_run_log, mirrored_events, record_database
 from factory_resources.migration import dagster_tables
@@ -35,7 +35,7 @@ from factory_resources.migration.report import (
     require_space,
 )
 from factory_resources.migration.server import connected, default_schema, finish
-from factory_resources.migration.stores import Store, stores
+from factory_resources.migration.stores import Store, bring_up_to_date, stores
 from factory_resources.migration.to_server import Tell, versions_of
 from factory_resources.migration.values import RowDigest, line_of
 
@@ -65,6 +65,8 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
         require_space(home, _ROOM * size)
         present = [store for store in stores() if store.is_on_server(connection)]
         made = Home(scratch / "home")
+        with chosen_database(alchemy_address(address)):
+            bring_up_to_date(present, home)
         tell("making the tables")
         with chosen_database(None):
             for store in present:

@@ -33,7 +33,7 @@ from factory_resources.migration.report import (
     require_same_version,
 )
 from factory_resources.migration.server import begin, connected, default_schema, finish
-from factory_resources.migration.stores import Store, stores
+from factory_resources.migration.stores import Store, bring_up_to_date, stores
 
 Tell = Callable[[str], None]
 """Is told what is done now."""
@@ -49,9 +49,12 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
 
     Raises:
         StorageError: the server cannot be used, the database is not empty, or a value cannot be
-            stored there. The home is as it was.
+            stored there. The home is as it was, but for tables of an older form, which are brought
+            up to date first.
     """
     present = [store for store in stores() if store.is_in_files(home)]
+    with chosen_database(None):
+        bring_up_to_date(present, home)
     with connected(address) as connection:
         schemas = [store.schema for store in stores() if store.schema]
         removed = begin(connection, schemas, _dagster_names(home))

@@ -2,11 +2,9 @@
 
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.outcomes.store import TABLES, OutcomeStore
+from factory_resources.outcomes.store import SCHEMA, OutcomeStore
 from factory_resources.prediction_log.database import Database
 from factory_resources.prediction_log.engines import postgres_address
-
-_SCHEMA = "outcomes"
 
 
 def open_outcomes(home: Home) -> OutcomeStore:
@@ -30,7 +28,7 @@ def has_outcomes(home: Home) -> bool:
     from factory_resources.prediction_log.postgres_database import has_postgres_table
 
     with storage_faults(home):
-        return has_postgres_table(address, _SCHEMA, "outcome")
+        return has_postgres_table(address, SCHEMA.name, "outcome")
 
 
 def last_outcome(home: Home) -> int:
@@ -45,7 +43,7 @@ def _database(home: Home) -> Database:
     if address := postgres_address():
         from factory_resources.prediction_log.postgres_database import PostgresDatabase
 
-        return PostgresDatabase(address, _SCHEMA, TABLES, made="outcome", locked="outcome")
+        return PostgresDatabase(address, SCHEMA, locked="outcome")
     from factory_resources.prediction_log.sqlite_database import SqliteDatabase
 
-    return SqliteDatabase(home.outcomes_database, TABLES, made="outcome")
+    return SqliteDatabase(home.outcomes_database, SCHEMA)

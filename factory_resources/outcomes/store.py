@@ -12,23 +12,28 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
+from factory_resources.home.schema import Schema, SchemaMigration
 from factory_resources.outcomes.outcome import Decision, Feedback, Outcome, decide
 from factory_resources.prediction_log.database import Database
 
-TABLES = """\
-CREATE TABLE {missing} outcome (number {integer} PRIMARY KEY, id {bytes} NOT NULL,
+_TABLES = """\
+CREATE TABLE outcome (number {integer} PRIMARY KEY, id {bytes} NOT NULL,
   pipeline TEXT NOT NULL, value TEXT NOT NULL, observed {integer} NOT NULL,
   recorded {integer} NOT NULL, source TEXT NOT NULL, caller TEXT NOT NULL);
-CREATE INDEX {missing} outcome_of_row ON outcome (pipeline, id, number);
-CREATE TABLE {missing} outcome_batch (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
+CREATE INDEX outcome_of_row ON outcome (pipeline, id, number);
+CREATE TABLE outcome_batch (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
   first {integer} NOT NULL, count {integer} NOT NULL, entered {integer} NOT NULL);
-CREATE TABLE {missing} outcome_tile (batch {integer}, tile {integer}, hashes {bytes} NOT NULL,
+CREATE TABLE outcome_tile (batch {integer}, tile {integer}, hashes {bytes} NOT NULL,
   PRIMARY KEY (batch, tile)){compact};
-CREATE TABLE {missing} feedback_count (pipeline TEXT, day TEXT, kind TEXT,
+CREATE TABLE feedback_count (pipeline TEXT, day TEXT, kind TEXT,
   number {integer} NOT NULL, PRIMARY KEY (pipeline, day, kind)){compact};
 """
 """`outcome_tile` has the hashes of the outcomes of a batch, 256 in a row of the table; `entered` is
 1 if the ledger has the batch. `feedback_count` counts what left no outcome."""
+
+SCHEMA = Schema(
+    "outcomes", "the database of outcomes", (SchemaMigration(_TABLES, ("outcome", "number")),)
+)
 
 Uncounted = Literal["repeated", "refused"]
 """Feedback that leaves no outcome."""

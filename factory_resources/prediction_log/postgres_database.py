@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.home.database import schema_address
+from factory_resources.home.database import schema_address, schema_words
+from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database
 
 if TYPE_CHECKING:
@@ -15,26 +16,23 @@ _BATCH, _PAGE = 10_000, 1_000
 
 
 class PostgresDatabase(Database):
-    """The tables of a schema on a server, which are made if they are missing.
+    """The tables of a schema on a server, which are made or brought up to date.
 
     Args:
         address: as PostgreSQL's client library reads it.
-        tables: the statements that make the tables.
-        made: the table by which it is known that they were made.
+        schema: the tables, and the name of PostgreSQL's schema.
         locked: the table that only one writer has at a time.
     """
 
-    def __init__(self, address: str, schema: str, tables: str, made: str, locked: str) -> None:
+    def __init__(self, address: str, schema: Schema, locked: str) -> None:
         self._server, self._locked = address, locked
-        self._raw = _connect(address, schema)
-        if not _has_table(self._raw, made):
-            with self._transaction(f"SELECT pg_advisory_xact_lock(hashtext('{schema}'))"):
-                self.run(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-                self.run(
-                    tables.format(
-                        missing="IF NOT EXISTS", integer="bigint", bytes="bytea", compact=""
-                    )
-                )
+        self._raw = _connect(address, schema.name)
+        try:
+            where = schema_words(schema.name)
+            VersionedTables(schema, "postgresql", self.run, where).update(create=True)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._raw.close()
@@ -70,13 +68,8 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._transaction(f"LOCK TABLE {self._locked} IN EXCLUSIVE MODE"):
-            yield
-
-    @contextmanager
-    def _transaction(self, lock: str) -> Iterator[None]:
         try:
-            self.run(f"BEGIN; {lock}")
+            self.run(f"BEGIN; LOCK TABLE {self._locked} IN EXCLUSIVE MODE")
             yield
             self.run("COMMIT")
         except BaseException:

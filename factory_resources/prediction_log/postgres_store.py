@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 from io import BytesIO
 
 from factory_resources.prediction_log.postgres_database import PostgresDatabase, has_postgres_table
-from factory_resources.prediction_log.store import TABLES, PredictionStore, StoredRow
-
-_SCHEMA = "predictions"
+from factory_resources.prediction_log.store import SCHEMA, PredictionStore, StoredRow
 
 _BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 _TO_PIPELINE, _TO_RECORD = struct.Struct(">hi16siqiqi"), struct.Struct(">iqiqi")
@@ -22,10 +20,10 @@ class PostgresStore(PostgresDatabase, PredictionStore):
         address: as PostgreSQL's client library reads it.
     """
 
-    TABLE = f"{_SCHEMA}.prediction"
+    TABLE = f"{SCHEMA.name}.prediction"
 
     def __init__(self, address: str) -> None:
-        super().__init__(address, _SCHEMA, TABLES, "prediction", "block")
+        super().__init__(address, SCHEMA, locked="block")
 
     def insert_rows(self, rows: Sequence[StoredRow]) -> None:
         from psycopg2.errors import UniqueViolation
@@ -47,7 +45,7 @@ class PostgresStore(PostgresDatabase, PredictionStore):
 
 def has_postgres_store(address: str) -> bool:
     """Whether the tables were made."""
-    return has_postgres_table(address, _SCHEMA, "prediction")
+    return has_postgres_table(address, SCHEMA.name, "prediction")
 
 
 def _copied(rows: Iterable[StoredRow]) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database
 
 if TYPE_CHECKING:
@@ -29,25 +30,18 @@ _ARROW_ROWS, _ARROW_BYTES = 16_384, 64 * 1024 * 1024
 
 
 class SqliteDatabase(Database):
-    """The database in a file, which is made if it is missing.
+    """The database in a file, which is made if it is missing, or brought up to date."""
 
-    Args:
-        tables: the statements that make the tables.
-        made: the table by which it is known that they were made.
-    """
-
-    def __init__(self, file: Path, tables: str, made: str) -> None:
+    def __init__(self, file: Path, schema: Schema) -> None:
         self._file = file
         self._raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
-        for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
-            self._raw.execute(f"PRAGMA {setting}")
-        if not self.run("SELECT 1 FROM sqlite_master WHERE name = ?", [made]):
-            script = tables.format(
-                missing="IF NOT EXISTS", integer="INTEGER", bytes="BLOB", compact=" WITHOUT ROWID"
-            )
-            with self.writing():
-                for statement in filter(str.strip, script.split(";")):
-                    self.run(statement)
+        try:
+            for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
+                self._raw.execute(f"PRAGMA {setting}")
+            VersionedTables(schema, "sqlite", self.run, str(file)).update(create=True)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._raw.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from factory_resources.home.schema import Schema, SchemaMigration
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
 from factory_resources.prediction_log.database import Database
 from factory_resources.prediction_log.ids import day_of, first_of
@@ -19,18 +20,33 @@ from factory_resources.prediction_log.record import decode
 if TYPE_CHECKING:
     import pyarrow
 
-TABLES = """\
-CREATE TABLE {missing} block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
-  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL,
-  longest {integer} NOT NULL);
-CREATE TABLE {missing} leaf_tile (block {integer}, tile {integer}, hashes {bytes} NOT NULL,
+_TABLES = """\
+CREATE TABLE block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
+  first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL);
+CREATE TABLE leaf_tile (block {integer}, tile {integer}, hashes {bytes} NOT NULL,
   PRIMARY KEY (block, tile)){compact};
-CREATE TABLE {missing} prediction (id {bytes} PRIMARY KEY, block {integer} NOT NULL,
+CREATE TABLE prediction (id {bytes} PRIMARY KEY, block {integer} NOT NULL,
   leaf {integer} NOT NULL, pipeline TEXT NOT NULL, version {integer} NOT NULL,
   rows {integer} NOT NULL, record {bytes} NOT NULL){compact};
 """
 """`leaf_tile` has the hashes of all records of a block, 256 in a row of the table; they stay when a
 record moves to the archive or is removed."""
+
+_LONGEST = """\
+ALTER TABLE block ADD COLUMN longest {integer} NOT NULL DEFAULT 0;
+UPDATE block SET longest = (SELECT coalesce(max(length(record)), 0) FROM prediction
+  WHERE prediction.block = block.number AND id >= first AND id <= last);
+"""
+"""Bytes of the longest record of a block, of those that were here when it was added."""
+
+SCHEMA = Schema(
+    "predictions",
+    "the database of the prediction log",
+    (
+        SchemaMigration(_TABLES, ("prediction", "id")),
+        SchemaMigration(_LONGEST, ("block", "longest")),
+    ),
+)
 
 _BLOCK = "SELECT number, identity, first, last, count FROM block"
 

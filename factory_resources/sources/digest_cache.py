@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import SourceError, StorageError
 from factory_resources.home.home import Home
+from factory_resources.home.schema import Schema, SchemaMigration, VersionedTables
 from factory_resources.sources.files.discovery import File, sha256_of, unreadable
 
 ALWAYS_HASHED = 64_000_000
@@ -29,10 +30,12 @@ _RACY = 2_000_000_000
 """Nanoseconds within which a file may change again with the same time of change: the coarsest clock
 of the file systems in use."""
 
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS digests (name BLOB PRIMARY KEY, signature TEXT NOT NULL, "
-    "sha256 TEXT NOT NULL) WITHOUT ROWID"
-)
+_TABLE = """\
+CREATE TABLE digests (name BLOB PRIMARY KEY, signature TEXT NOT NULL,
+  sha256 TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+SCHEMA = Schema("digests", "the digest cache", (SchemaMigration(_TABLE, ("digests", "name")),))
 
 
 @dataclass
@@ -149,7 +152,11 @@ class DigestCache:
             connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
             # A power cut may destroy the last entries or the whole file, which costs only time.
             connection.execute("PRAGMA synchronous = off")
-            connection.execute(_TABLE)
+            _bring_up_to_date(connection, str(self._path))
+        except StorageError:
+            # What a newer factory means by its rows is not known here: files are hashed again.
+            connection.close()
+            return None
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError):
                 self._path.unlink(missing_ok=True)
@@ -157,6 +164,13 @@ class DigestCache:
         except OSError:
             return None
         return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, file: str) -> None:
+    def run(statement: str) -> list[Any]:
+        return connection.execute(statement).fetchall()
+
+    VersionedTables(SCHEMA, "sqlite", run, file).update(create=True)
 
 
 def _digested(file: File, connection: sqlite3.Connection | None, hashing: Hashing) -> Digested:

@@ -281,6 +281,29 @@ def test_a_locked_ledger_is_waited_for(ledger: Ledger) -> None:
     assert _paths(ledger) == ["late/0/a", "late/0/b"]
 
 
+_COMMIT = """
+import os, sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1], isolation_level=None)
+# So few pages fit in memory that the file is changed before the end of the transaction.
+ledger.execute("PRAGMA cache_size = 5")
+ledger.execute("BEGIN IMMEDIATE")
+for size in range(2000):
+    ledger.execute("INSERT INTO checkpoint VALUES (?, ?)", (size, 500 * "x"))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledger) -> None:
+    ledger.append([made(1)])
+    before, file = ledger.home.ledger.read_bytes(), str(ledger.home.ledger)
+    subprocess.run([sys.executable, "-c", _COMMIT, file], cwd=PROJECT, check=False)
+    assert ledger.home.ledger.read_bytes() != before
+    with ledger.reading() as log:
+        assert log.size == 2
+    assert ledger.home.ledger.read_bytes() == before
+
+
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 def test_a_server_that_is_away_refuses_in_one_line(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.outcome import Decision, Feedback
-from factory_resources.outcomes.store import TABLES, OutcomeStore
+from factory_resources.outcomes.store import SCHEMA, OutcomeStore
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.sqlite_database import SqliteDatabase
 from tests.factory_resources.outcomes.samples import add, current, feedback
@@ -148,7 +148,7 @@ _SENT = st.lists(
 
 def _decided(sent: list[Feedback]) -> tuple[list[Decision], dict[bytes, str]]:
     """Return what each is in a new database, and the outcomes in the end."""
-    with OutcomeStore(SqliteDatabase(Path(":memory:"), TABLES, "outcome")) as store:
+    with OutcomeStore(SqliteDatabase(Path(":memory:"), SCHEMA)) as store:
         decisions = [store.add([one])[0] for one in sent]
         return decisions, {one.id: one.value for one in store.current("apples")}
 
