@@ -9,6 +9,7 @@ from factory_assets.declarations.people import load_people, people_file
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.security.login_links import LoginLinks
+from factory_resources.security.passkeys import Passkeys
 from factory_resources.security.passwords import Passwords
 from factory_resources.security.sessions import Sessions
 
@@ -40,7 +41,7 @@ def new_link() -> str:
 
 
 def set_password(name: str) -> str:
-    """Give a person a password; their sessions end.
+    """Give a person a password; their sessions end, and their passkeys count no more.
 
     It is asked for twice on a terminal, and read from standard input otherwise.
 
@@ -61,7 +62,12 @@ def set_password(name: str) -> str:
     Passwords(home).set(name, password)
     sessions = Sessions(home)
     ended = sessions.end(session.sha256 for session in sessions.of(name))
-    return f"{name} has a new password" + (f"; {len(ended)} sessions ended" if ended else "")
+    removed = Passkeys(home).remove(name)
+    return (
+        f"{name} has a new password"
+        + (f"; {len(ended)} sessions ended" if ended else "")
+        + (f"; {removed} passkeys removed" if removed else "")
+    )
 
 
 def _asked() -> str:

@@ -22,12 +22,19 @@ from factory_assets.web.access_log import AccessLog
 from factory_assets.web.door.bodies import BodyError, read_body, replay
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Login
+from factory_assets.web.door.passkeys import PasskeyLogin
+from factory_assets.web.pages.rendering import PASSKEY_SCRIPT
 from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
 
-_OPEN = frozenset({"/login", "/style.css", "/healthz", "/favicon.ico"})
+_OPEN = frozenset(
+    {
+        *("/login", "/login/passkey", "/login/passkey/options"),
+        *("/style.css", PASSKEY_SCRIPT, "/healthz", "/favicon.ico"),
+    }
+)
 """What anybody may ask."""
 
 _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -59,6 +66,7 @@ class Door:
         self,
         behind: Behind,
         login: Login,
+        passkeys: PasskeyLogin,
         doorkeeper: Doorkeeper,
         sessions: Sessions,
         log: AccessLog,
@@ -73,11 +81,15 @@ class Door:
             routes=[
                 Route("/login", login.form, methods=["GET"]),
                 Route("/login", login.by_password, methods=["POST"]),
+                Route("/login/passkey", passkeys.log_in, methods=["POST"]),
+                Route("/login/passkey/options", passkeys.options, methods=["POST"]),
                 Route("/style.css", _style, methods=["GET"]),
+                Route(PASSKEY_SCRIPT, _script, methods=["GET"]),
                 Route("/healthz", lambda _: PlainTextResponse("ok\n"), methods=["GET"]),
                 # Browsers ask for it by themselves.
                 Route("/favicon.ico", lambda _: Response(status_code=204), methods=["GET"]),
-            ]
+            ],
+            exception_handlers={FactoryError: _unavailable},
         )
         self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
 
@@ -177,8 +189,20 @@ class Door:
         await loop.run_in_executor(self._aside, self._log.refused, "no session", operation)
 
 
+async def _unavailable(_: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{error}\n", 503)
+
+
 async def _style(_: Request) -> Response:
+    return _file("style.css", "text/css")
+
+
+async def _script(_: Request) -> Response:
+    return _file("passkey.js", "text/javascript")
+
+
+def _file(name: str, media_type: str) -> Response:
     from importlib.resources import files
 
-    text = files("factory_assets.web.pages").joinpath("templates/style.css").read_text("utf-8")
-    return Response(text, media_type="text/css", headers={"cache-control": "max-age=3600"})
+    text = files("factory_assets.web.pages").joinpath(f"templates/{name}").read_text("utf-8")
+    return Response(text, media_type=media_type, headers={"cache-control": "max-age=3600"})

@@ -1,6 +1,6 @@
 """Log in by a link or a password, and log out.
 
-What the pages look like belongs in `web.pages`.
+Logging in by a passkey belongs in `passkeys`. What the pages look like belongs in `web.pages`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from factory_assets.web.access_log import AccessLog
 from factory_assets.web.door.bodies import read_form
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.lockout import Lockout
-from factory_assets.web.pages.rendering import page
+from factory_assets.web.pages.rendering import PASSKEY_SCRIPT, page
 from factory_assets.web.visitor import Visitor
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.access_entries import LoginMethod
 from factory_resources.security.login_links import LoginLinks
+from factory_resources.security.passkey_proofs import passkey_offer
 from factory_resources.security.passwords import Passwords
 from factory_resources.security.request_guard import Message
 from factory_resources.security.sessions import LIFETIME, Sessions
 
 T = TypeVar("T")
 
-_CHECKS = 5.0
+CHECKS = 5.0
 """Passwords that are checked a second; each takes some 50 ms of one core."""
 
 _WRONG = "This name and password do not belong together."
@@ -89,27 +90,28 @@ class Login:
         self._log, self._cookie, self._aside, self._peer = log, cookie, aside, peer
         self._hashing = hashing
         self._links, self._passwords, self._lockout = LoginLinks(home), Passwords(home), Lockout()
-        self._checks = RateLimit(_CHECKS)
+        self._checks = RateLimit(CHECKS)
 
     async def form(self, request: Request) -> Response:
         """Show the form, or let in whoever has a link."""
         if token := request.query_params.get("token"):
             return await self._by_link(request, token)
-        return self._page(local_path(request.query_params.get("next")))
+        return self.show(request, local_path(request.query_params.get("next")))
 
     async def _by_link(self, request: Request, token: str) -> Response:
         if self._peer(request.scope) not in (None, 0, os.geteuid()):
-            await self._apart(self._log.refused, "wrong login", "link of another user")
-            return self._page("/", "Another user of this machine started this factory.", 403)
-        if not await self._apart(self._links.use, token):
-            await self._apart(self._log.refused, "wrong login", "link")
+            await self.apart(self._log.refused, "wrong login", "link of another user")
+            text = "Another user of this machine started this factory."
+            return self.show(request, "/", text, 403)
+        if not await self.apart(self._links.use, token):
+            await self.apart(self._log.refused, "wrong login", "link")
             text = "This link was used before, or is older than ten minutes."
-            return self._page("/", text, 401)
+            return self.show(request, "/", text, 401)
         try:
             owner = self._doorkeeper.owner()
         except FactoryError as error:
-            return self._page("/", str(error), 403)
-        return await self._let_in(request, owner, "link", "/")
+            return self.show(request, "/", str(error), 403)
+        return await self.let_in(request, owner, "link", "/")
 
     async def by_password(self, request: Request) -> Response:
         """Check name and password."""
@@ -117,29 +119,31 @@ class Login:
         name, password = form.get("name", "")[:64], form.get("password", "")
         after = local_path(form.get("next"))
         if request.headers.get("origin") is None:
-            await self._apart(self._log.refused, "another site", "login")
-            return self._page(after, "The form was not sent by this page.", 403)
+            await self.apart(self._log.refused, "another site", "login")
+            return self.show(request, after, "The form was not sent by this page.", 403)
         if wait := self._lockout.wait(name):
-            await self._apart(self._log.refused, "locked out", "login")
-            return self._later(after, wait)
+            await self.apart(self._log.refused, "locked out", "login")
+            return self.later(request, after, wait)
         if wait := self._checks.take():
-            await self._apart(self._log.refused, "locked out", "login")
-            return self._later(after, wait)
+            await self.apart(self._log.refused, "locked out", "login")
+            return self.later(request, after, wait)
         right = await self._in(self._hashing, self._passwords.is_right, name, password)
         # Somebody else may have failed with this name meanwhile.
         if wait := self._lockout.wait(name):
-            return self._later(after, wait)
+            return self.later(request, after, wait)
         people = self._doorkeeper.people() or {}
         if not right or name not in people or not people[name].roles:
             self._lockout.failed(name)
-            await self._apart(self._log.refused, "wrong login", "login")
-            return self._page(after, _WRONG, 401)
+            await self.apart(self._log.refused, "wrong login", "login")
+            return self.show(request, after, _WRONG, 401)
         self._lockout.succeeded(name)
-        return await self._let_in(request, name, "password", after)
+        return await self.let_in(request, name, "password", after)
 
-    async def _let_in(
+    async def let_in(
         self, request: Request, person: str, method: LoginMethod, after: str
     ) -> Response:
+        """Begin a session of a person who may come in, and lead to a page."""
+
         def begin() -> str:
             enter_people(self._home)
             text, session = self._sessions.begin(
@@ -161,9 +165,9 @@ class Login:
 
         # The browser's former session, if any, ends: it may be somebody else's.
         if former := self._sessions.find(request.cookies.get(self._cookie.name, "")):
-            await self._apart(self._end, former.sha256)
+            await self.apart(self._end, former.sha256)
         response = RedirectResponse(after, 303, {"cache-control": "no-store"})
-        self._cookie.set(response, await self._apart(begin))
+        self._cookie.set(response, await self.apart(begin))
         return response
 
     async def out(self, request: Request, visitor: Visitor) -> Response:
@@ -171,12 +175,12 @@ class Login:
         form = await read_form(request)
         text = request.cookies.get(self._cookie.name, "")
         if not compare_digest(form_token(text), form.get("form_token", "")):
-            await self._apart(self._log.refused, "another site", "logout", visitor)
-            return self._page("/", "The form was not sent by this page.", 403)
+            await self.apart(self._log.refused, "another site", "logout", visitor)
+            return self.show(request, "/", "The form was not sent by this page.", 403)
         wanted = form.get("session") or visitor.session
         mine = {session.sha256 for session in self._sessions.of(visitor.name)}
         if wanted in mine:
-            await self._apart(self._end, wanted)
+            await self.apart(self._end, wanted)
         response = RedirectResponse("/login" if wanted == visitor.session else "/me", 303)
         if wanted == visitor.session:
             response.delete_cookie(self._cookie.name)
@@ -186,16 +190,29 @@ class Login:
         if self._sessions.end([session]):
             self._log.ended(session)
 
-    def _later(self, after: str, wait: float) -> Response:
-        response = self._page(after, f"Too many tries. Try again in {ceil(wait)} seconds.", 429)
+    def later(self, request: Request, after: str, wait: float) -> Response:
+        """Return the page that asks to wait so many seconds."""
+        text = f"Too many tries. Try again in {ceil(wait)} seconds."
+        response = self.show(request, after, text, 429)
         response.headers["retry-after"] = str(ceil(wait))
         return response
 
-    def _page(self, after: str, message: str = "", status: int = 200) -> Response:
+    def show(self, request: Request, after: str, message: str = "", status: int = 200) -> Response:
+        """Return the page of the login."""
         has_people = self._doorkeeper.people() is not None
-        return page("login", status, next=after, message=message, has_people=has_people)
+        passkeys = passkey_offer(request.headers.get("host", ""), secure=self._cookie.secure)
+        return page(
+            "login",
+            status,
+            script=PASSKEY_SCRIPT if has_people and passkeys == "here" else "",
+            next=after,
+            message=message,
+            has_people=has_people,
+            passkeys=passkeys,
+        )
 
-    async def _apart(self, do: Callable[..., T], *args: Any) -> T:
+    async def apart(self, do: Callable[..., T], *args: Any) -> T:
+        """Return what a function returns that waits for the disk."""
         return await self._in(self._aside, do, *args)
 
     async def _in(self, executor: Executor, do: Callable[..., T], *args: Any) -> T:

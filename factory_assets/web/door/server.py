@@ -29,6 +29,7 @@ from factory_assets.web.door.deferred import Deferred
 from factory_assets.web.door.door import Behind, Door
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Cookie, Login
+from factory_assets.web.door.passkeys import PasskeyLogin
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.security.peer_user import Peer
@@ -93,7 +94,7 @@ async def _serve(
             server.should_exit = True
 
         cookie = Cookie(f"factory_{address.listen.port}", address.secure)
-        behind = _behind(home, workspace, log, cookie.name, Workshop(resources, makers, failed))
+        behind = _behind(home, workspace, log, cookie, Workshop(resources, makers, failed))
         guarded = build_door(home, address, cookie, log, aside, passwords, behind)
         server = _Server(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -128,8 +129,9 @@ def build_door(
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
     peer = _peer_of if address.listen.is_private else _no_peer
     login = Login(home, doorkeeper, sessions, log, cookie, aside, passwords, peer)
+    passkeys = PasskeyLogin(home, login, doorkeeper, log, cookie)
     return Guard(
-        Door(behind, login, doorkeeper, sessions, log, cookie.name, aside, peer),
+        Door(behind, login, passkeys, doorkeeper, sessions, log, cookie.name, aside, peer),
         address.hosts,
         secure=address.secure,
         refused=lambda reason, scope: _note(log, aside, reason, scope),
@@ -178,7 +180,9 @@ class Workshop:
         return Deferred(make, self.thread, self.failed)
 
 
-def _behind(home: Home, workspace: Path, log: AccessLog, cookie: str, workshop: Workshop) -> Behind:
+def _behind(
+    home: Home, workspace: Path, log: AccessLog, cookie: Cookie, workshop: Workshop
+) -> Behind:
     def dagster() -> App:
         from factory_assets.web.dagster.app import dagster_app
 
@@ -192,7 +196,7 @@ def _behind(home: Home, workspace: Path, log: AccessLog, cookie: str, workshop: 
     def own() -> App:
         from factory_assets.web.pages.pages import pages
 
-        return pages(home, log, cookie)
+        return pages(home, log, cookie.name, secure=cookie.secure)
 
     # Made one after the other, and the factory's own pages first.
     own_pages = workshop.defer(own)

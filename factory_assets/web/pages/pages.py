@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
@@ -17,7 +18,8 @@ from factory_assets.web.pages.approvals import approval_view, enter_statement
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
 from factory_assets.web.pages.overview import OverviewReader
-from factory_assets.web.pages.rendering import page
+from factory_assets.web.pages.passkeys import OwnPasskeys
+from factory_assets.web.pages.rendering import PASSKEY_SCRIPT, page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
@@ -26,7 +28,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible",
-    409: "Nothing to decide",
+    409: "Refused",
     500: "It cannot be shown",
     503: "Not possible now",
 }
@@ -39,7 +41,7 @@ _STATUSES: dict[type[Exception], int] = {
 }
 
 
-def pages(home: Home, log: AccessLog, cookie: str) -> Starlette:
+def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> Starlette:
     """Return the application; every request has a visitor.
 
     What the first page shows is read already, which imports Dagster: not in a thread of its own,
@@ -47,13 +49,17 @@ def pages(home: Home, log: AccessLog, cookie: str) -> Starlette:
 
     Args:
         cookie: the name of the cookie with the session.
+        secure: whether browsers come by TLS.
     """
-    made = _Pages(home, log, Forms(cookie))
+    made = _Pages(home, log, Forms(cookie), OwnPasskeys(home, log, secure=secure))
     made.overview_reader.read()
     return Starlette(
         routes=[
             Route("/", made.overview, methods=["GET"]),
             Route("/me", made.me, methods=["GET"]),
+            Route("/me/passkeys", made.add_passkey, methods=["POST"]),
+            Route("/me/passkeys/options", made.passkey_options, methods=["POST"]),
+            Route("/me/passkeys/remove", made.remove_passkey, methods=["POST"]),
             Route("/approvals/{pipeline}/{version:int}", made.approval, methods=["GET"]),
             Route("/approvals/{pipeline}/{version:int}", made.decide, methods=["POST"]),
         ],
@@ -64,8 +70,8 @@ def pages(home: Home, log: AccessLog, cookie: str) -> Starlette:
 class _Pages:
     """The handlers. Those that are no coroutines run in threads: they read files."""
 
-    def __init__(self, home: Home, log: AccessLog, forms: Forms) -> None:
-        self._home, self._log, self._forms = home, log, forms
+    def __init__(self, home: Home, log: AccessLog, forms: Forms, passkeys: OwnPasskeys) -> None:
+        self._home, self._log, self._forms, self._passkeys = home, log, forms, passkeys
         self.overview_reader = OverviewReader(home)
         self._me = MeReader(home, self.overview_reader)
 
@@ -73,25 +79,47 @@ class _Pages:
         return self._page(request, "overview", overview=self.overview_reader.read())
 
     def me(self, request: Request) -> Response:
-        return self._page(request, "me", me=self._me.read(visitor_of(request.scope)))
+        me, passkeys = self._me.read(visitor_of(request.scope)), self._passkeys.read(request)
+        script = PASSKEY_SCRIPT if passkeys and passkeys.offer == "here" else ""
+        return self._page(request, "me", script=script, me=me, passkeys=passkeys)
+
+    async def passkey_options(self, request: Request) -> Response:
+        return await self._by_form(request, "add passkey", self._passkey_options)
+
+    def _passkey_options(self, request: Request, fields: dict[str, str]) -> Response:
+        try:
+            options = self._passkeys.options(request)
+        except RefusedError as error:
+            # The page's script shows it.
+            return PlainTextResponse(str(error), 403)
+        headers = {"cache-control": "no-store"}
+        return Response(options, media_type="application/json", headers=headers)
+
+    async def add_passkey(self, request: Request) -> Response:
+        return await self._by_form(request, "add passkey", self._add_passkey)
+
+    def _add_passkey(self, request: Request, fields: dict[str, str]) -> Response:
+        self._passkeys.add(request, fields.get("name", ""), fields.get("credential", ""))
+        return RedirectResponse("/me", 303)
+
+    async def remove_passkey(self, request: Request) -> Response:
+        return await self._by_form(request, "remove passkey", self._remove_passkey)
+
+    def _remove_passkey(self, request: Request, fields: dict[str, str]) -> Response:
+        self._passkeys.remove(request, fields.get("passkey", ""))
+        return RedirectResponse("/me", 303)
 
     def approval(self, request: Request) -> Response:
         view = approval_view(*_named(request), self._home)
         return self._page(request, "approval", view=view, message="")
 
     async def decide(self, request: Request) -> Response:
-        try:
-            fields = await self._forms.read(request)
-        except OtherSiteError:
-            fields = None
-        return await run_in_threadpool(self._decide, request, fields)
+        name, version = _named(request)
+        return await self._by_form(request, f"decide {name}@{version}", self._decide)
 
-    def _decide(self, request: Request, fields: dict[str, str] | None) -> Response:
+    def _decide(self, request: Request, fields: dict[str, str]) -> Response:
         visitor, (name, version) = visitor_of(request.scope), _named(request)
         operation = f"decide {name}@{version}"
-        if fields is None:
-            self._log.refused("another site", operation, visitor)
-            return self._error(request, 403, "The form was not sent by this page. Open it again.")
         if "approver" not in visitor.roles:
             self._log.refused("not allowed", operation, visitor)
             text = "Only a person with the role approver may enter a decision."
@@ -107,6 +135,23 @@ class _Pages:
         except RefusedError as error:
             return self._page(request, "approval", 422, view=view, message=str(error))
         return self._page(request, "decided", text=done, view=view)
+
+    async def _by_form(
+        self,
+        request: Request,
+        operation: str,
+        do: Callable[[Request, dict[str, str]], Response],
+    ) -> Response:
+        """Do in a thread what a form asks for, if a page of this door sent it."""
+        try:
+            fields = await self._forms.read(request)
+        except OtherSiteError:
+            return await run_in_threadpool(self._foreign, request, operation)
+        return await run_in_threadpool(do, request, fields)
+
+    def _foreign(self, request: Request, operation: str) -> Response:
+        self._log.refused("another site", operation, visitor_of(request.scope))
+        return self._error(request, 403, "The form was not sent by this page. Open it again.")
 
     def http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -15,6 +15,9 @@ from factory_resources.security.request_guard import STRICTER
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+PASSKEY_SCRIPT = "/passkey.js"
+"""The path of the script of pages that ask for a passkey."""
+
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -53,13 +56,15 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return the page of a template; it loads nothing but its style, and runs no script.
+def page(name: str, status: int = 200, *, script: str = "", **values: Any) -> HTMLResponse:
+    """Return the page of a template; it loads nothing but its style and script.
 
     Args:
         name: of the template, without `.html`.
+        script: the path of the page's script; most have none, and may run none.
         values: what the template shows.
     """
-    text = _templates().get_template(f"{name}.html").render(page_name=name, **values)
-    headers = {STRICTER.decode(): _POLICY, "cache-control": "no-store"}
+    text = _templates().get_template(f"{name}.html").render(page_name=name, script=script, **values)
+    policy = _POLICY + ("; script-src 'self'; connect-src 'self'" if script else "")
+    headers = {STRICTER.decode(): policy, "cache-control": "no-store"}
     return HTMLResponse(text, status, headers)

@@ -66,9 +66,9 @@ class FrontDoor:
             home, DoorAddress(listen), cookie, self.log, self.aside, self.passwords, behind
         )
 
-    def browser(self) -> TestClient:
+    def browser(self, address: str = ADDRESS) -> TestClient:
         """Return a client that no server knows yet; it does not follow redirections."""
-        return TestClient(self.app, ADDRESS, follow_redirects=False)
+        return TestClient(self.app, address, follow_redirects=False)
 
     def log_in(self, client: TestClient, name: str, password: str = PASSWORD, **form: str) -> Any:
         """Send the form of the login."""

@@ -1,4 +1,4 @@
-"""What every page must be: valid, without script, usable by keyboard and with a screen reader."""
+"""What every page must be: valid, without inline script, usable by keyboard and screen reader."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 _VOID = {"meta", "link", "input", "br"}
 
 _KNOWN = _VOID | {
+    "script",
     *("html", "head", "title", "body", "header", "nav", "main", "footer", "div", "p", "h1", "h2"),
     *("a", "form", "button", "label", "textarea", "details", "summary", "strong", "span", "code"),
     *("ul", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "pre"),
@@ -87,6 +88,8 @@ def _mistakes(page: _Page) -> Iterator[str]:
         is_control = tag in {"input", "textarea"} and one.get("type") != "hidden"
         if is_control and one.get("id") not in labelled:
             yield f"{one.get('name')} has no label"
+        if tag == "script" and "src" not in one:
+            yield "a script in the page"
         if tag == "th" and "scope" not in one:
             yield "a <th> without scope"
         if any(name.startswith("on") or name == "style" for name in one):

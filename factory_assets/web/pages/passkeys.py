@@ -1,0 +1,161 @@
+"""A person's own passkeys: what the page shows of them, adding one and removing one.
+
+Logging in by one belongs in `web.door.passkeys`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from starlette.requests import Request
+
+from factory_assets.declarations.people import has_people_file
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.visitor import Visitor, visitor_of
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home
+from factory_resources.security.challenges import Challenges
+from factory_resources.security.passkey_proofs import (
+    PasskeyError,
+    PasskeyOffer,
+    Site,
+    creation_options,
+    passkey_offer,
+    verify_creation,
+)
+from factory_resources.security.passkeys import Passkey, Passkeys
+from factory_resources.security.sessions import Sessions
+
+_FRESH = 600
+"""Seconds after a login in which its session may add a passkey: a stolen one is older, mostly."""
+
+_LONGEST = 64
+"""Characters of a passkey's name."""
+
+
+@dataclass(frozen=True)
+class PasskeyRow:
+    """A passkey as the page shows it."""
+
+    id: str
+    name: str
+    host: str
+    created: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class PasskeyView:
+    """What the page shows of the visitor's passkeys."""
+
+    keys: tuple[PasskeyRow, ...]
+    offer: PasskeyOffer
+    is_fresh: bool
+    """Whether the visitor logged in so recently that one may be added."""
+
+
+class OwnPasskeys:
+    """The passkeys of visitors of one home; may be used by several threads.
+
+    Raises:
+        StorageError: from all methods, if a file or the ledger cannot be read or written.
+    """
+
+    def __init__(self, home: Home, log: AccessLog, *, secure: bool) -> None:
+        self._log, self._secure = log, secure
+        self._passkeys, self._sessions = Passkeys(home), Sessions(home)
+        self._challenges = Challenges()
+
+    def read(self, request: Request) -> PasskeyView | None:
+        """Return what the page shows; None if there are no passkeys here.
+
+        The owner of a machine without people logs in by a link.
+        """
+        offer = self._offer(request)
+        if offer == "none":
+            return None
+        visitor = visitor_of(request.scope)
+        rows = tuple(_row(one) for one in self._passkeys.of(visitor.name))
+        return PasskeyView(rows, offer, self._is_fresh(visitor))
+
+    def options(self, request: Request) -> str:
+        """Return what the visitor's browser needs to make a passkey, as JSON.
+
+        Raises:
+            RefusedError: this address has no passkeys, or the login was too long ago.
+        """
+        visitor, site = self._require(request)
+        challenge = self._challenges.new(visitor.session)
+        return creation_options(site, visitor.name, challenge, self._passkeys.of(visitor.name))
+
+    def add(self, request: Request, name: str, answer: str) -> None:
+        """Let a passkey that the visitor's browser made count from now on.
+
+        Raises:
+            RefusedError: as from `options`; or it was not made as asked, or has no name.
+        """
+        visitor, site = self._require(request)
+        challenge = self._challenges.take(visitor.session)
+        name = " ".join(name.split())[:_LONGEST]
+        if not name or not name.isprintable():
+            raise RefusedError("the passkey has no name", remedy="give it one, and add it again")
+        try:
+            if challenge is None:
+                raise PasskeyError("the challenge is over")
+            known = self._passkeys.of(visitor.name)
+            made = verify_creation(answer, site, challenge, known, person=visitor.name, name=name)
+        except PasskeyError as error:
+            self._log.refused("not allowed", "add passkey", visitor)
+            raise RefusedError(
+                "the browser's answer does not count, or came later than two minutes",
+                remedy="add the passkey again",
+            ) from error
+        self._log.acts(visitor, "factory", ("add passkey",), (_digest(made.id),))
+        self._passkeys.add(made)
+
+    def remove(self, request: Request, passkey_id: str) -> None:
+        """Let a passkey of the visitor count no more; nothing if the visitor has no such one."""
+        visitor = visitor_of(request.scope)
+        if any(one.id == passkey_id for one in self._passkeys.of(visitor.name)):
+            self._log.acts(visitor, "factory", ("remove passkey",), (_digest(passkey_id),))
+            self._passkeys.remove(visitor.name, passkey_id)
+
+    def _require(self, request: Request) -> tuple[Visitor, Site]:
+        visitor = visitor_of(request.scope)
+        site = Site.of(request.headers.get("host", ""), secure=self._secure)
+        if self._offer(request) != "here" or site is None:
+            self._log.refused("not allowed", "add passkey", visitor)
+            raise RefusedError(
+                "a passkey cannot be added at this address",
+                remedy="open the page by a host name with https, or as localhost",
+            )
+        if not self._is_fresh(visitor):
+            self._log.refused("not allowed", "add passkey", visitor)
+            raise RefusedError(
+                "your login was more than ten minutes ago", remedy="log out and in again"
+            )
+        return visitor, site
+
+    def _offer(self, request: Request) -> PasskeyOffer:
+        host = request.headers.get("host", "")
+        return passkey_offer(host, secure=self._secure) if has_people_file() else "none"
+
+    def _is_fresh(self, visitor: Visitor) -> bool:
+        now = time.time()
+        return any(
+            one.sha256 == visitor.session and now - one.began < _FRESH
+            for one in self._sessions.of(visitor.name)
+        )
+
+
+def _row(passkey: Passkey) -> PasskeyRow:
+    created = datetime.fromtimestamp(passkey.created, UTC).isoformat(timespec="seconds")
+    return PasskeyRow(passkey.id, passkey.name, passkey.host, created)
+
+
+def _digest(passkey_id: str) -> str:
+    """Return by what the ledger knows a passkey; its name may tell of the person."""
+    return f"passkey {sha256(passkey_id.encode()).hexdigest()[:16]}"

@@ -1,0 +1,93 @@
+"""A device with passkeys, in software: it answers as a browser passes a device's answers on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_bytes
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor
+
+_PRESENT, _VERIFIED, _HAS_KEY = 1, 4, 64
+
+
+@dataclass
+class Credential:
+    """A key for one person at one host."""
+
+    private: ec.EllipticCurvePrivateKey
+    user: str
+    """base64url."""
+    count: int = 0
+
+
+class Authenticator:
+    """Makes passkeys and signs with them.
+
+    Args:
+        origin: of the page that the browser shows.
+        verified: whether the device checks who holds it.
+        counts: whether it counts its signatures.
+    """
+
+    def __init__(self, origin: str, *, verified: bool = True, counts: bool = True) -> None:
+        self.origin, self.verified, self.counts = origin, verified, counts
+        self.credentials: dict[str, Credential] = {}
+
+    def create(self, options: str) -> str:
+        """Return the answer to a request for a new passkey."""
+        asked = json.loads(options)
+        passkey_id = token_bytes(16)
+        credential = Credential(ec.generate_private_key(ec.SECP256R1()), asked["user"]["id"])
+        self.credentials[bytes_to_base64url(passkey_id)] = credential
+        numbers = credential.private.public_key().public_numbers()
+        point = {-2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
+        key = encode_cbor({1: 2, 3: -7, -1: 1, **point})
+        attested = bytes(16) + len(passkey_id).to_bytes(2, "big") + passkey_id + key
+        signed = self._signed(asked["rp"]["id"], credential, _HAS_KEY) + attested
+        made = {"fmt": "none", "attStmt": {}, "authData": signed}
+        return _answer(
+            bytes_to_base64url(passkey_id),
+            clientDataJSON=self._client_data("webauthn.create", asked),
+            attestationObject=encode_cbor(made),
+        )
+
+    def get(self, options: str, *, claims: Mapping[str, str] | None = None) -> str:
+        """Return the answer to a request for a signature, by the first passkey.
+
+        Args:
+            claims: what the answer says in place of the truth: `id`, `userHandle`.
+        """
+        asked, claims = json.loads(options), claims or {}
+        passkey_id, credential = next(iter(self.credentials.items()))
+        client_data = self._client_data("webauthn.get", asked)
+        signed = self._signed(asked["rpId"], credential)
+        message = signed + sha256(client_data).digest()
+        return _answer(
+            claims.get("id", passkey_id),
+            clientDataJSON=client_data,
+            authenticatorData=signed,
+            signature=credential.private.sign(message, ec.ECDSA(SHA256())),
+            userHandle=base64url_to_bytes(claims.get("userHandle", credential.user)),
+        )
+
+    def _client_data(self, kind: str, asked: dict[str, Any]) -> bytes:
+        said = {"type": kind, "challenge": asked["challenge"], "origin": self.origin}
+        return json.dumps({**said, "crossOrigin": False}).encode()
+
+    def _signed(self, host: str, credential: Credential, flags: int = 0) -> bytes:
+        credential.count += self.counts
+        flags |= _PRESENT | (_VERIFIED if self.verified else 0)
+        count = credential.count.to_bytes(4, "big")
+        return sha256(host.encode()).digest() + bytes([flags]) + count
+
+
+def _answer(passkey_id: str, **response: bytes) -> str:
+    encoded = {name: bytes_to_base64url(value) for name, value in response.items()}
+    names = {"id": passkey_id, "rawId": passkey_id, "type": "public-key"}
+    return json.dumps({**names, "response": encoded, "clientExtensionResults": {}})
