@@ -32,10 +32,14 @@ CHALLENGE, OTHER = b"c" * 32, b"d" * 32
 
 
 def make(
-    device: Authenticator, person: str = "ann", known: tuple[Passkey, ...] = (), site: Site = SITE
+    device: Authenticator,
+    person: str = "ann",
+    known: tuple[Passkey, ...] = (),
+    site: Site = SITE,
+    challenge: bytes = CHALLENGE,
 ) -> Passkey:
-    answer = device.create(creation_options(site, person, CHALLENGE, known))
-    return verify_creation(answer, SITE, CHALLENGE, known, person=person, name="laptop")
+    answer = device.create(creation_options(site, person, challenge, known))
+    return verify_creation(answer, SITE, challenge, known, person=person, name="laptop")
 
 
 @pytest.fixture
@@ -88,9 +92,8 @@ def test_the_browser_is_asked_for_a_device_that_verifies_its_person(device: Auth
 
 def test_a_person_has_one_number_at_all_devices(device: Authenticator) -> None:
     first = make(device)
-    second = make(device, known=(first,))
-    assert first.user == second.user
-    assert make(device, "tom").id != first.id
+    second = make(device, known=(first,), challenge=OTHER)
+    assert first.user == second.user != make(device, "tom", challenge=OTHER).user
     asked = json.loads(creation_options(SITE, "ann", OTHER, (first,)))
     assert [one["id"] for one in asked["excludeCredentials"]] == [first.id]
 
@@ -148,6 +151,22 @@ def test_another_persons_passkey_does_not_count(device: Authenticator) -> None:
         with pytest.raises(PasskeyError):
             verify_use(other.get(options, claims=claims), SITE, OTHER, passkey)
     assert verify_use(other.get(options), SITE, OTHER, toms)
+
+
+@pytest.mark.parametrize("claims", [{"id": "b3RoZXI"}, {"userHandle": "b3RoZXI"}])
+def test_an_answer_that_names_another_passkey_or_person_does_not_count(
+    device: Authenticator, claims: dict[str, str]
+) -> None:
+    passkey = make(device)
+    with pytest.raises(PasskeyError, match="another person"):
+        verify_use(device.get(request_options(SITE, OTHER), claims=claims), SITE, OTHER, passkey)
+
+
+def test_a_huge_answer_is_not_read(device: Authenticator) -> None:
+    passkey = make(device)
+    answer = device.get(request_options(SITE, OTHER)) + " " * 70_000
+    with pytest.raises(PasskeyError, match="too long"):
+        verify_use(answer, SITE, OTHER, passkey)
 
 
 def test_a_changed_signature_does_not_count(device: Authenticator) -> None:
