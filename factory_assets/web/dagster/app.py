@@ -1,12 +1,19 @@
 """Make the ASGI application of Dagster's UI for the front door."""
 
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from factory_assets.web.access_log import AccessLog
 from factory_resources.errors import SettingError
 from factory_resources.security.request_guard import App
+
+_LOADED_WITHIN = 120.0
+"""Seconds for which the application waits for the code server."""
 
 
 @contextmanager
@@ -21,6 +28,7 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
     Raises:
         SettingError: telemetry is on: the pages would load a script from another host.
     """
+    _await_code_server(workspace)
     import dagster as dg
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.version import __version__
@@ -36,3 +44,17 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
         target = WorkspaceFileTarget(paths=[str(workspace)])
         with VisitorWorkspace(instance, target, version=__version__) as context:
             yield VisitorWebserver(context, prefix, access_log).create_asgi_app()
+
+
+def _await_code_server(workspace: Path) -> None:
+    """Wait until the code server has loaded the pipelines: before, pages would show an error."""
+    for one in yaml.safe_load(workspace.read_text(encoding="utf-8"))["load_from"]:
+        path = one.get("grpc_server", {}).get("socket")
+        deadline = time.monotonic() + _LOADED_WITHIN
+        while path and not _answers(path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
