@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from factory_assets.declarations.loader import dotted, new_pipelines_folder
 from factory_assets.declarations.messages import mistakes
 from factory_assets.declarations.yaml_document import NotYaml, parse
-from factory_assets.spec.settings import FactorySettings
+from factory_assets.spec.settings import FactorySettings, OpenIdConnect
 from factory_resources.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -58,6 +58,17 @@ def load_settings() -> DeclaredSettings | None:
         _policy(file.parent / settings.witness.policy, policy),
         sha256(content + b"\0" + policy).hexdigest(),
     )
+
+
+def declared_provider() -> OpenIdConnect | None:
+    """Return the identity provider; None if people log in without one.
+
+    Raises:
+        DeclarationError: `factory.yaml` is wrong.
+    """
+    declared = load_settings()
+    login = declared.settings.login if declared else None
+    return login.oidc if login else None
 
 
 def policy_file() -> Path | None:

@@ -47,13 +47,16 @@ class Person(Spec):
     account: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     """The person's account on this machine, so that the factory knows whose runs are theirs."""
 
+    oidc: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """What the identity provider calls the person, if not by their name here."""
+
 
 class People(RootModel[dict[PersonName, Person]]):
     """Everybody by name."""
 
     @model_validator(mode="after")
     def _keys_and_accounts_are_of_one_person(self) -> Self:
-        for field in ("keys", "account"):
+        for field in ("keys", "account", "oidc"):
             owners: dict[str, str] = {}
             for name, person in self.root.items():
                 value = getattr(person, field)
@@ -63,4 +66,15 @@ class People(RootModel[dict[PersonName, Person]]):
                             f"{owners[one]} and {name} have the same {field.removesuffix('s')}; "
                             "each person needs their own"
                         )
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_called_like_another(self) -> Self:
+        for name, person in self.root.items():
+            other = self.root.get(person.oidc or "")
+            if other is not None and other is not person and other.oidc is None:
+                raise ValueError(
+                    f"{name} has the oidc of {person.oidc}, whose name it is; "
+                    f"give {person.oidc} an oidc too"
+                )
         return self

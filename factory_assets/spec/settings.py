@@ -1,8 +1,9 @@
 """The section schema of `factory.yaml`: what holds for all pipelines."""
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from factory_assets.spec.base import Spec, listed
 from factory_assets.spec.contract import Duration
@@ -21,6 +22,9 @@ class WitnessSettings(Spec):
 
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 """The name of a secret: an environment variable, or a file in the folder of secrets."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts that are this machine."""
 
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), listed]
 
@@ -53,7 +57,7 @@ class Email(Spec):
 
     @model_validator(mode="after")
     def _is_private(self) -> Self:
-        if self.tls == "none" and self.host not in {"localhost", "127.0.0.1", "::1"}:
+        if self.tls == "none" and self.host not in LOOPBACK:
             raise ValueError("email.tls: none is for a server on this machine only")
         if (self.user is None) != (self.password is None):
             raise ValueError("email.user and email.password belong together")
@@ -77,9 +81,47 @@ class AlertChannel(Spec):
         return self
 
 
+def _issuer(text: str) -> str:
+    parts = urlsplit(text)
+    _ = parts.port  # which raises if it is none
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
+        raise ValueError("an issuer is an address such as https://id.example")
+    if parts.query or parts.fragment or not text.isprintable() or " " in text:
+        raise ValueError("an issuer has no query, no fragment and no spaces")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("an issuer begins with https://; http:// is for this machine only")
+    return text
+
+
+class OpenIdConnect(Spec):
+    """The organisation's identity provider, at which people log in by OpenID Connect."""
+
+    issuer: Annotated[str, AfterValidator(_issuer)]
+    """The provider's address, exactly as the provider writes it in its tokens."""
+    client: Annotated[str, Field(min_length=1, max_length=256)]
+    """The id under which the provider knows the factory."""
+    secret: SecretName
+    """The name of the secret that the provider gave for it."""
+    claim: Literal["preferred_username", "email", "sub"] = "preferred_username"
+    """What the provider says of a person that tells who it is in `people.yaml`."""
+
+    @property
+    def host(self) -> str:
+        """The provider's host, and its port if that is named."""
+        return urlsplit(self.issuer).netloc
+
+
+class LoginSettings(Spec):
+    """How people log in at the front door, besides passwords."""
+
+    oidc: OpenIdConnect | None = None
+
+
 class FactorySettings(Spec):
     """The settings of the factory."""
 
     witness: WitnessSettings | None = None
     alerts: Annotated[tuple[AlertChannel, ...], listed] = ()
     """Who is told of alarms; each entry is told of every alarm once. Default: nobody."""
+    login: LoginSettings | None = None
+    """How people log in. Default: by a password, and the owner of the machine by a link."""

@@ -1,0 +1,62 @@
+"""`factory.yaml`: how people log in, and every mistake with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_assets.cli.check.check import check
+from factory_assets.declarations.settings import declared_provider
+from factory_resources.errors import DeclarationError
+
+_REST = "client: factory\n    secret: OIDC_SECRET"
+
+
+@pytest.fixture
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", [None, "", "login: {}", "witness: null"])
+def test_nobody_is_asked_by_default(defs: Path, text: str | None) -> None:
+    if text is not None:
+        (defs / "factory.yaml").write_text(text)
+    assert declared_provider() is None
+
+
+@pytest.mark.parametrize(
+    ("issuer", "host"),
+    [
+        ("https://id.example", "id.example"),
+        ("https://id.example:8443/realms/ours", "id.example:8443"),
+        ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
+    ],
+)
+def test_a_provider_is_declared(defs: Path, issuer: str, host: str) -> None:
+    (defs / "factory.yaml").write_text(f"login:\n  oidc:\n    issuer: {issuer}\n    {_REST}\n")
+    provider = declared_provider()
+    assert provider is not None
+    assert (provider.issuer, provider.host) == (issuer, host)
+    assert (provider.client, provider.secret) == ("factory", "OIDC_SECRET")
+    assert provider.claim == "preferred_username"
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "why"),
+    [
+        (f"issuer: http://id.example\n    {_REST}", 3, "begins with https://"),
+        (f"issuer: id.example\n    {_REST}", 3, "such as https://id.example"),
+        (f"issuer: https://a:b@id.example\n    {_REST}", 3, "such as https://id.example"),
+        (f"issuer: https://id.example:port\n    {_REST}", 3, "Port"),
+        (f"issuer: https://id.example?a=b\n    {_REST}", 3, "no query"),
+        (f"{_REST}\n    isuer: https://id.example", 5, "did you mean 'issuer'?"),
+        (f"issuer: https://id.example\n    {_REST}\n    claim: name", 6, "email"),
+        ("issuer: https://id.example\n    client: factory\n    secret: a b", 5, "secret"),
+        ("issuer: https://id.example\n    client: factory", 2, "'secret' is missing"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_told_with_its_line(defs: Path, lines: str, line: int, why: str) -> None:
+    (defs / "factory.yaml").write_text(f"login:\n  oidc:\n    {lines}\n")
+    with pytest.raises(DeclarationError, match=rf"factory\.yaml:{line}: login\.oidc.*({why})"):
+        check()
