@@ -60,6 +60,10 @@ class AlertError(FactoryError):
     """An alert that was not taken."""
 
 
+class IdentityProviderError(FactoryError):
+    """An identity provider that cannot be asked, or answers what no provider may."""
+
+
 class SettingError(FactoryError):
     """An environment variable of the factory whose value is not valid."""
 
