@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from factory_assets.declarations.people import FILE, has_people_file, people_file
+from factory_assets.declarations.settings import declared_provider
 from factory_assets.serving.http.listen import LOOPBACK, Listen
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import RefusedError
@@ -54,7 +55,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
 
     Raises:
         RefusedError: they are missing.
-        DeclarationError: `people.yaml` is wrong.
+        DeclarationError: `people.yaml` or `factory.yaml` is wrong.
     """
     from factory_resources.security.passwords import Passwords
 
@@ -64,7 +65,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     missing = []
     if not has_people_file():
         missing.append(f"people ({people_file()})")
-    elif not Passwords(home).names() & people.keys():
+    elif not Passwords(home).names() & people.keys() and declared_provider() is None:
         missing.append(f"a password of somebody in {FILE} (factory password NAME)")
     if not address.secure:
         missing.append("TLS (--tls-cert and --tls-key, or --behind-proxy)")

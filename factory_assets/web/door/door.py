@@ -7,7 +7,7 @@ Which requests are malformed or come from another site is decided before, in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -28,14 +28,6 @@ from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
-
-_OPEN = frozenset(
-    {
-        *("/login", "/login/passkey", "/login/passkey/options"),
-        *("/style.css", PASSKEY_SCRIPT, "/healthz", "/favicon.ico"),
-    }
-)
-"""What anybody may ask."""
 
 _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -60,6 +52,7 @@ class Door:
 
     Args:
         peer: returns the system user behind a request, None if the kernel does not tell it.
+        ways: more ways to log in, which are open to everybody.
     """
 
     def __init__(
@@ -73,24 +66,25 @@ class Door:
         cookie: str,
         aside: Executor,
         peer: Callable[[Message], int | None],
+        ways: Sequence[Route] = (),
     ) -> None:
         self._behind, self._login, self._doorkeeper = behind, login, doorkeeper
         self._sessions, self._log, self._cookie = sessions, log, cookie
         self._aside, self._peer = aside, peer
-        self._open = Starlette(
-            routes=[
-                Route("/login", login.form, methods=["GET"]),
-                Route("/login", login.by_password, methods=["POST"]),
-                Route("/login/passkey", passkeys.log_in, methods=["POST"]),
-                Route("/login/passkey/options", passkeys.options, methods=["POST"]),
-                Route("/style.css", _style, methods=["GET"]),
-                Route(PASSKEY_SCRIPT, _script, methods=["GET"]),
-                Route("/healthz", lambda _: PlainTextResponse("ok\n"), methods=["GET"]),
-                # Browsers ask for it by themselves.
-                Route("/favicon.ico", lambda _: Response(status_code=204), methods=["GET"]),
-            ],
-            exception_handlers={FactoryError: _unavailable},
-        )
+        routes = [
+            Route("/login", login.form, methods=["GET"]),
+            Route("/login", login.by_password, methods=["POST"]),
+            Route("/login/passkey", passkeys.log_in, methods=["POST"]),
+            Route("/login/passkey/options", passkeys.options, methods=["POST"]),
+            Route("/style.css", _style, methods=["GET"]),
+            Route(PASSKEY_SCRIPT, _script, methods=["GET"]),
+            Route("/healthz", lambda _: PlainTextResponse("ok\n"), methods=["GET"]),
+            # Browsers ask for it by themselves.
+            Route("/favicon.ico", lambda _: Response(status_code=204), methods=["GET"]),
+            *ways,
+        ]
+        self._open_paths = frozenset(route.path for route in routes)
+        self._open = Starlette(routes=routes, exception_handlers={FactoryError: _unavailable})
         self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -108,7 +102,7 @@ class Door:
         if scope["method"] in _BODIES:
             receive = replay(await read_body(scope, receive), receive)
         path = scope["path"]
-        if path in _OPEN:
+        if path in self._open_paths:
             await self._open(scope, receive, send)
             return
         try:

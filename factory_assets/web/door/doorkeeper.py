@@ -58,6 +58,13 @@ class Doorkeeper:
             remedy=f"log in with a password, or add `account: {account}` to a person",
         )
 
+    def called(self, claim: str) -> str | None:
+        """Return the person whom the identity provider calls so; None if nobody may come in so."""
+        for name, person in (self.people() or {}).items():
+            if (person.oidc or name) == claim and person.roles:
+                return name
+        return None
+
     def visitor(self, session: Session) -> Visitor | None:
         """Return who makes the requests of a session; None if that person may come in no more."""
         people = self.people()

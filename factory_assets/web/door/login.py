@@ -1,6 +1,7 @@
 """Log in by a link or a password, and log out.
 
-Logging in by a passkey belongs in `passkeys`. What the pages look like belongs in `web.pages`.
+Logging in by a passkey belongs in `passkeys`, at an identity provider in `oidc`. What the pages
+look like belongs in `web.pages`.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Login:
         aside: runs what waits for the disk.
         hashing: runs one check of a password at a time.
         peer: returns the system user behind a request, None if the kernel does not tell it.
+        provider: the host of the identity provider that the page offers, if any.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class Login:
         aside: Executor,
         hashing: Executor,
         peer: Callable[[Message], int | None],
+        provider: str | None = None,
     ) -> None:
         self._home, self._doorkeeper, self._sessions = home, doorkeeper, sessions
         self._log, self._cookie, self._aside, self._peer = log, cookie, aside, peer
-        self._hashing = hashing
+        self._hashing, self._provider = hashing, provider
         self._links, self._passwords, self._lockout = LoginLinks(home), Passwords(home), Lockout()
         self._checks = RateLimit(CHECKS)
 
@@ -209,6 +212,7 @@ class Login:
             message=message,
             has_people=has_people,
             passkeys=passkeys,
+            provider=self._provider,
         )
 
     async def apart(self, do: Callable[..., T], *args: Any) -> T:

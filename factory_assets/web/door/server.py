@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.routing import Route
 
+from factory_assets.declarations.settings import FILE, declared_provider
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.limits import Limits
@@ -30,7 +32,7 @@ from factory_assets.web.door.door import Behind, Door
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Cookie, Login
 from factory_assets.web.door.passkeys import PasskeyLogin
-from factory_resources.errors import FactoryError
+from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.security.peer_user import Peer
 from factory_resources.security.request_guard import App, Guard, GuardReason, Message
@@ -38,6 +40,8 @@ from factory_resources.security.sessions import Sessions
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from factory_assets.web.door.oidc import OpenIdLogin
 
 _LOG = logging.getLogger("factory.door")
 
@@ -122,20 +126,47 @@ def build_door(
 ) -> Guard:
     """Return the door with the guard in front of it.
 
+    What `factory.yaml` says of logins counts from now on, until the next start.
+
     Args:
         aside: runs what waits for the ledger.
         passwords: runs one check of a password at a time.
+
+    Raises:
+        DeclarationError: `factory.yaml` is wrong, or needs packages that are not installed.
     """
     doorkeeper, sessions = Doorkeeper(), Sessions(home)
     peer = _peer_of if address.listen.is_private else _no_peer
-    login = Login(home, doorkeeper, sessions, log, cookie, aside, passwords, peer)
+    provider = declared_provider()
+    host = provider.host if provider else None
+    login = Login(home, doorkeeper, sessions, log, cookie, aside, passwords, peer, host)
     passkeys = PasskeyLogin(home, login, doorkeeper, log, cookie)
+    ways: Sequence[Route] = ()
+    if provider:
+        ways = _open_id_login()(provider, home, address, login, doorkeeper, log, cookie).routes
     return Guard(
-        Door(behind, login, passkeys, doorkeeper, sessions, log, cookie.name, aside, peer),
+        Door(behind, login, passkeys, doorkeeper, sessions, log, cookie.name, aside, peer, ways),
         address.hosts,
         secure=address.secure,
         refused=lambda reason, scope: _note(log, aside, reason, scope),
     )
+
+
+def _open_id_login() -> type[OpenIdLogin]:
+    """Import what logs people in at a provider.
+
+    Raises:
+        DeclarationError: the packages of the extra are missing.
+    """
+    try:
+        from factory_assets.web.door.oidc import OpenIdLogin
+    except ImportError as error:
+        raise DeclarationError(
+            f"login.oidc needs the packages of the extra oidc: {error}",
+            where=FILE,
+            remedy="pip install '.[oidc]'",
+        ) from error
+    return OpenIdLogin
 
 
 def _no_peer(scope: Message) -> int | None:
