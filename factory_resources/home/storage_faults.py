@@ -24,6 +24,8 @@ from factory_resources.home.sqlite_files import (
 
 _LOCKED = ("database is locked", "database table is locked")
 
+_UNOPENED = "unable to open database file"
+
 _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
 """In the names of the exceptions of databases."""
 
@@ -127,6 +129,12 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             return StorageError(
                 f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy
             )
+    if _UNOPENED in text:
+        return StorageError(
+            "a database is missing or cannot be opened",
+            where=str(home.path),
+            remedy="make the folder readable, or restore it from a backup",
+        )
     return None
 
 

@@ -5,6 +5,7 @@ decided in `factory_assets.execution`.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ from factory_resources.ledger.log import GrownError, Log, NewEntry
 K = TypeVar("K", bound=Entry)
 
 _ATTEMPTS = 20
+
+_SETTLED = 1_000_000_000
+"""Nanoseconds after which a file that is written again surely has another time."""
+
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,20 @@ class Ledger:
                 Log.create(connection, key, entries)
             with storage_errors(self.home.ledger):
                 os.replace(made, self.home.ledger)
+
+    def stamp(self) -> Stamp | None:
+        """Return what differs once it has grown: inode, size and time of its file.
+
+        None if only reading tells: it is in PostgreSQL, does not exist, or was just written.
+        """
+        if in_postgres():
+            return None
+        try:
+            found = os.stat(self.home.ledger)
+        except OSError:
+            return None
+        settled = time.time_ns() - found.st_mtime_ns > _SETTLED
+        return (found.st_ino, found.st_size, found.st_mtime_ns) if settled else None
 
     @contextmanager
     def reading(self) -> Iterator[Log]:

@@ -21,7 +21,7 @@ from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, Stamp
 from factory_resources.tracking.registry import Registry
 
 _RETRY = 5.0
@@ -64,6 +64,7 @@ class Champions:
         self._trials: dict[str, ServedRollout] = {}
         self._unusable: dict[str, tuple[Rollout, str]] = {}
         self._size, self._retry_at = -1, 0.0
+        self._stamp: Stamp | None = None
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
@@ -140,12 +141,18 @@ class Champions:
         found = [champion] if champion else []
         return [*found, trial.challenger] if trial and trial.is_canary else found
 
+    def may_be_outdated(self) -> bool:
+        """Return whether `refresh` has something to look at; any thread may ask."""
+        stamp = self._ledger.stamp()
+        return stamp is None or stamp != self._stamp or self._is_retry_due()
+
     def refresh(self) -> bool:
         """Load what changed in the ledger since the last call; return whether anything did."""
+        # Before the ledger is read: an entry that comes meanwhile is seen by the next look.
+        stamp = self._ledger.stamp()
         size = self._ledger_size()
-        # What failed may have been repaired without a word in the ledger.
-        retry = (self._faults or self._unusable) and time.monotonic() >= self._retry_at
-        if size == self._size and not retry:
+        if size == self._size and not self._is_retry_due():
+            self._stamp = stamp
             return False
         self._retry_at = time.monotonic() + _RETRY
         standings = {
@@ -158,7 +165,7 @@ class Champions:
         for name, standing in standings.items():
             self._load(name, standing)
             self._load_beside(name, standing.rollout)
-        self._standings, self._size = standings, size
+        self._standings, self._size, self._stamp = standings, size, stamp
         return True
 
     def close(self) -> None:
@@ -167,6 +174,10 @@ class Champions:
             model.close()
         for trial in self._trials.values():
             trial.challenger.close()
+
+    def _is_retry_due(self) -> bool:
+        # What failed may have been repaired without a word in the ledger.
+        return bool(self._faults or self._unusable) and time.monotonic() >= self._retry_at
 
     def _ledger_size(self) -> int:
         if not self._ledger.exists:

@@ -9,9 +9,9 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
 from factory_assets.serving.http.protections import Protections
 from factory_assets.serving.http.rollout_watch import RolloutWatch
+from factory_assets.serving.http.uvicorn_server import UvicornServer
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Rates
@@ -50,14 +51,6 @@ _SEAL = 15.0
 
 _COLLECT = 5.0
 """Seconds between two looks for what left it."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers, which leave no time to clean up."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def serve(
@@ -136,9 +129,9 @@ async def _serve(
             feedback,
         )
         resources.callback(app.close)
-        server = _Server(_config(app, listen))
+        server = UvicornServer(_config(app, listen))
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _stop, server)
+            loop.add_signal_handler(number, server.stop)
         tasks = [
             loop.create_task(_watch(champions, aside)),
             loop.create_task(_collect(durable, home, behind)),
@@ -154,14 +147,8 @@ async def _serve(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _stop(server: _Server) -> None:
-    # A second signal does not wait for callers that read slowly.
-    server.force_exit = server.should_exit
-    server.should_exit = True
-
-
 async def _announce(
-    server: _Server, listen: Listen, bound: socket.socket, started: Callable[[str], None]
+    server: UvicornServer, listen: Listen, bound: socket.socket, started: Callable[[str], None]
 ) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
@@ -176,6 +163,8 @@ async def _watch(champions: Champions, aside: Executor) -> None:
     while True:
         await asyncio.sleep(_WATCH)
         try:
+            if not champions.may_be_outdated():
+                continue
             await loop.run_in_executor(aside, champions.refresh)
         except FactoryError as error:
             _LOG.error("the ledger cannot be read: %s", error)

@@ -8,6 +8,7 @@ import json
 from asyncio import Task
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from dagster_webserver.webserver import DagsterWebserver
@@ -51,6 +52,9 @@ _SUBJECTS_TOGETHER = 50
 MAX_WATCHED = 100
 """Subscriptions of one websocket at a time."""
 
+_READ_DOCUMENTS = 64
+"""Documents whose operations are kept; the UI asks the same ones again and again."""
+
 _LOGS = ("out", "err")
 
 _ALLOWED = {"query": QUERIES, "mutation": MUTATIONS, "subscription": SUBSCRIPTIONS}
@@ -68,6 +72,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
     def __init__(self, workspace: VisitorWorkspace, prefix: str, access_log: AccessLog) -> None:
         super().__init__(workspace, prefix)
         self._access_log = access_log
+        self._operation = lru_cache(_READ_DOCUMENTS)(read_operation)
 
     def build_routes(self) -> list[BaseRoute]:
         """Return what the pages need: no reports of assets, no notebooks, no query editor."""
@@ -121,7 +126,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         """Answer an operation that the visitor may ask for; a mutation is entered before."""
         visitor = request_context.visitor
         try:
-            operation = read_operation(query)
+            operation = self._operation(query)
             if operation.kind == "subscription":
                 raise MalformedDocumentError("a subscription is asked for by a websocket")
             if refusal := self._refusal(operation, visitor):
@@ -177,7 +182,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         try:
             if (question := _question({"query": query, "variables": variables})) is None:
                 raise MalformedDocumentError("it is no GraphQL request")
-            operation = read_operation(question[0])
+            operation = self._operation(question[0])
             if refusal := self._refusal(operation, visitor):
                 return None, {"message": refusal}
             if operation.kind != "subscription":

@@ -10,9 +10,9 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.listen import bound_socket
+from factory_assets.serving.http.uvicorn_server import UvicornServer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_assets.web.door.deferred import Deferred
@@ -50,14 +51,6 @@ _FLUSH = 60.0
 
 _WEBSOCKET = 1 << 20
 """Bytes of a message of a websocket."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers, which leave no time to clean up."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def serve_door(home: Home, workspace: Path, address: DoorAddress) -> None:
@@ -95,14 +88,14 @@ async def _serve(
 
         def failed(error: BaseException) -> None:
             failures.append(error)
-            server.should_exit = True
+            server.stop()
 
         cookie = Cookie(f"factory_{address.listen.port}", address.secure)
         behind = _behind(home, workspace, log, cookie, Workshop(resources, makers, failed))
         guarded = build_door(home, address, cookie, log, aside, passwords, behind)
-        server = _Server(_config(guarded, address))
+        server = UvicornServer(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _stop, server)
+            loop.add_signal_handler(number, server.stop)
         flush = loop.create_task(_flush(log, aside))
         try:
             await server.serve(sockets=[bound])
@@ -249,9 +242,3 @@ async def _flush(log: AccessLog, aside: Executor) -> None:
             await loop.run_in_executor(aside, log.flush)
         except FactoryError as error:
             _LOG.error("refusals were not entered in the ledger: %s", error)
-
-
-def _stop(server: _Server) -> None:
-    # A second signal does not wait for open pages.
-    server.force_exit = server.should_exit
-    server.should_exit = True

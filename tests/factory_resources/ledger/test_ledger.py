@@ -197,6 +197,30 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(ledger: Ledger) -> None:
         ledger.begin()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_to_a_ledger_that_is_gone_nothing_is_appended(ledger: Ledger) -> None:
+    ledger.home.ledger.unlink()
+    with pytest.raises(StorageError, match=r"a database is missing .*backup"):
+        ledger.append([made(1)])
+    assert not ledger.exists
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_the_stamp_of_a_ledger_differs_after_each_entry(ledger: Ledger) -> None:
+    stamps = set()
+    for version in range(5):
+        ledger.append([made(version)])
+        assert ledger.stamp() is None, "just written: another entry could have the same time"
+        long_ago = ledger.home.ledger.stat().st_mtime_ns - 5_000_000_000 * (5 - version)
+        os.utime(ledger.home.ledger, ns=(long_ago, long_ago))
+        stamps.add(ledger.stamp())
+        assert ledger.stamp() in stamps
+    assert None not in stamps
+    assert len(stamps) == 5
+    ledger.home.ledger.unlink()
+    assert ledger.stamp() is None
+
+
 def test_without_its_key_nothing_is_appended(ledger: Ledger) -> None:
     key_file(ledger.home).unlink()
     with pytest.raises(StorageError, match=r"the key of the ledger cannot be read"):
