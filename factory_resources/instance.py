@@ -18,6 +18,8 @@ from factory_resources.home.database import (
     alchemy_address,
     database_digest,
     engine,
+    is_recorded,
+    require_no_migration,
     require_recorded_engine,
     server_address,
 )
@@ -36,7 +38,8 @@ def prepare(home: Home) -> None:
 
     Raises:
         StorageError: if the home cannot be written, one of its databases is damaged, or the
-            environment names other databases than the home has.
+            environment names other databases than the home has, or one that a migration left
+            unfinished.
     """
     go_offline()
     home.require_writable()
@@ -64,6 +67,8 @@ def prepare(home: Home) -> None:
     with storage_errors(home.path), FileLock(home.path / ".lock"), storage_faults(home):
         if ready():
             return
+        if address is not None and not is_recorded(home):
+            require_no_migration(address)
         home.write_atomic(home.dagster / "dagster.yaml", settings)
         previous = _previous_folder(marker)
         if address is None and previous is None:

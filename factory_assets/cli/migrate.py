@@ -11,7 +11,9 @@ from factory_assets.cli.up import serving_lock
 from factory_resources.errors import StorageError
 from factory_resources.home.database import (
     DATABASE_VARIABLE,
+    alchemy_address,
     chosen_database,
+    is_recorded,
     plain_address,
     recorded_engine,
     require_recorded_engine,
@@ -44,6 +46,8 @@ def migrate(target: str, console: Console) -> None:
         )
     address = None if target == _FILES else plain_address(target, where="--to")
     if recorded == ("sqlite" if address is None else "postgresql"):
+        if address is not None:
+            _finish(home, address)
         kind = "files of the home" if address is None else "on PostgreSQL"
         raise StorageError(
             f"the databases of this factory are {kind} already",
@@ -57,6 +61,17 @@ def migrate(target: str, console: Console) -> None:
             done = _to_server(home, address, status.update)
     for line in _told(done, target):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _finish(home: Home, address: str) -> None:
+    """Remove the mark of a migration that was killed after its last step."""
+    from factory_resources.migration.server import connected, finish
+
+    with chosen_database(alchemy_address(address)):
+        if not is_recorded(home):
+            return
+    with connected(address) as connection:
+        finish(connection)
 
 
 def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> Migration:

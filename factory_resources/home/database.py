@@ -14,6 +14,10 @@ from factory_resources.home.home import Home
 
 DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
 
+MIGRATION_SCHEMA = "migration"
+"""A schema that a database of PostgreSQL has while a home is carried over to it, which its comment
+names."""
+
 PREPARED = "prepared.json"
 """The file of a home that says, among others, which database was prepared for it."""
 
@@ -60,11 +64,16 @@ def plain_address(declared: str, *, where: str) -> str:
 
 def schema_address(address: str, schema: str) -> str:
     """Return an address with a schema in which names are looked up; other options stay."""
+    return set_option(address, f"search_path={schema}")
+
+
+def set_option(address: str, option: str) -> str:
+    """Return an address with a setting of PostgreSQL, given as `name=value`; others stay."""
     base, _, query = address.partition("?")
     parts = [part for part in query.split("&") if part]
     options = [unquote(part.partition("=")[2]) for part in parts if part.startswith("options=")]
     kept = [part for part in parts if not part.startswith("options=")]
-    joined = quote(" ".join([*options, f"-csearch_path={schema}"]), safe="")
+    joined = quote(" ".join([*options, f"-c{option}"]), safe="")
     return f"{base}?{'&'.join([*kept, f'options={joined}'])}"
 
 
@@ -99,13 +108,23 @@ def database_digest() -> str:
 
 def recorded_engine(home: Home) -> Engine | None:
     """Return where the databases of a home are; None if it was never prepared."""
-    try:
-        digest = json.loads((home.path / PREPARED).read_bytes())["database"]
-    except (OSError, ValueError, TypeError, KeyError):
+    if (digest := _recorded_digest(home)) is None:
         return None
     # An empty variable was once recorded as an address.
     files = {sha256(name.encode()).hexdigest() for name in (_FILES, "")}
     return "sqlite" if digest in files else "postgresql"
+
+
+def is_recorded(home: Home) -> bool:
+    """Whether the home was prepared with the very database that the environment names."""
+    return _recorded_digest(home) == database_digest()
+
+
+def _recorded_digest(home: Home) -> str | None:
+    try:
+        return str(json.loads((home.path / PREPARED).read_bytes())["database"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def require_recorded_engine(home: Home) -> None:
@@ -130,6 +149,37 @@ def require_recorded_engine(home: Home) -> None:
         where=str(home.path),
         remedy=f"export {DATABASE_VARIABLE} as it was; files of the home would be out of date",
     )
+
+
+def migrating_home(connection: Any) -> str | None:
+    """Return the folder of the home whose migration to a database is not finished, if there is one.
+
+    Args:
+        connection: to PostgreSQL.
+    """
+    query = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(query, [MIGRATION_SCHEMA])
+        found = cursor.fetchone()
+    return str(found[0]) if found else None
+
+
+def require_no_migration(address: str) -> None:
+    """Check that no migration to a database was begun and not finished: it may lack any row.
+
+    Raises:
+        StorageError: one was.
+    """
+    import psycopg2
+
+    with closing(psycopg2.connect(address)) as connection:
+        folder = migrating_home(connection)
+    if folder is not None:
+        raise StorageError(
+            f"the migration of the factory in {folder} to this database is not finished",
+            where=DATABASE_VARIABLE,
+            remedy="run factory migrate there again, or name another database",
+        )
 
 
 def database_address(file: Path, schema: str) -> str:

@@ -84,6 +84,15 @@ class StoredTable:
         return ", ".join(f'"{column.name}"' for column in self.columns)
 
     @property
+    def selected(self) -> str:
+        """What PostgreSQL is asked for, separated by commas."""
+        return ", ".join(column.selected for column in self.columns)
+
+    def place(self, name: str) -> int:
+        """Return the place of a column in a row."""
+        return [column.name for column in self.columns].index(name)
+
+    @property
     def kinds(self) -> list[Kind]:
         return [column.kind for column in self.columns]
 

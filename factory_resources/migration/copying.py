@@ -1,52 +1,50 @@
 """Copy the rows of one table, and read them again to compare.
 
-Everything is streamed: a table of any size needs the memory of some thousand rows.
+Everything is streamed, in batches of rows: a table of any size needs the memory of one.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from factory_resources.errors import StorageError
 from factory_resources.migration.catalog import StoredTable, run
-from factory_resources.migration.values import Row, RowDigest, ValueTypeError, from_sqlite, line_of
+from factory_resources.migration.values import (
+    Row,
+    RowDigest,
+    ValueTypeError,
+    line_encoder,
+    number_decoder,
+)
 
-_BATCH = 5_000
+Rows = Sequence[Row]
+"""A batch."""
 
-_SENT = 1 << 20
-"""Bytes that are sent to PostgreSQL at a time."""
+_BATCH = 2_000
 
 
-def sqlite_rows(connection: sqlite3.Connection, table: StoredTable) -> Iterator[Row]:
-    """Yield the rows of a table of SQLite.
-
-    Raises:
-        StorageError: a value is not of the type of its column.
-    """
-    convert = from_sqlite(table.kinds)
+def sqlite_rows(connection: sqlite3.Connection, table: StoredTable) -> Iterator[Rows]:
+    """Yield the rows of a table of SQLite as they are stored."""
     cursor = connection.execute(f'SELECT {table.names} FROM "{table.name}"')
-    with _told(table):
-        while rows := cursor.fetchmany(_BATCH):
-            yield from map(convert, rows)
+    while rows := cursor.fetchmany(_BATCH):
+        yield rows
 
 
-def postgres_rows(connection: Any, table: StoredTable, rest: str = "") -> Iterator[Row]:
+def postgres_rows(connection: Any, table: StoredTable, rest: str = "") -> Iterator[Rows]:
     """Yield the rows of a table of PostgreSQL, within a transaction.
 
     Args:
         rest: what follows the name of the table, such as `ORDER BY id`.
     """
-    selected = ", ".join(column.selected for column in table.columns)
-    has_bytes = "bytes" in table.kinds
     # A named cursor keeps the rows on the server.
     with connection.cursor("migration") as cursor:
-        cursor.execute(f"SELECT {selected} FROM {table.address} {rest}")
+        cursor.execute(f"SELECT {table.selected} FROM {table.address} {rest}")
         while rows := cursor.fetchmany(_BATCH):
-            yield from map(_plain, rows) if has_bytes else rows
+            yield rows
 
 
-def fill_postgres(connection: Any, table: StoredTable, rows: Iterable[Row]) -> RowDigest:
+def fill_postgres(connection: Any, table: StoredTable, batches: Iterable[Rows]) -> RowDigest:
     """Add rows to a table of PostgreSQL, and return what was sent.
 
     Raises:
@@ -54,44 +52,45 @@ def fill_postgres(connection: Any, table: StoredTable, rows: Iterable[Row]) -> R
     """
     import psycopg2
 
-    digest = RowDigest()
-    stream = _Stream(_counted(rows, digest))
-    with connection.cursor() as cursor, _told(table):
+    stream = _Lines(table, batches)
+    with connection.cursor() as cursor, named_table(table):
         try:
-            cursor.copy_expert(
-                f"COPY {table.address} ({table.names}) FROM STDIN", stream, size=_SENT
-            )
+            cursor.copy_expert(f"COPY {table.address} ({table.names}) FROM STDIN", stream)
         except psycopg2.Error as error:
             if stream.fault:
                 raise stream.fault from error
             if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
                 raise ValueTypeError(str(error).splitlines()[0]) from error
             raise
-    return digest
+    return stream.digest
 
 
-def fill_sqlite(
-    connection: sqlite3.Connection, table: StoredTable, rows: Iterable[Row], digest: RowDigest
-) -> None:
-    """Add rows to a table of SQLite, within a transaction, and count them in `digest`."""
+def fill_sqlite(connection: sqlite3.Connection, table: StoredTable, rows: Rows) -> None:
+    """Add rows to a table of SQLite, within a transaction."""
     marks = ", ".join("?" * len(table.columns))
-
-    def counted() -> Iterator[Row]:
-        for row in rows:
-            digest.add(line_of(row))
-            yield row
-
-    with _told(table):
-        connection.executemany(
-            f'INSERT INTO "{table.name}" ({table.names}) VALUES ({marks})', counted()
-        )
+    connection.executemany(f'INSERT INTO "{table.name}" ({table.names}) VALUES ({marks})', rows)
 
 
-def digest_of(rows: Iterable[Row]) -> RowDigest:
-    digest = RowDigest()
-    for row in rows:
-        digest.add(line_of(row))
+def digest_of(table: StoredTable, batches: Iterable[Rows]) -> RowDigest:
+    """Return the digest of rows of either engine.
+
+    Raises:
+        StorageError: a value is not of the type of its column.
+    """
+    digest, encode = RowDigest(), line_encoder(table.kinds)
+    with named_table(table):
+        for rows in batches:
+            for line in encode(rows):
+                digest.add(line)
     return digest
+
+
+def postgres_digest(connection: Any, table: StoredTable) -> RowDigest:
+    """Return the digest of a table of PostgreSQL, from the lines that it writes itself."""
+    stored = _Stored(table)
+    with connection.cursor() as cursor:
+        cursor.copy_expert(f"COPY (SELECT {table.selected} FROM {table.address}) TO STDOUT", stored)
+    return stored.digest
 
 
 def require_equal(table: StoredTable, sent: RowDigest, stored: RowDigest) -> None:
@@ -125,19 +124,8 @@ def move_counters(connection: Any, table: StoredTable) -> None:
         )
 
 
-def _counted(rows: Iterable[Row], digest: RowDigest) -> Iterator[bytes]:
-    for row in rows:
-        line = line_of(row)
-        digest.add(line)
-        yield line
-
-
-def _plain(row: Row) -> Row:
-    return [bytes(value) if isinstance(value, memoryview) else value for value in row]
-
-
 @contextmanager
-def _told(table: StoredTable) -> Iterator[None]:
+def named_table(table: StoredTable) -> Iterator[None]:
     """Say of which table a value is that cannot be carried over."""
     try:
         yield
@@ -147,26 +135,36 @@ def _told(table: StoredTable) -> Iterator[None]:
         ) from fault
 
 
-class _Stream:
-    """Lines as a file that psycopg2 reads."""
+class _Lines:
+    """Rows as a file that psycopg2 reads, a batch at a time."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines, self._rest = lines, b""
+    def __init__(self, table: StoredTable, batches: Iterable[Rows]) -> None:
+        self._batches, self._encode = iter(batches), line_encoder(table.kinds)
+        self.digest = RowDigest()
         self.fault: Exception | None = None
         """What was raised while the lines were made; psycopg2 tells only its text."""
 
-    def read(self, size: int) -> bytes:
-        pieces, length = [self._rest], len(self._rest)
+    def read(self, _: int) -> bytes:
         try:
-            while length < size:
-                piece = next(self._lines, b"")
-                if not piece:
-                    break
-                pieces.append(piece)
-                length += len(piece)
+            lines: list[bytes] = []
+            while not lines:
+                if (rows := next(self._batches, None)) is None:
+                    return b""
+                lines = self._encode(rows)
         except Exception as error:
             self.fault = error
             raise
-        content = b"".join(pieces)
-        self._rest = content[size:]
-        return content[:size]
+        for line in lines:
+            self.digest.add(line)
+        return b"".join(lines)
+
+
+class _Stored:
+    """A file to which psycopg2 writes the lines of a table."""
+
+    def __init__(self, table: StoredTable) -> None:
+        self._decode = number_decoder(table.kinds)
+        self.digest = RowDigest()
+
+    def write(self, line: bytes) -> None:
+        self.digest.add(self._decode(line))

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from factory_resources.errors import StorageError
 from factory_resources.migration.catalog import StoredTable, run
-from factory_resources.migration.copying import postgres_rows, sqlite_rows
+from factory_resources.migration.copying import Rows, postgres_rows, sqlite_rows
 from factory_resources.migration.event_ids import (
     EventIds,
     EventLog,
@@ -17,7 +18,7 @@ from factory_resources.migration.event_ids import (
     rename_in_event,
     rename_in_record,
 )
-from factory_resources.migration.values import Row, from_sqlite
+from factory_resources.migration.values import Row
 
 EVENTS = "event_logs"
 
@@ -52,24 +53,20 @@ class FileEvents:
     """
 
     def __init__(self, folder: Path, table: StoredTable, index: sqlite3.Connection) -> None:
-        self._table = table
-        self._columns = [column for column in table.columns if column.name != "id"]
-        self._log = EventLog(folder, [column.name for column in self._columns])
+        self._id, self._event = table.place("id"), table.place("event")
         [(last,)] = index.execute(f"SELECT coalesce(max(id), 0) FROM {EVENTS}")
-        self._ids = EventIds(self._log, last)
+        self._ids = EventIds(EventLog(folder, [column.name for column in table.columns]), last)
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows of the table; may be called once."""
-        convert = from_sqlite([column.kind for column in self._columns])
-        names = [column.name for column in self._columns]
-        event = names.index("event")
-        order = [self._table.names.split(", ").index(f'"{name}"') for name in ("id", *names)]
-        for events in self._log:
-            for placed in events:
-                row = [*convert(placed.row)]
-                row[event] = rename_in_event(row[event], self.renamed)
-                values = [self._ids.of(placed), *row]
-                yield [value for _, value in sorted(zip(order, values, strict=True))]
+    def rows(self) -> Iterator[Rows]:
+        """Yield the rows of the table, those of a run at a time."""
+        for events, ids in self._ids.events():
+            yield [self._row(event, new) for event, new in zip(events, ids, strict=True)]
+
+    def _row(self, event: Row, new: int) -> Row:
+        row = [*event]
+        row[self._id] = new
+        row[self._event] = rename_in_event(row[self._event], self.renamed)
+        return row
 
     def renamed(self, number: int) -> int:
         """Return the id of an event for its id in the index."""
@@ -78,7 +75,7 @@ class FileEvents:
 
 def renamed_rows(
     connection: sqlite3.Connection, table: StoredTable, rename: Rename
-) -> Iterator[Row]:
+) -> Iterator[Rows]:
     """Yield the rows of another table of SQLite, with the new ids of events."""
     ids, texts = _IDS.get(table.name, set()), _TEXTS.get(table.name, {})
     places = [
@@ -86,22 +83,23 @@ def renamed_rows(
         for place, column in enumerate(table.columns)
         if column.name in ids or column.name in texts
     ]
-    if not places:
-        yield from sqlite_rows(connection, table)
-        return
-    for row in sqlite_rows(connection, table):
+
+    def renamed(row: Row) -> Row:
         changed = [*row]
         for place, in_text in places:
             if (value := changed[place]) is not None:
                 changed[place] = in_text(value, rename) if in_text else rename(value)
-        yield changed
+        return changed
+
+    for rows in sqlite_rows(connection, table):
+        yield [*map(renamed, rows)] if places else rows
 
 
 def events_of_runs(connection: Any, table: StoredTable) -> Iterator[tuple[str, list[Row]]]:
     """Yield the events of each run from PostgreSQL, in their order."""
-    place = [column.name for column in table.columns].index("run_id")
-    rows = postgres_rows(connection, table, "ORDER BY run_id, id")
-    for run_id, events in groupby(rows, key=lambda row: row[place]):
+    batches = postgres_rows(connection, table, "ORDER BY run_id, id")
+    rows = chain.from_iterable(batches)
+    for run_id, events in groupby(rows, key=itemgetter(table.place("run_id"))):
         yield run_id, [*events]
 
 

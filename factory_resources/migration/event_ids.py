@@ -18,7 +18,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from factory_resources.migration.values import Row
@@ -40,15 +40,14 @@ _COMPRESSED = re.compile(r"\b0(eJ[A-Za-z0-9+/]+=*)")
 """The cursor of Dagster's automation: a digit, and JSON that is compressed and in base 64."""
 
 
-class PlacedEvent(NamedTuple):
-    """An event, and where in which block it is."""
+class RunPlaces(NamedTuple):
+    """Where the events of one run are: those of its file, then those that only the index has."""
 
-    block: int
-    """The id in the index of the event that the block is named after; 0 for runs without one."""
-    place: int
+    blocks: "NDArray[np.int64]"
+    """Of each event the id in the index of the event that its block is named after; 0 in runs
+    without one."""
+    places: "NDArray[np.int32]"
     """Negative before that event, 0 for itself, positive after it."""
-    row: Row
-    """The event as it is stored, without its id."""
 
 
 class EventLog:
@@ -56,60 +55,81 @@ class EventLog:
 
     Args:
         folder: `dagster/history/runs` of the home.
-        columns: the names of the columns of `event_logs` but `id`, among them `run_id` and `event`.
+        columns: the names of the columns of `event_logs` that are read.
     """
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
-        self._folder, self._columns = folder, columns
-        self._event = columns.index("event")
-        names = ", ".join(f'"{name}"' for name in columns)
-        self._select = f"SELECT id, {names} FROM event_logs"
+        self._folder = folder
+        self._names = ", ".join(f'"{name}"' for name in columns)
 
     def runs(self) -> list[str]:
         """Return the ids of the runs that have events; "" stands for events without a run."""
         files = {path.name.removesuffix(".db") for path in self._folder.glob("*.db")} - {"index"}
-        with closing(_opened(self._folder / "index.db")) as index:
+        with self.index() as index:
             rows = index.execute("SELECT DISTINCT run_id FROM event_logs").fetchall()
         return sorted(files | {run for (run,) in rows})
 
-    def __iter__(self) -> Iterator[list[PlacedEvent]]:
-        """Yield the events of each run, always in the same order."""
-        with closing(_opened(self._folder / "index.db")) as index:
-            for run in self.runs():
-                copies = index.execute(self._select + " WHERE run_id = ? ORDER BY id", [run])
-                yield [*self._placed(self._own(run), copies.fetchall())]
+    def index(self) -> "closing[sqlite3.Connection]":
+        """Open the index for a block."""
+        return closing(opened(self._folder / "index.db"))
 
-    def _own(self, run: str) -> list[Row]:
+    def places(self, index: sqlite3.Connection, run: str) -> RunPlaces:
+        """Return where the events of a run are."""
+        query = "SELECT event, id FROM event_logs WHERE run_id = ? ORDER BY id"
+        copies = index.execute(query, [run]).fetchall()
+        return _placed([event for (event,) in self._own(run, "event")], copies)
+
+    def events(self, index: sqlite3.Connection, run: str, placed: RunPlaces) -> list[Row]:
+        """Return the events of a run in the order of their places."""
+        rows = self._own(run, self._names)
+        for number in placed.blocks[len(rows) :]:
+            query = f"SELECT {self._names} FROM event_logs WHERE id = ?"
+            rows += index.execute(query, [int(number)])
+        return rows
+
+    def _own(self, run: str, names: str) -> list[Row]:
         file = self._folder / f"{run}.db"
         if not file.is_file():
             return []
-        with closing(_opened(file)) as connection:
-            return connection.execute(self._select + " ORDER BY id").fetchall()
+        with closing(opened(file)) as connection:
+            return connection.execute(f"SELECT {names} FROM event_logs ORDER BY id").fetchall()
 
-    def _placed(self, own: Sequence[Row], copies: Sequence[Row]) -> Iterator[PlacedEvent]:
-        ids: dict[Any, deque[int]] = defaultdict(deque)
-        for number, *row in copies:
-            ids[row[self._event]].append(number)
-        events = [row[1 + self._event] for row in own]
-        named = [ids[event].popleft() if ids.get(event) else None for event in events]
-        first = next((place for place, number in enumerate(named) if number is not None), len(own))
-        block = named[first] or 0 if first < len(own) else 0
-        place = -first if block else 0
-        for number, (_, *row) in zip(named, own, strict=True):
-            if number is not None and number >= block:
-                block, place = number, 0
-            if number is not None and number < block:
-                # Two processes stored two events at once; the order of the index counts.
-                yield PlacedEvent(number, 0, row)
-                continue
-            yield PlacedEvent(block, place, row)
-            place += 1
-        left = {number for numbers in ids.values() for number in numbers}
-        yield from (PlacedEvent(number, 0, row) for number, *row in copies if number in left)
+
+def _placed(own: Sequence[str], copies: Sequence[tuple[str, int]]) -> RunPlaces:
+    """Place the events of a run, of which the texts are given.
+
+    Args:
+        copies: those of the index, with their ids.
+    """
+    import numpy as np
+
+    ids: dict[str, deque[int]] = defaultdict(deque)
+    for event, number in copies:
+        ids[event].append(number)
+    named = [found.popleft() if (found := ids.get(event)) else 0 for event in own]
+    first = next((place for place, number in enumerate(named) if number), None)
+    block, place = (0, 0) if first is None else (named[first], -first)
+    blocks, places = [], []
+    for number in named:
+        if 0 < number < block:
+            # Two processes stored two events at once; the order of the index counts.
+            blocks.append(number)
+            places.append(0)
+            continue
+        if number:
+            block, place = number, 0
+        blocks.append(block)
+        places.append(place)
+        place += 1
+    left = sorted(number for numbers in ids.values() for number in numbers)
+    places += [0] * len(left)
+    return RunPlaces(np.array(blocks + left, np.int64), np.array(places, np.int32))
 
 
 class EventIds:
     """The new ids of all events of a log, which is read once for them.
+
+    Of each event it keeps twelve bytes.
 
     Args:
         last: the highest id in the index.
@@ -119,20 +139,25 @@ class EventIds:
         import numpy as np
 
         before, size = np.zeros(last + 1, np.int64), np.zeros(last + 1, np.int64)
-        for run in log:
-            for event in run:
-                size[event.block] += 1
-                before[event.block] += event.place < 0
+        self._log, self._placed = log, dict[str, RunPlaces]()
+        with log.index() as index:
+            for run in log.runs():
+                self._placed[run] = placed = log.places(index, run)
+                np.add.at(size, placed.blocks, 1)
+                np.add.at(before, placed.blocks, placed.places < 0)
         self._start, self._before, self._size = _starts(size), before, size
-        self._unnamed = 0
 
-    def of(self, event: PlacedEvent) -> int:
-        """Return the new id of an event; the events come in the order of the log."""
-        start = int(self._start[event.block] + self._before[event.block])
-        if event.block:
-            return start + event.place
-        self._unnamed += 1
-        return start + self._unnamed - 1
+    def events(self) -> Iterator[tuple[list[Row], list[int]]]:
+        """Yield the events of each run, and their new ids."""
+        unnamed = 0
+        with self._log.index() as index:
+            for run, placed in self._placed.items():
+                ids = self._start[placed.blocks] + self._before[placed.blocks] + placed.places
+                # Runs without an event in the index follow each other in the first block.
+                in_first = placed.blocks == 0
+                ids[in_first] += unnamed
+                unnamed += int(in_first.sum())
+                yield self._log.events(index, run, placed), ids.tolist()
 
     def renamed(self, number: int) -> int:
         """Return the new id for one of the index; after it come exactly those that came before."""
@@ -184,7 +209,7 @@ def rename_in_cursor(text: str, rename: Rename) -> str:
     return _COMPRESSED.sub(packed, plain(text))
 
 
-def _opened(file: Path) -> sqlite3.Connection:
+def opened(file: Path) -> sqlite3.Connection:
     """Open a file that nobody writes.
 
     SQLite makes two files beside one with a write-ahead log, and removes them, each time that it is

@@ -77,23 +77,46 @@ def check_ledger(home: Home) -> tuple[int, str] | None:
 
 
 @contextmanager
-def opened_files(
-    paths: Sequence[Path], *, write: bool = False
-) -> Iterator[list[sqlite3.Connection]]:
-    """Open the files of a store, to read them as they are or to fill new ones."""
-    connections = []
-    try:
-        for path in paths:
-            address = f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}"
-            connection = sqlite3.connect(address, uri=True, timeout=60, isolation_level=None)
-            connections.append(connection)
-            if write:
-                # They are synced when they are complete, and thrown away otherwise.
-                connection.execute("PRAGMA synchronous = OFF")
+def opened_files(paths: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
+    """Open the files of a store, to read them as they are."""
+    with _connections(paths, "ro") as connections:
+        for connection in connections:
             connection.execute("BEGIN")
         yield connections
+
+
+@contextmanager
+def filled_files(paths: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
+    """Open new files of a store, to fill them.
+
+    They are synced when they are complete and thrown away otherwise, so that they need no journal.
+    """
+    with _connections(paths, "rw") as connections:
+        journals = [_set_journal(connection, "off") for connection in connections]
         for connection in connections:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN")
+        yield connections
+        for connection, journal in zip(connections, journals, strict=True):
             connection.execute("COMMIT")
+            _set_journal(connection, journal)
+
+
+def _set_journal(connection: sqlite3.Connection, journal: str) -> str:
+    """Change how a file is written, and return how it was."""
+    [(before,)] = connection.execute("PRAGMA journal_mode").fetchall()
+    connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+    return str(before)
+
+
+@contextmanager
+def _connections(paths: Sequence[Path], mode: str) -> Iterator[list[sqlite3.Connection]]:
+    connections: list[sqlite3.Connection] = []
+    try:
+        for path in paths:
+            address = f"file:{quote(str(path))}?mode={mode}"
+            connections.append(sqlite3.connect(address, uri=True, timeout=60, isolation_level=None))
+        yield connections
     finally:
         for connection in connections:
             connection.close()

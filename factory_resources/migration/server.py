@@ -1,7 +1,7 @@
 """The PostgreSQL server to which databases are carried: is it usable, and what is unfinished there?
 
-While a migration goes on, the database has a schema `migration`. By it the next one knows what a
-killed one has left, and removes that.
+While a migration goes on, the database has a schema `migration`, which names the home. By it the
+next one of that home knows what a killed one has left, and removes that.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from factory_resources.errors import StorageError
+from factory_resources.home.database import MIGRATION_SCHEMA, migrating_home
+from factory_resources.home.home import Home
 from factory_resources.migration.catalog import run
 
 _OLDEST = 13
 """The oldest major version of PostgreSQL that is not past its end of life, as of 2025."""
 
-_UNFINISHED = "migration"
-"""The schema."""
+_FORMATS = "SET bytea_output = hex; SET datestyle = ISO; SET extra_float_digits = 1"
+"""How values are written, whatever the database or its user has as the default."""
 
 _PATIENCE = 10
 """Seconds to wait for another migration."""
@@ -41,6 +43,8 @@ def connected(address: str, where: str = _WHERE) -> Iterator[Any]:
         raise _fault(error, where) from error
     connection.autocommit = True
     try:
+        connection.set_client_encoding("UTF8")
+        run(connection, _FORMATS)
         version = connection.server_version // 10_000
         if version < _OLDEST:
             raise StorageError(
@@ -82,13 +86,10 @@ def default_schema(connection: Any) -> str:
     return str(schema)
 
 
-def is_unfinished(connection: Any) -> bool:
-    """Whether a migration to this database was begun and not finished."""
-    return bool(run(connection, "SELECT to_regnamespace(%s) IS NOT NULL", [_UNFINISHED])[0][0])
-
-
-def begin(connection: Any, schemas: Iterable[str], tables: Iterable[str]) -> bool:
+def begin(connection: Any, home: Home, schemas: Iterable[str], tables: Iterable[str]) -> bool:
     """Mark the database, which is empty, as unfinished; first remove what a killed migration left.
+
+    What another home has left may be all that it has, if it was killed at the very end.
 
     Args:
         schemas: those of the factory, but the default one.
@@ -98,12 +99,19 @@ def begin(connection: Any, schemas: Iterable[str], tables: Iterable[str]) -> boo
         Whether something was removed.
 
     Raises:
-        StorageError: the database is not empty, or another migration to it is under way.
+        StorageError: the database is not empty, or another migration to it is under way, or was
+            killed.
     """
     _lock(connection)
-    default = default_schema(connection)
-    killed = is_unfinished(connection)
-    if killed:
+    default, folder = default_schema(connection), str(home.path)
+    killed = migrating_home(connection)
+    if killed is not None:
+        if killed != folder:
+            raise StorageError(
+                f"the migration of the factory in {killed} to it is not finished",
+                where=_WHERE,
+                remedy="run factory migrate there again, or name another database",
+            )
         for name in tables:
             run(connection, f'DROP TABLE IF EXISTS "{default}"."{name}" CASCADE')
         for schema in schemas:
@@ -119,8 +127,10 @@ def begin(connection: Any, schemas: Iterable[str], tables: Iterable[str]) -> boo
             where=_WHERE,
             remedy=_EMPTY_REMEDY,
         )
-    run(connection, f"CREATE SCHEMA IF NOT EXISTS {_UNFINISHED}")
-    return killed
+    name = MIGRATION_SCHEMA
+    made = f"CREATE SCHEMA IF NOT EXISTS {name}; COMMENT ON SCHEMA {name} IS %s"
+    run(connection, made, [folder])
+    return killed is not None
 
 
 def _lock(connection: Any) -> None:
@@ -139,4 +149,4 @@ def _lock(connection: Any) -> None:
 
 def finish(connection: Any) -> None:
     """Remove the mark."""
-    run(connection, f"DROP SCHEMA IF EXISTS {_UNFINISHED} CASCADE")
+    run(connection, f"DROP SCHEMA IF EXISTS {MIGRATION_SCHEMA} CASCADE")

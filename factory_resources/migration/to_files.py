@@ -5,9 +5,8 @@ the home still has, from before its databases were on PostgreSQL, are set aside 
 """
 
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 
 from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.instance import create_run_log, mirrored_events, record_database
+from factory_resources.instance import mirrored_events, record_database
 from factory_resources.migration import dagster_tables
 from factory_resources.migration.catalog import StoredTable, run, tables_of
 from factory_resources.migration.copying import (
+    Rows,
     digest_of,
     fill_sqlite,
     postgres_rows,
@@ -30,14 +30,15 @@ from factory_resources.migration.report import (
     Migration,
     check_ledger,
     file_with,
-    opened_files,
+    filled_files,
     require_same_version,
     require_space,
 )
+from factory_resources.migration.run_logs import RunLogs
 from factory_resources.migration.server import connected, default_schema, finish
 from factory_resources.migration.stores import Store, bring_up_to_date, stores
 from factory_resources.migration.to_server import Tell, versions_of
-from factory_resources.migration.values import RowDigest, line_of
+from factory_resources.migration.values import RowDigest
 
 _BESIDE = ("", "-journal", "-wal", "-shm")
 """What belongs to a SQLite file, by what follows its name."""
@@ -65,6 +66,7 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
         require_space(home, _ROOM * size)
         present = [store for store in stores() if store.is_on_server(connection)]
         made = Home(scratch / "home")
+        made.path.mkdir()
         with chosen_database(alchemy_address(address)):
             bring_up_to_date(present, home)
         tell("making the tables")
@@ -90,7 +92,7 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
 def _carry(made: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
     found = tables_of(connection, store.schema or default_schema(connection))
     tables = [table for table in found if table.name not in store.kept]
-    with opened_files(store.paths(made), write=True) as files:
+    with filled_files(store.paths(made)) as files:
         require_same_version(files, store, found, versions_of(connection, store))
         for table in tables:
             file = file_with(files, store, table)
@@ -100,32 +102,36 @@ def _carry(made: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
             if store.schema is None and table.name == dagster_tables.EVENTS:
                 sent = _carry_events(made, table, connection, file)
             else:
-                sent = RowDigest()
-                fill_sqlite(file, table, postgres_rows(connection, table), sent)
-                require_equal(table, sent, digest_of(sqlite_rows(file, table)))
+                rows = postgres_rows(connection, table)
+                sent = digest_of(table, _filling(file, table, rows))
+                require_equal(table, sent, digest_of(table, sqlite_rows(file, table)))
             yield CarriedTable(store.name, table.name, sent)
+
+
+def _filling(
+    file: sqlite3.Connection, table: StoredTable, batches: Iterable[Rows]
+) -> Iterator[Rows]:
+    """Store the rows that go through."""
+    for rows in batches:
+        fill_sqlite(file, table, rows)
+        yield rows
 
 
 def _carry_events(
     made: Home, table: StoredTable, connection: Any, index: sqlite3.Connection
 ) -> RowDigest:
     """Write the events into a file a run, and copies of some into the index."""
-    names = [column.name for column in table.columns]
-    place, kinds = names.index("dagster_event_type"), mirrored_events()
-    folder = made.dagster / "history" / "runs"
-    empty = create_run_log(made.dagster, "empty")
-    sent, stored = RowDigest(), RowDigest()
-    for run_id, rows in dagster_tables.events_of_runs(connection, table):
-        copies = [row for row in rows if row[place] in kinds]
-        fill_sqlite(index, table, copies, RowDigest())
-        file = folder / f"{run_id}.db"
-        shutil.copyfile(empty, file)
-        with opened_files([file], write=True) as [log]:
-            fill_sqlite(log, table, rows, sent)
-            for row in sqlite_rows(log, table):
-                stored.add(line_of(row))
-    empty.unlink()
-    require_equal(table, sent, stored)
+    logs = RunLogs(made.dagster, table)
+    place, kinds = table.place("dagster_event_type"), mirrored_events()
+
+    def written() -> Iterator[Rows]:
+        for run_id, rows in dagster_tables.events_of_runs(connection, table):
+            fill_sqlite(index, table, [row for row in rows if row[place] in kinds])
+            logs.write(run_id, rows)
+            yield rows
+
+    sent = digest_of(table, written())
+    require_equal(table, sent, digest_of(table, logs.rows()))
     return sent
 
 
@@ -159,6 +165,6 @@ def _names() -> Iterator[str]:
 
 def _fold(folder: Path) -> None:
     """Bring what is in write-ahead logs into the databases, which are then one file each."""
-    for file in folder.rglob("*.db"):
-        with closing(sqlite3.connect(file)) as connection:
+    for log in folder.rglob("*.db-wal"):
+        with closing(sqlite3.connect(log.with_name(log.name.removesuffix("-wal")))) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

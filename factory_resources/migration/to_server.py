@@ -10,17 +10,17 @@ from typing import Any
 
 import psycopg2
 
-from factory_resources.home.database import alchemy_address, chosen_database
+from factory_resources.home.database import alchemy_address, chosen_database, set_option
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.instance import record_database
 from factory_resources.migration import dagster_tables
 from factory_resources.migration.catalog import StoredTable, run, tables_of
 from factory_resources.migration.copying import (
-    digest_of,
+    Rows,
     fill_postgres,
     move_counters,
-    postgres_rows,
+    postgres_digest,
     require_equal,
     sqlite_rows,
 )
@@ -57,10 +57,11 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
         bring_up_to_date(present, home)
     with connected(address) as connection:
         schemas = [store.schema for store in stores() if store.schema]
-        removed = begin(connection, schemas, _dagster_names(home))
+        removed = begin(connection, home, schemas, _dagster_names(home))
         tell("making the tables")
         with (
-            chosen_database(alchemy_address(address)),
+            # The commit of the rows makes the tables durable, too.
+            chosen_database(alchemy_address(set_option(address, "synchronous_commit=off"))),
             storage_faults(home),
             home.scratch() as scratch,
         ):
@@ -115,7 +116,7 @@ def _carry(home: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
             dagster_tables.require_whole(files, connection, schema)
         for table, rows in _sources(home, store, tables, files):
             sent = fill_postgres(connection, table, rows)
-            require_equal(table, sent, digest_of(postgres_rows(connection, table)))
+            require_equal(table, sent, postgres_digest(connection, table))
             move_counters(connection, table)
             yield CarriedTable(store.name, table.name, sent)
 
@@ -141,7 +142,7 @@ def versions_of(connection: Any, store: Store) -> list[str]:
 
 def _sources(
     home: Home, store: Store, tables: Sequence[StoredTable], files: Sequence[sqlite3.Connection]
-) -> Iterator[tuple[StoredTable, Iterator[Any]]]:
+) -> Iterator[tuple[StoredTable, Iterator[Rows]]]:
     """Yield the tables with their rows in SQLite."""
     if store.schema is not None:
         for table in tables:

@@ -32,7 +32,8 @@ def _ids(folder: Path) -> tuple[EventIds, dict[tuple[str, str], int]]:
     with closing(sqlite3.connect(folder / "index.db")) as index:
         [(last,)] = index.execute("SELECT coalesce(max(id), 0) FROM event_logs")
     ids = EventIds(log, last)
-    return ids, {(e.row[0], e.row[1]): ids.of(e) for run in log for e in run}
+    found = [(row, new) for run in ids.events() for row, new in zip(*run, strict=True)]
+    return ids, {(row[0], row[1]): new for row, new in found}
 
 
 def test_events_keep_their_order_between_those_of_the_index(tmp_path: Path) -> None:
@@ -55,6 +56,17 @@ def test_an_event_of_the_index_whose_run_has_no_file_is_kept(tmp_path: Path) -> 
     _, places = _ids(tmp_path)
     assert [*places] == [("", "without a run"), ("gone", "one")]
     assert places["gone", "one"] < places["", "without a run"]
+
+
+def test_a_run_may_have_events_of_the_index_alone_beside_others_of_its_own(tmp_path: Path) -> None:
+    _store(tmp_path / "index.db", [(2, "b", "lost")])
+    _store(tmp_path / "a.db", [(1, "a", "a1"), (2, "a", "a2")])
+    _store(tmp_path / "b.db", [(1, "b", "b1")])
+    ids, places = _ids(tmp_path)
+    assert sorted(places, key=places.__getitem__) == [
+        ("a", "a1"), ("a", "a2"), ("b", "b1"), ("b", "lost"),
+    ]  # fmt: skip
+    assert ids.renamed(2) == places["b", "lost"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 3)), max_size=25))
