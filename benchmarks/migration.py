@@ -12,6 +12,7 @@ CPU seconds are those of this process and of the server's together.
 
 import csv
 import io
+import json
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -33,7 +35,9 @@ from factory_resources.migration.to_files import to_files
 from factory_resources.migration.to_server import to_server
 from factory_resources.prediction_log.engines import open_store
 
-ROWS, PER_RUN, RECORD, TEXT = 1_000_000, 75, 300, 1_500
+ROWS, PER_RUN, RECORD = 1_000_000, 75, 300
+
+_MESSAGE = "Started execution of step, with what is written about it in every event. " * 11
 
 _TARGET = 20_000
 """Rows a second."""
@@ -174,7 +178,8 @@ def _events(home: Home, rows: int) -> None:
 
 
 def _event(run_id: str, place: int) -> tuple[Any, ...]:
-    text = f'{{"run": "{run_id}", "place": {place}, "text": "{"a" * TEXT}"}}'
+    fields = {f"field_{n}": sha256(f"{run_id} {place} {n}".encode()).hexdigest() for n in range(6)}
+    text = json.dumps({"run_id": run_id, "place": place, **fields, "message": _MESSAGE})
     kind = "STEP_OUTPUT" if place % 2 else "ASSET_OBSERVATION"
     return run_id, text, kind, "2026-01-31 02:00:00.000000", "step", '["a"]', None
 

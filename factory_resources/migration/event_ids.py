@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Rename = Callable[[int], int]
 """Returns the new id of an event for its id in the index."""
 
-_TARGET = re.compile(r'("AssetCheckEvaluationTargetMaterializationData"[^{}]*?"storage_id": )(\d+)')
+_TARGET_CLASS = "AssetCheckEvaluationTargetMaterializationData"
+_TARGET = re.compile(rf'("{_TARGET_CLASS}"[^{{}}]*?"storage_id": )(\d+)')
 _RECORD = re.compile(r'("storage_id": )(\d+)(?=\}$)')
 _CURSOR = re.compile(
     r'(\\*"(?:latest_storage_id|last_event_id|max_storage_id|'
@@ -182,7 +183,7 @@ def _starts(size: "NDArray[np.int64]") -> "NDArray[np.int64]":
 
 def rename_in_event(text: str, rename: Rename) -> str:
     """Return the text of an event with the new id of the materialization that a check is about."""
-    if "storage_id" not in text:
+    if _TARGET_CLASS not in text:
         return text
     return _TARGET.sub(lambda found: f"{found[1]}{rename(int(found[2]))}", text)
 

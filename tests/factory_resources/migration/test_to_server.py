@@ -173,3 +173,13 @@ def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     assert not [*filled.path.glob("replaced-*")]
     with chosen_database(alchemy_address(address)):
         assert _rows(filled) == rows
+
+
+def test_a_text_that_postgresql_cannot_store_is_refused_in_one_line(
+    filled: Home, address: str
+) -> None:
+    OUTCOMES.read(filled.path, "UPDATE outcome SET caller = 'a' || char(0) || 'b'")
+    _refused(lambda: to_server(filled, address, str), "table outcome: a text contains the char")
+    assert recorded_engine(filled) == "sqlite"
+    OUTCOMES.read(filled.path, "UPDATE outcome SET caller = ''")
+    assert to_server(filled, address, str).removed
