@@ -68,7 +68,7 @@ def number_decoder(kinds: Sequence[Kind]) -> Callable[[bytes], bytes]:
         fields = line[:-1].split(b"\t")
         for place in places:
             if fields[place] != _NULL.encode():
-                fields[place] = repr(float(fields[place])).encode()
+                fields[place] = _number(float(fields[place])).encode()
         return b"\t".join(fields) + b"\n"
 
     return decode if places else bytes
@@ -120,6 +120,11 @@ def _column(convert: Callable[[_Values], _Texts], *types: type) -> Callable[[_Va
     return converted
 
 
+def _number(value: float) -> str:
+    # SQLite has no negative zero.
+    return repr(float(value) + 0.0)
+
+
 def _escaped(values: _Values) -> _Texts:
     joined = "\0".join(values)
     if joined.count("\0") >= len(values):
@@ -154,7 +159,7 @@ def moment(text: str) -> str:
 
 _CONVERTERS: dict[Kind, Callable[[_Values], _Texts]] = {
     "integer": _column(lambda values: map(str, values), int),
-    "number": _column(lambda values: map(repr, map(float, values)), float, int),
+    "number": _column(lambda values: map(_number, values), float, int),
     "text": _column(_escaped, str),
     "bytes": _column(lambda values: [r"\\x" + value.hex() for value in values], bytes, memoryview),
     "boolean": _column(_truths, int, bool),

@@ -41,8 +41,8 @@ _DAYS = st.dates().map(str)
 _ROWS = st.lists(
     st.tuples(
         st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
-        # SQLite stores NaN as NULL.
-        st.none() | st.floats(allow_nan=False),
+        # SQLite stores NaN as NULL, and has no negative zero.
+        st.none() | st.floats(allow_nan=False).map(lambda number: number + 0.0),
         st.none() | _TEXTS,
         st.none() | st.binary(),
         st.none() | st.integers(0, 1),
@@ -103,8 +103,26 @@ def test_numbers_that_engines_write_in_their_own_way_come_back(
     connection: Any, table: StoredTable
 ) -> None:
     [hard] = struct.unpack("<d", bytes.fromhex("000000000000303d"))
-    numbers = [1e15, 1e16, 1e-5, 5e-324, 1.7976931348623157e308, -0.0, 0.1 + 0.2, hard, math.inf]
+    numbers = [1e15, 1e16, 1e-5, 5e-324, 1.7976931348623157e308, 0.1 + 0.2, hard, math.inf]
     rows = [(None, number, *[None] * 7) for number in numbers]
+    assert repr(_there_and_back(connection, table, rows)) == repr(rows)
+
+
+def test_a_negative_zero_of_postgresql_is_a_zero_in_sqlite(
+    connection: Any, table: StoredTable
+) -> None:
+    _there_and_back(connection, table, [(None, 1.0, *[None] * 7)])
+    with connection.cursor() as cursor, _sqlite() as target:
+        cursor.execute("UPDATE everything.kinds SET ratio = '-0.0'")
+        [batch] = postgres_rows(connection, table)
+        fill_sqlite(target, table, batch)
+        stored = digest_of(table, sqlite_rows(target, table))
+    assert stored == digest_of(table, [batch]) == postgres_digest(connection, table)
+
+
+def test_every_character_of_a_text_comes_back(connection: Any, table: StoredTable) -> None:
+    texts = [*map(chr, range(1, 256)), "\\N", "\\\\.", "", "a\r\nb", "\U0001f34e"]
+    rows = [(None, None, text, *[None] * 6) for text in texts]
     assert repr(_there_and_back(connection, table, rows)) == repr(rows)
 
 

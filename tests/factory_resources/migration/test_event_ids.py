@@ -58,6 +58,16 @@ def test_an_event_of_the_index_whose_run_has_no_file_is_kept(tmp_path: Path) -> 
     assert places["gone", "one"] < places["", "without a run"]
 
 
+def test_the_order_of_the_index_counts_if_two_processes_stored_events_at_once(
+    tmp_path: Path,
+) -> None:
+    _store(tmp_path / "index.db", [(7, "a", "a2"), (8, "a", "a1")])
+    _store(tmp_path / "a.db", [(1, "a", "a1"), (2, "a", "a2"), (3, "a", "a3")])
+    ids, places = _ids(tmp_path)
+    assert sorted(places, key=places.__getitem__) == [("a", "a2"), ("a", "a1"), ("a", "a3")]
+    assert (ids.renamed(7), ids.renamed(8)) == (places["a", "a2"], places["a", "a1"])
+
+
 def test_a_run_may_have_events_of_the_index_alone_beside_others_of_its_own(tmp_path: Path) -> None:
     _store(tmp_path / "index.db", [(2, "b", "lost")])
     _store(tmp_path / "a.db", [(1, "a", "a1"), (2, "a", "a2")])
