@@ -326,7 +326,14 @@ def test_an_explanation_is_the_change_without_the_input(linear: Deployed) -> Non
     served.close()
 
 
-@pytest.mark.parametrize("kind", SEQUENCES)
+_SLOWER = ("gru", "transformer")
+"""Their export takes most of the time, and is tested with the other kinds of models."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(one, marks=[pytest.mark.long] * (one in _SLOWER)) for one in SEQUENCES],
+)
 def test_a_series_is_answered_for_its_last_row(kind: str, tmp_path: Path) -> None:
     chance = np.random.default_rng(3)
     (tmp_path / "p").mkdir()
