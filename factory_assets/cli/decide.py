@@ -21,15 +21,13 @@ from factory_assets.execution.decisions import (
 )
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
+from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import write_durably
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
-
-_REASON = 2_000
-"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def decide(request: DecisionRequest) -> None:
     else:
         from factory_assets.audit.approval_view import approval_text
 
-        reason = _reason(request.reason)
+        reason = require_reason(request.reason or "")
         text = approval_text(pipeline, waiting, home)
         click.echo(text, nl=False)
         key = unlock(request.key, f"{request.verb.removesuffix('d')} {waiting.deployed.name}")
@@ -94,7 +92,7 @@ def _outcome(pipeline: str, version: int, verb: str, done: Decided, home: Home) 
     return f"{said}; {done.missing} more {more} needed" if done.missing else said
 
 
-def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -> None:
+def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     """End the roll-out that goes on, or let an earlier champion serve again.
 
     Raises:
@@ -102,7 +100,7 @@ def roll_back(name: str, to: int | None, reason: str | None, key: Path | None) -
     """
     from factory_assets.execution import serving_acts
 
-    [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
+    [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
     _tell_people(home)
     if to is None and (tried := serving_acts.rolling_out(pipeline, home)):
         _end_rollout(pipeline, tried, reason, key, home)
@@ -134,7 +132,7 @@ def _end_rollout(
 
 
 def change_serving(
-    name: str, action: Literal["stopped", "resumed"], reason: str | None, key: Path | None
+    name: str, action: Literal["stopped", "resumed"], reason: str, key: Path | None
 ) -> None:
     """Stop the champion, or let it serve again.
 
@@ -143,7 +141,7 @@ def change_serving(
     """
     from factory_assets.execution import serving_acts
 
-    [pipeline], home, reason = select([name]), Home.from_env(), _reason(reason)
+    [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
     _tell_people(home)
     verb = {"stopped": "stop", "resumed": "resume"}[action]
     unlocked = unlock(key, f"{verb} {name}") if pipeline.spec.deploy.approval else None
@@ -170,16 +168,6 @@ def _named(name: str) -> tuple[Pipeline, int | None]:
             f"{name!r} is not a model version", remedy=f"write {pipeline}@3, or {pipeline}"
         )
     return found, int(version) if at else None
-
-
-def _reason(reason: str | None) -> str:
-    text = " ".join((reason or "").split())
-    if not text or len(text) > _REASON:
-        raise UnknownNameError(
-            f"the reason has {len(text):,} characters",
-            remedy=f"say why in up to {_REASON:,} characters: --reason 'better on all sites'",
-        )
-    return text
 
 
 def _tell_people(home: Home) -> None:

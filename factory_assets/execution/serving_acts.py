@@ -24,7 +24,7 @@ from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import Kind, ServingChanged
 from factory_resources.ledger.entry import SignedAct
-from factory_resources.ledger.factory_verify import InvalidError, parse_statement, ssh_key
+from factory_resources.ledger.factory_verify import InvalidError, parse_statement, person_key
 from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import statement_file, store_statement
@@ -174,7 +174,7 @@ def _require_approvals(log: Log, deployed: DeployedVersion, home: Home) -> None:
         file = statement_file(home, deployed.pipeline, decision.statement or "")
         try:
             content = file.read_bytes()
-            parse_statement(content, ssh_key(decision.key or ""))
+            parse_statement(content, person_key(decision.key or ""))
             whole = sha256(content).hexdigest() == decision.statement
         except (OSError, InvalidError):
             whole = False

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import KnownPerson
-from factory_resources.errors import RefusedError
+from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import (
     InvalidError,
     parse_statement,
-    ssh_key,
+    person_key,
 )
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.statements import URN, EnvelopeSigner, described, envelope, payload
@@ -28,6 +28,9 @@ DECISION = f"{URN}:decision:v1"
 """The type of the predicate."""
 
 Act = Literal["approved", "refused", "rolled back", "roll-out ended", "stopped", "resumed"]
+
+_REASON = 2_000
+"""Characters."""
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -41,6 +44,16 @@ class Signer:
 
     person: KnownPerson
     key: PersonalKey
+    role: str
+    """The role in which they sign."""
+
+
+@dataclass(frozen=True)
+class DecidedBy:
+    """Who decides."""
+
+    person: str
+    """The name."""
     role: str
     """The role in which they sign."""
 
@@ -61,6 +74,21 @@ class SignedDecision:
     age: timedelta
 
 
+def require_reason(reason: str) -> str:
+    """Return a reason as it is signed: in one line.
+
+    Raises:
+        UnknownNameError: it is empty or too long.
+    """
+    text = " ".join(reason.split())
+    if not text or len(text) > _REASON:
+        raise UnknownNameError(
+            f"the reason has {len(text):,} characters",
+            remedy=f"say why in up to {_REASON:,} characters, such as 'better on all sites'",
+        )
+    return text
+
+
 def state_decision(
     act: Act,
     deployed: DeployedVersion,
@@ -75,6 +103,22 @@ def state_decision(
     Args:
         shown: the text that the person was shown.
     """
+    by = DecidedBy(signer.person.name, signer.role) if signer else None
+    content = decision_payload(act, deployed, reason, home, by=by, shown=shown)
+    signers = [EnvelopeSigner(signer.key.public, signer.key.sign)] if signer else []
+    return envelope(content, signers)
+
+
+def decision_payload(
+    act: Act,
+    deployed: DeployedVersion,
+    reason: str,
+    home: Home,
+    *,
+    by: DecidedBy | None,
+    shown: str | None,
+) -> bytes:
+    """Return the bytes of the statement, to be signed."""
     predicate: dict[str, object] = {
         **_bound(act, deployed, home),
         "reason": reason,
@@ -83,13 +127,11 @@ def state_decision(
         "nonce": token_hex(16),
         **({"shown": shown} if shown else {}),
     }
-    signers = []
-    if signer:
-        name = signer.person.name
-        predicate["person"] = {"name": name, "salt": Commitments(home).salt("person", name)}
-        predicate["role"] = signer.role
-        signers.append(EnvelopeSigner(signer.key.public, signer.key.sign))
-    return envelope(payload(_subject(deployed), DECISION, predicate), signers)
+    if by:
+        salt = Commitments(home).salt("person", by.person)
+        predicate["person"] = {"name": by.person, "salt": salt}
+        predicate["role"] = by.role
+    return payload(_subject(deployed), DECISION, predicate)
 
 
 def read_decision(
@@ -128,7 +170,7 @@ def _signed_by(
     for person in people:
         for key in person.declared.keys:
             try:
-                return person, key, parse_statement(content, ssh_key(key))
+                return person, key, parse_statement(content, person_key(key))
             except InvalidError:
                 continue
     raise _refused("nobody in people.yaml signed it")

@@ -91,7 +91,8 @@ def _why(act: SignedAct | None, number: int | None, pipeline: str, home: Home) -
         reason = act.reason if isinstance(act, RolloutEnded) else None
         return f" (entry {number})" + (f": {reason}" if reason else "")
     name = Commitments(home).name_of("person", act.person)
-    by = f" by {name}" if name else ""
+    how = " with a passkey" if (act.key or "").startswith("passkey ") else ""
+    by = f" by {name}{how}" if name else how
     reason = reason_of(act.statement, pipeline, home)
     return f"{by} (entry {number})" + (f": {reason}" if reason else "")
 

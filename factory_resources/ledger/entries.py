@@ -227,7 +227,7 @@ class PersonChanged(Entry):
     """A commitment: SHA-256 of a salt and the person's name."""
     roles: tuple[str, ...]
     keys: tuple[str, ...]
-    """Their public keys, as in OpenSSH."""
+    """Their public keys, as in `people.yaml`."""
     account: Sha256 | None = None
     """A commitment to their account on the machine."""
 

@@ -65,4 +65,4 @@ class SignedAct(BaseModel):
     person: Sha256 | None = None
     """A commitment to the name of the person who signed it."""
     key: str | None = None
-    """The public key of the signature, as in OpenSSH."""
+    """The public key of the signature, as in `people.yaml`."""

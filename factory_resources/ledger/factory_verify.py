@@ -12,7 +12,7 @@ raise `InvalidError`, in time that is proportional to its length.
 
 Formats: the Merkle tree of RFC 6962; entries in canonical JSON (RFC 8785); signed-note,
 tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof and tlog-witness of https://c2sp.org;
-statements of in-toto in envelopes of DSSE.
+statements of in-toto in envelopes of DSSE, signed by keys of OpenSSH or by passkeys (WebAuthn).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from functools import lru_cache
 from hashlib import sha256
 from heapq import merge
 from itertools import repeat
-from typing import Any
+from typing import Any, Union
 from urllib.parse import quote
 
 HASH_BYTES = 32
@@ -388,6 +388,15 @@ class VerifierKey:
         if time > _LARGEST_SIZE or not self.verifies(signature, self.message(text, time)):
             raise InvalidError(f"the signature of {_short(self.name)} does not verify")
         return time
+
+    def has_signed(self, payload: bytes, signature: dict[str, Any]) -> bool:
+        """Whether a signature of a DSSE envelope is one of this key.
+
+        Raises:
+            InvalidError: it is not a signature.
+        """
+        message = pre_authentication_encoding(STATEMENT_PAYLOAD, payload)
+        return self.verifies(parse_base64(take(signature, "sig")), message)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether this key made the signature of the message."""
@@ -2146,6 +2155,8 @@ class DecisionCheck:
         if rule["four_eyes"] and not self._is_other(entry, number):
             raise InvalidError("was signed by the person who trained the version")
         self._report.count("decisions")
+        if entry["key"].startswith(f"{PASSKEY} "):
+            self._report.count("decisions signed by passkey")
 
     def serving(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person stopped a pipeline, or let it serve again.
@@ -2325,7 +2336,7 @@ class DecisionCheck:
             InvalidError: it is missing, was changed or used before, or says something else.
         """
         content = self._read(take(entry, "pipeline"), take(entry, "statement"))
-        key = None if entry.get("key") is None else ssh_key(take(entry, "key"))
+        key = None if entry.get("key") is None else person_key(take(entry, "key"))
         statement = parse_statement(content, key)
         # The envelope may be written in other ways; only its payload is signed.
         signed = sha256(statement_payload(content)).hexdigest()
@@ -3158,7 +3169,101 @@ def ssh_key(text: str) -> VerifierKey:
     return VerifierKey("a person", ED25519, raw[len(_SSH_PREFIX) :])
 
 
-def parse_statement(content: bytes, key: VerifierKey | None) -> dict[str, Any]:
+PASSKEY = "passkey"
+"""The first word of a public line of a passkey."""
+
+_IS_PRESENT, _IS_VERIFIED = 0x01, 0x04
+"""Flags of a device (WebAuthn, 6.1): a person was there; it verified who."""
+
+_DEVICE_BYTES = 37
+"""Of what a device says: the hash of the host name, the flags and the counter."""
+
+
+@dataclass(frozen=True)
+class WebAuthnKey:
+    """A person's public key, whose private one is in a device that a browser lets sign.
+
+    What the device signs contains the SHA-256 of the statement in place of a random challenge.
+    """
+
+    host: str
+    """The host on whose pages alone the key signs: WebAuthn's RP ID."""
+    public: bytes
+    """A SubjectPublicKeyInfo in DER."""
+    name: str = "a person"
+
+    @classmethod
+    def parse(cls, text: str) -> WebAuthnKey:
+        """Read a public line: `passkey`, the host and the key in base64."""
+        words = text.split(" ")
+        if len(words) != 3 or words[0] != PASSKEY:
+            raise InvalidError("is not a passkey")
+        return cls(words[1], parse_base64(words[2]))
+
+    def has_signed(self, payload: bytes, signature: dict[str, Any]) -> bool:
+        """Whether a signature of a DSSE envelope is one of this key, made on a page of its host.
+
+        Raises:
+            InvalidError: it is not a signature of a passkey, or of another statement, or of another
+                page, or the device did not verify who holds it.
+        """
+        seen = parse_base64(take(signature, "clientDataJSON"))
+        self._require_page(parse_object(seen), payload)
+        device = parse_base64(take(signature, "authenticatorData"))
+        if len(device) < _DEVICE_BYTES or device[:32] != sha256(self.host.encode()).digest():
+            raise InvalidError("was signed by a passkey of another host")
+        if not device[32] & _IS_PRESENT or not device[32] & _IS_VERIFIED:
+            raise InvalidError("was signed by a device that did not verify who holds it")
+        return self._verifies(parse_base64(take(signature, "sig")), device + sha256(seen).digest())
+
+    def _require_page(self, seen: dict[str, Any], payload: bytes) -> None:
+        """Require that a browser asked for the signature of this on a page of the host."""
+        if take(seen, "type") != "webauthn.get":
+            raise InvalidError("was not signed by a passkey")
+        asked = base64.urlsafe_b64encode(sha256(payload).digest()).rstrip(b"=").decode()
+        if take(seen, "challenge") != asked:
+            raise InvalidError("has the signature of another statement")
+        schemes = "https?" if self.host == "localhost" else "https"
+        page = f"{schemes}://{re.escape(self.host)}(:[0-9]{{1,5}})?"
+        is_framed = seen.get("crossOrigin") not in (None, False) or "topOrigin" in seen
+        if is_framed or not re.fullmatch(page, take(seen, "origin")):
+            raise InvalidError("was signed on a page of another host")
+
+    def _verifies(self, signature: bytes, message: bytes) -> bool:
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+        try:
+            key = load_der_public_key(self.public)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise InvalidError("is not the public key of a passkey") from error
+        try:
+            if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+                key.verify(signature, message, ec.ECDSA(SHA256()))
+            elif isinstance(key, ed25519.Ed25519PublicKey):
+                key.verify(signature, message)
+            elif isinstance(key, rsa.RSAPublicKey) and key.key_size == _RSA_BITS:
+                key.verify(signature, message, padding.PKCS1v15(), SHA256())
+            else:
+                return False
+        except InvalidSignature:
+            return False
+        return True
+
+
+_RSA_BITS = 2048
+
+PersonKey = Union[VerifierKey, WebAuthnKey]
+
+
+def person_key(text: str) -> PersonKey:
+    """Return a person's public key, of either kind, as it is in `people.yaml`."""
+    return WebAuthnKey.parse(text) if text.startswith(f"{PASSKEY} ") else ssh_key(text)
+
+
+def parse_statement(content: bytes, key: PersonKey | None) -> dict[str, Any]:
     """Return the in-toto statement in a DSSE envelope.
 
     Args:
@@ -3171,10 +3276,9 @@ def parse_statement(content: bytes, key: VerifierKey | None) -> dict[str, Any]:
     if take(envelope, "payloadType") != STATEMENT_PAYLOAD:
         raise InvalidError("is not a statement of in-toto")
     signatures = take(envelope, "signatures", kind=list)
-    message = pre_authentication_encoding(STATEMENT_PAYLOAD, payload)
     if len(signatures) > _STATEMENT_SIGNATURES:
         raise InvalidError("has too many signatures")
-    if key and not any(key.verifies(parse_base64(take(one, "sig")), message) for one in signatures):
+    if key and not any(key.has_signed(payload, one) for one in signatures):
         raise InvalidError(f"was not signed by the key of {key.name}")
     statement = parse_object(payload)
     if take(statement, "_type") != STATEMENT_TYPE:

@@ -52,6 +52,28 @@ def envelope(content: bytes, signers: Iterable[EnvelopeSigner]) -> bytes:
     signatures = [
         {"keyid": one.key_id, "sig": b64encode(one.sign(message)).decode()} for one in signers
     ]
+    return _envelope(content, signatures)
+
+
+def passkey_envelope(
+    content: bytes, key_id: str, *, signature: bytes, authenticator_data: bytes, client_data: bytes
+) -> bytes:
+    """Return the envelope of a statement whose SHA-256 was the challenge for a passkey.
+
+    Args:
+        key_id: the public line of the passkey.
+        signature: of `authenticator_data` and the SHA-256 of `client_data` (WebAuthn, 6.3.3).
+    """
+    made = {
+        "sig": signature,
+        "authenticatorData": authenticator_data,
+        "clientDataJSON": client_data,
+    }
+    encoded = {name: b64encode(value).decode() for name, value in made.items()}
+    return _envelope(content, [{"keyid": key_id, **encoded}])
+
+
+def _envelope(content: bytes, signatures: list[dict[str, str]]) -> bytes:
     text = {
         "payload": b64encode(content).decode(),
         "payloadType": STATEMENT_PAYLOAD,
