@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_bytes
-from typing import Any
+from typing import Any, Literal
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor
+
+Kind = Literal["ES256", "EdDSA", "RS256"]
+
+Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 _PRESENT, _VERIFIED, _HAS_KEY = 1, 4, 64
 
@@ -20,7 +24,7 @@ _PRESENT, _VERIFIED, _HAS_KEY = 1, 4, 64
 class Credential:
     """A key for one person at one host."""
 
-    private: ec.EllipticCurvePrivateKey
+    private: Private
     user: str
     """base64url."""
     count: int = 0
@@ -31,23 +35,24 @@ class Authenticator:
 
     Args:
         origin: of the page that the browser shows.
+        kind: of its keys, by the name of the algorithm.
         verified: whether the device checks who holds it.
         counts: whether it counts its signatures.
     """
 
-    def __init__(self, origin: str, *, verified: bool = True, counts: bool = True) -> None:
-        self.origin, self.verified, self.counts = origin, verified, counts
+    def __init__(
+        self, origin: str, *, kind: Kind = "ES256", verified: bool = True, counts: bool = True
+    ) -> None:
+        self.origin, self.kind, self.verified, self.counts = origin, kind, verified, counts
         self.credentials: dict[str, Credential] = {}
 
     def create(self, options: str) -> str:
         """Return the answer to a request for a new passkey."""
         asked = json.loads(options)
         passkey_id = token_bytes(16)
-        credential = Credential(ec.generate_private_key(ec.SECP256R1()), asked["user"]["id"])
+        credential = Credential(_private(self.kind), asked["user"]["id"])
         self.credentials[bytes_to_base64url(passkey_id)] = credential
-        numbers = credential.private.public_key().public_numbers()
-        point = {-2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
-        key = encode_cbor({1: 2, 3: -7, -1: 1, **point})
+        key = encode_cbor(_cose(credential.private))
         attested = bytes(16) + len(passkey_id).to_bytes(2, "big") + passkey_id + key
         signed = self._signed(asked["rp"]["id"], credential, _HAS_KEY) + attested
         made = {"fmt": "none", "attStmt": {}, "authData": signed}
@@ -58,13 +63,16 @@ class Authenticator:
         )
 
     def get(self, options: str, *, claims: Mapping[str, str] | None = None) -> str:
-        """Return the answer to a request for a signature, by the first passkey.
+        """Return the answer to a request for a signature, by the first passkey that may.
 
         Args:
             claims: what the answer says in place of the truth: `id`, `userHandle`.
         """
         asked, claims = json.loads(options), claims or {}
-        passkey_id, credential = next(iter(self.credentials.items()))
+        allowed = [one["id"] for one in asked.get("allowCredentials", ())]
+        passkey_id, credential = next(
+            one for one in self.credentials.items() if not allowed or one[0] in allowed
+        )
         client_data = self._client_data("webauthn.get", asked)
         signed = self._signed(asked["rpId"], credential)
         message = signed + sha256(client_data).digest()
@@ -72,7 +80,7 @@ class Authenticator:
             claims.get("id", passkey_id),
             clientDataJSON=client_data,
             authenticatorData=signed,
-            signature=credential.private.sign(message, ec.ECDSA(SHA256())),
+            signature=_sign(credential.private, message),
             userHandle=base64url_to_bytes(claims.get("userHandle", credential.user)),
         )
 
@@ -85,6 +93,33 @@ class Authenticator:
         flags |= _PRESENT | (_VERIFIED if self.verified else 0)
         count = credential.count.to_bytes(4, "big")
         return sha256(host.encode()).digest() + bytes([flags]) + count
+
+
+def _private(kind: Kind) -> Private:
+    if kind == "RS256":
+        return rsa.generate_private_key(65537, 2048)
+    if kind == "EdDSA":
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _cose(private: Private) -> dict[int, Any]:
+    """Return the public key as RFC 9053 and RFC 8230 write it."""
+    if isinstance(private, rsa.RSAPrivateKey):
+        of = private.public_key().public_numbers()
+        return {1: 3, 3: -257, -1: of.n.to_bytes(256, "big"), -2: of.e.to_bytes(3, "big")}
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return {1: 1, 3: -8, -1: 6, -2: private.public_key().public_bytes_raw()}
+    point = private.public_key().public_numbers()
+    return {1: 2, 3: -7, -1: 1, -2: point.x.to_bytes(32, "big"), -3: point.y.to_bytes(32, "big")}
+
+
+def _sign(private: Private, message: bytes) -> bytes:
+    if isinstance(private, rsa.RSAPrivateKey):
+        return private.sign(message, padding.PKCS1v15(), SHA256())
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return private.sign(message)
+    return private.sign(message, ec.ECDSA(SHA256()))
 
 
 def _answer(passkey_id: str, **response: bytes) -> str:

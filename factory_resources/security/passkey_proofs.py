@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,17 @@ class Site:
         return cls(name, f"{'https' if secure else 'http'}://{host.lower()}")
 
 
+@dataclass(frozen=True)
+class DeviceSignature:
+    """What a device signed, as it does so for WebAuthn."""
+
+    signature: bytes
+    """Of `authenticator_data` and the SHA-256 of `client_data`."""
+    authenticator_data: bytes
+    client_data: bytes
+    """JSON of the browser: with the challenge and the page."""
+
+
 def passkey_offer(host: str, *, secure: bool) -> PasskeyOffer:
     """Return what a page at this address offers."""
     if find_spec("webauthn") is None:
@@ -93,15 +105,29 @@ def creation_options(site: Site, person: str, challenge: bytes, known: tuple[Pas
     return options_to_json(options)
 
 
-def request_options(site: Site, challenge: bytes) -> str:
-    """Return what the browser needs to use any passkey that the device has, as JSON."""
-    from webauthn import generate_authentication_options, options_to_json
-    from webauthn.helpers.structs import UserVerificationRequirement
+def request_options(
+    site: Site, challenge: bytes, only: tuple[Passkey, ...] = (), valid: int = VALID
+) -> str:
+    """Return what the browser needs to use a passkey, as JSON.
+
+    Args:
+        only: the passkeys that count; empty for any that the device has.
+        valid: seconds for which the challenge counts.
+    """
+    from webauthn import (
+        base64url_to_bytes,
+        generate_authentication_options,
+        options_to_json,
+    )
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement
 
     options = generate_authentication_options(
         rp_id=site.name,
         challenge=challenge,
-        timeout=VALID * 1000,
+        timeout=valid * 1000,
+        allow_credentials=[
+            PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.id)) for one in only
+        ],
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return options_to_json(options)
@@ -161,8 +187,13 @@ def verify_creation(
         )
 
 
-def verify_use(answer: str, site: Site, challenge: bytes, passkey: Passkey) -> int:
+def verify_use(
+    answer: str, site: Site, challenge: bytes, passkey: Passkey, *, is_known: bool = False
+) -> int:
     """Return how often the device of a passkey signed by now, as it says.
+
+    Args:
+        is_known: whether the person was known before; the device need not say whose it is then.
 
     Raises:
         PasskeyError: another key signed, another challenge or site, for another person, or the
@@ -173,7 +204,8 @@ def verify_use(answer: str, site: Site, challenge: bytes, passkey: Passkey) -> i
 
     with _refusals(answer):
         given = parse_authentication_credential_json(answer)
-        if given.id != passkey.id or given.response.user_handle != base64url_to_bytes(passkey.user):
+        users = [base64url_to_bytes(passkey.user), *([None] if is_known else [])]
+        if given.id != passkey.id or given.response.user_handle not in users:
             raise PasskeyError("it is of another person")
         used = verify_authentication_response(
             credential=given,
@@ -186,6 +218,40 @@ def verify_use(answer: str, site: Site, challenge: bytes, passkey: Passkey) -> i
             require_user_verification=True,
         )
         return used.new_sign_count
+
+
+def public_line(passkey: Passkey) -> str | None:
+    """Return the public key as it is written in `people.yaml`: `passkey`, its host, the key.
+
+    Returns:
+        None if what a key of this kind signs cannot be verified elsewhere.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from webauthn import base64url_to_bytes
+    from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
+    from webauthn.helpers.cose import COSEAlgorithmIdentifier as Kind
+
+    decoded = decode_credential_public_key(base64url_to_bytes(passkey.public_key))
+    public = decoded_public_key_to_cryptography(decoded).public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    common = Kind.ECDSA_SHA_256, Kind.EDDSA, Kind.RSASSA_PKCS1_v1_5_SHA_256
+    if decoded.alg not in common:
+        return None
+    return f"passkey {passkey.host} {b64encode(public).decode()}"
+
+
+def signature_in(answer: str) -> DeviceSignature:
+    """Return what a device signed.
+
+    Raises:
+        PasskeyError: it is no answer of a device.
+    """
+    from webauthn.helpers import parse_authentication_credential_json
+
+    with _refusals(answer):
+        said = parse_authentication_credential_json(answer).response
+        return DeviceSignature(said.signature, said.authenticator_data, said.client_data_json)
 
 
 def _number_of(known: tuple[Passkey, ...], challenge: bytes) -> bytes:
