@@ -1,7 +1,7 @@
 """The page of a candidate that waits: what is decided about, and a signed decision to enter.
 
 What people are shown belongs in `audit.approval_view`, what a decision needs in
-`execution.decisions`.
+`execution.decisions`, deciding by a passkey in `passkey_decisions`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from factory_assets.audit.approval_view import approval_text, records_behind
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
@@ -19,6 +20,7 @@ from factory_assets.execution.decisions import (
     enter_decision,
     waiting_candidate,
 )
+from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
 from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult, GateResult
@@ -69,6 +71,12 @@ class ApprovalView:
     """Everything else that the signed text says."""
     text: str
     """What `factory approve` shows, and signs."""
+    deployed: DeployedVersion
+
+    @property
+    def digest(self) -> str:
+        """Of the text: by it the page says later what it showed."""
+        return sha256(self.text.encode()).hexdigest()
 
     @property
     def command(self) -> str:
@@ -105,6 +113,7 @@ def approval_view(name: str, version: int, home: Home) -> ApprovalView:
         tuple(_metrics(value)),
         tuple(_sections(text)),
         text,
+        waiting.deployed,
     )
 
 

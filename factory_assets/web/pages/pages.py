@@ -14,10 +14,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.pages.approvals import approval_view, enter_statement
+from factory_assets.web.pages.approvals import ApprovalView, approval_view, enter_statement
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
 from factory_assets.web.pages.overview import OverviewReader
+from factory_assets.web.pages.passkey_decisions import PasskeyDecisions
 from factory_assets.web.pages.passkeys import OwnPasskeys
 from factory_assets.web.pages.rendering import PASSKEY_SCRIPT, page
 from factory_assets.web.visitor import visitor_of
@@ -41,6 +42,9 @@ _STATUSES: dict[type[Exception], int] = {
 }
 
 
+_CANDIDATE = "/approvals/{pipeline}/{version:int}"
+
+
 def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> Starlette:
     """Return the application; every request has a visitor.
 
@@ -51,7 +55,11 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
         cookie: the name of the cookie with the session.
         secure: whether browsers come by TLS.
     """
-    made = _Pages(home, log, Forms(cookie), OwnPasskeys(home, log, secure=secure))
+    own, decisions = (
+        OwnPasskeys(home, log, secure=secure),
+        PasskeyDecisions(home, log, secure=secure),
+    )
+    made = _Pages(home, log, Forms(cookie), own, decisions)
     made.overview_reader.read()
     return Starlette(
         routes=[
@@ -60,8 +68,10 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
             Route("/me/passkeys", made.add_passkey, methods=["POST"]),
             Route("/me/passkeys/options", made.passkey_options, methods=["POST"]),
             Route("/me/passkeys/remove", made.remove_passkey, methods=["POST"]),
-            Route("/approvals/{pipeline}/{version:int}", made.approval, methods=["GET"]),
-            Route("/approvals/{pipeline}/{version:int}", made.decide, methods=["POST"]),
+            Route(_CANDIDATE, made.approval, methods=["GET"]),
+            Route(_CANDIDATE, made.decide, methods=["POST"]),
+            Route(f"{_CANDIDATE}/passkey", made.decide_by_passkey, methods=["POST"]),
+            Route(f"{_CANDIDATE}/passkey/options", made.decision_options, methods=["POST"]),
         ],
         exception_handlers={HTTPException: made.http_error, FactoryError: made.factory_error},
     )
@@ -70,8 +80,16 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
 class _Pages:
     """The handlers. Those that are no coroutines run in threads: they read files."""
 
-    def __init__(self, home: Home, log: AccessLog, forms: Forms, passkeys: OwnPasskeys) -> None:
-        self._home, self._log, self._forms, self._passkeys = home, log, forms, passkeys
+    def __init__(
+        self,
+        home: Home,
+        log: AccessLog,
+        forms: Forms,
+        passkeys: OwnPasskeys,
+        decisions: PasskeyDecisions,
+    ) -> None:
+        self._home, self._log, self._forms = home, log, forms
+        self._passkeys, self._decisions = passkeys, decisions
         self.overview_reader = OverviewReader(home)
         self._me = MeReader(home, self.overview_reader)
 
@@ -110,31 +128,67 @@ class _Pages:
         return RedirectResponse("/me", 303)
 
     def approval(self, request: Request) -> Response:
-        view = approval_view(*_named(request), self._home)
-        return self._page(request, "approval", view=view, message="")
+        return self._approval(request, approval_view(*_named(request), self._home))
+
+    def _approval(self, request: Request, view: ApprovalView, message: str = "") -> Response:
+        signing = self._decisions.read(request)
+        values = {"view": view, "signing": signing, "message": message}
+        script = PASSKEY_SCRIPT if signing.can_sign else ""
+        return self._page(request, "approval", 422 if message else 200, script=script, **values)
 
     async def decide(self, request: Request) -> Response:
-        name, version = _named(request)
-        return await self._by_form(request, f"decide {name}@{version}", self._decide)
+        return await self._by_form(request, _operation(request), self._decide)
 
     def _decide(self, request: Request, fields: dict[str, str]) -> Response:
+        if why := self._why_not(request):
+            return self._error(request, 403, why)
         visitor, (name, version) = visitor_of(request.scope), _named(request)
-        operation = f"decide {name}@{version}"
-        if "approver" not in visitor.roles:
-            self._log.refused("not allowed", operation, visitor)
-            text = "Only a person with the role approver may enter a decision."
-            return self._error(request, 403, text)
         view = approval_view(name, version, self._home)
         statement = fields.get("file", "").strip() or fields.get("statement", "").strip()
         if not statement:
             text = "Choose the file of the signed decision, or paste its text."
-            return self._page(request, "approval", 422, view=view, message=text)
+            return self._approval(request, view, text)
         self._log.acts(visitor, "factory", ("decide",), (f"{name}@{version}",))
         try:
             done = enter_statement(name, version, statement.encode(), self._home)
         except RefusedError as error:
-            return self._page(request, "approval", 422, view=view, message=str(error))
+            return self._approval(request, view, str(error))
         return self._page(request, "decided", text=done, view=view)
+
+    async def decision_options(self, request: Request) -> Response:
+        return await self._by_form(request, _operation(request), self._decision_options)
+
+    def _decision_options(self, request: Request, fields: dict[str, str]) -> Response:
+        # The page's script shows what is refused.
+        if why := self._why_not(request):
+            return PlainTextResponse(why, 403)
+        try:
+            options = self._decisions.options(request, fields, *_named(request))
+        except FactoryError as error:
+            return PlainTextResponse(str(error), _STATUSES.get(type(error), 500))
+        headers = {"cache-control": "no-store"}
+        return Response(options, media_type="application/json", headers=headers)
+
+    async def decide_by_passkey(self, request: Request) -> Response:
+        return await self._by_form(request, _operation(request), self._decide_by_passkey)
+
+    def _decide_by_passkey(self, request: Request, fields: dict[str, str]) -> Response:
+        if why := self._why_not(request):
+            return self._error(request, 403, why)
+        view = approval_view(*_named(request), self._home)
+        try:
+            done = self._decisions.enter(request, fields.get("credential", ""), *_named(request))
+        except RefusedError as error:
+            return self._approval(request, view, str(error))
+        return self._page(request, "decided", text=done, view=view)
+
+    def _why_not(self, request: Request) -> str:
+        """Return why the visitor may not decide, and count the refusal; nothing if they may."""
+        visitor = visitor_of(request.scope)
+        if "approver" in visitor.roles:
+            return ""
+        self._log.refused("not allowed", _operation(request), visitor)
+        return "Only a person with the role approver may enter a decision."
 
     async def _by_form(
         self,
@@ -173,3 +227,8 @@ class _Pages:
 
 def _named(request: Request) -> tuple[str, int]:
     return request.path_params["pipeline"], request.path_params["version"]
+
+
+def _operation(request: Request) -> str:
+    name, version = _named(request)
+    return f"decide {name}@{version}"

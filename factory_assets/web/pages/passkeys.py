@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from starlette.requests import Request
 
-from factory_assets.declarations.people import has_people_file
+from factory_assets.declarations.people import has_people_file, load_people
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.visitor import Visitor, visitor_of
 from factory_resources.errors import RefusedError
@@ -24,6 +24,7 @@ from factory_resources.security.passkey_proofs import (
     Site,
     creation_options,
     passkey_offer,
+    public_line,
     verify_creation,
 )
 from factory_resources.security.passkeys import Passkey, Passkeys
@@ -45,6 +46,10 @@ class PasskeyRow:
     host: str
     created: str
     """UTC, ISO 8601."""
+    signs: bool
+    """Whether `people.yaml` has it, so that its person decides by it."""
+    line: str | None
+    """What is to be added there; None if the kind of its key cannot be."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class OwnPasskeys:
         if offer == "none":
             return None
         visitor = visitor_of(request.scope)
-        rows = tuple(_row(one) for one in self._passkeys.of(visitor.name))
+        person = load_people().get(visitor.name)
+        declared = person.keys if person else ()
+        rows = tuple(_row(one, declared) for one in self._passkeys.of(visitor.name))
         return PasskeyView(rows, offer, self._is_fresh(visitor))
 
     def options(self, request: Request) -> str:
@@ -151,9 +158,10 @@ class OwnPasskeys:
         )
 
 
-def _row(passkey: Passkey) -> PasskeyRow:
+def _row(passkey: Passkey, declared: tuple[str, ...]) -> PasskeyRow:
     created = datetime.fromtimestamp(passkey.created, UTC).isoformat(timespec="seconds")
-    return PasskeyRow(passkey.id, passkey.name, passkey.host, created)
+    line = public_line(passkey)
+    return PasskeyRow(passkey.id, passkey.name, passkey.host, created, line in declared, line)
 
 
 def _digest(passkey_id: str) -> str:

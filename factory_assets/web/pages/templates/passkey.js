@@ -13,8 +13,8 @@ const failures = {
   InvalidStateError: "This device has a passkey of yours already.",
 };
 
-async function answer(form) {
-  const body = new URLSearchParams(new FormData(form));
+async function answer(form, button) {
+  const body = new URLSearchParams(new FormData(form, button));
   const options = await fetch(form.dataset.options, { method: "POST", body });
   if (!options.ok) throw new Error(await options.text());
   const credential = await asked[form.dataset.passkey](await options.json());
@@ -24,16 +24,18 @@ async function answer(form) {
 async function submit(event) {
   event.preventDefault();
   const form = event.target;
-  const button = form.querySelector("button");
+  const buttons = form.querySelectorAll("button");
   const status = form.querySelector("[role=status]");
-  button.disabled = true;
+  // What the form says is read first: a disabled button says nothing.
+  const asking = answer(form, event.submitter);
+  for (const button of buttons) button.disabled = true;
   status.textContent = "";
   try {
-    form.elements.credential.value = await answer(form);
+    form.elements.credential.value = await asking;
     form.submit();
   } catch (error) {
     status.textContent = failures[error.name] ?? error.message;
-    button.disabled = false;
+    for (const button of buttons) button.disabled = false;
   }
 }
 

@@ -41,17 +41,25 @@ def apples(made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fa
 
 @pytest.fixture
 def browse() -> Browse:
-    """Return a client of the pages of a home, as a person with roles."""
+    """Return a client of the pages of a home, as a person with roles; all ask one process."""
 
-    def client(home: Home, name: str = "jane", *roles: Role) -> TestClient:
-        app = pages(home, AccessLog(home), _COOKIE)
-        visitor = Visitor(name, frozenset(roles or ("approver",)), SESSION)
+    apps: dict[Home, Any] = {}
+
+    def client(
+        home: Home,
+        name: str = "jane",
+        *roles: Role,
+        address: str = "http://127.0.0.1:3000",
+        session: str = SESSION,
+    ) -> TestClient:
+        app = apps.setdefault(home, pages(home, AccessLog(home), _COOKIE))
+        visitor = Visitor(name, frozenset(roles or ("approver",)), session)
 
         async def behind(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
                 set_visitor(scope, visitor)
             await app(scope, receive, send)
 
-        return TestClient(behind, "http://127.0.0.1:3000", cookies={_COOKIE: _SECRET})
+        return TestClient(behind, address, cookies={_COOKIE: _SECRET})
 
     return client
