@@ -24,6 +24,9 @@ PasskeyOffer = Literal["none", "here", "elsewhere"]
 
 _NAME = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 
+_LINE_BYTES = {91, 44, 294}
+"""Of a public key in DER on the curve P-256, of Ed25519, and of RSA with 2048 bits."""
+
 _LONGEST = 64 << 10
 """Characters of a device's answer."""
 
@@ -236,7 +239,7 @@ def public_line(passkey: Passkey) -> str | None:
         Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     )
     common = Kind.ECDSA_SHA_256, Kind.EDDSA, Kind.RSASSA_PKCS1_v1_5_SHA_256
-    if decoded.alg not in common:
+    if decoded.alg not in common or len(public) not in _LINE_BYTES:
         return None
     return f"passkey {passkey.host} {b64encode(public).decode()}"
 
