@@ -1,8 +1,11 @@
 """`people.yaml`: who may do what, and every mistake with its line."""
 
+from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -51,6 +54,36 @@ def test_the_comment_of_a_key_is_left_out(defs: Path) -> None:
     assert load_people()["jane"].keys == (key,)
 
 
+def _passkey(kind: str) -> str:
+    private: Any = {
+        "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "ed25519": Ed25519PrivateKey.generate,
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "rsa 3072": lambda: rsa.generate_private_key(65537, 3072),
+    }[kind]()
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return b64encode(public).decode()
+
+
+@pytest.mark.parametrize("kind", ["ec", "ed25519", "rsa"])
+def test_a_passkey_is_a_key_without_its_comment(defs: Path, kind: str) -> None:
+    line, ssh = f"passkey factory.example {_passkey(kind)}", _key()
+    text = f"jane:\n  roles: [approver]\n  keys:\n  - {ssh}\n  - {line} her laptop\n"
+    (defs / "people.yaml").write_text(text)
+    assert load_people()["jane"].keys == (ssh, line)
+
+
+@pytest.mark.parametrize("kind", ["p384", "rsa 3072", "too long"])
+def test_a_passkey_of_another_kind_is_told(defs: Path, kind: str) -> None:
+    longer = b64encode(b64decode(_passkey("ec")) + b"\0").decode()
+    key = longer if kind == "too long" else _passkey(kind)
+    text = f"jane:\n  roles: [approver]\n  keys: [passkey factory.example {key}]\n"
+    (defs / "people.yaml").write_text(text)
+    with pytest.raises(DeclarationError, match="not that of a passkey"):
+        load_people()
+
+
 @pytest.mark.parametrize(
     ("text", "line", "why"),
     [
@@ -64,6 +97,11 @@ def test_the_comment_of_a_key_is_left_out(defs: Path) -> None:
             "it is not an ssh-ed25519 key",
         ),
         ("jane:\n  roles: [approver]\n  keys: [ssh-ed25519 A!]", 3, "it is not base64"),
+        ("jane:\n  roles: [approver]\n  keys: [passkey]", 3, "the name of a host and the key"),
+        ("jane:\n  roles: []\n  keys: [passkey 127.0.0.1 AAAA]", 3, "the name of a host"),
+        ("jane:\n  roles: []\n  keys: [passkey localhost AAAA]", 3, "not that of a passkey"),
+        ("jane:\n  roles: []\n  keys: [passkey localhost A!]", 3, "it is not base64"),
+        ("jane:\n  roles: []\n  keys: [passkey localhost AB==]", 3, "not as it was printed"),
         ("Jane: {roles: [approver]}", 1, "Jane"),
         ("jane: {roles: [approver], account: a}\nbob: {roles: [], account: a}", 1, "same account"),
         ("jane: {roles: [], oidc: a}\nbob: {roles: [], oidc: a}", 1, "have the same oidc"),

@@ -16,16 +16,20 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import (
     ED25519,
     CompactRange,
+    Expectation,
     LogCheckpoint,
     VerifierKey,
     canonical,
     format_base64,
     leaf_hash,
     subject_key,
+    verify_path,
 )
+from factory_resources.ledger.ledger import Ledger
 from tests.factory_resources.ledger import trees
 from tests.recorded_home import __file__ as recorded
 
@@ -91,6 +95,21 @@ def write_ledger(
             run("INSERT INTO checkpoint VALUES(?, ?)", (size, note.decode()))
     database.close()
     return head
+
+
+def read_entries(home: Home) -> list[dict[str, Any]]:
+    """Return the entries that the factory wrote."""
+    with Ledger(home).reading() as log:
+        return [json.loads(body) for _, body in log.bodies()]
+
+
+def problems_with(home: Path, entries: list[dict[str, Any]]) -> list[str]:
+    """Write the entries as a ledger that was signed, and verify the home."""
+    key = LogKey(name=entries[0]["origin"])
+    entries[0]["key"] = str(key.public)
+    write_ledger(home / "ledger.db", [canonical(one) for one in entries], key)
+    report, _ = verify_path(str(home), Expectation())
+    return [str(problem) for problem in report.problems]
 
 
 def extract_home(folder: Path) -> Path:

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from factory_resources.ledger.factory_verify import Expectation, canonical, verify_path
-from factory_resources.ledger.ledger import Ledger
 from tests.approvals import Factory, copy_factory, make_factory
-from tests.factory_resources.ledger.homes import LogKey, write_ledger
+from tests.factory_resources.ledger.homes import problems_with, read_entries
 
 pytestmark = pytest.mark.slow
 
@@ -64,21 +62,11 @@ def home(decided: Factory, tmp_path: Path) -> Path:
 
 
 def _entries(decided: Factory) -> list[dict[str, Any]]:
-    with Ledger(decided.home).reading() as log:
-        return [json.loads(body) for _, body in log.bodies()]
-
-
-def _problems(home: Path, entries: list[dict[str, Any]]) -> list[str]:
-    """Write the entries as a ledger that was signed, and verify the home."""
-    key = LogKey(name=entries[0]["origin"])
-    entries[0]["key"] = str(key.public)
-    write_ledger(home / "ledger.db", [canonical(entry) for entry in entries], key)
-    report, _ = verify_path(str(home), Expectation())
-    return [str(problem) for problem in report.problems]
+    return read_entries(decided.home)
 
 
 def test_the_entries_written_by_another_hand_hold(decided: Factory, home: Path) -> None:
-    assert _problems(home, _entries(decided)) == []
+    assert problems_with(home, _entries(decided)) == []
 
 
 def _mutations(decided: Factory, count: int) -> Iterator[tuple[int, str, Any]]:
@@ -105,7 +93,7 @@ def test_no_changed_entry_makes_it_throw(decided: Factory, home: Path, count: in
             entries[number].pop(name)
         else:
             entries[number][name] = value
-        found += bool(_problems(home, entries))
+        found += bool(problems_with(home, entries))
     assert found > count / 2
 
 
@@ -119,7 +107,7 @@ def test_an_act_without_one_of_its_fields_is_answered(
             lacking = _entries(decided)
             del lacking[number][name]
             # The path of the record is for people: what was decided about is named by digests.
-            assert _problems(home, lacking) or (kind, name) == ("approval", "record"), name
+            assert problems_with(home, lacking) or (kind, name) == ("approval", "record"), name
 
 
 def _rewritten(home: Path, entries: list[dict[str, Any]], change: Callable[[Any], None]) -> None:
@@ -142,7 +130,7 @@ def test_no_changed_statement_makes_it_throw_or_is_believed(decided: Factory, ho
         for value in _ODD[1:]:
             entries = _entries(decided)
             _rewritten(home, entries, lambda one, n=name, v=value: one["predicate"].update({n: v}))  # type: ignore[misc]
-            assert any("was not signed by the key" in one for one in _problems(home, entries))
+            assert any("was not signed by the key" in one for one in problems_with(home, entries))
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 60_000, b"\xff", b'{"payload": 5}'])
@@ -151,7 +139,7 @@ def test_a_damaged_statement_is_told(decided: Factory, home: Path, content: byte
     entry = next(entry for entry in entries if entry["kind"] == "serving")
     entry["statement"] = sha256(content).hexdigest()
     (home / "statements" / "apples" / f"{entry['statement']}.json").write_bytes(content)
-    assert _problems(home, entries)
+    assert problems_with(home, entries)
 
 
 def _without(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -160,13 +148,15 @@ def _without(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def test_without_the_approvals_or_the_people_it_does_not_hold(decided: Factory, home: Path) -> None:
     entries = _entries(decided)
-    assert any("0 of 1 people" in one for one in _problems(home, _without(entries, "approval")))
+    assert any("0 of 1 people" in one for one in problems_with(home, _without(entries, "approval")))
     entries = _entries(decided)
-    assert any("no approver then" in one for one in _problems(home, _without(entries, "person")))
+    assert any(
+        "no approver then" in one for one in problems_with(home, _without(entries, "person"))
+    )
 
 
 def test_a_roll_back_to_a_version_that_never_served_is_found(decided: Factory, home: Path) -> None:
     entries = _entries(decided)
     made = [entry for entry in entries if entry["kind"] == "champion"]
     entries = [e for e in entries if e is not made[0] and e["kind"] != "approval"]
-    assert any("never served before" in one for one in _problems(home, entries))
+    assert any("never served before" in one for one in problems_with(home, entries))

@@ -25,6 +25,18 @@ def test_a_challenge_ends_after_two_minutes(monkeypatch: pytest.MonkeyPatch) -> 
     assert challenges.take("tom") is None
 
 
+def test_what_is_asked_may_be_given_and_counts_as_long_as_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    challenges, now = Challenges(300), store.time.monotonic()
+    assert challenges.new("ann", b"a statement") == b"a statement"
+    challenges.new("tom", b"another")
+    monkeypatch.setattr(store.time, "monotonic", lambda: now + 299)
+    assert challenges.take("ann") == b"a statement"
+    monkeypatch.setattr(store.time, "monotonic", lambda: now + 301)
+    assert challenges.take("tom") is None
+
+
 def test_a_new_challenge_replaces_the_askers_former_one() -> None:
     challenges = Challenges()
     former, challenge = challenges.new("ann"), challenges.new("ann")

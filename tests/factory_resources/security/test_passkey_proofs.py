@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
+from factory_assets.spec.people import Person
 from factory_resources.security import passkey_proofs
 from factory_resources.security.passkey_proofs import (
     PasskeyError,
@@ -19,6 +21,7 @@ from factory_resources.security.passkey_proofs import (
     creation_options,
     id_in,
     passkey_offer,
+    public_line,
     request_options,
     verify_creation,
     verify_use,
@@ -160,6 +163,40 @@ def test_an_answer_that_names_another_passkey_or_person_does_not_count(
     passkey = make(device)
     with pytest.raises(PasskeyError, match="another person"):
         verify_use(device.get(request_options(SITE, OTHER), claims=claims), SITE, OTHER, passkey)
+
+
+def test_a_device_need_not_say_whose_passkey_it_used_if_that_was_known(
+    device: Authenticator,
+) -> None:
+    passkey = make(device)
+    answer = json.loads(device.get(request_options(SITE, OTHER, (passkey,))))
+    del answer["response"]["userHandle"]
+    with pytest.raises(PasskeyError, match="another person"):
+        verify_use(json.dumps(answer), SITE, OTHER, passkey)
+    assert verify_use(json.dumps(answer), SITE, OTHER, passkey, is_known=True) == 2
+    answer["response"]["userHandle"] = "b3RoZXI"
+    with pytest.raises(PasskeyError, match="another person"):
+        verify_use(json.dumps(answer), SITE, OTHER, passkey, is_known=True)
+
+
+def test_only_the_passkeys_that_count_are_asked_for(device: Authenticator) -> None:
+    first = make(device)
+    second = make(device, known=(first,), challenge=OTHER)
+    asked = json.loads(request_options(SITE, OTHER, (second,), 300))
+    assert [one["id"] for one in asked["allowCredentials"]] == [second.id]
+    assert asked["timeout"] == 300_000
+    assert id_in(device.get(json.dumps(asked))) == second.id
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [("ES256", "MFkwEwYHKoZIzj0"), ("EdDSA", "MCowBQYDK2Vw"), ("RS256", "MIIBIj")],
+)
+def test_a_passkey_has_a_line_for_people_yaml(kind: Any, start: str) -> None:
+    line = public_line(make(Authenticator(SITE.origin, kind=kind)))
+    assert line
+    assert line.startswith(f"passkey factory.example {start}")
+    assert Person(roles=(), keys=(line,)).keys == (line,)
 
 
 def test_a_huge_answer_is_not_read(device: Authenticator) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import argon2
 import pytest
@@ -19,10 +23,15 @@ from factory_assets.web.door.address import DoorAddress
 from factory_assets.web.door.door import Behind
 from factory_assets.web.door.login import Cookie
 from factory_assets.web.door.server import build_door
+from factory_assets.web.pages.pages import pages
 from factory_assets.web.visitor import visitor_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.passwords import Passwords
+from tests.browser import opened_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ADDRESS = "http://127.0.0.1:3000"
 
@@ -70,6 +79,24 @@ class FrontDoor:
         """Return a client that no server knows yet; it does not follow redirections."""
         return TestClient(self.app, address, follow_redirects=False)
 
+    @contextmanager
+    def served(self) -> Iterator[int]:
+        """Serve the factory's own pages behind the door, and yield the port."""
+        import uvicorn
+
+        self.app._app._behind = Behind({}, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", lifespan="off"))
+            thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+            thread.start()
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.05)
+            yield listening.getsockname()[1]
+            server.should_exit = True
+            thread.join(timeout=30)
+
     def log_in(self, client: TestClient, name: str, password: str = PASSWORD, **form: str) -> Any:
         """Send the form of the login."""
         return client.post(
@@ -86,6 +113,34 @@ class FrontDoor:
         with Ledger(self.home).reading() as log:
             every = [entry_in(log, number) for number in range(log.size)]
         return [entry for entry in every if entry.kind == kind]
+
+
+DEVICE = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@pytest.fixture
+def tab() -> Iterator[Page]:
+    """A page of a browser whose device has no passkey yet; what its console says fails the test."""
+    with opened_browser() as browser:
+        context = browser.new_context()
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        devtools = context.new_cdp_session(page)
+        devtools.send("WebAuthn.enable")
+        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+        yield page
+    # Chromium tells of refused logins, too.
+    assert [text for text in said if "status of 401" not in text] == []
 
 
 @pytest.fixture

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,8 +9,6 @@ import pytest
 
 pytest.importorskip("webauthn")
 
-from factory_assets.web.door.door import Behind
-from factory_assets.web.pages.pages import pages
 from factory_resources.security.passkeys import Passkeys
 from tests.factory_assets.web.door.conftest import PASSWORD, PEOPLE, FrontDoor
 
@@ -23,64 +17,13 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-DEVICE = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
-
 
 @pytest.fixture
 def served(door: FrontDoor, declare_people: Callable[[str], None]) -> Iterator[int]:
     """The port of a door with the factory's own pages."""
-    import uvicorn
-
     declare_people(PEOPLE)
-    own = pages(door.home, door.log, "factory_3000")
-    door.app._app._behind = Behind({}, own)  # type: ignore[attr-defined]
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(door.app, log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.05)
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        thread.join(timeout=30)
-
-
-@pytest.fixture
-def tab() -> Iterator[Page]:
-    """A page of a browser whose device has no passkey yet; what its console says fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("NO BROWSER: install Debian's `chromium` to test the UI")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        context = browser.new_context()
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        devtools = context.new_cdp_session(page)
-        devtools.send("WebAuthn.enable")
-        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
-        yield page
-        browser.close()
-        # Chromium tells of refused logins, too.
-        assert [text for text in said if "status of 401" not in text] == []
+    with door.served() as port:
+        yield port
 
 
 def test_a_person_adds_a_passkey_and_logs_in_by_it(door: FrontDoor, served: int, tab: Page) -> None:

@@ -301,6 +301,16 @@ def test_a_device_that_counts_backwards_decides_nothing(
     assert nothing_was_decided(apples)
 
 
+def test_a_device_need_not_say_whose_passkey_it_used(
+    apples: Factory, enter: Enter, jane: Authenticator
+) -> None:
+    client = enter()
+    answer = json.loads(jane.get(ask(client).text))
+    del answer["response"]["userHandle"]
+    assert send(client, json.dumps(answer)).status_code == 200
+    assert len(entries(apples, "approval")) == 1
+
+
 def test_another_persons_passkey_decides_nothing(
     apples: Factory, enter: Enter, jane: Authenticator
 ) -> None:
@@ -345,6 +355,22 @@ def test_a_passkey_that_people_yaml_lacks_logs_in_and_does_not_sign(
     apples.people()
     assert send(client, credential).status_code == 422
     assert nothing_was_decided(apples)
+
+
+def test_ones_own_page_shows_an_approver_what_signs_and_what_is_to_be_added(
+    apples: Factory, enter: Enter
+) -> None:
+    _, passkey = register(apples)
+    line, signs = f"- {public_line(passkey)}", "You sign decisions by the passkey laptop"
+    before = text_of(enter().get("/me").text)
+    assert line in before
+    assert signs not in before
+    assert line not in text_of(enter("jane", "auditor").get("/me").text)
+    apples.people(jane=keys_of(apples, "jane", passkey))
+    page = enter().get("/me").text
+    assert mistakes_of(page) == []
+    assert signs in text_of(page)
+    assert line not in text_of(page)
 
 
 def test_an_approval_by_a_key_that_was_withdrawn_counts_no_more(
