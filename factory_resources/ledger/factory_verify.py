@@ -3172,6 +3172,8 @@ def ssh_key(text: str) -> VerifierKey:
 PASSKEY = "passkey"
 """The first word of a public line of a passkey."""
 
+_HOST = re.compile("[a-z0-9._-]{1,253}")
+
 _IS_PRESENT, _IS_VERIFIED = 0x01, 0x04
 """Flags of a device (WebAuthn, 6.1): a person was there; it verified who."""
 
@@ -3196,7 +3198,7 @@ class WebAuthnKey:
     def parse(cls, text: str) -> WebAuthnKey:
         """Read a public line: `passkey`, the host and the key in base64."""
         words = text.split(" ")
-        if len(words) != 3 or words[0] != PASSKEY:
+        if len(words) != 3 or words[0] != PASSKEY or not _HOST.fullmatch(words[1]):
             raise InvalidError("is not a passkey")
         return cls(words[1], parse_base64(words[2]))
 
