@@ -1,0 +1,46 @@
+"""Allowed addresses: `HOST:PORT`, resolved once, outside."""
+
+import socket
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """An address that a command may reach."""
+
+    host: str
+    """As it was declared: a name or an IP address."""
+    port: int
+    ip: str
+    """What the name resolved to."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises:
+        ValueError: it is no address; the message says what is expected.
+    """
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host) or not port.isascii() or not port.isdigit():
+        raise ValueError(f"{text!r} is not HOST:PORT or [IPV6]:PORT")
+    if not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r}: the port is not in 1-65535")
+    return bare, int(port)
+
+
+def resolve(text: str) -> Address:
+    """Return an allowed address with the IP address that it has now.
+
+    Raises:
+        ValueError: it is no address, or its name does not resolve.
+    """
+    host, port = split_address(text)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    return Address(host, port, str(found[0][4][0]))

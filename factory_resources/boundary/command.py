@@ -1,0 +1,308 @@
+"""The process that starts a command inside and stays outside: it forwards, waits and reports.
+
+It must start in a few milliseconds, so it imports little. How a caller asks for it is in
+`boundary`; what happens inside, in `inside`.
+"""
+
+import array
+import getopt
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from factory_resources.boundary import namespaces, syscalls
+from factory_resources.boundary.addresses import Address, resolve
+from factory_resources.boundary.filesystem import Visible
+from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
+from factory_resources.boundary.inside import FORWARDED, NOT_SET_UP, Inside, be_first
+from factory_resources.boundary.report import (
+    OPEN_WAYS,
+    BoundaryReport,
+    Level,
+    Seal,
+    parse_seal,
+)
+
+USAGE = """usage: python -I -m factory_resources.boundary [OPTION]... -- COMMAND [ARGUMENT]...
+
+  --allow HOST:PORT        an address that the command may reach; may be repeated
+  --writable PATH          a folder or file that it may write; may be repeated
+  --readable PATH          one that it may read; may be repeated
+  --level LEVEL            auto (default), required, seccomp or off
+  --user UID[:GID]         whom root becomes
+  --shared-memory BYTES    size of /dev/shm (default: as outside)
+  --report FILE            where the report is written, as JSON
+
+The exit code is the command's, 128 and the number of the signal that ended it, or 97 if the
+boundary could not be set up; the command was not started then."""
+
+_OPTIONS = ("allow", "writable", "readable", "level", "user", "shared-memory", "report")
+_ORDER: dict[str, tuple[Level, ...]] = {
+    "auto": ("namespaces", "seccomp"),
+    "required": ("namespaces",),
+    "seccomp": ("seccomp",),
+    "off": (),
+}
+_DRAIN_SECONDS = 5
+_MESSAGE = 1 << 20
+
+
+class _RefusedBoundaryError(Exception):
+    """A boundary that cannot be set up; the message says why, and what to do."""
+
+
+class _Asked(NamedTuple):
+    """What the command line asks for."""
+
+    level: str
+    allow: tuple[str, ...]
+    visible: Visible
+    user: tuple[int, int]
+    report: str
+    command: tuple[str, ...]
+
+
+class _Told(NamedTuple):
+    """What the processes inside told, and what was started for them."""
+
+    seal: Seal
+    refused: str
+    failed: str
+    forwarders: tuple[Forwarder, ...]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start the command of the command line inside a boundary; return the exit code."""
+    try:
+        asked = _parse(arguments)
+        return _run(asked)
+    except (_RefusedBoundaryError, ValueError) as error:
+        print(f"boundary: {error}", file=sys.stderr)  # noqa: T201
+        return NOT_SET_UP
+
+
+def _parse(arguments: Sequence[str]) -> _Asked:
+    try:
+        pairs, command = getopt.getopt(list(arguments), "", [f"{name}=" for name in _OPTIONS])
+    except getopt.GetoptError as error:
+        raise ValueError(f"{error}\n{USAGE}") from None
+    if not command:
+        raise ValueError(f"there is no command\n{USAGE}")
+    given: dict[str, list[str]] = {name: [] for name in _OPTIONS}
+    for name, value in pairs:
+        given[name[2:]].append(value)
+    level = (given["level"] or ["auto"])[-1]
+    if level not in _ORDER:
+        raise ValueError(f"--level {level!r} is not one of {', '.join(_ORDER)}")
+    python = [*given["readable"], sys.prefix, sys.base_prefix]
+    links = {path: os.path.realpath(path) for path in (*given["writable"], *python)}
+    return _Asked(
+        level,
+        tuple(given["allow"]),
+        Visible(
+            tuple(links[path] for path in given["writable"]),
+            tuple(dict.fromkeys(links[path] for path in python)),
+            _shared_memory((given["shared-memory"] or ["0"])[-1]),
+            tuple((path, real) for path, real in links.items() if path != real),
+        ),
+        _user((given["user"] or [""])[-1]),
+        (given["report"] or [""])[-1],
+        tuple(command),
+    )
+
+
+def _shared_memory(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"--shared-memory {text!r} is not a number of bytes")
+    if int(text) or not os.path.isdir("/dev/shm"):  # noqa: S108
+        return int(text)
+    found = os.statvfs("/dev/shm")  # noqa: S108
+    return found.f_blocks * found.f_frsize
+
+
+def _user(text: str) -> tuple[int, int]:
+    if not text:
+        return os.getuid(), os.getgid()
+    user, _, group = text.partition(":")
+    numbers = (user, group or user)
+    if not all(one.isascii() and one.isdigit() for one in numbers):
+        raise ValueError(f"--user {text!r} is not UID or UID:GID")
+    if os.getuid() and int(user) != os.getuid():
+        raise ValueError(f"--user {text!r}: only root can become another user")
+    return int(user), int(group or user)
+
+
+def _run(asked: _Asked) -> int:
+    for path in (*asked.visible.writable, *asked.visible.readable):
+        if not os.path.exists(path):
+            raise ValueError(f"{path} does not exist; create it, or do not declare it")
+    if "/" in asked.visible.writable:
+        raise ValueError("/ cannot be writable; declare the folders that the command writes")
+    started = time.time()
+    reasons = [unsupported] if (unsupported := _unsupported(asked)) else []
+    if not reasons:
+        for level in _ORDER[asked.level]:
+            reason = _impossible(asked, level)
+            if not reason:
+                code, told = _start(asked, level)
+                reason = told.refused
+                if not reason:
+                    _report(asked, level, reasons, started, code, told)
+                    return code
+            reasons.append(f"{level}: {reason}")
+    if asked.level != "off" and (asked.level != "auto" or asked.allow):
+        why = "; ".join(reasons)
+        raise _RefusedBoundaryError(f"it cannot be set up, and the command was not started: {why}")
+    code, told = _start(asked, "none")
+    _report(asked, "none", reasons or ["it is switched off"], started, code, told)
+    return code
+
+
+def _unsupported(asked: _Asked) -> str:
+    """Return why no boundary is possible; empty if one is."""
+    if not syscalls.IS_SUPPORTED:
+        return f"{sys.platform} {syscalls.MACHINE} has no such boundary: it needs Linux"
+    if asked.user[0] == 0:
+        return "root can undo any boundary; start it as an ordinary user, or give --user"
+    return ""
+
+
+def _impossible(asked: _Asked, level: Level) -> str:
+    """Return why what is asked for cannot be had at a level."""
+    if level != "seccomp":
+        return ""
+    if asked.allow:
+        return "without namespaces no address can be allowed"
+    visible = asked.visible
+    for path in visible.readable:
+        if any(path.startswith(f"{folder}/") for folder in visible.writable):
+            return f"without namespaces {path}, in a writable folder, cannot stay read-only"
+    return ""
+
+
+def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
+    """Start the command at this level and wait for its end."""
+    allowed = tuple(resolve(text) for text in asked.allow) if level == "namespaces" else ()
+    temporary = _make_temporary(asked.user) if level == "seccomp" else ""
+    inside = Inside(
+        level, asked.command, asked.visible, allowed, _home(asked.user[0]), asked.user, temporary
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    try:
+        first = namespaces.fork() if level == "namespaces" else os.fork()
+    except OSError as error:
+        return NOT_SET_UP, _Told(Seal(), f"the kernel refuses them ({error.strerror})", "", ())
+    if first == 0:
+        ours.close()
+        be_first(inside, theirs)
+    theirs.close()
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _: _forward(first, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    told = _listen(ours, allowed)
+    _, status = os.waitpid(first, 0)
+    code = os.waitstatus_to_exitcode(status)
+    for forwarder in told.forwarders:
+        forwarder.drain(_DRAIN_SECONDS)
+    if temporary:
+        _remove(temporary)
+    if told.failed:
+        print(f"boundary: {told.failed}", file=sys.stderr)  # noqa: T201
+    return (code if code >= 0 else 128 - code), told
+
+
+def _forward(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _home(user: int) -> str:
+    """Return where programs will look for the home of the command's user."""
+    home = os.environ.get("HOME", "")
+    if user != os.getuid() or not home.startswith("/"):
+        return "/tmp"  # noqa: S108
+    return os.path.realpath(home)
+
+
+def _listen(ours: socket.socket, allowed: Sequence[Address]) -> _Told:
+    """Hear the processes inside until the command has started, or could not be."""
+    seal, refused, failed = Seal(), "", ""
+    forwarders: list[Forwarder] = []
+    while True:
+        message, passed = _receive(ours, len(allowed))
+        if not message:
+            return _Told(seal, refused, failed, tuple(forwarders))
+        if passed:
+            allow_many_connections()
+            forwarders = [
+                Forwarder(address, socket.socket(fileno=descriptor))
+                for address, descriptor in zip(allowed, passed, strict=True)
+            ]
+            continue
+        told = json.loads(message)
+        failed, refused = told.pop("failed", ""), told.pop("refused", "")
+        if told:
+            seal = parse_seal(told)
+
+
+def _receive(ours: socket.socket, descriptors: int) -> tuple[bytes, list[int]]:
+    passed = array.array("i")
+    message, control, *_ = ours.recvmsg(
+        _MESSAGE, socket.CMSG_SPACE(descriptors * passed.itemsize) if descriptors else 0
+    )
+    for _, _, content in control:
+        passed.frombytes(content)
+    return message, list(passed)
+
+
+def _report(
+    asked: _Asked, level: Level, reasons: Sequence[str], started: float, code: int, told: _Told
+) -> None:
+    if leaks := told.seal.leaks():
+        raise _RefusedBoundaryError(
+            f"a way out is open, and the command was not started: {', '.join(leaks)}"
+        )
+    if not asked.report:
+        return
+    report = BoundaryReport(
+        level=level,
+        reason="; ".join(reasons),
+        open_ways=OPEN_WAYS[level],
+        command=asked.command,
+        allow=asked.allow,
+        writable=asked.visible.writable,
+        readable=asked.visible.readable,
+        user=asked.user[0],
+        started=started,
+        ended=time.time(),
+        exit_code=code,
+        seal=told.seal,
+        outside=namespaces.names() if syscalls.IS_SUPPORTED else {},
+        traffic=tuple(forwarder.traffic() for forwarder in told.forwarders),
+    )
+    try:
+        report.write(asked.report)
+    except OSError as error:
+        # Without its evidence, a run must not pass for one inside.
+        raise _RefusedBoundaryError(f"the report cannot be written: {error}") from None
+
+
+def _make_temporary(owner: tuple[int, int]) -> str:
+    path = f"/tmp/factory-boundary-{os.urandom(8).hex()}"  # noqa: S108
+    os.mkdir(path, 0o700)
+    os.chown(path, *owner)
+    return path
+
+
+def _remove(folder: str) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,146 @@
+"""The parent's side of the allow-list: it accepts inside, dials one address, and counts the bytes.
+
+It runs outside the boundary. A listener comes from inside, so nothing there can choose whom the
+forwarder dials.
+"""
+
+import fcntl
+import os
+import resource
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+from factory_resources.boundary.addresses import Address
+from factory_resources.boundary.report import Traffic
+
+_DIAL_SECONDS = 10
+_PIPE_SIZE = 1 << 20
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Forwarder:
+    """Forwards the connections of one allowed address to it."""
+
+    def __init__(self, address: Address, listener: socket.socket) -> None:
+        self.address = address
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._connections: list[threading.Thread] = []
+        self._sent = self._received = self._accepted = 0
+        self._error = ""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def traffic(self) -> Traffic:
+        """Return what has passed so far."""
+        with self._lock:
+            return Traffic(
+                str(self.address),
+                self.address.ip,
+                self._accepted,
+                self._sent,
+                self._received,
+                self._error,
+            )
+
+    def drain(self, seconds: float) -> None:
+        """Wait until what was sent is delivered, but no longer than this."""
+        end = time.monotonic() + seconds
+        for thread in self._connections:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                inside, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._connect, args=(inside,), daemon=True)
+            self._connections = [one for one in self._connections if one.is_alive()] + [thread]
+            thread.start()
+
+    def _connect(self, inside: socket.socket) -> None:
+        with inside:
+            try:
+                outside = _dial(self.address)
+            except OSError as error:
+                self._add(accepted=1, error=str(error))
+                # The client learns of it as it would of a server that has gone.
+                inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                return
+            self._add(accepted=1)
+            with outside:
+                self._forward(inside, outside)
+
+    def _forward(self, inside: socket.socket, outside: socket.socket) -> None:
+        for one in (inside, outside):
+            one.settimeout(None)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back = threading.Thread(
+            target=_copy, args=(outside, inside, lambda n: self._add(received=n)), daemon=True
+        )
+        back.start()
+        _copy(inside, outside, lambda n: self._add(sent=n))
+        back.join()
+
+    def _add(
+        self, *, accepted: int = 0, sent: int = 0, received: int = 0, error: str = ""
+    ) -> None:
+        with self._lock:
+            self._accepted += accepted
+            self._sent += sent
+            self._received += received
+            self._error = error or self._error
+
+
+def _dial(address: Address) -> socket.socket:
+    outside = socket.socket(socket.AF_INET6 if ":" in address.ip else socket.AF_INET)
+    outside.settimeout(_DIAL_SECONDS)
+    try:
+        outside.connect((address.ip, address.port))
+    except OSError:
+        outside.close()
+        raise
+    return outside
+
+
+def allow_many_connections() -> None:
+    """Raise this process's own limit of open files: a connection takes six."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _copy(source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+    """Move bytes until the source ends, then end the target's side; they stay in the kernel."""
+    read_end, write_end = os.pipe()
+    try:
+        _widen(write_end)
+        while moved := os.splice(source.fileno(), write_end, _PIPE_SIZE):
+            left = moved
+            while left:
+                left -= os.splice(read_end, target.fileno(), left)
+            count(moved)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        # One side has gone: the other must not wait for it.
+        for one in (source, target):
+            _shut(one)
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def _shut(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _widen(pipe: int) -> None:
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    except OSError:
+        return  # the user has many pipes; 64 KiB do as well, slower

@@ -1,0 +1,216 @@
+"""The processes inside: the first one of the boundary, and the one that becomes the command.
+
+The first one makes the boundary's namespaces its own, starts the command and waits for it. It is
+not sealed, so that the command can send it no signal. The second seals itself, tries to leave, and
+only then becomes the command. Both tell the parent by a socket what happened.
+"""
+
+import array
+import hashlib
+import json
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
+
+from factory_resources.boundary import filesystem, landlock, namespaces, seccomp, syscalls
+from factory_resources.boundary.addresses import Address
+from factory_resources.boundary.probe import try_to_leave
+from factory_resources.boundary.report import Level, Seal
+from factory_resources.boundary.stragglers import adopt_orphans, kill_children
+
+FORWARDED = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
+    *(signal.SIGUSR1, signal.SIGUSR2),
+)
+NOT_SET_UP = 97
+"""Exit code if the command was never started."""
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_STATUS = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapEff", "CapBnd", "Uid")
+_WRITABLE_DEVICES = ("null", "zero", "full", "tty", "shm")
+
+
+class Inside(NamedTuple):
+    """What is needed to start a command inside."""
+
+    level: Level
+    command: tuple[str, ...]
+    visible: filesystem.Visible
+    allowed: tuple[Address, ...]
+    home: str
+    owner: tuple[int, int]
+    """User and group of the command."""
+    temporary: str = ""
+    """A folder for temporary files, if /tmp is not private."""
+
+
+def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
+    """Set the boundary up, start the command and end with its exit code."""
+    try:
+        os.setsid()
+        private = _settle(inside, parent)
+        command = os.fork()
+    except OSError as error:
+        _tell(parent, refused=f"{error.strerror}: {error.filename or 'set up'}")
+        os._exit(NOT_SET_UP)
+    if command == 0:
+        _become(inside, private, parent)
+    parent.close()
+    _wait(command, dies_alone=inside.level != "namespaces")
+
+
+def _settle(inside: Inside, parent: socket.socket) -> str:
+    """Make the namespaces a place where the command can run; return its private home."""
+    private = ""
+    if inside.level == "namespaces":
+        listeners = namespaces.listen(inside.allowed)
+        _hand_over(listeners, parent)
+        folder = os.getcwd()
+        private = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
+        filesystem.mount_processes()
+        _enter(folder, inside.visible.writable)
+    elif inside.level == "seccomp":
+        adopt_orphans()
+    else:
+        return ""
+    syscalls.bound_capabilities()
+    if os.getuid() != inside.owner[0]:
+        os.setgroups([])
+        os.setresgid(*[inside.owner[1]] * 3)
+        os.setresuid(*[inside.owner[0]] * 3)
+    # Changing the user would have forgotten it. Outside of a namespace of processes, somebody
+    # must be left to end the others.
+    syscalls.die_with_parent(
+        signal.SIGKILL if inside.level == "namespaces" else signal.SIGTERM
+    )
+    syscalls.set_dumpable(False)
+    syscalls.drop_capabilities()
+    return private
+
+
+def _hand_over(listeners: list[socket.socket], parent: socket.socket) -> None:
+    if not listeners:
+        return
+    passed = array.array("i", [one.fileno() for one in listeners])
+    parent.sendmsg([b"listening"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+    for one in listeners:
+        one.close()
+
+
+def _enter(folder: str, writable: Iterable[str]) -> None:
+    """Enter the working folder anew: what the old one leads to was there before the mounts."""
+    os.chdir("/")
+    for path in (folder, *writable):
+        try:
+            os.chdir(path)
+        except OSError:
+            continue
+        return
+
+
+def _wait(command: int, *, dies_alone: bool) -> NoReturn:
+    """Forward signals to the command, bury what it leaves behind, and end as it does."""
+    started_by = os.getppid()
+
+    def forward(number: int, _: object) -> None:
+        if dies_alone and os.getppid() != started_by:
+            kill_children()
+            os._exit(128 + number)
+        try:
+            os.kill(command, number)
+        except ProcessLookupError:
+            return
+
+    for number in FORWARDED:
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    while True:
+        pid, status = os.wait()
+        if pid == command:
+            break
+    if dies_alone:
+        kill_children()
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
+    """Seal this process and become the command."""
+    try:
+        for number in (*FORWARDED, signal.SIGPIPE, signal.SIGXFSZ):
+            # What was ignored at the start stays so; Python itself ignores the last two.
+            if signal.getsignal(number) is not signal.SIG_IGN or number not in FORWARDED:
+                signal.signal(number, signal.SIG_DFL)
+        if inside.level != "none":
+            seal = _seal(inside, private)
+            _tell(parent, **seal._asdict())
+            if seal.leaks():
+                os._exit(NOT_SET_UP)
+            _leave_only_streams()
+    except OSError as error:
+        _tell(parent, refused=str(error))
+        os._exit(NOT_SET_UP)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    try:
+        os.execvpe(inside.command[0], inside.command, _environment(inside))
+    except OSError as error:
+        _tell(parent, failed=f"cannot start {inside.command[0]!r}: {error.strerror}")
+        os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)
+
+
+def _seal(inside: Inside, private: str) -> Seal:
+    in_namespaces = inside.level == "namespaces"
+    if in_namespaces:
+        own = ["/dev", "/tmp", "/var/tmp", *([private] if private else [])]  # noqa: S108
+        readable = ["/"]
+    else:
+        own = [inside.temporary, *(f"/dev/{name}" for name in _WRITABLE_DEVICES)]
+        readable = [*inside.visible.readable, *(f"/{name}" for name in filesystem.SYSTEM)]
+    version = landlock.limit_files([*inside.visible.writable, *own], readable)
+    program = seccomp.assemble(in_namespaces=in_namespaces)
+    seccomp.install(program)
+    layers = ["seccomp", *(["landlock"] if version else [])]
+    return Seal(
+        layers=("namespaces", "read-only files", *layers) if in_namespaces else tuple(layers),
+        landlock=version,
+        filter_sha256=hashlib.sha256(program).hexdigest(),
+        namespaces=namespaces.names(),
+        status=_status(),
+        tries=try_to_leave(),
+        interfaces=tuple(name for _, name in socket.if_nameindex()) if in_namespaces else (),
+    )
+
+
+def _status() -> dict[str, str]:
+    with open("/proc/self/status") as file:
+        lines = dict(line.rstrip("\n").partition(":\t")[::2] for line in file)
+    return {name: lines[name] for name in _STATUS if name in lines}
+
+
+def _leave_only_streams() -> None:
+    """Close what was inherited; a standard stream that is a socket leads out, too."""
+    syscalls.close_descriptors_on_exec()
+    for descriptor in (0, 1, 2):
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+        except OSError:
+            is_socket = True  # closed: the next file that is opened would be taken for it
+        if is_socket:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+
+
+def _environment(inside: Inside) -> dict[str, str]:
+    environment = {**os.environ, "FACTORY_BOUNDARY": inside.level}
+    if inside.level == "namespaces":
+        environment["HOME"] = inside.home
+    if inside.temporary:
+        environment["TMPDIR"] = inside.temporary
+    elif not os.path.isdir(environment.get("TMPDIR", "/")):
+        del environment["TMPDIR"]
+    return environment
+
+
+def _tell(parent: socket.socket, **told: object) -> None:
+    parent.send(json.dumps(told).encode())
