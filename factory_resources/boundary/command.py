@@ -15,16 +15,16 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from factory_resources.boundary import namespaces, syscalls
+from factory_resources.boundary import landlock, namespaces, syscalls
 from factory_resources.boundary.addresses import Address, resolve
 from factory_resources.boundary.filesystem import Visible
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
 from factory_resources.boundary.inside import FORWARDED, NOT_SET_UP, Inside, be_first
 from factory_resources.boundary.report import (
-    OPEN_WAYS,
     BoundaryReport,
     Level,
     Seal,
+    open_ways,
     parse_seal,
 )
 
@@ -143,6 +143,7 @@ def _run(asked: _Asked) -> int:
             raise ValueError(f"{path} does not exist; create it, or do not declare it")
     if "/" in asked.visible.writable:
         raise ValueError("/ cannot be writable; declare the folders that the command writes")
+    _clear_report(asked)
     started = time.time()
     reasons = [unsupported] if (unsupported := _unsupported(asked)) else []
     if not reasons:
@@ -163,6 +164,16 @@ def _run(asked: _Asked) -> int:
     return code
 
 
+def _clear_report(asked: _Asked) -> None:
+    """Remove the report of an earlier command; refuse a place where this one could write it."""
+    folder = os.path.realpath(os.path.dirname(asked.report) or ".")
+    for path in asked.visible.writable:
+        if asked.report and f"{folder}/".startswith(f"{path}/"):
+            raise ValueError(f"the report {asked.report} is in the writable folder {path}")
+    if asked.report and os.path.lexists(asked.report):
+        os.unlink(asked.report)
+
+
 def _unsupported(asked: _Asked) -> str:
     """Return why no boundary is possible; empty if one is."""
     if not syscalls.IS_SUPPORTED:
@@ -176,6 +187,8 @@ def _impossible(asked: _Asked, level: Level) -> str:
     """Return why what is asked for cannot be had at a level."""
     if level != "seccomp":
         return ""
+    if not landlock.abi():
+        return "the kernel has no Landlock"
     if asked.allow:
         return "without namespaces no address can be allowed"
     visible = asked.visible
@@ -190,9 +203,18 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
     allowed = tuple(resolve(text) for text in asked.allow) if level == "namespaces" else ()
     temporary = _make_temporary(asked.user) if level == "seccomp" else ""
     inside = Inside(
-        level, asked.command, asked.visible, allowed, _home(asked.user[0]), asked.user, temporary
+        level=level,
+        command=asked.command,
+        visible=asked.visible,
+        allowed=allowed,
+        home=_home(asked.user[0]),
+        user=os.getuid(),
+        owner=asked.user,
+        temporary=temporary,
     )
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Messages stay apart; where there is no boundary, there is but one.
+    kind = socket.SOCK_SEQPACKET if syscalls.IS_SUPPORTED else socket.SOCK_STREAM
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     try:
         first = namespaces.fork() if level == "namespaces" else os.fork()
@@ -275,7 +297,7 @@ def _report(
     report = BoundaryReport(
         level=level,
         reason="; ".join(reasons),
-        open_ways=OPEN_WAYS[level],
+        open_ways=open_ways(level, told.seal.landlock),
         command=asked.command,
         allow=asked.allow,
         writable=asked.visible.writable,

@@ -163,11 +163,12 @@ def _make_devices(devices: Iterable[_Shown], shared_memory: int) -> None:
 
 
 def _name(allowed: Sequence[Address]) -> None:
-    """Name the allowed addresses: nobody inside resolves names."""
+    """Name the allowed addresses and this machine: nobody inside resolves names."""
     if not os.path.exists("/etc/hosts"):
         return
-    lines = ["127.0.0.1 localhost", "::1 localhost"]
-    lines += [f"{one.ip} {one.host}" for one in allowed if one.host not in (one.ip, "localhost")]
+    lines = [f"{one.ip} {one.host}" for one in allowed if one.host not in (one.ip, "localhost")]
+    # The processes of a distributed training find each other by the machine's name.
+    lines += ["127.0.0.1 localhost", "::1 localhost", f"127.0.0.1 {os.uname().nodename}"]
     with open("/dev/.hosts", "w") as file:
         file.write("\n".join(lines) + "\n")
     mount("/dev/.hosts", "/etc/hosts", None, _BIND)

@@ -85,9 +85,7 @@ class Forwarder:
         _copy(inside, outside, lambda n: self._add(sent=n))
         back.join()
 
-    def _add(
-        self, *, accepted: int = 0, sent: int = 0, received: int = 0, error: str = ""
-    ) -> None:
+    def _add(self, *, accepted: int = 0, sent: int = 0, received: int = 0, error: str = "") -> None:
         with self._lock:
             self._accepted += accepted
             self._sent += sent

@@ -40,6 +40,8 @@ class Inside(NamedTuple):
     visible: filesystem.Visible
     allowed: tuple[Address, ...]
     home: str
+    user: int
+    """Who starts it."""
     owner: tuple[int, int]
     """User and group of the command."""
     temporary: str = ""
@@ -63,30 +65,32 @@ def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
 
 def _settle(inside: Inside, parent: socket.socket) -> str:
     """Make the namespaces a place where the command can run; return its private home."""
+    if not syscalls.IS_SUPPORTED:
+        return ""
     private = ""
     if inside.level == "namespaces":
+        if inside.user:
+            namespaces.keep_user(inside.user, inside.owner[1])
         listeners = namespaces.listen(inside.allowed)
         _hand_over(listeners, parent)
         folder = os.getcwd()
         private = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
         filesystem.mount_processes()
         _enter(folder, inside.visible.writable)
-    elif inside.level == "seccomp":
-        adopt_orphans()
     else:
-        return ""
-    syscalls.bound_capabilities()
+        adopt_orphans()
+    if inside.level != "none":
+        syscalls.bound_capabilities()
     if os.getuid() != inside.owner[0]:
         os.setgroups([])
         os.setresgid(*[inside.owner[1]] * 3)
         os.setresuid(*[inside.owner[0]] * 3)
+    if inside.level != "none":
+        syscalls.set_dumpable(False)
+        syscalls.drop_capabilities()
     # Changing the user would have forgotten it. Outside of a namespace of processes, somebody
     # must be left to end the others.
-    syscalls.die_with_parent(
-        signal.SIGKILL if inside.level == "namespaces" else signal.SIGTERM
-    )
-    syscalls.set_dumpable(False)
-    syscalls.drop_capabilities()
+    syscalls.die_with_parent(signal.SIGKILL if inside.level == "namespaces" else signal.SIGTERM)
     return private
 
 

@@ -27,21 +27,22 @@ _BACKLOG = 128
 def fork() -> int:
     """Fork into new namespaces of every kind that is needed; return 0 in the child.
 
-    Root needs no user namespace, and gets none: whoever it becomes has no rights over these.
+    Root needs no user namespace, and gets none: whoever it becomes has no rights over these. Any
+    other user must `keep_user` in the child.
 
     Raises:
         OSError: the kernel does not let this user make them.
     """
-    user, group = os.getuid(), os.getgid()
-    kinds = [kind for kind in FLAGS if user or kind != "user"]
-    child = fork_into(sum(FLAGS[kind] for kind in kinds))
-    if child == 0 and user:
-        keep_user(user, group)
-    return child
+    kinds = [kind for kind in FLAGS if os.getuid() or kind != "user"]
+    return fork_into(sum(FLAGS[kind] for kind in kinds))
 
 
 def keep_user(user: int, group: int) -> None:
-    """Be the same user in a new user namespace; nobody else exists there."""
+    """Be the same user in a new user namespace; nobody else exists there.
+
+    Raises:
+        OSError: the kernel does not let this user have rights there.
+    """
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{user} {user} 1"),

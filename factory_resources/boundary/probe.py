@@ -61,7 +61,7 @@ TRIES: Mapping[str, Callable[[], object]] = {
 
 
 def try_to_leave() -> dict[str, str]:
-    """Return for each way how the kernel refused it, such as "ENETUNREACH"; "open" if it did not."""
+    """Return how the kernel refused each way, such as "ENETUNREACH", or "open" if it did not."""
     return {way: _outcome(attempt) for way, attempt in TRIES.items()}
 
 

@@ -5,21 +5,32 @@ These are named tuples, not dataclasses, whose module takes 10 ms of every start
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 Level = Literal["namespaces", "seccomp", "none"]
 """How much holds: everything; no internet at all, but daemons of this machine; nothing."""
 
-OPEN_WAYS: Mapping[Level, tuple[str, ...]] = {
-    "namespaces": (),
-    "seccomp": (
-        "unix sockets of daemons on this machine",
-        "files in /dev/shm",
-    ),
-    "none": ("everything that the user can reach",),
-}
-"""What stays open at each level, beside what was declared."""
+_SCOPED, _TRUNCATED = 6, 3
+"""Versions of Landlock that limit signals and abstract sockets, and emptying a file."""
+
+
+def open_ways(level: Level, landlock: int) -> tuple[str, ...]:
+    """Return what stays open at a level, beside what was declared.
+
+    Args:
+        landlock: the kernel's version of Landlock; 0 if it has none.
+    """
+    if level == "none":
+        return ("everything that the user can reach",)
+    if level == "namespaces":
+        return () if landlock else ("named pipes in readable folders",)
+    ways = ["unix sockets of daemons on this machine", "files in /dev/shm"]
+    if landlock < _SCOPED:
+        ways += ["abstract unix sockets", "signals to the user's other processes"]
+    if landlock < _TRUNCATED:
+        ways.append("emptying files of the user")
+    return tuple(ways)
 
 
 class Traffic(NamedTuple):
@@ -90,8 +101,8 @@ class BoundaryReport(NamedTuple):
         Raises:
             OSError: it cannot be written.
         """
-        unfinished = f"{path}.{os.getpid()}.tmp"
-        with open(unfinished, "w", encoding="utf-8") as file:
+        unfinished = f"{path}.{os.urandom(4).hex()}.tmp"
+        with open(unfinished, "x", encoding="utf-8") as file:
             file.write(self.json())
             file.flush()
             os.fsync(file.fileno())
@@ -124,6 +135,6 @@ def parse_seal(fields: Mapping[str, Any]) -> Seal:
 
 def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
     }

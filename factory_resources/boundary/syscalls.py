@@ -171,8 +171,6 @@ def mount_attributes(target: str, added: int, removed: int, recursive: bool = Fa
     attributes = struct.pack("QQQQ", added, removed, 0, 0)
     flags = recurse if recursive else 0
     try:
-        call(
-            "mount_setattr", at_working_directory, os.fsencode(target), flags, attributes, 32
-        )
+        call("mount_setattr", at_working_directory, os.fsencode(target), flags, attributes, 32)
     except OSError as error:
         raise OSError(error.errno, error.strerror, f"mount_setattr {target}") from None

@@ -64,7 +64,7 @@ def fifo(world: World) -> None:
 
 @attempt("a file of shared memory")
 def shared_memory(world: World) -> None:
-    with open(world.shared, "r+") as file:
+    with open(world.shared, "a") as file:
         file.write(world.token)
 
 

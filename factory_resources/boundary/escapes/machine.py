@@ -28,7 +28,8 @@ def setns(world: World) -> None:
     for pid in (world.pid, 1, os.getppid()):
         try:
             _enter(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY))
-            return tcp(world)
+            tcp(world)
+            return
         except OSError as error:
             refused = error
     raise refused
@@ -178,7 +179,7 @@ def file_handle(world: World) -> None:
 
 @attempt("typing into a terminal", proof="returned")
 def type_into_terminal(_: World) -> None:
-    _, terminal = os.openpty()
+    terminal = os.openpty()[1]
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     fcntl.ioctl(terminal, termios.TIOCSTI, b"x")
 

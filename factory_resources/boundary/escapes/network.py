@@ -17,7 +17,7 @@ _MPTCP, _NETLINK_UEVENT = 262, 15
 _DNS_QUESTION = b"\0\0\1\0\0\1\0\0\0\0\0\0"
 
 
-def send(family: int, address: object, content: bytes, protocol: int = 0) -> None:
+def send(family: int, address: tuple[str, int] | str, content: bytes, protocol: int = 0) -> None:
     """Connect a stream socket, send and wait for an answer."""
     with socket.socket(family, socket.SOCK_STREAM, protocol) as one:
         one.settimeout(3)

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.boundary.escapes import outside
 from factory_resources.boundary.escapes.attempting import RETURNED, register, run_attempts
-from factory_resources.boundary.escapes.registry import ATTEMPTS
+from factory_resources.boundary.escapes.registry import ATTEMPTS, World
 from factory_resources.boundary.report import BoundaryReport, Level, parse_report
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -133,7 +133,7 @@ def _tokens(names: Sequence[str], where: str) -> dict[str, str]:
     return {name: f"{name}-{where}-{secrets.token_hex(4)}" for name in names}
 
 
-def _run_control(names: Sequence[str], world: outside.World) -> _Run:
+def _run_control(names: Sequence[str], world: World) -> _Run:
     """Run them without a boundary, with what its standard input has inherited."""
     tokens = _tokens(names, "control")
     with _connected() as connection:
@@ -142,20 +142,16 @@ def _run_control(names: Sequence[str], world: outside.World) -> _Run:
 
 
 def _run_inside(
-    names: Sequence[str], world: outside.World, level: Any, user: tuple[int, int], parent: Path
+    names: Sequence[str], world: World, level: Any, user: tuple[int, int], parent: Path
 ) -> tuple[_Run, BoundaryReport]:
     tokens = _tokens(names, "inside")
-    boundary = Boundary(
-        level=level, readable=(_ROOT,), user=None if os.getuid() else user
-    )
+    boundary = Boundary(level=level, readable=(_ROOT,), user=None if os.getuid() else user)
     start = [sys.executable, "-I", "-c", _INSIDE, str(_ROOT)]
     report = parent / "report.json"
     with _connected() as connection:
         done = subprocess.run(
-            boundary.command(
-                [*start, json.dumps(world._asdict()), json.dumps(tokens)], report
-            ),
-            stdin=connection,
+            boundary.command([*start, json.dumps(world._asdict()), json.dumps(tokens)], report),
+            stdin=connection.fileno(),
             capture_output=True,
             text=True,
             pass_fds=[*world.descriptors.values()],

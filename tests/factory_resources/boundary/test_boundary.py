@@ -1,0 +1,346 @@
+"""A command inside: what it sees, what it may write, and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from factory_resources.boundary.boundary import Boundary
+from factory_resources.boundary.inside import NOT_SET_UP
+from factory_resources.errors import SettingError
+from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
+from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
+from tests.ordinary_user import USER
+
+_LEVELS = [pytest.param("required", marks=needs_namespaces), "seccomp"]
+every_level = pytest.mark.parametrize("level", _LEVELS)
+
+
+def _until(holds: object, seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():  # type: ignore[operator]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@contextmanager
+def _running(level: str, script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a script that prints a line when it is ready."""
+    process = subprocess.Popen(
+        command_line(boundary(level=level, writable=(folder,)), python(script, str(folder))),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+@every_level
+def test_the_exit_code_is_the_commands(level: str, folder: Path) -> None:
+    ended = run_inside(boundary(level=level), python("import sys; sys.exit(7)"), folder)
+    assert ended.code == 7
+    assert ended.report
+    assert ended.report.exit_code == 7
+
+
+@every_level
+def test_output_errors_and_input_pass(level: str, folder: Path) -> None:
+    script = "import sys; print(sys.stdin.read()); print('wrong', file=sys.stderr)"
+    ended = run_inside(boundary(level=level), python(script), folder, input="täglich")
+    assert (ended.output, ended.errors) == ("täglich\n", "wrong\n")
+
+
+@every_level
+def test_a_command_that_does_not_exist_ends_as_in_a_shell(level: str, folder: Path) -> None:
+    ended = run_inside(boundary(level=level), ["/usr/bin/no-such"], folder)
+    assert ended.code == 127
+    assert ended.errors == "boundary: cannot start '/usr/bin/no-such': No such file or directory\n"
+
+
+@every_level
+def test_a_command_that_a_signal_kills_ends_with_128_and_its_number(
+    level: str, folder: Path
+) -> None:
+    ended = run_inside(boundary(level=level), python("import os; os.kill(os.getpid(), 9)"), folder)
+    assert ended.code == 128 + 9
+
+
+_ON_TERM = """
+import signal, sys, time
+signal.signal(signal.{}, lambda *_: sys.exit(5))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@every_level
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
+def test_a_signal_is_forwarded_and_the_command_may_answer(
+    level: str, name: str, folder: Path
+) -> None:
+    with _running(level, _ON_TERM.format(name), folder) as process:
+        process.send_signal(getattr(signal, name))
+        assert process.wait(20) == 5
+
+
+_BEAT = """
+import os, pathlib, sys, time
+beat = pathlib.Path(sys.argv[1], "beat")
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True:
+            beat.write_text(str(time.monotonic()))
+            time.sleep(.02)
+    os._exit(0)
+while not beat.exists():
+    time.sleep(.01)
+print("ready", flush=True)
+time.sleep({})
+"""
+
+
+def _is_still(path: Path) -> bool:
+    before = path.read_bytes()
+    time.sleep(0.3)
+    return path.read_bytes() == before
+
+
+@every_level
+def test_whoever_kills_the_boundary_kills_everything_inside(level: str, folder: Path) -> None:
+    with _running(level, _BEAT.format(60), folder) as process:
+        assert not _is_still(folder / "beat")
+        process.kill()
+        process.wait()
+        assert _until(lambda: _is_still(folder / "beat"))
+
+
+@every_level
+def test_what_a_command_leaves_behind_ends_with_it(level: str, folder: Path) -> None:
+    with _running(level, _BEAT.format(0), folder) as process:
+        assert process.wait(20) == 0
+        assert _is_still(folder / "beat")
+
+
+@every_level
+def test_only_declared_paths_can_be_written(level: str, folder: Path) -> None:
+    mine, other = folder / "ä b", folder / "other"
+    for path in (mine, other):
+        path.mkdir()
+        os.chown(path, *USER)
+    script = (
+        "import pathlib, sys\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: pathlib.Path(path, 'x').write_text('x')\n"
+        "    except OSError as error: print(type(error).__name__)\n"
+    )
+    within = boundary(level=level, writable=(mine,))
+    ended = run_inside(within, python(script, str(mine), str(other), "/etc", "/usr"), folder)
+    assert len(ended.output.split()) == 3
+    assert (mine / "x").read_text() == "x"
+    assert not (other / "x").exists()
+
+
+@every_level
+def test_only_declared_paths_can_be_read(level: str, folder: Path) -> None:
+    for name in ("shown", "hidden"):
+        (folder / name).write_text(name)
+        os.chown(folder / name, *USER)
+    script = (
+        "import sys\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: print(open(path).read())\n"
+        "    except OSError: print('nothing')\n"
+    )
+    paths = [str(folder / name) for name in ("shown", "hidden")]
+    within = boundary(level=level, readable=(folder / "shown",))
+    assert run_inside(within, python(script, *paths), folder).output == "shown\nnothing\n"
+
+
+@needs_namespaces
+def test_a_readable_folder_in_a_writable_one_stays_read_only(folder: Path) -> None:
+    keys = folder / "work" / "keys"
+    keys.mkdir(parents=True)
+    for path in (keys, keys.parent):
+        os.chown(path, *USER)
+    script = "import sys; open(sys.argv[1] + '/x', 'w')"
+    within = {"writable": (keys.parent,), "readable": (keys,)}
+    assert run_inside(boundary(**within), python(script, str(keys.parent)), folder).code == 0
+    ended = run_inside(boundary(**within), python(script, str(keys)), folder)
+    assert "Read-only file system" in ended.errors
+    ended = run_inside(boundary(level="seccomp", **within), python(script, str(keys)), folder)
+    assert ended.code == NOT_SET_UP
+    assert "cannot stay read-only" in ended.errors
+
+
+@needs_namespaces
+def test_home_and_temporary_folders_are_empty_private_and_writable(folder: Path) -> None:
+    script = (
+        "import os, tempfile\n"
+        "for path in (os.environ['HOME'], '/tmp', '/var/tmp', '/dev/shm'):\n"
+        "    tempfile.mkstemp(dir=path)\n"
+        "    print(len(os.listdir(path)))\n"
+    )
+    (folder / "home").mkdir()
+    (folder / "home" / ".netrc").write_text("secret")
+    environment = {**os.environ, "HOME": str(folder / "home")}
+    ended = run_inside(boundary(), python(script), folder, env=environment)
+    # Where root becomes the user, its home is /tmp.
+    assert ended.output.split()[1:] == ["1", "1", "1"] or ended.output.split()[0] == "1"
+    assert [path.name for path in (folder / "home").iterdir()] == [".netrc"]
+
+
+@needs_namespaces
+def test_shared_memory_is_as_large_as_asked_for(folder: Path) -> None:
+    script = "import os; s = os.statvfs('/dev/shm'); print(s.f_blocks * s.f_frsize)"
+    within = boundary(shared_memory=64 << 20)
+    assert run_inside(within, python(script), folder).output == f"{64 << 20}\n"
+    found = os.statvfs("/dev/shm")
+    outside = f"{found.f_blocks * found.f_frsize}\n"
+    assert run_inside(boundary(), python(script), folder).output == outside
+
+
+@every_level
+def test_the_working_folder_stays_if_it_is_declared(level: str, folder: Path) -> None:
+    work = folder / "wörk"
+    work.mkdir()
+    os.chown(work, *USER)
+    within = boundary(level=level, writable=(work,))
+    ended = run_inside(within, python("import os; print(os.getcwd())"), folder, cwd=work)
+    assert ended.output == f"{work}\n"
+
+
+@needs_namespaces
+def test_a_working_folder_that_is_not_declared_is_left(folder: Path) -> None:
+    ended = run_inside(boundary(), python("import os; print(os.getcwd())"), folder, cwd=folder)
+    assert ended.output == "/\n"
+
+
+@every_level
+def test_a_thousand_inherited_descriptors_are_closed(level: str, folder: Path) -> None:
+    script = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"
+    many = [os.dup(0) for _ in range(1000)]
+    try:
+        ended = run_inside(boundary(level=level), python(script), folder, pass_fds=many)
+    finally:
+        for descriptor in many:
+            os.close(descriptor)
+    assert ended.output == "[0, 1, 2]\n"
+
+
+@every_level
+def test_a_standard_stream_that_is_a_socket_leads_nowhere(level: str, folder: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            command_line(boundary(level=level), python("print('out')")), stdout=theirs.fileno()
+        )
+        theirs.close()
+        assert process.wait(20) == 0
+        assert ours.recv(100) == b""
+
+
+@every_level
+def test_a_report_cannot_be_where_the_command_writes(level: str, folder: Path) -> None:
+    ended = run_inside(boundary(level=level, writable=(folder,)), python(""), folder)
+    assert ended.code == NOT_SET_UP
+    assert "is in the writable folder" in ended.errors
+
+
+@every_level
+def test_the_report_tells_what_held(level: str, folder: Path) -> None:
+    report = run_inside(boundary(level=level), python(""), folder).report
+    assert report
+    assert report.level == ("namespaces" if level == "required" else level)
+    assert report.user == USER[0]
+    assert len(report.seal.tries) == 14
+    assert not report.seal.leaks()
+    assert report.seal.status["NoNewPrivs"] == "1"
+    assert report.seal.status["Seccomp"] == "2"
+    assert int(report.seal.status["CapEff"], 16) == 0
+    assert len(report.seal.filter_sha256) == 64
+    own = report.seal.namespaces["net"] != report.outside["net"]
+    assert own == (level == "required")
+    assert report.seal.interfaces == (("lo",) if own else ())
+    assert bool(report.open_ways) == (level == "seccomp")
+
+
+def test_an_earlier_report_does_not_pass_for_this_one(folder: Path) -> None:
+    (folder / "report.json").write_text("an earlier one")
+    assert run_inside(boundary(level="off"), python(""), folder).report
+    within = boundary(writable=(folder / "absent",))
+    ended = run_inside(within, python(""), folder)
+    assert ended.code == NOT_SET_UP
+    assert ended.errors.startswith(f"boundary: {folder}/absent does not exist; create it")
+
+
+def test_what_is_switched_off_says_so(folder: Path) -> None:
+    ended = run_inside(boundary(level="off"), python("print(1)"), folder)
+    assert (ended.code, ended.output) == (0, "1\n")
+    assert ended.report
+    assert (ended.report.level, ended.report.reason) == ("none", "it is switched off")
+
+
+def test_an_allowed_address_is_refused_without_namespaces(folder: Path) -> None:
+    within = boundary(level="seccomp", allow=("127.0.0.1:5432",))
+    ended = run_inside(within, python("print(1)"), folder)
+    assert (ended.code, ended.output) == (NOT_SET_UP, "")
+    assert "without namespaces no address can be allowed" in ended.errors
+    assert ended.report is None
+
+
+@pytest.mark.parametrize("text", ["db", "db:0", "db:70000", "::1:80", "db:http", ":80"])
+def test_an_address_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="HOST:PORT|1-65535"):
+        Boundary(allow=(text,))
+
+
+def test_this_machine_has_a_level() -> None:
+    level, reason = level_of_this_machine()
+    assert (level == "namespaces") == (reason == "")
+
+
+@pytest.mark.skipif(USER[0] != 65534, reason="only root is refused")
+def test_root_is_told_that_it_can_undo_any_boundary(folder: Path) -> None:
+    report = folder / "report.json"
+    command = Boundary(level="required").command(python("print(1)"), report)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (NOT_SET_UP, "")
+    assert "root can undo any boundary" in done.stderr
+    assert not report.exists()
+
+
+@pytest.mark.skipif(USER[0] != 65534, reason="only root can become another user")
+def test_root_becomes_the_user(folder: Path) -> None:
+    script = "import os; print(os.getresuid(), os.getresgid(), os.getgroups())"
+    command = Boundary(level="required", user=USER).command(python(script))
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{(65534,) * 3} {(65534,) * 3} []\n"
+
+
+def test_few_modules_are_imported_before_the_command_starts() -> None:
+    script = (
+        "import sys; sys.path.append(sys.argv[1])\n"
+        "import factory_resources.boundary.command\n"
+        "print(*sys.modules)"
+    )
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(python(script, root), capture_output=True, text=True, check=True)
+    heavy = {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess"}
+    assert not heavy & {*done.stdout.split()}
+    assert sys.modules.keys() >= heavy
