@@ -22,6 +22,7 @@ SYSTEM = frozenset(
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _ACCELERATORS = ("nvidia", "dri", "kfd", "accel")
 """How the names of their devices begin."""
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108
 
 _NO_SUID, _NO_DEVICES, _NO_PROGRAMS = 0x2, 0x4, 0x8
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 0x40000
@@ -59,6 +60,8 @@ def arrange(visible: Visible, allowed: Sequence[Address], home: str, owner: tupl
     for name in _emptied():
         size = "mode=1777" if name == "tmp" else "mode=0755,size=4m"
         _mount_memory(f"/{name}", size)
+    _make_devices(devices, visible.shared_memory)
+    temporary = [path for path in _TEMPORARY if _make_temporary(path)]
     private = _make_home(home, declared, owner)
     for one in shown:
         one.appear()
@@ -66,8 +69,6 @@ def arrange(visible: Visible, allowed: Sequence[Address], home: str, owner: tupl
         if is_emptied(name) and not os.path.lexists(name):
             os.makedirs(os.path.dirname(name), exist_ok=True)
             os.symlink(target, name)
-    _make_devices(devices, visible.shared_memory)
-    temporary = [path for path in ("/tmp", "/var/tmp") if _make_temporary(path)]  # noqa: S108
     _name(allowed)
     mount_attributes("/", _READ_ONLY, 0, recursive=True)
     for path in (*visible.writable, *temporary, "/dev/shm", *filter(None, [private])):  # noqa: S108
@@ -82,8 +83,7 @@ def mount_processes() -> None:
 
 def is_emptied(path: str) -> bool:
     """Return whether a path is in a folder that is empty unless it is declared."""
-    top = path.split("/")[1]
-    return top in _emptied()
+    return path.split("/")[1] in ("dev", *_emptied())
 
 
 def _emptied() -> list[str]:
@@ -131,10 +131,11 @@ def _make_temporary(path: str) -> bool:
 
 def _make_home(home: str, declared: Iterable[str], owner: tuple[int, int]) -> str:
     """Mount an empty home, so that programs find a place for their caches."""
-    private = (*declared, "/tmp", "/var/tmp")  # noqa: S108
-    if not is_emptied(home) or any(_is_in(home, path) for path in private):
+    if not is_emptied(home) or any(_is_in(home, path) for path in declared):
         return ""
     os.makedirs(home, exist_ok=True)
+    if home in _TEMPORARY:
+        return ""
     _mount_memory(home, "mode=0700,uid={},gid={}".format(*owner))
     return home
 

@@ -135,6 +135,5 @@ def parse_seal(fields: Mapping[str, Any]) -> Seal:
 
 def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }

@@ -255,6 +255,27 @@ def test_a_standard_stream_that_is_a_socket_leads_nowhere(level: str, folder: Pa
         assert ours.recv(100) == b""
 
 
+_CONNECT = """
+import socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.connect(sys.argv[1])
+print("reached")
+"""
+
+
+@needs_namespaces
+def test_only_unix_sockets_in_declared_folders_are_reached(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/door")
+        os.chmod(folder / "door", 0o777)
+        server.listen()
+        argv = python(_CONNECT, f"{folder}/door")
+        reached = run_inside(boundary(readable=(folder,)), argv, folder)
+        refused = run_inside(boundary(), argv, folder)
+    assert reached.output == "reached\n"
+    assert "No such file" in refused.errors
+
+
 @every_level
 def test_a_report_cannot_be_where_the_command_writes(level: str, folder: Path) -> None:
     ended = run_inside(boundary(level=level, writable=(folder,)), python(""), folder)

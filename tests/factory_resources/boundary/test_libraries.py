@@ -1,17 +1,14 @@
-"""What pipelines do inside: training with several processes, SQL, a database on a unix socket."""
+"""What pipelines do inside: training with several processes, and SQL."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from factory_resources.boundary.boundary import Boundary
 from tests.factory_resources.boundary.inside import boundary, run_inside
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ordinary_user import USER
-from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
@@ -60,19 +57,8 @@ def test_sqlite_and_duckdb_lock_and_write_in_a_declared_folder(folder: Path) -> 
         "lite.execute('CREATE TABLE t AS SELECT 42 AS x'); lite.commit()\n"
         "print(*lite.execute('SELECT x FROM t').fetchone())\n"
         "duckdb.sql(\"COPY (SELECT 43 AS x) TO 'a.parquet'\")\n"
-        "print(*duckdb.sql(\"SELECT x FROM 'a.parquet'\").fetchone())"
+        "print(*duckdb.sql(\"SELECT x FROM 'a.parquet'\").fetchall()[0])"
     )
     within = boundary(writable=(work,))
     ended = run_inside(within, [sys.executable, "-c", script, str(work)], folder)
     assert ended.output == "42\n43\n", ended.errors
-
-
-@needs_namespaces
-def test_a_database_on_a_unix_socket_in_a_declared_folder_is_reached(postgres: Postgres) -> None:
-    script = "import psycopg2, sys; print(psycopg2.connect(sys.argv[1]).server_version > 0)"
-    argv = [sys.executable, "-c", script, postgres.url]
-    user = USER if os.geteuid() == 0 else None
-    declared = Boundary(level="required", user=user, readable=(Path(postgres.socket),))
-    for within, output in ((declared, "True\n"), (Boundary(level="required", user=user), "")):
-        done = subprocess.run(within.command(argv), capture_output=True, text=True, check=False)
-        assert done.stdout == output, done.stderr
