@@ -56,6 +56,10 @@ class StorageError(FactoryError):
     """The factory's home cannot be read or written."""
 
 
+class BoundaryError(FactoryError):
+    """A boundary that cannot be set up, or not be tried."""
+
+
 class AlertError(FactoryError):
     """An alert that was not taken."""
 

@@ -12,6 +12,7 @@ import click
 
 from factory_assets.cli import (  # noqa: F401 - they register
     audit_commands,
+    boundary_commands,
     decision_commands,
     door_commands,
     edge_commands,

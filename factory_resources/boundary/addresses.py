@@ -4,7 +4,7 @@ import socket
 from typing import NamedTuple
 
 
-class Address(NamedTuple):
+class AllowedAddress(NamedTuple):
     """An address that a command may reach."""
 
     host: str
@@ -32,7 +32,7 @@ def split_address(text: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def resolve(text: str) -> Address:
+def resolve(text: str) -> AllowedAddress:
     """Return an allowed address with the IP address that it has now.
 
     Raises:
@@ -43,4 +43,4 @@ def resolve(text: str) -> Address:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"{text!r}: {error}") from None
-    return Address(host, port, str(found[0][4][0]))
+    return AllowedAddress(host, port, str(found[0][4][0]))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from factory_resources.boundary import landlock, namespaces, syscalls
-from factory_resources.boundary.addresses import Address, resolve
+from factory_resources.boundary.addresses import AllowedAddress, resolve
 from factory_resources.boundary.filesystem import Visible
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
 from factory_resources.boundary.inside import FORWARDED, NOT_SET_UP, Inside, be_first
@@ -254,7 +254,7 @@ def _home(user: int) -> str:
     return os.path.realpath(home)
 
 
-def _listen(ours: socket.socket, allowed: Sequence[Address]) -> _Told:
+def _listen(ours: socket.socket, allowed: Sequence[AllowedAddress]) -> _Told:
     """Hear the processes inside until the command has started, or could not be."""
     seal, refused, failed = Seal(), "", ""
     forwarders: list[Forwarder] = []

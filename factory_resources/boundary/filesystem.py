@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from factory_resources.boundary.addresses import Address
+from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.syscalls import mount, mount_attributes
 
 SYSTEM = frozenset(
@@ -40,7 +40,9 @@ class Visible(NamedTuple):
     """Symbolic links by which these paths are known, and where they lead."""
 
 
-def arrange(visible: Visible, allowed: Sequence[Address], home: str, owner: tuple[int, int]) -> str:
+def arrange(
+    visible: Visible, allowed: Sequence[AllowedAddress], home: str, owner: tuple[int, int]
+) -> str:
     """Mount what a command sees, in a mount namespace of one's own.
 
     Args:
@@ -163,7 +165,7 @@ def _make_devices(devices: Iterable[_Shown], shared_memory: int) -> None:
     _mount_memory("/dev/shm", f"mode=1777,size={shared_memory}")  # noqa: S108
 
 
-def _name(allowed: Sequence[Address]) -> None:
+def _name(allowed: Sequence[AllowedAddress]) -> None:
     """Name the allowed addresses and this machine: nobody inside resolves names."""
     if not os.path.exists("/etc/hosts"):
         return

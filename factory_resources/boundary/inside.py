@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
 from factory_resources.boundary import filesystem, landlock, namespaces, seccomp, syscalls
-from factory_resources.boundary.addresses import Address
+from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.probe import try_to_leave
 from factory_resources.boundary.report import Level, Seal
 from factory_resources.boundary.stragglers import adopt_orphans, kill_children
@@ -38,7 +38,7 @@ class Inside(NamedTuple):
     level: Level
     command: tuple[str, ...]
     visible: filesystem.Visible
-    allowed: tuple[Address, ...]
+    allowed: tuple[AllowedAddress, ...]
     home: str
     user: int
     """Who starts it."""

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from fcntl import ioctl
 
-from factory_resources.boundary.addresses import Address
+from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.syscalls import fork_into
 
 FLAGS = {
@@ -57,7 +57,7 @@ def names() -> dict[str, str]:
     return {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in FLAGS}
 
 
-def listen(allowed: Sequence[Address]) -> list[socket.socket]:
+def listen(allowed: Sequence[AllowedAddress]) -> list[socket.socket]:
     """Bring up `lo` with the allowed addresses, and return a listener for each."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         ioctl(control, _SET_FLAGS, struct.pack("16sh", b"lo", _UP_AND_RUNNING))

@@ -32,7 +32,7 @@ class World(NamedTuple):
     """What the attempt inherits: `tcp`, `unix`, `network` (a namespace)."""
 
 
-class Attempt(NamedTuple):
+class EscapeAttempt(NamedTuple):
     """A way to leave."""
 
     name: str
@@ -44,7 +44,7 @@ class Attempt(NamedTuple):
     slow: bool
 
 
-ATTEMPTS: dict[str, Attempt] = {}
+ATTEMPTS: dict[str, EscapeAttempt] = {}
 """All attempts by name; importing a module of attempts registers its own."""
 
 
@@ -55,7 +55,7 @@ def attempt(
 
     def register(function: Callable[[World], object]) -> Callable[[World], object]:
         name = function.__name__.replace("_", "-")
-        ATTEMPTS[name] = Attempt(name, what, function, proof, slow)
+        ATTEMPTS[name] = EscapeAttempt(name, what, function, proof, slow)
         return function
 
     return register

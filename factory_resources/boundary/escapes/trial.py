@@ -22,6 +22,7 @@ from factory_resources.boundary.escapes import outside
 from factory_resources.boundary.escapes.attempting import RETURNED, register, run_attempts
 from factory_resources.boundary.escapes.registry import ATTEMPTS, World
 from factory_resources.boundary.report import BoundaryReport, Level, parse_report
+from factory_resources.errors import BoundaryError
 
 _ROOT = Path(__file__).resolve().parents[3]
 _INSIDE = (
@@ -44,11 +45,15 @@ class TrialResult(NamedTuple):
     """How it ended inside; without control, how the control ended."""
 
 
-class Trial(NamedTuple):
+class EscapeTrial(NamedTuple):
     """All attempts of one boundary."""
 
     level: Level
     reason: str
+    landlock: int
+    """The kernel's version of Landlock."""
+    user: int
+    """Who tried it."""
     results: tuple[TrialResult, ...]
 
 
@@ -63,7 +68,7 @@ def run_trial(
     names: Sequence[str] = (),
     *,
     slow: bool = False,
-) -> Trial:
+) -> EscapeTrial:
     """Try to leave a boundary in every way, or in the named ones.
 
     Args:
@@ -71,7 +76,7 @@ def run_trial(
         slow: also try the attempts that import large libraries.
 
     Raises:
-        RuntimeError: the trial could not be made; the message says why.
+        BoundaryError: the trial could not be made.
     """
     options = {"level": level, "user": user, "names": [*names], "slow": slow}
     done = subprocess.run(
@@ -82,10 +87,13 @@ def run_trial(
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise RuntimeError(lines[-1] if lines else f"exit code {done.returncode}")
+        raise BoundaryError(
+            lines[-1] if lines else f"the attempts ended with exit code {done.returncode}",
+            remedy="nothing was sent; docs/boundary.md says what a machine needs",
+        )
     told = json.loads(done.stdout)
     results = tuple(TrialResult(*one) for one in told["results"])
-    return Trial(told["level"], told["reason"], results)
+    return EscapeTrial(told["level"], told["reason"], told["landlock"], told["user"], results)
 
 
 _TRY = (
@@ -102,7 +110,10 @@ def main(text: str) -> None:
     names = options["names"] or [
         name for name, one in ATTEMPTS.items() if options["slow"] or not one.slow
     ]
-    outside.enter_network()
+    try:
+        outside.enter_network()
+    except OSError as error:
+        sys.exit(f"the kernel lets this user make no network to try it in: {error.strerror}")
     parent = Path(tempfile.mkdtemp(prefix="factory-escape-"))
     try:
         os.chown(parent, *user)
@@ -112,7 +123,7 @@ def main(text: str) -> None:
     json.dump(trial._asdict(), sys.stdout)
 
 
-def _try(names: Sequence[str], level: Any, user: tuple[int, int], parent: Path) -> Trial:
+def _try(names: Sequence[str], level: Any, user: tuple[int, int], parent: Path) -> EscapeTrial:
     folder = parent / "outside"
     folder.mkdir()
     os.chown(folder, *user)
@@ -126,7 +137,7 @@ def _try(names: Sequence[str], level: Any, user: tuple[int, int], parent: Path) 
         results = tuple(_judge(name, found, control, inside) for name in names)
     finally:
         Path(world.shared).unlink()
-    return Trial(report.level, report.reason, results)
+    return EscapeTrial(report.level, report.reason, report.seal.landlock, report.user, results)
 
 
 def _tokens(names: Sequence[str], where: str) -> dict[str, str]:

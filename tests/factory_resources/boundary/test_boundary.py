@@ -327,7 +327,7 @@ def test_an_allowed_address_is_refused_without_namespaces(folder: Path) -> None:
 
 @pytest.mark.parametrize("text", ["db", "db:0", "db:70000", "::1:80", "db:http", ":80"])
 def test_an_address_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="HOST:PORT|1-65535"):
+    with pytest.raises(SettingError, match=r"HOST:PORT|1-65535"):
         Boundary(allow=(text,))
 
 

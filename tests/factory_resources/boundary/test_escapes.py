@@ -12,7 +12,7 @@ import pytest
 
 from factory_resources.boundary.escapes.attempting import register
 from factory_resources.boundary.escapes.registry import ATTEMPTS
-from factory_resources.boundary.escapes.trial import Trial, TrialResult
+from factory_resources.boundary.escapes.trial import EscapeTrial, TrialResult
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ordinary_user import USER, by_ordinary_user
@@ -35,7 +35,7 @@ _OPEN_IN_FALLBACK = {"daemon", "daemon-nearby", "sent-descriptors", "shared-memo
 
 
 @cache
-def _trial(level: str, *, as_root: bool = False, speed: str = "quick") -> Trial:
+def _trial(level: str, *, as_root: bool = False, speed: str = "quick") -> EscapeTrial:
     command = [sys.executable, "-c", _TRY, str(PROJECT), level, json.dumps(USER), speed]
     done = subprocess.run(
         command if as_root else by_ordinary_user(command),
@@ -45,11 +45,11 @@ def _trial(level: str, *, as_root: bool = False, speed: str = "quick") -> Trial:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    level, reason, results = json.loads(done.stdout)
-    return Trial(level, reason, tuple(TrialResult(*one) for one in results))
+    *fields, results = json.loads(done.stdout)
+    return EscapeTrial(*fields, tuple(TrialResult(*one) for one in results))
 
 
-def _result(trial: Trial, name: str) -> TrialResult:
+def _result(trial: EscapeTrial, name: str) -> TrialResult:
     return next(one for one in trial.results if one.name == name)
 
 
@@ -70,6 +70,7 @@ def test_whom_root_becomes_does_not_get_out(name: str) -> None:
     assert one.result == "held" or (one.result == "no control" and name in _NEEDS_MORE), one
 
 
+@needs_namespaces
 @pytest.mark.parametrize("name", _QUICK)
 def test_the_fallback_holds_all_but_what_it_names(name: str) -> None:
     trial = _trial("seccomp")

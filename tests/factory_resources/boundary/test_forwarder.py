@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.boundary.addresses import Address, resolve
+from factory_resources.boundary.addresses import AllowedAddress, resolve
 from factory_resources.boundary.forwarder import Forwarder
 from tests.factory_resources.boundary.inside import boundary, python, run_inside
 from tests.factory_resources.boundary.machine import needs_namespaces
@@ -222,7 +222,7 @@ def test_a_client_that_goes_away_ends_the_connection_of_the_server(
 
     port = serve(talk).port
     listener = socket.create_server(("127.0.0.1", 0))
-    forwarder = Forwarder(Address("127.0.0.1", port, "127.0.0.1"), listener)
+    forwarder = Forwarder(AllowedAddress("127.0.0.1", port, "127.0.0.1"), listener)
     with socket.create_connection(listener.getsockname()) as client:
         client.recv(1)
     assert gone.wait(20)
