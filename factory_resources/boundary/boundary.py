@@ -14,7 +14,7 @@ from typing import Literal
 
 from factory_resources.boundary.addresses import split_address
 from factory_resources.boundary.report import BoundaryReport, Level, parse_report
-from factory_resources.errors import SettingError
+from factory_resources.errors import BoundaryError, SettingError
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,6 +92,9 @@ def level_here(user: tuple[int, int] | None = None) -> tuple[Level, str]:
 
     Args:
         user: whom root becomes; see `Boundary`.
+
+    Raises:
+        BoundaryError: not even the absence of one could be found out.
     """
     report = _run_nothing(Boundary(user=user))
     return report.level, report.reason
@@ -100,10 +103,13 @@ def level_here(user: tuple[int, int] | None = None) -> tuple[Level, str]:
 def _run_nothing(boundary: Boundary) -> BoundaryReport:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        subprocess.run(
+        done = subprocess.run(
             boundary.command([sys.executable, "-I", "-S", "-c", ""], file),
             capture_output=True,
+            text=True,
             timeout=_SECONDS,
             check=False,
         )
+        if not file.exists():
+            raise BoundaryError(done.stderr.strip(), remedy="docs/boundary.md says what it needs")
         return parse_report(file.read_text(encoding="utf-8"))

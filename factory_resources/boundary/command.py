@@ -78,12 +78,21 @@ class _Told(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """Start the command of the command line inside a boundary; return the exit code."""
+    _open_streams()
+    # Whoever ignores the end of children has passed that on.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        asked = _parse(arguments)
-        return _run(asked)
+        return _run(_parse(arguments))
     except (_RefusedBoundaryError, ValueError) as error:
         print(f"boundary: {error}", file=sys.stderr)  # noqa: T201
         return NOT_SET_UP
+
+
+def _open_streams() -> None:
+    """Open the standard streams that are closed: else a socket of ours would become one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _parse(arguments: Sequence[str]) -> _Asked:
@@ -152,6 +161,8 @@ def _run(asked: _Asked) -> int:
             if not reason:
                 code, told = _start(asked, level)
                 reason = told.refused
+                if not reason and not told.seal.tries:
+                    reason = f"it ended with {code} before it was sealed"
                 if not reason:
                     _report(asked, level, reasons, started, code, told)
                     return code

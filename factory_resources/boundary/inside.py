@@ -54,8 +54,8 @@ def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
         os.setsid()
         private = _settle(inside, parent)
         command = os.fork()
-    except OSError as error:
-        _tell(parent, refused=f"{error.strerror}: {error.filename or 'set up'}")
+    except Exception as error:  # noqa: BLE001 - this process must end here, however it fails
+        _tell(parent, refused=f"the kernel refuses them ({error})")
         os._exit(NOT_SET_UP)
     if command == 0:
         _become(inside, private, parent)
@@ -153,8 +153,8 @@ def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
             if seal.leaks():
                 os._exit(NOT_SET_UP)
             _leave_only_streams()
-    except OSError as error:
-        _tell(parent, refused=str(error))
+    except Exception as error:  # noqa: BLE001 - and so must this one
+        _tell(parent, refused=f"it cannot be sealed ({error})")
         os._exit(NOT_SET_UP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     try:
@@ -217,4 +217,7 @@ def _environment(inside: Inside) -> dict[str, str]:
 
 
 def _tell(parent: socket.socket, **told: object) -> None:
-    parent.send(json.dumps(told).encode())
+    try:
+        parent.send(json.dumps(told).encode())
+    except OSError:
+        os._exit(NOT_SET_UP)  # the parent has gone, and nobody is left to start it for

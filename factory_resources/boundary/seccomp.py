@@ -8,7 +8,7 @@ import ctypes
 import errno
 import struct
 
-from factory_resources.boundary.syscalls import IS_X86, call, forbid_new_privileges, number
+from factory_resources.boundary.syscalls import MACHINE, call, forbid_new_privileges, number
 
 REFUSED = {
     "other namespaces and mounts": (
@@ -41,7 +41,7 @@ _ALL_NEW_NAMESPACES = 0x7E020000
 _TERMINAL_INPUT, _CONSOLE = 0x5412, 0x541C
 """TIOCSTI and TIOCLINUX type into a terminal, where a shell outside reads it."""
 
-_ARCHITECTURE = 0xC000003E if IS_X86 else 0xC00000B7
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 _LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x54, 0x06
 _CALL, _ABI, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
@@ -80,7 +80,7 @@ class _Program:
         self.code += block.code
 
 
-def assemble(*, in_namespaces: bool) -> bytes:
+def assemble(*, in_namespaces: bool, machine: str = MACHINE) -> bytes:
     """Return the filter.
 
     Args:
@@ -89,19 +89,20 @@ def assemble(*, in_namespaces: bool) -> bytes:
     """
     program = _Program()
     program.load(_ABI)
-    program.add(_EQUAL, _ARCHITECTURE, 1, 0)
+    program.add(_EQUAL, _ARCHITECTURES[machine], 1, 0)
     program.fail(errno.EPERM)  # the calls of 32-bit programs have other numbers
     program.load(_CALL)
-    if IS_X86:
+    if machine == "x86_64":
         program.fail_if(_AT_LEAST, _X32, errno.EPERM)
     for names in (*REFUSED.values(), () if in_namespaces else SHARED):
         for name in names:
-            program.fail_if(_EQUAL, number(name), errno.EPERM)
+            program.fail_if(_EQUAL, number(name, machine), errno.EPERM)
     for name in ABSENT:
-        program.fail_if(_EQUAL, number(name), errno.ENOSYS)
-    program.block_if(number("clone"), _clone())
-    program.block_if(number("ioctl"), _ioctl())
-    program.block_if(number("socket"), _socket(internet=in_namespaces))
+        program.fail_if(_EQUAL, number(name, machine), errno.ENOSYS)
+    program.block_if(number("clone", machine), _clone())
+    program.block_if(number("ioctl", machine), _ioctl())
+    program.block_if(number("socketpair", machine), _socketpair())
+    program.block_if(number("socket", machine), _socket(internet=in_namespaces))
     program.allow()
     return program.code
 
@@ -119,6 +120,15 @@ def _ioctl() -> _Program:
     block.load(_SECOND)
     block.fail_if(_EQUAL, _TERMINAL_INPUT, errno.EPERM)
     block.fail_if(_EQUAL, _CONSOLE, errno.EPERM)
+    block.allow()
+    return block
+
+
+def _socketpair() -> _Program:
+    block = _Program()
+    block.load(_FIRST)
+    block.add(_EQUAL, _AF_UNIX, 1, 0)
+    block.fail(errno.EAFNOSUPPORT)
     block.allow()
     return block
 

@@ -10,10 +10,10 @@ import struct
 import sys
 
 MACHINE = os.uname().machine if os.name == "posix" else ""
-IS_X86 = MACHINE == "x86_64"
-IS_SUPPORTED = sys.platform == "linux" and MACHINE in ("x86_64", "aarch64")
+_X86, _ARM = "x86_64", "aarch64"
+IS_SUPPORTED = sys.platform == "linux" and MACHINE in (_X86, _ARM)
 
-_NUMBERS = {
+NUMBERS = {
     "add_key": (248, 217),
     "bpf": (321, 280),
     "capset": (126, 91),
@@ -54,11 +54,13 @@ _NUMBERS = {
     "setns": (308, 268),
     "shmget": (29, 194),
     "socket": (41, 198),
+    "socketpair": (53, 199),
     "syslog": (103, 116),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
+"""Of each call, the number on x86-64 and on aarch64."""
 
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_BOUNDING, _NO_NEW_PRIVILEGES = 1, 4, 24, 38
 _CAPABILITIES = 41
@@ -70,9 +72,9 @@ _CAPABILITY_VERSION = 0x20080522
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 
-def number(name: str) -> int:
-    """Return the number of a system call on this machine."""
-    return _NUMBERS[name][0 if IS_X86 else 1]
+def number(name: str, machine: str = MACHINE) -> int:
+    """Return the number of a system call."""
+    return NUMBERS[name][0 if machine == _X86 else 1]
 
 
 def call(name: str, *arguments: object) -> int:

@@ -184,6 +184,13 @@ def type_into_terminal(_: World) -> None:
     fcntl.ioctl(terminal, termios.TIOCSTI, b"x")
 
 
+@attempt("typing into a terminal, with a request that no filter knows", proof="returned")
+def type_with_high_bits(_: World) -> None:
+    terminal = os.openpty()[1]
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    call("ioctl", terminal, termios.TIOCSTI | 1 << 32, b"x")
+
+
 @attempt("descriptors sent by a process outside", proof="returned")
 def sent_descriptors(world: World) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 
 from factory_resources.boundary.escapes.registry import World, attempt, require
-from factory_resources.boundary.syscalls import IS_X86, call
+from factory_resources.boundary.syscalls import MACHINE, call
 
 _AF_PACKET, _AF_VSOCK, _AF_ALG, _AF_XDP = 17, 40, 38, 44
+VISITED_PORT = 8099
+"""Somebody outside calls this port of this machine, again and again."""
 _MPTCP, _NETLINK_UEVENT = 262, 15
 _DNS_QUESTION = b"\0\0\1\0\0\1\0\0\0\0\0\0"
 
@@ -125,6 +127,14 @@ def orphan(world: World) -> None:
     os.waitpid(child, 0)
 
 
+@attempt("a service that somebody outside calls")
+def listener(world: World) -> None:
+    with socket.create_server(("127.0.0.1", VISITED_PORT)) as door:
+        door.settimeout(2)
+        visitor, _ = door.accept()
+        visitor.sendall(world.token.encode())
+
+
 @attempt("a ping", proof="returned")
 def ping(world: World) -> None:
     _ping(world, socket.SOCK_DGRAM)
@@ -178,7 +188,7 @@ def io_uring(_: World) -> None:
 
 @attempt("a system call of 32-bit programs", proof="returned")
 def int_80(_: World) -> None:
-    require(IS_X86, "x86-64 only")
+    require(MACHINE == "x86_64", "x86-64 only")
     # push rbx; eax = socket, ebx = AF_PACKET, ecx = SOCK_RAW, edx = 0; int 0x80; pop rbx; ret
     registers = ((0xB8, 359), (0xBB, _AF_PACKET), (0xB9, socket.SOCK_RAW), (0xBA, 0))
     code = b"\x53" + b"".join(struct.pack("<BI", *one) for one in registers) + b"\xcd\x80\x5b\xc3"

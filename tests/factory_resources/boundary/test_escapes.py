@@ -28,7 +28,7 @@ from factory_resources.boundary.escapes.trial import run_trial
 json.dump(run_trial(sys.argv[2], json.loads(sys.argv[3]), slow=sys.argv[4] == "slow"), sys.stdout)
 """
 _NEEDS_MORE = {"alg", "bpf", "file-handle", "int-80", "keyring", "mptcp", "perf", "userfaultfd"}
-_NEEDS_MORE |= {"type-into-terminal", "vsock", "xdp", "io-uring"}
+_NEEDS_MORE |= {"type-into-terminal", "type-with-high-bits", "vsock", "xdp", "io-uring"}
 """What a kernel may not have, or not for an ordinary user: then the control does not get out."""
 _OPEN_IN_FALLBACK = {"daemon", "daemon-nearby", "sent-descriptors", "shared-memory"}
 """`open_ways` names them: a filter of system calls cannot tell one unix socket from another."""
