@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks import (
     approvals,
+    boundary,
     by_hand,
     cleaning,
     csv_ingest,
@@ -57,6 +58,7 @@ MODULES = {
         prediction_log,
         migration,
         approvals,
+        boundary,
         edge,
         front_door_mlflow,
         monitoring,

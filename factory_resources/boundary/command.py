@@ -243,8 +243,6 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
     code = os.waitstatus_to_exitcode(status)
     for forwarder in told.forwarders:
         forwarder.drain(_DRAIN_SECONDS)
-    if temporary:
-        _remove(temporary)
     if told.failed:
         print(f"boundary: {told.failed}", file=sys.stderr)  # noqa: T201
     return (code if code >= 0 else 128 - code), told
@@ -329,13 +327,8 @@ def _report(
 
 
 def _make_temporary(owner: tuple[int, int]) -> str:
+    """Make the folder for temporary files of a command; the first process inside removes it."""
     path = f"/tmp/factory-boundary-{os.urandom(8).hex()}"  # noqa: S108
     os.mkdir(path, 0o700)
     os.chown(path, *owner)
     return path
-
-
-def _remove(folder: str) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

@@ -60,7 +60,7 @@ def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
     if command == 0:
         _become(inside, private, parent)
     parent.close()
-    _wait(command, dies_alone=inside.level != "namespaces")
+    _wait(command, inside)
 
 
 def _settle(inside: Inside, parent: socket.socket) -> str:
@@ -114,13 +114,13 @@ def _enter(folder: str, writable: Iterable[str]) -> None:
         return
 
 
-def _wait(command: int, *, dies_alone: bool) -> NoReturn:
-    """Forward signals to the command, bury what it leaves behind, and end as it does."""
+def _wait(command: int, inside: Inside) -> NoReturn:
+    """Forward signals to the command, end what it leaves behind, and end as it does."""
     started_by = os.getppid()
 
     def forward(number: int, _: object) -> None:
-        if dies_alone and os.getppid() != started_by:
-            kill_children()
+        if os.getppid() != started_by:
+            _clean_up(inside)
             os._exit(128 + number)
         try:
             os.kill(command, number)
@@ -134,10 +134,20 @@ def _wait(command: int, *, dies_alone: bool) -> NoReturn:
         pid, status = os.wait()
         if pid == command:
             break
-    if dies_alone:
-        kill_children()
+    _clean_up(inside)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _clean_up(inside: Inside) -> None:
+    """Do what the kernel does for namespaces: end all processes, and remove their files."""
+    if inside.level == "namespaces" or not syscalls.IS_SUPPORTED:
+        return
+    kill_children()
+    if inside.temporary:
+        import shutil
+
+        shutil.rmtree(inside.temporary, ignore_errors=True)
 
 
 def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:

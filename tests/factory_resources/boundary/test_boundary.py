@@ -1,6 +1,7 @@
 """A command inside: what it sees, what it may write, and how it ends."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +16,10 @@ import pytest
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.errors import SettingError
+from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
-from tests.ordinary_user import USER
+from tests.ordinary_user import USER, by_ordinary_user
 
 _LEVELS = [pytest.param("required", marks=needs_namespaces), "seccomp"]
 every_level = pytest.mark.parametrize("level", _LEVELS)
@@ -128,6 +130,22 @@ def test_whoever_kills_the_boundary_kills_everything_inside(level: str, folder: 
         process.kill()
         process.wait()
         assert _until(lambda: _is_still(folder / "beat"))
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_temporary_files_of_the_fallback_are_removed(is_killed: bool, folder: Path) -> None:
+    script = (
+        "import sys, tempfile, pathlib, time\n"
+        "pathlib.Path(sys.argv[1], 'where').write_text(tempfile.mkdtemp())\n"
+        "print('ready', flush=True); time.sleep({})"
+    )
+    with _running("seccomp", script.format(60 * is_killed), folder) as process:
+        where = Path((folder / "where").read_text())
+        if is_killed:
+            process.kill()
+        process.wait(20)
+        assert where.name.startswith("tmp")
+        assert _until(lambda: not where.parent.exists())
 
 
 @every_level
@@ -365,3 +383,41 @@ def test_few_modules_are_imported_before_the_command_starts() -> None:
     heavy = {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess"}
     assert not heavy & {*done.stdout.split()}
     assert sys.modules.keys() >= heavy
+
+
+_START = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from factory_resources.boundary.command import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@every_level
+@pytest.mark.parametrize("call", ["unshare", "io_uring_setup"])
+def test_a_hole_is_noticed_before_the_command_starts(level: str, call: str, folder: Path) -> None:
+    shutil.copytree(PROJECT / "factory_resources/boundary", folder / "factory_resources/boundary")
+    source = folder / "factory_resources/boundary/seccomp.py"
+    source.write_text(source.read_text().replace(f'"{call}"', '"umount2"'))
+    argv = python(_START, str(folder), f"--level={level}", "--", *python("print(1)"))
+    done = subprocess.run(
+        by_ordinary_user(argv), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (NOT_SET_UP, "")
+    assert "a way out is open, and the command was not started" in done.stderr
+
+
+@every_level
+def test_a_killed_boundary_leaves_no_report(level: str, folder: Path) -> None:
+    report = folder / "report.json"
+    report.write_text("an earlier one")
+    script = "import time; print('ready', flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        command_line(boundary(level=level), python(script), report), stdout=subprocess.PIPE
+    )
+    assert process.stdout
+    with process.stdout:
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        process.wait()
+    assert not report.exists()
