@@ -30,6 +30,7 @@ def become(command: Sequence[str]) -> None:
 
     Python, or the project, may be in a folder that only root may enter: it is shown to the user.
     """
+    mask = os.umask(0o022)
     call("unshare", _NEW_MOUNTS)
     mount(None, "/", None, _PRIVATE | _RECURSIVE)
     needed = {Path(one).resolve() for one in (sys.prefix, sys.base_prefix, PROJECT)}
@@ -39,6 +40,7 @@ def become(command: Sequence[str]) -> None:
         for path, descriptor in shown:
             path.mkdir(parents=True, exist_ok=True)
             mount(f"/proc/self/fd/{descriptor}", str(path), None, _BIND | _RECURSIVE)
+    os.umask(mask)
     os.setgroups([])
     os.setgid(USER[1])
     os.setuid(USER[0])

@@ -17,9 +17,15 @@ from typing import NamedTuple
 
 from factory_resources.boundary import landlock, namespaces, syscalls
 from factory_resources.boundary.addresses import AllowedAddress, resolve
-from factory_resources.boundary.filesystem import Visible
+from factory_resources.boundary.filesystem import Visible, is_in
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
-from factory_resources.boundary.inside import FORWARDED, NOT_SET_UP, Inside, be_first
+from factory_resources.boundary.inside import (
+    FORWARDED,
+    NOT_SET_UP,
+    Inside,
+    be_first,
+    forward_signals,
+)
 from factory_resources.boundary.report import (
     BoundaryReport,
     Level,
@@ -177,9 +183,10 @@ def _run(asked: _Asked) -> int:
 
 def _clear_report(asked: _Asked) -> None:
     """Remove the report of an earlier command; refuse a place where this one could write it."""
-    folder = os.path.realpath(os.path.dirname(asked.report) or ".")
+    folder, name = os.path.split(asked.report)
+    target = os.path.join(os.path.realpath(folder or "."), name)
     for path in asked.visible.writable:
-        if asked.report and f"{folder}/".startswith(f"{path}/"):
+        if asked.report and is_in(target, path):
             raise ValueError(f"the report {asked.report} is in the writable folder {path}")
     if asked.report and os.path.lexists(asked.report):
         os.unlink(asked.report)
@@ -204,7 +211,7 @@ def _impossible(asked: _Asked, level: Level) -> str:
         return "without namespaces no address can be allowed"
     visible = asked.visible
     for path in visible.readable:
-        if any(path.startswith(f"{folder}/") for folder in visible.writable):
+        if any(is_in(path, folder) for folder in visible.writable):
             return f"without namespaces {path}, in a writable folder, cannot stay read-only"
     return ""
 
@@ -235,9 +242,7 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
         ours.close()
         be_first(inside, theirs)
     theirs.close()
-    for number in FORWARDED:
-        signal.signal(number, lambda number, _: _forward(first, number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    forward_signals(lambda number, _: _forward(first, number))
     told = _listen(ours, allowed)
     _, status = os.waitpid(first, 0)
     code = os.waitstatus_to_exitcode(status)

@@ -25,6 +25,7 @@ _ACCELERATORS = ("nvidia", "dri", "kfd", "accel")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108
 
 _NO_SUID, _NO_DEVICES, _NO_PROGRAMS = 0x2, 0x4, 0x8
+_READABLE_BY_ALL = 0o022
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 0x40000
 _READ_ONLY = 1
 
@@ -38,6 +39,10 @@ class Visible(NamedTuple):
     """Bytes of /dev/shm."""
     links: tuple[tuple[str, str], ...] = ()
     """Symbolic links by which these paths are known, and where they lead."""
+
+    def needs_mount(self, path: str) -> bool:
+        """Return whether a readable path would not be seen, or not be read-only, by itself."""
+        return is_emptied(path) or any(is_in(path, folder) for folder in self.writable)
 
 
 def arrange(
@@ -56,7 +61,8 @@ def arrange(
         OSError: the kernel refused a mount.
     """
     mount(None, "/", None, _PRIVATE | _RECURSIVE)
-    declared = {*visible.writable, *(path for path in visible.readable if is_emptied(path))}
+    mask = os.umask(_READABLE_BY_ALL)
+    declared = {*visible.writable, *filter(visible.needs_mount, visible.readable)}
     shown = [_Shown(path) for path in sorted(declared, key=len)]
     devices = [_Shown(path) for path in _device_paths()]
     for name in _emptied():
@@ -75,6 +81,7 @@ def arrange(
     mount_attributes("/", _READ_ONLY, 0, recursive=True)
     for path in (*visible.writable, *temporary, "/dev/shm", *filter(None, [private])):  # noqa: S108
         mount_attributes(path, 0, _READ_ONLY)
+    os.umask(mask)
     return private
 
 
@@ -133,7 +140,7 @@ def _make_temporary(path: str) -> bool:
 
 def _make_home(home: str, declared: Iterable[str], owner: tuple[int, int]) -> str:
     """Mount an empty home, so that programs find a place for their caches."""
-    if not is_emptied(home) or any(_is_in(home, path) for path in declared):
+    if not is_emptied(home) or any(is_in(home, path) for path in declared):
         return ""
     os.makedirs(home, exist_ok=True)
     if home in _TEMPORARY:
@@ -142,7 +149,8 @@ def _make_home(home: str, declared: Iterable[str], owner: tuple[int, int]) -> st
     return home
 
 
-def _is_in(path: str, folder: str) -> bool:
+def is_in(path: str, folder: str) -> bool:
+    """Return whether an absolute path is a folder, or is below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 

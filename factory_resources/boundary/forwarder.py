@@ -15,6 +15,7 @@ from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.report import Traffic
 
 _DIAL_SECONDS = 10
+_PATIENCE_SECONDS = 0.05
 _PIECE = 256 << 10
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -54,7 +55,9 @@ class Forwarder:
             try:
                 inside, _ = self._listener.accept()
             except OSError:
-                return
+                # The client has gone already, or there are too many: one of them will end.
+                time.sleep(_PATIENCE_SECONDS)
+                continue
             thread = threading.Thread(target=self._connect, args=(inside,), daemon=True)
             self._connections = [one for one in self._connections if one.is_alive()] + [thread]
             thread.start()

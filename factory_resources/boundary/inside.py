@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from factory_resources.boundary import filesystem, landlock, namespaces, seccomp, syscalls
@@ -55,6 +55,7 @@ def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
         private = _settle(inside, parent)
         command = os.fork()
     except Exception as error:  # noqa: BLE001 - this process must end here, however it fails
+        _clean_up(inside)
         _tell(parent, refused=f"the kernel refuses them ({error})")
         os._exit(NOT_SET_UP)
     if command == 0:
@@ -127,9 +128,7 @@ def _wait(command: int, inside: Inside) -> NoReturn:
         except ProcessLookupError:
             return
 
-    for number in FORWARDED:
-        signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    forward_signals(forward)
     while True:
         pid, status = os.wait()
         if pid == command:
@@ -137,6 +136,14 @@ def _wait(command: int, inside: Inside) -> NoReturn:
     _clean_up(inside)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
+
+
+def forward_signals(forward: Callable[[int, object], None]) -> None:
+    """Have signals forwarded that were blocked until now; ignored ones stay ignored."""
+    for number in FORWARDED:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
 
 def _clean_up(inside: Inside) -> None:
@@ -154,7 +161,7 @@ def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
     """Seal this process and become the command."""
     try:
         for number in (*FORWARDED, signal.SIGPIPE, signal.SIGXFSZ):
-            # What was ignored at the start stays so; Python itself ignores the last two.
+            # Python itself ignores the last two.
             if signal.getsignal(number) is not signal.SIG_IGN or number not in FORWARDED:
                 signal.signal(number, signal.SIG_DFL)
         if inside.level != "none":

@@ -69,9 +69,14 @@ def enter_network() -> None:
         namespaces.keep_user(user, group)
     mount(None, "/", None, _PRIVATE | _RECURSIVE)
     namespaces.listen(())
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in _families():
         _route_everything_to_lo(family)
     _allow_pings(group)
+
+
+def _families() -> list[int]:
+    has_6 = os.path.exists("/proc/net/if_inet6")
+    return [socket.AF_INET, *([socket.AF_INET6] if has_6 else [])]
 
 
 def _route_everything_to_lo(family: int) -> None:
@@ -162,13 +167,9 @@ def _own(path: Path, owner: tuple[int, int], make: Callable[[Path], object]) -> 
 
 def _listen(world: World, received: Path, owner: tuple[int, int], ready: int) -> None:
     """Open every door, become the user, and write down what comes."""
-    doors = [socket.create_server(("", port)) for port in PORTS]
-    doors += [
-        socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=False)
-        for port in PORTS
-    ]
-    datagrams = [_datagrams(socket.AF_INET, port) for port in (53, *PORTS)]
-    datagrams += [_datagrams(socket.AF_INET6, port) for port in PORTS]
+    ends = [(family, port) for family in _families() for port in PORTS]
+    doors = [socket.create_server(("", port), family=family) for family, port in ends]
+    datagrams = [_datagrams(family, port) for family, port in (*ends, (socket.AF_INET, 53))]
     if os.getuid() != owner[0]:
         os.setgroups([])
         os.setresgid(*[owner[1]] * 3)

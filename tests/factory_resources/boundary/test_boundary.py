@@ -1,6 +1,7 @@
 """A command inside: what it sees, what it may write, and how it ends."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from factory_resources.errors import SettingError
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
+from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user
 
 _LEVELS = [pytest.param("required", marks=needs_namespaces), "seccomp"]
@@ -273,6 +275,37 @@ def test_a_standard_stream_that_is_a_socket_leads_nowhere(level: str, folder: Pa
         assert ours.recv(100) == b""
 
 
+@every_level
+def test_a_strict_umask_hides_nothing_and_stays(level: str, folder: Path) -> None:
+    script = "import os, tempfile; print(oct(os.umask(0)), open('/etc/hosts').read() != '')"
+    old = os.umask(0o077)
+    try:
+        ended = run_inside(boundary(level=level), python(script), folder)
+    finally:
+        os.umask(old)
+    assert ended.output == "0o77 True\n", ended.errors
+
+
+@every_level
+def test_a_signal_that_was_ignored_at_the_start_stays_so(level: str, folder: Path) -> None:
+    script = "import signal; print(signal.getsignal(signal.SIGHUP).name)"
+    ended = run_inside(
+        boundary(level=level),
+        python(script),
+        folder,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert ended.output == "SIG_IGN\n"
+
+
+@every_level
+def test_closed_standard_streams_do_no_harm(level: str, folder: Path) -> None:
+    report = folder / "report.json"
+    line = shlex.join(command_line(boundary(level=level), python(""), report))
+    subprocess.run(["sh", "-c", f"{line} <&- >&- 2>&-"], check=True)
+    assert report.exists()
+
+
 _CONNECT = """
 import socket, sys
 one = socket.socket(socket.AF_UNIX)
@@ -354,7 +387,7 @@ def test_this_machine_has_a_level() -> None:
     assert (level == "namespaces") == (reason == "")
 
 
-@pytest.mark.skipif(USER[0] != 65534, reason="only root is refused")
+@needs_root
 def test_root_is_told_that_it_can_undo_any_boundary(folder: Path) -> None:
     report = folder / "report.json"
     command = Boundary(level="required").command(python("print(1)"), report)
@@ -364,7 +397,7 @@ def test_root_is_told_that_it_can_undo_any_boundary(folder: Path) -> None:
     assert not report.exists()
 
 
-@pytest.mark.skipif(USER[0] != 65534, reason="only root can become another user")
+@needs_root
 def test_root_becomes_the_user(folder: Path) -> None:
     script = "import os; print(os.getresuid(), os.getresgid(), os.getgroups())"
     command = Boundary(level="required", user=USER).command(python(script))

@@ -15,6 +15,7 @@ from factory_resources.boundary.escapes.registry import ATTEMPTS
 from factory_resources.boundary.escapes.trial import EscapeTrial, TrialResult
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.machine import needs_namespaces
+from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user
 
 register()
@@ -29,6 +30,7 @@ json.dump(run_trial(sys.argv[2], json.loads(sys.argv[3]), slow=sys.argv[4] == "s
 """
 _NEEDS_MORE = {"alg", "bpf", "file-handle", "int-80", "keyring", "mptcp", "perf", "userfaultfd"}
 _NEEDS_MORE |= {"type-into-terminal", "type-with-high-bits", "vsock", "xdp", "io-uring"}
+_NEEDS_MORE |= {"tcp-ipv6", "udp-ipv6"}
 """What a kernel may not have, or not for an ordinary user: then the control does not get out."""
 _OPEN_IN_FALLBACK = {"daemon", "daemon-nearby", "sent-descriptors", "shared-memory"}
 """`open_ways` names them: a filter of system calls cannot tell one unix socket from another."""
@@ -63,7 +65,7 @@ def test_an_ordinary_user_does_not_get_out(name: str) -> None:
 
 
 @needs_namespaces
-@pytest.mark.skipif(USER[0] != 65534, reason="only root can become another user")
+@needs_root
 @pytest.mark.parametrize("name", _QUICK)
 def test_whom_root_becomes_does_not_get_out(name: str) -> None:
     one = _result(_trial("required", as_root=True), name)
