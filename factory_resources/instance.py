@@ -3,7 +3,7 @@
 One process prepares them at a time. If the home was moved or copied, the artifact addresses in
 MLflow's tables are updated: MLflow stores absolute addresses and has no call to change them.
 
-The only module here that imports Dagster.
+Runs, and what starts and ends their processes, belong in `workers`.
 """
 
 import json

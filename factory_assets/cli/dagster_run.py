@@ -15,7 +15,7 @@ import dagster as dg
 
 from factory_assets.cli.faults import unexpected
 from factory_assets.cli.progress import TerminalProgress
-from factory_assets.cli.shared import PROCESS_TAG, RunRequest, end_dead_runs
+from factory_assets.cli.shared import RunRequest
 from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.partitions import PARTITIONS
@@ -28,6 +28,8 @@ from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import killed_runs, run_marker
+from factory_resources.workers.dead_runs import end_dead_runs
+from factory_resources.workers.run_processes import PROCESS_TAG
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo

@@ -1,4 +1,4 @@
-"""Helpers of several sub-commands: select pipelines, end dead runs, wrap lines for the terminal."""
+"""Helpers of several sub-commands: select pipelines, refuse while a run works, wrap lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,10 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError, FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
 
 if TYPE_CHECKING:
-    import dagster as dg
     from rich.console import Console
 
-
-PROCESS_TAG = "factory/process"
-"""Run tag that identifies the process of the run by process number, start and boot."""
 
 WIDTH = 100
 """Maximum characters of a line on the terminal."""
@@ -76,6 +71,7 @@ def require_no_run(home: Home) -> None:
     import dagster as dg
 
     from factory_resources.instance import prepare
+    from factory_resources.workers.dead_runs import end_dead_runs
 
     prepare(home)
     status = dg.DagsterRunStatus
@@ -89,20 +85,6 @@ def require_no_run(home: Home) -> None:
             where=str(home.path),
             remedy="wait until it has ended, or terminate it in the UI",
         )
-
-
-def end_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Mark as failed every started run whose process no longer exists."""
-    # A run without changes needs no Dagster, whose import takes .6 s.
-    import dagster as dg
-
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-    for run in instance.get_runs(started):
-        identity = run.tags.get(PROCESS_TAG)
-        if identity and process_identity(int(identity.split()[0])) != identity:
-            instance.report_run_failed(run, "the process of this run was killed; run it again")
-            # Otherwise a GPU that the run had claimed would never be free again.
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def wrap_line(line: str) -> list[str]:

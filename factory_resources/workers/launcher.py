@@ -1,0 +1,154 @@
+"""Dagster's run launcher for one machine: the worker of each run is a session of its own.
+
+A tag of the run identifies the keeper of its worker. Workers end with the process that launched
+them, the daemon: a run that was interrupted so is retried when the factory is up again. Dagster's
+way to resume a run in a new worker is not used: a retry is a run of its own, with its own entries
+in the ledger, and reuses what was computed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import dagster as dg
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    LaunchRunContext,
+    RunLauncher,
+    WorkerStatus,
+)
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
+from factory_resources.workers import keeper
+from factory_resources.workers.dead_runs import end_dead_run
+from factory_resources.workers.logs import open_log, path_of_log
+from factory_resources.workers.run_processes import (
+    PROCESS_TAG,
+    RUN_VARIABLE,
+    is_alive,
+    kill_processes_of,
+    process_number,
+)
+
+
+class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
+    """Starts the worker of a run, notices its death, and stops it."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._inst_data = inst_data
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "WorkerLauncher":
+        return cls(inst_data=inst_data)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start the worker; it begins when the run's tag identifies it."""
+        run_id, origin = context.dagster_run.run_id, context.job_code_origin
+        assert origin is not None
+        arguments = ExecuteRunArgs(
+            job_origin=origin,
+            run_id=run_id,
+            instance_ref=self._instance.get_ref(),
+            set_exit_code_on_failure=True,
+        )
+        with open_log(Home.from_env(), run_id) as log:
+            worker = _start(run_id, arguments.get_command_args(), log)
+        assert worker.stdin is not None
+        try:
+            self._instance.add_run_tags(run_id, {PROCESS_TAG: process_identity(worker.pid)})
+            worker.stdin.write(b"\n")
+            worker.stdin.flush()
+        except BaseException:
+            worker.stdin.close()
+            worker.wait()
+            raise
+        self._workers[run_id] = worker
+        threading.Thread(target=self._watch, args=(run_id, worker), daemon=True).start()
+
+    def _watch(self, run_id: str, worker: "subprocess.Popen[bytes]") -> None:
+        """Wait until the worker has ended; if it died before its run had ended, end the run."""
+        worker.wait()
+        if self._stopping:
+            # Its run is ended at the next start: the instance may be closed already.
+            return
+        run = self._instance.get_run_by_id(run_id)
+        if run and not run.is_finished:
+            end_dead_run(self._instance, run)
+        del self._workers[run_id]
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Return whether the worker exists. What a dead one has left is killed."""
+        identity = run.tags.get(PROCESS_TAG)
+        # One of this process is watched; and only a worker that was started here has the tag.
+        if run.run_id in self._workers or identity is None or is_alive(identity):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        kill_processes_of(run.run_id)
+        return CheckRunHealthResult(WorkerStatus.FAILED, "the process of this run was killed")
+
+    def get_run_worker_debug_info(
+        self, run: dg.DagsterRun, include_container_logs: bool | None = True
+    ) -> str | None:
+        """Return where the output of the worker is."""
+        log = path_of_log(Home.from_env(), run.run_id)
+        return f"its output is in {log}" if log.exists() else None
+
+    def terminate(self, run_id: str) -> bool:
+        """Ask the worker to end, whichever process launched it; return whether there is one."""
+        run = self._instance.get_run_by_id(run_id)
+        identity = run.tags.get(PROCESS_TAG) if run and not run.is_finished else None
+        if run is None or identity is None or not is_alive(identity):
+            return False
+        self._instance.report_run_canceling(run)
+        os.kill(process_number(identity), signal.SIGTERM)
+        return True
+
+    def dispose(self) -> None:
+        """Stop the workers, and wait until they have ended."""
+        self._stopping = True
+        workers = [*self._workers.values()]
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.close()
+        for worker in workers:
+            worker.wait()
+
+
+def _start(run_id: str, command: Sequence[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        _command_line(command),
+        env={**os.environ, RUN_VARIABLE: run_id},
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _command_line(command: Sequence[str]) -> list[str]:
+    """Return the command line of a keeper for the command of a worker."""
+    return [sys.executable, "-I", "-S", str(Path(keeper.__file__)), *command]

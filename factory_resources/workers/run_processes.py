@@ -1,0 +1,59 @@
+"""Find the processes of a run: the one that its tag names, and all that descend from it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from factory_resources.home.processes import process_identity
+
+PROCESS_TAG = "factory/process"
+"""Run tag that identifies the process of the run by process number, start and boot."""
+
+RUN_VARIABLE = "FACTORY_RUN_ID"
+"""Environment variable of a worker, which everything that it starts inherits."""
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process of that identity exists and has not ended."""
+    pid = process_number(identity)
+    return process_identity(pid) == identity and _state(pid) != "Z"
+
+
+def process_number(identity: str) -> int:
+    """Return the number of the process."""
+    return int(identity.split()[0])
+
+
+def processes_of(run_id: str) -> Iterator[int]:
+    """Yield the number of each process that was started for the run, by its environment."""
+    wanted = f"{RUN_VARIABLE}={run_id}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        # Another user's process, or one that has just ended.
+        with suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                yield int(folder.name)
+
+
+def kill_processes_of(run_id: str) -> int:
+    """Kill what is left of a run, and return how many processes that were.
+
+    A process that forks meanwhile is found in the next round.
+    """
+    killed: set[int] = set()
+    while new := {*processes_of(run_id)} - killed - {os.getpid()}:
+        for pid in new:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= new
+    return len(killed)
+
+
+def _state(pid: int) -> str:
+    """Return the state of a process, such as `Z` of one that has ended; empty if unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[0]
