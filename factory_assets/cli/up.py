@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from rich.console import Console
 
 from factory_assets.cli.login import login_link, running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
+from factory_assets.web.dagster.app import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -88,7 +89,7 @@ def up(services: Services, console: Console) -> int:
     lock = serving_lock(home)
     for option, (host, number) in services.by_option.items():
         _require_free(option, host, number)
-    _end_dead_runs()
+    _reconcile(home)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -102,18 +103,16 @@ def up(services: Services, console: Console) -> int:
             running_file(home).unlink(missing_ok=True)
 
 
-def _end_dead_runs() -> None:
+def _reconcile(home: Home) -> None:
     """Do so in a process of its own: this one stays, and Dagster would take 60 MB of it."""
 
-    def end() -> None:
-        import dagster as dg
+    def tell() -> None:
+        from factory_resources.workers.reconcile import reconcile
 
-        from factory_assets.cli.shared import end_dead_runs
+        for line in reconcile(home):
+            print(line, file=sys.stderr)  # noqa: T201 - a log has lines of any length
 
-        with dg.DagsterInstance.get() as instance:
-            end_dead_runs(instance)
-
-    process = multiprocessing.get_context("fork").Process(target=end)
+    process = multiprocessing.get_context("fork").Process(target=tell)
     process.start()
     process.join()
     if process.exitcode:
@@ -176,19 +175,14 @@ def _serve(
 ) -> int:
     logs = home.path / "logs"
     logs.mkdir(exist_ok=True)
+    code = sockets / "code.sock"
+    waiting = dict(commands(home, code, services))
+    daemon = waiting.pop("daemon")
     with console.status("starting"):
-        for name, command in commands(home, sockets / "code.sock", services).items():
-            with (logs / f"{name}.log").open("wb") as log:
-                processes[name] = subprocess.Popen(
-                    command,
-                    # Dagster makes a socket of its own there, between its server and the loader.
-                    env={**os.environ, "TMPDIR": str(sockets)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=_end_with_parent,
-                )
+        for name, command in waiting.items():
+            # Dagster makes a socket of its own there, between its server and the loader.
+            variables = {"TMPDIR": str(sockets)} if name == "code" else {}
+            processes[name] = _start(command, logs / f"{name}.log", variables)
         for name in ("door", "predictions"):
             _await(name, services, processes, logs, stop)
     if not stop.is_set():
@@ -196,7 +190,25 @@ def _serve(
         console.print(_told(home, services, logs), markup=False, highlight=False, soft_wrap=True)
     while not stop.wait(0.5):
         _require_alive(processes, logs)
+        # Before, it could not retry a run, and would not try a second time.
+        if "daemon" not in processes and answers(code):
+            processes["daemon"] = _start(daemon, logs / "daemon.log", {})
     return 0
+
+
+def _start(
+    command: Sequence[str], log: Path, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
 
 
 def _told(home: Home, services: Services, logs: Path) -> str:

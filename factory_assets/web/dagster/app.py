@@ -51,10 +51,11 @@ def _await_code_server(workspace: Path) -> None:
     for one in yaml.safe_load(workspace.read_text(encoding="utf-8"))["load_from"]:
         path = one.get("grpc_server", {}).get("socket")
         deadline = time.monotonic() + _LOADED_WITHIN
-        while path and not _answers(path) and time.monotonic() < deadline:
+        while path and not answers(Path(path)) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
-def _answers(path: str) -> bool:
+def answers(path: Path) -> bool:
+    """Whether something listens at a socket; the code server does when it has loaded."""
     with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
+        return probe.connect_ex(str(path)) == 0
