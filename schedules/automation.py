@@ -7,22 +7,38 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from schedules.missed_times import missed_times
+
+MISSED_TAG = "factory/missed"
+"""The tag of a run that catches up for several times of its schedule; its value says for which."""
+
 
 def schedule_for(
     job_name: str, *, cron: str, timezone: str, enabled: bool, tags: Mapping[str, str]
 ) -> dg.ScheduleDefinition:
     """Return the schedule of a pipeline's whole job.
 
-    Unless it is `enabled`, a person has to switch it on. Its runs carry the tags.
+    Unless it is `enabled`, a person has to switch it on. Its runs carry the tags, and one that
+    catches up for times that were missed says so in a tag of its own.
     """
+    name = f"{job_name}_schedule"
+
+    def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        missed = missed_times(context, name, cron, timezone)
+        if missed is None:
+            return dg.RunRequest(tags=tags)
+        context.log.info(f"missed {missed}")
+        return dg.RunRequest(tags={**tags, MISSED_TAG: str(missed)})
+
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name=f"{job_name}_schedule",
+        name=name,
         job_name=job_name,
         cron_schedule=cron,
         execution_timezone=timezone,
         default_status=status,
         tags=dict(tags),
+        execution_fn=request,
     )
 
 

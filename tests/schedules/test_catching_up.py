@@ -17,6 +17,7 @@ from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from schedules.automation import MISSED_TAG
 from tests.daemons import workspace
 from tests.pipelines import APPLES, declare, enter, write_apples
 
@@ -70,6 +71,12 @@ def started(instance: dg.DagsterInstance) -> dict[str, list[datetime]]:
     return found
 
 
+def missed(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    """Return the jobs of this test whose runs caught up, each with what its run says of it."""
+    found = [(run.job_name, run.tags.get(MISSED_TAG)) for run in instance.get_runs()]
+    return {(job, tag) for job, tag in found if tag and job in JOBS}
+
+
 def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
         tick(context, BEGAN)
@@ -87,4 +94,11 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
     night, hour = (datetime(2026, 3, 13, at, tzinfo=UTC) for at in (1, 12))
     new = {job: caught_up[job][len(before[job]) :] for job in JOBS}
     assert new == {"apples": [night], "apples_monitor": [hour], "meter": [night]}
+    nights = "10 times since 2026-03-04 02:00, caught up once"
+    assert missed(instance) == {
+        ("apples", nights),
+        ("apples_monitor", "24 times since 2026-03-02 13:00, caught up once"),
+        ("apples_monitor", "240 times since 2026-03-03 13:00, caught up once"),
+        ("meter", nights),
+    }
     assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)

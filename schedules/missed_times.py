@@ -1,0 +1,60 @@
+"""The times of a schedule that passed while no daemon ran; one run catches up for all of them.
+
+Dagster starts that run for the last of these times, and does not say how many they were.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import ScheduleInstigatorData
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+_MOST = 10_000
+"""Times that are counted; a schedule of every minute has passed them after a week."""
+
+
+@dataclass(frozen=True)
+class MissedTimes:
+    """The times that one run catches up for, its own among them."""
+
+    count: int
+    first: datetime
+    """In the time zone of the schedule."""
+
+    def __str__(self) -> str:
+        number = f"{self.count}{'+' * (self.count == _MOST)}"
+        return f"{number} times since {self.first:%Y-%m-%d %H:%M}, caught up once"
+
+
+def missed_times(
+    context: dg.ScheduleEvaluationContext, name: str, cron: str, zone: str
+) -> MissedTimes | None:
+    """Return the times since the last one that was seen to; None unless there is more than one."""
+    now = context.scheduled_execution_time.timestamp()
+    last = max(_seen(context.instance, name, now), default=None)
+    if last is None:
+        return None
+    times = schedule_execution_time_iterator(last, cron, zone)
+    since = (time for time in takewhile(lambda time: time.timestamp() <= now, times))
+    missed = [*islice((time for time in since if time.timestamp() > last), _MOST)]
+    if len(missed) < 2:
+        return None
+    return MissedTimes(len(missed), missed[0].astimezone(ZoneInfo(zone)))
+
+
+def _seen(instance: dg.DagsterInstance, name: str, before: float) -> Iterator[float]:
+    """Yield when the schedule was switched on, and when it last ran, in seconds since 1970."""
+    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+        if state.instigator_name != name:
+            continue
+        data = state.instigator_data
+        if isinstance(data, ScheduleInstigatorData) and data.start_timestamp is not None:
+            yield data.start_timestamp
+        ids = state.instigator_origin_id, state.selector_id
+        for tick in instance.get_ticks(*ids, before=before, limit=1):
+            yield tick.timestamp
