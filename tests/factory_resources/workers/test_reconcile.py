@@ -1,0 +1,99 @@
+"""What killed processes have left is ended at the next start, told, and told once."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.run import open_run
+from factory_resources.workers.reconcile import reconcile
+from factory_resources.workers.run_processes import PROCESS_TAG
+from tests.pipelines import enter
+
+pytestmark = pytest.mark.slow
+# It dies while MLflow stores the files of a model.
+_DIE = """
+import os, signal, sys
+from pathlib import Path
+import dagster as dg
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository as Files
+from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
+from factory_resources.home.run_markers import run_marker
+from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.run import Signature, open_run
+from factory_resources.workers.run_processes import PROCESS_TAG
+
+home = Home.from_env()
+with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as scratch:
+    tags = {PROCESS_TAG: process_identity(os.getpid())}
+    instance.add_run(dg.DagsterRun("apples", status=dg.DagsterRunStatus.STARTED, tags=tags))
+    (scratch / "weights").write_bytes(b"numbers")
+    Files._publish_staged_artifact = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    with open_run(Registry(home), "apples", "candidate", {}, started=1_000) as run:
+        run.register(scratch, Signature({"a": "float"}, "prediction", None), {"a": 1.0}, {})
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home in which a process has died amid everything."""
+    enter(tmp_path, monkeypatch)
+    home = Home(tmp_path / "home")
+    prepare(home)
+    done = subprocess.run([sys.executable, "-c", _DIE], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return home
+
+
+def statuses(home: Home) -> tuple[list[str], list[str], list[str]]:
+    """Return the statuses of the runs and models in MLflow, and of the runs in Dagster."""
+    client = Registry(home).client
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    with dg.DagsterInstance.get() as instance:
+        return (
+            sorted(run.info.status for run in client.search_runs(experiments)),
+            sorted(str(model.status) for model in client.search_logged_models(experiments)),
+            sorted(run.status.value for run in instance.get_runs()),
+        )
+
+
+def unfinished(home: Home) -> list[Path]:
+    found = [*home.artifacts.rglob(".artifact.uploading.*"), *home.tmp.glob("*-*")]
+    return [*found, *(home.path / "running").iterdir()]
+
+
+def test_everything_of_a_killed_process_is_ended(killed: Home) -> None:
+    assert statuses(killed) == (["RUNNING"], ["PENDING"], ["STARTED"])
+    assert len(unfinished(killed)) == 3
+    told = [*reconcile(killed)]
+    assert [line.split(" (")[0].split(" of apples")[-1] for line in told] == [
+        ": its process was killed",
+        "MLflow: marked 1 run of killed processes as failed",
+        "removed 1 unfinished file",
+    ]
+    assert statuses(killed) == (["FAILED"], ["FAILED"], ["FAILURE"])
+    assert unfinished(killed) == []
+    assert [*reconcile(killed)] == []
+
+
+def test_what_a_living_process_does_goes_on(killed: Home) -> None:
+    own = {PROCESS_TAG: f"{os.getppid()} unknown"}
+    with (
+        open_run(Registry(killed), "pears", "mine", {}, started=1_000) as run,
+        killed.working(),
+        killed.scratch() as scratch,
+        dg.DagsterInstance.get() as instance,
+    ):
+        instance.add_run(dg.DagsterRun("pears", status=dg.DagsterRunStatus.SUCCESS, tags=own))
+        told = [*reconcile(killed)]
+        assert len(told) == 2
+        assert scratch.is_dir()
+        assert run.registry.client.get_run(run.run_id).info.status == "RUNNING"

@@ -1,0 +1,58 @@
+"""The processes of a run are found by what they inherit, wherever they are."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from factory_resources.home.processes import process_identity
+from factory_resources.workers.run_processes import (
+    RUN_VARIABLE,
+    is_alive,
+    kill_processes_of,
+    processes_of,
+)
+
+_CHILD = """
+import subprocess, sys
+other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+print(other.pid, flush=True)
+other.wait()
+"""
+
+
+@contextmanager
+def working(run_id: str) -> Iterator[set[int]]:
+    """Start a process of a run with a child in another session; yield both numbers."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _CHILD],
+        env={**os.environ, RUN_VARIABLE: run_id},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        try:
+            yield {process.pid, int(process.stdout.readline())}
+        finally:
+            kill_processes_of(run_id)
+
+
+def test_the_processes_of_one_run_are_killed() -> None:
+    with working("one") as one, working("another") as other:
+        assert {*processes_of("one")} == one
+        assert kill_processes_of("one") == 2
+        assert {*processes_of("another")} == other
+    assert kill_processes_of("one") == 0
+
+
+def test_a_process_that_has_ended_is_not_alive_before_its_parent_asks() -> None:
+    process = subprocess.Popen(["true"], stdout=subprocess.PIPE)
+    assert process.stdout
+    identity = process_identity(process.pid)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert process_identity(process.pid) == identity
+    assert not is_alive(identity)
+    process.communicate()
+    assert is_alive(process_identity(os.getpid()))
+    assert not is_alive(f"{os.getpid()} 1 elsewhere")
