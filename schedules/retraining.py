@@ -13,8 +13,7 @@ from typing import Literal
 
 import dagster as dg
 
-REASON_TAG = "factory/retrain"
-"""The tag of a run that was started for a reason; its value is the key of the reason."""
+from factory_resources.tracking.run_history import REASON_TAG
 
 _PAUSE = 60
 """Minimum number of seconds between two evaluations."""

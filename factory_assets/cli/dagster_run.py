@@ -28,8 +28,8 @@ from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import killed_runs, run_marker
+from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.dead_runs import end_dead_runs
-from factory_resources.workers.run_processes import PROCESS_TAG
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo

@@ -13,6 +13,7 @@ from factory_assets.execution.ledger_entries import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
+from factory_resources.home.disk_space import size_text
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -55,7 +56,7 @@ def listing(garbage: list[Garbage], *, every: bool) -> Iterator[str]:
     for (kind, why), group in groupby(sorted(garbage, key=reason), key=reason):
         items = list(group)
         total = sum(item.bytes for item in items)
-        yield f"{len(items):>7,} {kind:<10} {_size(total):>9}  {why}"
+        yield f"{len(items):>7,} {kind:<10} {size_text(total):>9}  {why}"
         if every:
             yield from (f"          {item.path}" for item in items)
 
@@ -63,12 +64,4 @@ def listing(garbage: list[Garbage], *, every: bool) -> Iterator[str]:
 def total(garbage: list[Garbage]) -> str:
     """Return the number of items and their size, such as `3 items, 1.2 MB`."""
     items = "item" if len(garbage) == 1 else "items"
-    return f"{len(garbage):,} {items}, {_size(sum(item.bytes for item in garbage))}"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return f"{len(garbage):,} {items}, {size_text(sum(item.bytes for item in garbage))}"

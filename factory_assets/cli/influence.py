@@ -8,7 +8,8 @@ from pathlib import Path
 
 from factory_assets.audit.influence import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
-from factory_assets.cli.shared import select, wrap_line
+from factory_assets.cli.shared import select
+from factory_assets.cli.wrapping import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home

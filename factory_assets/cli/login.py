@@ -1,10 +1,10 @@
 """`factory login` and `factory password`: how people get into the factory's pages."""
 
 import sys
-from pathlib import Path
 
 import click
 
+from factory_assets.cli.running import running_file
 from factory_assets.declarations.people import load_people, people_file
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
@@ -12,11 +12,6 @@ from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passkeys import Passkeys
 from factory_resources.security.passwords import Passwords
 from factory_resources.security.sessions import Sessions
-
-
-def running_file(home: Home) -> Path:
-    """Return the file with the address of the factory that is up."""
-    return home.path / ".address"
 
 
 def login_link(home: Home, address: str) -> str:

@@ -16,6 +16,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     decision_commands,
     door_commands,
     edge_commands,
+    operation_commands,
     serving_commands,
     watch_commands,
 )
@@ -220,13 +221,16 @@ def migrate_command(target: str) -> None:
 
 
 @command("schema")
-@click.argument("what", type=click.Choice(["defs", "trace"]), default="defs")
+@click.argument("what", type=click.Choice(["defs", "trace", "status"]), default="defs")
 def schema_command(what: str) -> None:
-    """Print the JSON Schema of defs.yaml or of trace's JSON.
+    """Print the JSON Schema of defs.yaml, or of the JSON of trace or status.
 
-    defs (default) is for editors of a defs.yaml, trace for readers of factory trace --json.
+    defs (default) is for editors of a defs.yaml, the others for readers of factory trace --json and
+    factory status --json.
     """
     from factory_assets.cli.schema import schema_text
+    from factory_assets.cli.status.report import status_schema_text
     from factory_assets.cli.trace import trace_schema_text
 
-    click.echo(schema_text() if what == "defs" else trace_schema_text(), nl=False)
+    texts = {"defs": schema_text, "trace": trace_schema_text, "status": status_schema_text}
+    click.echo(texts[what](), nl=False)

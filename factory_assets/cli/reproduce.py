@@ -15,7 +15,7 @@ from factory_assets.audit.reproduce import (
     find_recorded_training,
     reproduce,
 )
-from factory_assets.cli.shared import wrap_line
+from factory_assets.cli.wrapping import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 

@@ -1,9 +1,8 @@
-"""Helpers of several sub-commands: select pipelines, refuse while a run works, wrap lines."""
+"""Helpers of several sub-commands: select pipelines, refuse while a run works."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from factory_assets.declarations.dependencies import in_order, require_no_circle
@@ -17,10 +16,6 @@ from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-WIDTH = 100
-"""Maximum characters of a line on the terminal."""
 
 
 def select(names: Sequence[str]) -> list[Pipeline]:
@@ -85,14 +80,6 @@ def require_no_run(home: Home) -> None:
             where=str(home.path),
             remedy="wait until it has ended, or terminate it in the UI",
         )
-
-
-def wrap_line(line: str) -> list[str]:
-    """Wrap a line to `WIDTH` columns; unprintable characters, which data may hold, become `?`."""
-    clean = "".join(c if c.isprintable() else "?" for c in line)
-    indent = len(clean) - len(clean.lstrip())
-    continuation = " " * (indent + 4)
-    return wrap(clean, WIDTH, subsequent_indent=continuation, break_on_hyphens=False) or [""]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from factory_assets.audit.trace.report import (
     Trace,
 )
 from factory_assets.audit.trace.trace import trace
-from factory_assets.cli.shared import wrap_line
+from factory_assets.cli.wrapping import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 

@@ -23,7 +23,8 @@ from pathlib import Path
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
-from factory_assets.cli.login import login_link, running_file
+from factory_assets.cli.login import login_link
+from factory_assets.cli.running import running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.dagster.app import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed

@@ -1,10 +1,9 @@
 """Load the pipeline of a folder from its `defs.yaml`, or list everything that is wrong with it.
 
-It also finds the folders of pipelines. The wording of mistakes belongs in `messages`; what only the
-data can show, such as a column that the source lacks, belongs in `cli.check`.
+The folders of pipelines are found in `folders`. The wording of mistakes belongs in `messages`; what
+only the data can show, such as a column that the source lacks, belongs in `cli.check`.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +14,17 @@ from pydantic import ValidationError
 
 from factory_assets.declarations.contract_file import AT as CONTRACT
 from factory_assets.declarations.contract_file import with_contract
+from factory_assets.declarations.folders import DEFS as DEFS
+from factory_assets.declarations.folders import FILE as FILE
+from factory_assets.declarations.folders import defs_folders as defs_folders
+from factory_assets.declarations.folders import every_pipeline_folder as every_pipeline_folder
+from factory_assets.declarations.folders import new_pipelines_folder as new_pipelines_folder
+from factory_assets.declarations.folders import pipeline_folders as pipeline_folders
 from factory_assets.declarations.messages import Mistake, mistakes, shown
 from factory_assets.declarations.yaml_document import At, Document, NotYaml, YamlLocation, parse
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
-
-DEFS = Path(__file__).resolve().parent.parent / "defs"
-"""The folder of the shipped pipelines."""
-
-FILE = "defs.yaml"
 
 TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipeline")
 
@@ -177,34 +177,3 @@ def dotted(at: At) -> str:
     names = (str(part) for part in at)
     # A key may contain a line break; the message must stay one line.
     return ".".join(name if name.isprintable() else repr(name)[1:-1] for name in names)
-
-
-def defs_folders() -> list[Path]:
-    """Return the folders of pipelines: the shipped one, then those in FACTORY_DEFS."""
-    extra = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
-    return [DEFS, *(Path(folder).expanduser().resolve() for folder in extra if folder.strip())]
-
-
-def every_pipeline_folder() -> list[Path]:
-    """Return each folder with a `defs.yaml`, by place and name; names may repeat between places."""
-    return [
-        file.parent
-        for folder in dict.fromkeys(defs_folders())
-        for file in sorted(folder.glob(f"*/{FILE}"))
-    ]
-
-
-def pipeline_folders() -> list[Path]:
-    """Return the folders of the pipelines; of two with the same name, the first.
-
-    `factory check` reports the second.
-    """
-    by_name: dict[str, Path] = {}
-    for folder in every_pipeline_folder():
-        by_name.setdefault(folder.name, folder)
-    return list(by_name.values())
-
-
-def new_pipelines_folder() -> Path:
-    """Return where a new pipeline goes: the first folder in FACTORY_DEFS, else the shipped one."""
-    return defs_folders()[:2][-1]

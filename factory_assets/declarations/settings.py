@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from factory_assets.declarations.loader import dotted, new_pipelines_folder
+from factory_assets.declarations.folders import SETTINGS, new_pipelines_folder, settings_file
+from factory_assets.declarations.loader import dotted
 from factory_assets.declarations.messages import mistakes
 from factory_assets.declarations.yaml_document import NotYaml, parse
 from factory_assets.spec.settings import FactorySettings, OpenIdConnect
@@ -16,7 +17,7 @@ from factory_resources.errors import DeclarationError
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import TrustPolicy
 
-FILE = "factory.yaml"
+FILE = SETTINGS
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def load_settings() -> DeclaredSettings | None:
     Raises:
         DeclarationError: one of the files is wrong; with its line if it is known.
     """
-    file = new_pipelines_folder() / FILE
+    file = settings_file()
     if not file.exists():
         return None
     content = _read(file)

@@ -17,6 +17,7 @@ from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
+from factory_assets.execution.disk_watermark import require_disk_space
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
 from factory_assets.execution.loaded_components import (
     LOADED,
@@ -109,6 +110,7 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
     Killed between two of these, the next run finds the old state, or the new one.
     """
     gc.enable()
+    require_disk_space(call.home, call.run_id)
     checkpoints = call.checkpoints(digest(plan.components))
     if not call.reuse:
         rmtree(checkpoints, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Periods of time as partitions, and checks of cron expressions and time zones.
+"""Periods of time as partitions, and the check of time zones.
 
 A period has a beginning and an end in its time zone, and a key. Periods and keys equal Dagster's,
-also on days when clocks change. The keys of a declaration belong in the other modules of `spec`.
+also on days when clocks change. Cron expressions belong in `factory_assets.cron`, the keys of a
+declaration in the other modules of `spec`.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -107,59 +107,6 @@ def _local(moment: datetime, zone: ZoneInfo) -> datetime:
 def _utc(moment: datetime) -> datetime:
     """Convert to UTC for a comparison: within one time zone, Python compares local times."""
     return moment.astimezone(UTC)
-
-
-_NAMES = {
-    name: str(number)
-    for names, first in (
-        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
-        ("sun mon tue wed thu fri sat", 0),
-    )
-    for number, name in enumerate(names.split(), first)
-}
-
-_FIELDS = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day of month", 1, 31),
-    ("month", 1, 12),
-    ("day of week", 0, 7),
-)
-
-_AT = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
-
-_PART = re.compile(r"^(\*|\d+(?:-\d+)?)(?:/(\d+))?$")
-
-
-def check_cron(value: str) -> str:
-    """Return `value` unchanged if it is a cron expression that can fire.
-
-    Raises:
-        ValueError: it is not; the message names the wrong field and what it may contain.
-    """
-    if value in _AT:
-        return value
-    fields = value.lower().split()
-    if len(fields) != len(_FIELDS):
-        raise ValueError(
-            f"cron {value!r} has {len(fields)} fields; write 5 (minute hour day month weekday), "
-            f"such as 0 2 * * *, or one of {', '.join(_AT)}"
-        )
-    for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
-        for part in field.split(","):
-            _check_part(part, f"cron {value!r}: {name} {field!r}", low, high)
-    return value
-
-
-def _check_part(part: str, where: str, low: int, high: int) -> None:
-    match = _PART.match(re.sub(r"[a-z]{3}", lambda m: _NAMES.get(m[0], m[0]), part))
-    if not match:
-        raise ValueError(f"{where} is not `*`, a number, a range or a list, with an optional /step")
-    numbers = [int(n) for n in match[1].split("-")] if match[1] != "*" else []
-    if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
-        raise ValueError(f"{where} must lie between {low} and {high}, a range in ascending order")
-    if match[2] == "0":
-        raise ValueError(f"{where}: a step of 0 never fires; write 1 or more")
 
 
 def check_timezone(value: str) -> str:

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from factory_assets.cron import check_cron
 from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
-from factory_assets.spec.calendar import check_cron, check_timezone
+from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import Evaluate

@@ -117,6 +117,14 @@ class LoginSettings(Spec):
     oidc: OpenIdConnect | None = None
 
 
+class DiskSettings(Spec):
+    """How much of the disk of the home is left free."""
+
+    keep: Annotated[str, Field(pattern=r"^(\d{1,6}(MB|GB|TB)|0)$")]
+    """Below this, such as `2GB`, no new run starts; `0` for never. Default: a fiftieth of the disk,
+    at most 2 GB."""
+
+
 class FactorySettings(Spec):
     """The settings of the factory."""
 
@@ -125,3 +133,5 @@ class FactorySettings(Spec):
     """Who is told of alarms; each entry is told of every alarm once. Default: nobody."""
     login: LoginSettings | None = None
     """How people log in. Default: by a password, and the owner of the machine by a link."""
+    disk: DiskSettings | None = None
+    """How much of the disk is left free."""

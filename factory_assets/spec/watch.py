@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from factory_assets.cron import check_cron
 from factory_assets.spec.base import ColumnName, Spec, listed
-from factory_assets.spec.calendar import check_cron, check_timezone
+from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.deploy import Retention, days_of
 from factory_assets.spec.ingest import Source

@@ -203,6 +203,21 @@ class FilesRemoved(Entry):
     reason: str
 
 
+class BackupMade(Entry):
+    """The home was backed up."""
+
+    SUBJECT = "backup"
+
+    kind: Literal["backup"] = "backup"
+    subject: str
+    manifest: Sha256
+    """The digest of the manifest, which names every file of the backup with its digest."""
+    size: int
+    """Entries of the ledger in the backup."""
+    files: int
+    bytes: int
+
+
 class KeyChanged(Entry):
     """A key was added or withdrawn."""
 
@@ -256,6 +271,7 @@ Kind = (
     | RolloutEnded
     | ServingChanged
     | FilesRemoved
+    | BackupMade
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved

@@ -1162,6 +1162,7 @@ _KINDS = frozenset(
         "logout",
         "action",
         "refused",
+        "backup",
     }
 )
 """The other kinds of entries that this verifier knows."""

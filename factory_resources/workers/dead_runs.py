@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from factory_resources.workers.run_processes import PROCESS_TAG, is_alive, kill_processes_of
+from factory_resources.tracking.run_history import PROCESS_TAG
+from factory_resources.workers.run_processes import is_alive, kill_processes_of
 
 _WORKING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 

@@ -27,11 +27,11 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
+from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers import keeper
 from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.logs import open_log, path_of_log
 from factory_resources.workers.run_processes import (
-    PROCESS_TAG,
     RUN_VARIABLE,
     is_alive,
     kill_processes_of,

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from factory_resources.home.processes import process_identity
 
-PROCESS_TAG = "factory/process"
-"""Run tag that identifies the process of the run by process number, start and boot."""
-
 RUN_VARIABLE = "FACTORY_RUN_ID"
 """Environment variable of a worker, which everything that it starts inherits."""
 

@@ -34,7 +34,7 @@ from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.outcomes.summary import outcome_summary
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
-from schedules.retraining import REASON_TAG
+from factory_resources.tracking.run_history import REASON_TAG
 from tests.approvals import PASSPHRASE, Factory
 from tests.daemons import TickStep, retry_dead, tick_sensor, work_on
 from tests.hospitals import as_asked, declare_hospital, patients, told_people

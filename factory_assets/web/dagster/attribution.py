@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from factory_assets.components.run_context import REHASH_TAG, REUSE_TAG
 from factory_resources.errors import RefusedError
-from schedules.retraining import REASON_TAG
+from factory_resources.tracking.run_history import PERSON_TAG, REASON_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
     from dagster._core.execution.backfill import PartitionBackfill
     from dagster._core.storage.runs import RunStorage
 
-PERSON_TAG, ACT_TAG = "factory/person", "factory/act"
+ACT_TAG = "factory/act"
 
 _OURS = "factory/"
 

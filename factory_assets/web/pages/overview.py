@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
+from factory_assets.execution.disk_watermark import low_space
 from factory_assets.execution.ledger_state import LedgerState, ledger_state
 from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.runs import LastRun, Runs
+from factory_assets.web.pages.waits import Wait, waits_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 
 _NIGHT = timedelta(hours=24)
@@ -40,20 +42,6 @@ class OverviewProblem:
     trouble: Trouble
     run: LastRun | None = None
     """The run that failed."""
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Something that waits for somebody, or for time."""
-
-    kind: Literal["approval", "approved", "rollout", "training"]
-    pipeline: str
-    version: int | None
-    text: str
-    role: str = ""
-    """Who is asked."""
-    given: frozenset[str] = frozenset()
-    """Commitments to the names of those who approved already."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +72,7 @@ class OverviewReader:
         ledger = ""
         try:
             states = self._states.all()
+            problems += _disk(self._home)
             ledger = _ledger(self._home, problems)
             last = dict(self._runs.last())
         except FactoryError as error:
@@ -94,7 +83,7 @@ class OverviewReader:
 
     def waits(self) -> list[Wait]:
         """Return what waits for people, roll-outs and trainings left out."""
-        return [wait for state in self._states.all() for wait in _waits_of(state) if wait.role]
+        return [wait for state in self._states.all() for wait in waits_of(state) if wait.role]
 
     def _troubles(self, rows: Iterable[Row]) -> list[OverviewProblem]:
         rows = [*rows]
@@ -109,37 +98,11 @@ class OverviewReader:
         return found
 
     def _waits(self, states: list[PipelineState]) -> list[Wait]:
-        found = [wait for state in states for wait in _waits_of(state)]
+        found = [wait for state in states for wait in waits_of(state)]
         retrained = [state.name for state in states if state.retrains]
         for name, why in self._runs.postponed(retrained).items():
             found.append(Wait("training", name, None, f"training put off: {why}"))
         return found
-
-
-def _waits_of(state: PipelineState) -> list[Wait]:
-    found = []
-    if waiting := state.waiting:
-        number, since = waiting.missing, waiting.since[:16].replace("T", " ")
-        found.append(
-            Wait(
-                "approval",
-                state.name,
-                waiting.version,
-                f"waits for {number} {waiting.role}{'' if number == 1 else 's'} since {since} UTC",
-                waiting.role,
-                waiting.given,
-            )
-            if number
-            else Wait(
-                "approved",
-                state.name,
-                waiting.version,
-                f"has its approvals; `factory run {state.name}` lets it serve",
-            )
-        )
-    if state.rollout:
-        found.append(Wait("rollout", state.name, None, state.rollout))
-    return found
 
 
 def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
@@ -155,12 +118,26 @@ def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
     with ledger.reading() as log:
         size = log.size
         last = json.loads(log.body(size - 1))["time"][:16].replace("T", " ")
-    newest = f"its last entry is of {last} UTC"
+    newest = f"its last entry is of {last} UTC; {_backup(ledger)}"
     if state is None:
         return f"The ledger has {size:,} entries; {newest}. No witness is declared."
     if state.is_overdue(now):
         problems.append(OverviewProblem(None, Trouble("witness overdue", (_overdue(state, now),))))
     return f"The ledger: {state.text(now)}; {newest}."
+
+
+def _backup(ledger: Ledger) -> str:
+    made = ledger.latest(BackupMade, BackupMade.subject_of())
+    if made is None:
+        return "there is no backup"
+    return f"the last backup is of {made[1].time[:16].replace('T', ' ')} UTC"
+
+
+def _disk(home: Home) -> Iterator[OverviewProblem]:
+    keep = low_space(home)
+    if keep is not None:
+        text = f"{keep}; no new run starts; `factory gc` shows what may be removed"
+        yield OverviewProblem(None, Trouble("disk full", (text,)))
 
 
 def _overdue(state: LedgerState, now: datetime) -> str:

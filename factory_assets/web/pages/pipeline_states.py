@@ -6,12 +6,13 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_assets.declarations import loader
-from factory_assets.web.pages.pipeline_state import PipelineState, Trouble, read_state
+from factory_assets.declarations.folders import FILE, pipeline_folders
+from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
@@ -41,9 +42,20 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 @dataclass(frozen=True)
 class _Kept:
     state: PipelineState
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     """Of the declaration, and the pointers to its latest records."""
     stamp: _Stamp
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What a process leaves to the next one."""
+
+    code: tuple[int, int, int] | None
+    """The stamp of the module that reads a state."""
+    size: int
+    """Entries of the ledger that were read."""
+    states: tuple[tuple[str, _Kept], ...]
 
 
 class PipelineStates:
@@ -59,7 +71,8 @@ class PipelineStates:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._lock = threading.Lock()
-        self._kept: dict[Path, _Kept] = {}
+        self._kept: dict[str, _Kept] = {}
+        """By the folder of the pipeline."""
         self._size = 0
 
     def all(self) -> list[PipelineState]:
@@ -68,14 +81,42 @@ class PipelineStates:
             size = log.size if log else 0
             touched = _touched(log, self._size, size) if log else frozenset[str]()
             states = {}
-            for folder in loader.pipeline_folders():
-                kept = self._kept.get(folder)
+            for folder in pipeline_folders():
+                kept = self._kept.get(str(folder))
                 is_same = kept and kept.stamp == _stamp(kept.files) and _is_settled(kept.state)
                 if not kept or not is_same or touched is None or folder.name in touched:
                     kept = _read(folder, log, self._home)
-                states[folder] = kept
+                states[str(folder)] = kept
             self._kept, self._size = states, size
             return sorted((one.state for one in states.values()), key=lambda state: state.name)
+
+    def load(self) -> None:
+        """Remember what another process has stored; what cannot be read is read anew."""
+        from pydantic import TypeAdapter, ValidationError
+
+        with suppress(OSError, ValidationError):
+            content = self._file.read_bytes()
+            stored = TypeAdapter(_Stored).validate_json(content)
+            if stored.code == _code_stamp():
+                with self._lock:
+                    self._kept, self._size = dict(stored.states), stored.size
+
+    def store(self) -> None:
+        """Leave what is remembered to the next process, if there is a home to leave it in."""
+        from pydantic import TypeAdapter
+
+        with self._lock:
+            stored = _Stored(_code_stamp(), self._size, tuple(self._kept.items()))
+        content = TypeAdapter(_Stored).dump_json(stored)
+        with suppress(StorageError, OSError):
+            if self._home.tmp.is_dir() and (
+                not self._file.exists() or self._file.read_bytes() != content
+            ):
+                self._home.write_atomic(self._file, content)
+
+    @property
+    def _file(self) -> Path:
+        return self._home.tmp / "pipeline_states.json"
 
 
 @contextmanager
@@ -90,7 +131,7 @@ def _reading(home: Home) -> Iterator[Log | None]:
 
 def _touched(log: Log, since: int, size: int) -> frozenset[str] | None:
     """Return the pipelines that new entries are about; None if they are too many to read."""
-    if size - since > _MOST:
+    if not 0 <= size - since <= _MOST:
         return None
     entries = (json.loads(body) for _, body in log.bodies(since, size))
     return frozenset(
@@ -107,10 +148,15 @@ def _is_settled(state: PipelineState) -> bool:
 
 
 def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
+    # They take .3 s to import, which nobody needs for whom nothing changed.
+    from factory_assets.declarations import loader
+    from factory_assets.web.pages.state_reader import read_state
+
     pipeline, document, problems = loader.read(folder)
     elsewhere = [other.file for other in document.elsewhere.values()]
     latest = home.records / folder.name / "latest"
-    files = (folder / loader.FILE, *elsewhere, latest / "deploy.json", latest / "evaluate.json")
+    declared = (folder / FILE, *elsewhere)
+    files = tuple(map(str, (*declared, latest / "deploy.json", latest / "evaluate.json")))
     # A file that changes while it is read is read again the next time.
     stamp = _stamp(files)
     if pipeline:
@@ -119,11 +165,15 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     return _Kept(PipelineState(folder.name, troubles=(trouble,), is_readable=False), files, stamp)
 
 
-def _stamp(files: tuple[Path, ...]) -> _Stamp:
+def _code_stamp() -> tuple[int, int, int] | None:
+    return _stamp_of(str(Path(__file__).with_name("state_reader.py")))
+
+
+def _stamp(files: tuple[str, ...]) -> _Stamp:
     return tuple(_stamp_of(file) for file in files)
 
 
-def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+def _stamp_of(file: str) -> tuple[int, int, int] | None:
     try:
         status = os.stat(file)
     except OSError:

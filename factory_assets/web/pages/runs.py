@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from schedules.retraining import REASON_TAG
+from factory_resources.tracking.run_history import started_by
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -136,22 +136,8 @@ def _run(record: dg.RunRecord) -> LastRun:
         _RESULTS.get(run.status.value, "waiting"),
         record.create_timestamp.replace(tzinfo=UTC).isoformat(timespec="microseconds"),
         end - start if start and end else None,
-        _by(run.tags),
+        started_by(run.tags),
     )
-
-
-def _by(tags: Mapping[str, str]) -> str:
-    """Return who or what started a run, by what the door and Dagster wrote on it."""
-    if person := tags.get("factory/person"):
-        return person
-    if schedule := tags.get("dagster/schedule_name"):
-        return f"schedule {schedule}"
-    if sensor := tags.get("dagster/sensor_name"):
-        reason = tags.get(REASON_TAG)
-        return f"sensor {sensor}" + (f" ({reason})" if reason else "")
-    if "dagster/from_automation_condition" in tags or "dagster/auto_materialize" in tags:
-        return "new data"
-    return "factory run" if "factory/process" in tags else "Dagster"
 
 
 def _pipelines(run: dg.DagsterRun) -> set[str]:

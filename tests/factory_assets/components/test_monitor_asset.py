@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.definitions import build_defs
 from factory_resources.prediction_log.ids import parse
-from schedules.retraining import REASON_TAG
+from factory_resources.tracking.run_history import REASON_TAG
 from tests.factory_resources.outcomes.samples import add, feedback
 from tests.watched import Watched, copy_watched, make_watched, rows
 

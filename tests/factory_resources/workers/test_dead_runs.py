@@ -11,9 +11,9 @@ from dagster._core.launcher import WorkerStatus
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.instance import prepare
+from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.dead_runs import end_dead_runs
 from factory_resources.workers.launcher import WorkerLauncher
-from factory_resources.workers.run_processes import PROCESS_TAG
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import open_run
+from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.reconcile import reconcile
-from factory_resources.workers.run_processes import PROCESS_TAG
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import run_marker
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
-from factory_resources.workers.run_processes import PROCESS_TAG
+from factory_resources.tracking.run_history import PROCESS_TAG
 
 home = Home.from_env()
 with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as scratch:

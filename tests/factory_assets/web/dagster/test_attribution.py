@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
-from factory_assets.web.dagster.attribution import ACT_TAG, PERSON_TAG, attribute_runs
+from factory_assets.web.dagster.attribution import ACT_TAG, attribute_runs
 from factory_resources.errors import RefusedError
+from factory_resources.tracking.run_history import PERSON_TAG
 from tests.factory_assets.web.dagster.conftest import Site
 
 _SELECTOR = {

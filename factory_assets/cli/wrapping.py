@@ -1,0 +1,14 @@
+"""Wrap lines for the terminal."""
+
+from textwrap import wrap
+
+WIDTH = 100
+"""Maximum characters of a line on the terminal."""
+
+
+def wrap_line(line: str) -> list[str]:
+    """Wrap a line to `WIDTH` columns; unprintable characters, which data may hold, become `?`."""
+    clean = "".join(c if c.isprintable() else "?" for c in line)
+    indent = len(clean) - len(clean.lstrip())
+    continuation = " " * (indent + 4)
+    return wrap(clean, WIDTH, subsequent_indent=continuation, break_on_hyphens=False) or [""]

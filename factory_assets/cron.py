@@ -1,0 +1,126 @@
+"""Cron expressions: which are valid, and when one fires next.
+
+Time zones and periods belong in `spec.calendar`, which takes long to import with all of `spec`.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_NAMES = {
+    name: str(number)
+    for names, first in (
+        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
+        ("sun mon tue wed thu fri sat", 0),
+    )
+    for number, name in enumerate(names.split(), first)
+}
+
+_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of month", 1, 31),
+    ("month", 1, 12),
+    ("day of week", 0, 7),
+)
+
+_AT = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
+
+_LONGEST = timedelta(days=366 * 8)
+"""Within which an expression fires if it ever does: 29 February is skipped in 2100."""
+
+_PART = re.compile(r"^(\*|\d+(?:-\d+)?)(?:/(\d+))?$")
+
+
+def check_cron(value: str) -> str:
+    """Return `value` unchanged if it is a cron expression that can fire.
+
+    Raises:
+        ValueError: it is not; the message names the wrong field and what it may contain.
+    """
+    if value in _AT:
+        return value
+    fields = value.lower().split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(
+            f"cron {value!r} has {len(fields)} fields; write 5 (minute hour day month weekday), "
+            f"such as 0 2 * * *, or one of {', '.join(_AT)}"
+        )
+    for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
+        for part in field.split(","):
+            _check_part(part, f"cron {value!r}: {name} {field!r}", low, high)
+    return value
+
+
+def _check_part(part: str, where: str, low: int, high: int) -> None:
+    match = _matched(part)
+    if not match:
+        raise ValueError(f"{where} is not `*`, a number, a range or a list, with an optional /step")
+    numbers = [int(n) for n in match[1].split("-")] if match[1] != "*" else []
+    if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
+        raise ValueError(f"{where} must lie between {low} and {high}, a range in ascending order")
+    if match[2] == "0":
+        raise ValueError(f"{where}: a step of 0 never fires; write 1 or more")
+
+
+def _matched(part: str) -> re.Match[str] | None:
+    return _PART.match(re.sub(r"[a-z]{3}", lambda m: _NAMES.get(m[0], m[0]), part))
+
+
+def next_tick(cron: str, timezone: str, after: datetime) -> datetime | None:
+    """Return when an expression fires next, in UTC; None if it does not within eight years.
+
+    If both day of month and day of week are restricted, either is enough. A time that clocks skip
+    is moved forward; of one that they show twice, the first counts.
+
+    Args:
+        cron: as `check_cron` returns it.
+        after: a moment, which does not count itself.
+    """
+    zone, after = ZoneInfo(timezone), after.astimezone(UTC)
+    minutes, hours, days, months, weekdays = (
+        _values(field, low, high)
+        for field, (_, low, high) in zip(_AT.get(cron, cron).lower().split(), _FIELDS, strict=True)
+    )
+    weekdays = {day % 7 for day in weekdays}
+    all_days, all_weekdays = len(days) == 31, len(weekdays) == 7
+    day = after.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    last = day + _LONGEST
+    while day <= last:
+        by_date, by_weekday = day.day in days, day.isoweekday() % 7 in weekdays
+        either = not all_days and not all_weekdays
+        fits = by_date or by_weekday if either else by_date and by_weekday
+        if day.month in months and fits:
+            for tick in _ticks(day, hours, minutes, zone):
+                if tick > after:
+                    return tick
+        day += timedelta(days=1)
+    return None
+
+
+def _ticks(day: datetime, hours: set[int], minutes: set[int], zone: ZoneInfo) -> Iterator[datetime]:
+    for hour in sorted(hours):
+        for minute in sorted(minutes):
+            yield day.replace(hour=hour, minute=minute, tzinfo=zone).astimezone(UTC)
+
+
+def _values(field: str, low: int, high: int) -> set[int]:
+    """Return the numbers that a valid field names."""
+    found: set[int] = set()
+    for part in field.split(","):
+        match = _matched(part)
+        assert match is not None, field
+        if match[1] == "*":
+            first, last = low, high
+        else:
+            begin, _, end = match[1].partition("-")
+            first, last = int(begin), int(end or (high if match[2] else begin))
+        found.update(range(first, last + 1, int(match[2] or 1)))
+    return found

@@ -1,0 +1,146 @@
+"""Read what holds for one pipeline from its declaration, the records and the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from factory_assets.execution.standing import Standing, standing_in
+from factory_assets.execution.standing_text import standing_text
+from factory_assets.monitoring.looks import Looks
+from factory_assets.results.base import result_as
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.model import Champion
+from factory_assets.spec import Pipeline
+from factory_assets.web.pages.pipeline_state import (
+    CandidateWaiting,
+    DeclaredSchedule,
+    Headline,
+    PipelineState,
+    Serving,
+    Trouble,
+)
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ChampionMade
+from factory_resources.ledger.ledger import latest_in, stopped_in
+from factory_resources.ledger.log import Log
+from factory_resources.ledger.rollouts import rollout_in
+from factory_resources.ledger.watch_entries import AlarmsChanged
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
+
+
+def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState:
+    """Return the state of a pipeline.
+
+    Args:
+        log: None if there is no ledger yet.
+    """
+    watch, schedule = pipeline.spec.watch, pipeline.spec.schedule
+    state = PipelineState(
+        pipeline.name,
+        pipeline.spec.purpose,
+        retrains=bool(watch and watch.retrain),
+        is_watched=watch is not None,
+        schedule=DeclaredSchedule(schedule.cron, schedule.timezone, schedule.enabled)
+        if schedule
+        else None,
+    )
+    if log is None:
+        return state
+    try:
+        return _read(state, pipeline, log, home)
+    except FactoryError as error:
+        trouble = Trouble("records", (str(error),))
+        return replace(state, troubles=(trouble,), is_readable=False)
+
+
+def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> PipelineState:
+    serving, records = _serving(log, pipeline.name, home), Records(home)
+    deployed = records.latest(pipeline.name, "deploy")
+    status = standing_in(log, pipeline, deployed) if deployed else None
+    rollout = rollout_in(log, pipeline.name)
+    troubles = [
+        *_stopped(serving),
+        *_gates(records.latest(pipeline.name, "evaluate"), serving),
+        *_alarms(pipeline, log, home),
+    ]
+    return replace(
+        state,
+        serving=serving,
+        waiting=_waiting(deployed, status),
+        rollout=standing_text(
+            Standing("rolls out", rollout[0], rollout=rollout[1]),
+            pipeline.name,
+            rollout[1].version,
+            home,
+        )
+        if rollout
+        else None,
+        troubles=tuple(troubles),
+    )
+
+
+def _serving(log: Log, pipeline: str, home: Home) -> Serving | None:
+    found = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
+    if found is None:
+        return None
+    champion, records = found[1], Records(home)
+    record = records.find(pipeline, "deploy", Path(champion.record).stem)
+    key = next(iter(record.inputs.get("evaluate", ())), None) if record else None
+    verdict = records.find(pipeline, "evaluate", key) if key else None
+    return Serving(
+        champion.version,
+        champion.time,
+        stopped_in(log, pipeline) is not None,
+        headline_of(result_as(EvaluationResult, verdict)) if verdict else None,
+    )
+
+
+def headline_of(value: EvaluationResult) -> Headline:
+    """Return the primary metric of an evaluation."""
+    name = value.headline
+    return Headline(name, value.metrics.get(name), value.intervals.get(name))
+
+
+def _waiting(deployed: Record | None, status: Standing | None) -> CandidateWaiting | None:
+    if deployed is None or status is None or status.rule is None:
+        return None
+    if status.status not in {"waits", "approved"}:
+        return None
+    return CandidateWaiting(
+        result_as(Champion, deployed).version,
+        status.rule.by,
+        max(0, status.rule.signatures - status.given),
+        status.since or deployed.finished,
+        frozenset(filter(None, (one.person for one in status.counted))),
+    )
+
+
+def _stopped(serving: Serving | None) -> list[Trouble]:
+    if serving is None or not serving.stopped:
+        return []
+    return [Trouble("stopped", (f"version {serving.version} was stopped by a person",))]
+
+
+def _gates(record: Record | None, serving: Serving | None) -> list[Trouble]:
+    """Return the failed gates of the newest candidate, unless it serves nonetheless."""
+    if record is None:
+        return []
+    value = result_as(EvaluationResult, record)
+    version = value.candidate.version
+    if value.passed or (serving and serving.version == version):
+        return []
+    failed = tuple(gate.explanation for gate in value.gates if not gate.passed)
+    return [Trouble(f"gates failed by version {version}", failed)]
+
+
+def _alarms(pipeline: Pipeline, log: Log, home: Home) -> list[Trouble]:
+    found = latest_in(log, AlarmsChanged, AlarmsChanged.subject_of(pipeline=pipeline.name))
+    if pipeline.spec.watch is None or found is None or not found[1].open:
+        return []
+    report = Looks(home, pipeline.name).latest()
+    alarms = report.alarms if report else ()
+    said: dict[str, str] = {alarm.kind: f"{alarm.what}; {alarm.remedy}" for alarm in alarms}
+    return [Trouble(f"alarm: {kind}", (said.get(kind, ""),)) for kind in found[1].open]

@@ -1,0 +1,147 @@
+"""Runs and schedules as Dagster has stored them, read without Dagster, whose import takes .6 s.
+
+What Dagster reads or writes itself belongs in the packages that import it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from factory_resources.home.database import query_sqlite, server_address
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
+
+REASON_TAG = "factory/retrain"
+"""Run tag with the reason for which answers or outcomes started a training."""
+
+PERSON_TAG = "factory/person"
+"""Run tag with who launched a run in the UI."""
+
+PROCESS_TAG = "factory/process"
+"""Run tag that identifies the process of the run by process number, start and boot."""
+
+RunState = Literal["succeeded", "failed", "canceled", "running", "queued"]
+
+_STATES: Mapping[str, RunState] = {
+    "SUCCESS": "succeeded",
+    "FAILURE": "failed",
+    "CANCELED": "canceled",
+    "CANCELING": "running",
+    "STARTED": "running",
+    "STARTING": "running",
+    "QUEUED": "queued",
+    "NOT_STARTED": "queued",
+}
+
+_RUNS = """\
+SELECT run_id, pipeline_name, status, run_body, create_timestamp, start_time, end_time FROM runs
+WHERE status IN ('STARTED', 'STARTING', 'CANCELING', 'QUEUED', 'NOT_STARTED')
+  OR update_timestamp >= :since
+  OR status = 'FAILURE' AND id IN (SELECT max(id) FROM runs GROUP BY pipeline_name)
+ORDER BY id
+"""
+
+_SCHEDULES = "SELECT instigator_body FROM instigators WHERE instigator_type = 'SCHEDULE'"
+
+_SWITCHED = {"RUNNING": True, "STOPPED": False}
+"""Any other state is that of the declaration."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run."""
+
+    run_id: str
+    pipelines: tuple[str, ...]
+    """The pipelines whose assets it is about."""
+    state: RunState
+    created: str
+    """UTC, ISO 8601."""
+    started: float | None
+    """POSIX seconds."""
+    ended: float | None
+    tags: Mapping[str, str]
+
+
+def stored_runs(home: Home, since: datetime) -> list[StoredRun]:
+    """Return the runs that have not ended, those that changed since a time, and the last of each
+    job if it failed; the oldest first.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    moment = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with storage_faults(home):
+        return [*map(_run, _rows(home, "history/runs.db", _RUNS, {"since": moment}))]
+
+
+def switched_schedules(home: Home) -> dict[str, bool]:
+    """Return whether a schedule is on, by its name, of all that a person has switched.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    found: dict[str, bool] = {}
+    with storage_faults(home):
+        for (body,) in _rows(home, "schedules/schedules.db", _SCHEDULES, {}):
+            state = json.loads(body)
+            origin = state.get("origin") or {}
+            name = origin.get("job_name") or origin.get("instigator_name")
+            status = str((state.get("status") or {}).get("__enum__")).rpartition(".")[2]
+            if name and status in _SWITCHED:
+                found[name] = _SWITCHED[status]
+    return found
+
+
+def _rows(home: Home, file: str, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    address = server_address()
+    if address is None:
+        return query_sqlite(home.dagster / Path(file), statement, values)
+    import psycopg2
+
+    with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('runs') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return []
+        cursor.execute(re.sub(r":(\w+)", r"%(\1)s", statement), values)
+        return list(cursor.fetchall())
+
+
+def _run(row: Sequence[Any]) -> StoredRun:
+    run_id, job, status, body, created, started, ended = row
+    content = json.loads(body)
+    return StoredRun(
+        run_id,
+        tuple(sorted({*_pipelines(content)} or {job})),
+        _STATES.get(status, "queued"),
+        f"{str(created).replace(' ', 'T')[:19]}Z",
+        started,
+        ended,
+        content.get("tags") or {},
+    )
+
+
+def _pipelines(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the pipelines of a run's assets, which are named `[pipeline, stage]`."""
+    for key in ("asset_selection", "asset_check_selection"):
+        for asset in (run.get(key) or {}).get("__frozenset__", ()):
+            yield (asset.get("asset_key") or asset)["path"][0]
+
+
+def started_by(tags: Mapping[str, str]) -> str:
+    """Return who or what started a run, by what the door and Dagster wrote on it."""
+    if person := tags.get(PERSON_TAG):
+        return person
+    if schedule := tags.get("dagster/schedule_name"):
+        return f"schedule {schedule}"
+    if sensor := tags.get("dagster/sensor_name"):
+        reason = tags.get(REASON_TAG)
+        return f"sensor {sensor}" + (f" ({reason})" if reason else "")
+    if "dagster/from_automation_condition" in tags or "dagster/auto_materialize" in tags:
+        return "new data"
+    return "factory run" if PROCESS_TAG in tags else "Dagster"

@@ -1,0 +1,257 @@
+"""`factory status` of real homes: what it tells, its JSON, its exit codes."""
+
+import json
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_assets.cli.status.reading import read_status
+from factory_assets.cli.status.report import FactoryStatus, status_schema_text
+from factory_resources.errors import ContractError
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.watch_entries import AlarmsChanged
+from tests.approvals import Factory, copy_factory, make_factory
+
+pytestmark = pytest.mark.slow
+
+_SCHEMA = PROJECT / "docs" / "status.schema.json"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+    """A factory in which version 1 waits."""
+    return make_factory(tmp_path_factory.mktemp("made") / "root")
+
+
+@pytest.fixture
+def apples(made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
+    """A copy of it for one test."""
+    return copy_factory(made, tmp_path / "factory", monkeypatch)
+
+
+def _status(apples: Factory) -> tuple[int, dict[str, Any]]:
+    code, text = apples.factory("status", "--json")
+    found = json.loads(text)
+    jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text())).validate(found)
+    return code, found
+
+
+def _needs(found: dict[str, Any]) -> list[str]:
+    return [need["what"] for need in found["needs"]]
+
+
+def _declare(apples: Factory, **sections: Any) -> None:
+    file = apples.defs / "apples" / "defs.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["attributes"] |= sections
+    file.write_text(yaml.safe_dump(document))
+
+
+def test_published_schema_is_current() -> None:
+    assert _SCHEMA.read_text() == status_schema_text(), (
+        "run: factory schema status > docs/status.schema.json"
+    )
+
+
+def test_every_part_of_a_status_is_in_the_schema_as_required() -> None:
+    required = set(json.loads(status_schema_text())["required"])
+    assert required == set(FactoryStatus.model_fields)
+
+
+def test_an_empty_home_is_well_and_stays_empty(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    done = CliRunner().invoke(main, ["status"])
+    assert done.exit_code == 0, done.output
+    assert "All is well." in done.output
+    assert not home.path.exists(), "looking changed the home"
+
+
+def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory) -> None:
+    code, found = _status(apples)
+    assert (code, _needs(found)) == (1, ["approval"])
+    assert "apples@1 waits for 1 approver since" in found["needs"][0]["details"][0]
+    assert [run["state"] for run in found["night"]] == ["succeeded"]
+    assert found["serving"] == 0
+    apples.approve()
+    code, found = _status(apples)
+    assert (code, found["needs"], found["serving"]) == (0, [], 1)
+    assert "All is well." in apples.factory("status")[1]
+
+
+def test_runs_that_go_on_and_wait_are_told(apples: Factory) -> None:
+    for status, tags in (
+        (dg.DagsterRunStatus.STARTED, {"factory/person": "bob"}),
+        (dg.DagsterRunStatus.STARTED, {"factory/process": "1 1 another-boot"}),
+        (dg.DagsterRunStatus.NOT_STARTED, {"dagster/schedule_name": "apples_schedule"}),
+    ):
+        with dg.DagsterInstance.from_config(str(apples.home.dagster)) as instance:
+            run = dg.DagsterRun(
+                "apples",
+                run_id=str(uuid.uuid4()),
+                status=status,
+                tags=tags,
+                asset_selection=frozenset({dg.AssetKey(["pears", "train"])}),
+            )
+            instance.run_storage.add_run(run)
+    found = _status(apples)[1]
+    assert [(one["by"], one["is_alive"]) for one in found["running"]] == [
+        ("bob", True),
+        ("factory run", False),
+    ]
+    assert [(one["by"], one["pipelines"]) for one in found["queued"]] == [
+        ("schedule apples_schedule", ["pears"])
+    ]
+
+
+def test_a_failed_run_needs_a_person_however_long_ago_it_was(apples: Factory) -> None:
+    apples.approve()
+    (apples.defs / "apples" / "data.csv").write_text("weight\n1\n")
+    with pytest.raises(ContractError):
+        apples.run()
+    assert _needs(_status(apples)[1]) == ["last run failed"]
+    later = read_status(apples.home, datetime.now(UTC) + timedelta(days=9))
+    assert [need.what for need in later.needs] == ["last run failed"]
+
+
+def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> None:
+    apples.approve()
+    _declare(apples, schedule={"cron": "0 2 * * *", "timezone": "Europe/Berlin"})
+    assert _status(apples)[1]["next"] == []
+    schedule = {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "enabled": True}
+    _declare(apples, schedule=schedule)
+    found = read_status(apples.home, datetime(2026, 7, 1, 12, tzinfo=UTC))
+    assert [(one.pipeline, one.at) for one in found.next] == [("apples", "2026-07-02T00:00:00Z")]
+    assert [need.what for need in found.needs if need.pipeline is None] == ["not up"]
+
+
+def test_a_schedule_that_a_person_switched_off_has_no_next_run(apples: Factory) -> None:
+    schedule = {"cron": "0 2 * * *", "enabled": True}
+    _declare(apples, schedule=schedule)
+    code = """
+import dagster as dg
+from factory_assets.definitions import defs
+from dagster._core.test_utils import create_test_daemon_workspace_context as context
+from dagster._core.workspace.load_target import ModuleTarget
+with dg.DagsterInstance.get() as instance, context(
+    ModuleTarget("factory_assets.definitions", None, None, "factory"), instance
+) as workspace:
+    [location] = workspace.create_request_context().code_locations
+    [repository] = location.get_repositories().values()
+    instance.stop_schedule(
+        *(lambda s: (s.get_remote_origin_id(), s.selector_id, s))(
+            repository.get_schedule("apples_schedule")
+        )
+    )
+"""
+    done = apples.start(code=code)
+    text = done.communicate(timeout=120)[0]
+    assert done.returncode == 0, text
+    assert _status(apples)[1]["next"] == []
+
+
+def test_an_open_alarm_needs_a_person(apples: Factory) -> None:
+    apples.approve()
+    _declare(apples, watch={})
+    found = _status(apples)[1]
+    watched = {one["pipeline"]: one for one in found["watched"]}
+    assert watched["apples"] == {"pipeline": "apples", "last_look": None, "alarms": []}
+    entry = AlarmsChanged(
+        subject=AlarmsChanged.subject_of(pipeline="apples"),
+        pipeline="apples",
+        version=1,
+        look=1,
+        report="0" * 64,
+        open=("drift",),
+    )
+    Ledger(apples.home).append([entry])
+    found = _status(apples)[1]
+    assert _needs(found) == ["alarm: drift"]
+    assert {one["pipeline"]: one["alarms"] for one in found["watched"]}["apples"] == ["drift"]
+
+
+def test_a_mistake_in_a_declaration_is_told_and_forgotten_when_it_is_corrected(
+    apples: Factory,
+) -> None:
+    apples.approve()
+    file = apples.defs / "apples" / "defs.yaml"
+    right = file.read_text()
+    assert _needs(_status(apples)[1]) == []
+    file.write_text(right.replace("purpose", "purpse"))
+    assert _needs(_status(apples)[1]) == ["declaration"]
+    file.write_text(right)
+    assert _needs(_status(apples)[1]) == []
+
+
+def test_a_disk_below_what_is_kept_free_needs_a_person(
+    apples: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples.approve()
+    monkeypatch.setenv("FACTORY_DISK_KEEP", "900000TB")
+    found = _status(apples)[1]
+    assert (_needs(found), found["disk"]["keep"]) == (["disk full"], 9 * 10**17)
+    assert "no new run starts" in apples.factory("status")[1]
+
+
+def test_when_the_disk_is_full_is_reckoned_from_what_was_free_before(apples: Factory) -> None:
+    apples.approve()
+    now = datetime.now(UTC)
+    free = _status(apples)[1]["disk"]["free"]
+    before = [((now - timedelta(days=2)).isoformat(timespec="seconds"), 2 * free)]
+    (apples.home.path / "disk.json").write_text(json.dumps(before))
+    code, found = _status(apples)
+    disk = found["disk"]
+    assert disk["grows_per_day"] == pytest.approx(free / 2, rel=0.05)
+    assert disk["days_left"] == pytest.approx(2 * (disk["free"] - disk["keep"]) / free, rel=0.05)
+    assert (code, _needs(found)) == (1, ["disk"])
+
+
+def test_the_last_backup_is_told(apples: Factory) -> None:
+    assert _status(apples)[1]["backup"] is None
+    entry = BackupMade(
+        subject=BackupMade.subject_of(), manifest="0" * 64, size=3, files=4, bytes=5, time="2026"
+    )
+    Ledger(apples.home).append([entry])
+    backup = _status(apples)[1]["backup"]
+    assert backup == {"at": "2026", "entries": 3, "files": 4, "bytes": 5}
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(apples: Factory) -> None:
+    (apples.defs / "factory.yaml").write_text("disk: {keep: much}\n")
+    done = CliRunner().invoke(main, ["status"])
+    assert done.exit_code == 2
+    assert "factory.yaml:1: disk.keep" in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_an_unchanged_factory_is_told_without_dagster_or_declarations(apples: Factory) -> None:
+    apples.approve()
+    apples.factory("status")
+    code = """
+import sys
+from factory_assets.cli.main import main
+try:
+    main(["status"])
+except SystemExit as end:
+    assert end.code == 0
+loaded = {name.partition(".")[0] for name in sys.modules}
+assert not loaded & {"dagster", "mlflow", "pandas", "cryptography", "yaml"}, loaded
+assert "factory_assets.spec" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All is well." in done.stdout

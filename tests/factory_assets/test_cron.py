@@ -1,0 +1,85 @@
+"""Which cron expressions are valid, what is wrong with the others, and when one fires next."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from factory_assets.cron import check_cron, next_tick
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0 2 * * *",
+        "*/15 8-18 * * mon-fri",
+        "0 0 1,15 jan,jul *",
+        "5 4 * * SUN",
+        "59 23 31 12 7",
+        "@daily",
+    ],
+)
+def test_valid_cron_is_returned(value: str) -> None:
+    assert check_cron(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("0 2 * *", "4 fields"),
+        ("0 2 * * * *", "6 fields"),
+        ("", "0 fields"),
+        ("@dayly", "@daily"),
+        ("60 2 * * *", "minute '60' must lie between 0 and 59"),
+        ("0 24 * * *", "hour '24'"),
+        ("0 2 0 * *", "day of month '0' must lie between 1 and 31"),
+        ("0 2 * 13 *", "month '13'"),
+        ("0 2 * * 8", "day of week '8'"),
+        ("0 18-8 * * *", "hour '18-8'"),
+        ("*/0 * * * *", "a step of 0 never fires"),
+        ("x * * * *", "minute 'x' is not"),
+        ("1, * * * *", "minute '1,' is not"),
+    ],
+)
+def test_wrong_cron_is_refused(value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        check_cron(value)
+    assert message in str(caught.value)
+
+
+_NOON = datetime(2026, 3, 27, 12, tzinfo=UTC)
+"""A Friday, two days before clocks in Berlin are set forward."""
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "expected"),
+    [
+        ("0 2 * * *", "UTC", "2026-03-28T02:00"),
+        ("0 2 * * *", "Europe/Berlin", "2026-03-28T01:00"),
+        ("30 2 29 3 *", "Europe/Berlin", "2026-03-29T01:30"),
+        ("@weekly", "UTC", "2026-03-29T00:00"),
+        ("0 0 * * 7", "UTC", "2026-03-29T00:00"),
+        ("0 0 13 * fri", "UTC", "2026-04-03T00:00"),
+        ("*/20 9-17 * * mon-fri", "UTC", "2026-03-27T12:20"),
+        ("5/25 * * * *", "UTC", "2026-03-27T12:05"),
+        ("0 0 29 2 *", "UTC", "2028-02-29T00:00"),
+    ],
+)
+def test_an_expression_fires_next(cron: str, zone: str, expected: str) -> None:
+    found = next_tick(check_cron(cron), zone, _NOON)
+    assert found == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+def test_an_expression_that_never_fires_has_no_next_time() -> None:
+    assert next_tick(check_cron("0 0 31 2 *"), "UTC", _NOON) is None
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "17 */3 * * *", "0 0 1,15 * *", "30 6 * * 1-5"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_a_year_of_ticks_is_that_of_dagster(cron: str, zone: str) -> None:
+    from dagster._utils.schedules import cron_string_iterator
+
+    theirs = cron_string_iterator(_NOON.timestamp(), cron, zone)
+    mine, end = _NOON, _NOON + timedelta(days=365)
+    while (tick := next_tick(cron, zone, mine)) and tick < end:
+        assert tick == next(theirs).astimezone(UTC)
+        mine = tick
