@@ -51,7 +51,7 @@ def prepare(home: Home) -> None:
         os.environ[DATABASE_VARIABLE] = alchemy_address(address)
     settings = instance_settings(address is not None)
     marker = home.path / PREPARED
-    expected = _preparation(home, settings)
+    expected = preparation(home, settings)
 
     def ready() -> bool:
         return (
@@ -93,7 +93,7 @@ def record_database(home: Home) -> None:
         os.environ[DATABASE_VARIABLE] = alchemy_address(address)
     settings = instance_settings(address is not None)
     home.write_atomic(home.dagster / "dagster.yaml", settings)
-    home.write_atomic(home.path / PREPARED, _preparation(home, settings))
+    home.write_atomic(home.path / PREPARED, preparation(home, settings))
 
 
 def create_dagster(folder: Path) -> None:
@@ -125,7 +125,8 @@ def mirrored_events() -> frozenset[str]:
     return frozenset(kind.value for kind in {*kinds, *events.EVENT_TYPE_TO_PIPELINE_RUN_STATUS})
 
 
-def _preparation(home: Home, settings: bytes) -> bytes:
+def preparation(home: Home, settings: bytes) -> bytes:
+    """Return the content of `prepared.json` for the databases that the environment names."""
     versions = {name: version(name) for name in ("dagster", "mlflow")}
     prepared = {
         "home": str(home.path),

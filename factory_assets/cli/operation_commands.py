@@ -2,10 +2,11 @@
 
 import gc
 import sys
+from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command
+from factory_assets.cli.group import command, console
 
 
 @command("status")
@@ -35,3 +36,42 @@ def status_command(as_json: bool) -> None:
     status = read_status(Home.from_env(), datetime.now(UTC))
     click.echo(status_json(status) if as_json else status_text(status), nl=False)
     sys.exit(1 if status.needs else 0)
+
+
+@command("backup")
+@click.argument("target", type=click.Path(path_type=Path))
+def backup_command(target: Path) -> None:
+    """Back up the home to TARGET while the factory runs.
+
+    TARGET is a folder of backups, in which a new one gets the time as its name and shares the files
+    that did not change with the one before; or a new file whose name ends in .tar. Databases on
+    PostgreSQL are copied into files. The ledger names the backup, whose manifest its key signs.
+
+    The backup contains the secrets of the factory, because without them it could not go on.
+    """
+    from factory_assets.cli.backup import back_up
+
+    back_up(target, console())
+
+
+@command("restore", any_database=True)
+@click.argument("backup", type=click.Path(path_type=Path))
+@click.option(
+    "--home", "path", type=click.Path(path_type=Path), help="The new home: a new or empty folder."
+)
+@click.option("--check", "only_check", is_flag=True, help="Only compare it with its manifest.")
+def restore_command(backup: Path, path: Path | None, only_check: bool) -> None:
+    """Restore BACKUP, or the newest in a folder of backups, as a new home.
+
+    Every file is compared with the manifest, and the root of the ledger is computed anew. If
+    FACTORY_DATABASE_URL names an empty database, the databases are carried over to it. Exit code 2:
+    the backup was changed or is damaged, or the new home is not empty; nothing was changed.
+    """
+    from factory_assets.cli.backup import check, restore
+
+    if only_check == (path is not None):
+        raise click.UsageError("name the new home with --home, or give --check")
+    if path is None:
+        check(backup, console())
+    else:
+        restore(backup, path, console())

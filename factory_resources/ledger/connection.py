@@ -106,6 +106,16 @@ class Connection:
             self._roll_back()
             raise
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody write in the block, which writes nothing itself."""
+        lock = "BEGIN; LOCK TABLE head IN EXCLUSIVE MODE" if self.postgres else "BEGIN IMMEDIATE"
+        try:
+            self.execute(lock)
+            yield
+        finally:
+            self._roll_back()
+
     def write(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Run a statement that returns nothing, within `writing`."""
         if self.postgres:

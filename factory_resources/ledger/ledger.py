@@ -127,6 +127,16 @@ class Ledger:
         with storage_faults(self.home), connected(self.home, write=True) as connection:
             yield Log(connection)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let nobody append in the block; whoever wants to waits for its end."""
+        with (
+            storage_faults(self.home),
+            connected(self.home, write=True) as connection,
+            connection.alone(),
+        ):
+            yield
+
     def copy(self, file: Path) -> None:
         """Write the ledger as it is now to a new SQLite file."""
         with self.reading() as log, closing(new_sqlite(str(file))) as copy:

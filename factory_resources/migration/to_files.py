@@ -6,7 +6,7 @@ the home still has, from before its databases were on PostgreSQL, are set aside 
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,29 +64,60 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
         finish(connection)
         [(size,)] = run(connection, "SELECT pg_database_size(current_database())")
         require_space(home, _ROOM * size)
-        present = [store for store in stores() if store.is_on_server(connection)]
         made = Home(scratch / "home")
         made.path.mkdir()
-        with chosen_database(alchemy_address(address)):
-            bring_up_to_date(present, home)
         tell("making the tables")
-        with chosen_database(None):
-            for store in present:
-                store.create(made)
-        connection.autocommit = False
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        carried: list[CarriedTable] = []
-        for store in present:
-            tell(f"copying {store.name}")
-            carried += _carry(made, store, connection)
-        connection.rollback()
+        present = make_tables(home, made, connection, address)
+        begin_reading(connection)
+        carried = carry_all(made, present, connection, tell)
         with chosen_database(None):
             ledger = check_ledger(made)
-            _fold(made.path)
+            fold(made.path)
             os.sync()
             aside = _install(home, made)
             record_database(home)
     return Migration("sqlite", carried, ledger, where, aside=aside)
+
+
+def make_tables(home: Home, made: Home, connection: Any, address: str) -> list[Store]:
+    """Make the files of every store that is on the server, without rows; return the stores.
+
+    Args:
+        made: the folder in which they are made.
+
+    Raises:
+        StorageError: a newer factory has used one of them, or they cannot be written.
+    """
+    present = [store for store in stores() if store.is_on_server(connection)]
+    with chosen_database(alchemy_address(address)):
+        bring_up_to_date(present, home)
+    with chosen_database(None):
+        for store in present:
+            store.create(made)
+    return present
+
+
+def begin_reading(connection: Any) -> None:
+    """Read from now on what is on the server at this moment."""
+    connection.autocommit = False
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    run(connection, "SELECT 1 FROM pg_class LIMIT 1")
+
+
+def carry_all(
+    made: Home, present: Sequence[Store], connection: Any, tell: Tell
+) -> list[CarriedTable]:
+    """Copy and compare every row, then read no longer.
+
+    Raises:
+        StorageError: a table has another form, or a copy differs.
+    """
+    carried: list[CarriedTable] = []
+    for store in present:
+        tell(f"copying {store.name}")
+        carried += _carry(made, store, connection)
+    connection.rollback()
+    return carried
 
 
 def _carry(made: Home, store: Store, connection: Any) -> Iterator[CarriedTable]:
@@ -163,7 +194,7 @@ def _names() -> Iterator[str]:
             yield from store.files
 
 
-def _fold(folder: Path) -> None:
+def fold(folder: Path) -> None:
     """Bring what is in write-ahead logs into the databases, which are then one file each."""
     for log in folder.rglob("*.db-wal"):
         with closing(sqlite3.connect(log.with_name(log.name.removesuffix("-wal")))) as connection:

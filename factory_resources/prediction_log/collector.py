@@ -5,6 +5,7 @@ a record, and a segment is removed when both have it.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from factory_resources.ledger.entries import Kind
     from factory_resources.ledger.log import Log
 
+_LOCK = "predictions"
+
 _TOGETHER = 32 * 1024 * 1024
 """Bytes of the segments whose entries are appended at once."""
 
@@ -26,6 +29,11 @@ _TOGETHER = 32 * 1024 * 1024
 def journal_folder(home: Home) -> Path:
     """Return where the segments of a home are."""
     return home.predictions / "journal"
+
+
+def collecting_paused(home: Home) -> AbstractContextManager[None]:
+    """Let no segment be taken out of the journal in the block."""
+    return home.lock(_LOCK)
 
 
 def collect(home: Home, store: PredictionStore) -> int:
@@ -36,7 +44,7 @@ def collect(home: Home, store: PredictionStore) -> int:
             others are stored nonetheless.
     """
     stored, damaged = 0, list[StorageError]()
-    with home.lock("predictions"):
+    with collecting_paused(home):
         recover(journal_folder(home))
         for segments in _groups(journal_folder(home)):
             blocks = dict[Path, PredictionBlock]()

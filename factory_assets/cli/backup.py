@@ -1,0 +1,102 @@
+"""`factory backup` and `factory restore`: make a copy of the home, and a home of a copy."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from factory_resources.backup.making import make_backup
+from factory_resources.backup.restoring import check_backup, restore_backup
+from factory_resources.errors import StorageError
+from factory_resources.home.database import DATABASE_VARIABLE, chosen_database, server_address
+from factory_resources.home.disk_space import size_text
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+
+
+def back_up(target: Path, console: Console) -> None:
+    """Make a backup, and say what is in it.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    home = Home.from_env()
+    with console.status("looking at what is there") as status:
+        done = make_backup(home, target, status.update)
+    for line in (
+        f"backed up to {done.path}: {done.files:,} files, {size_text(done.bytes)}",
+        f"its ledger has {done.entries:,} entries and the root {done.root}",
+        f"entry {done.number} of the ledger names it",
+        "it contains the secrets of the factory, the key of its ledger among them: whoever can "
+        "read it can act as this factory",
+    ):
+        _say(console, line)
+
+
+def restore(backup: Path, path: Path, console: Console) -> None:
+    """Restore a backup, and say what to do next.
+
+    Raises:
+        StorageError: it cannot be restored.
+    """
+    home = Home(path.expanduser().absolute())
+    address = server_address()
+    with console.status("reading the manifest") as status:
+        manifest = restore_backup(backup, home, status.update)
+        if address is not None:
+            status.update("carrying the databases over")
+            _to_server(home, address, status.update)
+    size = sum(file.bytes for file in manifest.files)
+    ledger = manifest.ledger
+    for line in (
+        f"restored {len(manifest.files):,} files, {size_text(size)}, each as the manifest of "
+        f"{manifest.made[:16].replace('T', ' ')} UTC says",
+        f"the ledger has {ledger.size:,} entries and the root {ledger.root}, computed anew",
+        *_next(home, manifest.home),
+    ):
+        _say(console, line)
+
+
+def check(backup: Path, console: Console) -> None:
+    """Compare a backup with its manifest, and say that it is whole.
+
+    Raises:
+        StorageError: it is not.
+    """
+    with console.status("reading the manifest") as status:
+        manifest = check_backup(backup, status.update)
+    size = sum(file.bytes for file in manifest.files)
+    made = manifest.made[:16].replace("T", " ")
+    _say(console, f"whole: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
+
+
+def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> None:
+    """Carry the databases of a restored home to PostgreSQL."""
+    from factory_resources.migration.to_server import to_server
+
+    try:
+        with chosen_database(None):
+            prepare(home)
+            to_server(home, address, tell)
+    except StorageError as error:
+        raise StorageError(
+            f"the home is restored, with its databases as files; on the server: {error.what}",
+            where=error.where,
+            remedy=f"unset {DATABASE_VARIABLE} to use the files, or correct that and run: "
+            "factory migrate --to URL",
+        ) from error
+
+
+def _next(home: Home, before: str) -> Iterator[str]:
+    if os.environ.get("FACTORY_HOME") != str(home.path):
+        yield f"next: export FACTORY_HOME={home.path}"
+    yield "next: factory verify"
+    yield (
+        f"if the factory in {before} still exists, only one of the two may go on: both have the "
+        "key of one ledger, and two continuations of it contradict each other"
+    )
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

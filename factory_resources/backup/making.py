@@ -1,0 +1,149 @@
+"""Make a backup of a home that is in use.
+
+First a moment: the databases, the journal of answers and the pointers to the latest results are
+those of one moment, which is as if the power had been cut then. Everything else is never changed
+once it is there, so it may be copied later; what is newer than the moment is as what a killed
+process leaves.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from factory_resources.backup.contents import JOURNAL, file_at, home_files
+from factory_resources.backup.databases import copy_databases
+from factory_resources.backup.manifest import Manifest, SavedFile, SavedLedger, signed_note
+from factory_resources.backup.targets import TAR, BackupTarget, folder_target, tar_target
+from factory_resources.errors import StorageError
+from factory_resources.home.database import chosen_database
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.storage_faults import storage_faults
+from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.keys import LogKey
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.archiving import archiving_paused
+from factory_resources.prediction_log.collector import collecting_paused
+from factory_resources.prediction_log.segments import OPEN, SEALED
+
+Tell = Callable[[str], None]
+"""Is told what is done now."""
+
+
+@dataclass(frozen=True)
+class MadeBackup:
+    """A backup, and the entry of the ledger about it."""
+
+    path: Path
+    files: int
+    bytes: int
+    entries: int
+    """Of the ledger in it."""
+    root: str
+    number: int
+    """Of the entry."""
+
+
+def make_backup(home: Home, target: Path, tell: Tell) -> MadeBackup:
+    """Back up a home into a folder of backups, or into a new file whose name ends in `.tar`.
+
+    Raises:
+        StorageError: nothing has run yet, the file exists, the target is in the home, or something
+            cannot be read or written. Then there is no new backup.
+    """
+    ledger = Ledger(home)
+    if not ledger.exists:
+        raise StorageError(
+            "there is nothing to back up: nothing has run yet",
+            where=str(home.path),
+            remedy="name the home in FACTORY_HOME",
+        )
+    path, opened = _opened(home, target)
+    with storage_faults(home), storage_errors(target), home.working(), opened as backup:
+        saved, files = _copy(home, backup, tell)
+        manifest = Manifest(
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            home=str(home.path),
+            ledger=saved,
+            files=tuple(sorted(files, key=lambda file: file.path)),
+        )
+        content = manifest.content
+        backup.finish(content, signed_note(content, home))
+    entry = BackupMade(
+        subject=BackupMade.subject_of(),
+        manifest=sha256(content).hexdigest(),
+        size=manifest.ledger.size,
+        files=len(files),
+        bytes=sum(file.bytes for file in files),
+    )
+    [number] = ledger.append([entry])
+    size, root = manifest.ledger.size, manifest.ledger.root
+    return MadeBackup(path, entry.files, entry.bytes, size, root, number)
+
+
+def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[BackupTarget]]:
+    """Return where the backup will be, and what opens it."""
+    target = target.absolute()
+    if target.resolve().is_relative_to(home.path.resolve()):
+        raise StorageError(
+            "a backup in the home that it is of would be lost with it",
+            where=str(target),
+            remedy="name a folder elsewhere, best on another disk",
+        )
+    if target.suffix != TAR:
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        return target / name, folder_target(target, name)
+    if target.exists():
+        raise StorageError(
+            "this file exists", where=str(target), remedy="name a new one, or a folder of backups"
+        )
+    return target, tar_target(target)
+
+
+def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, list[SavedFile]]:
+    """Copy everything; return what the copied ledger says of itself, and the files."""
+    saved: list[SavedFile] = []
+
+    def copy_pointers() -> None:
+        for below in ("records", "rollouts"):
+            files = (file for file in home_files(home, below=below) if file.is_pointer)
+            saved.extend(filter(None, map(backup.add, files)))
+
+    made = Home(backup.scratch)
+    # Nobody moves answers meanwhile: from the journal to the database, and on to the archive.
+    with archiving_paused(home), collecting_paused(home):
+        copy_databases(home, made.path, copy_pointers, tell)
+        ledger = _ledger_in(home, made)
+        saved += _journal(home, backup)
+        saved += map(backup.add_made, home_files(made, databases=True))
+        known = {file.path for file in saved}
+        tell("copying files")
+        for file in home_files(home):
+            if file.path not in known and not file.is_pointer and (copied := backup.add(file)):
+                saved.append(copied)
+    return ledger, saved
+
+
+def _journal(home: Home, backup: BackupTarget) -> Iterator[SavedFile]:
+    """Copy the answers that no database has; the files go on growing."""
+    folder = home.path / JOURNAL
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        # Its writer may just have sealed it.
+        for place in (path, path.with_suffix(SEALED)) if path.suffix == OPEN else (path,):
+            file = file_at(place, f"{JOURNAL}/{place.name}")
+            if file and (saved := backup.add(file)):
+                yield saved
+                break
+
+
+def _ledger_in(home: Home, made: Home) -> SavedLedger:
+    """Return what the copied ledger says of itself; that it is true, restoring it tells."""
+    from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
+
+    with chosen_database(None), Ledger(made).reading() as log:
+        _, note = log.signed
+    signed = LogCheckpoint.parse(SignedNote.parse(note.encode()).text)
+    key = str(LogKey.load(home).verifier)
+    return SavedLedger(key=key, size=signed.size, root=signed.root.hex())

@@ -1,0 +1,187 @@
+"""Restore a backup into a new home, or only compare it with its manifest.
+
+The files are copied and compared beside the new home and get its name when all are right, so that a
+kill leaves no half home.
+"""
+
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+
+from factory_resources.backup.copying import copy_file
+from factory_resources.backup.manifest import FILES, MANIFEST, Manifest, SavedFile, read_manifest
+from factory_resources.backup.targets import newest_backup
+from factory_resources.errors import StorageError
+from factory_resources.home.database import chosen_database
+from factory_resources.home.home import Home, scratch_prefix, storage_errors
+from factory_resources.ledger.keys import LogKey
+from factory_resources.migration.report import check_ledger
+
+Tell = Callable[[str], None]
+"""Is told what is done now."""
+
+_OTHER = "restore another backup"
+
+
+def restore_backup(backup: Path, home: Home, tell: Tell) -> Manifest:
+    """Restore a backup, or the newest one of a folder of backups, as the home of a path.
+
+    Every file is compared with the manifest, and the root of the ledger is computed anew.
+
+    Raises:
+        StorageError: the home is not empty, the backup is not whole or was changed, a newer
+            factory has made it, or the disk cannot be written. There is no new home.
+    """
+    _require_free(home.path)
+    with _staged(home) as staging:
+        manifest, folder = _opened(backup, staging, tell)
+        restored = staging / "restored"
+        for file in _told(manifest, tell):
+            _restore(file, folder, restored)
+        for below in ("tmp", "logs"):
+            (restored / below).mkdir(mode=0o700)
+        _require_ledger(manifest, Home(restored), backup)
+        os.sync()
+        with storage_errors(home.path):
+            restored.rename(home.path)
+    return manifest
+
+
+def check_backup(backup: Path, tell: Tell) -> Manifest:
+    """Compare every file of a backup in a folder with its manifest, and return that.
+
+    Raises:
+        StorageError: as `restore_backup`; a tar file has to be restored to be compared.
+    """
+    if backup.is_file():
+        raise StorageError(
+            "a tar file is compared when it is restored",
+            where=str(backup),
+            remedy="restore it to a new folder: factory restore FILE --home FOLDER",
+        )
+    folder = _folder(backup)
+    manifest = read_manifest(folder)
+    for file in _told(manifest, tell):
+        _require_same(file, folder / FILES / file.path)
+    return manifest
+
+
+def _require_free(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        return
+    if path.exists() or path.is_symlink():
+        raise StorageError(
+            "there is something already",
+            where=str(path),
+            remedy="name a new or an empty folder; nothing was changed",
+        )
+
+
+@contextmanager
+def _staged(home: Home) -> Iterator[Path]:
+    """Yield a private folder on the disk of the new home; what killed ones left is removed."""
+    parent, name = home.path.parent, f".{home.path.name}.restoring-"
+    with storage_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        for path in parent.glob(f"{_escaped(name)}*"):
+            owner = re.match(r"(\d+)\.\d+-", path.name.removeprefix(name))
+            if owner and scratch_prefix(int(owner[1])) != owner[0]:
+                shutil.rmtree(path, ignore_errors=True)
+        staging = parent / f"{name}{scratch_prefix(os.getpid())}"
+        staging.mkdir(mode=0o700)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _opened(backup: Path, staging: Path, tell: Tell) -> tuple[Manifest, Path]:
+    """Return the manifest of a backup, and the folder in which its files are."""
+    if not backup.is_file():
+        folder = _folder(backup)
+        return read_manifest(folder), folder
+    tell("unpacking")
+    folder = staging / "unpacked"
+    try:
+        with storage_errors(staging), tarfile.open(backup) as tar:
+            # Neither links nor paths out of the folder.
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        raise StorageError(
+            "this is not a tar file, or it is damaged", where=str(backup), remedy=_OTHER
+        ) from error
+    return read_manifest(folder), folder
+
+
+def _folder(backup: Path) -> Path:
+    """Return the backup, or the newest one of a folder of backups."""
+    if not backup.is_dir():
+        raise StorageError(
+            "there is no such backup", where=str(backup), remedy="name a folder or a tar file"
+        )
+    return backup if (backup / MANIFEST).exists() else newest_backup(backup) or backup
+
+
+def _told(manifest: Manifest, tell: Tell) -> Iterator[SavedFile]:
+    total, done, shown = sum(file.bytes for file in manifest.files) or 1, 0, -1
+    for file in manifest.files:
+        if (percent := 100 * done // total) != shown:
+            shown = percent
+            tell(f"copying and comparing: {percent} %")
+        yield file
+        done += file.bytes
+
+
+def _restore(file: SavedFile, folder: Path, restored: Path) -> None:
+    source, target = folder / FILES / file.path, restored / file.path
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not source.is_file() or source.stat().st_size != file.bytes:
+        raise _damaged(file, folder)
+    with storage_errors(target):
+        if restored.parent in source.parents:
+            source.rename(target)
+        else:
+            copy_file(source, target, file.mode)
+        target.chmod(file.mode)
+    # The copy is what counts.
+    _require_same(file, target, folder)
+
+
+def _require_same(file: SavedFile, path: Path, folder: Path | None = None) -> None:
+    try:
+        with path.open("rb") as opened:
+            digest = file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise _damaged(file, folder or path) from error
+    if digest != file.sha256:
+        raise _damaged(file, folder or path)
+
+
+def _damaged(file: SavedFile, where: Path) -> StorageError:
+    return StorageError(
+        f"the backup is damaged or was changed: {file.path} is not as its manifest says",
+        where=str(where),
+        remedy=_OTHER,
+    )
+
+
+def _require_ledger(manifest: Manifest, restored: Home, backup: Path) -> None:
+    """Check that the ledger is the one that the manifest names, and its key the one that signs."""
+    with chosen_database(None):
+        found = check_ledger(restored)
+    key = str(LogKey.load(restored).verifier)
+    if (found, key) != ((manifest.ledger.size, manifest.ledger.root), manifest.ledger.key):
+        raise StorageError(
+            "the ledger in the backup is not the one that its manifest names",
+            where=str(backup),
+            remedy=_OTHER,
+        )

@@ -1,0 +1,271 @@
+"""Where a backup goes: a folder of backups, or one tar file.
+
+Either gets its name when it is whole and on the disk, so that a kill leaves a backup or none.
+"""
+
+import io
+import os
+import re
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from factory_resources.backup.contents import HomeFile
+from factory_resources.backup.copying import copy_file
+from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import scratch_prefix
+
+TAR = ".tar"
+
+_NAME = re.compile(r"\d{8}T\d{6}Z")
+"""The name of a backup in its folder: when it was made."""
+
+_MAKING = re.compile(r"\.making-((\d+)\.\d+-)")
+
+
+class BackupTarget(Protocol):
+    """A backup that is written."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder on its disk for what is made for it; it is removed before the end."""
+
+    def add(self, file: HomeFile) -> SavedFile | None:
+        """Store a file of the home; return None if it has vanished."""
+
+    def add_made(self, file: HomeFile) -> SavedFile:
+        """Store a file that was made for the backup; it may be moved away."""
+
+    def finish(self, manifest: bytes, note: bytes) -> None:
+        """Store what describes the files, and make everything durable."""
+
+
+class FolderTarget:
+    """A backup as files, of which those that an earlier one has are linked.
+
+    Args:
+        folder: a new one.
+        previous: the folder of the backup before; None for the first.
+        known: the files of that backup by path.
+    """
+
+    def __init__(self, folder: Path, previous: Path | None, known: Manifest | None) -> None:
+        self._folder, self._previous = folder, previous
+        self._known = {one.path: one for one in known.files} if known else {}
+        self._copied: dict[tuple[int, int], SavedFile] = {}
+        self.scratch = folder / ".made"
+        self.scratch.mkdir(mode=0o700)
+
+    def add(self, file: HomeFile) -> SavedFile | None:
+        target = self._place(file.path)
+        saved = self._linked(file, target) or self._again(file, target)
+        if saved:
+            return saved
+        try:
+            copy_file(file.source, target, _mode(file))
+        except FileNotFoundError:
+            return None
+        saved = _saved(file, file.known_digest or _digest(target), target.stat().st_size)
+        self._copied[file.inode] = saved
+        return saved
+
+    def add_made(self, file: HomeFile) -> SavedFile:
+        target, digest = self._place(file.path), _digest(file.source)
+        before = self._known.get(file.path)
+        if before and before.sha256 == digest and self._link(file.path, target):
+            return before
+        try:
+            file.source.rename(target)
+            target.chmod(0o600)
+        except OSError:
+            copy_file(file.source, target)
+        return _saved(file, digest, file.bytes, modified=0)
+
+    def finish(self, manifest: bytes, note: bytes) -> None:
+        shutil.rmtree(self.scratch)
+        for name, content in ((MANIFEST, manifest), (NOTE, note)):
+            handle = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        os.sync()
+
+    def _place(self, path: str) -> Path:
+        target = self._folder / FILES / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return target
+
+    def _linked(self, file: HomeFile, target: Path) -> SavedFile | None:
+        """Link the file of the backup before, if it is the same by size and time."""
+        before = self._known.get(file.path)
+        if before is None or (before.bytes, before.modified) != (file.bytes, file.modified):
+            return None
+        return before if self._link(file.path, target) else None
+
+    def _link(self, path: str, target: Path) -> bool:
+        if self._previous is None:
+            return False
+        try:
+            os.link(self._previous / FILES / path, target)
+        except OSError:
+            return False
+        return True
+
+    def _again(self, file: HomeFile, target: Path) -> SavedFile | None:
+        """Link a file that has a second name in the home."""
+        first = self._copied.get(file.inode)
+        if first is None:
+            return None
+        os.link(self._folder / FILES / first.path, target)
+        return first.model_copy(update={"path": file.path, "mode": _mode(file)})
+
+
+class TarTarget:
+    """A backup as one file, which is written from front to end."""
+
+    def __init__(self, tar: tarfile.TarFile, scratch: Path) -> None:
+        self._tar, self.scratch = tar, scratch
+
+    def add(self, file: HomeFile) -> SavedFile | None:
+        try:
+            opened = file.source.open("rb")
+        except FileNotFoundError:
+            return None
+        with opened:
+            size = os.fstat(opened.fileno()).st_size
+            read = opened if file.known_digest else _Hashing(opened, size)
+            self._write(f"{FILES}/{file.path}", read, size, _mode(file))  # type: ignore[arg-type]
+        digest = file.known_digest or read.hexdigest  # type: ignore[union-attr]
+        return _saved(file, digest, size)
+
+    def add_made(self, file: HomeFile) -> SavedFile:
+        saved = self.add(file)
+        assert saved is not None, file.path
+        file.source.unlink()
+        return saved.model_copy(update={"modified": 0, "mode": 0o600})
+
+    def finish(self, manifest: bytes, note: bytes) -> None:
+        for name, content in ((MANIFEST, manifest), (NOTE, note)):
+            self._write(name, io.BytesIO(content), len(content), 0o600)
+
+    def _write(self, name: str, content: BinaryIO, size: int, mode: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = size, mode
+        self._tar.addfile(info, content)
+
+
+class _Hashing:
+    """A file that is hashed while it is read; not more of it than it had at first."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left, self._hash = file, size, sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(min(size, self._left) if size >= 0 else self._left)
+        self._left -= len(content)
+        self._hash.update(content)
+        return content
+
+    @property
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def folder_target(parent: Path, name: str) -> Iterator[FolderTarget]:
+    """Yield a new backup in a folder of backups, which gets its name in the end.
+
+    Args:
+        name: what it is called; it sorts behind those of earlier ones.
+    """
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_unfinished(parent)
+    making = parent / f".making-{scratch_prefix(os.getpid())}{name}"
+    (making / FILES).mkdir(mode=0o700, parents=True)
+    making.chmod(0o700)
+    try:
+        previous = newest_backup(parent)
+        yield FolderTarget(making, previous, _known(previous))
+        making.rename(parent / name)
+        _sync(parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def tar_target(file: Path) -> Iterator[TarTarget]:
+    """Yield a new backup as a tar file, which gets its name in the end."""
+    making = file.with_name(f".{file.name}.{scratch_prefix(os.getpid())}making")
+    scratch = making.with_name(f"{making.name}.made")
+    try:
+        scratch.mkdir(mode=0o700)
+        handle = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as opened:
+            with tarfile.open(fileobj=opened, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                yield TarTarget(tar, scratch)
+            opened.flush()
+            os.fsync(opened.fileno())
+        making.rename(file)
+        _sync(file.parent)
+    except BaseException:
+        making.unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def newest_backup(folder: Path) -> Path | None:
+    """Return the newest backup in a folder of backups; None if there is none."""
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return max(found, key=lambda path: path.name, default=None)
+
+
+def _known(previous: Path | None) -> Manifest | None:
+    """Return what the backup before has, as its manifest says."""
+    from factory_resources.backup.manifest import read_manifest
+
+    try:
+        return read_manifest(previous) if previous else None
+    except FactoryError:
+        # It was changed: nothing of it is used.
+        return None
+
+
+def _remove_unfinished(parent: Path) -> None:
+    for path in parent.iterdir():
+        match = _MAKING.match(path.name)
+        if match and scratch_prefix(int(match[2])) != match[1]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _saved(file: HomeFile, digest: str, size: int, *, modified: int | None = None) -> SavedFile:
+    # What was changed while it was copied is copied again the next time.
+    same = size == file.bytes
+    time = (file.modified if same else 0) if modified is None else modified
+    return SavedFile(path=file.path, bytes=size, sha256=digest, mode=_mode(file), modified=time)
+
+
+def _mode(file: HomeFile) -> int:
+    try:
+        return stat.S_IMODE(file.source.stat().st_mode) & 0o700
+    except FileNotFoundError:
+        return 0o600
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
