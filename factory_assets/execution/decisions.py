@@ -216,9 +216,10 @@ def enter_decision(
             )
             return [entry, *begun]
 
-        number = Ledger(home).append_decided(decide)[0]
-        if decided.serves:
-            Registry(home).mirror(pipeline.name)
+        with home.acting():
+            number = Ledger(home).append_decided(decide)[0]
+            if decided.serves:
+                Registry(home).mirror(pipeline.name)
     return replace(decided, number=number)
 
 
@@ -246,9 +247,10 @@ def serve_if_approved(pipeline: Pipeline, record: Record, home: Home) -> bool:
         same = deployed.record.key == record.key
         return begin_if_allowed(log, pipeline, record) if deployed.passed and same else []
 
-    if not Ledger(home).append_decided(decide):
-        return False
-    Registry(home).mirror(pipeline.name)
+    with home.acting():
+        if not Ledger(home).append_decided(decide):
+            return False
+        Registry(home).mirror(pipeline.name)
     return True
 
 

@@ -141,17 +141,18 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
     # Not before something is stored: a run that fails at once leaves no trace.
     begin_ledger(call.home)
     version = log_costs(value, record, call.home)
-    records = Records(call.home)
-    file_digest = records.save(record)
-    checks = [*stage_checks(call, value)]
-    if isinstance(value, Champion):
-        enter_declared(call.pipeline, call.home)
-    append_stage(call.pipeline, record, file_digest, checks, call.home, begins=begin_if_allowed)
-    if LOADED in components:
-        records.foresee(record, digest(foreseen(components)))
-    records.point(record, call.run_id)
-    if isinstance(value, Champion):
-        Registry(call.home).mirror(value.model)
+    records, checks = Records(call.home), [*stage_checks(call, value)]
+    with call.home.acting():
+        # Of a stage that was computed again, it replaces the record of before.
+        file_digest = records.save(record)
+        if isinstance(value, Champion):
+            enter_declared(call.pipeline, call.home)
+        append_stage(call.pipeline, record, file_digest, checks, call.home, begins=begin_if_allowed)
+        if LOADED in components:
+            records.foresee(record, digest(foreseen(components)))
+        records.point(record, call.run_id)
+        if isinstance(value, Champion):
+            Registry(call.home).mirror(value.model)
     rmtree(checkpoints, ignore_errors=True)
     return StageRun(value, record, reused=False, changed=True, version=version)
 

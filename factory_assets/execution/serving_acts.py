@@ -81,8 +81,9 @@ def roll_back(
             left = leave_rollout(log, pipeline.name, f"version {now.version} serves again")
             return [*left, champion.model_copy(update=changed)]
 
-        number = Ledger(home).append_decided(decide)[-1]
-        Registry(home).mirror(pipeline.name)
+        with home.acting():
+            number = Ledger(home).append_decided(decide)[-1]
+            Registry(home).mirror(pipeline.name)
     return _done(number, signer, serves=True), deployed.version
 
 
@@ -219,8 +220,9 @@ def change_serving(
             )
             return [entry]
 
-        [number] = Ledger(home).append_decided(decide)
-        Registry(home).mirror(pipeline.name)
+        with home.acting():
+            [number] = Ledger(home).append_decided(decide)
+            Registry(home).mirror(pipeline.name)
     return _done(number, signer, serves=action == "resumed"), deployed.version
 
 

@@ -24,8 +24,9 @@ _SET_ASIDE = "replaced-"
 
 _DATABASE = re.compile(r".*\.db(-journal|-wal|-shm)?")
 
-_POINTERS = re.compile(r"records/[^/]+/latest/.+|rollouts/.+")
-"""Files that say which of several results holds: they change after the ledger."""
+CHANGING = ("records", "rollouts")
+"""Folders in which files change together with the ledger: records of stages that are computed
+again, pointers to the latest ones, and what was seen of roll-outs."""
 
 _NAMED_BY_CONTENT = re.compile(r"(?:tables|statements)/.+/([0-9a-f]{64})\.(?:parquet|json)")
 
@@ -50,11 +51,6 @@ class HomeFile:
         """
         match = _NAMED_BY_CONTENT.fullmatch(self.path)
         return match[1] if match else None
-
-    @property
-    def is_pointer(self) -> bool:
-        """Whether it must be as old as the ledger."""
-        return _POINTERS.fullmatch(self.path) is not None
 
 
 def home_files(home: Home, *, below: str = "", databases: bool = False) -> Iterator[HomeFile]:

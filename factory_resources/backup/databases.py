@@ -1,7 +1,7 @@
 """Copies of the databases of a home, all of one moment, while they are written.
 
-A copy shows what a power cut at that moment would have left, which every command copes with. Acts
-wait for that moment: nobody appends to the ledger. In SQLite, a database that has no write-ahead
+The moment is between two acts of the factory: nobody appends to the ledger, or tells MLflow what
+was appended. In SQLite, a database that has no write-ahead
 log can be read on meanwhile, but not written until it is copied.
 """
 
@@ -52,7 +52,7 @@ def _copy_files(home: Home, made: Path, at_that_moment: Callable[[], None], tell
     # The ledger first: until it is copied, nothing is appended.
     paths.sort(key=lambda path: path != home.ledger)
     with ExitStack() as opened:
-        with Ledger(home).paused():
+        with home.acts_paused(), Ledger(home).paused():
             [*files] = opened.enter_context(opened_files(paths))
             for file in files:
                 # The moment is that of the first reading.
@@ -108,7 +108,7 @@ def _copy_server(
     with connected(address, DATABASE_VARIABLE) as connection:
         tell("making the tables")
         present = make_tables(home, copy, connection, address)
-        with Ledger(home).paused():
+        with home.acts_paused(), Ledger(home).paused():
             begin_reading(connection)
             at_that_moment()
         carry_all(copy, present, connection, tell)

@@ -1,9 +1,9 @@
 """Make a backup of a home that is in use.
 
-First a moment: the databases, the journal of answers and the pointers to the latest results are
-those of one moment, which is as if the power had been cut then. Everything else is never changed
-once it is there, so it may be copied later; what is newer than the moment is as what a killed
-process leaves.
+First a moment: the databases, the records and the pointers to the latest ones are those of one
+moment, between two acts of the factory, which wait for it. Answers are not moved from the journal
+to the database meanwhile. Everything else is never changed once it is there, so it may be copied
+later; what is newer than the moment is as what a killed process leaves.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from factory_resources.backup.contents import JOURNAL, file_at, home_files
+from factory_resources.backup.contents import CHANGING, JOURNAL, file_at, home_files
 from factory_resources.backup.databases import copy_databases
 from factory_resources.backup.manifest import Manifest, SavedFile, SavedLedger, signed_note
 from factory_resources.backup.targets import TAR, BackupTarget, folder_target, tar_target
@@ -106,22 +106,22 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
     """Copy everything; return what the copied ledger says of itself, and the files."""
     saved: list[SavedFile] = []
 
-    def copy_pointers() -> None:
-        for below in ("records", "rollouts"):
-            files = (file for file in home_files(home, below=below) if file.is_pointer)
-            saved.extend(filter(None, map(backup.add, files)))
+    def copy_changing() -> None:
+        for below in CHANGING:
+            saved.extend(filter(None, map(backup.add, home_files(home, below=below))))
 
     made = Home(backup.scratch)
     # Nobody moves answers meanwhile: from the journal to the database, and on to the archive.
     with archiving_paused(home), collecting_paused(home):
-        copy_databases(home, made.path, copy_pointers, tell)
+        copy_databases(home, made.path, copy_changing, tell)
         ledger = _ledger_in(home, made)
         saved += _journal(home, backup)
         saved += map(backup.add_made, home_files(made, databases=True))
         known = {file.path for file in saved}
         tell("copying files")
         for file in home_files(home):
-            if file.path not in known and not file.is_pointer and (copied := backup.add(file)):
+            changing = file.path.startswith(tuple(f"{folder}/" for folder in CHANGING))
+            if file.path not in known and not changing and (copied := backup.add(file)):
                 saved.append(copied)
     return ledger, saved
 

@@ -41,6 +41,7 @@ def restore_backup(backup: Path, home: Home, tell: Tell) -> Manifest:
     with _staged(home) as staging:
         manifest, folder = _opened(backup, staging, tell)
         restored = staging / "restored"
+        restored.mkdir(mode=0o700)
         for file in _told(manifest, tell):
             _restore(file, folder, restored)
         for below in ("tmp", "logs"):

@@ -21,6 +21,9 @@ from factory_resources.home.processes import process_start
 WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
 
+_ACTING = ".acting"
+"""The file in the scratch folder on which whoever changes several stores at once holds a lock."""
+
 _OF_A_HOME = frozenset(
     {"prepared.json", "records", "dagster", "mlflow.db", "digests.db", "secrets"}
 )
@@ -194,7 +197,22 @@ class Home:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Keep `alone` from starting while this block runs; any number may work at once."""
-        with self._working_lock(fcntl.LOCK_SH):
+        with self._shared_lock(WORKING, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Keep `acts_paused` from starting while this block runs, which has to be short.
+
+        In it an act becomes an entry of the ledger and is told to what mirrors the ledger.
+        """
+        with self._shared_lock(_ACTING, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def acts_paused(self) -> Iterator[None]:
+        """Wait until nobody is `acting`, and let nobody act while this block runs."""
+        with self._shared_lock(_ACTING, fcntl.LOCK_EX):
             yield
 
     @contextmanager
@@ -206,7 +224,7 @@ class Home:
         """
         with ExitStack() as locks:
             try:
-                locks.enter_context(self._working_lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
+                locks.enter_context(self._shared_lock(WORKING, fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise StorageError(
                     "a run is working here", where=str(self.path), remedy="wait until it has ended"
@@ -214,11 +232,11 @@ class Home:
             yield
 
     @contextmanager
-    def _working_lock(self, operation: int) -> Iterator[None]:
+    def _shared_lock(self, name: str, operation: int) -> Iterator[None]:
         with storage_errors(self.tmp):
             self._make()
             self.tmp.mkdir(exist_ok=True)
-            file = (self.tmp / WORKING).open("ab")
+            file = (self.tmp / name).open("ab")
         with file:
             fcntl.flock(file, operation)
             yield

@@ -1,0 +1,211 @@
+"""Back up under load, and restore to another path, user and kind of database."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_resources.backup.manifest import read_manifest
+from factory_resources.backup.restoring import check_backup
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from tests.approvals import Factory, copy_factory
+from tests.e2e.conftest import command
+from tests.ledger import problems
+from tests.loopback import OTHER, needs_root
+from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres, running
+from tests.serving import PredictionServer, serving
+
+pytestmark = pytest.mark.slow
+
+_ROW = {"size": 3.5, "colour": "red"}
+
+
+@contextmanager
+def _asked(server: PredictionServer, answered: list[str]) -> Iterator[None]:
+    """Ask in the block, and note the id of each answer when it is there."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            [answer] = server.ask("/predict/apples", [_ROW]).json["predictions"]
+            answered.append(answer["id"])
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_backups_under_load_are_whole_and_have_every_answer_given_before(
+    made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples = copy_factory(made, tmp_path / "factory", monkeypatch)
+    factory = command(apples.home.path, FACTORY_DEFS=str(apples.defs))
+    assert factory("run", "apples").returncode == 0
+    answered: list[str] = []
+    known: list[int] = []
+    with serving(apples.home.path) as server, _asked(server, answered):
+        run = apples.start("run", "apples", "--no-reuse")
+        while run.poll() is None or not known:
+            known.append(len(answered))
+            done = factory("backup", tmp_path / f"backup{len(known)}.tar")
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert run.returncode == 0, run.communicate()
+    assert problems(apples.home) == []
+    for number, count in enumerate(known, 1):
+        home = Home(tmp_path / f"restored{number}" / "home")
+        done = factory("restore", tmp_path / f"backup{number}.tar", "--home", home.path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert problems(home) == []
+        with PredictionLog(home) as log:
+            log.collect()
+            lost = [one for one in answered[:count] if log.find(one) is None]
+        assert lost == [], f"{len(lost)} of {count}"
+        assert problems(home) == []
+    # The last one was made beside the training, or right after it, and goes on.
+    restored = command(home.path, FACTORY_DEFS=str(apples.defs))
+    for arguments in (("run", "apples"), ("verify",), ("predict", "apples", apples.data)):
+        done = restored(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert answered
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with running(tmp_path_factory.mktemp("pg")) as server:
+        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield server
+
+
+def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
+    server: Postgres, tmp_path: Path
+) -> None:
+    folder = tmp_path / "defs" / "apples"
+    folder.mkdir(parents=True)
+    write_apples(folder)
+    declare(folder, APPLES)
+    server.execute("CREATE DATABASE one", "CREATE DATABASE two")
+    one, two = (server.url.replace("/postgres?", f"/{name}?") for name in ("one", "two"))
+    assert one != two
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": one}
+    factory = command(tmp_path / "home", **variables)
+    said: list[Any] = []
+    for arguments in (("run", "apples"), ("backup", tmp_path / "backups"), ("verify",)):
+        done = factory(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout)
+    rows = folder / "data.csv"
+    predicted = _predicted(factory("predict", "apples", rows).stdout)
+    root = said[1].partition("the root ")[2].split()[0]
+    shutil.move(tmp_path / "home", tmp_path / "gone")
+    for name, url in (("files", ""), ("server", two)):
+        restored = command(
+            tmp_path / name, FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL=url
+        )
+        done = restored("restore", tmp_path / "backups", "--home", tmp_path / name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert root in done.stdout
+        assert (tmp_path / name / "ledger.db").exists()
+        for arguments in (("verify",), ("run", "apples"), ("trace", "apples@1")):
+            done = restored(*arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert _predicted(restored("predict", "apples", rows).stdout) == predicted
+    # Neither says that the other database is its own.
+    wrong = command(tmp_path / "files", **variables)("verify")
+    assert wrong.returncode == 2
+    # One that is not empty is refused, and the home is there nonetheless.
+    full = command(tmp_path / "again", **variables)
+    done = full("restore", tmp_path / "backups", "--home", tmp_path / "again")
+    assert done.returncode == 2
+    assert "the home is restored, with its databases as files" in done.stderr
+    done = command(tmp_path / "again", FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL="")(
+        "verify"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _predicted(text: str) -> list[str]:
+    # The last column has the ids of the answers.
+    return [line.rpartition(",")[0] for line in text.splitlines()]
+
+
+@needs_root
+def test_another_user_restores_what_was_handed_over(
+    made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples = copy_factory(made, tmp_path / "factory", monkeypatch)
+    factory = command(apples.home.path, FACTORY_DEFS=str(apples.defs))
+    done = factory("backup", tmp_path / "backups")
+    assert done.returncode == 0, done.stdout + done.stderr
+    place = tmp_path / "theirs"
+    place.mkdir()
+    backups = shutil.move(tmp_path / "backups", place / "backups")
+    os.chown(place, OTHER, OTHER)
+    for path in Path(backups).rglob("*"):
+        os.chown(path, OTHER, OTHER)
+    os.chown(backups, OTHER, OTHER)
+    code = f"""
+import os, sys
+from pathlib import Path
+from factory_resources.backup.restoring import restore_backup
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from tests.ledger import problems
+import cryptography.hazmat.primitives.asymmetric.ed25519, dagster, mlflow, sqlalchemy
+os.setgroups([])
+os.setgid({OTHER})
+os.setuid({OTHER})
+os.environ["HOME"] = {str(place)!r}
+home = Home(Path({str(place)!r}) / "home")
+restore_backup(Path({str(place)!r}) / "backups", home, print)
+assert problems(home) == []
+print(home.path.stat().st_uid, oct(home.path.stat().st_mode))
+"""
+    # The folders of the test above are private to this user.
+    for parent in place.parents:
+        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o001)
+    done_by = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done_by.returncode == 0, done_by.stdout + done_by.stderr
+    assert done_by.stdout.splitlines()[-1] == f"{OTHER} 0o40700"
+
+
+def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
+    made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples = copy_factory(made, tmp_path / "factory", monkeypatch)
+    code, text = apples.factory("backup", str(tmp_path / "backups"))
+    assert code == 0, text
+    [backup] = (tmp_path / "backups").iterdir()
+    manifest = read_manifest(backup)
+    assert f"{len(manifest.files):,} files" in text
+    assert manifest.ledger.root in text
+    assert "it contains the secrets of the factory" in text
+    assert apples.factory("restore", str(backup), "--check")[1].startswith("whole: ")
+    code, text = apples.factory("restore", str(backup), "--home", str(apples.home.path))
+    assert (code, len(text.splitlines())) == (2, 1), text
+    assert "there is something already" in text
+    assert apples.factory("restore", str(backup))[0] == 2
+    code, text = apples.factory("restore", str(tmp_path / "nothing"), "--check")
+    assert (code, len(text.splitlines())) == (2, 1), text
+    assert check_backup(backup, lambda _: None) == manifest

@@ -1,0 +1,316 @@
+"""Backups of a real home: what is in them, what is shared, what is refused, what kills leave."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from factory_resources.backup.contents import home_files
+from factory_resources.backup.making import MadeBackup, make_backup
+from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, read_manifest
+from factory_resources.backup.restoring import check_backup, restore_backup
+from factory_resources.errors import StorageError
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.instance import prepare
+from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.ledger import Ledger
+from tests.approvals import Factory, copy_factory, make_factory
+from tests.ledger import problems
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+    """A factory in which version 1 waits."""
+    return make_factory(tmp_path_factory.mktemp("made") / "root")
+
+
+@pytest.fixture
+def apples(made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
+    """A copy of it for one test."""
+    factory = copy_factory(made, tmp_path / "factory", monkeypatch)
+    prepare(factory.home)
+    return factory
+
+
+@pytest.fixture(scope="module")
+def saved(made: Factory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one backup of it."""
+    folder = tmp_path_factory.mktemp("saved") / "backups"
+    with pytest.MonkeyPatch.context() as patch:
+        home = copy_factory(made, tmp_path_factory.mktemp("copy") / "factory", patch).home
+        prepare(home)
+        _back_up(home, folder)
+    return folder
+
+
+def _quietly(_: str) -> None: ...
+
+
+def _back_up(home: Home, target: Path) -> MadeBackup:
+    if target.is_dir():
+        # They are named by the second.
+        while any(
+            path.name >= time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) for path in target.iterdir()
+        ):
+            time.sleep(0.05)
+    return make_backup(home, target, _quietly)
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """Return the digest of each file below a folder that is not in use."""
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _rows(database: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(database)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"')))
+            for (name,) in names
+        }
+
+
+@pytest.mark.parametrize("target", ["backups", "backup.tar"])
+def test_a_restored_home_is_that_of_the_backup(
+    apples: Factory, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples.approve()
+    before = {file.path: file for file in home_files(apples.home)}
+    rows = {name: _rows(apples.home.path / name) for name in ("ledger.db", "mlflow.db")}
+    done = _back_up(apples.home, tmp_path / target)
+    restored = Home(tmp_path / "elsewhere" / "home")
+    manifest = restore_backup(tmp_path / target, restored, _quietly)
+    assert (manifest.ledger.size, manifest.ledger.root) == (done.entries, done.root)
+    for path, file in before.items():
+        copied = restored.path / path
+        assert copied.read_bytes() == file.source.read_bytes(), path
+        assert stat.S_IMODE(copied.stat().st_mode) & 0o077 == 0, path
+    assert {name: _rows(restored.path / name) for name in rows} == rows
+    assert stat.S_IMODE(restored.path.stat().st_mode) == 0o700
+    assert (restored.path / "secrets" / "ledger_key").read_bytes() == (
+        apples.home.path / "secrets" / "ledger_key"
+    ).read_bytes()
+    predicted = apples.factory("predict", "apples", apples.data)[1]
+    monkeypatch.setenv("FACTORY_HOME", str(restored.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(restored.dagster))
+    shutil.rmtree(apples.home.path)
+    assert problems(restored) == []
+    code, text = apples.factory("predict", "apples", apples.data)
+    assert code == 0, text
+    # The last column has the ids of the answers.
+    assert [line.rpartition(",")[0] for line in text.splitlines()] == [
+        line.rpartition(",")[0] for line in predicted.splitlines()
+    ]
+    code, text = apples.factory("run", "apples")
+    assert code == 0, text
+    assert "nothing changed since" in text
+
+
+def test_the_ledger_names_the_backup_by_the_digest_of_its_manifest(
+    apples: Factory, tmp_path: Path
+) -> None:
+    done = _back_up(apples.home, tmp_path / "backups")
+    found = Ledger(apples.home).latest(BackupMade, BackupMade.subject_of())
+    assert found is not None
+    number, entry = found
+    assert number == done.number == done.entries
+    assert entry.manifest == sha256((done.path / MANIFEST).read_bytes()).hexdigest()
+    assert (entry.files, entry.bytes) == (done.files, done.bytes)
+    assert problems(apples.home) == []
+
+
+def test_a_second_backup_shares_what_did_not_change(apples: Factory, tmp_path: Path) -> None:
+    first = _back_up(apples.home, tmp_path / "backups")
+    secret = apples.home.path / "secrets" / "token"
+    secret.write_text("new")
+    second = _back_up(apples.home, tmp_path / "backups")
+    inodes = {
+        done: {
+            path.relative_to(done.path): path.stat().st_ino
+            for path in (done.path / FILES).rglob("*")
+            if path.is_file()
+        }
+        for done in (first, second)
+    }
+    new = {str(path) for path, inode in inodes[second].items() if inodes[first].get(path) != inode}
+    # The entry about the first backup is new, too.
+    assert new == {"home/secrets/token", "home/ledger.db"}
+    shutil.rmtree(first.path)
+    check_backup(tmp_path / "backups", _quietly)
+
+
+def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:
+    home = apples.home
+    for name in ("tmp/x", "logs/x", "checkpoints/x", "running/x", "replaced-2026/ledger.db"):
+        (home.path / name).parent.mkdir(exist_ok=True)
+        (home.path / name).write_text("x")
+    done = _back_up(home, tmp_path / "backups")
+    names = {file.path for file in read_manifest(done.path).files}
+    assert {name.partition("/")[0] for name in names} <= {
+        *("artifacts", "dagster", "ledger.db", "mlflow.db", "pictures", "prepared.json"),
+        *("profiles", "records", "secrets", "statements", "tables", "unchanged.jsonl"),
+    }
+    assert not {name for name in names if name.endswith(("-wal", "-shm", "-journal"))}
+
+
+@pytest.mark.parametrize("what", ["table", "database", "secret", "manifest", "note", "missing"])
+def test_a_changed_backup_is_refused_by_the_name_of_the_file(
+    saved: Path, what: str, tmp_path: Path
+) -> None:
+    backup = Path(shutil.copytree(next(saved.iterdir()), tmp_path / "backup"))
+    table = next((backup / FILES / "tables").rglob("*.parquet"))
+    file = {
+        "table": table,
+        "missing": table,
+        "database": backup / FILES / "ledger.db",
+        "secret": backup / FILES / "secrets" / "ledger_key",
+        "manifest": backup / MANIFEST,
+        "note": backup / NOTE,
+    }[what]
+    if what == "missing":
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    home = Home(tmp_path / "home")
+    with pytest.raises(StorageError) as caught:
+        restore_backup(backup, home, _quietly)
+    named = "manifest" if what in {"manifest", "note"} else str(file.relative_to(backup / FILES))
+    assert named in str(caught.value)
+    assert [*tmp_path.iterdir()] == [backup], "something was left"
+    with pytest.raises(StorageError, match=r".") as again:
+        check_backup(backup, _quietly)
+    assert named in str(again.value)
+
+
+def test_a_cut_tar_file_is_refused(apples: Factory, tmp_path: Path) -> None:
+    tar = tmp_path / "backup.tar"
+    _back_up(apples.home, tar)
+    assert stat.S_IMODE(tar.stat().st_mode) == 0o600
+    with tar.open("rb+") as file:
+        file.truncate(tar.stat().st_size // 2)
+    with pytest.raises(StorageError, match=r"damaged|not a whole backup"):
+        restore_backup(tar, Home(tmp_path / "home"), _quietly)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_tar_file_with_a_path_out_of_it_is_refused(apples: Factory, tmp_path: Path) -> None:
+    tar = tmp_path / "backup.tar"
+    _back_up(apples.home, tar)
+    (tmp_path / "evil").write_text("x")
+    with tarfile.open(tar, "a") as opened:
+        opened.add(tmp_path / "evil", "../../escaped")
+    with pytest.raises(StorageError, match="damaged"):
+        restore_backup(tar, Home(tmp_path / "deep" / "home"), _quietly)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_backup_of_a_newer_factory_is_refused(saved: Path, tmp_path: Path) -> None:
+    backup = Path(shutil.copytree(next(saved.iterdir()), tmp_path / "backup"))
+    manifest = json.loads((backup / MANIFEST).read_bytes())
+    (backup / MANIFEST).write_text(json.dumps({**manifest, "form": 2, "more": 1}))
+    with pytest.raises(StorageError, match="a newer factory has made it; use the newer factory"):
+        restore_backup(backup, Home(tmp_path / "home"), _quietly)
+
+
+def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    (home.path / "mine").write_text("x")
+    with pytest.raises(StorageError, match="there is something already"):
+        restore_backup(saved, home, _quietly)
+    assert [path.name for path in home.path.iterdir()] == ["mine"]
+    (home.path / "mine").unlink()
+    restore_backup(saved, home, _quietly)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("home/backups", "would be lost with it"), ("there.tar", "this file exists")],
+)
+def test_a_target_that_would_do_harm_is_refused(
+    apples: Factory, target: str, said: str, tmp_path: Path
+) -> None:
+    (apples.root / "there.tar").touch()
+    with pytest.raises(StorageError, match=said):
+        make_backup(apples.home, apples.root / target, _quietly)
+
+
+def test_an_empty_home_has_no_backup(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nothing has run yet"):
+        make_backup(home, tmp_path / "backups", _quietly)
+    assert not (tmp_path / "backups").exists()
+
+
+_BACK_UP = "make_backup(home, target, print)"
+_RESTORE = "restore_backup(target, Home(target.parent / 'restored'), print)"
+
+
+@pytest.mark.parametrize("what", [_BACK_UP, _RESTORE])
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_kill_leaves_all_or_nothing_and_the_next_one_works(
+    apples: Factory, what: str, moment: int, tmp_path: Path
+) -> None:
+    """The process is killed at the n-th third of the files that it copies."""
+    backups, restored = tmp_path / "backups", tmp_path / "restored"
+    done = _back_up(apples.home, backups)
+    before = _contents(backups)
+    copies = done.files * (2 * moment + 1) // 6
+    code = f"""
+import os, signal, sys, time
+from pathlib import Path
+from factory_resources.backup import databases, making, restoring, targets
+from factory_resources.backup.making import make_backup
+from factory_resources.backup.restoring import restore_backup
+from factory_resources.home.home import Home
+
+home, target, count = Home(Path(sys.argv[1])), Path(sys.argv[2]), 0
+
+def counted(whole):
+    def copy(*arguments, **options):
+        global count
+        count += 1
+        if count > {copies}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments, **options)
+    return copy
+
+targets.FolderTarget.add = counted(targets.FolderTarget.add)
+restoring.copy_file = counted(restoring.copy_file)
+time.sleep(1)
+{what}
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(apples.home.path), str(backups)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not restored.exists()
+    whole = {name: content for name, content in _contents(backups).items() if name[0] != "."}
+    assert whole == before
+    _back_up(apples.home, backups)
+    assert not list(backups.glob(".making-*"))
+    restore_backup(backups, Home(restored), _quietly)
+    assert not list(tmp_path.glob(".restored.restoring-*"))
+    assert problems(Home(restored)) == []
