@@ -27,6 +27,12 @@ ROWS = 20_000
 """Of the source, so that the smallest snapshot is larger than some of these."""
 
 
+@pytest.fixture(autouse=True)
+def _starts_nonetheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs start with less than what is to be left free."""
+    monkeypatch.setenv("FACTORY_DISK_KEEP", "0")
+
+
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
     with small_disk(tmp_path_factory.mktemp("full") / "disk", 200_000_000) as disk:
@@ -124,6 +130,25 @@ def test_a_run_on_a_full_disk_is_one_line(
     done = CliRunner().invoke(main, ["run", "apples"])
     assert done.exit_code == 0, done.output
     assert problems(home) == []
+
+
+def test_a_run_does_not_begin_to_fill_the_disk(
+    disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(disk.folder / "kept")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("FACTORY_DEFS", str(pipeline.folder.parent))
+    monkeypatch.delenv("FACTORY_DISK_KEEP")
+    prepare(home)
+    # A fiftieth of the disk is 4 MB, and a run needs less.
+    with disk.filled(3_500_000):
+        refused = CliRunner().invoke(main, ["run", "apples"])
+        [line] = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+        assert (refused.exit_code, "and 4.0 MB are kept free" in line) == (2, True), line
+        assert "disk full" in CliRunner().invoke(main, ["status"]).output
+        monkeypatch.setenv("FACTORY_DISK_KEEP", "0")
+        assert CliRunner().invoke(main, ["run", "apples"]).exit_code == 0
 
 
 def _error_of(call: StageRequest) -> FactoryError | None:
