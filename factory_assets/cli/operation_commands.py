@@ -75,3 +75,43 @@ def restore_command(backup: Path, path: Path | None, only_check: bool) -> None:
         check(backup, console())
     else:
         restore(backup, path, console())
+
+
+@command("install-service", any_database=True)
+@click.argument("up_options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--system", is_flag=True, help="Units of the system, for --user.")
+@click.option("--user", help="The user whose processes the units of the system are.")
+@click.option(
+    "--backup",
+    "backups",
+    type=click.Path(path_type=Path),
+    help="Back up to this folder every night.",
+)
+@click.option(
+    "--in",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Write the units to this folder (default: where systemd looks for them).",
+)
+def install_service_command(
+    up_options: tuple[str, ...],
+    system: bool,
+    user: str | None,
+    backups: Path | None,
+    folder: Path | None,
+) -> None:
+    """Write units of systemd that keep the factory up, and say what to do next.
+
+    UP_OPTIONS, behind `--`, are those of `factory up`. The units have the settings of the present
+    environment (FACTORY_HOME, FACTORY_DEFS and so on). Timers collect garbage, look whether
+    something needs a person, and, with --backup, make backups. Nothing is started.
+    """
+    from factory_assets.cli.door_commands import up_command
+    from factory_assets.cli.service.install import Installation, install_service
+
+    if system != (user is not None):
+        raise click.UsageError("--system and --user belong together")
+    # Wrong options are told now, and not by a service that does not start.
+    up_command.make_context("up", [*up_options])
+    for line in install_service(Installation(up_options, user, backups, folder)):
+        click.echo(line)

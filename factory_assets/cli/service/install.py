@@ -1,0 +1,130 @@
+"""Write the units of systemd to where it looks for them, and say what to do next."""
+
+import getpass
+import os
+import pwd
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from factory_assets.cli.service.units import HEADER, Service, timers, units
+from factory_resources.errors import SettingError, UnknownNameError
+from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.home.home import Home, storage_errors
+
+_VARIABLES = (
+    "FACTORY_DEFS",
+    "FACTORY_DATA",
+    "FACTORY_MEMORY",
+    "FACTORY_KEEP",
+    "FACTORY_DISK_KEEP",
+    "FACTORY_WATTS_PER_CORE",
+    "FACTORY_GRID_G_PER_KWH",
+    DATABASE_VARIABLE,
+)
+"""Settings of the environment that the service gets."""
+
+_SYSTEM = Path("/etc/systemd/system")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What is to be installed, and where."""
+
+    options: tuple[str, ...]
+    """Of `factory up`."""
+    user: str | None
+    """Whose processes they are, for units of the system; None for units of one's own."""
+    backups: Path | None
+    folder: Path | None
+    """Where the units are written; None for where systemd looks for them."""
+
+
+def install_service(wanted: Installation) -> Iterator[str]:
+    """Write the units, and yield what to say about them.
+
+    Raises:
+        SettingError: a variable of the environment must not be in a unit.
+        UnknownNameError: there is no such user.
+        StorageError: a unit cannot be written, or somebody else has written it.
+    """
+    if wanted.user is not None:
+        _require_user(wanted.user)
+    service = Service(
+        (sys.executable, "-m", "factory_assets.cli"),
+        wanted.options,
+        dict(_environment()),
+        Home.from_env().path.absolute(),
+        wanted.user,
+        wanted.backups.absolute() if wanted.backups else None,
+    )
+    folder = wanted.folder or (_SYSTEM if wanted.user else _own_folder())
+    found = units(service)
+    for name in found:
+        _require_ours(folder / name)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in found.items():
+            (folder / name).write_text(content, encoding="utf-8")
+    yield f"wrote {', '.join(found)} to {folder}"
+    yield from _next(service)
+
+
+def _environment() -> Iterator[tuple[str, str]]:
+    for name in _VARIABLES:
+        value = os.environ.get(name)
+        if not value:
+            continue
+        if not value.isprintable():
+            raise SettingError(
+                "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
+            )
+        if name == DATABASE_VARIABLE and urlsplit(value).password:
+            raise SettingError(
+                "the address has a password, and everybody can read a unit",
+                where=name,
+                remedy="write the password into ~/.pgpass of the service's user",
+            )
+        yield name, value
+
+
+def _require_user(name: str) -> None:
+    try:
+        pwd.getpwnam(name)
+    except KeyError as error:
+        raise UnknownNameError(
+            f"there is no user {name!r}",
+            remedy=f"make one: useradd --system --create-home {shlex.quote(name)}",
+        ) from error
+
+
+def _own_folder() -> Path:
+    declared = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(declared) if declared else Path.home() / ".config") / "systemd" / "user"
+
+
+def _require_ours(file: Path) -> None:
+    if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+        raise SettingError(
+            "somebody else has written this unit", where=str(file), remedy="move it away"
+        )
+
+
+def _next(service: Service) -> Iterator[str]:
+    names: Sequence[str] = ["factory.service", *timers(service)]
+    control = "sudo systemctl" if service.user else "systemctl --user"
+    yield "next:"
+    yield f"  {control} daemon-reload"
+    yield f"  {control} enable --now {' '.join(names)}"
+    if service.user is None:
+        yield f"  loginctl enable-linger {getpass.getuser()}    # it runs when you are logged out"
+    yield f"  {control} status factory    # and: {control} list-timers"
+    if service.user is not None:
+        folders = " ".join(shlex.quote(str(p)) for p in (service.home, service.backups) if p)
+        yield f"  {folders} must exist and belong to {service.user}"
+    if service.backups is None:
+        yield "there are no backups: name a folder on another disk with --backup"
+    yield "a witness is asked by hand: factory ledger request"

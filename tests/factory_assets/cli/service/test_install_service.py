@@ -1,0 +1,135 @@
+"""The units of systemd: what systemd itself says of them, and what is refused."""
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="NOT TESTED: there is no systemd-analyze here to check the units",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of the service, whose name has everything that has a meaning in a unit."""
+    home = tmp_path / 'a home "of" 100%'
+    home.mkdir()
+    monkeypatch.setenv("FACTORY_HOME", str(home))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "more $defs"))
+    monkeypatch.setenv("FACTORY_PASSPHRASE", "nobody may read this")
+    monkeypatch.delenv("FACTORY_DATABASE_URL", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return home
+
+
+def _install(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["install-service", *arguments])
+    return done.exit_code, done.output
+
+
+def _units(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def _analyze(*arguments: str, units: Path) -> str:
+    done = subprocess.run(
+        ["systemd-analyze", *arguments, *sorted(map(str, units.iterdir()))],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:", "XDG_RUNTIME_DIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("kind", ["user", "system"])
+def test_systemd_finds_no_mistake(kind: str, tmp_path: Path) -> None:
+    folder, backups = tmp_path / "units", str(tmp_path / "back ups")
+    which = ["--system", "--user", getpass.getuser()] if kind == "system" else []
+    code, text = _install("--in", str(folder), "--backup", backups, *which, "--", "--port", "3001")
+    assert code == 0, text
+    said = _analyze("verify", "--man=no", f"--{kind}", units=folder)
+    assert str(folder) not in said, said
+
+
+@needs_systemd
+def test_the_service_of_the_system_is_little_exposed(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    assert _install("--in", str(folder), "--system", "--user", getpass.getuser())[0] == 0
+    for path in folder.glob("*.timer"):
+        path.unlink()
+    _analyze("security", "--offline=yes", "--threshold=55", units=folder)
+
+
+def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
+    tmp_path: Path, home: Path
+) -> None:
+    folder = tmp_path / "config" / "systemd" / "user"
+    code, text = _install("--", "--port", "3001")
+    assert code == 0, text
+    units = _units(folder)
+    assert set(units) == {
+        "factory.service",
+        *("factory-gc.service", "factory-gc.timer"),
+        *("factory-status.service", "factory-status.timer"),
+    }
+    up = units["factory.service"]
+    start = f'ExecStart="{sys.executable}" "-m" "factory_assets.cli" "up" "--port" "3001"'
+    assert start in up
+    escaped = str(home).replace('"', '\\"').replace("%", "%%")
+    assert f'Environment="FACTORY_HOME={escaped}"' in up
+    assert f'Environment="FACTORY_DEFS={tmp_path}/more $defs"' in up
+    assert "nobody may read this" not in "".join(units.values())
+    assert "systemctl --user enable --now factory.service factory-gc.timer" in text
+    assert "loginctl enable-linger" in text
+    assert "there are no backups" in text
+
+
+def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    assert _install("--in", str(folder))[0] == 0
+    code, text = _install("--in", str(folder), "--backup", str(tmp_path / "backups"))
+    assert code == 0, text
+    assert "factory-backup.timer" in _units(folder)
+    (folder / "factory.service").write_text("[Unit]\n")
+    code, text = _install("--in", str(folder))
+    assert (code, len(text.splitlines())) == (2, 1), text
+    assert "somebody else has written this unit" in text
+    assert (folder / "factory.service").read_text() == "[Unit]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--system",), "--system and --user belong together"),
+        (("--system", "--user", "nobody-has-this-name"), "there is no user"),
+        (("--", "--prot", "3001"), "No such option"),
+        (("--", "--tls-cert", "x", "--port", "70000"), "70000 is not in the range"),
+    ],
+)
+def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    code, text = _install("--in", str(tmp_path / "units"), *arguments)
+    assert code == 2
+    assert said in text
+    assert not (tmp_path / "units").exists()
+
+
+def test_an_address_with_a_password_is_in_no_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://factory:hidden@db/factory")
+    code, text = _install("--in", str(tmp_path / "units"))
+    assert (code, "write the password into ~/.pgpass" in text) == (2, True), text
+    assert "hidden" not in text
+    assert not (tmp_path / "units").exists()
