@@ -30,6 +30,7 @@ from factory_assets.web.dagster.app import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.home.logs import LogRotation, begin_log
 from factory_resources.instance import prepare
 from factory_resources.security.offline import SWITCHES
 
@@ -182,25 +183,27 @@ def _serve(
     with console.status("starting"):
         for name, command in waiting.items():
             # Dagster makes a socket of its own there, between its server and the loader.
-            variables = {"TMPDIR": str(sockets)} if name == "code" else {}
+            variables = {"TMPDIR": str(sockets)}
             processes[name] = _start(command, logs / f"{name}.log", variables)
         for name in ("door", "predictions"):
             _await(name, services, processes, logs, stop)
     if not stop.is_set():
         home.write_atomic(running_file(home), services.door.url.encode())
         console.print(_told(home, services, logs), markup=False, highlight=False, soft_wrap=True)
+    rotation = LogRotation(logs)
     while not stop.wait(0.5):
         _require_alive(processes, logs)
         # Before, it could not retry a run, and would not try a second time.
         if "daemon" not in processes and answers(code):
             processes["daemon"] = _start(daemon, logs / "daemon.log", {})
+        rotation.look()
     return 0
 
 
 def _start(
     command: Sequence[str], log: Path, variables: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
+    with begin_log(log) as output:
         return subprocess.Popen(
             command,
             env={**os.environ, **variables},

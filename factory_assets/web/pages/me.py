@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from factory_assets.web.pages.overview import OverviewReader, Wait
+from factory_assets.web.pages.overview import OverviewReader
+from factory_assets.web.pages.waits import Wait
 from factory_assets.web.visitor import Visitor
 from factory_resources.home.home import Home
 from factory_resources.security.commitments import Commitments

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
-from factory_assets.cli.shared import WIDTH
+from factory_assets.cli.wrapping import WIDTH
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_resources.home.home import Home

@@ -69,7 +69,7 @@ def test_the_service_of_the_system_is_little_exposed(tmp_path: Path) -> None:
     assert _install("--in", str(folder), "--system", "--user", getpass.getuser())[0] == 0
     for path in folder.glob("*.timer"):
         path.unlink()
-    _analyze("security", "--offline=yes", "--threshold=55", units=folder)
+    _analyze("security", "--offline=yes", "--threshold=45", units=folder)
 
 
 def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
