@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from factory_resources.boundary.escapes.registry import ATTEMPTS, World
 
 _MODULES = ("network", "machine", "files", "libraries")
-_SECONDS, _SLOW_SECONDS = 5, 60
+_SECONDS, _SLOW_SECONDS = 20, 60
 RETURNED = "returned"
 
 

@@ -29,7 +29,7 @@ _INSIDE = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from factory_resources.boundary.escapes.attempting import main; sys.exit(main(sys.argv[1:]))"
 )
-_SETTLE_SECONDS = 0.3
+_SETTLE_SECONDS = 3
 
 Held = Literal["held", "out", "no control"]
 
@@ -133,7 +133,7 @@ def _try(names: Sequence[str], level: Any, user: tuple[int, int], parent: Path) 
         os.chdir(folder)
         inside, report = _run_inside(names, world, level, user, parent)
         control = _run_control(names, world)
-        time.sleep(_SETTLE_SECONDS)  # for what is on its way
+        _wait_for(found, control)
         results = tuple(_judge(name, found, control, inside) for name in names)
     finally:
         Path(world.shared).unlink()
@@ -171,6 +171,15 @@ def _run_inside(
     if done.returncode:
         sys.exit(f"the attempts inside ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     return _Run(tokens, json.loads(done.stdout)), parse_report(report.read_text("utf-8"))
+
+
+def _wait_for(found: outside.Outside, control: _Run) -> None:
+    """Wait for what is on its way: what was sent inside was sent before the last of this."""
+    end = time.monotonic() + _SETTLE_SECONDS
+    sent = [name for name, ended in control.ended.items() if ended == RETURNED]
+    awaited = [control.tokens[name] for name in sent if ATTEMPTS[name].proof == "seen"]
+    while time.monotonic() < end and not all(map(found.has_seen, awaited)):
+        time.sleep(0.1)
 
 
 def _connected() -> socket.socket:
