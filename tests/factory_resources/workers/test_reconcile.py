@@ -18,12 +18,10 @@ from factory_resources.workers.reconcile import reconcile
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
-# It dies while MLflow stores the files of a model.
+# It dies after MLflow has stored the files of a model, before it says so.
 _DIE = """
-import os, signal, sys
-from pathlib import Path
+import os, signal
 import dagster as dg
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository as Files
 from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import run_marker
@@ -36,8 +34,8 @@ with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as s
     tags = {PROCESS_TAG: process_identity(os.getpid())}
     instance.add_run(dg.DagsterRun("apples", status=dg.DagsterRunStatus.STARTED, tags=tags))
     (scratch / "weights").write_bytes(b"numbers")
-    Files._publish_staged_artifact = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     with open_run(Registry(home), "apples", "candidate", {}, started=1_000) as run:
+        run.registry.client.finalize_logged_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         run.register(scratch, Signature({"a": "float"}, "prediction", None), {"a": 1.0}, {})
 """
 
@@ -66,7 +64,7 @@ def statuses(home: Home) -> tuple[list[str], list[str], list[str]]:
 
 
 def unfinished(home: Home) -> list[Path]:
-    found = [*home.artifacts.rglob(".artifact.uploading.*"), *home.tmp.glob("*-*")]
+    found = [*home.artifacts.glob("*/models/*"), *home.tmp.glob("*-*")]
     return [*found, *(home.path / "running").iterdir()]
 
 
