@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from factory_resources.home.database import query_sqlite, server_address
@@ -77,7 +76,7 @@ def stored_runs(home: Home, since: datetime) -> list[StoredRun]:
     """
     moment = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with storage_faults(home):
-        return [*map(_run, _rows(home, "history/runs.db", _RUNS, {"since": moment}))]
+        return [*map(_run, _rows(home, "dagster/history/runs.db", _RUNS, {"since": moment}))]
 
 
 def switched_schedules(home: Home) -> dict[str, bool]:
@@ -88,7 +87,7 @@ def switched_schedules(home: Home) -> dict[str, bool]:
     """
     found: dict[str, bool] = {}
     with storage_faults(home):
-        for (body,) in _rows(home, "schedules/schedules.db", _SCHEDULES, {}):
+        for (body,) in _rows(home, "dagster/schedules/schedules.db", _SCHEDULES, {}):
             state = json.loads(body)
             origin = state.get("origin") or {}
             name = origin.get("job_name") or origin.get("instigator_name")
@@ -101,7 +100,7 @@ def switched_schedules(home: Home) -> dict[str, bool]:
 def _rows(home: Home, file: str, statement: str, values: Mapping[str, Any]) -> list[Any]:
     address = server_address()
     if address is None:
-        return query_sqlite(home.dagster / Path(file), statement, values)
+        return query_sqlite(home.path / file, statement, values)
     import psycopg2
 
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:

@@ -11,12 +11,12 @@ from factory_assets.cli.running import running_address
 from factory_assets.cli.status.report import (
     Backup,
     Disk,
+    EndedRun,
     FactoryStatus,
-    LastRun,
     Need,
     NextRun,
     OpenRun,
-    Waiting,
+    WaitingVersion,
     Watched,
     Witnesses,
 )
@@ -61,7 +61,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     disk, address = _disk(home, now), running_address(home)
     witnesses, entries, backup = _ledger(home, now)
     waiting = [
-        Waiting(pipeline=wait.pipeline, version=wait.version, text=wait.text, role=wait.role)
+        WaitingVersion(pipeline=wait.pipeline, version=wait.version, text=wait.text, role=wait.role)
         for state in pipelines
         for wait in waits_of(state)
     ]
@@ -113,14 +113,14 @@ def _open(run: StoredRun) -> OpenRun:
     )
 
 
-def _last_runs(runs: Iterable[StoredRun]) -> Iterator[LastRun]:
+def _last_runs(runs: Iterable[StoredRun]) -> Iterator[EndedRun]:
     """Yield the last run of each pipeline, by name, if it has ended."""
     last: dict[str, StoredRun] = {}
     for run in runs:
         last.update(dict.fromkeys(run.pipelines, run))
     for name, run in sorted(last.items()):
         if run.state in ("succeeded", "failed", "canceled"):
-            yield LastRun(
+            yield EndedRun(
                 pipeline=name,
                 run=run.run_id,
                 state=run.state,
@@ -212,7 +212,7 @@ def _troubles(pipelines: Iterable[PipelineState]) -> Iterator[Need]:
             yield Need(what=trouble.what, pipeline=state.name, details=trouble.details)
 
 
-def _failures(last: Iterable[LastRun], pipelines: Sequence[PipelineState]) -> Iterator[Need]:
+def _failures(last: Iterable[EndedRun], pipelines: Sequence[PipelineState]) -> Iterator[Need]:
     known = {state.name for state in pipelines}
     for run in last:
         if run.state == "failed" and run.pipeline in known:
@@ -223,7 +223,7 @@ def _failures(last: Iterable[LastRun], pipelines: Sequence[PipelineState]) -> It
             )
 
 
-def _asked(waiting: Iterable[Waiting]) -> Iterator[Need]:
+def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
     for wait in waiting:
         if wait.role:
             name = f"{wait.pipeline}@{wait.version}"

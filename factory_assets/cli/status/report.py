@@ -25,7 +25,7 @@ class OpenRun(_Part):
     """False if its process is known to have been killed."""
 
 
-class LastRun(_Part):
+class EndedRun(_Part):
     """The last run of a pipeline that ended since yesterday at this time, or failed earlier."""
 
     pipeline: str
@@ -52,7 +52,7 @@ class Watched(_Part):
     """The kinds of the open ones."""
 
 
-class Waiting(_Part):
+class WaitingVersion(_Part):
     """What waits for a person, or for the next run."""
 
     pipeline: str
@@ -116,11 +116,11 @@ class FactoryStatus(_Part):
     """Pipelines with a version that serves."""
     running: tuple[OpenRun, ...]
     queued: tuple[OpenRun, ...]
-    night: tuple[LastRun, ...]
+    night: tuple[EndedRun, ...]
     next: tuple[NextRun, ...]
     """Soonest first."""
     watched: tuple[Watched, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingVersion, ...]
     disk: Disk
     entries: int
     """Of the ledger."""
