@@ -15,15 +15,18 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 
 
-def back_up(target: Path, console: Console) -> None:
+def back_up(target: Path, keep: int | None, console: Console) -> None:
     """Make a backup, and say what is in it.
+
+    Args:
+        keep: how many backups stay in the folder; None for all.
 
     Raises:
         StorageError: it cannot be made.
     """
     home = Home.from_env()
     with console.status("looking at what is there") as status:
-        done = make_backup(home, target, status.update)
+        done = make_backup(home, target, status.update, keep)
     for line in (
         f"backed up to {done.path}: {done.files:,} files, {size_text(done.bytes)}",
         f"its ledger has {done.entries:,} entries and the root {done.root}",

@@ -40,7 +40,10 @@ def status_command(as_json: bool) -> None:
 
 @command("backup")
 @click.argument("target", type=click.Path(path_type=Path))
-def backup_command(target: Path) -> None:
+@click.option(
+    "--keep", type=click.IntRange(1), help="Backups that stay in the folder (default: all)."
+)
+def backup_command(target: Path, keep: int | None) -> None:
     """Back up the home to TARGET while the factory runs.
 
     TARGET is a folder of backups, in which a new one gets the time as its name and shares the files
@@ -51,7 +54,7 @@ def backup_command(target: Path) -> None:
     """
     from factory_assets.cli.backup import back_up
 
-    back_up(target, console())
+    back_up(target, keep, console())
 
 
 @command("restore", any_database=True)

@@ -16,7 +16,13 @@ from pathlib import Path
 from factory_resources.backup.contents import CHANGING, JOURNAL, file_at, home_files
 from factory_resources.backup.databases import copy_databases
 from factory_resources.backup.manifest import Manifest, SavedFile, SavedLedger, signed_note
-from factory_resources.backup.targets import TAR, BackupTarget, folder_target, tar_target
+from factory_resources.backup.targets import (
+    TAR,
+    BackupTarget,
+    folder_target,
+    remove_oldest,
+    tar_target,
+)
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, storage_errors
@@ -46,8 +52,11 @@ class MadeBackup:
     """Of the entry."""
 
 
-def make_backup(home: Home, target: Path, tell: Tell) -> MadeBackup:
+def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -> MadeBackup:
     """Back up a home into a folder of backups, or into a new file whose name ends in `.tar`.
+
+    Args:
+        keep: how many backups stay in the folder, with the new one; None for all.
 
     Raises:
         StorageError: nothing has run yet, the file exists, the target is in the home, or something
@@ -79,6 +88,8 @@ def make_backup(home: Home, target: Path, tell: Tell) -> MadeBackup:
         bytes=sum(file.bytes for file in files),
     )
     [number] = ledger.append([entry])
+    if keep is not None and path != target.absolute():
+        remove_oldest(path.parent, keep)
     size, root = manifest.ledger.size, manifest.ledger.root
     return MadeBackup(path, entry.files, entry.bytes, size, root, number)
 

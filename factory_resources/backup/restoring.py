@@ -37,7 +37,8 @@ def restore_backup(backup: Path, home: Home, tell: Tell) -> Manifest:
         StorageError: the home is not empty, the backup is not whole or was changed, a newer
             factory has made it, or the disk cannot be written. There is no new home.
     """
-    _require_free(home.path)
+    with storage_errors(home.path):
+        _require_free(home.path)
     with _staged(home) as staging:
         manifest, folder = _opened(backup, staging, tell)
         restored = staging / "restored"

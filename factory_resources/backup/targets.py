@@ -222,8 +222,20 @@ def tar_target(file: Path) -> Iterator[TarTarget]:
 
 def newest_backup(folder: Path) -> Path | None:
     """Return the newest backup in a folder of backups; None if there is none."""
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
-    return max(found, key=lambda path: path.name, default=None)
+    return next(iter(_backups(folder)), None)
+
+
+def remove_oldest(folder: Path, keep: int) -> None:
+    """Remove all backups in a folder but the newest ones."""
+    for path in [*_backups(folder)][keep:]:
+        # What is removed in part must not look like a backup.
+        gone = path.rename(folder / f".making-{scratch_prefix(os.getpid())}{path.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _backups(folder: Path) -> list[Path]:
+    """Return the backups in a folder, the newest first."""
+    return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), reverse=True)
 
 
 def _known(previous: Path | None) -> Manifest | None:

@@ -1,9 +1,11 @@
 """Back up under load, and restore to another path, user and kind of database."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +110,11 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
         done = factory(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         said.append(done.stdout)
+    told = factory("status", "--json")
+    assert told.returncode == 0, told.stdout + told.stderr
+    status = json.loads(told.stdout)
+    assert [(run["pipeline"], run["state"]) for run in status["night"]] == [("apples", "succeeded")]
+    assert status["backup"]["entries"] == status["entries"] - 1
     rows = folder / "data.csv"
     predicted = _predicted(factory("predict", "apples", rows).stdout)
     root = said[1].partition("the root ")[2].split()[0]
@@ -143,18 +150,23 @@ def _predicted(text: str) -> list[str]:
     return [line.rpartition(",")[0] for line in text.splitlines()]
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of the other user; the folders of tests are private to this one."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, OTHER, OTHER)
+        yield Path(folder)
+
+
 @needs_root
 def test_another_user_restores_what_was_handed_over(
-    made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Factory, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apples = copy_factory(made, tmp_path / "factory", monkeypatch)
     factory = command(apples.home.path, FACTORY_DEFS=str(apples.defs))
     done = factory("backup", tmp_path / "backups")
     assert done.returncode == 0, done.stdout + done.stderr
-    place = tmp_path / "theirs"
-    place.mkdir()
     backups = shutil.move(tmp_path / "backups", place / "backups")
-    os.chown(place, OTHER, OTHER)
     for path in Path(backups).rglob("*"):
         os.chown(path, OTHER, OTHER)
     os.chown(backups, OTHER, OTHER)
@@ -175,10 +187,6 @@ restore_backup(Path({str(place)!r}) / "backups", home, print)
 assert problems(home) == []
 print(home.path.stat().st_uid, oct(home.path.stat().st_mode))
 """
-    # The folders of the test above are private to this user.
-    for parent in place.parents:
-        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o001)
     done_by = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},

@@ -76,7 +76,7 @@ def timers(service: Service) -> list[str]:
 def _timed(service: Service) -> Iterator[tuple[str, str, str, Sequence[str]]]:
     if service.backups:
         words = "Back up the factory"
-        yield "backup", words, "*-*-* 04:00:00", ("backup", str(service.backups))
+        yield "backup", words, "*-*-* 04:00:00", ("backup", "--keep", "14", str(service.backups))
     words = "Remove files of the factory that nothing needs"
     yield "gc", words, "Sun *-*-* 05:00:00", ("gc", "--apply")
     words = "See whether the factory needs a person"

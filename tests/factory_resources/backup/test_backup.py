@@ -59,14 +59,14 @@ def saved(made: Factory, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _quietly(_: str) -> None: ...
 
 
-def _back_up(home: Home, target: Path) -> MadeBackup:
+def _back_up(home: Home, target: Path, keep: int | None = None) -> MadeBackup:
     if target.is_dir():
         # They are named by the second.
         while any(
             path.name >= time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) for path in target.iterdir()
         ):
             time.sleep(0.05)
-    return make_backup(home, target, _quietly)
+    return make_backup(home, target, _quietly, keep)
 
 
 def _contents(folder: Path) -> dict[str, str]:
@@ -154,6 +154,18 @@ def test_a_second_backup_shares_what_did_not_change(apples: Factory, tmp_path: P
     assert new == {"home/secrets/token", "home/ledger.db"}
     shutil.rmtree(first.path)
     check_backup(tmp_path / "backups", _quietly)
+
+
+def test_the_oldest_backups_are_removed_and_the_newest_stay_whole(
+    apples: Factory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
+    for _ in range(3):
+        newest = _back_up(apples.home, folder, keep=2)
+    names = sorted(path.name for path in folder.iterdir())
+    assert (len(names), names[-1]) == (2, newest.path.name)
+    for name in names:
+        check_backup(folder / name, _quietly)
 
 
 def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify as verifier
+from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
@@ -171,6 +172,22 @@ def test_an_open_alarm_is_told(apples: Factory, browse: Browse) -> None:
         )
         Ledger(apples.home).append([entry])
         assert ("apples: alarm: drift" in _shown(client)) == bool(kinds)
+
+
+def test_a_full_disk_and_the_last_backup_are_told(
+    apples: Factory, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browse(apples.home)
+    text = _shown(client)
+    assert "there is no backup" in text
+    assert "disk full" not in text
+    subject = BackupMade.subject_of()
+    entry = BackupMade(subject=subject, manifest="0" * 64, size=3, files=4, bytes=5)
+    Ledger(apples.home).append([entry])
+    monkeypatch.setenv("FACTORY_DISK_KEEP", "900000TB")
+    text = _shown(client)
+    assert f"the last backup is of {entry.time[:16].replace('T', ' ')} UTC" in text
+    assert "no new run starts; `factory gc` shows what may be removed" in text
 
 
 def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
