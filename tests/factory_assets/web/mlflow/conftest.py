@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +114,13 @@ async def _answer(app: MlflowApp, scope: dict[str, Any], body: bytes) -> Answer:
     )
 
 
-@pytest.fixture(scope="package")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    """One for all: MLflow reads its settings from the environment once."""
+@pytest.fixture(scope="session")
+def _served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Factory, dict[str, str]]:
+    """The factory, and the environment of its application.
+
+    One for the whole process: MLflow reads its settings once, so that a second one would show the
+    runs of the first. Meanwhile tests of other packages run, which have another environment.
+    """
     folder = tmp_path_factory.mktemp("mlflow")
     home = Home(folder / "home")
     registry = Registry(home)
@@ -134,8 +137,20 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
     log = AccessLog(home)
     before = dict(os.environ)
     app = mlflow_app(home, PREFIX, log)
-    assert isinstance(app, MlflowApp)
-    model_id = registry.version("m", 1).files.parent.name
-    yield Factory(home, app, log, run.run_id, run.experiment_id, model_id)
+    settings = {name: value for name, value in os.environ.items() if before.get(name) != value}
     os.environ.clear()
     os.environ.update(before)
+    assert isinstance(app, MlflowApp)
+    model_id = registry.version("m", 1).files.parent.name
+    return Factory(home, app, log, run.run_id, run.experiment_id, model_id), settings
+
+
+@pytest.fixture(scope="session")
+def factory(_served: tuple[Factory, dict[str, str]]) -> Factory:
+    return _served[0]
+
+
+@pytest.fixture(autouse=True)
+def _settings(_served: tuple[Factory, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _served[1].items():
+        monkeypatch.setenv(name, value)
