@@ -36,6 +36,13 @@ def _until(holds: object, seconds: float = 20) -> bool:
     return False
 
 
+def _as_a_shell_starts_it() -> None:
+    """Take signals as usual: whoever runs the tests may ignore some of them, or block them."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def _running(level: str, script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a script that prints a line when it is ready."""
@@ -43,6 +50,7 @@ def _running(level: str, script: str, folder: Path) -> Iterator[subprocess.Popen
         command_line(boundary(level=level, writable=(folder,)), python(script, str(folder))),
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_as_a_shell_starts_it,
     )
     try:
         assert process.stdout
