@@ -86,9 +86,9 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server, started once."""
-    with running(tmp_path_factory.mktemp("pg")) as server:
+    with running() as server:
         yield server
 
 

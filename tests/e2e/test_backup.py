@@ -87,8 +87,8 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running(tmp_path_factory.mktemp("pg")) as server:
+def server() -> Iterator[Postgres]:
+    with running() as server:
         server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield server
 

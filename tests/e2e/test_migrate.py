@@ -128,9 +128,9 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server() -> Iterator[Postgres]:
     """A server that knows this machine's user by the socket, without a password."""
-    with running(tmp_path_factory.mktemp("pg")) as server:
+    with running() as server:
         name = getpass.getuser()
         if name != "postgres":
             server.execute(f'CREATE ROLE "{name}" LOGIN')
