@@ -252,7 +252,8 @@ def test_a_file_size_limit_is_a_clear_error(factory: Factory) -> None:
             run(factory.root, "full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert sorted(p.name for p in factory.home.tmp.iterdir()) == [".working", "locks"]
+    left = sorted(p.name for p in factory.home.tmp.iterdir())
+    assert left == [".acting", ".working", "locks"]
     factory.require_whole(0)
 
 

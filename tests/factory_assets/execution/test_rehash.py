@@ -3,6 +3,7 @@
 import mmap
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_a_scheduled_run_hashes_large_sources_anew(product: Pipeline, tmp_path: 
     before = records.latest("apples", "ingest")
     definitions = build_defs([product.folder])
     with dg.DagsterInstance.get() as instance:
-        context = dg.build_schedule_context(instance=instance)
+        now = datetime.now(UTC)
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=now)
         ticked = definitions.resolve_schedule_def("apples_schedule").evaluate_tick(context)
         (request,) = ticked.run_requests or ()
         job = definitions.resolve_job_def("apples")
