@@ -5,6 +5,7 @@ forwarder dials.
 """
 
 import resource
+import select
 import socket
 import struct
 import threading
@@ -26,8 +27,11 @@ class Forwarder:
     def __init__(self, address: AllowedAddress, listener: socket.socket) -> None:
         self.address = address
         self._listener = listener
+        self._listener.setblocking(False)
         self._lock = threading.Lock()
         self._connections: list[threading.Thread] = []
+        self._changing = threading.Lock()
+        """Held while a connection is taken from the listener to the list."""
         self._sent = self._received = self._accepted = 0
         self._error = ""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,20 +51,37 @@ class Forwarder:
     def drain(self, seconds: float) -> None:
         """Wait until what was sent is delivered, but no longer than this."""
         end = time.monotonic() + seconds
-        for thread in self._connections:
-            thread.join(max(0.0, end - time.monotonic()))
+        while (busy := self._busy()) and time.monotonic() < end:
+            busy[0].join(max(0.0, end - time.monotonic()))
+
+    def _busy(self) -> list[threading.Thread]:
+        """Return the connections that are open, those that wait at the listener among them."""
+        with self._changing:
+            while self._take():
+                pass
+            return [one for one in self._connections if one.is_alive()]
 
     def _accept(self) -> None:
+        arrivals = select.poll()
+        arrivals.register(self._listener, select.POLLIN)
         while True:
-            try:
-                inside, _ = self._listener.accept()
-            except OSError:
+            arrivals.poll()
+            with self._changing:
+                taken = self._take()
+            if not taken:
                 # The client has gone already, or there are too many: one of them will end.
                 time.sleep(_PATIENCE_SECONDS)
-                continue
-            thread = threading.Thread(target=self._connect, args=(inside,), daemon=True)
-            self._connections = [one for one in self._connections if one.is_alive()] + [thread]
-            thread.start()
+
+    def _take(self) -> bool:
+        """Begin to serve the next connection; return whether there was one."""
+        try:
+            inside, _ = self._listener.accept()
+        except OSError:
+            return False
+        thread = threading.Thread(target=self._connect, args=(inside,), daemon=True)
+        thread.start()
+        self._connections = [one for one in self._connections if one.is_alive()] + [thread]
+        return True
 
     def _connect(self, inside: socket.socket) -> None:
         with inside:
