@@ -26,11 +26,12 @@ demo: $(READY) ## Run the shipped pipelines and print a summary table
 up: $(READY) ## Serve pages, Dagster and MLflow on 127.0.0.1:3000, predictions on :8080; run schedules
 	@$(BIN)/factory up
 
+# Three processes on two cores: a third of the time, one waits for what it has started.
 test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-long: $(READY) ## Run all tests, also the longest, with other random examples; then test the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '' --hypothesis-profile random
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m '' --hypothesis-profile random
 	@$(BIN)/python -m tests.mutants
 
 lint: $(READY) ## Check with ruff, mypy and import-linter
