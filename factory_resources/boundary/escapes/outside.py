@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,8 @@ PORTS = (80, 443, 3128, 5432, 8080)
 _ADDRESS, _ADDRESS_6 = "203.0.113.7", "2001:db8::7"
 """For documentation: nobody has them."""
 _LIE = socket.inet_aton("203.0.113.53")
+_BODY_SECONDS = 1.0
+
 _ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 _NEW_ROUTE, _REQUEST_CREATE_ACK = 24, 0x1 | 0x400 | 0x4
@@ -222,11 +225,16 @@ def _accept(door: socket.socket, log: int) -> None:
 
 def _converse(one: socket.socket, log: int) -> None:
     """Write down all that comes; answer as a web server would."""
-    with one:
+    with one, suppress(OSError):
         while content := one.recv(65_536):
             os.write(log, content + b"\n")
             one.sendall(_ANSWER)
             if b" HTTP/1" in content:
+                # The answer ends here; the body of the request may still be on its way.
+                one.shutdown(socket.SHUT_WR)
+                one.settimeout(_BODY_SECONDS)
+                while content := one.recv(65_536):
+                    os.write(log, content + b"\n")
                 return
 
 
