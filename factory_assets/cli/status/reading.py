@@ -28,7 +28,6 @@ from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.run_history import (
@@ -38,6 +37,7 @@ from factory_resources.tracking.run_history import (
     stored_runs,
     switched_schedules,
 )
+from factory_resources.workers.run_processes import is_alive
 
 _NIGHT = timedelta(hours=24)
 
@@ -103,13 +103,12 @@ def _moment(seconds: float) -> str:
 def _open(run: StoredRun) -> OpenRun:
     since = _moment(run.started) if run.started else run.created
     identity = run.tags.get(PROCESS_TAG)
-    alive = identity is None or process_identity(int(identity.split()[0])) == identity
     return OpenRun(
         run=run.run_id,
         pipelines=run.pipelines,
         since=since,
         by=started_by(run.tags),
-        is_alive=run.state == "queued" or alive,
+        is_alive=run.state == "queued" or identity is None or is_alive(identity),
     )
 
 

@@ -11,11 +11,11 @@ from hashlib import sha256
 
 from starlette.requests import Request
 
-from factory_assets.declarations.people import has_people_file, load_people
 from factory_assets.execution.decisions import Verb
 from factory_assets.execution.signed_decision import DecidedBy, decision_payload, require_reason
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.pages.approvals import approval_view, enter_statement
+from factory_assets.web.pages.passkeys import declared_keys, offer_at
 from factory_assets.web.visitor import Visitor, visitor_of
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
@@ -26,7 +26,6 @@ from factory_resources.security.passkey_proofs import (
     PasskeyOffer,
     Site,
     id_in,
-    passkey_offer,
     public_line,
     request_options,
     signature_in,
@@ -64,11 +63,11 @@ class PasskeyDecisions:
 
     def read(self, request: Request) -> SigningView:
         """Return what the page shows the visitor."""
-        offer, visitor = self._offer(request), visitor_of(request.scope)
+        offer, visitor = offer_at(request, secure=self._secure), visitor_of(request.scope)
         site = self._site(request)
         if offer != "here" or site is None:
             return SigningView(offer, can_sign=False, lines=())
-        declared = _declared(visitor)
+        declared = declared_keys(visitor)
         lines = [public_line(one) for one in self._at(site, visitor)]
         missing = tuple(line for line in lines if line and line not in declared)
         return SigningView(offer, any(line in declared for line in lines), missing)
@@ -147,23 +146,13 @@ class PasskeyDecisions:
 
     def _signing(self, site: Site, visitor: Visitor) -> tuple[Passkey, ...]:
         """Return the visitor's passkeys by which they sign at a site."""
-        declared = _declared(visitor)
+        declared = declared_keys(visitor)
         return tuple(one for one in self._at(site, visitor) if public_line(one) in declared)
 
     def _at(self, site: Site, visitor: Visitor) -> list[Passkey]:
         return [one for one in self._passkeys.of(visitor.name) if one.host == site.name]
 
     def _site(self, request: Request) -> Site | None:
-        is_here = self._offer(request) == "here"
+        is_here = offer_at(request, secure=self._secure) == "here"
         host = request.headers.get("host", "")
         return Site.of(host, secure=self._secure) if is_here else None
-
-    def _offer(self, request: Request) -> PasskeyOffer:
-        host = request.headers.get("host", "")
-        return passkey_offer(host, secure=self._secure) if has_people_file() else "none"
-
-
-def _declared(visitor: Visitor) -> tuple[str, ...]:
-    """Return the visitor's keys in `people.yaml`."""
-    person = load_people().get(visitor.name)
-    return person.keys if person else ()

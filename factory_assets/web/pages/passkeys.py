@@ -79,12 +79,11 @@ class OwnPasskeys:
 
         The owner of a machine without people logs in by a link.
         """
-        offer = self._offer(request)
+        offer = offer_at(request, secure=self._secure)
         if offer == "none":
             return None
         visitor = visitor_of(request.scope)
-        person = load_people().get(visitor.name)
-        declared = person.keys if person else ()
+        declared = declared_keys(visitor)
         rows = tuple(_row(one, declared) for one in self._passkeys.of(visitor.name))
         return PasskeyView(rows, offer, self._is_fresh(visitor))
 
@@ -133,7 +132,7 @@ class OwnPasskeys:
     def _require(self, request: Request) -> tuple[Visitor, Site]:
         visitor = visitor_of(request.scope)
         site = Site.of(request.headers.get("host", ""), secure=self._secure)
-        if self._offer(request) != "here" or site is None:
+        if offer_at(request, secure=self._secure) != "here" or site is None:
             self._log.refused("not allowed", "add passkey", visitor)
             raise RefusedError(
                 "a passkey cannot be added at this address",
@@ -146,16 +145,24 @@ class OwnPasskeys:
             )
         return visitor, site
 
-    def _offer(self, request: Request) -> PasskeyOffer:
-        host = request.headers.get("host", "")
-        return passkey_offer(host, secure=self._secure) if has_people_file() else "none"
-
     def _is_fresh(self, visitor: Visitor) -> bool:
         now = time.time()
         return any(
             one.sha256 == visitor.session and now - one.began < _FRESH
             for one in self._sessions.of(visitor.name)
         )
+
+
+def offer_at(request: Request, *, secure: bool) -> PasskeyOffer:
+    """Return whether passkeys work at the address by which the visitor came."""
+    host = request.headers.get("host", "")
+    return passkey_offer(host, secure=secure) if has_people_file() else "none"
+
+
+def declared_keys(visitor: Visitor) -> tuple[str, ...]:
+    """Return the visitor's keys in `people.yaml`."""
+    person = load_people().get(visitor.name)
+    return person.keys if person else ()
 
 
 def _row(passkey: Passkey, declared: tuple[str, ...]) -> PasskeyRow:
