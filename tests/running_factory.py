@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,20 @@ class RunningFactory:
     Args:
         home: its folder.
         variables: of its environment, besides those of this process.
+        started_by: changes the command line, such as to that of another user.
     """
 
-    def __init__(self, home: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        variables: Mapping[str, str] | None = None,
+        started_by: Callable[[Sequence[str]], list[str]] = list,
+    ) -> None:
         arguments = up_options()
         self.ports = int(arguments[2]), int(arguments[4])
         self.url = f"http://127.0.0.1:{self.ports[0]}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "factory_assets.cli", *arguments],
+            started_by([sys.executable, "-m", "factory_assets.cli", *arguments]),
             env={**os.environ, **(variables or {}), "FACTORY_HOME": str(home)},
             cwd=home.parent,
             stdout=subprocess.PIPE,

@@ -57,9 +57,17 @@ def reproduce_command(name: str, as_json: bool) -> None:
     from rich.console import Console
 
     from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
+    from factory_assets.cli.run_inside import run_inside
+    from factory_assets.execution.run_boundary import pipelines_of
+    from factory_resources.home.home import Home
 
     # Progress must not be mixed into the JSON.
-    result = run_reproduce(name, Console(stderr=True) if as_json else console())
+    told = Console(stderr=True) if as_json else console()
+    arguments = ["reproduce", *(["--json"] if as_json else []), "--", name]
+    code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), told)
+    if code is not None:
+        sys.exit(code)
+    result = run_reproduce(name, told)
     click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
     sys.exit(0 if result.identical else 1)
 

@@ -5,7 +5,6 @@ Pipelines for which nothing changed do not come here: see `run`.
 
 import gc
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +25,7 @@ from factory_assets.results.latest import PARTITIONED
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
+from factory_resources.home.processes import own_identity
 from factory_resources.home.run_markers import killed_runs, run_marker
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.dead_runs import end_dead_runs
@@ -77,7 +76,7 @@ def _execute(
         tags={
             REUSE_TAG: str(request.reuse).lower(),
             **({REHASH_TAG: "all"} if request.rehash else {}),
-            PROCESS_TAG: process_identity(os.getpid()),
+            PROCESS_TAG: own_identity(),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",
         },

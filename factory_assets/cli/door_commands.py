@@ -29,6 +29,7 @@ _PORT = click.IntRange(1, 65_535)
     show_default=True,
     help="Port of the prediction server.",
 )
+@click.option("--user", help="The system user that root becomes before it starts anything.")
 def up_command(
     host: str,
     port: int,
@@ -37,6 +38,7 @@ def up_command(
     tls_key: Path | None,
     behind_proxy: bool,
     predict_port: int,
+    user: str | None,
 ) -> None:
     """Serve the UIs of Dagster and MLflow, schedules and predictions until Ctrl-C.
 
@@ -44,6 +46,11 @@ def up_command(
     printed; for another --host, or --behind-proxy, people with passwords and TLS are needed. While
     the factory is up, its daemon runs schedules, sensors and backfills.
     """
+    if user is not None:
+        from factory_resources.home.home import Home
+        from factory_resources.security.become_user import become_user
+
+        become_user(user, Home.from_env())
     from factory_assets.cli.up import Services, up
     from factory_assets.serving.http.listen import Listen
     from factory_assets.web.door.address import DoorAddress

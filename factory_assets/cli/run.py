@@ -1,17 +1,20 @@
-"""`factory run` and `factory demo`: run pipelines in this process, then print a summary table.
+"""`factory run` and `factory demo`: run pipelines, then print a summary table.
 
 A pipeline for which nothing changed is not given to Dagster, whose import takes longer than finding
-that out. How Dagster runs a pipeline belongs in `dagster_run`; how a stage is computed or reused in
-`factory_assets.execution`; the table in `summary`.
+that out. Is there anything to compute, the command is started again inside a boundary, which
+belongs in `run_inside`. How Dagster runs a pipeline belongs in `dagster_run`; how a stage is
+computed or reused in `factory_assets.execution`; the table in `summary`.
 """
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from click.exceptions import Exit
 from rich.console import Console
 
 from factory_assets.cli.faults import unexpected
@@ -20,11 +23,12 @@ from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.declarations.loader import DEFS
 from factory_assets.execution.backfill import wanted
+from factory_assets.execution.boundary_reports import is_inside
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_state
 from factory_assets.execution.people import enter_people
 from factory_assets.execution.progress import Counted
-from factory_assets.execution.requests import StageRequest, stages_of
+from factory_assets.execution.requests import StageRequest, StageRun, stages_of
 from factory_assets.execution.standing import standing
 from factory_assets.execution.unchanged import must_be_read, unchanged_stages, warnings_of
 from factory_assets.execution.unchanged_notes import note
@@ -58,6 +62,15 @@ def run(selection: RunSelection, console: Console) -> None:
     requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
+    if not is_inside() and any(_unchanged(request, home) is None for request in requests):
+        from factory_assets.cli.run_inside import run_inside
+
+        pipelines = [request.pipeline for request in requests]
+        code = run_inside(selection.arguments(), pipelines, home, console)
+        if code is not None:
+            if code:
+                raise Exit(code)
+            return
     _tell_people(home, console)
     summaries = []
     with _execution(home) as execute:
@@ -109,7 +122,9 @@ def _run_one(
     with console.status(pipeline.name) as status:
         listener = TerminalProgress(console, status)
         try:
-            if not _unchanged(request, home, listener):
+            if unchanged := _unchanged(request, home):
+                _tell_unchanged(request, unchanged, home, listener)
+            else:
                 listener.error = execute(request, listener)
             stored = _stored(pipeline, home, listener)
         except FactoryError as error:
@@ -124,8 +139,18 @@ def _run_one(
     return _summary(pipeline, stored, listener, seconds, home), listener.error
 
 
-def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> bool:
-    """Report the stored results and note it if nothing changed; return whether that is so."""
+@dataclass(frozen=True)
+class _Unchanged:
+    """A pipeline for which nothing changed."""
+
+    call: StageRequest
+    runs: Sequence[StageRun]
+    absent: int
+    """How many partitions have no data."""
+
+
+def _unchanged(request: RunRequest, home: Home) -> _Unchanged | None:
+    """Return the stored results if nothing changed; None if something did."""
     pipeline = request.pipeline
     dimensions = pipeline.spec.partitions.values()
     # Keys of dynamic partitions may be known to Dagster alone, and so is a run that was killed.
@@ -137,29 +162,34 @@ def _unchanged(request: RunRequest, home: Home, listener: TerminalProgress) -> b
         or any(isinstance(dimension, DynamicPartitions) for dimension in dimensions)
         or killed_runs(home)
     ):
-        return False
+        return None
     try:
         covered = wanted(pipeline, datetime.now(UTC), {}, home, request.partitions)
     except FactoryError:
-        return False
+        return None
     call = StageRequest(pipeline, "ingest", home, run_id="")
     runs = unchanged_stages(call, request.stages, covered.partitions)
-    if not runs:
-        return False
+    return _Unchanged(call, runs, covered.absent) if runs else None
+
+
+def _tell_unchanged(
+    request: RunRequest, found: _Unchanged, home: Home, listener: TerminalProgress
+) -> None:
+    """Report the stored results, and note that nothing changed."""
+    pipeline, runs = request.pipeline, found.runs
     for stage in request.stages:
         of_stage = [one for one in runs if one.record.stage == stage]
         if pipeline.spec.partitions and stage in PARTITIONED:
             saved = CostTotal.of(one.record for one in of_stage)
-            count = Counted(0, len(of_stage), covered.absent, CostTotal(), saved)
+            count = Counted(0, len(of_stage), found.absent, CostTotal(), saved)
             listener.counted(pipeline.name, stage, count)
             continue
         for one in of_stage:
             listener.finished(pipeline.name, stage, one)
-            for warning in warnings_of(call, one):
+            for warning in warnings_of(found.call, one):
                 listener.warned(pipeline.name, stage, warning)
     listener.unchanged(pipeline.name, max(one.record.finished for one in runs))
     note(pipeline.name, runs, home)
-    return True
 
 
 def _stored(pipeline: Pipeline, home: Home, listener: TerminalProgress) -> StageValues:

@@ -1,6 +1,6 @@
 """Helpers of several sub-commands: select pipelines, refuse while a run works."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,6 +106,18 @@ class RunSelection:
     """Whether a stage for which nothing changed reuses its stored result."""
     rehash: bool = False
     """Whether every source is hashed again, whatever its size and times."""
+
+    def arguments(self) -> Iterator[str]:
+        """Yield the command line of the same selection, after `factory`."""
+        yield "run"
+        if self.stages:
+            yield f"--stages={','.join(self.stages)}"
+        yield from (f"--partition={key}" for key in self.partitions)
+        if not self.reuse:
+            yield "--no-reuse"
+        if self.rehash:
+            yield "--rehash"
+        yield from ("--", *self.pipelines)
 
 
 def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[FactoryError]]:

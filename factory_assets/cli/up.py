@@ -221,6 +221,8 @@ def _told(home: Home, services: Services, logs: Path) -> str:
     lines = [f"factory      {login_link(home, services.door.url) if local else services.door.url}"]
     if local:
         lines.append("             (the link lets you in once; another: factory login)")
+    if os.getuid() == 0:
+        lines.append("boundary     none: root can undo any; start it with --user NAME")
     lines.append(f"predictions  http://{HOST}:{services.predictions}/docs")
     return "\n".join([*lines, f"logs         {logs}", "press Ctrl-C to stop all"])
 

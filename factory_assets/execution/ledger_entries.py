@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Literal
 
 from factory_assets.declarations.settings import load_settings
+from factory_assets.execution.boundary_reports import boundary_level, own_report
 from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
@@ -165,6 +166,8 @@ def _context(log: Log, pipeline: Pipeline, record: Record, home: Home) -> Iterat
             pipeline=pipeline.name,
             declaration=declaration_digest(pipeline),
             account=account_commitment(home),
+            boundary=boundary_level(),
+            report=own_report(),
         )
 
 

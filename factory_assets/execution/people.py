@@ -150,6 +150,17 @@ def may(
     return known is not None and key in known.keys and role in known.roles
 
 
+def store_salts(home: Home) -> None:
+    """Store the salts of everybody whom a run of this account enters, who may not store them.
+
+    Raises:
+        DeclarationError: `people.yaml` is wrong.
+        StorageError: the salts cannot be written.
+    """
+    known_people(home)
+    account_commitment(home)
+
+
 def account_commitment(home: Home) -> str:
     """Return the commitment to the account that this process runs as."""
     return Commitments(home).of("account", _account())

@@ -14,6 +14,7 @@ from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.leakage.policy import store_reasons
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.declarations.settings import load_settings
+from factory_assets.execution.asked_addresses import noticed_addresses
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
@@ -65,6 +66,7 @@ def run_stage(call: StageRequest) -> StageRun:
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
         redact_errors(call.pipeline),
+        noticed_addresses() as asked,
         storage_faults(call.home),
         call.home.working(),
         call.home.lock(name),
@@ -75,7 +77,8 @@ def run_stage(call: StageRequest) -> StageRun:
                 run = _reuse(call, plan.record)
             else:
                 run = _compute_and_record(call, plan, rates)
-    return replace(run, warning=warning)
+    warnings = [warning, *(str(one) for one in asked if not one.is_loopback)]
+    return replace(run, warning="; ".join(filter(None, warnings)) or None)
 
 
 def _reuse(call: StageRequest, record: Record) -> StageRun:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from factory_assets.cron import check_cron
 from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
+from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
@@ -115,6 +116,9 @@ class PipelineSpec(Spec):
     watch: Annotated[Watching | None, Field(exclude_if=is_unset)] = None
     """Notice when the world is no longer that of the training rows; `{}` uses the defaults.
     Default: nobody looks at the answers."""
+    boundary: Annotated[DeclaredBoundary | None, Field(exclude_if=is_unset)] = None
+    """What the runs may reach beside their own files: `required`, or `{allow: [HOST:PORT]}`.
+    Default: nothing, as far as the machine can do that."""
 
     @property
     def training(self) -> Train:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from factory_assets.spec.base import Spec, listed
+from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.contract import Duration
 
 
@@ -133,5 +134,7 @@ class FactorySettings(Spec):
     """Who is told of alarms; each entry is told of every alarm once. Default: nobody."""
     login: LoginSettings | None = None
     """How people log in. Default: by a password, and the owner of the machine by a link."""
+    boundary: DeclaredBoundary | None = None
+    """What every run may reach, beside what its pipeline declares. Default: nothing."""
     disk: DiskSettings | None = None
     """How much of the disk is left free."""

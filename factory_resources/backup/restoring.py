@@ -94,7 +94,7 @@ def _staged(home: Home) -> Iterator[Path]:
             owner = re.match(r"(\d+)\.\d+-", path.name.removeprefix(name))
             if owner and scratch_prefix(int(owner[1])) != owner[0]:
                 shutil.rmtree(path, ignore_errors=True)
-        staging = parent / f"{name}{scratch_prefix(os.getpid())}"
+        staging = parent / f"{name}{scratch_prefix()}"
         staging.mkdir(mode=0o700)
     try:
         yield staging

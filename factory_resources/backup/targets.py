@@ -185,7 +185,7 @@ def folder_target(parent: Path, name: str) -> Iterator[FolderTarget]:
     """
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_unfinished(parent)
-    making = parent / f".making-{scratch_prefix(os.getpid())}{name}"
+    making = parent / f".making-{scratch_prefix()}{name}"
     (making / FILES).mkdir(mode=0o700, parents=True)
     making.chmod(0o700)
     try:
@@ -201,7 +201,7 @@ def folder_target(parent: Path, name: str) -> Iterator[FolderTarget]:
 @contextmanager
 def tar_target(file: Path) -> Iterator[TarTarget]:
     """Yield a new backup as a tar file, which gets its name in the end."""
-    making = file.with_name(f".{file.name}.{scratch_prefix(os.getpid())}making")
+    making = file.with_name(f".{file.name}.{scratch_prefix()}making")
     scratch = making.with_name(f"{making.name}.made")
     try:
         scratch.mkdir(mode=0o700)
@@ -229,7 +229,7 @@ def remove_oldest(folder: Path, keep: int) -> None:
     """Remove all backups in a folder but the newest ones."""
     for path in [*_backups(folder)][keep:]:
         # What is removed in part must not look like a backup.
-        gone = path.rename(folder / f".making-{scratch_prefix(os.getpid())}{path.name}")
+        gone = path.rename(folder / f".making-{scratch_prefix()}{path.name}")
         shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -43,4 +43,6 @@ def resolve(text: str) -> AllowedAddress:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"{text!r}: {error}") from None
+    # A server on this machine may listen on 127.0.0.1 alone, while ::1 comes first.
+    found.sort(key=lambda one: one[0] != socket.AF_INET)
     return AllowedAddress(host, port, str(found[0][4][0]))

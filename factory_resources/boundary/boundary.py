@@ -36,6 +36,8 @@ class Boundary:
         writable: folders and files that it may write; what is planted there stays.
         readable: folders and files that it may read, beside the system and Python. One within a
             writable folder stays read-only.
+        kept: files and folders within writable ones that it may only read, as far as the machine
+            can do that; a report may be written there.
         level: "auto" for as much as the machine can do; "required" for namespaces, or the command
             is not started; "seccomp" for the fallback alone; "off".
         shared_memory: bytes of /dev/shm, where data loaders pass batches; 0 for as many as outside.
@@ -45,6 +47,7 @@ class Boundary:
     allow: tuple[str, ...] = ()
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
     level: Literal["auto", "required", "seccomp", "off"] = "auto"
     shared_memory: int = 0
     user: tuple[int, int] | None = None
@@ -78,6 +81,7 @@ class Boundary:
         options += [f"--writable={path.absolute()}" for path in self.writable]
         python = (Path(sys.prefix), Path(sys.base_prefix))
         options += [f"--readable={path.absolute()}" for path in (*self.readable, *python)]
+        options += [f"--kept={path.absolute()}" for path in self.kept]
         if self.shared_memory:
             options.append(f"--shared-memory={self.shared_memory}")
         if self.user is not None:

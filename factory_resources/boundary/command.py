@@ -33,12 +33,15 @@ from factory_resources.boundary.report import (
     open_ways,
     parse_seal,
 )
+from factory_resources.home.processes import process_identity
 
 USAGE = """usage: python -I -m factory_resources.boundary [OPTION]... -- COMMAND [ARGUMENT]...
 
   --allow HOST:PORT        an address that the command may reach; may be repeated
   --writable PATH          a folder or file that it may write; may be repeated
   --readable PATH          one that it may read; may be repeated
+  --kept PATH              one in a writable folder that it may only read, as far as the machine
+                           can do that; may be repeated
   --level LEVEL            auto (default), required, seccomp or off
   --user UID[:GID]         whom root becomes
   --shared-memory BYTES    size of /dev/shm (default: as outside)
@@ -47,7 +50,7 @@ USAGE = """usage: python -I -m factory_resources.boundary [OPTION]... -- COMMAND
 The exit code is the command's, 128 and the number of the signal that ended it, or 97 if the
 boundary could not be set up; the command was not started then."""
 
-_OPTIONS = ("allow", "writable", "readable", "level", "user", "shared-memory", "report")
+_OPTIONS = ("allow", "writable", "readable", "kept", "level", "user", "shared-memory", "report")
 _ORDER: dict[str, tuple[Level, ...]] = {
     "auto": ("namespaces", "seccomp"),
     "required": ("namespaces",),
@@ -114,15 +117,16 @@ def _parse(arguments: Sequence[str]) -> _Asked:
     level = (given["level"] or ["auto"])[-1]
     if level not in _ORDER:
         raise ValueError(f"--level {level!r} is not one of {', '.join(_ORDER)}")
-    python = [*given["readable"], sys.prefix, sys.base_prefix]
-    links = {path: os.path.realpath(path) for path in (*given["writable"], *python)}
+    readable = [*given["readable"], *given["kept"], sys.prefix, sys.base_prefix]
+    links = {path: os.path.realpath(path) for path in (*given["writable"], *readable)}
     return _Asked(
         level,
         tuple(given["allow"]),
         Visible(
             tuple(links[path] for path in given["writable"]),
-            tuple(dict.fromkeys(links[path] for path in python)),
+            tuple(dict.fromkeys(links[path] for path in readable)),
             _shared_memory((given["shared-memory"] or ["0"])[-1]),
+            tuple(links[path] for path in given["kept"]),
             tuple((path, real) for path, real in links.items() if path != real),
         ),
         _user((given["user"] or [""])[-1]),
@@ -173,7 +177,7 @@ def _run(asked: _Asked) -> int:
                     _report(asked, level, reasons, started, code, told)
                     return code
             reasons.append(f"{level}: {reason}")
-    if asked.level != "off" and (asked.level != "auto" or asked.allow):
+    if asked.level not in ("off", "auto"):
         why = "; ".join(reasons)
         raise _RefusedBoundaryError(f"it cannot be set up, and the command was not started: {why}")
     code, told = _start(asked, "none")
@@ -185,8 +189,9 @@ def _clear_report(asked: _Asked) -> None:
     """Remove the report of an earlier command; refuse a place where this one could write it."""
     folder, name = os.path.split(asked.report)
     target = os.path.join(os.path.realpath(folder or "."), name)
+    kept = any(is_in(target, path) for path in asked.visible.kept)
     for path in asked.visible.writable:
-        if asked.report and is_in(target, path):
+        if asked.report and is_in(target, path) and not kept:
             raise ValueError(f"the report {asked.report} is in the writable folder {path}")
     if asked.report and os.path.lexists(asked.report):
         os.unlink(asked.report)
@@ -210,7 +215,7 @@ def _impossible(asked: _Asked, level: Level) -> str:
     if asked.allow:
         return "without namespaces no address can be allowed"
     visible = asked.visible
-    for path in visible.readable:
+    for path in {*visible.readable} - {*visible.kept}:
         if any(is_in(path, folder) for folder in visible.writable):
             return f"without namespaces {path}, in a writable folder, cannot stay read-only"
     return ""
@@ -228,6 +233,7 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
         home=_home(asked.user[0]),
         user=os.getuid(),
         owner=asked.user,
+        outside=process_identity(os.getpid()),
         temporary=temporary,
     )
     # Messages stay apart; where there is no boundary, there is but one.
@@ -311,7 +317,7 @@ def _report(
     report = BoundaryReport(
         level=level,
         reason="; ".join(reasons),
-        open_ways=open_ways(level, told.seal.landlock),
+        open_ways=open_ways(level, told.seal.landlock, asked.visible.kept),
         command=asked.command,
         allow=asked.allow,
         writable=asked.visible.writable,

@@ -37,6 +37,8 @@ class Visible(NamedTuple):
     readable: tuple[str, ...]
     shared_memory: int
     """Bytes of /dev/shm."""
+    kept: tuple[str, ...] = ()
+    """Those of the readable ones in writable folders that may be writable without namespaces."""
     links: tuple[tuple[str, str], ...] = ()
     """Symbolic links by which these paths are known, and where they lead."""
 

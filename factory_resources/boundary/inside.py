@@ -20,6 +20,7 @@ from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.probe import try_to_leave
 from factory_resources.boundary.report import Level, Seal
 from factory_resources.boundary.stragglers import adopt_orphans, kill_children
+from factory_resources.home.processes import OUTSIDE_VARIABLE
 
 FORWARDED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
@@ -27,6 +28,9 @@ FORWARDED = (
 )
 NOT_SET_UP = 97
 """Exit code if the command was never started."""
+LEVEL_VARIABLE = "FACTORY_BOUNDARY"
+"""Environment variable by which a command knows how much holds around it."""
+_ALLOWED_VARIABLE = "FACTORY_BOUNDARY_ALLOWED"
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _STATUS = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapEff", "CapBnd", "Uid")
 _WRITABLE_DEVICES = ("null", "zero", "full", "tty", "shm")
@@ -44,6 +48,8 @@ class Inside(NamedTuple):
     """Who starts it."""
     owner: tuple[int, int]
     """User and group of the command."""
+    outside: str = ""
+    """The identity of the process outside."""
     temporary: str = ""
     """A folder for temporary files, if /tmp is not private."""
 
@@ -223,14 +229,21 @@ def _leave_only_streams() -> None:
 
 
 def _environment(inside: Inside) -> dict[str, str]:
-    environment = {**os.environ, "FACTORY_BOUNDARY": inside.level}
+    environment = {**os.environ, LEVEL_VARIABLE: inside.level}
     if inside.level == "namespaces":
         environment["HOME"] = inside.home
+        environment[OUTSIDE_VARIABLE] = inside.outside
+        environment[_ALLOWED_VARIABLE] = " ".join(map(str, inside.allowed))
     if inside.temporary:
         environment["TMPDIR"] = inside.temporary
     elif not os.path.isdir(environment.get("TMPDIR", "/")):
         del environment["TMPDIR"]
     return environment
+
+
+def allowed_addresses() -> tuple[str, ...]:
+    """Return the addresses that the boundary around this process allows, as they were declared."""
+    return tuple(os.environ.get(_ALLOWED_VARIABLE, "").split())
 
 
 def _tell(parent: socket.socket, **told: object) -> None:

@@ -5,7 +5,7 @@ These are named tuples, not dataclasses, whose module takes 10 ms of every start
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 Level = Literal["namespaces", "seccomp", "none"]
@@ -15,17 +15,19 @@ _SCOPED, _TRUNCATED = 6, 3
 """Versions of Landlock that limit signals and abstract sockets, and emptying a file."""
 
 
-def open_ways(level: Level, landlock: int) -> tuple[str, ...]:
+def open_ways(level: Level, landlock: int, kept: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what stays open at a level, beside what was declared.
 
     Args:
         landlock: the kernel's version of Landlock; 0 if it has none.
+        kept: paths that only namespaces keep read-only.
     """
     if level == "none":
         return ("everything that the user can reach",)
     if level == "namespaces":
         return () if landlock else ("named pipes in readable folders",)
     ways = ["unix sockets of daemons on this machine", "files in /dev/shm"]
+    ways += [f"changing {path}" for path in kept]
     if landlock < _SCOPED:
         ways += ["abstract unix sockets", "signals to the user's other processes"]
     if landlock < _TRUNCATED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from factory_resources.home.home import WORKING, Home, scratch_prefix, storage_errors
+from factory_resources.home.home import WORKING, Home, is_free, scratch_prefix, storage_errors
 
 Kind = Literal["record", "run", "table file", "picture", "cache", "checkpoint", "scratch", "lock"]
 
@@ -56,7 +56,7 @@ def left_behind(home: Home) -> Iterator[Garbage]:
             if owner and scratch_prefix(int(owner[1])) != owner[0]:
                 yield waste(path, "scratch", "its process has ended")
         for path in sorted((home.tmp / "locks").glob("*")):
-            if path.name != WORKING and _is_free(path):
+            if path.name != WORKING and is_free(path):
                 yield waste(path, "lock", "no process holds it")
     for folder in (home.records, home.pictures, home.path / "profiles"):
         for path in sorted(folder.rglob(".*")):
@@ -94,16 +94,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except OSError:
         return 0
-
-
-def _is_free(path: Path) -> bool:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(path, timeout=0):
-            return True
-    except Timeout:
-        return False
 
 
 def _remove_lock(path: Path) -> None:

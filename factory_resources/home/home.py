@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from factory_resources.errors import StorageError
-from factory_resources.home.processes import process_start
+from factory_resources.home.processes import own_identity, process_start
 
 WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
@@ -165,8 +165,7 @@ class Home:
             within: the scratch folder that contains it; None for one of its own.
         """
         self.require_writable()
-        prefix = scratch_prefix(os.getpid())
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within or self.tmp))
+        folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(), dir=within or self.tmp))
         try:
             yield folder
         finally:
@@ -175,7 +174,7 @@ class Home:
     @contextmanager
     def perhaps_scratch(self, within: Path | None = None) -> Iterator[Path]:
         """Like `scratch`, but do not create the folder yet: most callers do not need it."""
-        folder = (within or self.tmp) / f"{scratch_prefix(os.getpid())}{uuid4().hex}"
+        folder = (within or self.tmp) / f"{scratch_prefix()}{uuid4().hex}"
         try:
             yield folder
         finally:
@@ -193,6 +192,15 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / name):
             yield
+
+    def is_left(self, name: str) -> bool:
+        """Whether the lock of that name was taken by somebody who died, and nobody holds it."""
+        file = self.tmp / "locks" / name
+        return file.exists() and is_free(file)
+
+    def forget_lock(self, name: str) -> None:
+        """Remove the file of a lock that nobody will ask for again."""
+        (self.tmp / "locks" / name).unlink(missing_ok=True)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -258,13 +266,31 @@ class Home:
                 raise
 
 
+def is_free(lock: Path) -> bool:
+    """Whether no process holds the lock of a file, inside a boundary or outside."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
 def _is_open(folder: Path) -> bool:
     """Whether the rights of the folder let other users in."""
     return bool(folder.stat().st_mode & 0o077)
 
 
-def scratch_prefix(pid: int) -> str:
-    """Return the beginning of a process's scratch folder names; no later process shares it."""
+def scratch_prefix(pid: int | None = None) -> str:
+    """Return the beginning of a process's scratch folder names; no later process shares it.
+
+    Args:
+        pid: the number of the process; None for this one.
+    """
+    if pid is None:
+        number, start = own_identity().split()[:2]
+        return f"{number}.{None if start == 'gone' else start}-"
     return f"{pid}.{process_start(pid)}-"
 
 

@@ -2,8 +2,8 @@
 
 A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
 watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
-in `access_entries`. `found` marks what a home contained before it had a ledger: nobody witnessed
-when it happened.
+in `access_entries`, those about boundaries in `boundary_entries`. `found` marks what a home
+contained before it had a ledger: nobody witnessed when it happened.
 """
 
 from functools import cache
@@ -17,6 +17,7 @@ from factory_resources.ledger.access_entries import (
     SessionEnded,
     SessionStarted,
 )
+from factory_resources.ledger.boundary_entries import BoundaryHeld, BoundaryLevel
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
@@ -53,6 +54,10 @@ class RunStarted(Entry):
     """The digest of the pipeline's declaration, defaults included."""
     account: Sha256 | None = None
     """A commitment to the account that started it."""
+    boundary: BoundaryLevel | None = None
+    """How much held around it, as it saw that itself."""
+    report: str | None = None
+    """The name of the report of its boundary."""
 
 
 class ApprovalRule(BaseModel):
@@ -260,6 +265,7 @@ class SettingChanged(Entry):
 Kind = (
     LedgerStarted
     | RunStarted
+    | BoundaryHeld
     | DeclarationChanged
     | StageComputed
     | ModelTrained

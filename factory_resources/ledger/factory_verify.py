@@ -1140,6 +1140,7 @@ _FOLLOWED = frozenset(
         "serving",
         "edge_pack",
         "edge_log",
+        "boundary",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1650,6 +1651,7 @@ class ContentCheck:
             "rollout_ended": self._decisions.rollout_ended,
             "edge_pack": self._edge_pack,
             "edge_log": self._edge_log,
+            "boundary": self._boundary,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -1785,6 +1787,18 @@ class ContentCheck:
             raise InvalidError("is the log of a pack that has no entry")
         for name in ("pipeline", "version"):
             _require_same(f"the {name}", entry.get(name), pack[1].get(name))
+
+    def _boundary(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that the report of a boundary is the one that was entered."""
+        kind, _, report = take(entry, "subject").partition("/")
+        if kind != "boundary" or not re.fullmatch(r"[A-Za-z0-9-]{1,64}", report):
+            raise InvalidError("is of a boundary, and names no report")
+        self._report.count("boundaries")
+        digest = take(entry, "report")
+        # It is moved only after its entry was made.
+        if not self._compare(number, f"boundary/new/{report}.json", digest, optional=True):
+            included = isinstance(self._files, HomeFolder)
+            self._compare(number, f"boundary/{report}.json", digest, optional=not included)
 
     def _chain(self, pipeline: str, version: int, number: int) -> dict[str, Any] | None:
         """Check that a version was trained, passed its gates and was exported.

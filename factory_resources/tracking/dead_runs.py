@@ -31,7 +31,7 @@ def end_all_dead_runs(registry: Registry) -> int:
     """
     running = _select(registry, _RUNNING)
     for experiment in sorted({str(row.experiment_id) for row in running}):
-        end_dead_runs(registry.client, experiment)
+        end_dead_runs(registry, experiment)
     for row in _select(registry, _PENDING):
         registry.client.finalize_logged_model(row.model_id, "FAILED")
         folder = registry.artifacts(row.name) / "models" / row.model_id

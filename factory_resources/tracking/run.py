@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_resources.home.home import storage_errors
-from factory_resources.home.processes import process_identity
+from factory_resources.home.processes import is_gone, own_identity
 
 if TYPE_CHECKING:
     from factory_resources.tracking.registry import Registry
@@ -136,12 +135,14 @@ def open_run(
         started: when the work began, in milliseconds since 1970.
     """
     run = _start_run(registry, model, name, tags, started)
-    try:
-        yield run
-    except BaseException:
-        run.end("FAILED")
-        raise
-    run.end("FINISHED")
+    with registry.home.lock(_lock_of(run.run_id)):
+        try:
+            yield run
+        except BaseException:
+            run.end("FAILED")
+            raise
+        run.end("FINISHED")
+        registry.home.forget_lock(_lock_of(run.run_id))
 
 
 @contextmanager
@@ -167,7 +168,7 @@ def _start_run(
         experiment_id = client.create_experiment(model, artifact_location=location)
     else:
         experiment_id = experiment.experiment_id
-    end_dead_runs(client, experiment_id)
+    end_dead_runs(registry, experiment_id)
     return _start(registry, model, experiment_id, name, tags, started)
 
 
@@ -183,17 +184,27 @@ def _start(
         experiment_id,
         start_time=started,
         run_name=name,
-        tags={**tags, _PROCESS_TAG: process_identity(os.getpid())},
+        tags={**tags, _PROCESS_TAG: own_identity()},
     )
     return RegistryRun(registry, model, run.info.run_id, experiment_id)
 
 
-def end_dead_runs(client: Any, experiment_id: str) -> None:
-    """Mark every run of the experiment as failed whose process has ended."""
+def end_dead_runs(registry: Registry, experiment_id: str) -> None:
+    """Mark every run of the experiment as failed whose process has ended.
+
+    Inside a boundary no other process is seen, but whether it still holds its lock is.
+    """
+    client = registry.client
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         owner = run.data.tags.get(_PROCESS_TAG)
-        if owner and owner != process_identity(int(owner.split()[0])):
+        lock = _lock_of(run.data.tags.get(_PARENT_TAG) or run.info.run_id)
+        if owner and (is_gone(owner) or registry.home.is_left(lock)):
             client.set_terminated(run.info.run_id, "FAILED")
+            registry.home.forget_lock(lock)
+
+
+def _lock_of(run_id: str) -> str:
+    return f"mlflow.{run_id}"
 
 
 def _ensure_model(client: Any, name: str) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
+from factory_resources.home.processes import is_gone
 from factory_resources.tracking.run_history import PROCESS_TAG
-from factory_resources.workers.run_processes import is_alive, kill_processes_of
+from factory_resources.workers.run_processes import kill_processes_of
 
 _WORKING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
-_DIED = "the process of this run was killed"
+DIED = "the process of this run was killed"
 
 
 def end_dead_runs(
@@ -36,7 +37,7 @@ def end_dead_runs(
     return dead
 
 
-def end_dead_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def end_dead_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str = DIED) -> None:
     """End a run whose process has died: as cancelled if that was wanted, else as failed."""
     kill_processes_of(run.run_id)
     if run.status is dg.DagsterRunStatus.CANCELING:
@@ -44,7 +45,7 @@ def end_dead_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     else:
         by_hand = run.tags.get("dagster/max_retries") == "0"
         reason = JobFailureData(None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
-        instance.report_run_failed(run, _DIED + "; run it again" * by_hand, reason)
+        instance.report_run_failed(run, why + "; run it again" * by_hand, reason)
     # Otherwise a GPU that the run had claimed would never be free again.
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
@@ -54,4 +55,4 @@ def _is_dead(run: dg.DagsterRun, *, no_daemon: bool) -> bool:
     if identity is None:
         # Of a run that works, a command of Dagster's own may be the process.
         return no_daemon and run.status is dg.DagsterRunStatus.STARTING
-    return not is_alive(identity)
+    return is_gone(identity)

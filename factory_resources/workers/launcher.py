@@ -26,14 +26,13 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
+from factory_resources.home.processes import is_gone, process_identity
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers import keeper
 from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.logs import open_log, path_of_log
 from factory_resources.workers.run_processes import (
     RUN_VARIABLE,
-    is_alive,
     kill_processes_of,
     process_number,
 )
@@ -72,8 +71,9 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             instance_ref=self._instance.get_ref(),
             set_exit_code_on_failure=True,
         )
+        command = self.worker_command(context.dagster_run, arguments.get_command_args())
         with open_log(Home.from_env(), run_id) as log:
-            worker = _start(run_id, arguments.get_command_args(), log)
+            worker = _start(command, self.worker_variables(run_id), log)
         assert worker.stdin is not None
         try:
             self._instance.add_run_tags(run_id, {PROCESS_TAG: process_identity(worker.pid)})
@@ -86,15 +86,31 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         self._workers[run_id] = worker
         threading.Thread(target=self._watch, args=(run_id, worker), daemon=True).start()
 
+    def worker_command(self, run: dg.DagsterRun, command: Sequence[str]) -> Sequence[str]:
+        """Return the command line of the worker of a run, given Dagster's."""
+        return command
+
+    def worker_variables(self, run_id: str) -> Mapping[str, str]:
+        """Return what the environment of the worker has beside that of this process."""
+        return {RUN_VARIABLE: run_id}
+
+    def worker_ended(self, run: dg.DagsterRun, code: int) -> None:
+        """Settle what the worker has left; its run may not have ended.
+
+        Args:
+            code: the exit code of the worker.
+        """
+        if not run.is_finished:
+            end_dead_run(self._instance, run)
+
     def _watch(self, run_id: str, worker: "subprocess.Popen[bytes]") -> None:
         """Wait until the worker has ended; if it died before its run had ended, end the run."""
         worker.wait()
         if self._stopping:
             # Its run is ended at the next start: the instance may be closed already.
             return
-        run = self._instance.get_run_by_id(run_id)
-        if run and not run.is_finished:
-            end_dead_run(self._instance, run)
+        if run := self._instance.get_run_by_id(run_id):
+            self.worker_ended(run, worker.returncode)
         del self._workers[run_id]
 
     @property
@@ -105,7 +121,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Return whether the worker exists. What a dead one has left is killed."""
         identity = run.tags.get(PROCESS_TAG)
         # One of this process is watched; and only a worker that was started here has the tag.
-        if run.run_id in self._workers or identity is None or is_alive(identity):
+        if run.run_id in self._workers or identity is None or not is_gone(identity):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         kill_processes_of(run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, "the process of this run was killed")
@@ -121,7 +137,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Ask the worker to end, whichever process launched it; return whether there is one."""
         run = self._instance.get_run_by_id(run_id)
         identity = run.tags.get(PROCESS_TAG) if run and not run.is_finished else None
-        if run is None or identity is None or not is_alive(identity):
+        if run is None or identity is None or is_gone(identity):
             return False
         self._instance.report_run_canceling(run)
         os.kill(process_number(identity), signal.SIGTERM)
@@ -138,10 +154,12 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             worker.wait()
 
 
-def _start(run_id: str, command: Sequence[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(
+    command: Sequence[str], variables: Mapping[str, str], log: IO[bytes]
+) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         _command_line(command),
-        env={**os.environ, RUN_VARIABLE: run_id},
+        env={**os.environ, **variables},
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,

@@ -6,16 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from factory_resources.home.processes import process_identity
-
 RUN_VARIABLE = "FACTORY_RUN_ID"
 """Environment variable of a worker, which everything that it starts inherits."""
-
-
-def is_alive(identity: str) -> bool:
-    """Whether the process of that identity exists and has not ended."""
-    pid = process_number(identity)
-    return process_identity(pid) == identity and _state(pid) != "Z"
 
 
 def process_number(identity: str) -> int:
@@ -45,12 +37,3 @@ def kill_processes_of(run_id: str) -> int:
                 os.kill(pid, signal.SIGKILL)
         killed |= new
     return len(killed)
-
-
-def _state(pid: int) -> str:
-    """Return the state of a process, such as `Z` of one that has ended; empty if unknown."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[0]

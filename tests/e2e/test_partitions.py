@@ -110,9 +110,9 @@ def test_a_partition_of_an_unpartitioned_pipeline_is_refused(
 class Up:
     """A running `factory up`, queried by GraphQL as its pages do."""
 
-    def __init__(self, home: Path, defs: Path) -> None:
+    def __init__(self, home: Path, defs: Path, **settings: Any) -> None:
         self.home = Home(home)
-        self.running = RunningFactory(home, {"FACTORY_DEFS": str(defs)})
+        self.running = RunningFactory(home, {"FACTORY_DEFS": str(defs)}, **settings)
         self.client = self.running.enter()
 
     def ask(self, query: str, **variables: Any) -> Any:

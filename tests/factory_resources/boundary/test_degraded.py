@@ -61,10 +61,27 @@ def test_a_required_one_is_refused(folder: Path) -> None:
     assert not (folder / "report.json").exists()
 
 
-def test_one_with_an_allowed_address_is_refused(folder: Path) -> None:
+def test_one_with_an_allowed_address_does_not_hold_and_says_so(folder: Path) -> None:
     done = _run(folder, level="auto", allow=("127.0.0.1:5432",))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    report = parse_report((folder / "report.json").read_text())
+    assert report.level == "none"
+    assert report.reason.endswith("seccomp: without namespaces no address can be allowed")
+
+
+def test_one_with_an_allowed_address_is_refused_where_it_is_required(folder: Path) -> None:
+    done = _run(folder, level="required", allow=("127.0.0.1:5432",))
     assert (done.returncode, done.stdout) == (NOT_SET_UP, "")
-    assert "seccomp: without namespaces no address can be allowed" in done.stderr
+
+
+def test_what_only_namespaces_keep_is_told(folder: Path) -> None:
+    (folder / "home" / "kept").mkdir(parents=True)
+    fields = {"writable": (folder / "home",), "kept": (folder / "home" / "kept",)}
+    done = _run(folder, level="auto", **fields)
+    assert done.returncode == 0, done.stderr
+    report = parse_report((folder / "report.json").read_text())
+    assert report.level == "seccomp"
+    assert f"changing {folder / 'home' / 'kept'}" in report.open_ways
 
 
 def test_nothing_is_tried_without_a_network_of_its_own(folder: Path) -> None:

@@ -1,0 +1,114 @@
+"""Start a command of `factory` again inside a boundary, and wait for it.
+
+This process stays outside: it ends what killed runs have left, which nobody inside can see, and
+enters the report of the boundary in the ledger. What a run may reach belongs in
+`execution.run_boundary`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import click
+from rich.console import Console
+
+from factory_assets.execution.boundary_reports import (
+    REPORT_VARIABLE,
+    enter_reports,
+    is_inside,
+    report_file,
+)
+from factory_assets.execution.run_boundary import run_boundary
+from factory_assets.spec import Pipeline
+from factory_resources.boundary.boundary import level_here
+from factory_resources.boundary.inside import NOT_SET_UP
+from factory_resources.errors import BoundaryError
+from factory_resources.home.home import Home
+from factory_resources.home.processes import is_gone
+from factory_resources.home.run_markers import killed_runs
+from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
+
+
+def run_inside(
+    arguments: Iterable[str], pipelines: Sequence[Pipeline], home: Home, console: Console
+) -> int | None:
+    """Run a command on pipelines inside a boundary; return its exit code.
+
+    None, after a line that says why, if no boundary is possible or wanted, or this process is
+    inside one already: then it is to be done in this process.
+
+    Args:
+        arguments: the command line after `factory`.
+
+    Raises:
+        BoundaryError: a boundary is required, and there can be none; nothing was run.
+    """
+    if is_inside():
+        return None
+    boundary = run_boundary(pipelines, home)
+    if boundary.level == "off":
+        return None
+    if os.getuid() == 0 or sys.platform != "linux":
+        reason = level_here()[1]
+        if boundary.level == "required":
+            raise BoundaryError(
+                f"a boundary is required, and there is none here: {reason}",
+                where=", ".join(one.name for one in pipelines),
+                remedy="docs/boundary.md says what it needs",
+            )
+        console.print(f"boundary: none; {reason}", style="yellow", highlight=False, markup=False)
+        return None
+    _end_killed_runs(home)
+    name = uuid4().hex
+    command = [sys.executable, "-m", "factory_assets.cli", *_debug(), *arguments]
+    process = subprocess.Popen(
+        boundary.command(command, report_file(home, name)),
+        env={**os.environ, REPORT_VARIABLE: name},
+    )
+    # Whoever presses Ctrl-C sends the signal to both, and that one ends as it should.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    report = enter_reports(home).get(name)
+    if report and report.level != "namespaces":
+        line = f"boundary: {report.level}; {report.reason}"
+        console.print(line, style="yellow", highlight=False, markup=False)
+    # It has said why on standard error.
+    return 2 if code == NOT_SET_UP else code
+
+
+def _debug() -> list[str]:
+    context = click.get_current_context(silent=True)
+    return ["--debug"] if context and context.find_root().obj else []
+
+
+def _end_killed_runs(home: Home) -> None:
+    """End runs whose process is gone. Dagster, which is slow to import, is needed for these only.
+
+    Otherwise they would hold what a run has to wait for, such as the GPU.
+    """
+    markers = killed_runs(home)
+    identities = [
+        one.tags.get(PROCESS_TAG)
+        for one in stored_runs(home, datetime.now(UTC))
+        if one.state == "running"
+    ]
+    if not markers and not any(identity and is_gone(identity) for identity in identities):
+        return
+    import dagster as dg
+
+    from factory_resources.tracking.dead_runs import end_all_dead_runs
+    from factory_resources.tracking.registry import Registry
+    from factory_resources.workers.dead_runs import end_dead_runs
+
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
+    end_all_dead_runs(Registry(home))
+    for marker in markers:
+        marker.unlink(missing_ok=True)

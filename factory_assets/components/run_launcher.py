@@ -1,0 +1,76 @@
+"""Dagster's run launcher of the factory: the worker of each run is inside a boundary.
+
+How a worker is started, watched and stopped belongs in `factory_resources.workers`; what it may
+reach, in `execution.run_boundary`.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.workers.dead_runs import end_dead_run
+from factory_resources.workers.launcher import WorkerLauncher
+from factory_resources.workers.logs import path_of_log
+
+BOUNDARY_TAG = "factory/boundary"
+"""Run tag with how much held around the worker of a run."""
+
+_LAST = 4_000
+"""Characters at the end of a worker's log in which its last line is looked for."""
+
+
+class BoundaryLauncher(WorkerLauncher):
+    """Starts the worker of each run inside a boundary, and enters its report in the ledger."""
+
+    def worker_command(self, run: dg.DagsterRun, command: Sequence[str]) -> Sequence[str]:
+        from factory_assets.execution.boundary_reports import report_file
+        from factory_assets.execution.run_boundary import pipelines_of, run_boundary
+
+        home = Home.from_env()
+        names = _assets(run)
+        boundary = run_boundary(
+            pipelines_of({name[0] for name in names}),
+            home,
+            looks=any(name[-1] == "monitor" for name in names),
+        )
+        # The worker must find the packages wherever this process has them from.
+        python = [sys.executable, *command[1:]]
+        return boundary.command(python, report_file(home, run.run_id))
+
+    def worker_variables(self, run_id: str) -> Mapping[str, str]:
+        from factory_assets.execution.boundary_reports import REPORT_VARIABLE
+
+        return {**super().worker_variables(run_id), REPORT_VARIABLE: run_id}
+
+    def worker_ended(self, run: dg.DagsterRun, code: int) -> None:
+        from factory_assets.execution.boundary_reports import enter_reports
+        from factory_resources.boundary.inside import NOT_SET_UP
+
+        home = Home.from_env()
+        if code == NOT_SET_UP and not run.is_finished:
+            end_dead_run(self._instance, run, _last_line(home, run.run_id))
+        else:
+            super().worker_ended(run, code)
+        try:
+            report = enter_reports(home).get(run.run_id)
+        except FactoryError as error:
+            # It is entered after the next run, or at the next start.
+            self._instance.report_engine_event(str(error), run)
+            return
+        if report:
+            self._instance.add_run_tags(run.run_id, {BOUNDARY_TAG: report.level})
+
+
+def _assets(run: dg.DagsterRun) -> list[Sequence[str]]:
+    """Return the keys of the run's assets; the name of its job if it selects none."""
+    checks = [one.asset_key.path for one in run.asset_check_selection or ()]
+    assets = [one.path for one in run.asset_selection or ()]
+    return [*assets, *checks] or [[run.job_name.removesuffix("_monitor"), run.job_name[-7:]]]
+
+
+def _last_line(home: Home, run_id: str) -> str:
+    text = path_of_log(home, run_id).read_text(encoding="utf-8", errors="replace")[-_LAST:]
+    return (text.strip().splitlines() or ["the boundary could not be set up"])[-1]

@@ -1,0 +1,157 @@
+"""What the runs of pipelines may reach: the boundary that the factory puts around them.
+
+The boundary itself belongs in `factory_resources.boundary`, its reports in `boundary_reports`.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from factory_assets.data.sources.local_paths import local_paths
+from factory_assets.declarations.folders import defs_folders, pipeline_folders, settings_file
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.settings import load_settings
+from factory_assets.execution.boundary_reports import reports_folder
+from factory_assets.execution.people import store_salts
+from factory_assets.spec import Pipeline
+from factory_assets.spec.boundary import BoundaryRules
+from factory_assets.spec.settings import AlertChannel
+from factory_resources.boundary.boundary import Boundary
+from factory_resources.home.database import server_address
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.security.secrets import folder as secrets_folder
+from factory_resources.sources.files.discovery import expand
+
+_Level = Literal["auto", "required", "none"]
+
+_PORT_OF_POSTGRES = "5432"
+
+_CLIENT_FILES = (".pgpass", ".pg_service.conf", ".postgresql")
+"""What PostgreSQL's client library reads in the user's home: passwords, services, certificates."""
+
+
+def pipelines_of(names: Iterable[str]) -> list[Pipeline]:
+    """Return the pipelines of these names; others are of assets that no pipeline declares.
+
+    Raises:
+        DeclarationError: one of them does not load.
+    """
+    folders = {folder.name: folder for folder in pipeline_folders()}
+    return [load_pipeline(folders[name]) for name in sorted({*names} & {*folders})]
+
+
+def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = False) -> Boundary:
+    """Return the boundary of a run of these pipelines.
+
+    Args:
+        looks: whether the run looks at answers, and may have to tell people of alarms.
+
+    Raises:
+        DeclarationError: `factory.yaml` is wrong.
+    """
+    declared = load_settings()
+    settings = declared.settings if declared else None
+    of_factory = settings.boundary if settings else None
+    rules = [pipeline.spec.boundary for pipeline in pipelines]
+    level = _level(of_factory, rules)
+    channels = settings.alerts if settings and looks else ()
+    allow = [address for one in (of_factory, *rules) if one for address in one.allow]
+    allow += [*_of_channels(channels), *_of_database()]
+    readable = [*_of_factory(home), *_of_rules(pipelines)]
+    readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
+    return Boundary(
+        allow=tuple(dict.fromkeys(allow)),
+        writable=(home.path,),
+        readable=tuple(_outermost(readable, home)),
+        kept=tuple(_kept(home)),
+        level="off" if level == "none" else level,
+    )
+
+
+def _outermost(paths: Iterable[Path], home: Home) -> Iterator[Path]:
+    """Yield the paths that are in no other, nor in the home or with Python, in order."""
+    shown = [home.path, Path(sys.prefix), Path(sys.base_prefix)]
+    for path in sorted(paths):
+        if not any(path.is_relative_to(one) for one in shown):
+            shown.append(path)
+            yield path
+
+
+def _level(of_factory: BoundaryRules | None, rules: Sequence[BoundaryRules | None]) -> _Level:
+    """Return the strictest level that is declared; a pipeline without one has the factory's."""
+    fallback = of_factory.level if of_factory else "auto"
+    levels = {_declared(one, fallback) for one in rules or (None,)}
+    order: tuple[_Level, ...] = ("required", "auto", "none")
+    return next(level for level in order if level in levels)
+
+
+def _declared(rules: BoundaryRules | None, fallback: _Level) -> _Level:
+    return rules.level if rules and "level" in rules.model_fields_set else fallback
+
+
+def _kept(home: Home) -> Iterator[Path]:
+    """Yield what a run must not change: what somebody outside reads as settings or evidence."""
+    folder = reports_folder(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    kept = [home.dagster / "dagster.yaml", home.path / "workspace.yaml"]
+    if Ledger(home).exists:
+        # Before, the first run makes the key of the ledger there.
+        store_salts(home)
+        kept.append(home.path / "secrets")
+    yield from (path for path in kept if path.exists())
+
+
+def _of_factory(home: Home) -> Iterator[Path]:
+    """Yield where code, declarations and secrets are."""
+    paths = [PROJECT, *defs_folders(), settings_file().parent, secrets_folder(home)]
+    paths += [Path(expand("${FACTORY_DATA}")), *(Path(path) for path in sys.path if path)]
+    if server_address() is not None:
+        paths += [Path.home() / name for name in _CLIENT_FILES]
+        paths += [Path(host) for host, _ in _hosts() if host.startswith("/")]
+        paths += [Path(os.environ[name]) for name in ("PGPASSFILE",) if name in os.environ]
+    for path in paths:
+        if path.is_absolute() and path.exists():
+            yield path
+
+
+def _of_rules(pipelines: Sequence[Pipeline]) -> Iterator[Path]:
+    for pipeline in pipelines:
+        for text in pipeline.spec.boundary.readable if pipeline.spec.boundary else ():
+            yield pipeline.folder / Path(expand(text)).expanduser()
+
+
+def _of_database() -> Iterator[str]:
+    """Yield the addresses of the factory's own database server, if it is one on a network."""
+    for host, port in _hosts() if server_address() is not None else ():
+        if not host.startswith("/"):
+            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _hosts() -> Iterator[tuple[str, str]]:
+    """Yield each host, or folder of a socket, of the factory's database server, and its port."""
+    from psycopg2.extensions import parse_dsn
+
+    address = server_address()
+    parts = parse_dsn(address) if address else {}
+    hosts = parts.get("hostaddr") or parts.get("host") or os.environ.get("PGHOST") or ""
+    ports = parts.get("port") or os.environ.get("PGPORT") or _PORT_OF_POSTGRES
+    names = hosts.split(",") if hosts else ["/var/run/postgresql"]
+    numbers = ports.split(",")
+    for number, name in enumerate(names):
+        yield name, numbers[number if len(numbers) > 1 else 0] or _PORT_OF_POSTGRES
+
+
+def _of_channels(channels: Sequence[AlertChannel]) -> Iterator[str]:
+    for channel in channels:
+        if channel.webhook:
+            parts = urlsplit(channel.webhook.url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            host = parts.hostname or ""
+            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if channel.email:
+            yield f"{channel.email.host}:{channel.email.port}"

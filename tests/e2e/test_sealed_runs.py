@@ -1,0 +1,243 @@
+"""Runs are inside a boundary: they reach what is declared, and compute the same as outside.
+
+A server on loopback is what is outside: without a boundary a run reaches it.
+"""
+
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.execution.boundary_reports import reports_folder
+from factory_resources.boundary.report import parse_report
+from factory_resources.home.home import Home
+from factory_resources.ledger.boundary_entries import BoundaryHeld
+from factory_resources.ledger.entries import RunStarted
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.tracking.records import Records
+from tests.e2e.test_partitions import Up
+from tests.factory_resources.boundary.machine import needs_namespaces
+from tests.loopback import needs_root
+from tests.ordinary_user import USER, by_ordinary_user
+from tests.pipelines import declare
+
+pytestmark = [pytest.mark.slow, needs_namespaces]
+
+_SOURCE = """
+import os, urllib.request
+import pandas as pd
+
+def load(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        first = int(answer.read())
+    rows = range(200)
+    return pd.DataFrame({"a": [first + i % 7 for i in rows], "b": [i % 2 for i in rows]})
+"""
+_CONTRACT = {"columns": [{"name": "a", "type": "int64"}, {"name": "b", "type": "int64"}]}
+_LAUNCH = """
+mutation($job: String!) {
+  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {
+    repositoryLocationName: "factory", repositoryName: "__repository__", jobName: $job}}) {
+    __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
+  }
+}"""
+_RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status tags {key value}}}}"
+
+
+@pytest.fixture
+def outside() -> Iterator[tuple[int, list[str]]]:
+    """A server on loopback that answers a number; its port, and what was asked."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"3")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1], asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Place:
+    """A folder of the ordinary user's with a home and declarations."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.home = path, Home(path / "home")
+        self.variables = {"FACTORY_DEFS": str(path / "defs"), "FACTORY_HOME": str(self.home.path)}
+
+    def declare(self, port: int, name: str = "asking", **sections: Any) -> None:
+        """Declare a pipeline whose source asks the server."""
+        folder = self.path / "defs" / name
+        source = {"python": "asking:load", "args": {"port": port}}
+        ingest = {"source": source, "contract": _CONTRACT}
+        declare(folder, {"purpose": "Asks.", "ingest": ingest, **sections})
+        (folder / "asking.py").write_text(_SOURCE)
+
+    def run(self, *arguments: str, by: Any = by_ordinary_user) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "factory_assets.cli", "run", *arguments]
+        return subprocess.run(
+            by(command),
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def boundaries(self) -> list[BoundaryHeld]:
+        return [one for one in self._entries() if isinstance(one, BoundaryHeld)]
+
+    def runs(self) -> list[RunStarted]:
+        return [one for one in self._entries() if isinstance(one, RunStarted)]
+
+    def _entries(self) -> list[Any]:
+        with Ledger(self.home).reading() as log:
+            return [entry_in(log, number) for number in range(log.size)]
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    path = Path(tempfile.mkdtemp(prefix="factory-sealed-"))
+    os.chown(path, *USER)
+    yield Place(path)
+    shutil.rmtree(path)
+
+
+def _digests(home: Home) -> list[str]:
+    return sorted(record.data_version for record in Records(home).all("asking"))
+
+
+def test_a_source_reaches_only_what_is_allowed(
+    place: Place, outside: tuple[int, list[str]]
+) -> None:
+    port, asked = outside
+    place.declare(port)
+    refused = place.run("asking")
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert "Connection refused" in refused.stderr
+    assert "asking.py:6 asked for 127.0.0.1:" in refused.stderr
+    assert f"boundary: {{allow: ['127.0.0.1:{port}']}}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert asked == []
+
+    place.declare(port, boundary={"allow": [f"127.0.0.1:{port}"]})
+    allowed = place.run("asking")
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    assert asked == ["/"]
+    # The first run had stored nothing, and there was no ledger yet.
+    refused_one, entry = place.boundaries()
+    assert (refused_one.allowed, refused_one.exit_code) == ({}, 2)
+    (traffic,) = entry.allowed.values()
+    assert (entry.level, entry.reason, entry.exit_code) == ("namespaces", "", 0)
+    assert traffic.connections == 1
+    assert traffic.received > 0
+    (run,) = place.runs()
+    assert run.boundary == "namespaces"
+    assert entry.subject == f"boundary/{run.report}"
+    report = parse_report((reports_folder(place.home) / f"{run.report}.json").read_text())
+    assert report.allow == (f"127.0.0.1:{port}",)
+
+    inside = _digests(place.home)
+    shutil.rmtree(place.home.path)
+    place.declare(port, boundary="none")
+    open_ = place.run("asking")
+    assert open_.returncode == 0, open_.stdout + open_.stderr
+    assert _digests(place.home) == inside
+    assert [run.boundary for run in place.runs()] == ["none"]
+
+
+def test_a_run_of_the_daemon_is_inside_too(place: Place, outside: tuple[int, list[str]]) -> None:
+    port, asked = outside
+    place.declare(port)
+    place.declare(port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
+    up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
+    try:
+        refused, done = (_ended(up, job) for job in ("asking", "allowed"))
+        assert (refused["status"], done["status"]) == ("FAILURE", "SUCCESS")
+        assert asked == ["/"]
+        tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in (refused, done)]
+        assert [one["factory/boundary"] for one in tags] == ["namespaces"] * 2
+    finally:
+        up.stop()
+    (first, second) = place.boundaries()
+    assert (first.allowed, [*second.allowed]) == ({}, [f"127.0.0.1:{port}"])
+
+
+def _ended(up: Up, job: str) -> dict[str, Any]:
+    launched = up.ask(_LAUNCH, job=job)["launchRun"]
+    run = launched["run"]["runId"]
+
+    def done(data: Any) -> bool:
+        found = data["runOrError"]
+        return found["status"] in {"SUCCESS", "FAILURE"} and any(
+            tag["key"] == "factory/boundary" for tag in found["tags"]
+        )
+
+    ended: dict[str, Any] = up.until(_RUN, done, id=run)["runOrError"]
+    return ended
+
+
+@needs_root
+def test_root_has_no_boundary_and_is_refused_one_that_is_required(
+    place: Place, outside: tuple[int, list[str]]
+) -> None:
+    port, asked = outside
+    place.declare(port, boundary="required")
+    refused = place.run("asking", by=list)
+    assert refused.returncode == 2
+    assert "a boundary is required, and there is none here: root can undo" in refused.stderr
+    assert asked == []
+    place.declare(port)
+    done = place.run("asking", by=list)
+    assert done.returncode == 0, done.stderr
+    assert "boundary: none; root can undo any boundary" in done.stdout
+
+
+def test_a_run_changes_neither_settings_nor_evidence(
+    place: Place, outside: tuple[int, list[str]]
+) -> None:
+    port, _ = outside
+    place.declare(port, boundary={"allow": [f"127.0.0.1:{port}"]})
+    assert place.run("asking").returncode == 0
+    planted = [
+        place.home.dagster / "dagster.yaml",
+        place.home.path / "secrets" / "ledger_key",
+        *reports_folder(place.home).glob("*.json"),
+        place.path / "defs" / "asking" / "asking.py",
+    ]
+    source = planted[-1]
+    source.write_text(_SOURCE + _PLANT.format([str(path) for path in planted]))
+    before = {path: path.read_bytes() for path in planted}
+    done = place.run("asking")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"refused {len(planted)}" in done.stdout
+    assert {path: path.read_bytes() for path in planted} == before
+
+
+_PLANT = """
+refused = 0
+for path in {}:
+    try:
+        open(path, "w").write("planted")
+    except OSError:
+        refused += 1
+print("refused", refused, flush=True)
+"""

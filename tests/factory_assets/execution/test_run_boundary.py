@@ -1,0 +1,151 @@
+"""What a run may reach follows from the declarations, and from where the factory keeps its data."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from factory_assets.execution.run_boundary import run_boundary
+from factory_assets.spec import Pipeline
+from factory_resources.boundary.boundary import Boundary
+from factory_resources.errors import DeclarationError
+from factory_resources.home.home import PROJECT, Home
+from tests.pipelines import APPLES, declare, write_apples
+
+ALARMS = {
+    "alerts": [
+        {"webhook": {"url": "https://hooks.example/${TOKEN}"}},
+        {"email": {"to": ["a@example.org"], "sender": "f@example.org", "host": "mail.example"}},
+        {"command": ["true"]},
+    ]
+}
+
+
+def _pipeline(folder: Path, **sections: Any) -> Pipeline:
+    pipeline = declare(folder, {**APPLES, **sections})
+    write_apples(folder)
+    return pipeline
+
+
+@pytest.fixture
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "defs").mkdir()
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    return tmp_path / "defs"
+
+
+def _of(pipelines: list[Pipeline], home: Home, **settings: Any) -> Boundary:
+    home.require_writable()
+    return run_boundary(pipelines, home, **settings)
+
+
+def test_nothing_is_declared(defs: Path, home: Home) -> None:
+    boundary = _of([_pipeline(defs / "apples")], home)
+    assert (boundary.level, boundary.allow, boundary.writable) == ("auto", (), (home.path,))
+    assert {PROJECT, defs} <= {*boundary.readable}
+    assert boundary.kept == (home.path / "boundary",)
+
+
+@pytest.mark.parametrize(
+    ("factory", "pipelines", "level"),
+    [
+        (None, ["required", None], "required"),
+        (None, ["none", None], "auto"),
+        (None, ["none", "none"], "off"),
+        ("required", [None], "required"),
+        ("required", ["none"], "off"),
+        ("none", [None], "off"),
+        ("none", [], "off"),
+        ("required", [], "required"),
+        ("none", [{"allow": "db.example:5432"}], "off"),
+    ],
+)
+def test_the_strictest_level_holds(
+    factory: str | None, pipelines: list[Any], level: str, defs: Path, home: Home
+) -> None:
+    if factory:
+        (defs / "factory.yaml").write_text(f"boundary: {factory}\n")
+    declared = [
+        _pipeline(defs / f"apples{number}", **({"boundary": one} if one else {}))
+        for number, one in enumerate(pipelines)
+    ]
+    assert _of(declared, home).level == level
+
+
+def test_addresses_are_those_of_all_pipelines_and_of_the_factory(defs: Path, home: Home) -> None:
+    (defs / "factory.yaml").write_text("boundary: {allow: [storage.example:9000]}\n")
+    declared = [
+        _pipeline(defs / "apples1", boundary={"allow": "db.example:5432"}),
+        _pipeline(defs / "apples2", boundary={"allow": ["db.example:5432", "[fd00::1]:80"]}),
+    ]
+    allow = ("storage.example:9000", "db.example:5432", "[fd00::1]:80")
+    assert _of(declared, home).allow == allow
+
+
+def test_only_a_look_may_tell_of_alarms(defs: Path, home: Home) -> None:
+    (defs / "factory.yaml").write_text(yaml.safe_dump(ALARMS))
+    pipeline = _pipeline(defs / "apples")
+    assert _of([pipeline], home).allow == ()
+    assert _of([pipeline], home, looks=True).allow == ("hooks.example:443", "mail.example:587")
+
+
+@pytest.mark.parametrize(
+    ("address", "allow", "readable"),
+    [
+        ("postgresql://f@db.example/factory", ("db.example:5432",), None),
+        ("postgresql://f@db.example:6543/factory", ("db.example:6543",), None),
+        ("postgresql+psycopg2://f@[fd00::1]:6543/factory", ("[fd00::1]:6543",), None),
+        ("postgresql://a.example:1,b.example:2/factory", ("a.example:1", "b.example:2"), None),
+        ("postgresql:///factory?host={folder}", (), "{folder}"),
+    ],
+)
+def test_the_factorys_own_server_is_reached(
+    address: str,
+    allow: tuple[str, ...],
+    readable: str | None,
+    defs: Path,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    home.require_writable()
+    monkeypatch.setenv("FACTORY_DATABASE_URL", address.format(folder=folder))
+    # There is no ledger yet: the server is not asked.
+    monkeypatch.setattr("factory_assets.execution.run_boundary.Ledger.exists", False)
+    boundary = run_boundary([], home)
+    assert boundary.allow == allow
+    assert (folder in boundary.readable) == (readable is not None)
+
+
+def test_files_of_sources_are_read(defs: Path, home: Home, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("one/a.csv", "two/b.csv", "three/c.csv", "reference/d.csv"):
+        (data / name).parent.mkdir(parents=True)
+        (data / name).write_text("a,b\n1,2\n")
+    source = {"python": "m:load", "args": {"path": str(data / "three")}}
+    joined = {"type": {"source": {"files": str(data / "two" / "*.csv")}, "on": "a"}}
+    pipeline = _pipeline(
+        defs / "apples",
+        ingest={**APPLES["ingest"], "source": {"files": str(data / "one" / "a.csv")}},
+        boundary={"readable": [str(data / "reference")]},
+    )
+    other = _pipeline(defs / "others", ingest={"source": source, "joins": joined})
+    wrong = _pipeline(defs / "wrong", ingest={"source": {"files": str(data / "one" / "typo.csv")}})
+    read = {*_of([pipeline], home).readable}
+    assert {data / "one" / "a.csv", data / "reference"} <= read
+    assert {data / "two", data / "three"} <= {*_of([other], home).readable}
+    # So that the error can say what is there.
+    assert data / "one" in _of([wrong], home).readable
+
+
+def test_an_address_without_a_port_is_refused(defs: Path) -> None:
+    with pytest.raises(DeclarationError, match=r"'db\.example' is no address; write it as"):
+        _pipeline(defs / "apples", boundary={"allow": ["db.example"]})
+
+
+def test_a_level_is_a_word(defs: Path) -> None:
+    with pytest.raises(DeclarationError, match=r"'requird'.*did you mean 'required'"):
+        _pipeline(defs / "apples", boundary="requird")
