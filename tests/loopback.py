@@ -4,10 +4,12 @@ import http.client
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pytest
@@ -85,3 +87,31 @@ def ask_as(
     code = "print(json.dumps(loopback.ask(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3]))))"
     answers = json.loads(run_as(user, code, host, str(port), json.dumps(requests)))
     return [(status, body) for status, body in answers]
+
+
+@contextmanager
+def relayed(path: str) -> Iterator[int]:
+    """Let a unix socket be reached by TCP on loopback as well; yield the port."""
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as other:
+                other.connect(path)
+                thread = threading.Thread(target=_copy, args=(other, self.request), daemon=True)
+                thread.start()
+                _copy(self.request, other)
+                thread.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65_536):
+            target.sendall(content)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

@@ -13,7 +13,9 @@ from glob import has_magic
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from factory_resources.boundary.allowed import require_allowed
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.digest_cache import DigestCache, changed
@@ -43,7 +45,8 @@ class ObjectStorage:
         """The client.
 
         Raises:
-            SourceError: the endpoint is not an address; an empty one would mean a public cloud.
+            SourceError: the endpoint is not an address, for an empty one would mean a public
+                cloud; or the boundary does not allow it.
         """
         from pyarrow import fs
 
@@ -53,7 +56,9 @@ class ObjectStorage:
                 where="source.storage.endpoint",
                 remedy="write https://host:port",
             )
-
+        parts = urlsplit(self.endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        require_allowed(parts.hostname or "", port, where=self.endpoint)
         return fs.S3FileSystem(
             endpoint_override=self.endpoint.rstrip("/"),
             region=self.region,

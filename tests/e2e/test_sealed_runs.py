@@ -4,30 +4,21 @@ A server on loopback is what is outside: without a boundary a run reaches it.
 """
 
 import http.server
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from factory_assets.execution.boundary_reports import reports_folder
 from factory_resources.boundary.report import parse_report
-from factory_resources.home.home import Home
-from factory_resources.ledger.boundary_entries import BoundaryHeld
-from factory_resources.ledger.entries import RunStarted
-from factory_resources.ledger.ledger import Ledger, entry_in
-from factory_resources.tracking.records import Records
 from tests.e2e.test_partitions import Up
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
-from tests.ordinary_user import USER, by_ordinary_user
+from tests.ordinary_user import by_ordinary_user
 from tests.pipelines import declare
+from tests.user_factory import UserFactory, user_factory
 
 pytestmark = [pytest.mark.slow, needs_namespaces]
 
@@ -76,60 +67,26 @@ def outside() -> Iterator[tuple[int, list[str]]]:
     thread.join()
 
 
-class Place:
-    """A folder of the ordinary user's with a home and declarations."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.home = path, Home(path / "home")
-        self.variables = {"FACTORY_DEFS": str(path / "defs"), "FACTORY_HOME": str(self.home.path)}
-
-    def declare(self, port: int, name: str = "asking", **sections: Any) -> None:
-        """Declare a pipeline whose source asks the server."""
-        folder = self.path / "defs" / name
-        source = {"python": "asking:load", "args": {"port": port}}
-        ingest = {"source": source, "contract": _CONTRACT}
-        declare(folder, {"purpose": "Asks.", "ingest": ingest, **sections})
-        (folder / "asking.py").write_text(_SOURCE)
-
-    def run(self, *arguments: str, by: Any = by_ordinary_user) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "factory_assets.cli", "run", *arguments]
-        return subprocess.run(
-            by(command),
-            env={**os.environ, **self.variables},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    def boundaries(self) -> list[BoundaryHeld]:
-        return [one for one in self._entries() if isinstance(one, BoundaryHeld)]
-
-    def runs(self) -> list[RunStarted]:
-        return [one for one in self._entries() if isinstance(one, RunStarted)]
-
-    def _entries(self) -> list[Any]:
-        with Ledger(self.home).reading() as log:
-            return [entry_in(log, number) for number in range(log.size)]
-
-
 @pytest.fixture
-def place() -> Iterator[Place]:
-    path = Path(tempfile.mkdtemp(prefix="factory-sealed-"))
-    os.chown(path, *USER)
-    yield Place(path)
-    shutil.rmtree(path)
+def place() -> Iterator[UserFactory]:
+    with user_factory() as made:
+        yield made
 
 
-def _digests(home: Home) -> list[str]:
-    return sorted(record.data_version for record in Records(home).all("asking"))
+def _declare(place: UserFactory, port: int, name: str = "asking", **sections: Any) -> None:
+    """Declare a pipeline whose source asks the server."""
+    folder = place.path / "defs" / name
+    source = {"python": "asking:load", "args": {"port": port}}
+    ingest = {"source": source, "contract": _CONTRACT}
+    declare(folder, {"purpose": "Asks.", "ingest": ingest, **sections})
+    (folder / "asking.py").write_text(_SOURCE)
 
 
 def test_a_source_reaches_only_what_is_allowed(
-    place: Place, outside: tuple[int, list[str]]
+    place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
     port, asked = outside
-    place.declare(port)
+    _declare(place, port)
     refused = place.run("asking")
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert "Connection refused" in refused.stderr
@@ -138,7 +95,7 @@ def test_a_source_reaches_only_what_is_allowed(
     assert "Traceback" not in refused.stderr
     assert asked == []
 
-    place.declare(port, boundary={"allow": [f"127.0.0.1:{port}"]})
+    _declare(place, port, boundary={"allow": [f"127.0.0.1:{port}"]})
     allowed = place.run("asking")
     assert allowed.returncode == 0, allowed.stdout + allowed.stderr
     assert asked == ["/"]
@@ -155,19 +112,21 @@ def test_a_source_reaches_only_what_is_allowed(
     report = parse_report((reports_folder(place.home) / f"{run.report}.json").read_text())
     assert report.allow == (f"127.0.0.1:{port}",)
 
-    inside = _digests(place.home)
+    inside = place.digests()
     shutil.rmtree(place.home.path)
-    place.declare(port, boundary="none")
+    _declare(place, port, boundary="none")
     open_ = place.run("asking")
     assert open_.returncode == 0, open_.stdout + open_.stderr
-    assert _digests(place.home) == inside
+    assert place.digests() == inside
     assert [run.boundary for run in place.runs()] == ["none"]
 
 
-def test_a_run_of_the_daemon_is_inside_too(place: Place, outside: tuple[int, list[str]]) -> None:
+def test_a_run_of_the_daemon_is_inside_too(
+    place: UserFactory, outside: tuple[int, list[str]]
+) -> None:
     port, asked = outside
-    place.declare(port)
-    place.declare(port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
+    _declare(place, port)
+    _declare(place, port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
     up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
     try:
         refused, done = (_ended(up, job) for job in ("asking", "allowed"))
@@ -197,25 +156,25 @@ def _ended(up: Up, job: str) -> dict[str, Any]:
 
 @needs_root
 def test_root_has_no_boundary_and_is_refused_one_that_is_required(
-    place: Place, outside: tuple[int, list[str]]
+    place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
     port, asked = outside
-    place.declare(port, boundary="required")
+    _declare(place, port, boundary="required")
     refused = place.run("asking", by=list)
     assert refused.returncode == 2
     assert "a boundary is required, and there is none here: root can undo" in refused.stderr
     assert asked == []
-    place.declare(port)
+    _declare(place, port)
     done = place.run("asking", by=list)
     assert done.returncode == 0, done.stderr
     assert "boundary: none; root can undo any boundary" in done.stdout
 
 
 def test_a_run_changes_neither_settings_nor_evidence(
-    place: Place, outside: tuple[int, list[str]]
+    place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
     port, _ = outside
-    place.declare(port, boundary={"allow": [f"127.0.0.1:{port}"]})
+    _declare(place, port, boundary={"allow": [f"127.0.0.1:{port}"]})
     assert place.run("asking").returncode == 0
     planted = [
         place.home.dagster / "dagster.yaml",

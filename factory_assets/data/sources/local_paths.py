@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from glob import has_magic
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from factory_assets.spec import (
     DatabaseSource,
@@ -21,6 +22,9 @@ from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.reader import address_of
 from factory_resources.sources.files.discovery import expand, expand_all, split_glob
+
+_SOCKETS = "/var/run/postgresql"
+"""Where PostgreSQL's socket is unless an address says otherwise."""
 
 
 def local_paths(pipeline: Pipeline, home: Home) -> Iterator[Path]:
@@ -69,13 +73,17 @@ def _of_patterns(patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
 
 
 def _of_database(database: str, folder: Path, home: Home) -> Iterator[Path]:
-    """Yield the folder of an SQLite file, which may have a journal beside it."""
+    """Yield the folder of an SQLite file, which may have a journal beside it, or of a socket."""
     try:
         address = address_of(database, folder, home)
     except FactoryError:
         return
     if address.dialect == "sqlite":
         yield Path(address.url).parent
+        return
+    parts = urlsplit(address.url)
+    hosts = parse_qs(parts.query).get("host") or ([] if parts.hostname else [_SOCKETS])
+    yield from (Path(name) for name in hosts if name.startswith("/"))
 
 
 def _of_arguments(source: PythonSource) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from factory_resources.boundary.allowed import require_allowed
 from factory_resources.errors import SourceError
 from factory_resources.sources.databases.parquet_writer import ReadError
 from factory_resources.sources.databases.query import bound_query
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 # With these, a lost server is noticed within minutes, not hours.
+_PORT = 5432
+
 _DEFAULTS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -85,6 +88,9 @@ def _connect(url: str, request: "DatabaseQuery") -> Any:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
+    parts = urlsplit(url)
+    if parts.hostname:
+        require_allowed(parts.hostname, parts.port or _PORT, where=request.database)
     try:
         return dbapi.connect(_with_defaults(url))
     except (Error, ValueError) as error:

@@ -1,0 +1,28 @@
+"""Whether the boundary around this process allows an address, known before it is asked for.
+
+The kernel refuses it anyway; C libraries do not say why.
+"""
+
+import os
+
+from factory_resources.boundary.inside import LEVEL_VARIABLE, allowed_addresses
+from factory_resources.errors import SourceError
+
+
+def require_allowed(host: str, port: int, *, where: str) -> None:
+    """Require that a source may be reached.
+
+    Args:
+        where: the source, for the message.
+
+    Raises:
+        SourceError: the boundary does not allow it.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if os.environ.get(LEVEL_VARIABLE) != "namespaces" or address in allowed_addresses():
+        return
+    raise SourceError(
+        f"the boundary does not allow {address}",
+        where=where,
+        remedy=f"if it may be reached, declare boundary: {{allow: ['{address}']}}",
+    )
