@@ -9,15 +9,19 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from factory_assets.execution.boundary_reports import reports_folder
 from factory_resources.boundary.report import parse_report
+from factory_resources.tracking.registry import Registry
+from factory_resources.workers.run_processes import processes_of
 from tests.e2e.test_partitions import Up
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
 from tests.ordinary_user import by_ordinary_user
-from tests.pipelines import declare
+from tests.pipelines import APPLES, declare, write_apples
+from tests.rollouts import until
 from tests.user_factory import UserFactory, user_factory
 
 pytestmark = [pytest.mark.slow, needs_namespaces]
@@ -40,6 +44,12 @@ mutation($job: String!) {
     __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
   }
 }"""
+_RUNS = "{runsOrError {... on Runs {results {runId}}}}"
+_LONG = {
+    "target": "label",
+    "model": {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16},
+    "trainer": {"checkpoint": {"epochs": 1}},
+}
 _RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status tags {key value}}}}"
 
 
@@ -152,6 +162,40 @@ def _ended(up: Up, job: str) -> dict[str, Any]:
 
     ended: dict[str, Any] = up.until(_RUN, done, id=run)["runOrError"]
     return ended
+
+
+def test_a_killed_boundary_leaves_nothing_and_its_run_is_retried(place: UserFactory) -> None:
+    folder = place.path / "defs" / "apples"
+    declare(folder, {**APPLES, "train": _LONG})
+    write_apples(folder, rows=1000)
+    up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
+    try:
+        run = up.ask(_LAUNCH, job="apples")["launchRun"]["run"]["runId"]
+        until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
+        processes = [psutil.Process(number) for number in processes_of(run)]
+        outermost = next(one for one in processes if "factory_resources.boundary" in _line(one))
+        outermost.kill()
+        gone, alive = psutil.wait_procs(processes, timeout=20)
+        assert alive == []
+        assert len(gone) >= 3
+        again = up.until(_RUNS, lambda data: len(data["runsOrError"]["results"]) == 2)
+        retry = again["runsOrError"]["results"][0]["runId"]
+        assert retry != run
+        until(lambda: up.ask(_RUN, id=retry)["runOrError"]["status"] == "SUCCESS", seconds=300)
+        assert up.ask(_RUN, id=run)["runOrError"]["status"] == "FAILURE"
+    finally:
+        up.stop()
+    (held,) = place.boundaries()
+    assert held.subject == f"boundary/{retry}"
+    assert {one.boundary for one in place.runs()} == {"namespaces"}
+    client = Registry(place.home).client
+    experiments = [client.get_experiment_by_name("apples").experiment_id]
+    statuses = [one.info.status for one in client.search_runs(experiments)]
+    assert statuses == ["FINISHED", "FAILED"]
+
+
+def _line(process: psutil.Process) -> str:
+    return " ".join(process.cmdline())
 
 
 @needs_root

@@ -1,0 +1,82 @@
+"""The ledger learns of each report once, also if the factory is killed in between."""
+
+from hashlib import sha256
+
+import pytest
+
+from factory_assets.execution.boundary_reports import enter_reports, report_file, reports_folder
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.boundary.report import BoundaryReport, Traffic
+from factory_resources.home.home import Home
+from factory_resources.ledger.boundary_entries import BoundaryHeld
+from factory_resources.ledger.ledger import Ledger
+
+REPORT = BoundaryReport(
+    level="seccomp",
+    reason="namespaces: the kernel refuses them",
+    open_ways=(),
+    command=("true",),
+    allow=("db.example:5432",),
+    writable=(),
+    readable=(),
+    user=1000,
+    started=1.0,
+    ended=2.0,
+    exit_code=3,
+    traffic=(Traffic("db.example:5432", "203.0.113.7", 2, 30, 400),),
+)
+
+
+def _killed(*_: object) -> None:
+    raise SystemExit
+
+
+def _entries(home: Home) -> list[BoundaryHeld]:
+    with Ledger(home).reading() as log:
+        bodies = [log.body(number) for number in range(log.size)]
+    return [BoundaryHeld.model_validate_json(one) for one in bodies if b'"boundary/' in one]
+
+
+def test_a_report_is_entered_once_there_is_a_ledger(home: Home) -> None:
+    home.require_writable()
+    file = report_file(home, "one")
+    REPORT.write(str(file))
+    content = file.read_bytes()
+    assert enter_reports(home) == {}
+    assert file.exists()
+    begin_ledger(home)
+    assert enter_reports(home) == {"one": REPORT}
+    assert enter_reports(home) == {}
+    assert (reports_folder(home) / "one.json").read_bytes() == content
+    (entry,) = _entries(home)
+    assert (entry.subject, entry.level, entry.exit_code) == ("boundary/one", "seccomp", 3)
+    assert entry.report == sha256(content).hexdigest()
+    traffic = entry.allowed["db.example:5432"]
+    assert (traffic.connections, traffic.sent, traffic.received) == (2, 30, 400)
+
+
+def test_one_that_was_entered_before_a_kill_is_not_entered_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_ledger(home)
+    home.require_writable()
+    file = report_file(home, "one")
+    REPORT.write(str(file))
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", _killed)
+        with pytest.raises(SystemExit):
+            enter_reports(home)
+    assert file.exists()
+    assert enter_reports(home) == {"one": REPORT}
+    assert len(_entries(home)) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"level": "none"}'])
+def test_what_is_no_report_is_left_alone(content: str, home: Home) -> None:
+    begin_ledger(home)
+    home.require_writable()
+    file = report_file(home, "one")
+    file.write_text(content)
+    assert enter_reports(home) == {}
+    assert file.read_text() == content
+    assert _entries(home) == []
