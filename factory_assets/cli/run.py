@@ -23,7 +23,7 @@ from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.declarations.loader import DEFS
 from factory_assets.execution.backfill import wanted
-from factory_assets.execution.boundary_reports import is_inside
+from factory_assets.execution.boundary_level import is_inside
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_state
 from factory_assets.execution.people import enter_people

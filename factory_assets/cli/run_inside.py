@@ -16,10 +16,10 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
+from factory_assets.execution.boundary_level import is_inside
 from factory_assets.execution.boundary_reports import (
     REPORT_VARIABLE,
     enter_reports,
-    is_inside,
     report_file,
 )
 from factory_assets.execution.run_boundary import run_boundary

@@ -109,10 +109,12 @@ def _reconcile(home: Home) -> None:
     """Do so in a process of its own: this one stays, and Dagster would take 60 MB of it."""
 
     def tell() -> None:
+        from factory_assets.execution.boundary_reports import enter_reports
         from factory_resources.workers.reconcile import reconcile
 
         for line in reconcile(home):
             print(line, file=sys.stderr)  # noqa: T201 - a log has lines of any length
+        enter_reports(home)
 
     process = multiprocessing.get_context("fork").Process(target=tell)
     process.start()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from factory_assets.execution.boundary_reports import boundary_level
+from factory_assets.execution.boundary_level import boundary_level
 from factory_resources.boundary.inside import allowed_addresses
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from factory_resources.boundary.inside import LEVEL_VARIABLE
 from factory_resources.boundary.report import BoundaryReport, parse_report
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.boundary_entries import AddressTraffic, BoundaryHeld, BoundaryLevel
+from factory_resources.ledger.boundary_entries import AddressTraffic, BoundaryHeld
 from factory_resources.ledger.entries import Kind
 from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.ledger.log import Log
@@ -57,20 +56,6 @@ def enter_reports(home: Home) -> dict[str, BoundaryReport]:
             if report := _enter(file, home):
                 entered[file.stem] = report
     return entered
-
-
-def is_inside() -> bool:
-    """Whether this process is inside a boundary already, or was started to run without one."""
-    return LEVEL_VARIABLE in os.environ
-
-
-def boundary_level() -> BoundaryLevel:
-    """Return how much holds around this process, by what its boundary told it."""
-    match os.environ.get(LEVEL_VARIABLE):
-        case "namespaces" | "seccomp" as level:
-            return level
-        case _:
-            return "none"
 
 
 def own_report() -> str | None:

@@ -34,6 +34,8 @@ _APART = frozenset(
         *(f"factory_resources.tracking.{name}" for name in ("record", "records")),
         *(f"factory_resources.home.{name}" for name in ("home", "sqlite_files", "storage_faults")),
         "factory_resources.sources.digest_cache",
+        # A source is reached, or the stage fails.
+        "factory_resources.boundary.allowed",
         *(f"factory_resources.ledger.{name}" for name in ("entries", "ledger")),
         *(f"factory_resources.metering.{name}" for name in ("meter", "energy")),
         *(f"factory_resources.security.{name}" for name in ("offline", "secrets")),

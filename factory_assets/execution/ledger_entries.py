@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Literal
 
 from factory_assets.declarations.settings import load_settings
-from factory_assets.execution.boundary_reports import boundary_level, own_report
+from factory_assets.execution.boundary_level import boundary_level
+from factory_assets.execution.boundary_reports import own_report
 from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck

@@ -7,17 +7,16 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from factory_assets.data.sources.local_paths import local_paths
 from factory_assets.declarations.folders import defs_folders, pipeline_folders, settings_file
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.settings import load_settings
+from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.boundary_reports import reports_folder
 from factory_assets.execution.people import store_salts
 from factory_assets.spec import Pipeline
-from factory_assets.spec.boundary import BoundaryRules
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.home.database import server_address
@@ -25,8 +24,6 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.secrets import folder as secrets_folder
 from factory_resources.sources.files.discovery import expand
-
-_Level = Literal["auto", "required", "none"]
 
 _PORT_OF_POSTGRES = "5432"
 
@@ -57,7 +54,7 @@ def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = Fal
     settings = declared.settings if declared else None
     of_factory = settings.boundary if settings else None
     rules = [pipeline.spec.boundary for pipeline in pipelines]
-    level = _level(of_factory, rules)
+    level = declared_level(pipelines)
     channels = settings.alerts if settings and looks else ()
     allow = [address for one in (of_factory, *rules) if one for address in one.allow]
     allow += [*_of_channels(channels), *_of_database()]
@@ -79,18 +76,6 @@ def _outermost(paths: Iterable[Path], home: Home) -> Iterator[Path]:
         if not any(path.is_relative_to(one) for one in shown):
             shown.append(path)
             yield path
-
-
-def _level(of_factory: BoundaryRules | None, rules: Sequence[BoundaryRules | None]) -> _Level:
-    """Return the strictest level that is declared; a pipeline without one has the factory's."""
-    fallback = of_factory.level if of_factory else "auto"
-    levels = {_declared(one, fallback) for one in rules or (None,)}
-    order: tuple[_Level, ...] = ("required", "auto", "none")
-    return next(level for level in order if level in levels)
-
-
-def _declared(rules: BoundaryRules | None, fallback: _Level) -> _Level:
-    return rules.level if rules and "level" in rules.model_fields_set else fallback
 
 
 def _kept(home: Home) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from factory_assets.data.leakage.policy import store_reasons
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.asked_addresses import noticed_addresses
+from factory_assets.execution.boundary_level import require_boundary
 from factory_assets.execution.computation import compute
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
@@ -62,6 +63,7 @@ def run_stage(call: StageRequest) -> StageRun:
     # A mistake in what becomes an entry is not found after hours of training.
     load_settings()
     require_people(call.home)
+    require_boundary(call.pipeline)
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (

@@ -185,6 +185,8 @@ def test_a_killed_boundary_leaves_nothing_and_its_run_is_retried(place: UserFact
         assert up.ask(_RUN, id=run)["runOrError"]["status"] == "FAILURE"
     finally:
         up.stop()
+    # Stopped at once, the factory enters it at the next start.
+    Up(place.home.path, place.path / "defs", started_by=by_ordinary_user).stop()
     (held,) = place.boundaries()
     assert held.subject == f"boundary/{retry}"
     assert {one.boundary for one in place.runs()} == {"namespaces"}

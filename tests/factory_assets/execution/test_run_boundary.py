@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.run_boundary import run_boundary
+from factory_assets.execution.runner import run_stage
 from factory_assets.spec import Pipeline
 from factory_resources.boundary.boundary import Boundary
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import BoundaryError, DeclarationError
 from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -149,3 +151,19 @@ def test_an_address_without_a_port_is_refused(defs: Path) -> None:
 def test_a_level_is_a_word(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"'requird'.*did you mean 'required'"):
         _pipeline(defs / "apples", boundary="requird")
+
+
+def test_a_stage_that_must_be_inside_is_refused_outside(
+    defs: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = _pipeline(defs / "apples", boundary="required")
+    call = StageRequest(pipeline, "ingest", home, "run")
+    monkeypatch.delenv("FACTORY_BOUNDARY", raising=False)
+    for level in (None, "none", "seccomp"):
+        if level:
+            monkeypatch.setenv("FACTORY_BOUNDARY", level)
+        with pytest.raises(BoundaryError, match="a boundary is required, and there is none"):
+            run_stage(call)
+    assert not home.records.exists()
+    monkeypatch.setenv("FACTORY_BOUNDARY", "namespaces")
+    assert run_stage(call).changed
