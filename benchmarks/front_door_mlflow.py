@@ -115,7 +115,12 @@ async def _ask(app: Any, method: str, path: str, body: bytes) -> None:
         "raw_path": f"{PREFIX}{path}".encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
+        "headers": [
+            (b"host", b"127.0.0.1"),
+            (b"content-type", b"application/json"),
+            # Without it MLflow would not read the body, and would find nothing.
+            (b"content-length", str(len(body)).encode()),
+        ],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
