@@ -7,12 +7,14 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
+from factory_assets.web.door.refused_imports import refuse_imports
 from factory_resources.security.offline import go_offline
 
 
 def main() -> None:
     """Serve until SIGTERM; a mistake is one line and exit code 2."""
     go_offline()
+    refuse_imports()
     from factory_assets.serving.http.listen import Listen
     from factory_assets.web.door.address import DoorAddress
     from factory_assets.web.door.server import serve_door

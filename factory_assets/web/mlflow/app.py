@@ -18,6 +18,7 @@ from factory_assets.web.mlflow.artifacts import Artifacts
 from factory_assets.web.mlflow.endpoints import Endpoint, Endpoints, OperationRefusedError
 from factory_assets.web.mlflow.queries import checked_query
 from factory_assets.web.mlflow.writes import checked_write
+from factory_assets.web.mlflow.wsgi import WsgiApp, ask
 from factory_assets.web.visitor import Visitor, visitor_of
 from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.home import Home
@@ -45,10 +46,9 @@ def mlflow_app(home: Home, prefix: str, access_log: AccessLog) -> App:
     """
     go_offline()
     os.environ.update(_settings(home, prefix))
-    from mlflow.server import app as flask
-    from mlflow.server.fastapi_app import app
+    from mlflow.server import app
 
-    return MlflowApp(app, home, prefix, access_log, Path(str(flask.static_folder)))
+    return MlflowApp(app, home, prefix, access_log, Path(str(app.static_folder)))
 
 
 def _settings(home: Home, prefix: str) -> dict[str, str]:
@@ -72,7 +72,9 @@ def _settings(home: Home, prefix: str) -> dict[str, str]:
 class MlflowApp:
     """See `mlflow_app`."""
 
-    def __init__(self, app: App, home: Home, prefix: str, access_log: AccessLog, ui: Path) -> None:
+    def __init__(
+        self, app: WsgiApp, home: Home, prefix: str, access_log: AccessLog, ui: Path
+    ) -> None:
         self._app, self._prefix, self._log = app, prefix, access_log
         self._artifacts = Artifacts(home)
         self._endpoints = Endpoints()
@@ -115,7 +117,7 @@ class MlflowApp:
             else:
                 body = await responses.read_body(receive)
                 if body is not None:
-                    await self._ask_mlflow(endpoint, scope, body, receive, send)
+                    await self._ask_mlflow(endpoint, scope, body, send)
         except responses.BodyTooLargeError:
             await self._refuse(scope, send, "malformed request", "the body is too large")
         except OperationRefusedError as error:
@@ -126,7 +128,7 @@ class MlflowApp:
             await responses.send_error(send, 503, "TEMPORARILY_UNAVAILABLE", str(error))
 
     async def _ask_mlflow(
-        self, endpoint: Endpoint, scope: Message, body: bytes, receive: Receive, send: Send
+        self, endpoint: Endpoint, scope: Message, body: bytes, send: Send
     ) -> None:
         query = scope["query_string"] if endpoint.method == "GET" else b""
         if endpoint.method == "GET":
@@ -139,15 +141,8 @@ class MlflowApp:
                 lambda: self._log.acts(visitor_of(scope), "mlflow", (_operation(scope),), about)
             )
         headers = [pair for pair in scope["headers"] if pair[0].lower() in _HEADERS]
-        headers.append((b"content-length", str(len(body)).encode()))
-        inner = {
-            **scope,
-            "headers": headers,
-            "query_string": query,
-            "raw_path": scope["path"].encode(),
-            "root_path": "",
-        }
-        await self._app(inner, responses.replay(body, receive), send)
+        inner = {**scope, "headers": headers, "query_string": query}
+        await ask(self._app, inner, body, send)
 
     async def _file(self, endpoint: Endpoint, scope: Message, send: Send) -> None:
         asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)

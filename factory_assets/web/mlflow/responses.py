@@ -8,7 +8,7 @@ import os
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from factory_resources.security.request_guard import Message, Receive, Send
+from factory_resources.security.request_guard import Receive, Send
 
 _CHUNK = 1 << 18
 
@@ -38,16 +38,6 @@ async def read_body(receive: Receive) -> bytes | None:
         chunks.append(chunk)
         more = message.get("more_body", False)
     return b"".join(chunks)
-
-
-def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body once, and after it what the server says."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def received() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return received
 
 
 async def send_error(send: Send, status: int, code: str, message: str) -> None:
