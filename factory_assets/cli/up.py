@@ -16,21 +16,24 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.console import Console
 
+from factory_assets.cli.code_server import CodeServer
 from factory_assets.cli.login import login_link
+from factory_assets.cli.processes import Processes
 from factory_assets.cli.running import running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
-from factory_assets.web.dagster.app import answers
+from factory_assets.web.dagster.code_server import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from factory_resources.home.logs import LogRotation, begin_log
+from factory_resources.home.logs import LogRotation
 from factory_resources.instance import prepare
 from factory_resources.security.offline import SWITCHES
 
@@ -39,8 +42,12 @@ HOST = "127.0.0.1"
 _START_TIMEOUT = 120.0
 """Seconds within which a page must answer."""
 
-_STOP_TIMEOUT = 15.0
-"""Seconds within which a service must end before it is killed."""
+_OF_DOOR = {"MALLOC_ARENA_MAX": "2"}
+"""Its threads wait for each other anyway; with a heap for each it takes 10 MB more."""
+
+_OF_DAEMON = {"DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "20"}
+"""After how many seconds a run that died is seen, and retried. Dagster's own 5 s take more CPU than
+all else that it does while nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def up(services: Services, console: Console) -> int:
         taken.add(number)
     home = Home.from_env()
     require_allowed(services.door, home)
-    prepare(home)
+    _prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"{services.door.url}/mlflow"
     lock = serving_lock(home)
     for option, (host, number) in services.by_option.items():
@@ -95,18 +102,30 @@ def up(services: Services, console: Console) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    processes = Processes(home.path / "logs")
     # Not in the home, whose path may be long: a socket's path has at most 107 characters.
     with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
             return _serve(home, Path(sockets), services, console, processes, stop)
         finally:
-            _stop(processes)
+            processes.stop()
             running_file(home).unlink(missing_ok=True)
 
 
+def _prepare(home: Home) -> None:
+    """Prepare the home, in a child if there is much to do: MLflow would take 170 MB of this one."""
+
+    def try_it() -> None:
+        with suppress(FactoryError):
+            prepare(home)
+
+    _in_child(try_it)
+    # Now it is quick, or meets the same error.
+    prepare(home)
+
+
 def _reconcile(home: Home) -> None:
-    """Do so in a process of its own: this one stays, and Dagster would take 60 MB of it."""
+    """Do so in a child: Dagster would take 60 MB of this process, which stays."""
 
     def tell() -> None:
         from factory_assets.execution.boundary_reports import enter_reports
@@ -116,14 +135,19 @@ def _reconcile(home: Home) -> None:
             print(line, file=sys.stderr)  # noqa: T201 - a log has lines of any length
         enter_reports(home)
 
-    process = multiprocessing.get_context("fork").Process(target=tell)
-    process.start()
-    process.join()
-    if process.exitcode:
+    if _in_child(tell):
         raise FactoryError(
             "what an earlier run left could not be ended",
             remedy="read the lines above, and restore Dagster's database if it is damaged",
         )
+
+
+def _in_child(work: Callable[[], None]) -> int | None:
+    """Do something in a process of its own, wait for it, and return its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def serving_lock(home: Home) -> AcquireReturnProxy[FileLock]:
@@ -145,28 +169,13 @@ def commands(home: Home, socket_path: Path, services: Services) -> Mapping[str, 
     server = f"{{socket: '{socket_path}', location_name: factory}}"
     home.write_atomic(workspace, f"load_from:\n  - grpc_server: {server}\n".encode())
     python = [sys.executable, "-m"]
-    code = ["dagster", "code-server", "start", "-m", "factory_assets.definitions"]
-    code += ["--use-python-environment-entry-point"]
     door = ["factory_assets.web.door", "--workspace", str(workspace), *services.door.arguments]
     port = str(services.predictions)
     return {
         "door": [*python, *door],
-        "code": [*python, *code, "--socket", str(socket_path), "--location-name", "factory"],
         "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
         "predictions": [*python, "factory_assets.cli", "serve", "--port", port],
     }
-
-
-def _end_with_parent() -> None:
-    """Make this service end with its parent (Linux only).
-
-    Otherwise a killed factory would leave services behind that go on scheduling runs.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _serve(
@@ -174,47 +183,34 @@ def _serve(
     sockets: Path,
     services: Services,
     console: Console,
-    processes: dict[str, subprocess.Popen[bytes]],
+    processes: Processes,
     stop: threading.Event,
 ) -> int:
-    logs = home.path / "logs"
-    logs.mkdir(exist_ok=True)
+    processes.logs.mkdir(exist_ok=True)
     code = sockets / "code.sock"
     waiting = dict(commands(home, code, services))
     daemon = waiting.pop("daemon")
     with console.status("starting"):
-        for name, command in waiting.items():
-            # Dagster makes a socket of its own there, between its server and the loader.
-            variables = {"TMPDIR": str(sockets)}
-            processes[name] = _start(command, logs / f"{name}.log", variables)
+        running = {
+            name: processes.start(name, command, _OF_DOOR if name == "door" else None)
+            for name, command in waiting.items()
+        }
+        server = CodeServer(code, lambda command: processes.start("code", command))
         for name in ("door", "predictions"):
-            _await(name, services, processes, logs, stop)
+            _await(name, services, processes, {**running, "code": server.process}, stop)
     if not stop.is_set():
         home.write_atomic(running_file(home), services.door.url.encode())
-        console.print(_told(home, services, logs), markup=False, highlight=False, soft_wrap=True)
-    rotation = LogRotation(logs)
+        told = _told(home, services, processes.logs)
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    rotation = LogRotation(processes.logs)
     while not stop.wait(0.5):
-        _require_alive(processes, logs)
+        processes.require_alive({**running, "code": server.process})
+        server.look()
         # Before, it could not retry a run, and would not try a second time.
-        if "daemon" not in processes and answers(code):
-            processes["daemon"] = _start(daemon, logs / "daemon.log", {})
+        if "daemon" not in running and answers(code):
+            running["daemon"] = processes.start("daemon", daemon, _OF_DAEMON)
         rotation.look()
     return 0
-
-
-def _start(
-    command: Sequence[str], log: Path, variables: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    with begin_log(log) as output:
-        return subprocess.Popen(
-            command,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
 
 
 def _told(home: Home, services: Services, logs: Path) -> str:
@@ -232,8 +228,8 @@ def _told(home: Home, services: Services, logs: Path) -> str:
 def _await(
     name: str,
     services: Services,
-    processes: Mapping[str, subprocess.Popen[bytes]],
-    logs: Path,
+    processes: Processes,
+    running: Mapping[str, subprocess.Popen[bytes]],
     stop: threading.Event,
 ) -> None:
     page = services.pages[name]
@@ -241,28 +237,13 @@ def _await(
     trusting = ssl._create_unverified_context() if page.startswith("https") else None  # noqa: S323
     deadline = time.monotonic() + _START_TIMEOUT
     while not stop.wait(0.1):
-        _require_alive(processes, logs)
+        processes.require_alive(running)
         try:
             with urllib.request.urlopen(page, timeout=5, context=trusting):  # noqa: S310 - our own
                 return
         except (urllib.error.URLError, OSError):
             if time.monotonic() > deadline:
-                raise _service_error(name, "does not answer", logs) from None
-
-
-def _require_alive(processes: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
-    for name, process in processes.items():
-        if process.poll() is not None:
-            raise _service_error(name, f"ended unexpectedly (code {process.returncode})", logs)
-
-
-def _service_error(name: str, what: str, logs: Path) -> FactoryError:
-    log = logs / f"{name}.log"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    last = lines[-1] if lines else "its log is empty"
-    error = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")
-    error.exit_code = 1
-    return error
+                raise processes.error(name, "does not answer") from None
 
 
 def _require_free(option: str, host: str, port: int) -> None:
@@ -272,20 +253,6 @@ def _require_free(option: str, host: str, port: int) -> None:
         raise FactoryError(
             f"port {port} is not free", remedy=f"choose another with {option}"
         ) from error
-
-
-def _stop(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Send SIGTERM to the process group of each service, and SIGKILL if it does not end in time."""
-    running = [process for process in processes.values() if process.poll() is None]
-    for process in running:
-        os.killpg(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_TIMEOUT
-    for process in running:
-        try:
-            process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def environment() -> str:

@@ -1,6 +1,5 @@
 """Make the ASGI application of Dagster's UI for the front door."""
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from factory_assets.web.access_log import AccessLog
+from factory_assets.web.dagster.code_server import answers
 from factory_resources.errors import SettingError
 from factory_resources.security.request_guard import App
 
@@ -28,7 +28,11 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
     Raises:
         SettingError: telemetry is on: the pages would load a script from another host.
     """
-    _await_code_server(workspace)
+    code = _code_server(workspace)
+    deadline = time.monotonic() + _LOADED_WITHIN
+    # Before, pages would show an error.
+    while code and not answers(code) and time.monotonic() < deadline:
+        time.sleep(0.1)
     import dagster as dg
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.version import __version__
@@ -42,20 +46,13 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
             raise SettingError("telemetry is on in dagster.yaml", remedy="start with `factory up`")
         attribute_runs(instance.run_storage)
         target = WorkspaceFileTarget(paths=[str(workspace)])
-        with VisitorWorkspace(instance, target, version=__version__) as context:
+        with VisitorWorkspace(instance, target, version=__version__, code=code) as context:
             yield VisitorWebserver(context, prefix, access_log).create_asgi_app()
 
 
-def _await_code_server(workspace: Path) -> None:
-    """Wait until the code server has loaded the pipelines: before, pages would show an error."""
+def _code_server(workspace: Path) -> Path | None:
+    """Return the socket of the code server; None if Dagster is to start one by itself."""
     for one in yaml.safe_load(workspace.read_text(encoding="utf-8"))["load_from"]:
-        path = one.get("grpc_server", {}).get("socket")
-        deadline = time.monotonic() + _LOADED_WITHIN
-        while path and not answers(Path(path)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-
-
-def answers(path: Path) -> bool:
-    """Whether something listens at a socket; the code server does when it has loaded."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+        if path := one.get("grpc_server", {}).get("socket"):
+            return Path(path)
+    return None

@@ -1,0 +1,70 @@
+"""Start Dagster's code server, and another one when the pipelines are to be loaded anew.
+
+Python cannot load a module anew in the same process. Dagster's own `code-server start` keeps a
+second process for that, which passes every question on; here a link leads from one to the next.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from factory_assets.web.dagster.code_server import answers, reload_request
+
+Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
+
+
+class CodeServer:
+    """The process that has loaded the pipelines, and the one that is to take its place.
+
+    Args:
+        path: where it is found: a link, which leads to the socket of the present process.
+        start: starts a command.
+    """
+
+    def __init__(self, path: Path, start: Start) -> None:
+        self._path, self._start = path, start
+        self._number = 0
+        self.process = self._begin()
+        self._next: subprocess.Popen[bytes] | None = None
+        self._lead()
+
+    def look(self) -> None:
+        """Take the next step of a reload that was asked for; never waits."""
+        request = reload_request(self._path)
+        if self._next is None:
+            if request.exists():
+                self._next = self._begin()
+        elif self._next.poll() is not None:
+            self._next = None
+            request.unlink(missing_ok=True)
+        elif answers(self._socket):
+            self._lead()
+            # It still answers what it was asked.
+            self.process.terminate()
+            self.process, self._next = self._next, None
+            request.unlink(missing_ok=True)
+
+    @property
+    def _socket(self) -> Path:
+        """The socket of the process that was started last; a server removes its own at its end."""
+        return self._path.with_suffix(f".{self._number}")
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        self._number += 1
+        return self._start(command(self._socket))
+
+    def _lead(self) -> None:
+        """Let the link lead to the process that was started last; there is always one."""
+        link = self._path.with_suffix(".link")
+        link.symlink_to(self._socket.name)
+        link.replace(self._path)
+
+
+def command(socket: Path) -> list[str]:
+    """Return the command line of a server, which shows its mistakes rather than ending of them."""
+    dagster = [sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code"]
+    code = ["--module-name", "factory_assets.definitions", "--use-python-environment-entry-point"]
+    return [*dagster, *code, "--socket", str(socket), "--location-name", "factory"]
