@@ -103,9 +103,14 @@ def _idle(pid: int) -> list[Result]:
 
 def _name(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
-    names = {"web.door": "door", "_daemon": "daemon", "cli serve": "predictions", "cli up": "up"}
-    found = next((name for part, name in names.items() if part in line), "code")
-    return f"{found}#{process.pid}" if found == "code" else found
+    names = {
+        "web.door": "door",
+        "cli.daemon": "daemon",
+        "cli serve": "predictions",
+        "cli up": "up",
+        "api grpc": "code",
+    }
+    return next((name for part, name in names.items() if part in line), line)
 
 
 def _logins() -> list[Result]:

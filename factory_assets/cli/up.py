@@ -173,7 +173,7 @@ def commands(home: Home, socket_path: Path, services: Services) -> Mapping[str, 
     port = str(services.predictions)
     return {
         "door": [*python, *door],
-        "daemon": [*python, "dagster._daemon", "run", "-w", str(workspace)],
+        "daemon": [*python, "factory_assets.cli.daemon", str(workspace), str(socket_path)],
         "predictions": [*python, "factory_assets.cli", "serve", "--port", port],
     }
 

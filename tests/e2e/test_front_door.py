@@ -246,7 +246,7 @@ def test_a_slow_sender_is_cut_off_and_others_are_answered(up: RunningFactory) ->
 def test_many_wrong_logins_leave_the_pages_of_others(up: RunningFactory, made: Factory) -> None:
     with (
         enter(up, "paul") as paul,
-        httpx.Client(base_url=up.url, headers={"origin": up.url}) as bot,
+        httpx.Client(base_url=up.url, headers={"origin": up.url}, timeout=60) as bot,
     ):
 
         def fail(number: int) -> int:

@@ -46,7 +46,7 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
             raise SettingError("telemetry is on in dagster.yaml", remedy="start with `factory up`")
         attribute_runs(instance.run_storage)
         target = WorkspaceFileTarget(paths=[str(workspace)])
-        with VisitorWorkspace(instance, target, version=__version__, code=code) as context:
+        with VisitorWorkspace(instance, target, code, __version__) as context:
             yield VisitorWebserver(context, prefix, access_log).create_asgi_app()
 
 

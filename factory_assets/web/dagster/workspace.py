@@ -5,17 +5,14 @@ are a second line, and tell its pages what to offer.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from dagster import DagsterInstance
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
-from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
-from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._core.workspace.context import WorkspaceRequestContext
 from dagster._core.workspace.permissions import PermissionResult
 from starlette.requests import HTTPConnection
 
 from factory_assets.web.dagster.code_server import reload_code
 from factory_assets.web.dagster.operations import REFUSED_PERMISSIONS
+from factory_assets.web.dagster.unwatched import UnwatchedWorkspace
 from factory_assets.web.visitor import Visitor, visitor_of
 
 _NOT_HERE = PermissionResult(enabled=False, disabled_reason="Not allowed in this factory")
@@ -38,27 +35,8 @@ class VisitorContext(WorkspaceRequestContext):
         return _without_refused(super().permissions_for_location(location_name=location_name))
 
 
-class VisitorWorkspace(WorkspaceProcessContext):
-    """The workspace of the process, which hands out a context for each request.
-
-    Args:
-        code: the socket of the code server of `factory up`; None if Dagster has started one.
-    """
-
-    def __init__(
-        self,
-        instance: DagsterInstance,
-        target: WorkspaceLoadTarget,
-        version: str,
-        code: Path | None = None,
-    ) -> None:
-        self._code = code
-        super().__init__(instance, target, version=version)
-
-    def _start_watch_thread(self, origin: GrpcServerCodeLocationOrigin) -> None:
-        """Ask for nothing every second: only a reload from here brings another code server."""
-        if self._code is None:
-            super()._start_watch_thread(origin)
+class VisitorWorkspace(UnwatchedWorkspace):
+    """The workspace of the process, which hands out a context for each request."""
 
     def reload_code_location(self, name: str) -> None:
         """Load the pipelines as they are declared now."""

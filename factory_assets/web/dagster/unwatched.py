@@ -1,0 +1,62 @@
+"""Dagster's view of the code server of `factory up`, without asking every second whether it is new.
+
+What a visitor may do with it belongs in `workspace`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+from dagster import DagsterInstance
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceLoadTarget
+
+_LOOK = 1.0
+"""Seconds between two looks at where the link leads."""
+
+
+class UnwatchedWorkspace(WorkspaceProcessContext):
+    """The workspace of a process.
+
+    Args:
+        code: the link to the socket of the code server; None if Dagster has started one.
+    """
+
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        target: WorkspaceLoadTarget,
+        code: Path | None,
+        version: str = "",
+    ) -> None:
+        self._code = code
+        super().__init__(instance, target, version=version)
+
+    def _start_watch_thread(self, origin: GrpcServerCodeLocationOrigin) -> None:
+        """Start none: where the link leads says the same, and costs a hundredth of the CPU."""
+        if self._code is None:
+            super()._start_watch_thread(origin)
+
+
+@contextmanager
+def following(workspace: WorkspaceProcessContext, code: Path) -> Iterator[None]:
+    """Let a workspace take what another code server has loaded, soon after it is there."""
+    stop = Event()
+
+    def follow() -> None:
+        known = os.readlink(code)
+        while not stop.wait(_LOOK):
+            if (present := os.readlink(code)) != known:
+                workspace.refresh_workspace()
+                known = present
+
+    thread = Thread(target=follow, name="code-server", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

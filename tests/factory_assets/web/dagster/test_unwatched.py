@@ -1,0 +1,34 @@
+"""A workspace that follows the link to the code server, as the daemon's does."""
+
+import time
+from pathlib import Path
+from threading import enumerate as threads
+
+from factory_assets.web.dagster.unwatched import UnwatchedWorkspace, following
+
+
+class Counting(UnwatchedWorkspace):
+    """Counts how often it is asked to load what the code server has."""
+
+    def __init__(self) -> None:
+        self.refreshed = 0
+
+    def refresh_workspace(self) -> None:
+        self.refreshed += 1
+
+
+def test_a_link_that_leads_elsewhere_is_followed_once(tmp_path: Path) -> None:
+    link, workspace = tmp_path / "code.sock", Counting()
+    link.symlink_to("code.1")
+    with following(workspace, link):
+        time.sleep(1.5)
+        assert workspace.refreshed == 0
+        (tmp_path / "next").symlink_to("code.2")
+        (tmp_path / "next").replace(link)
+        deadline = time.monotonic() + 30
+        while not workspace.refreshed:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1.5)
+        assert workspace.refreshed == 1
+    assert "code-server" not in {one.name for one in threads()}
