@@ -31,18 +31,11 @@ class Processes:
         self.logs = logs
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(
-        self, name: str, command: Sequence[str], variables: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start a command in a session of its own.
-
-        Args:
-            variables: of its environment, besides those of this process.
-        """
+    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own."""
         with begin_log(self.log(name)) as output:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

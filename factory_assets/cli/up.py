@@ -42,13 +42,6 @@ HOST = "127.0.0.1"
 _START_TIMEOUT = 120.0
 """Seconds within which a page must answer."""
 
-_OF_DOOR = {"MALLOC_ARENA_MAX": "2"}
-"""Its threads wait for each other anyway; with a heap for each it takes 10 MB more."""
-
-_OF_DAEMON = {"DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "20"}
-"""After how many seconds a run that died is seen, and retried. Dagster's own 5 s take more CPU than
-all else that it does while nothing runs."""
-
 
 @dataclass(frozen=True)
 class Services:
@@ -191,10 +184,7 @@ def _serve(
     waiting = dict(commands(home, code, services))
     daemon = waiting.pop("daemon")
     with console.status("starting"):
-        running = {
-            name: processes.start(name, command, _OF_DOOR if name == "door" else None)
-            for name, command in waiting.items()
-        }
+        running = {name: processes.start(name, command) for name, command in waiting.items()}
         server = CodeServer(code, lambda command: processes.start("code", command))
         for name in ("door", "predictions"):
             _await(name, services, processes, {**running, "code": server.process}, stop)
@@ -208,7 +198,7 @@ def _serve(
         server.look()
         # Before, it could not retry a run, and would not try a second time.
         if "daemon" not in running and answers(code):
-            running["daemon"] = processes.start("daemon", daemon, _OF_DAEMON)
+            running["daemon"] = processes.start("daemon", daemon)
         rotation.look()
     return 0
 
