@@ -29,6 +29,11 @@ class UserFactory:
         self.path, self.home = path, Home(path / "home")
         self.variables = {"FACTORY_DEFS": str(path / "defs"), "FACTORY_HOME": str(self.home.path)}
 
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start `factory run` as the ordinary user."""
+        command = [sys.executable, "-m", "factory_assets.cli", "run", *arguments]
+        return subprocess.Popen(by_ordinary_user(command), env={**os.environ, **self.variables})
+
     def run(self, *arguments: str, by: Any = by_ordinary_user) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "factory_assets.cli", "run", *arguments]
         return subprocess.run(

@@ -26,6 +26,7 @@ from factory_assets.execution.run_boundary import run_boundary
 from factory_assets.spec import Pipeline
 from factory_resources.boundary.boundary import level_here
 from factory_resources.boundary.inside import NOT_SET_UP
+from factory_resources.boundary.syscalls import die_with_parent
 from factory_resources.errors import BoundaryError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_gone
@@ -68,6 +69,8 @@ def run_inside(
     process = subprocess.Popen(
         boundary.command(command, report_file(home, name)),
         env={**os.environ, REPORT_VARIABLE: name},
+        # Killed, this process would leave a run behind that nobody waits for.
+        preexec_fn=die_with_parent,
     )
     # Whoever presses Ctrl-C sends the signal to both, and that one ends as it should.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -196,6 +196,27 @@ def test_a_killed_boundary_leaves_nothing_and_its_run_is_retried(place: UserFact
     assert statuses == ["FINISHED", "FAILED"]
 
 
+def test_a_killed_factory_run_leaves_nothing_running(
+    place: UserFactory, outside: tuple[int, list[str]]
+) -> None:
+    port, _ = outside
+    _declare(place, port, boundary={"allow": [f"127.0.0.1:{port}"]})
+    source, begun = place.path / "defs" / "asking" / "asking.py", place.home.tmp / "begun"
+    source.write_text(f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(600)\n")
+    process = place.start("asking")
+    until(begun.exists, seconds=120)
+    inside = psutil.Process(process.pid).children(recursive=True)
+    assert len(inside) >= 3
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(inside, timeout=20)
+    assert alive == []
+    source.write_text(_SOURCE)
+    again = place.run("asking")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [*(place.home.path / "running").iterdir()] == []
+
+
 def _line(process: psutil.Process) -> str:
     return " ".join(process.cmdline())
 
