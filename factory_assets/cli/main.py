@@ -204,7 +204,12 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
     metavar="URL|sqlite",
     help="The address of an empty PostgreSQL database, or sqlite for files in the home.",
 )
-def migrate_command(target: str) -> None:
+@click.option(
+    "--stop",
+    is_flag=True,
+    help="Stop a running `factory up` first, as Ctrl-C does, and wait until its runs have ended.",
+)
+def migrate_command(target: str, stop: bool) -> None:
     """Carry the factory's databases over to PostgreSQL, or back to SQLite.
 
     All of them are moved: Dagster's runs and events, MLflow, searches, the ledger, answers and
@@ -212,12 +217,14 @@ def migrate_command(target: str) -> None:
     says that its databases are elsewhere, and the command prints the setting to export. What was
     read stays as it was. If the command is killed, run it again.
 
-    Nothing may run meanwhile. Write passwords into ~/.pgpass: the command line is visible to every
-    user of the machine. To carry them back, FACTORY_DATABASE_URL must be set as it is.
+    Nothing may run meanwhile. With --stop, a running `factory up` is stopped, and the command
+    prints how to start it again; the runs that were stopped are retried then. Write passwords into
+    ~/.pgpass: the command line is visible to every user of the machine. To carry them back,
+    FACTORY_DATABASE_URL must be set as it is.
     """
     from factory_assets.cli.migrate import migrate
 
-    migrate(target, console())
+    migrate(target, console(), stop=stop)
 
 
 @command("schema")

@@ -1,14 +1,18 @@
 """`factory migrate`: see that nothing runs, carry the databases over, and say what to export."""
 
+import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from factory_assets.cli.running import UpProcess
 from factory_assets.cli.shared import require_no_run
+from factory_assets.cli.stopping import await_idle, taken_over
 from factory_assets.cli.up import serving_lock
-from factory_resources.errors import StorageError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.database import (
     DATABASE_VARIABLE,
     alchemy_address,
@@ -29,12 +33,26 @@ from factory_resources.prediction_log.journal import is_written
 _FILES = "sqlite"
 
 
-def migrate(target: str, console: Console) -> None:
+@dataclass(frozen=True)
+class _Way:
+    """How databases are carried over in one direction."""
+
+    source: str | None
+    """The address of the present databases; None for files."""
+    require_possible: Callable[[], None]
+    """Checks what can be checked while the factory runs."""
+    carry: Callable[[Callable[[str], None]], Migration]
+
+
+def migrate(target: str, console: Console, *, stop: bool = False) -> None:
     """Carry the databases of the home to an address, or to files if the target is `sqlite`.
 
+    Args:
+        stop: whether a `factory up` is stopped first.
+
     Raises:
-        StorageError: something runs, the databases are there already, or they cannot be carried
-            over; nothing was changed.
+        FactoryError: something runs, the databases are there already, or they cannot be carried
+            over; no database was changed.
     """
     home = Home.from_env()
     recorded = recorded_engine(home)
@@ -54,13 +72,22 @@ def migrate(target: str, console: Console) -> None:
             where=str(home.path),
             remedy="nothing was changed",
         )
-    with console.status("looking at what is there") as status:
-        if address is None:
-            done = _to_files(home, status.update)
-        else:
-            done = _to_server(home, address, status.update)
-    for line in _told(done, target):
+    way = _back(home) if address is None else _there(home, address)
+
+    def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    with (
+        console.status("looking at what is there") as status,
+        chosen_database(way.source),
+        storage_faults(home),
+        _at_rest(home, way.require_possible if stop else None, say) as stopped,
+    ):
+        done = way.carry(status.update)
+    for line in _told(done, target):
+        say(line)
+    if stopped:
+        say(f"then start it again: {_command(stopped)}")
 
 
 def _finish(home: Home, address: str) -> None:
@@ -74,33 +101,80 @@ def _finish(home: Home, address: str) -> None:
         finish(connection)
 
 
-def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> Migration:
-    from factory_resources.migration.to_server import to_server
+def _there(home: Home, address: str) -> _Way:
+    from factory_resources.migration.to_server import require_target, to_server
 
-    # The files are read, whatever the variable says.
-    with chosen_database(None), storage_faults(home), _alone(home):
-        return to_server(home, address, tell)
+    return _Way(
+        None,
+        lambda: require_target(home, address),
+        lambda tell: to_server(home, address, tell),
+    )
 
 
-def _to_files(home: Home, tell: Callable[[str], None]) -> Migration:
-    from factory_resources.migration.to_files import to_files
+def _back(home: Home) -> _Way:
+    from factory_resources.migration.to_files import require_source, to_files
 
     require_recorded_engine(home)
-    with storage_faults(home), _alone(home):
-        return to_files(home, server_address() or "", DATABASE_VARIABLE, tell)
+    address = server_address() or ""
+    return _Way(
+        address,
+        lambda: require_source(home, address, DATABASE_VARIABLE),
+        lambda tell: to_files(home, address, DATABASE_VARIABLE, tell),
+    )
 
 
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Prepare the home as it is, and keep everything else from starting in the block."""
+def _at_rest(
+    home: Home, require_possible: Callable[[], None] | None, say: Callable[[str], None]
+) -> Iterator[UpProcess | None]:
+    """Prepare the home as it is, and keep everything else from starting in the block.
+
+    Args:
+        require_possible: is called before a `factory up` is stopped; None if none shall be.
+
+    Yields:
+        The `factory up` that was stopped; None if none was.
+    """
     prepare(home)
-    with serving_lock(home), home.alone():
-        require_no_run(home)
-        if is_written(journal_folder(home)):
-            raise StorageError(
-                "a prediction server is running", where=str(home.path), remedy="stop it first"
-            )
+    if require_possible:
+        require_possible()
+    with taken_over(home) if require_possible else _unless_up(home) as stopped:
+        if stopped:
+            say(f"stopped: {_command(stopped)}")
+            await_idle(lambda: _require_idle(home))
+        with home.alone():
+            _require_no_work(home)
+            yield stopped
+
+
+@contextmanager
+def _unless_up(home: Home) -> Iterator[None]:
+    try:
+        lock: AbstractContextManager[object] = serving_lock(home)
+    except FactoryError as error:
+        raise FactoryError(
+            error.what, where=error.where, remedy="stop it first, or with the option --stop"
+        ) from error
+    with lock:
         yield
+
+
+def _require_idle(home: Home) -> None:
+    with home.alone():
+        _require_no_work(home)
+
+
+def _require_no_work(home: Home) -> None:
+    # The caller has the lock of `factory up`, without which no daemon works.
+    require_no_run(home, no_daemon=True)
+    if is_written(journal_folder(home)):
+        raise StorageError(
+            "a prediction server is running", where=str(home.path), remedy="stop it first"
+        )
+
+
+def _command(process: UpProcess) -> str:
+    return shlex.join(["factory", *process.arguments])
 
 
 def _told(done: Migration, target: str) -> Iterator[str]:

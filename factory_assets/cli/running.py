@@ -1,10 +1,16 @@
-"""Where the factory that is up can be reached."""
+"""The factory that is up: where it can be reached, and which process it is."""
 
+import json
+import os
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
 
 _PATIENCE = 1.0
 """Seconds within which the front door must take a connection."""
@@ -28,3 +34,36 @@ def running_address(home: Home) -> str | None:
     except (OSError, ValueError):
         return None
     return address
+
+
+@dataclass(frozen=True)
+class UpProcess:
+    """The process of a `factory up`."""
+
+    identity: str
+    arguments: Sequence[str]
+    """Of its command line, without the program."""
+
+
+@contextmanager
+def recorded_process(home: Home, arguments: Sequence[str]) -> Iterator[None]:
+    """Record in the home, as long as the block runs, that this process is its `factory up`."""
+    file = _process_file(home)
+    found = {"identity": process_identity(os.getpid()), "arguments": [*arguments]}
+    home.write_atomic(file, json.dumps(found).encode())
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def up_process(home: Home) -> UpProcess | None:
+    """Return the process that was recorded; it may have been killed since."""
+    try:
+        return UpProcess(**json.loads(_process_file(home).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _process_file(home: Home) -> Path:
+    return home.path / ".up.json"

@@ -55,8 +55,11 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
     return in_order(pipelines), errors
 
 
-def require_no_run(home: Home) -> None:
+def require_no_run(home: Home, *, no_daemon: bool = False) -> None:
     """Refuse while a run is under way: between two stages it still needs what is stored.
+
+    Args:
+        no_daemon: whether no daemon works for the home, so that nobody is about to start a process.
 
     Raises:
         StorageError: a run is under way.
@@ -72,7 +75,7 @@ def require_no_run(home: Home) -> None:
     status = dg.DagsterRunStatus
     active = [status.STARTING, status.STARTED, status.CANCELING]
     with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance)
+        end_dead_runs(instance, no_daemon=no_daemon)
         runs = instance.get_runs(dg.RunsFilter(statuses=active))
     if runs:
         raise StorageError(

@@ -27,7 +27,7 @@ from rich.console import Console
 from factory_assets.cli.code_server import CodeServer
 from factory_assets.cli.login import login_link
 from factory_assets.cli.processes import Processes
-from factory_assets.cli.running import running_file
+from factory_assets.cli.running import recorded_process, running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.dagster.code_server import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
@@ -88,16 +88,20 @@ def up(services: Services, console: Console) -> int:
     require_allowed(services.door, home)
     _prepare(home)
     os.environ["FACTORY_MLFLOW_UI"] = f"{services.door.url}/mlflow"
-    lock = serving_lock(home)
-    for option, (host, number) in services.by_option.items():
-        _require_free(option, host, number)
-    _reconcile(home)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    with serving_lock(home), recorded_process(home, sys.argv[1:]):
+        for option, (host, number) in services.by_option.items():
+            _require_free(option, host, number)
+        _reconcile(home)
+        return _serve_until(stop, home, services, console)
+
+
+def _serve_until(stop: threading.Event, home: Home, services: Services, console: Console) -> int:
     processes = Processes(home.path / "logs")
     # Not in the home, whose path may be long: a socket's path has at most 107 characters.
-    with lock, tempfile.TemporaryDirectory(prefix="factory-") as sockets:
+    with tempfile.TemporaryDirectory(prefix="factory-") as sockets:
         try:
             return _serve(home, Path(sockets), services, console, processes, stop)
         finally:
@@ -143,10 +147,17 @@ def _in_child(work: Callable[[], None]) -> int | None:
     return process.exitcode
 
 
-def serving_lock(home: Home) -> AcquireReturnProxy[FileLock]:
-    """Take the lock that only one `factory up` on a home can hold."""
+def serving_lock(home: Home, patience: float = 0.0) -> AcquireReturnProxy[FileLock]:
+    """Take the lock that only one `factory up` on a home can hold.
+
+    Args:
+        patience: seconds to wait for another one to end.
+
+    Raises:
+        FactoryError: another one holds it.
+    """
     try:
-        return FileLock(home.path / ".up.lock").acquire(timeout=0)
+        return FileLock(home.path / ".up.lock").acquire(timeout=patience)
     except Timeout as error:
         raise FactoryError(
             "this factory is already running", where=str(home.path), remedy="stop it first"

@@ -7,7 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import schema_address, schema_words, server_address
+from factory_resources.home.database import (
+    require_recorded_engine,
+    schema_address,
+    schema_words,
+    server_address,
+)
 from factory_resources.home.home import Home
 from factory_resources.home.schema import Schema, SchemaMigration, VersionedTables
 
@@ -55,10 +60,11 @@ class Connection:
     Args:
         raw: the connection of the driver, in autocommit mode.
         postgres: whether it is one to PostgreSQL.
+        home: that of the ledger; None while it is begun.
     """
 
-    def __init__(self, raw: Any, *, postgres: bool) -> None:
-        self._raw = raw
+    def __init__(self, raw: Any, *, postgres: bool, home: Home | None = None) -> None:
+        self._raw, self._home = raw, home
         self.postgres = postgres
         self._waiting: list[tuple[str, Sequence[Any]]] = []
 
@@ -92,14 +98,21 @@ class Connection:
 
         Yields:
             The rows that the query finds at its beginning.
+
+        Raises:
+            StorageError: the databases of the home are elsewhere by now.
         """
         try:
             if self.postgres:
                 # One message to the server instead of three.
-                yield self.execute(f"BEGIN; LOCK TABLE head IN EXCLUSIVE MODE; {query}")
+                rows = self.execute(f"BEGIN; LOCK TABLE head IN EXCLUSIVE MODE; {query}")
             else:
                 self.execute("BEGIN IMMEDIATE")
-                yield self.execute(query)
+                rows = self.execute(query)
+            if self._home:
+                # A migration may have ended while this connection waited.
+                require_recorded_engine(self._home)
+            yield rows
             self.write("COMMIT")
             self._send()
         except BaseException:
@@ -199,11 +212,10 @@ def connected(home: Home, *, write: bool = False) -> Iterator[Connection]:
     Raises:
         StorageError: a newer factory has made its form.
     """
-    file = str(home.ledger)
     if in_postgres():
-        connection = _up_to_date(_postgres())
+        connection = _up_to_date(_postgres(home))
     else:
-        connection = _writing(file) if write else _reading(file)
+        connection = _writing(home) if write else _reading(home)
     try:
         yield connection
     finally:
@@ -219,17 +231,17 @@ def _up_to_date(connection: Connection, file: str = "") -> Connection:
     return connection
 
 
-def _writing(file: str) -> Connection:
-    return _up_to_date(_sqlite(file, write=True), file)
+def _writing(home: Home) -> Connection:
+    return _up_to_date(_sqlite(home, write=True), str(home.ledger))
 
 
-def _reading(file: str) -> Connection:
+def _reading(home: Home) -> Connection:
     """Open a file that is only read; what must be written to it first, another connection does."""
     import sqlite3
 
-    connection = _sqlite(file, write=False)
+    connection = _sqlite(home, write=False)
     try:
-        if connection.tables(file).is_newest():
+        if connection.tables(str(home.ledger)).is_newest():
             return connection
     except sqlite3.OperationalError as error:
         # A process was killed while it committed, and only a writer can undo what it had begun.
@@ -240,18 +252,18 @@ def _reading(file: str) -> Connection:
         connection.close()
         raise
     connection.close()
-    _writing(file).close()
-    return _sqlite(file, write=False)
+    _writing(home).close()
+    return _sqlite(home, write=False)
 
 
-def _sqlite(file: str, *, write: bool) -> Connection:
+def _sqlite(home: Home, *, write: bool) -> Connection:
     import sqlite3
 
-    address = f"file:{quote(file)}?mode={'rw' if write else 'ro'}"
+    address = f"file:{quote(str(home.ledger))}?mode={'rw' if write else 'ro'}"
     raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
     if write:
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-    return Connection(raw, postgres=False)
+    return Connection(raw, postgres=False, home=home)
 
 
 def new_sqlite(file: str) -> Connection:
@@ -262,12 +274,12 @@ def new_sqlite(file: str) -> Connection:
     return Connection(raw, postgres=False)
 
 
-def _postgres() -> Connection:
+def _postgres(home: Home | None = None) -> Connection:
     import psycopg2
 
     raw = psycopg2.connect(schema_address(server_address() or "", SCHEMA.name))
     raw.autocommit = True
-    return Connection(raw, postgres=True)
+    return Connection(raw, postgres=True, home=home)
 
 
 def has_postgres_tables() -> bool:

@@ -42,6 +42,9 @@ _TEXTS: dict[str, dict[str, Callable[[str, Rename], str]]] = {
 }
 """The columns whose text contains the id of an event, and how it is renamed there."""
 
+_RETRIES = "EVENT_LOG_CONSUMER_CURSOR-"
+"""What the names of the cursors begin with from which on runs are retried; they are bare ids."""
+
 
 class FileEvents:
     """The events of a home in SQLite, with the ids that they get in one table.
@@ -92,7 +95,19 @@ def renamed_rows(
         return changed
 
     for rows in sqlite_rows(connection, table):
+        if table.name == "kvs":
+            rows = [_renamed_retries(table, row, rename) for row in rows]
         yield [*map(renamed, rows)] if places else rows
+
+
+def _renamed_retries(table: StoredTable, row: Row, rename: Rename) -> Row:
+    """Return an entry of `kvs`, with the new id if it is a cursor of the retries of runs."""
+    key, value = table.place("key"), table.place("value")
+    if not str(row[key]).startswith(_RETRIES):
+        return row
+    changed = [*row]
+    changed[value] = str(rename(int(row[value])))
+    return changed
 
 
 def events_of_runs(connection: Any, table: StoredTable) -> Iterator[tuple[str, list[Row]]]:

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,6 +47,19 @@ class Migration:
         for table in self.tables:
             counts[table.store] += table.digest.count
         return counts
+
+
+@contextmanager
+def ledger_paused(home: Home) -> Iterator[None]:
+    """Let nobody append to the ledger that the environment names; who waits for it is refused then.
+
+    The ledger looks where the databases of the home are before it is appended to.
+    """
+    from factory_resources.ledger.ledger import Ledger
+
+    ledger = Ledger(home)
+    with ledger.paused() if ledger.exists else nullcontext():
+        yield
 
 
 def check_ledger(home: Home) -> tuple[int, str] | None:

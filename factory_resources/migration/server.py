@@ -86,10 +86,48 @@ def default_schema(connection: Any) -> str:
     return str(schema)
 
 
-def begin(connection: Any, home: Home, schemas: Iterable[str], tables: Iterable[str]) -> bool:
-    """Mark the database, which is empty, as unfinished; first remove what a killed migration left.
+def require_free(connection: Any, home: Home, schemas: Iterable[str]) -> bool:
+    """Check that the database is empty, or has only what a killed migration of this home left.
 
     What another home has left may be all that it has, if it was killed at the very end.
+
+    Args:
+        schemas: those of the factory, but the default one.
+
+    Returns:
+        Whether a killed migration left something.
+
+    Raises:
+        StorageError: the database has something else.
+    """
+    killed = migrating_home(connection)
+    if killed is None:
+        _require_empty(connection, schemas)
+    elif killed != str(home.path):
+        raise StorageError(
+            f"the migration of the factory in {killed} to it is not finished",
+            where=_WHERE,
+            remedy="run factory migrate there again, or name another database",
+        )
+    return killed is not None
+
+
+def _require_empty(connection: Any, schemas: Iterable[str]) -> None:
+    found = run(
+        connection,
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) ORDER BY 1, 2",
+        [[default_schema(connection), *schemas]],
+    )
+    if found:
+        raise StorageError(
+            f"it is not empty: it has the table {'.'.join(found[0])}",
+            where=_WHERE,
+            remedy=_EMPTY_REMEDY,
+        )
+
+
+def begin(connection: Any, home: Home, schemas: Iterable[str], tables: Iterable[str]) -> bool:
+    """Mark the database, which is empty, as unfinished; first remove what a killed migration left.
 
     Args:
         schemas: those of the factory, but the default one.
@@ -103,34 +141,18 @@ def begin(connection: Any, home: Home, schemas: Iterable[str], tables: Iterable[
             killed.
     """
     _lock(connection)
-    default, folder = default_schema(connection), str(home.path)
-    killed = migrating_home(connection)
-    if killed is not None:
-        if killed != folder:
-            raise StorageError(
-                f"the migration of the factory in {killed} to it is not finished",
-                where=_WHERE,
-                remedy="run factory migrate there again, or name another database",
-            )
+    default = default_schema(connection)
+    killed = require_free(connection, home, schemas)
+    if killed:
         for name in tables:
             run(connection, f'DROP TABLE IF EXISTS "{default}"."{name}" CASCADE')
         for schema in schemas:
             run(connection, f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-    found = run(
-        connection,
-        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) ORDER BY 1, 2",
-        [[default, *schemas]],
-    )
-    if found:
-        raise StorageError(
-            f"it is not empty: it has the table {'.'.join(found[0])}",
-            where=_WHERE,
-            remedy=_EMPTY_REMEDY,
-        )
+        _require_empty(connection, schemas)
     name = MIGRATION_SCHEMA
     made = f"CREATE SCHEMA IF NOT EXISTS {name}; COMMENT ON SCHEMA {name} IS %s"
-    run(connection, made, [folder])
-    return killed is not None
+    run(connection, made, [str(home.path)])
+    return killed
 
 
 def _lock(connection: Any) -> None:

@@ -31,6 +31,7 @@ from factory_resources.migration.report import (
     check_ledger,
     file_with,
     filled_files,
+    ledger_paused,
     require_same_version,
     require_space,
 )
@@ -45,6 +46,21 @@ _BESIDE = ("", "-journal", "-wal", "-shm")
 
 _ROOM = 2
 """Times the size of the database on the server: what the files may take, journals included."""
+
+
+def require_source(home: Home, address: str, where: str) -> None:
+    """Check that a home can be carried back to files, before anything is stopped for it.
+
+    Raises:
+        StorageError: the server cannot be used, or the disk has no room for the files.
+    """
+    with connected(address, where) as connection:
+        _require_room(home, connection)
+
+
+def _require_room(home: Home, connection: Any) -> None:
+    [(size,)] = run(connection, "SELECT pg_database_size(current_database())")
+    require_space(home, _ROOM * size)
 
 
 def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
@@ -62,20 +78,20 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
     with connected(address, where) as connection, home.scratch() as scratch:
         # A kill right after the way there leaves the mark, though nothing is unfinished.
         finish(connection)
-        [(size,)] = run(connection, "SELECT pg_database_size(current_database())")
-        require_space(home, _ROOM * size)
+        _require_room(home, connection)
         made = Home(scratch / "home")
         made.path.mkdir()
         tell("making the tables")
         present = make_tables(home, made, connection, address)
-        begin_reading(connection)
-        carried = carry_all(made, present, connection, tell)
-        with chosen_database(None):
-            ledger = check_ledger(made)
-            fold(made.path)
-            os.sync()
-            aside = _install(home, made)
-            record_database(home)
+        with chosen_database(alchemy_address(address)), ledger_paused(home):
+            begin_reading(connection)
+            carried = carry_all(made, present, connection, tell)
+            with chosen_database(None):
+                ledger = check_ledger(made)
+                fold(made.path)
+                os.sync()
+                aside = _install(home, made)
+                record_database(home)
     return Migration("sqlite", carried, ledger, where, aside=aside)
 
 

@@ -29,14 +29,31 @@ from factory_resources.migration.report import (
     Migration,
     check_ledger,
     file_with,
+    ledger_paused,
     opened_files,
     require_same_version,
 )
-from factory_resources.migration.server import begin, connected, default_schema, finish
+from factory_resources.migration.server import (
+    begin,
+    connected,
+    default_schema,
+    finish,
+    require_free,
+)
 from factory_resources.migration.stores import Store, bring_up_to_date, stores
 
 Tell = Callable[[str], None]
 """Is told what is done now."""
+
+
+def require_target(home: Home, address: str) -> None:
+    """Check that a home can be carried to a database, before anything is stopped for it.
+
+    Raises:
+        StorageError: the server cannot be used, or the database is not empty.
+    """
+    with connected(address) as connection:
+        require_free(connection, home, _schemas())
 
 
 def to_server(home: Home, address: str, tell: Tell) -> Migration:
@@ -55,9 +72,8 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
     present = [store for store in stores() if store.is_in_files(home)]
     with chosen_database(None):
         bring_up_to_date(present, home)
-    with connected(address) as connection:
-        schemas = [store.schema for store in stores() if store.schema]
-        removed = begin(connection, home, schemas, _dagster_names(home))
+    with ledger_paused(home), connected(address) as connection:
+        removed = begin(connection, home, _schemas(), _dagster_names(home))
         tell("making the tables")
         with (
             # The commit of the rows makes the tables durable, too.
@@ -74,6 +90,10 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
             record_database(home)
         finish(connection)
     return Migration("postgresql", carried, ledger, str(home.path), removed=removed)
+
+
+def _schemas() -> list[str]:
+    return [store.schema for store in stores() if store.schema]
 
 
 def _dagster_names(home: Home) -> list[str]:
