@@ -32,7 +32,7 @@ from tests.postgres import Postgres
 pytestmark = pytest.mark.slow
 
 _ROWS = b'[{"size": 3.5, "colour": "red"}]'
-_PAUSE = 0.005
+_PAUSE = 0.05
 """Seconds between two requests of a client."""
 _KILLS = 5
 """In each direction."""
@@ -130,7 +130,7 @@ def _until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def _require_logged(home: Home, answers: Sequence[str]) -> None:
