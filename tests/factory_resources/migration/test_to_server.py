@@ -3,6 +3,7 @@
 Homes have no tables of Dagster and MLflow here; see `tests/e2e/test_migrate.py`.
 """
 
+import importlib
 import io
 import subprocess
 import sys
@@ -46,6 +47,17 @@ module = importlib.import_module(f"factory_resources.migration.{name}")
 assert hasattr(module, moment)
 setattr(module, moment, lambda *_: os.kill(os.getpid(), 9))
 getattr(module, name)(Home(Path(home)), *arguments, str)
+"""
+
+_APPEND = """
+import sys
+from pathlib import Path
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import FilesRemoved
+from factory_resources.ledger.ledger import Ledger
+
+print("begins", flush=True)
+Ledger(Home(Path(sys.argv[1]))).append([FilesRemoved(paths=("a",), reason="r")])
 """
 
 _THERE = ["_carry_all", "fill_postgres", "move_counters", "check_ledger", "record_database"]
@@ -150,6 +162,44 @@ def test_a_killed_migration_to_files_leaves_the_server_and_is_done_by_the_next(
     assert _rows(filled) == rows
     assert [form.number(filled.path) for form in _FORMS] == [1, 2, 1]
     assert problems(filled) == []
+
+
+@pytest.mark.parametrize("way", ["to_server", "to_files"])
+def test_who_appends_to_the_ledger_meanwhile_waits_and_is_then_refused(
+    filled: Home, address: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = way == "to_server"
+    if not there:
+        to_server(filled, address, str)
+    source, target = (None, address) if there else (address, None)
+    appending: list[subprocess.Popen[str]] = []
+
+    def record_later(home: Home) -> None:
+        with chosen_database(source):
+            process = subprocess.Popen(
+                [sys.executable, "-c", _APPEND, str(home.path)],
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        appending.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        record_database(home)
+
+    module = importlib.import_module(f"factory_resources.migration.{way}")
+    monkeypatch.setattr(module, "record_database", record_later)
+    moved = to_server(filled, address, str) if there else to_files(filled, address, "", str)
+    [process] = appending
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the databases of this factory are" in error.splitlines()[-1], error
+    for database in (source, target):
+        with chosen_database(database):
+            assert check_ledger(filled) == moved.ledger
 
 
 @pytest.mark.parametrize("form", _FORMS, ids=lambda form: form.schema)
