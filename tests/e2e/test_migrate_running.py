@@ -34,8 +34,9 @@ pytestmark = pytest.mark.slow
 _ROWS = b'[{"size": 3.5, "colour": "red"}]'
 _PAUSE = 0.05
 """Seconds between two requests of a client."""
-_KILLS = 5
-"""In each direction."""
+_MOMENTS = (None, 0.0, 0.2, 0.4, 0.6)
+"""When a migration is killed: before it stops the factory (None), or a share of the time that a
+migration takes after that."""
 
 
 @pytest.fixture
@@ -50,9 +51,13 @@ def made(trained: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F
 
 @pytest.fixture
 def url(postgres: Postgres) -> str:
-    """The address of an empty database."""
-    postgres.execute("DROP DATABASE IF EXISTS goes", "CREATE DATABASE goes")
-    return f"postgresql://postgres@/goes?host={postgres.socket}"
+    return _empty(postgres, "goes")
+
+
+def _empty(postgres: Postgres, name: str) -> str:
+    """Create an empty database and return its address."""
+    postgres.execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    return f"postgresql://postgres@/{name}?host={postgres.socket}"
 
 
 class Client(threading.Thread):
@@ -182,3 +187,77 @@ def test_a_factory_that_is_up_is_stopped_moves_there_and_back_and_loses_no_answe
 def _runs(history: Path) -> list[str]:
     with closing(sqlite3.connect(history / "runs.db")) as connection:
         return [run for (run,) in connection.execute("SELECT run_id FROM runs")]
+
+
+@pytest.mark.long
+def test_a_factory_that_is_up_loses_nothing_if_its_migration_is_killed_there_and_back(
+    made: Factory, url: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasts = _seconds(_empty(postgres, "before"), monkeypatch)
+    run, answers = "", list[str]()
+    for address, target in (("", url), (url, "sqlite")):
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        for share in _MOMENTS:
+            with _up(made) as (up, client):
+                _require_retried(up, run)
+                # The run waits for the lock, and so is at work when it is stopped.
+                with made.home.lock("apples.ingest"):
+                    run = _work(up)
+                    moved = _killed(up, target, None if share is None else share * lasts)
+            answers += client.answers
+            assert not moved, f"it took less than {share} of {lasts:.1f} s"
+            _require_whole(made, answers)
+        with _up(made) as (up, client):
+            _require_retried(up, run)
+            with made.home.lock("apples.ingest"):
+                run = _work(up)
+                _migrate(target)
+        answers += client.answers
+    monkeypatch.setenv(DATABASE_VARIABLE, "")
+    _require_whole(made, answers)
+    with _up(made) as (up, _):
+        _require_retried(up, run)
+
+
+def _seconds(url: str, patch: pytest.MonkeyPatch) -> float:
+    """Return how long a migration takes on this machine, there and back."""
+    started = time.monotonic()
+    _migrate(url)
+    patch.setenv(DATABASE_VARIABLE, url)
+    _migrate("sqlite")
+    patch.setenv(DATABASE_VARIABLE, "")
+    return (time.monotonic() - started) / 2
+
+
+def _killed(up: Up, target: str, moment: float | None) -> bool:
+    """Kill a migration of a running factory, which ends; return whether it was done already.
+
+    Args:
+        moment: seconds after the factory has ended; None for before that.
+    """
+    migrating = _migrating(target)
+    if moment is None:
+        time.sleep(0.5)
+    else:
+        assert up.running.process.wait(timeout=120) == 0
+        time.sleep(moment)
+    migrating.kill()
+    migrating.communicate()
+    if moment is None:
+        # It goes on.
+        up.running.stop()
+    return migrating.returncode == 0
+
+
+def _require_retried(up: Up, run: str) -> None:
+    """Check that a run that was stopped, if there is one, is retried once and succeeds."""
+    if run:
+        assert len(end_of(up, run)) == 2
+
+
+def _require_whole(made: Factory, answers: Sequence[str]) -> None:
+    """Check that the ledger is whole, and has all answers, where the environment says."""
+    _require_logged(made.home, answers)
+    verified = made.start("verify")
+    said, _ = verified.communicate(timeout=120)
+    assert verified.returncode == 0, said
