@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +40,8 @@ def running_address(home: Home) -> str | None:
 class UpProcess:
     """The process of a `factory up`."""
 
+    home: str
+    """The folder that it serves: the file may have been copied with another home."""
     identity: str
     arguments: Sequence[str]
     """Of its command line, without the program."""
@@ -49,8 +51,8 @@ class UpProcess:
 def recorded_process(home: Home, arguments: Sequence[str]) -> Iterator[None]:
     """Record in the home, as long as the block runs, that this process is its `factory up`."""
     file = _process_file(home)
-    found = {"identity": process_identity(os.getpid()), "arguments": [*arguments]}
-    home.write_atomic(file, json.dumps(found).encode())
+    process = UpProcess(str(home.path), process_identity(os.getpid()), [*arguments])
+    home.write_atomic(file, json.dumps(asdict(process)).encode())
     try:
         yield
     finally:
@@ -60,9 +62,10 @@ def recorded_process(home: Home, arguments: Sequence[str]) -> Iterator[None]:
 def up_process(home: Home) -> UpProcess | None:
     """Return the process that was recorded; it may have been killed since."""
     try:
-        return UpProcess(**json.loads(_process_file(home).read_bytes()))
+        found = UpProcess(**json.loads(_process_file(home).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+    return found if found.home == str(home.path) else None
 
 
 def _process_file(home: Home) -> Path:

@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from factory_assets.cli import stopping
-from factory_assets.cli.running import UpProcess, up_process
+from factory_assets.cli.running import up_process
 from factory_assets.cli.stopping import taken_over
 from factory_assets.cli.up import serving_lock
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.processes import process_identity
 
 _UP = ["up", "--name", "a b"]
 
@@ -92,13 +93,26 @@ def test_one_that_does_not_end_is_one_line(
     assert process.poll() is None
 
 
-@pytest.mark.parametrize("recorded", ["nothing", "a process that has ended", "its number alone"])
-def test_another_process_is_not_stopped(home: Home, holding: Holding, recorded: str) -> None:
+def test_what_is_not_recorded_is_not_stopped(home: Home, holding: Holding) -> None:
     process = holding([])
-    if recorded != "nothing":
-        pid = process.pid if recorded == "its number alone" else 2**22
-        file = home.path / ".up.json"
-        file.write_text(json.dumps({"identity": f"{pid} 1 another boot", "arguments": _UP}))
-        assert up_process(home) == UpProcess(f"{pid} 1 another boot", _UP)
+    _refused(home, "is no factory up that this command could stop; wait until it has ended")
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize("recorded", ["one that has ended", "its number alone", "another home's"])
+def test_another_process_than_the_recorded_one_is_not_stopped(
+    home: Home, holding: Holding, recorded: str
+) -> None:
+    process = holding([])
+    folder, identity = str(home.path), process_identity(process.pid)
+    match recorded:
+        case "one that has ended":
+            identity = f"{2**22} 1 {identity.split()[-1]}"
+        case "its number alone":
+            identity = f"{process.pid} 1 {identity.split()[-1]}"
+        case _:
+            folder += "-copied"
+    recording = {"home": folder, "identity": identity, "arguments": _UP}
+    (home.path / ".up.json").write_text(json.dumps(recording))
     _refused(home, "is no factory up that this command could stop; wait until it has ended")
     assert process.poll() is None
