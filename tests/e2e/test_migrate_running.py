@@ -5,6 +5,7 @@ What a migration carries over is tested in `test_migrate`.
 
 import getpass
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -203,9 +204,8 @@ def test_a_factory_that_is_up_loses_nothing_if_its_migration_is_killed_there_and
                 # The run waits for the lock, and so is at work when it is stopped.
                 with made.home.lock("apples.ingest"):
                     run = _work(up)
-                    moved = _killed(up, target, None if share is None else share * lasts)
+                    _kill(_migrating(target), up, None if share is None else share * lasts)
             answers += client.answers
-            assert not moved, f"it took less than {share} of {lasts:.1f} s"
             _require_whole(made, answers)
         with _up(made) as (up, client):
             _require_retried(up, run)
@@ -229,24 +229,24 @@ def _seconds(url: str, patch: pytest.MonkeyPatch) -> float:
     return (time.monotonic() - started) / 2
 
 
-def _killed(up: Up, target: str, moment: float | None) -> bool:
-    """Kill a migration of a running factory, which ends; return whether it was done already.
+def _kill(migrating: "subprocess.Popen[str]", up: Up, moment: float | None) -> None:
+    """Kill a migration of a running factory, which then ends.
 
     Args:
         moment: seconds after the factory has ended; None for before that.
     """
-    migrating = _migrating(target)
     if moment is None:
         time.sleep(0.5)
     else:
-        assert up.running.process.wait(timeout=120) == 0
+        _until(lambda: up.running.process.poll() is not None or migrating.poll() is not None)
         time.sleep(moment)
     migrating.kill()
-    migrating.communicate()
+    said, _ = migrating.communicate()
+    assert migrating.returncode == -signal.SIGKILL, said
     if moment is None:
         # It goes on.
         up.running.stop()
-    return migrating.returncode == 0
+    assert up.running.process.wait(timeout=60) == 0
 
 
 def _require_retried(up: Up, run: str) -> None:
