@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cleaning, csv_ingest, prediction_log, streaming, throughput
+from benchmarks import cleaning, csv_ingest, migration, prediction_log, streaming, throughput
 
 
 @pytest.mark.slow
@@ -43,3 +43,15 @@ def test_streaming_trains_on_rows_in_files() -> None:
     (trained,) = streaming.run(3_000)
     assert trained.name == "training on 3,000 rows (0.0 GB), one epoch"
     assert "ROC AUC" in trained.measured
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_migration_carries_answers_and_events_of_runs_there_and_back() -> None:
+    results = [*migration.measure(answers=500, runs=4)]
+    assert [result.name for result in results] == [
+        "500 answers to PostgreSQL, compared",
+        "500 answers to files, compared",
+        "300 events to PostgreSQL, compared",
+        "300 events to files, compared",
+    ]
