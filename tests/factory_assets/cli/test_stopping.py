@@ -10,9 +10,9 @@ import pytest
 
 from factory_assets.cli import stopping
 from factory_assets.cli.running import up_process
-from factory_assets.cli.stopping import taken_over
+from factory_assets.cli.stopping import await_idle, taken_over
 from factory_assets.cli.up import serving_lock
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.processes import process_identity
 
@@ -116,3 +116,21 @@ def test_another_process_than_the_recorded_one_is_not_stopped(
     (home.path / ".up.json").write_text(json.dumps(recording))
     _refused(home, "is no factory up that this command could stop; wait until it has ended")
     assert process.poll() is None
+
+
+def test_what_ends_by_itself_is_waited_for_and_what_does_not_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+
+    def require_idle() -> None:
+        looks.append(1)
+        if len(looks) < 3:
+            raise StorageError("a run is working here", remedy="wait until it has ended")
+
+    await_idle(require_idle)
+    assert len(looks) == 3
+    looks.clear()
+    monkeypatch.setattr(stopping, "_ENDED", 0)
+    with pytest.raises(StorageError, match="a run is working here"):
+        await_idle(require_idle)
