@@ -2103,8 +2103,10 @@ def verify_home(
             content = ContentCheck(files, database, report, scratch)
             content.run()
             content.home()
-            PredictionCheck(files, database, report, scratch, content).run()
-            OutcomeCheck(files, database, report, scratch).run()
+            # The ledger of the home itself is as old as what is beside it.
+            on_server = ledger is not None and is_on_server(files)
+            PredictionCheck(files, database, report, scratch, content, on_server).run()
+            OutcomeCheck(files, database, report, scratch, on_server).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
     except InvalidError as error:
@@ -2513,6 +2515,9 @@ def _seconds(text: str) -> int:
 
 # --------------------------------------------------------------------------- The prediction log
 
+_IN_FILES = frozenset(sha256(name).hexdigest() for name in (b"sqlite", b""))
+"""What `prepared.json` of a home has in place of the digest of an address."""
+
 _PREDICTION_TABLES = ("block", "leaf_tile", "prediction")
 
 _TILE = 256
@@ -2556,6 +2561,17 @@ def is_here(files: HomeFolder, name: str) -> bool:
     return False
 
 
+def is_on_server(files: HomeFolder) -> bool:
+    """Whether a home says that its databases are on a server.
+
+    Files from before they were carried over may still be there, and are out of date.
+    """
+    with suppress(InvalidError):
+        prepared = parse_object(next(files.chunks("prepared.json"), b""))
+        return take(prepared, "database") not in _IN_FILES
+    return False
+
+
 class PredictionCheck:
     """Compares the blocks of answers in the ledger with the records that are stored.
 
@@ -2570,9 +2586,11 @@ class PredictionCheck:
         report: VerificationReport,
         scratch: Scratch,
         content: ContentCheck,
+        on_server: bool,
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
         self._scratch, self._content = scratch, content
+        self._on_server = on_server
         self._seen = 0
 
     def run(self) -> None:
@@ -2586,7 +2604,8 @@ class PredictionCheck:
                     self._moved(number, self._ledger.entry(number))
         query = "SELECT number FROM logged WHERE kind = 'predictions'"
         blocks = [number for (number,) in self._scratch.run(query)]
-        if not self._is_here("ledger.db") and not self._is_here("predictions.db"):
+        here = self._is_here("ledger.db") or self._is_here("predictions.db")
+        if self._on_server or not here:
             if blocks:
                 self._report.note("is not here: answers are not compared", file="predictions.db")
             return
@@ -2875,9 +2894,11 @@ class OutcomeCheck:
         ledger: LedgerDatabase,
         report: VerificationReport,
         scratch: Scratch,
+        on_server: bool,
     ) -> None:
         self._files, self._ledger = files, ledger
         self._report, self._scratch = report, scratch
+        self._on_server = on_server
         self._seen = 0
 
     def run(self) -> None:
@@ -2888,7 +2909,7 @@ class OutcomeCheck:
         query = "SELECT number FROM logged WHERE kind = 'outcomes'"
         batches = [number for (number,) in self._scratch.run(query)]
         here = is_here(self._files, "outcomes.db")
-        if not here and not is_here(self._files, "ledger.db"):
+        if self._on_server or (not here and not is_here(self._files, "ledger.db")):
             if batches:
                 self._report.note("is not here: outcomes are not compared", file="outcomes.db")
             return

@@ -1,7 +1,9 @@
 """The verifier compares the blocks in the ledger with the stored answers."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 
 import pytest
 
@@ -122,6 +124,25 @@ def test_answers_on_a_server_are_not_compared(log: PredictionLog, home: Home) ->
     report, _ = verify_path(str(home.path), Expectation(), str(ledger))
     assert report.holds
     assert [note for note in report.notes if "answers are not compared" in note.what]
+
+
+def test_files_from_before_the_databases_were_on_a_server_are_not_compared(
+    log: PredictionLog, home: Home
+) -> None:
+    fill(log, PredictionIds(), [3])
+    log.close()
+    old = home.predictions_database.read_bytes()
+    fill(log, PredictionIds(), [3])
+    log.close()
+    home.predictions_database.write_bytes(old)
+    copy = shutil.copy(home.ledger, home.path.with_name("copy.db"))
+    for database, holds in (("sqlite", False), ("an address", True)):
+        digest = sha256(database.encode()).hexdigest()
+        (home.path / "prepared.json").write_text(json.dumps({"database": digest}))
+        report, _ = verify_path(str(home.path), Expectation(), str(copy))
+        assert report.holds == holds
+        noted = [note for note in report.notes if "answers are not compared" in note.what]
+        assert bool(noted) == holds
 
 
 def test_a_block_that_is_still_in_the_journal_is_compared_there(
