@@ -29,7 +29,7 @@ from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.boundary.syscalls import die_with_parent
 from factory_resources.errors import BoundaryError
 from factory_resources.home.home import Home
-from factory_resources.home.processes import is_gone
+from factory_resources.home.processes import is_alive
 from factory_resources.home.run_markers import killed_runs
 from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
 
@@ -102,7 +102,7 @@ def _end_killed_runs(home: Home) -> None:
         for one in stored_runs(home, datetime.now(UTC))
         if one.state == "running"
     ]
-    if not markers and not any(identity and is_gone(identity) for identity in identities):
+    if not markers and not any(identity and not is_alive(identity) for identity in identities):
         return
     import dagster as dg
 

@@ -13,7 +13,7 @@ from factory_assets.cli.running import UpProcess, up_process
 from factory_assets.cli.up import serving_lock
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
-from factory_resources.home.processes import is_gone, process_number
+from factory_resources.home.processes import is_alive, process_number
 
 _STOPPED = 60.0
 """Seconds within which `factory up` must end; it kills services that do not end in time."""
@@ -45,7 +45,7 @@ def taken_over(home: Home) -> Iterator[UpProcess | None]:
             yield None
         return
     process = up_process(home)
-    if process is None or is_gone(process.identity):
+    if process is None or not is_alive(process.identity):
         raise FactoryError(
             "what keeps this factory busy is no factory up that this command could stop",
             where=str(home.path),

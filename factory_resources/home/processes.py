@@ -25,12 +25,20 @@ def own_identity() -> str:
     return os.environ.get(OUTSIDE_VARIABLE) or process_identity(os.getpid())
 
 
-def is_gone(identity: str) -> bool:
-    """Whether the process of an identity has ended; inside a boundary nobody else's has."""
+def process_number(identity: str) -> int:
+    """Return the number in an identity."""
+    return int(identity.split()[0])
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process of that identity exists and has not ended.
+
+    Inside a boundary, where no other process is seen, each counts as alive.
+    """
     if OUTSIDE_VARIABLE in os.environ:
-        return False
-    pid = int(identity.split()[0])
-    return process_identity(pid) != identity or _state(pid) == "Z"
+        return True
+    pid = process_number(identity)
+    return process_identity(pid) == identity and _state(pid) != "Z"
 
 
 def process_start(pid: int) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_resources.home.home import storage_errors
-from factory_resources.home.processes import is_gone, own_identity
+from factory_resources.home.processes import is_alive, own_identity
 
 if TYPE_CHECKING:
     from factory_resources.tracking.registry import Registry
@@ -198,7 +198,7 @@ def end_dead_runs(registry: Registry, experiment_id: str) -> None:
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         owner = run.data.tags.get(_PROCESS_TAG)
         lock = _lock_of(run.data.tags.get(_PARENT_TAG) or run.info.run_id)
-        if owner and (is_gone(owner) or registry.home.is_left(lock)):
+        if owner and (not is_alive(owner) or registry.home.is_left(lock)):
             client.set_terminated(run.info.run_id, "FAILED")
             registry.home.forget_lock(lock)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from factory_resources.home.processes import is_gone
+from factory_resources.home.processes import is_alive
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.run_processes import kill_processes_of
 
@@ -55,4 +55,4 @@ def _is_dead(run: dg.DagsterRun, *, no_daemon: bool) -> bool:
     if identity is None:
         # Of a run that works, a command of Dagster's own may be the process.
         return no_daemon and run.status is dg.DagsterRunStatus.STARTING
-    return is_gone(identity)
+    return not is_alive(identity)

@@ -26,7 +26,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from factory_resources.home.home import Home
-from factory_resources.home.processes import is_gone, process_identity
+from factory_resources.home.processes import is_alive, process_identity, process_number
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers import keeper
 from factory_resources.workers.dead_runs import end_dead_run
@@ -34,7 +34,6 @@ from factory_resources.workers.logs import open_log, path_of_log
 from factory_resources.workers.run_processes import (
     RUN_VARIABLE,
     kill_processes_of,
-    process_number,
 )
 
 
@@ -121,7 +120,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Return whether the worker exists. What a dead one has left is killed."""
         identity = run.tags.get(PROCESS_TAG)
         # One of this process is watched; and only a worker that was started here has the tag.
-        if run.run_id in self._workers or identity is None or not is_gone(identity):
+        if run.run_id in self._workers or identity is None or is_alive(identity):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         kill_processes_of(run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, "the process of this run was killed")
@@ -137,7 +136,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Ask the worker to end, whichever process launched it; return whether there is one."""
         run = self._instance.get_run_by_id(run_id)
         identity = run.tags.get(PROCESS_TAG) if run and not run.is_finished else None
-        if run is None or identity is None or is_gone(identity):
+        if run is None or identity is None or not is_alive(identity):
             return False
         self._instance.report_run_canceling(run)
         os.kill(process_number(identity), signal.SIGTERM)

@@ -10,11 +10,6 @@ RUN_VARIABLE = "FACTORY_RUN_ID"
 """Environment variable of a worker, which everything that it starts inherits."""
 
 
-def process_number(identity: str) -> int:
-    """Return the number of the process."""
-    return int(identity.split()[0])
-
-
 def processes_of(run_id: str) -> Iterator[int]:
     """Yield the number of each process that was started for the run, by its environment."""
     wanted = f"{RUN_VARIABLE}={run_id}".encode()

@@ -20,10 +20,11 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
+from factory_resources.home.processes import process_number
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
-from factory_resources.workers.run_processes import process_number, processes_of
+from factory_resources.workers.run_processes import processes_of
 from tests.e2e.conftest import command
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples

@@ -28,7 +28,7 @@ from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
-from factory_resources.home.processes import is_gone
+from factory_resources.home.processes import is_alive
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.run_history import (
@@ -108,7 +108,7 @@ def _open(run: StoredRun) -> OpenRun:
         pipelines=run.pipelines,
         since=since,
         by=started_by(run.tags),
-        is_alive=run.state == "queued" or identity is None or not is_gone(identity),
+        is_alive=run.state == "queued" or identity is None or is_alive(identity),
     )
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from factory_resources.home.processes import is_gone, process_identity
+from factory_resources.home.processes import is_alive, process_identity
 from factory_resources.workers.run_processes import (
     RUN_VARIABLE,
     kill_processes_of,
@@ -51,7 +51,7 @@ def test_a_process_that_has_ended_is_not_alive_before_its_parent_asks() -> None:
     identity = process_identity(process.pid)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert process_identity(process.pid) == identity
-    assert is_gone(identity)
+    assert not is_alive(identity)
     process.communicate()
-    assert not is_gone(process_identity(os.getpid()))
-    assert is_gone(f"{os.getpid()} 1 elsewhere")
+    assert is_alive(process_identity(os.getpid()))
+    assert not is_alive(f"{os.getpid()} 1 elsewhere")
