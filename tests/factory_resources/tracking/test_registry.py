@@ -10,7 +10,7 @@ import pytest
 
 from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT, Home
-from factory_resources.home.processes import process_identity
+from factory_resources.home.processes import OUTSIDE_VARIABLE
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
 
@@ -89,16 +89,17 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
     print(run.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run(
+    killed = subprocess.Popen(
         [sys.executable, "-c", script, str(home.path)],
         cwd=PROJECT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.stdout
+    run_id = killed.stdout.read().split()[-1]
+    # It has ended, and its parent has not asked yet.
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
     registry = Registry(home)
-    run_id = killed.stdout.split()[-1]
     assert registry.client.get_run(run_id).info.status == "RUNNING"
     with open_run(registry, "m", "mine", {}, started=1_000) as mine:
         # The next run does not end one that is still running.
@@ -106,12 +107,40 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
         assert registry.client.get_run(mine.run_id).info.status == "RUNNING"
     assert registry.client.get_run(run_id).info.status == "FAILED"
     assert registry.client.get_run(mine.run_id).info.status == "FINISHED"
+    assert killed.wait() == -signal.SIGKILL
 
 
-def test_process_identity_distinguishes_processes() -> None:
-    assert process_identity(os.getpid()) == process_identity(os.getpid())
-    assert process_identity(os.getppid()) != process_identity(os.getpid())
-    assert process_identity(2**30) == f"{2**30} gone"
+def test_inside_a_boundary_a_dead_run_is_told_by_its_lock(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.run import open_run
+with open_run(Registry(Home(Path(sys.argv[1]))), "m", "other", {}, started=1_000) as run:
+    print(run.run_id, flush=True)
+    signal.pause()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(home.path)],
+        cwd=PROJECT,
+        env={**os.environ, OUTSIDE_VARIABLE: "2 1 elsewhere"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout
+    run_id = other.stdout.readline().split()[-1]
+    monkeypatch.setenv(OUTSIDE_VARIABLE, "3 1 elsewhere")
+    registry = Registry(home)
+    with open_run(registry, "m", "mine", {}, started=1_000):
+        assert registry.client.get_run(run_id).info.status == "RUNNING"
+    other.kill()
+    other.communicate()
+    with open_run(registry, "m", "mine", {}, started=1_000):
+        assert registry.client.get_run(run_id).info.status == "FAILED"
+    assert [*(home.tmp / "locks").glob("mlflow.*")] == []
 
 
 def test_mlflow_has_its_own_schema_on_postgres(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

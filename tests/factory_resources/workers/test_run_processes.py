@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from factory_resources.home.processes import is_alive, process_identity
 from factory_resources.workers.run_processes import (
     RUN_VARIABLE,
     kill_processes_of,
@@ -43,15 +42,3 @@ def test_the_processes_of_one_run_are_killed() -> None:
         assert kill_processes_of("one") == 2
         assert {*processes_of("another")} == other
     assert kill_processes_of("one") == 0
-
-
-def test_a_process_that_has_ended_is_not_alive_before_its_parent_asks() -> None:
-    process = subprocess.Popen(["true"], stdout=subprocess.PIPE)
-    assert process.stdout
-    identity = process_identity(process.pid)
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert process_identity(process.pid) == identity
-    assert not is_alive(identity)
-    process.communicate()
-    assert is_alive(process_identity(os.getpid()))
-    assert not is_alive(f"{os.getpid()} 1 elsewhere")
