@@ -201,6 +201,19 @@ def add_command(file: Path) -> None:
     click.echo(add_cosignatures(file))
 
 
+@command("exchange", ledger)
+@click.argument("folder", type=click.Path(path_type=Path))
+def exchange_command(folder: Path) -> None:
+    """Exchange files with all witnesses in FOLDER, which they read and write, too.
+
+    Whatever ends in .cosigned is stored; each witness NAME gets a new NAME.request.
+    """
+    from factory_assets.cli.ledger import exchange
+
+    for line in exchange(folder):
+        click.echo(line)
+
+
 @command("export", ledger)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="A new or earlier folder."

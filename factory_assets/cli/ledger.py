@@ -1,17 +1,27 @@
 """`factory ledger`: checkpoints for witnesses and from them, and the log as files of tlog-tiles."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger
-from factory_resources.errors import DeclarationError, UnknownNameError
+from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import InvalidError, TrustPolicy, write_durably
+from factory_resources.ledger.factory_verify import (
+    InvalidError,
+    TrustPolicy,
+    VerifierKey,
+    write_durably,
+)
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.tiles import write_tiles
 from factory_resources.ledger.witnesses import add_cosignatures as add_to_log
 from factory_resources.ledger.witnesses import request, witness_named
+
+REQUEST, COSIGNED = ".request", ".cosigned"
+"""End the names of the files that `exchange` writes and reads."""
 
 
 def write_request(name: str | None, out: Path) -> str:
@@ -20,14 +30,10 @@ def write_request(name: str | None, out: Path) -> str:
     Raises:
         FactoryError: there is no such witness, or a file or the ledger cannot be read or written.
     """
-    policy, home = _policy(), Home.from_env()
+    policy, home = declared_policy(), Home.from_env()
     begin_ledger(home)
     append_settings(home)
-    name, witness = witness_named(policy, name)
-    with Ledger(home).writing() as log:
-        size, content = request(log, witness)
-    _write(out, content)
-    return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
+    return _write_request(home, *witness_named(policy, name), out)
 
 
 def add_cosignatures(file: Path) -> str:
@@ -36,7 +42,7 @@ def add_cosignatures(file: Path) -> str:
     Raises:
         FactoryError: the file is not a checkpoint of this ledger, or nobody known has cosigned it.
     """
-    policy, home = _policy(), Home.from_env()
+    policy, home = declared_policy(), Home.from_env()
     content = read_file(file)
     try:
         with Ledger(home).writing() as log:
@@ -48,6 +54,32 @@ def add_cosignatures(file: Path) -> str:
             remedy="give the file that the witness wrote from a request of this factory",
         ) from error
     return f"stored the cosignature of {', '.join(names)}"
+
+
+def exchange(folder: Path) -> Iterator[str]:
+    """Store the cosignatures in a folder, write a request to each witness there, and yield lines.
+
+    The file of the witness `w1` is `w1.request`; what it has cosigned may have any name that ends
+    in `.cosigned`. A file stays, and storing what is in it again changes nothing.
+
+    Raises:
+        FactoryError: as `write_request`, or, after all requests were written, `add_cosignatures`.
+    """
+    policy, home = declared_policy(), Home.from_env()
+    begin_ledger(home)
+    append_settings(home)
+    refused: list[FactoryError] = []
+    for file in sorted(folder.glob(f"*{COSIGNED}")):
+        try:
+            yield add_cosignatures(file)
+        except UnknownNameError as error:
+            refused.append(error)
+    for name, witness in policy.witnesses:
+        # A name in a policy may have any characters but blanks.
+        out = folder / f"{quote(name, safe='')}{REQUEST}"
+        yield _write_request(home, name, witness, out)
+    if refused:
+        raise refused[0]
 
 
 def export_tiles(out: Path) -> str:
@@ -63,7 +95,12 @@ def export_tiles(out: Path) -> str:
     return f"wrote {out}: {size:,} entries"
 
 
-def _policy() -> TrustPolicy:
+def declared_policy() -> TrustPolicy:
+    """Return the policy of witnesses.
+
+    Raises:
+        DeclarationError: none is declared, or a file is wrong.
+    """
     declared = load_settings()
     if declared is None or declared.policy is None:
         raise DeclarationError(
@@ -73,6 +110,13 @@ def _policy() -> TrustPolicy:
             "the witnesses in witnesses.policy; docs/audit.md shows both",
         )
     return declared.policy
+
+
+def _write_request(home: Home, name: str, witness: VerifierKey, out: Path) -> str:
+    with Ledger(home).writing() as log:
+        size, content = request(log, witness)
+    _write(out, content)
+    return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
 
 
 def _write(path: Path, content: bytes) -> None:

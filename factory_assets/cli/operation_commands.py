@@ -91,6 +91,12 @@ def restore_command(backup: Path, path: Path | None, only_check: bool) -> None:
     help="Back up to this folder every night.",
 )
 @click.option(
+    "--witness",
+    "witnesses",
+    type=click.Path(path_type=Path),
+    help="Exchange files with the declared witnesses in this folder every hour.",
+)
+@click.option(
     "--in",
     "folder",
     type=click.Path(path_type=Path),
@@ -101,13 +107,15 @@ def install_service_command(
     system: bool,
     user: str | None,
     backups: Path | None,
+    witnesses: Path | None,
     folder: Path | None,
 ) -> None:
     """Write units of systemd that keep the factory up, and say what to do next.
 
     UP_OPTIONS, behind `--`, are those of `factory up`. The units have the settings of the present
     environment (FACTORY_HOME, FACTORY_DEFS and so on). Timers collect garbage, look whether
-    something needs a person, and, with --backup, make backups. Nothing is started.
+    something needs a person, and, with --backup and --witness, make backups and ask witnesses.
+    Nothing is started.
     """
     from factory_assets.cli.door_commands import up_command
     from factory_assets.cli.service.install import Installation, install_service
@@ -116,5 +124,6 @@ def install_service_command(
         raise click.UsageError("--system and --user belong together")
     # Wrong options are told now, and not by a service that does not start.
     up_command.make_context("up", [*up_options])
-    for line in install_service(Installation(up_options, user, backups, folder)):
+    wanted = Installation(up_options, user, backups, witnesses, folder)
+    for line in install_service(wanted):
         click.echo(line)

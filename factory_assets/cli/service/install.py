@@ -39,6 +39,8 @@ class Installation:
     user: str | None
     """Whose processes they are, for units of the system; None for units of one's own."""
     backups: Path | None
+    witnesses: Path | None
+    """The folder in which files are exchanged with witnesses; None to do so by hand."""
     folder: Path | None
     """Where the units are written; None for where systemd looks for them."""
 
@@ -49,10 +51,15 @@ def install_service(wanted: Installation) -> Iterator[str]:
     Raises:
         SettingError: a variable of the environment must not be in a unit.
         UnknownNameError: there is no such user.
+        DeclarationError: witnesses shall be asked, and none is declared.
         StorageError: a unit cannot be written, or somebody else has written it.
     """
     if wanted.user is not None:
         _require_user(wanted.user)
+    if wanted.witnesses is not None:
+        from factory_assets.cli.ledger import declared_policy
+
+        declared_policy()
     service = Service(
         (sys.executable, "-m", "factory_assets.cli"),
         wanted.options,
@@ -60,6 +67,7 @@ def install_service(wanted: Installation) -> Iterator[str]:
         Home.from_env().path.absolute(),
         wanted.user,
         wanted.backups.absolute() if wanted.backups else None,
+        wanted.witnesses.absolute() if wanted.witnesses else None,
     )
     folder = wanted.folder or (_SYSTEM if wanted.user else _own_folder())
     found = units(service)
@@ -123,8 +131,9 @@ def _next(service: Service) -> Iterator[str]:
         yield f"  loginctl enable-linger {getpass.getuser()}    # it runs when you are logged out"
     yield f"  {control} status factory    # and: {control} list-timers"
     if service.user is not None:
-        folders = " ".join(shlex.quote(str(p)) for p in (service.home, service.backups) if p)
+        folders = " ".join(shlex.quote(str(path)) for path in service.folders)
         yield f"  {folders} must exist and belong to {service.user}"
     if service.backups is None:
         yield "there are no backups: name a folder on another disk with --backup"
-    yield "a witness is asked by hand: factory ledger request"
+    if service.witnesses is None:
+        yield "a witness is asked by hand: factory ledger request"

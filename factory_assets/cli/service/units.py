@@ -1,4 +1,4 @@
-"""The text of systemd's units: `factory up`, and timers for backups, garbage and a look at all.
+"""The text of systemd's units: `factory up`, and timers for backups, witnesses, garbage and a look.
 
 Where they are written belongs in `install`.
 """
@@ -57,6 +57,13 @@ class Service:
     """Whose processes they are, for units of the system; None for units of one's own."""
     backups: Path | None
     """Where backups go; None for no backups."""
+    witnesses: Path | None
+    """Where files are exchanged with witnesses; None for nowhere."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders in which it writes."""
+        return [path for path in (self.home, self.backups, self.witnesses) if path]
 
 
 def units(service: Service) -> dict[str, str]:
@@ -77,6 +84,9 @@ def _timed(service: Service) -> Iterator[tuple[str, str, str, Sequence[str]]]:
     if service.backups:
         words = "Back up the factory"
         yield "backup", words, "*-*-* 04:00:00", ("backup", "--keep", "14", str(service.backups))
+    if service.witnesses:
+        words = "Exchange checkpoints of the factory with its witnesses"
+        yield "witness", words, "hourly", ("ledger", "exchange", str(service.witnesses))
     words = "Remove files of the factory that nothing needs"
     yield "gc", words, "Sun *-*-* 05:00:00", ("gc", "--apply")
     words = "See whether the factory needs a person"
@@ -127,8 +137,8 @@ def _start(service: Service, arguments: Sequence[str]) -> str:
 def _sandbox(service: Service) -> str:
     if service.user is None:
         return _ANYBODY
-    places = [service.home, *([service.backups] if service.backups else [])]
-    return f"{_ANYBODY}{_SYSTEM}ReadWritePaths={' '.join(_quoted(str(p)) for p in places)}\n"
+    places = " ".join(_quoted(str(path)) for path in service.folders)
+    return f"{_ANYBODY}{_SYSTEM}ReadWritePaths={places}\n"
 
 
 def _quoted(word: str) -> str:

@@ -142,6 +142,42 @@ def test_a_witness_cosigns_by_files(root: Path) -> None:
     assert factory("verify", "--policy", root / "defs" / "witnesses.policy").exit_code == 0
 
 
+def test_witnesses_exchange_files_in_a_folder(root: Path) -> None:
+    folder, keys = root / "auditor", dict[str, str]()
+    for name in ("w1", "w2"):
+        told = auditor(root, "witness", "new", f"{name}.key", "--name", f"auditor.example/{name}")
+        keys[name] = told.stdout.split()[-1]
+    (root / "defs" / "factory.yaml").write_text("witness: {required: 2, every: 1d}\n")
+    policy = root / "defs" / "witnesses.policy"
+    policy.write_text(f"witness w1 {keys['w1']}\nwitness a/2 {keys['w2']}\ngroup all 2 w1 a/2\n")
+    policy.write_text(policy.read_text() + "quorum all\n")
+    asked = factory("ledger", "exchange", folder)
+    assert asked.exit_code == 0, asked.output
+    assert {path.name for path in folder.glob("*.request")} == {"w1.request", "a%2F2.request"}
+    files = (("w1.key", "w1.request", "w1"), ("w2.key", "a%2F2.request", "two"))
+    for key, request, out in files:
+        words = (key, request, "--log", _log_key(root), "--out", f"{out}.cosigned")
+        assert auditor(root, "witness", "cosign", *words).returncode == 0
+    (folder / "torn.cosigned").write_text("half a")
+    told = factory("ledger", "exchange", folder)
+    # What is wrong with one file hinders no other, and is told.
+    assert told.exit_code == 2
+    assert [line for line in told.output.splitlines() if line.startswith("stored")] == [
+        "stored the cosignature of a/2",
+        "stored the cosignature of w1",
+    ]
+    assert told.output.count("to cosign") == 2
+    assert "torn.cosigned" in told.output.splitlines()[-1]
+    state = ledger_state(Home(root / "home"))
+    assert state
+    assert state.witnesses.seen == state.witnesses.size
+    (folder / "torn.cosigned").unlink()
+    # The new request begins where the witness has been, and an exchange may be repeated.
+    assert (folder / "w1.request").read_text().startswith(f"old {state.witnesses.seen}\n")
+    assert factory("ledger", "exchange", folder).exit_code == 0
+    assert factory("verify", "--policy", policy).exit_code == 0
+
+
 def test_tiles_are_exported_by_command(root: Path) -> None:
     assert factory("ledger", "export", "--out", root / "tiles").exit_code == 0
     assert (root / "tiles" / "checkpoint").read_text().startswith("factory.local/")
@@ -169,6 +205,7 @@ def _no_policy(root: Path) -> None:
     ("prepare", "arguments", "line"),
     [
         (_nothing, ("ledger", "request", "--out", "x"), "factory.yaml: no witness is declared"),
+        (_nothing, ("ledger", "exchange", "x"), "factory.yaml: no witness is declared"),
         (_unknown_key, ("ledger", "request", "--out", "x"), "factory.yaml:2: witness.requird"),
         (_bad_policy, ("ledger", "request", "--out", "x"), "'nobody' is not defined above"),
         (_no_policy, ("ledger", "request", "--out", "x"), "witnesses.policy: cannot be read"),

@@ -1,10 +1,12 @@
 """The units of systemd: what systemd itself says of them, and what is refused."""
 
 import getpass
+import io
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def _install(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+def _declare_witness(root: Path) -> None:
+    """Declare a witness in the folder of declarations."""
+    from factory_resources.ledger.factory_verify import main as verifier
+
+    defs = root / "more $defs"
+    defs.mkdir()
+    (defs / "factory.yaml").write_text("witness: {required: 1}\n")
+    told = io.StringIO()
+    with redirect_stdout(told):
+        assert verifier(["witness", "new", str(root / "w.key"), "--name", "w.example/1"]) == 0
+    key = told.getvalue().split()[-1]
+    (defs / "witnesses.policy").write_text(f"witness w1 {key}\nquorum w1\n")
+
+
 def _units(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
@@ -55,10 +71,15 @@ def _analyze(*arguments: str, units: Path) -> str:
 @needs_systemd
 @pytest.mark.parametrize("kind", ["user", "system"])
 def test_systemd_finds_no_mistake(kind: str, tmp_path: Path) -> None:
+    _declare_witness(tmp_path)
     folder, backups = tmp_path / "units", str(tmp_path / "back ups")
+    options = ["--backup", backups, "--witness", str(tmp_path / "for 100% of them")]
     which = ["--system", "--user", getpass.getuser()] if kind == "system" else []
-    code, text = _install("--in", str(folder), "--backup", backups, *which, "--", "--port", "3001")
+    code, text = _install("--in", str(folder), *options, *which, "--", "--port", "3001")
     assert code == 0, text
+    assert {path.stem for path in folder.glob("*.timer")} == {
+        f"factory-{name}" for name in ("backup", "gc", "status", "witness")
+    }
     said = _analyze("verify", "--man=no", f"--{kind}", units=folder)
     assert str(folder) not in said, said
 
@@ -94,6 +115,21 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     assert "systemctl --user enable --now factory.service factory-gc.timer" in text
     assert "loginctl enable-linger" in text
     assert "there are no backups" in text
+    assert "a witness is asked by hand" in text
+
+
+def test_witnesses_are_asked_every_hour_in_a_folder(tmp_path: Path) -> None:
+    _declare_witness(tmp_path)
+    folder, shared = tmp_path / "units", tmp_path / "shared"
+    code, text = _install(
+        "--in", str(folder), "--witness", str(shared), "--system", "--user", getpass.getuser()
+    )
+    assert code == 0, text
+    assert "asked by hand" not in text
+    units = _units(folder)
+    assert f'"ledger" "exchange" "{shared}"\n' in units["factory-witness.service"]
+    assert f'"{shared}"\n' in units["factory-witness.service"].partition("ReadWritePaths=")[2]
+    assert "OnCalendar=hourly\n" in units["factory-witness.timer"]
 
 
 def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:
@@ -114,6 +150,7 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
     [
         (("--system",), "--system and --user belong together"),
         (("--system", "--user", "nobody-has-this-name"), "there is no user"),
+        (("--witness", "shared"), "no witness is declared"),
         (("--", "--prot", "3001"), "No such option"),
         (("--", "--tls-cert", "x", "--port", "70000"), "70000 is not in the range"),
     ],
