@@ -2,7 +2,6 @@
 
 import resource
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -37,10 +36,8 @@ def _run(folder: Path, sql: str, seconds: float, memory: str = "300MB") -> None:
 )
 def test_an_expression_that_needs_too_much_memory_fails(sql: str, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    begun = time.monotonic()
     with pytest.raises((StorageError, ExpressionError), match=r"memory|takes more than"):
         _run(tmp_path, sql, 10)
-    assert time.monotonic() - begun < 20
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
@@ -52,23 +49,23 @@ def test_an_expression_that_needs_too_much_memory_fails(sql: str, tmp_path: Path
     ],
 )
 def test_an_expression_that_takes_too_long_is_interrupted(sql: str, tmp_path: Path) -> None:
-    begun = time.monotonic()
+    """For all rows it would take an hour: that there is an error tells that it was interrupted."""
     with pytest.raises((ExpressionError, StorageError)) as caught:
         _run(tmp_path, sql, 1, memory="1GB")
     line = str(caught.value)
     assert "here: takes more than 1 s; do less" in line or "memory" in line
-    assert time.monotonic() - begun < 12
 
 
 @pytest.mark.parametrize("name", ["lpad", "rpad"])
 @pytest.mark.parametrize("text", ["s", "'x'"])
 @pytest.mark.parametrize("length", ["2000000000", "CAST(2e9 AS INT)", "2000000000 + x"])
 def test_padding_has_a_longest_text(name: str, text: str, length: str, tmp_path: Path) -> None:
-    """The engine would build two billion characters one by one, without looking at its limits."""
-    begun = time.monotonic()
+    """The engine would build two billion characters one by one, without looking at its limits.
+
+    The message is that of the guard, which comes before any character.
+    """
     with pytest.raises(ExpressionError, match=f"here: {name} to more than 100,000 characters"):
         _run(tmp_path, f"{name}({text}, {length}, 'y')", 60)
-    assert time.monotonic() - begun < 10
 
 
 def test_padding_within_its_limit_is_that_of_the_engine(tmp_path: Path) -> None:
