@@ -6,8 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.making import make_backup
-from factory_resources.backup.restoring import check_backup, restore_backup
+from factory_resources.backup.manifest import Manifest
+from factory_resources.backup.restoring import Compared, check_backup, restore_backup
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, chosen_database, server_address
 from factory_resources.home.disk_space import size_text
@@ -37,8 +39,8 @@ def back_up(target: Path, keep: int | None, console: Console) -> None:
         _say(console, line)
 
 
-def restore(backup: Path, path: Path, console: Console) -> None:
-    """Restore a backup, and say what to do next.
+def restore(backup: Path, path: Path, compare: Compared, console: Console) -> None:
+    """Restore a backup, and say what was compared and what to do next.
 
     Raises:
         StorageError: it cannot be restored.
@@ -46,15 +48,16 @@ def restore(backup: Path, path: Path, console: Console) -> None:
     home = Home(path.expanduser().absolute())
     address = server_address()
     with console.status("reading the manifest") as status:
-        manifest = restore_backup(backup, home, status.update)
+        manifest = restore_backup(backup, home, status.update, compare)
         if address is not None:
             status.update("carrying the databases over")
             _to_server(home, address, status.update)
     size = sum(file.bytes for file in manifest.files)
     ledger = manifest.ledger
+    made = manifest.made[:16].replace("T", " ")
     for line in (
-        f"restored {len(manifest.files):,} files, {size_text(size)}, each as the manifest of "
-        f"{manifest.made[:16].replace('T', ' ')} UTC says",
+        f"restored {len(manifest.files):,} files, {size_text(size)}, of {made} UTC",
+        _compared(manifest, compare),
         f"the ledger has {ledger.size:,} entries and the root {ledger.root}, computed anew",
         *_next(home, manifest.home),
     ):
@@ -89,6 +92,17 @@ def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> None:
             remedy=f"unset {DATABASE_VARIABLE} to use the files, or correct that and run: "
             "factory migrate --to URL",
         ) from error
+
+
+def _compared(manifest: Manifest, compare: Compared) -> str:
+    if compare == "all":
+        return "each is as the manifest says"
+    named = [file for file in manifest.files if digest_in_name(file.path)]
+    size = sum(file.bytes for file in named)
+    return (
+        f"each is as the manifest says, but for {len(named):,} tables and statements "
+        f"({size_text(size)}), of which only the size was compared: factory verify compares them"
+    )
 
 
 def _next(home: Home, before: str) -> Iterator[str]:

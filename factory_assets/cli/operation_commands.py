@@ -62,22 +62,25 @@ def backup_command(target: Path, keep: int | None) -> None:
 @click.option(
     "--home", "path", type=click.Path(path_type=Path), help="The new home: a new or empty folder."
 )
-@click.option("--check", "only_check", is_flag=True, help="Only compare it with its manifest.")
-def restore_command(backup: Path, path: Path | None, only_check: bool) -> None:
+@click.option(
+    "--check", "check_all", is_flag=True, help="Compare all files; without --home, restore nothing."
+)
+def restore_command(backup: Path, path: Path | None, check_all: bool) -> None:
     """Restore BACKUP, or the newest in a folder of backups, as a new home.
 
-    Every file is compared with the manifest, and the root of the ledger is computed anew. If
+    Files are compared with the manifest, and the root of the ledger is computed anew. Tables and
+    statements are compared when they are read, all of them by factory verify, or with --check. If
     FACTORY_DATABASE_URL names an empty database, the databases are carried over to it. Exit code 2:
     the backup was changed or is damaged, or the new home is not empty; nothing was changed.
     """
     from factory_assets.cli.backup import check, restore
 
-    if only_check == (path is not None):
-        raise click.UsageError("name the new home with --home, or give --check")
-    if path is None:
+    if path is not None:
+        restore(backup, path, "all" if check_all else "unnamed", console())
+    elif check_all:
         check(backup, console())
     else:
-        restore(backup, path, console())
+        raise click.UsageError("name the new home with --home, or give --check")
 
 
 @command("install-service", any_database=True)

@@ -43,14 +43,18 @@ class HomeFile:
     """Nanoseconds since 1970."""
     inode: tuple[int, int]
 
-    @property
-    def known_digest(self) -> str | None:
-        """Its SHA-256, if the factory has named it by that; whether it still has it, reading tells.
 
-        The factory reads such a file only after it has compared it.
-        """
-        match = _NAMED_BY_CONTENT.fullmatch(self.path)
-        return match[1] if match else None
+def digest_in_name(path: str) -> str | None:
+    """Return the SHA-256 of a file, if the factory has named it by that; else None.
+
+    Whether it still has it, reading tells: the factory reads such a file only after it has compared
+    it, and `factory verify` compares all.
+
+    Args:
+        path: below the home.
+    """
+    match = _NAMED_BY_CONTENT.fullmatch(path)
+    return match[1] if match else None
 
 
 def home_files(home: Home, *, below: str = "", databases: bool = False) -> Iterator[HomeFile]:

@@ -15,7 +15,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from factory_resources.backup.contents import HomeFile
+from factory_resources.backup.contents import HomeFile, digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
 from factory_resources.errors import FactoryError
@@ -71,7 +71,8 @@ class FolderTarget:
             copy_file(file.source, target, _mode(file))
         except FileNotFoundError:
             return None
-        saved = _saved(file, file.known_digest or _digest(target), target.stat().st_size)
+        digest = digest_in_name(file.path) or _digest(target)
+        saved = _saved(file, digest, target.stat().st_size)
         self._copied[file.inode] = saved
         return saved
 
@@ -138,10 +139,10 @@ class TarTarget:
             return None
         with opened:
             size = os.fstat(opened.fileno()).st_size
-            read = opened if file.known_digest else _Hashing(opened, size)
+            known = digest_in_name(file.path)
+            read = opened if known else _Hashing(opened, size)
             self._write(f"{FILES}/{file.path}", read, size, _mode(file))  # type: ignore[arg-type]
-        digest = file.known_digest or read.hexdigest  # type: ignore[union-attr]
-        return _saved(file, digest, size)
+        return _saved(file, known or read.hexdigest, size)  # type: ignore[union-attr]
 
     def add_made(self, file: HomeFile) -> SavedFile:
         saved = self.add(file)

@@ -204,13 +204,31 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
         file.write_bytes(content)
     home = Home(tmp_path / "home")
     with pytest.raises(StorageError) as caught:
-        restore_backup(backup, home, _quietly)
+        restore_backup(backup, home, _quietly, "all")
     named = "manifest" if what in {"manifest", "note"} else str(file.relative_to(backup / FILES))
     assert named in str(caught.value)
     assert [*tmp_path.iterdir()] == [backup], "something was left"
     with pytest.raises(StorageError, match=r".") as again:
         check_backup(backup, _quietly)
     assert named in str(again.value)
+
+
+def test_a_changed_table_of_a_restored_home_is_found_by_verify(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest is in its name, so that restoring need not compute it."""
+    backup = Path(shutil.copytree(next(saved.iterdir()), tmp_path / "backup"))
+    tables = sorted((backup / FILES / "tables").rglob("*.parquet"))
+    for table in tables:
+        content = bytearray(table.read_bytes())
+        content[len(content) // 2] ^= 1
+        table.write_bytes(content)
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    restore_backup(backup, home, _quietly)
+    found = "\n".join(problems(home))
+    assert tables
+    assert [table.name for table in tables if table.name not in found] == []
 
 
 def test_a_cut_tar_file_is_refused(apples: Factory, tmp_path: Path) -> None:
