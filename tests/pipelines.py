@@ -25,11 +25,12 @@ APPLES: dict[str, Any] = {
 }
 
 
-def write_apples(folder: Path, rows: int = 200) -> None:
-    """Write `data.csv`, in which the size largely determines the label."""
+def write_apples(folder: Path, rows: int = 200, *, learnable: bool = True) -> None:
+    """Write `data.csv`, in which the size largely determines the label, or nothing does."""
+    good = (i % 7 > 3 if learnable else i * i % 13 % 2 for i in range(1, rows + 1))
     lines = [
-        f"{i % 7 + i / 100},{('red', 'green')[i % 2]},{'good' if i % 7 > 3 else 'bad'}"
-        for i in range(1, rows + 1)
+        f"{i % 7 + i / 100},{('red', 'green')[i % 2]},{'good' if is_good else 'bad'}"
+        for i, is_good in enumerate(good, 1)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data.csv").write_text("\n".join(["size,colour,label", *lines]) + "\n")

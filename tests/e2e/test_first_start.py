@@ -1,4 +1,5 @@
-"""After a first start that was killed, or that filled the disk, the next one works."""
+"""Many first starts at once make one whole home; after one that was killed, or that filled the
+disk, the next one works."""
 
 import os
 import signal
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -13,11 +15,16 @@ from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from tests.disks import small_disk
 from tests.e2e.conftest import command
+from tests.ledger import problems
 from tests.pipelines import APPLES, declare, write_apples
+from tests.running_factory import RunningFactory, up_options
 
 pytestmark = pytest.mark.slow
 
 KILLS, FEW = 30, 3
+STARTS, SOME = 20, 5
+EACH = 4
+"""One of so many starts is `factory up`, the others are `factory run`."""
 SIZES = (40_000, 300_000, 700_000, 1_000_000, 1_400_000)
 """Bytes of a disk on which the databases do not fit."""
 ENOUGH = 64_000_000
@@ -32,12 +39,14 @@ def defs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _start(home: Home, defs: Path) -> "subprocess.Popen[bytes]":
+def _start(
+    home: Home, defs: Path, *arguments: str, output: int | IO[bytes] = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "factory_assets.cli", "env"],
+        [sys.executable, "-m", "factory_assets.cli", *arguments],
         env={**os.environ, "FACTORY_HOME": str(home.path), "FACTORY_DEFS": str(defs)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
@@ -53,7 +62,7 @@ def _await(path: Path, process: "subprocess.Popen[bytes]") -> float:
 def span(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> float:
     """The seconds that this machine takes to make the databases of a home."""
     home = Home(tmp_path_factory.mktemp("span") / "home")
-    process = _start(home, defs)
+    process = _start(home, defs, "env")
     started = _await(home.dagster, process)
     ended = _await(home.path / "prepared.json", process)
     assert process.wait() == 0
@@ -61,7 +70,7 @@ def span(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> float:
 
 
 def _kill(home: Home, defs: Path, delay: float) -> None:
-    process = _start(home, defs)
+    process = _start(home, defs, "env")
     _await(home.dagster, process)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)
@@ -72,6 +81,7 @@ def _require_working(home: Home, defs: Path) -> None:
     done = command(home.path, FACTORY_DEFS=str(defs))("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert problems(home) == []
     assert [file.damage() for file in (*dagster_files(home), mlflow_file(home))] == [None] * 4
 
 
@@ -96,6 +106,86 @@ def test_a_first_start_survives_kills(tmp_path: Path, defs: Path, span: float) -
 @pytest.mark.long
 def test_a_first_start_survives_thirty_kills(tmp_path: Path, defs: Path, span: float) -> None:
     _survives_kills(tmp_path, defs, span, KILLS)
+
+
+@pytest.fixture(scope="module")
+def lasts(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> dict[str, float]:
+    """The seconds that a whole first start takes on this machine, by command."""
+    found = {}
+    for name in ("run", "up"):
+        home = Home(tmp_path_factory.mktemp(name) / "home")
+        began = time.monotonic()
+        process = _start(home, defs, *_arguments(name), output=subprocess.PIPE)
+        assert process.stdout is not None
+        if name == "run":
+            process.communicate()
+        else:
+            assert process.stdout.readline().startswith(b"factory ")
+        found[name] = time.monotonic() - began
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    return found
+
+
+def _arguments(name: str) -> list[str]:
+    return up_options() if name == "up" else ["run", "apples"]
+
+
+@pytest.mark.parametrize("kills", [FEW, pytest.param(KILLS, marks=pytest.mark.long)])
+def test_a_whole_first_start_survives_kills(
+    tmp_path: Path, defs: Path, lasts: dict[str, float], kills: int
+) -> None:
+    for kill in range(kills):
+        home, name = Home(tmp_path / f"home{kill}"), ("run", "up")[kill % 2]
+        process = _start(home, defs, *_arguments(name))
+        time.sleep((kill + 0.5) / kills * lasts[name])
+        # Of `up` only the process itself: its services have to notice.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if name == "up":
+            RunningFactory(home.path, {"FACTORY_DEFS": str(defs)}).stop()
+        _require_working(home, defs)
+
+
+@pytest.mark.parametrize("starts", [SOME, pytest.param(STARTS, marks=pytest.mark.long)])
+def test_first_starts_at_once_make_one_whole_home(tmp_path: Path, defs: Path, starts: int) -> None:
+    home = Home(tmp_path / "home")
+    names = ["run" if number % EACH else "up" for number in range(starts)]
+    processes, outputs = [], [tmp_path / f"output{number}" for number in range(starts)]
+    for name, output in zip(names, outputs, strict=True):
+        with output.open("wb") as file:
+            processes.append(_start(home, defs, *_arguments(name), output=file))
+    started = [*zip(names, processes, outputs, strict=True)]
+    for name, process, output in started:
+        if name == "run":
+            assert process.wait() == 0, output.read_text()
+    # One of those that serve does so, and the others have said that it does.
+    ups = [(process, output) for name, process, output in started if name == "up"]
+    [(serving, output)] = _one_left(ups)
+    while not output.read_text().startswith("factory "):
+        assert serving.poll() is None, output.read_text()
+        time.sleep(0.05)
+    refused = [(process.wait(), said.read_text()) for process, said in ups if process != serving]
+    assert [code for code, _ in refused] == [2] * len(refused), refused
+    for _, text in refused:
+        assert text.startswith("error: ")
+        assert "this factory is already running" in text
+        assert len(text.splitlines()) == 1
+    assert "Traceback" not in "".join(said.read_text() for said in outputs)
+    _require_working(home, defs)
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait() == 0, output.read_text()
+    verified = command(home.path, FACTORY_DEFS=str(defs))("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def _one_left(
+    processes: "list[tuple[subprocess.Popen[bytes], Path]]",
+) -> "list[tuple[subprocess.Popen[bytes], Path]]":
+    """Wait until all but one have ended, and return that one."""
+    while len(left := [one for one in processes if one[0].poll() is None]) > 1:
+        time.sleep(0.05)
+    return left
 
 
 @pytest.mark.parametrize(
