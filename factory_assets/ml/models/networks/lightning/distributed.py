@@ -56,7 +56,7 @@ def train_distributed(
     """Run `train` in one process per device, and return the result of the first.
 
     Raises:
-        FactoryError: a process raised it.
+        FactoryError: a process raised it, or was killed.
     """
     count = device_count(context)
     environment = _environment(context, count)
@@ -67,7 +67,7 @@ def train_distributed(
     arguments = (train, shared, rows, validation, environment, messages)
     start: Any = multiprocessing.start_processes  # type: ignore[attr-defined]
     running = start(_run_process, arguments, nprocs=count, join=False, start_method="spawn")
-    with _killed_on_exit(running):
+    with _killed_on_exit(running), _told_of_kills():
         while not running.join(timeout=0.2):
             _relay(messages, context)
         _relay(messages, context)
@@ -125,6 +125,21 @@ def _killed_on_exit(running: Any) -> Iterator[None]:
         for process in running.processes:
             process.kill()
             process.join()
+
+
+@contextmanager
+def _told_of_kills() -> Iterator[None]:
+    """Report a process that somebody killed, as the system does if there is too little memory."""
+    try:
+        yield
+    except multiprocessing.ProcessExitedException as error:
+        if error.signal_name is None:
+            raise
+        raise ModelError(
+            f"a process of the training was killed ({error.signal_name})",
+            remedy="run again, and it goes on from its last checkpoint; if memory was short, "
+            "choose a smaller batch_size or fewer devices",
+        ) from error
 
 
 def _environment(context: FitContext, count: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Training in several processes, on several nodes, on a GPU, and in another precision."""
 
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -92,7 +93,15 @@ def test_processes_read_all_rows_in_equal_shares(count: int) -> None:
     assert set(torch.cat([torch.cat(parts) for parts in read]).tolist()) == set(range(count))
 
 
-def test_an_error_in_one_process_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("raise ValueError('no such thing')", "net:Net failed: ValueError: no such thing"),
+        ("os.kill(os.getpid(), 9)", r"a process of the training was killed \(SIGKILL\); run again"),
+    ],
+    ids=["error", "kill"],
+)
+def test_the_end_of_one_process_is_one_line(ends: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "from lightning.pytorch import LightningModule\n"
         "class Net(LightningModule):\n"
@@ -100,10 +109,11 @@ def test_an_error_in_one_process_is_one_line(tmp_path: Path) -> None:
         "        super().__init__()\n"
         "        import os\n"
         "        if os.environ.get('RANK') == '1':\n"
-        "            raise ValueError('no such thing')\n"
+        f"            {ends}\n"
     )
-    with pytest.raises(ModelError, match="net:Net failed: ValueError: no such thing"):
+    with pytest.raises(ModelError, match=told):
         trained(tmp_path, TWO, {"python": "net:Net", "epochs": 1})
+    assert multiprocessing.active_children() == []
 
 
 NODE = """
