@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,8 +26,10 @@ from dagster._core.launcher import (
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive, process_identity, process_number
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers import keeper
 from factory_resources.workers.dead_runs import end_dead_run
@@ -36,6 +39,9 @@ from factory_resources.workers.run_processes import (
     kill_processes_of,
 )
 
+_AGAIN = 5.0
+"""Seconds after which a run is tried to be ended again."""
+
 
 class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     """Starts the worker of a run, notices its death, and stops it."""
@@ -44,7 +50,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         super().__init__()  # type: ignore[no-untyped-call]
         self._inst_data = inst_data
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = False
+        self._stopping = threading.Event()
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -103,14 +109,20 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             end_dead_run(self._instance, run)
 
     def _watch(self, run_id: str, worker: "subprocess.Popen[bytes]") -> None:
-        """Wait until the worker has ended; if it died before its run had ended, end the run."""
+        """Wait until the worker has ended; if it died before its run had ended, end the run.
+
+        What cannot be stored, as on a full disk, is tried again. If this process is to end, the run
+        is ended at the next start: the instance may be closed already.
+        """
         worker.wait()
-        if self._stopping:
-            # Its run is ended at the next start: the instance may be closed already.
-            return
-        if run := self._instance.get_run_by_id(run_id):
-            self.worker_ended(run, worker.returncode)
-        del self._workers[run_id]
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            with suppress(StorageError), storage_faults(Home.from_env()):
+                if run := self._instance.get_run_by_id(run_id):
+                    self.worker_ended(run, worker.returncode)
+                del self._workers[run_id]
+                return
+            pause = _AGAIN
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -144,7 +156,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def dispose(self) -> None:
         """Stop the workers, and wait until they have ended."""
-        self._stopping = True
+        self._stopping.set()
         workers = [*self._workers.values()]
         for worker in workers:
             assert worker.stdin is not None

@@ -1,5 +1,6 @@
 """A stage that fills the disk is an error of one line, and the next run has the usual result."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.disks import Disk, small_disk
+from tests.e2e.conftest import command
+from tests.e2e.test_partitions import Up
+from tests.e2e.test_retry import keeper, launch, messages
 from tests.ledger import problems
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +29,11 @@ FREE = (0, 8_000, 24_000, 64_000, 160_000)
 """Bytes that are left when a stage begins."""
 ROWS = 20_000
 """Of the source, so that the smallest snapshot is larger than some of these."""
+
+
+_ERRORS = """
+query($id: ID!) {logsForRun(runId: $id) {... on EventConnection {events {
+  ... on ErrorEvent {error {message}}}}}}"""
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +139,95 @@ def test_a_run_on_a_full_disk_is_one_line(
     done = CliRunner().invoke(main, ["run", "apples"])
     assert done.exit_code == 0, done.output
     assert problems(home) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_full_disk_refused_succeeds_when_there_is_room(
+    stage: Stage, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(disk.folder / f"again {stage}")
+    enter(tmp_path, monkeypatch)
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    folder = tmp_path / "defs" / "apples"
+    declare(folder, {**APPLES, "evaluate": {"gates": {"champion": "off"}}})
+    write_apples(folder, ROWS)
+    assert _run("run", "apples")[0] == 0
+    answers = _predicted(folder)
+    write_apples(folder, ROWS + 1)
+    if before := STAGES[: STAGES.index(stage)]:
+        assert _run("run", "apples", "--stages", ",".join(before))[0] == 0
+    again = ("run", "apples", "--stages", stage)
+    for free in (0, 20_000):
+        with disk.filled(free):
+            code, text = _run(*again)
+        if not free or code:
+            [line] = [line for line in text.splitlines() if line.startswith("error: ")]
+            assert (code, "Traceback" in text) == (2, False), text
+            assert "free space" in line or "free disk space" in line
+        # Who served before serves, unless there was room enough.
+        assert code == 0 or _predicted(folder) == answers
+    assert _run(*again)[0] == 0
+    assert _run("verify")[0] == 0
+
+
+def _predicted(folder: Path) -> list[str]:
+    code, text = _run("predict", "apples", str(folder / "data.csv"))
+    assert code == 0, text
+    # The last column has the ids of the answers.
+    return [line.rpartition(",")[0] for line in text.splitlines()][:100]
+
+
+def _run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [*arguments])
+    return done.exit_code, done.output
+
+
+def test_a_factory_that_is_up_goes_on_when_there_is_room(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(disk.folder / "up")
+    monkeypatch.delenv("FACTORY_DISK_KEEP")
+    folder = tmp_path / "defs" / "apples"
+    declare(folder, {**APPLES, "evaluate": {"gates": {"champion": "off"}}})
+    write_apples(folder, ROWS)
+    up = Up(home.path, tmp_path / "defs")
+    factory = command(home.path, FACTORY_DEFS=str(folder.parent))
+    try:
+        assert end_of(up, launch(up)) == "SUCCESS"
+        # A fiftieth of the disk is 4 MB.
+        with disk.filled(3_500_000):
+            write_apples(folder, ROWS + 1)
+            refused = launch(up)
+            assert end_of(up, refused) == "FAILURE"
+            assert "and 4.0 MB are kept free" in str(up.ask(_ERRORS, id=refused))
+            assert "disk full" in factory("status").stdout
+        assert end_of(up, launch(up)) == "SUCCESS"
+        write_apples(folder, ROWS + 2)
+        # It fills while a run works: that one may succeed or not, or not even be told.
+        during = launch(up)
+        keeper(up, during)
+        with disk.filled(0):
+            time.sleep(3)
+        assert end_of(up, during) in ("SUCCESS", "FAILURE")
+        assert "timed out" not in str(messages(up, during)), "nobody noticed that it had died"
+        assert end_of(up, launch(up)) == "SUCCESS"
+        verified = factory("verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    finally:
+        up.stop()
+
+
+def end_of(up: Up, run: str) -> str:
+    """Wait until a run has ended, and return how."""
+    found = [""]
+
+    def ended(_: Any) -> bool:
+        found[0] = next(one["status"] for one in up.runs() if one["runId"] == run)
+        return found[0] in ("SUCCESS", "FAILURE", "CANCELED")
+
+    up.until("{version}", ended)
+    return found[0]
 
 
 def test_a_run_does_not_begin_to_fill_the_disk(
