@@ -1,0 +1,48 @@
+"""The launcher ends a run whose worker has died, as soon as that can be stored.
+
+How workers start and end is tested end to end, with a factory that is up.
+"""
+
+import subprocess
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+from factory_resources.workers.launcher import WorkerLauncher
+from tests.disks import small_disk
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_whose_worker_died_on_a_full_disk_is_ended_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", 64_000_000) as disk:
+        home = Home(disk.folder / "home")
+        monkeypatch.setenv("FACTORY_HOME", str(home.path))
+        monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+        prepare(home)
+        with dg.DagsterInstance.get() as instance:
+            run_id = str(uuid.uuid4())
+            run = dg.DagsterRun("apples", run_id=run_id, status=dg.DagsterRunStatus.STARTED)
+            instance.run_storage.add_run(run)
+            launcher = instance.run_launcher
+            assert isinstance(launcher, WorkerLauncher)
+            worker = subprocess.Popen(["false"])
+            launcher._workers[run_id] = worker
+            watching = threading.Thread(target=launcher._watch, args=(run_id, worker))
+            with disk.filled(0):
+                watching.start()
+                # Nothing can be read either, so nobody sees that it was tried.
+                time.sleep(1)
+            watching.join(60)
+            ended = instance.get_run_by_id(run_id)
+            assert ended is not None
+            assert ended.status is dg.DagsterRunStatus.FAILURE
+            assert run_id not in launcher._workers
