@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
@@ -117,6 +117,42 @@ def start(home: Path, *arguments: str, code: str = "", **variables: str) -> Pred
         raise AssertionError(f"the server ended with {process.returncode}: " + "".join(log))
     port = int(line.split("http", 1)[1].split()[0].rsplit(":", 1)[1])
     return PredictionServer(process, port, log)
+
+
+@contextmanager
+def asking(
+    server: PredictionServer,
+    path: str,
+    row: Mapping[str, Any],
+    answered: list[str],
+    *,
+    clients: int = 1,
+    pause: float = 0.0,
+) -> Iterator[None]:
+    """Ask about a row in the block while the server is there; note the id of each answer.
+
+    Args:
+        pause: seconds between an answer and the next request of a client.
+    """
+    stop = threading.Event()
+
+    def ask() -> None:
+        with suppress(ConnectionError, http.client.HTTPException):
+            while not stop.wait(pause):
+                reply = server.ask(path, [row])
+                if reply.status == 200:
+                    [answer] = reply.json["predictions"]
+                    answered.append(answer["id"])
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def _read(stream: Any, keep: Any) -> None:

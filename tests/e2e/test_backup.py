@@ -6,9 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +22,11 @@ from tests.ledger import problems
 from tests.loopback import OTHER, needs_root
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
-from tests.serving import PredictionServer, serving
+from tests.serving import asking, serving
 
 pytestmark = pytest.mark.slow
 
 _ROW = {"size": 3.5, "colour": "red"}
-
-
-@contextmanager
-def _asked(server: PredictionServer, answered: list[str]) -> Iterator[None]:
-    """Ask in the block, and note the id of each answer when it is there."""
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            [answer] = server.ask("/predict/apples", [_ROW]).json["predictions"]
-            answered.append(answer["id"])
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_backups_under_load_are_whole_and_have_every_answer_given_before(
@@ -60,7 +37,10 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     assert factory("run", "apples").returncode == 0
     answered: list[str] = []
     known: list[int] = []
-    with serving(apples.home.path) as server, _asked(server, answered):
+    with (
+        serving(apples.home.path) as server,
+        asking(server, "/predict/apples", _ROW, answered, clients=2),
+    ):
         run = apples.start("run", "apples", "--no-reuse")
         while run.poll() is None or not known:
             known.append(len(answered))
