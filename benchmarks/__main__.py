@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks import (
     approvals,
+    backup,
     boundary,
     by_hand,
     cleaning,
@@ -32,6 +33,7 @@ from benchmarks import (
     prediction_log,
     preprocessing,
     serving,
+    status,
     streaming,
     throughput,
     unchanged,
@@ -57,6 +59,8 @@ MODULES = {
         ledger,
         prediction_log,
         migration,
+        backup,
+        status,
         approvals,
         boundary,
         edge,
@@ -70,6 +74,7 @@ MODULES = {
     )
 }
 SIZED = {
+    "backup": backup,
     "by_hand": by_hand,
     "cleaning": cleaning,
     "csv_ingest": csv_ingest,

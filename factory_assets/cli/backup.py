@@ -7,14 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from factory_resources.backup.contents import digest_in_name
-from factory_resources.backup.making import make_backup
 from factory_resources.backup.manifest import Manifest
 from factory_resources.backup.restoring import Compared, check_backup, restore_backup
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, chosen_database, server_address
 from factory_resources.home.disk_space import size_text
 from factory_resources.home.home import Home
-from factory_resources.instance import prepare
 
 
 def back_up(target: Path, keep: int | None, console: Console) -> None:
@@ -26,6 +24,9 @@ def back_up(target: Path, keep: int | None, console: Console) -> None:
     Raises:
         StorageError: it cannot be made.
     """
+    # Restoring does without it.
+    from factory_resources.backup.making import make_backup
+
     home = Home.from_env()
     with console.status("looking at what is there") as status:
         done = make_backup(home, target, status.update, keep)
@@ -79,6 +80,7 @@ def check(backup: Path, console: Console) -> None:
 
 def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> None:
     """Carry the databases of a restored home to PostgreSQL."""
+    from factory_resources.instance import prepare
     from factory_resources.migration.to_server import to_server
 
     try:
