@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import multiprocessing
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import FitContext
@@ -132,7 +133,7 @@ def _told_of_kills() -> Iterator[None]:
     """Report a process that somebody killed, as the system does if there is too little memory."""
     try:
         yield
-    except multiprocessing.ProcessExitedException as error:
+    except ProcessExitedException as error:
         if error.signal_name is None:
             raise
         raise ModelError(
