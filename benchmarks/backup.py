@@ -11,15 +11,16 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.measure import FACTORY, Result, Usage, machine_failure, measure
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
-MEGABYTES, TARGET = 5_000, 1.3
+MEGABYTES, ROUNDS, TARGET = 5_000, 3, 1.3
 
 _FILE = 50
 """Megabytes of a file of a table."""
@@ -33,21 +34,32 @@ def run(megabytes: int = MEGABYTES) -> list[Result]:
         machine_failure(folder / "defs", "machines", 2_000)
         measure([FACTORY, "run", "machines", "--stages", "ingest,clean,split"], variables)
         _fill(home, megabytes)
-        copy, backup, restored = folder / "copy", folder / "backup", folder / "restored"
-        plain = measure(["cp", "-a", str(home.path), str(copy)], {})
-        shutil.rmtree(copy)
-        saved = measure([FACTORY, "backup", str(backup)], variables)
-        [made] = backup.iterdir()
-        back = measure(["cp", "-a", str(made / "home"), str(copy)], {})
-        shutil.rmtree(copy)
-        again = measure([FACTORY, "restore", str(backup), "--home", str(restored)], {})
-        checked = measure([FACTORY, "restore", str(backup), "--check"], {})
+        rounds = [_round(home, folder / f"round{number}", variables) for number in range(ROUNDS)]
+    plain, saved, back, again, checked = (
+        min(side, key=lambda used: used.cpu) for side in zip(*rounds, strict=True)
+    )
     size = f"{megabytes / 1000:g} GB"
     return [
         _result(f"factory backup of {size}", saved, plain),
         _result(f"factory restore of {size}", again, back),
         Result(f"factory restore --check of {size}", _text(checked), "", met=True),
     ]
+
+
+def _round(home: Home, folder: Path, variables: Mapping[str, str]) -> list[Usage]:
+    """Measure `cp`, a backup, `cp` of it, restoring it, and comparing it."""
+    copy, backup, restored = folder / "copy", folder / "backup", folder / "restored"
+    folder.mkdir()
+    found = [measure(["cp", "-a", str(home.path), str(copy)], {})]
+    shutil.rmtree(copy)
+    found.append(measure([FACTORY, "backup", str(backup)], variables))
+    [made] = backup.iterdir()
+    found.append(measure(["cp", "-a", str(made / "home"), str(copy)], {}))
+    shutil.rmtree(copy)
+    found.append(measure([FACTORY, "restore", str(backup), "--home", str(restored)], {}))
+    found.append(measure([FACTORY, "restore", str(backup), "--check"], {}))
+    shutil.rmtree(folder)
+    return found
 
 
 def _fill(home: Home, megabytes: int) -> None:
@@ -60,6 +72,9 @@ def _fill(home: Home, megabytes: int) -> None:
         folder.mkdir(parents=True)
         for number, content in enumerate(_contents(megabytes // 30)):
             (folder / f"{number}.parquet").write_bytes(content)
+    with PredictionLog(home) as log:
+        # It makes the database as it is in a factory.
+        log.collect()
     with closing(sqlite3.connect(home.predictions_database)) as database:
         database.execute("CREATE TABLE filled (content BLOB)")
         for content in _contents(megabytes // 30):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from factory_resources.home.home import Home
+from factory_resources.home.processes import is_alive, process_identity
 from factory_resources.ledger.entries import ChampionMade, VerdictGiven
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -67,16 +68,14 @@ def test_a_factory_killed_under_load_ends_well(
             told = f"kill {number}: {victim} after {moment:.2f} of {lasts:.2f} s"
             # Other rows, so that everything is computed; of every third kind, no model can be made.
             write_apples(defs / "apples", rows=301 + number, learnable=number % 3 != 2)
-            before = session(up)
             with asking(_server(up), "/predict/apples", ROW, answered, pause=0.05):
                 run = launch(up)
                 process = keeper(up, run)
                 time.sleep(moment)
-                before |= session(up)
+                before = identities(process)
+                factory = identities(psutil.Process(up.running.process.pid))
                 if kill(up, process, victim):
-                    up = Up(home.path, defs)
-                else:
-                    before = {process, *before} - session(up)
+                    up, before = Up(home.path, defs), before | factory
             ids = end_of(up, run)
             assert len(ids) <= 2, f"{told}: {ids}"
             require_gone(before, ids, told)
@@ -97,10 +96,17 @@ def _server(up: Up) -> PredictionServer:
     return PredictionServer(up.running.process, up.running.ports[1])  # type: ignore[arg-type]
 
 
-def session(up: Up) -> set[psutil.Process]:
-    """Return the processes of a factory that is up, those of its runs among them."""
-    main = psutil.Process(up.running.process.pid)
-    return {main, *main.children(recursive=True)}
+def tree(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and all below it; nothing if it has ended."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def identities(process: psutil.Process) -> set[str]:
+    found = {process_identity(one.pid) for one in tree(process)}
+    return {one for one in found if not one.endswith("gone")}
 
 
 def kill(up: Up, process: psutil.Process, victim: Victim) -> bool:
@@ -109,14 +115,14 @@ def kill(up: Up, process: psutil.Process, victim: Victim) -> bool:
     Args:
         process: the keeper of the run, which may have ended.
     """
-    everything = session(up)
+    everything = tree(psutil.Process(up.running.process.pid))
     match victim:
         case "worker":
-            victims = process.children() if process.is_running() else []
+            victims = tree(process)[1:2]
         case "keeper":
             victims = [process]
         case "everything":
-            victims = [*everything]
+            victims = everything
         case "up":
             victims = [psutil.Process(up.running.process.pid)]
         case service:
@@ -159,12 +165,13 @@ def end_of(up: Up, first: str) -> list[str]:
     return ids
 
 
-def require_gone(before: set[psutil.Process], ids: list[str], told: str) -> None:
+def require_gone(before: set[str], ids: list[str], told: str) -> None:
     """Require that of the factory before, and of the runs, no process is left."""
-    _, alive = psutil.wait_procs(before, timeout=END)
-    assert alive == [], told
-    # The last one has ended its run, and then itself.
     deadline = time.monotonic() + END
+    while alive := [*filter(is_alive, before)]:
+        assert time.monotonic() < deadline, f"{told}: {alive}"
+        time.sleep(0.1)
+    # The last one has ended its run, and then itself.
     while left := [pid for run in ids for pid in processes_of(run)]:
         assert left == [*processes_of(ids[-1])], told
         assert time.monotonic() < deadline, told
