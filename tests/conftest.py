@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.offline import go_offline
+from tests.engines import ENGINES, prepared_database
 from tests.mlflow_tables import copy_tables
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
@@ -90,6 +92,46 @@ def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server, started once."""
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prepared_tables(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a database with the tables of Dagster and MLflow, which tests copy."""
+    from factory_resources.instance import prepare
+
+    home = tmp_path_factory.mktemp("prepared") / "home"
+    with postgres.database() as address, pytest.MonkeyPatch.context() as patch:
+        # Restored afterwards, since preparing sets them.
+        for name in ("FACTORY_HOME", "DAGSTER_HOME"):
+            patch.setenv(name, "")
+        patch.setenv(DATABASE_VARIABLE, address)
+        prepare(Home(home))
+        patch.undo()
+        yield address
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Name the engine that a test uses; of PostgreSQL the database is its own, and empty."""
+    name: str = request.param
+    if name == "sqlite":
+        monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+        yield name
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        yield name
+
+
+@pytest.fixture(params=ENGINES)
+def prepared_engine(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Name the engine as `engine` does; the tables of Dagster and MLflow are there already."""
+    with prepared_database(request) as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        yield request.param
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Connections to the ledger's tables: SQLite in the home, or the PostgreSQL of the factory."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
@@ -149,9 +149,10 @@ class Connection:
             if self._raw.in_transaction:
                 self.execute("ROLLBACK")
             return
-        # If the server is gone, its transaction is gone too.
-        if not self._raw.closed:
-            self._raw.rollback()
+        # Not `rollback` of the driver, which in autocommit mode knows of no transaction. If the
+        # server is gone, its transaction is gone too.
+        with suppress(Exception):
+            self.execute("ROLLBACK")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """A database on the PostgreSQL of the factory, in a schema of its own."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,10 @@ class PostgresDatabase(Database):
             yield
             self.run("COMMIT")
         except BaseException:
-            # If the server is gone, its transaction is gone too.
-            if not self._raw.closed:
-                self._raw.rollback()
+            # Not `rollback` of the driver, which in autocommit mode knows of no transaction. If the
+            # server is gone, its transaction is gone too.
+            with suppress(Exception):
+                self.run("ROLLBACK")
             raise
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import alchemy_address, chosen_database
+from factory_resources.home.database import alchemy_address, chosen_database, server_address
 from factory_resources.home.home import Home
 from factory_resources.instance import create_dagster
 from factory_resources.ledger.entries import FilesRemoved
@@ -20,8 +20,8 @@ from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, day_of, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.sources.digest_cache import DigestCache
+from tests.engines import ON_FILES
 from tests.factory_resources.outcomes.samples import add, current, feedback, record_some
-from tests.factory_resources.prediction_log.engines import engine as engine
 from tests.factory_resources.prediction_log.homes import fill, problems
 from tests.factory_resources.prediction_log.samples import record
 from tests.factory_resources.released_forms import (
@@ -127,7 +127,8 @@ def test_a_store_of_a_newer_factory_is_refused_in_one_line(
         with closing(sqlite3.connect(home.path / form.file)) as raw:
             raw.execute("PRAGMA user_version = 9")
     else:
-        postgres.execute(f"UPDATE {form.schema}.schema_version SET number = 9")
+        number = f"UPDATE {form.schema}.schema_version SET number = 9"
+        postgres.execute(number, database=server_address())
     reads = {
         LEDGER: lambda: Ledger(home).latest(FilesRemoved, "x"),
         ANSWERS: lambda: open_store(home),
@@ -150,7 +151,7 @@ def test_a_released_digest_cache_is_used_and_a_newer_one_is_not(home: Home) -> N
     assert len(DIGESTS.read(home.path, "SELECT * FROM digests")) == 1
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@ON_FILES
 def test_released_forms_move_to_postgresql_and_back_in_the_newest_form(
     home: Home, engine: str, filled: list[bytes], postgres: Postgres
 ) -> None:
@@ -159,16 +160,15 @@ def test_released_forms_move_to_postgresql_and_back_in_the_newest_form(
     root, blocks = check_ledger(home), ANSWERS.read(home.path, _BLOCKS)
     for form in forms:
         form.put_back(home.path)
-    postgres.execute("DROP DATABASE IF EXISTS moved", "CREATE DATABASE moved")
-    address = f"postgresql://postgres@/moved?host={postgres.socket}"
-    moved = to_server(home, address, lambda _: None)
-    assert moved.ledger == root
-    with chosen_database(alchemy_address(address)):
-        assert [form.number(home.path) for form in forms] == [_NEWEST[form] for form in forms]
-        # As a factory without numbers had moved it.
-        for form in forms:
-            form.put_back(home.path)
-    back = to_files(home, address, "", lambda _: None)
+    with postgres.database() as address:
+        moved = to_server(home, address, lambda _: None)
+        assert moved.ledger == root
+        with chosen_database(alchemy_address(address)):
+            assert [form.number(home.path) for form in forms] == [_NEWEST[form] for form in forms]
+            # As a factory without numbers had moved it.
+            for form in forms:
+                form.put_back(home.path)
+        back = to_files(home, address, "", lambda _: None)
     assert back.ledger == root
     assert [form.number(home.path) for form in forms] == [_NEWEST[form] for form in forms]
     assert ANSWERS.read(home.path, _BLOCKS) == blocks

@@ -31,7 +31,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.keys import LogKey, key_file
 from factory_resources.ledger.ledger import Ledger
-from tests.factory_resources.ledger.engines import engine as engine
+from tests.engines import ON_FILES, ON_POSTGRES
 
 _DIGEST = "ab" * 32
 
@@ -41,6 +41,7 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.ledger import Ledger
+from tests.engines import ON_FILES, ON_POSTGRES
 home, name, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for number in range(count):
     entries = [FilesRemoved(paths=(f"{name}/{number}/{half}",), reason="r") for half in "ab"]
@@ -169,8 +170,7 @@ def test_a_killed_process_leaves_all_of_an_append_or_nothing(ledger: Ledger) -> 
     _require_sound(ledger)
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("step", ["save", "_install", "install"])
+@pytest.mark.parametrize("step", ["save", "create", "install"])
 def test_a_beginning_that_was_killed_is_repeated(
     home: Home, engine: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_beginning_that_was_killed_is_repeated(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger if step == "_install" else LogKey, step, killed)
+        patch.setattr(log.Log if step == "create" else LogKey, step, killed)
         with pytest.raises(Killed):
             Ledger(home).begin()
     ledger = Ledger(home)
@@ -190,23 +190,23 @@ def test_a_beginning_that_was_killed_is_repeated(
     _require_sound(ledger)
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_ledger_that_is_gone_is_not_begun_anew(ledger: Ledger) -> None:
+@ON_FILES
+def test_a_file_of_the_ledger_that_is_gone_is_not_begun_anew(ledger: Ledger) -> None:
     ledger.home.ledger.unlink()
     with pytest.raises(StorageError, match=r"the ledger is gone.*restore ledger.db"):
         ledger.begin()
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_to_a_ledger_that_is_gone_nothing_is_appended(ledger: Ledger) -> None:
+@ON_FILES
+def test_to_a_file_of_the_ledger_that_is_gone_nothing_is_appended(ledger: Ledger) -> None:
     ledger.home.ledger.unlink()
     with pytest.raises(StorageError, match=r"a database is missing .*backup"):
         ledger.append([made(1)])
     assert not ledger.exists
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_the_stamp_of_a_ledger_differs_after_each_entry(ledger: Ledger) -> None:
+@ON_FILES
+def test_the_stamp_of_the_file_of_a_ledger_differs_after_each_entry(ledger: Ledger) -> None:
     stamps = set()
     for version in range(5):
         ledger.append([made(version)])
@@ -276,12 +276,12 @@ def _damaged(home: Home) -> None:
         file.write(b"no database any more")
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@ON_FILES
 @pytest.mark.parametrize(
     ("fault", "line"),
     [(_full, "cannot write"), (_damaged, "the ledger is damaged")],
 )
-def test_a_ledger_that_cannot_be_written_refuses_in_one_line(
+def test_a_file_of_the_ledger_that_cannot_be_written_refuses_in_one_line(
     ledger: Ledger, fault: Callable[[Home], None], line: str
 ) -> None:
     fault(ledger.home)
@@ -291,8 +291,8 @@ def test_a_ledger_that_cannot_be_written_refuses_in_one_line(
     assert ledger.home.ledger.read_bytes() == before
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_locked_ledger_is_waited_for(ledger: Ledger) -> None:
+@ON_FILES
+def test_a_locked_file_of_the_ledger_is_waited_for(ledger: Ledger) -> None:
     other = sqlite3.connect(ledger.home.ledger, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     arguments = [sys.executable, "-c", _APPEND, str(ledger.home.path), "late", "1"]
@@ -317,8 +317,8 @@ os.kill(os.getpid(), 9)
 """
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledger) -> None:
+@ON_FILES
+def test_a_file_of_the_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledger) -> None:
     ledger.append([made(1)])
     before, file = ledger.home.ledger.read_bytes(), str(ledger.home.ledger)
     subprocess.run([sys.executable, "-c", _COMMIT, file], cwd=PROJECT, check=False)
@@ -328,7 +328,7 @@ def test_a_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledger) -> None:
     assert ledger.home.ledger.read_bytes() == before
 
 
-@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@ON_POSTGRES
 def test_a_server_that_is_away_refuses_in_one_line(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,7 +337,7 @@ def test_a_server_that_is_away_refuses_in_one_line(
         ledger.append([made(1)])
 
 
-@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@ON_POSTGRES
 def test_another_machine_needs_the_key_of_the_first(ledger: Ledger, tmp_path: Path) -> None:
     other = Ledger(Home(tmp_path / "other"))
     other.begin()
@@ -355,6 +355,17 @@ def test_a_copy_has_the_same_rows(ledger: Ledger, tmp_path: Path) -> None:
         for table in ("entry", "subtree", "subject", "head", "checkpoint"):
             rows = own.execute(f"SELECT * FROM {table}")
             assert sorted(rows) == sorted(copy.execute(f"SELECT * FROM {table}"))
+
+
+def test_a_connection_on_which_a_transaction_failed_goes_on(ledger: Ledger) -> None:
+    with connected(ledger.home, write=True) as connection:
+        with (
+            pytest.raises(Exception, match="no_such_table"),
+            connection.writing("SELECT size FROM head"),
+        ):
+            connection.execute("SELECT 1 FROM no_such_table")
+        with connection.writing("SELECT size FROM head") as head:
+            assert head == [(1,)]
 
 
 def test_an_entry_that_is_too_long_is_refused(ledger: Ledger) -> None:

@@ -22,7 +22,9 @@ def test_the_path_of_a_tile_is_that_of_the_standard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 256, 257, 700])
-def test_tiles_are_read_by_another_reader(home: Home, tmp_path: Path, size: int) -> None:
+def test_tiles_are_read_by_another_reader(
+    home: Home, engine: str, tmp_path: Path, size: int
+) -> None:
     from tlog_scales.backend import LocalBackend
     from tlog_scales.reader import TilesReader
 
@@ -43,7 +45,7 @@ def test_tiles_are_read_by_another_reader(home: Home, tmp_path: Path, size: int)
             assert proof.node_hashes == tree.inclusion(number, size)
 
 
-def test_an_export_is_continued(home: Home, tmp_path: Path) -> None:
+def test_an_export_is_continued(home: Home, engine: str, tmp_path: Path) -> None:
     ledger, written = Ledger(home), list[Path]()
     ledger.begin()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from factory_resources.errors import StorageError
+from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.factory_verify import (
@@ -21,7 +22,7 @@ from factory_resources.ledger.witnesses import add_cosignatures, request, witnes
 
 
 @pytest.fixture
-def ledger(home: Home) -> Ledger:
+def ledger(home: Home, engine: str) -> Ledger:
     ledger = Ledger(home)
     ledger.begin()
     ledger.append([FilesRemoved(paths=("tables/a",), reason="r")])
@@ -93,9 +94,10 @@ def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -
     with pytest.raises(InvalidError, match="has no cosignature of a witness of the policy"):
         _cosign(ledger, stranger, policy)
     other = Ledger(Home(tmp_path / "other"))
-    other.begin()
-    with other.writing() as log:
-        _, asked = request(log, known.public)
+    with chosen_database(None):
+        other.begin()
+        with other.writing() as log:
+            _, asked = request(log, known.public)
     with ledger.writing() as log, pytest.raises(InvalidError, match="is not a checkpoint that"):
         add_cosignatures(log, asked.partition(b"\n\n")[2], policy)
 

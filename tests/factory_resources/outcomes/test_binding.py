@@ -17,7 +17,6 @@ from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds
 from tests.factory_resources.outcomes.samples import add, feedback, record_some
-from tests.factory_resources.prediction_log.engines import engine as engine
 from tests.factory_resources.prediction_log.homes import problems, verify
 
 
@@ -35,7 +34,7 @@ def test_each_outcome_is_in_one_batch_of_the_ledger(home: Home, engine: str) -> 
     assert [entry.count for entry in _entries(home)] == [300, 1, 20]
 
 
-def test_entries_have_no_values(home: Home) -> None:
+def test_entries_have_no_values(home: Home, engine: str) -> None:
     Ledger(home).begin()
     [[identifier]] = record_some(home, [1])
     with Ledger(home).reading() as reading:
@@ -44,7 +43,7 @@ def test_entries_have_no_values(home: Home) -> None:
     assert identifier.hex().encode() not in body
 
 
-def test_without_a_ledger_outcomes_wait(home: Home) -> None:
+def test_without_a_ledger_outcomes_wait(home: Home, engine: str) -> None:
     home.require_writable()
     add(home, [feedback(PredictionIds().take())])
     assert bind_outcomes(home) == 0
@@ -92,17 +91,18 @@ def test_a_kill_at_each_step_binds_each_outcome_once(
         assert verify(home).checked["outcomes"] == 7
 
 
-def test_a_batch_that_was_changed_is_not_entered_again(home: Home) -> None:
+def test_a_batch_that_was_changed_is_not_entered_again(home: Home, engine: str) -> None:
     Ledger(home).begin()
     record_some(home, [3])
     with open_outcomes(home) as store:
         store.database.run("UPDATE outcome_batch SET entered = 0")
-        store.database.run("UPDATE outcome_tile SET hashes = zeroblob(96)")
+        hashes = store.database.literal(bytes(96))
+        store.database.run(f"UPDATE outcome_tile SET hashes = {hashes}")
     with pytest.raises(StorageError, match=r"batch .* of outcomes was changed"):
         bind_outcomes(home)
 
 
-def test_outcomes_that_nobody_changed_hold(home: Home) -> None:
+def test_outcomes_in_a_file_that_nobody_changed_hold(home: Home) -> None:
     Ledger(home).begin()
     record_some(home, [300, 1, 20])
     report = verify(home)
@@ -146,7 +146,7 @@ def _run(statement: str) -> Callable[[Home], object]:
         (lambda home: home.outcomes_database.unlink(), "its batch of outcomes is missing"),
     ],
 )
-def test_a_changed_database_is_found(
+def test_a_changed_file_is_found(
     home: Home, change: Callable[[Home], object], expected: str
 ) -> None:
     Ledger(home).begin()
@@ -156,7 +156,7 @@ def test_a_changed_database_is_found(
     assert [problem for problem in problems(home) if expected in problem]
 
 
-def test_outcomes_that_are_not_bound_are_noted(home: Home) -> None:
+def test_outcomes_in_a_file_that_are_not_bound_are_noted(home: Home) -> None:
     Ledger(home).begin()
     record_some(home, [3])
     add(home, [feedback(PredictionIds().take())])

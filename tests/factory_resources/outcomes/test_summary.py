@@ -8,8 +8,7 @@ from factory_resources.outcomes.summary import outcome_summary
 from factory_resources.prediction_log.ids import PredictionIds, row_id, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import add, feedback
-from tests.factory_resources.prediction_log.engines import engine as engine
-from tests.factory_resources.prediction_log.engines import log as log
+from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, write
 
 
@@ -49,7 +48,7 @@ def test_corrections_and_contradictions_are_told_apart(home: Home, engine: str) 
     assert (found.corrected, found.contradicting, found.repeated) == (2, 1, 1)
 
 
-def test_delays_are_those_of_the_first_outcome(home: Home) -> None:
+def test_delays_are_those_of_the_first_outcome(home: Home, engine: str) -> None:
     home.require_writable()
     ids = PredictionIds()
     taken = [ids.take() for _ in range(100)]

@@ -1,6 +1,8 @@
-"""Homes with a prediction log, for tests of what is proven about it."""
+"""Homes with a prediction log, on either engine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import (
@@ -8,9 +10,18 @@ from factory_resources.ledger.factory_verify import (
     VerificationReport,
     verify_path,
 )
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.prediction_log.samples import write
+
+
+@pytest.fixture
+def log(home: Home, engine: str) -> Iterator[PredictionLog]:
+    """The prediction log of a home with a ledger."""
+    Ledger(home).begin()
+    with PredictionLog(home) as opened:
+        yield opened
 
 
 def fill(log: PredictionLog, ids: PredictionIds, counts: Sequence[int]) -> list[list[bytes]]:

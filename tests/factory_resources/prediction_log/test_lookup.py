@@ -3,14 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import first_of
 from factory_resources.prediction_log.lookup import LARGEST, AnswerFacts
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from tests.factory_resources.prediction_log.engines import engine as engine
-from tests.factory_resources.prediction_log.engines import log as log
+from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, write
 from tests.factory_resources.prediction_log.samples import record as record_of
 from tests.factory_resources.prediction_log.test_archive import AFTER, DAY, Clock, answer
@@ -97,7 +94,6 @@ def test_a_request_counts_by_its_rows_and_a_refused_one_not_at_all(
         log.collect()
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_removed_answers_are_known_by_their_days(
     log: PredictionLog, home: Home, clock: Clock
 ) -> None:

@@ -21,8 +21,8 @@ from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.segments import read
 from tests.disks import small_disk
-from tests.factory_resources.prediction_log.engines import engine as engine
-from tests.factory_resources.prediction_log.engines import log as log
+from tests.engines import ON_POSTGRES
+from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, record, write
 from tests.postgres import Postgres
 
@@ -121,8 +121,6 @@ from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.segments import read
-from tests.factory_resources.prediction_log.engines import engine as engine
-from tests.factory_resources.prediction_log.engines import log as log
 from tests.factory_resources.prediction_log.samples import write
 journal = PredictionLog(Home(Path(sys.argv[1]))).journal()
 sys.stdout.buffer.write(b"".join(write(journal, range(5), PredictionIds())))
@@ -282,24 +280,19 @@ def test_an_id_that_is_stored_already_stays_as_it_is(log: PredictionLog) -> None
         assert found.record == payload(number)
 
 
+@ON_POSTGRES
 def test_what_a_server_that_was_restarted_has_is_found(
-    home: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    log: PredictionLog, postgres: Postgres
 ) -> None:
-    postgres.execute(
-        *[f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in ("ledger", "predictions")]
-    )
-    monkeypatch.setenv("FACTORY_DATABASE_URL", postgres.url)
-    Ledger(home).begin()
-    with PredictionLog(home) as log:
-        journal = log.journal()
-        [identifier] = write(journal, [1], PredictionIds())
-        journal.close()
-        log.collect()
-        postgres.stop()
-        with pytest.raises(StorageError, match="the database of FACTORY_DATABASE_URL"):
-            log.find(text(identifier))
-        postgres.start()
-        assert log.find(text(identifier))
+    journal = log.journal()
+    [identifier] = write(journal, [1], PredictionIds())
+    journal.close()
+    log.collect()
+    postgres.stop()
+    with pytest.raises(StorageError, match="the database of FACTORY_DATABASE_URL"):
+        log.find(text(identifier))
+    postgres.start()
+    assert log.find(text(identifier))
 
 
 def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
@@ -311,7 +304,7 @@ def test_a_block_is_stored_once(log: PredictionLog, home: Home) -> None:
         assert store.counts() == {"apples": 3}
 
 
-def test_the_database_says_in_one_line_that_it_is_damaged(home: Home) -> None:
+def test_the_file_says_in_one_line_that_it_is_damaged(home: Home) -> None:
     Ledger(home).begin()
     log = PredictionLog(home)
     log.collect()

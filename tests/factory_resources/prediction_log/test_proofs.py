@@ -16,13 +16,10 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from tests.factory_resources.prediction_log.engines import engine as engine
-from tests.factory_resources.prediction_log.engines import log as log
+from tests.engines import ON_FILES
 from tests.factory_resources.prediction_log.homes import fill, verify
+from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, write
-
-_WITH_VERIFIER = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-"""The verifier reads files."""
 
 
 def _blocks(home: Home) -> list[dict[str, Any]]:
@@ -109,7 +106,7 @@ def _changed(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], byte
     return apply
 
 
-@_WITH_VERIFIER
+@ON_FILES
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -143,7 +140,7 @@ def _swap(value: dict[str, Any]) -> None:
     value["leaves"].reverse()
 
 
-@_WITH_VERIFIER
+@ON_FILES
 @pytest.mark.parametrize(
     ("change", "what"),
     [

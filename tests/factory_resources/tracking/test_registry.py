@@ -14,6 +14,8 @@ from factory_resources.home.processes import OUTSIDE_VARIABLE
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
 
+pytestmark = pytest.mark.usefixtures("prepared_engine")
+
 SIGNATURE = Signature({"a": "float", "b": "string"}, "prediction", None)
 
 

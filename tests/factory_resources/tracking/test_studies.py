@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from factory_resources.errors import StorageError
+from factory_resources.home.database import database_address
 from factory_resources.home.home import Home
 from factory_resources.tracking.studies import Numbers, Settings, Space, Study, Tried, Words, opened
-from tests.postgres import Postgres
+from tests.engines import ON_FILES
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 SPACE: Space = {
     "rate": Numbers(0.001, 0.3, log=True, whole=False),
@@ -20,14 +23,6 @@ SPACE: Space = {
 DECLARED = {"rate": 0.1, "leaves": 31, "shape": "[8]"}
 
 COUNT = 16
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        monkeypatch.setenv("FACTORY_DATABASE_URL", server.url)
-    return str(request.param)
 
 
 def loss(settings: Settings) -> float:
@@ -57,11 +52,11 @@ def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
     return study.tried
 
 
-def test_an_interrupted_search_resumes_as_if_uninterrupted(database: str, home: Home) -> None:
-    whole = search(home, f"{database} whole", COUNT)
-    assert search(home, f"{database} broken", 0, 1, 7, 7, 13, COUNT) == whole
+def test_an_interrupted_search_resumes_as_if_uninterrupted(engine: str, home: Home) -> None:
+    whole = search(home, "whole", COUNT)
+    assert search(home, "broken", 0, 1, 7, 7, 13, COUNT) == whole
     assert [tried.notes["place"] for tried in whole] == [*range(COUNT)]
-    assert home.tune_database.exists() == (database == "sqlite")
+    assert home.tune_database.exists() == (engine == "sqlite")
 
 
 def test_another_seed_gives_other_trials(home: Home) -> None:
@@ -119,16 +114,16 @@ def test_a_small_loss_is_good_whether_the_metric_is_maximised_or_not(
         assert study.begin(SPACE).is_hopeless(0, 2.0)
 
 
-def test_a_search_that_does_not_resume_deletes_its_trials(database: str, home: Home) -> None:
-    name = f"{database} anew"
-    search(home, name, 3)
-    other = search(home, f"{name} other", 2)
-    assert len(search(home, name, 3)) == 3
-    with opened(home, name, resume=False, maximise=True, seed=3, patience=0) as study:
+def test_a_search_that_does_not_resume_deletes_its_trials(engine: str, home: Home) -> None:
+    search(home, "anew", 3)
+    other = search(home, "other", 2)
+    assert len(search(home, "anew", 3)) == 3
+    with opened(home, "anew", resume=False, maximise=True, seed=3, patience=0) as study:
         assert study.tried == []
-    assert search(home, f"{name} other", 2) == other
+    assert search(home, "other", 2) == other
 
 
+@ON_FILES
 def test_a_file_that_is_not_a_database_is_reported_in_one_line(home: Home, tmp_path: Path) -> None:
     home.require_writable()
     home.tune_database.write_bytes(b"this is no database, whatever its name says" * 100)
@@ -140,13 +135,15 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_line(home: Home, tmp_p
     assert "\n" not in str(caught.value)
 
 
-def test_tables_of_another_version_are_reported_in_one_line(home: Home) -> None:
-    import sqlite3
-    from contextlib import closing
+def test_tables_of_another_version_are_reported_in_one_line(engine: str, home: Home) -> None:
+    import sqlalchemy as sa
 
     search(home, "a", 1)
-    with closing(sqlite3.connect(home.tune_database)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
+    tables = sa.create_engine(database_address(home.tune_database, "tune"))
+    with tables.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'v9.0.0.a'"))
+    tables.dispose()
     with pytest.raises(StorageError, match="by another version of Optuna") as caught:
         search(home, "a", 1)
-    assert str(caught.value).startswith(f"{home.tune_database}: ")
+    where = home.tune_database if engine == "sqlite" else "schema tune of FACTORY_DATABASE_URL"
+    assert str(caught.value).startswith(f"{where}: ")
