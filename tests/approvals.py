@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.personal_keys import create_key, public_file
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -32,6 +33,8 @@ class Factory:
     """A folder with declarations, keys and a home."""
 
     root: Path
+    database: str = ""
+    """The address of its database on PostgreSQL; empty if its databases are files of the home."""
 
     @property
     def home(self) -> Home:
@@ -131,17 +134,23 @@ def declare_factory(root: Path) -> Factory:
     return factory
 
 
-def make_factory(root: Path) -> Factory:
+def make_factory(root: Path, database: str = "") -> Factory:
     """Make the folder; version 1 waits."""
-    factory = declare_factory(root)
+    factory = replace(declare_factory(root), database=database)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
+        patch.setenv(DATABASE_VARIABLE, database)
         factory.run()
     return factory
 
 
-def copy_factory(made: Factory, to: Path, patch: pytest.MonkeyPatch) -> Factory:
-    """Return a copy, which the environment names."""
+def copy_factory(made: Factory, to: Path, patch: pytest.MonkeyPatch, database: str = "") -> Factory:
+    """Return a copy, which the environment names.
+
+    Args:
+        database: the address of a copy of its database, if that is on PostgreSQL.
+    """
     shutil.copytree(made.root, to)
     enter(to, patch)
-    return Factory(to)
+    patch.setenv(DATABASE_VARIABLE, database)
+    return Factory(to, database)

@@ -32,6 +32,7 @@ from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.dagster.code_server import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_resources.errors import FactoryError
+from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, engine
 from factory_resources.home.home import Home
 from factory_resources.home.logs import LogRotation
 from factory_resources.instance import prepare
@@ -41,6 +42,11 @@ HOST = "127.0.0.1"
 
 _START_TIMEOUT = 120.0
 """Seconds within which a page must answer."""
+
+
+_ALCHEMY = f'export {DATABASE_VARIABLE}="{alchemy_address(f"postgresql://${{{DATABASE_VARIABLE}#*://}}")}"\n'
+"""Dagster hands the address to SQLAlchemy as it is. The shell completes it, and nothing prints it,
+since it may contain a password."""
 
 
 @dataclass(frozen=True)
@@ -260,4 +266,7 @@ def environment() -> str:
     """Prepare the home and return `export` lines for a POSIX shell."""
     prepare(Home.from_env())
     names = ("FACTORY_HOME", "DAGSTER_HOME", *SWITCHES)
-    return "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names)
+    lines = [f"export {name}={shlex.quote(os.environ[name])}\n" for name in names]
+    if engine() == "postgresql":
+        lines.append(_ALCHEMY)
+    return "".join(lines)

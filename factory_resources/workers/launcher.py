@@ -6,13 +6,13 @@ way to resume a run in a new worker is not used: a retry is a run of its own, wi
 in the ledger, and reuses what was computed.
 """
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,6 +41,8 @@ from factory_resources.workers.run_processes import (
 
 _AGAIN = 5.0
 """Seconds after which a run is tried to be ended again."""
+
+_LOG = logging.getLogger("dagster.daemon.launcher")
 
 
 class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -117,12 +119,16 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         worker.wait()
         pause = 0.0
         while not self._stopping.wait(pause):
-            with suppress(StorageError), storage_faults(Home.from_env()):
-                if run := self._instance.get_run_by_id(run_id):
-                    self.worker_ended(run, worker.returncode)
-                del self._workers[run_id]
-                return
-            pause = _AGAIN
+            try:
+                with storage_faults(Home.from_env()):
+                    if run := self._instance.get_run_by_id(run_id):
+                        self.worker_ended(run, worker.returncode)
+            except StorageError as fault:
+                _LOG.warning("the worker of run %s has ended, stored later: %s", run_id, fault)
+                pause = _AGAIN
+                continue
+            del self._workers[run_id]
+            return
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -21,7 +21,7 @@ from tests.e2e.conftest import command
 from tests.ledger import problems
 from tests.loopback import OTHER, needs_root
 from tests.pipelines import APPLES, declare, write_apples
-from tests.postgres import Postgres, running
+from tests.postgres import Postgres
 from tests.serving import asking, serving
 
 pytestmark = pytest.mark.slow
@@ -66,23 +66,21 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     assert answered
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with running() as server:
-        server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-        yield server
+@pytest.fixture
+def addresses(postgres: Postgres, prepared_tables: str) -> Iterator[tuple[str, str]]:
+    """The addresses of a database with the tables of libraries, and of an empty one."""
+    with postgres.database(prepared_tables) as one, postgres.database() as two:
+        yield one, two
 
 
 def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
-    server: Postgres, tmp_path: Path
+    addresses: tuple[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "defs" / "apples"
     folder.mkdir(parents=True)
     write_apples(folder)
     declare(folder, APPLES)
-    server.execute("CREATE DATABASE one", "CREATE DATABASE two")
-    one, two = (server.url.replace("/postgres?", f"/{name}?") for name in ("one", "two"))
-    assert one != two
+    one, two = addresses
     variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": one}
     factory = command(tmp_path / "home", **variables)
     said: list[Any] = []

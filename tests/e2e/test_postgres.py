@@ -13,25 +13,28 @@ import pytest
 
 from tests.e2e.conftest import command
 from tests.pipelines import APPLES, declare, write_apples
-from tests.postgres import Postgres, running
+from tests.postgres import Postgres
 from tests.serving import serving
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def server() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
+def address(postgres: Postgres, prepared_tables: str) -> Iterator[str]:
+    """The address of a database of its own; the tables of libraries are there."""
+    with postgres.database(prepared_tables) as address:
+        yield address
 
 
-def test_a_pipeline_runs_and_is_reused_on_postgres(server: Postgres, tmp_path: Path) -> None:
+def test_a_pipeline_runs_and_is_reused_on_postgres(
+    postgres: Postgres, address: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "defs" / "apples"
     folder.mkdir(parents=True)
     write_apples(folder)
     declare(folder, APPLES)
     home = tmp_path / "home"
-    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
     factory = command(home, **variables)
     first = factory("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -40,19 +43,38 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(server: Postgres, tmp_path: P
     assert "nothing changed since" in again.stdout
     assert not (home / "mlflow.db").exists()
     assert list((home / "dagster").rglob("*.db")) == []
-    assert server.execute("SELECT count(*) FROM runs WHERE status = 'SUCCESS'") == [(1,)]
-    assert server.execute("SELECT count(*) FROM mlflow.model_versions") == [(1,)]
+    assert postgres.execute(
+        "SELECT count(*) FROM runs WHERE status = 'SUCCESS'", database=address
+    ) == [(1,)]
+    assert postgres.execute("SELECT count(*) FROM mlflow.model_versions", database=address) == [
+        (1,)
+    ]
     assert "postgresql:" not in (home / "prepared.json").read_text()
+    # Commands of Dagster itself find it too.
+    listed = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'eval "$("$1" -m factory_assets.cli env)"; "$1" -m dagster run list',
+            "",
+            sys.executable,
+        ],
+        env={**os.environ, "FACTORY_HOME": str(home), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Job: apples" in listed.stdout, listed.stderr
 
 
-def test_people_decide_on_postgres(server: Postgres, tmp_path: Path) -> None:
+def test_people_decide_on_postgres(address: str, tmp_path: Path) -> None:
     folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
     write_apples(folder)
     declare(folder, {**APPLES, "deploy": {"approval": {}}})
     factory = command(
         home,
         FACTORY_DEFS=str(folder.parent),
-        FACTORY_DATABASE_URL=server.url,
+        FACTORY_DATABASE_URL=address,
         XDG_CONFIG_HOME=str(tmp_path / "config"),
         FACTORY_PASSPHRASE="correct horse",
     )
@@ -69,14 +91,14 @@ def test_people_decide_on_postgres(server: Postgres, tmp_path: Path) -> None:
         assert said in done.stdout, done.stdout + done.stderr
 
 
-def test_outcomes_come_back_on_postgres(server: Postgres, tmp_path: Path) -> None:
+def test_outcomes_come_back_on_postgres(postgres: Postgres, address: str, tmp_path: Path) -> None:
     folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
     write_apples(folder)
     declare(folder, APPLES)
     learned = copy.deepcopy(APPLES)
     learned["ingest"]["source"] = {"answers": "apples"}
     declare(folder.parent / "learned", learned)
-    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
     factory = command(home, **variables)
     done = factory("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,9 +117,11 @@ def test_outcomes_come_back_on_postgres(server: Postgres, tmp_path: Path) -> Non
     assert done.stdout.startswith("19 recorded, 0 corrected, 21 repeated"), done.stderr
     done = factory("feedback", "apples")
     assert "40 (100.0%)" in done.stdout, done.stdout + done.stderr
-    assert server.execute("SELECT count(*) FROM outcomes.outcome") == [(40,)]
+    assert postgres.execute("SELECT count(*) FROM outcomes.outcome", database=address) == [(40,)]
     assert not (home / "outcomes.db").exists()
-    entered = server.execute("SELECT sum(count), min(entered) FROM outcomes.outcome_batch")
+    entered = postgres.execute(
+        "SELECT sum(count), min(entered) FROM outcomes.outcome_batch", database=address
+    )
     assert entered == [(40, 1)]
     done = factory("run", "learned", "--stages", "ingest")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,12 +135,12 @@ def test_outcomes_come_back_on_postgres(server: Postgres, tmp_path: Path) -> Non
     "seconds", [1, *(pytest.param(long, marks=pytest.mark.long) for long in (15, 60))]
 )
 def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
-    seconds: int, server: Postgres, tmp_path: Path
+    seconds: int, postgres: Postgres, address: str, tmp_path: Path
 ) -> None:
     folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
     write_apples(folder)
     declare(folder, APPLES)
-    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": server.url}
+    variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
     factory = command(home, **variables)
     assert factory("run", "apples").returncode == 0
     for stage in ("ingest", "split"):
@@ -132,9 +156,9 @@ def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
         while {*home.glob(finished)} == before:
             assert interrupted.poll() is None
             time.sleep(0.01)
-        server.stop()
+        postgres.stop()
         time.sleep(seconds)
-        server.start()
+        postgres.start()
         output, errors = interrupted.communicate(timeout=300)
         told = [line for line in errors.splitlines() if line.startswith("error: ")]
         assert "Traceback" not in output + errors

@@ -1,12 +1,16 @@
 """The daemon retries a run whose process is killed, and training resumes at the last checkpoint.
 
-Kills at any moment, of any process, are in `test_kills_under_load`.
+Tested with a real factory and real kills: of the worker of a run, of the process above it, and of
+everything at once.
 """
 
+import contextlib
 import os
+import random
 import re
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +21,20 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_number
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
+from factory_resources.workers.run_processes import process_number, processes_of
+from tests.e2e.conftest import command
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 MODEL = {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16}
 TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
+SHORT = {**TRAIN, "model": {**MODEL, "epochs": 20}}
+VICTIMS = ("worker", "everything", "keeper")
 _LAUNCH = """
 mutation($job: String!) {
   launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {
@@ -63,10 +72,7 @@ def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     try:
         first = launch(up)
         process = worker(up, first)
-        deadline = time.monotonic() + 120
-        while not [*up.home.checkpoints.rglob("*.ckpt")]:
-            assert time.monotonic() < deadline, messages(up, first)
-            time.sleep(0.02)
+        trains(up)
         os.kill(process, signal.SIGKILL)
         runs = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
         up.until(
@@ -89,6 +95,15 @@ def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     assert trained.value["digest"] == undisturbed.record.value["digest"]
 
 
+def trains(up: Up, known: Collection[Path] = ()) -> set[Path]:
+    """Wait until a training has stored a checkpoint that was not known, and return all of them."""
+    deadline = time.monotonic() + 120
+    while not (found := {*up.home.checkpoints.rglob("*.ckpt")}) - {*known}:
+        assert time.monotonic() < deadline, up.runs()
+        time.sleep(0.02)
+    return found
+
+
 def launch(up: Up) -> str:
     launched = up.ask(_LAUNCH, job="apples")["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
@@ -107,3 +122,112 @@ def keeper(up: Up, run: str) -> psutil.Process:
 
     up.until(_LOGS, tagged, id=run)
     return psutil.Process(process_number(found[0]))
+
+
+def kill(up: Up, process: psutil.Process, victim: str) -> None:
+    """Kill the victim, if the run has not ended already."""
+    main = psutil.Process(up.running.process.pid)
+    match victim:
+        case "worker":
+            victims = process.children() if process.is_running() else []
+        case "keeper":
+            victims = [process]
+        case _:
+            victims = [main, *main.children(recursive=True)]
+    for one in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    if victim == "everything":
+        up.client.close()
+        up.running.process.communicate()
+
+
+def end_of(up: Up, first: str) -> list[str]:
+    """Wait until a run, or the last of its retries, has succeeded; return the ids of them all."""
+    ids = [first]
+
+    def done(_: Any) -> bool:
+        runs = {one["runId"]: one for one in up.runs()}
+        for run, one in runs.items():
+            parent = {"key": "dagster/parent_run_id", "value": ids[-1]}
+            if parent in one["tags"]:
+                ids.append(run)
+        return bool(runs[ids[-1]]["status"] == "SUCCESS")
+
+    up.until(_LOGS, done, id=first)
+    return ids
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_a_run_killed_at_any_moment_ends_well(tmp_path: Path, kills: int) -> None:
+    folder, home = tmp_path / "defs" / "apples", Home(tmp_path / "home")
+    declare(folder, {**APPLES, "train": SHORT})
+    write_apples(folder, rows=300)
+    moments = random.Random(kills)
+    up = Up(home.path, tmp_path / "defs")
+    try:
+        first = launch(up)
+        process, began = keeper(up, first), time.monotonic()
+        assert end_of(up, first) == [first]
+        lasts = time.monotonic() - began
+        for number in range(kills):
+            # Other rows, so that everything is computed.
+            write_apples(folder, rows=301 + number)
+            victim, moment = VICTIMS[number % len(VICTIMS)], moments.uniform(0, lasts)
+            first = launch(up)
+            process = keeper(up, first)
+            time.sleep(moment)
+            kill(up, process, victim)
+            if victim == "everything":
+                up = Up(home.path, tmp_path / "defs")
+            ids = end_of(up, first)
+            told = f"{victim} after {moment:.2f} of {lasts:.2f} s: {ids}"
+            assert len(ids) <= 2, told
+            assert [*processes_of(first)] == [], told
+            _require_whole(home, tmp_path / "defs", told)
+    finally:
+        up.stop()
+
+
+def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
+    postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(tmp_path / "defs" / "apples", {**APPLES, "train": SHORT})
+    write_apples(tmp_path / "defs" / "apples", rows=300)
+    with postgres.database(prepared_tables) as address:
+        monkeypatch.setenv("FACTORY_DATABASE_URL", address)
+        up = Up(tmp_path / "home", tmp_path / "defs")
+        try:
+            first = launch(up)
+            process = worker(up, first)
+            known = trains(up)
+            postgres.stop()
+            os.kill(process, signal.SIGKILL)
+            daemon = up.home.path / "logs" / "daemon.log"
+            while f"the worker of run {first} has ended" not in daemon.read_text():
+                assert up.running.process.poll() is None
+                time.sleep(0.1)
+            postgres.start()
+            up.until(_LOGS, lambda _: len(up.runs()) == 2, id=first)
+            trains(up, known)
+            # The worker and everything else goes on with another connection.
+            postgres.stop()
+            postgres.start()
+            ids = end_of(up, first)
+            failed = [one["status"] for one in up.runs() if one["runId"] != ids[-1]]
+            log = "\n".join(messages(up, ids[1]))
+        finally:
+            up.stop()
+        assert failed == ["FAILURE"] * (len(ids) - 1)
+        assert "from its checkpoint" in log
+        _require_whole(up.home, tmp_path / "defs", f"{ids}")
+
+
+def _require_whole(home: Home, defs: Path, told: str) -> None:
+    """Check that the ledger is whole, and that in MLflow nothing is unfinished."""
+    verified = command(home.path, FACTORY_DEFS=str(defs))("verify")
+    assert verified.returncode == 0, told + verified.stdout + verified.stderr
+    client = Registry(home).client
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    assert [*running] == [], told

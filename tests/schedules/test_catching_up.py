@@ -40,7 +40,9 @@ PARTITIONED = {
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def instance(
+    prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
     """A home with a pipeline that is looked at hourly, and one in partitions; nothing has run."""
     enter(tmp_path, monkeypatch)
     write_apples(tmp_path / "defs" / "apples")

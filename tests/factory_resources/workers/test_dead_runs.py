@@ -24,7 +24,9 @@ CANCELING = dg.DagsterRunStatus.CANCELING
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def instance(
+    prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
     enter(tmp_path, monkeypatch)
     prepare(Home(tmp_path / "home"))
     with dg.DagsterInstance.get() as opened:

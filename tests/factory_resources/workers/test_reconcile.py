@@ -41,7 +41,7 @@ with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as s
 
 
 @pytest.fixture
-def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def killed(prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home in which a process has died amid everything."""
     enter(tmp_path, monkeypatch)
     home = Home(tmp_path / "home")

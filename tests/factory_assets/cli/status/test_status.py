@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,26 +20,37 @@ from factory_assets.cli.status.reading import read_status
 from factory_assets.cli.status.report import FactoryStatus, status_schema_text
 from factory_resources.errors import ContractError
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory, copy_factory, make_factory
+from tests.engines import ENGINES, copied_database, prepared_database
 
 pytestmark = pytest.mark.slow
 
 _SCHEMA = PROJECT / "docs" / "status.schema.json"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+@pytest.fixture(scope="module", params=ENGINES)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Factory]:
     """A factory in which version 1 waits."""
-    return make_factory(tmp_path_factory.mktemp("made") / "root")
+    with prepared_database(request) as address:
+        yield make_factory(tmp_path_factory.mktemp("made") / "root", address)
 
 
 @pytest.fixture
-def apples(made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
+def apples(
+    made: Factory,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Factory]:
     """A copy of it for one test."""
-    return copy_factory(made, tmp_path / "factory", monkeypatch)
+    with copied_database(request, made.database) as address:
+        yield copy_factory(made, tmp_path / "factory", monkeypatch, address)
 
 
 def _status(apples: Factory) -> tuple[int, dict[str, Any]]:
@@ -94,6 +106,7 @@ def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory
 
 
 def test_runs_that_go_on_and_wait_are_told(apples: Factory) -> None:
+    prepare(apples.home)
     for status, tags in (
         (dg.DagsterRunStatus.STARTED, {"factory/person": "bob"}),
         (dg.DagsterRunStatus.STARTED, {"factory/process": "1 1 another-boot"}),
@@ -142,6 +155,7 @@ def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> No
 def test_a_schedule_that_a_person_switched_off_has_no_next_run(apples: Factory) -> None:
     schedule = {"cron": "0 2 * * *", "enabled": True}
     _declare(apples, schedule=schedule)
+    prepare(apples.home)
     code = """
 import dagster as dg
 from factory_assets.definitions import defs

@@ -1,6 +1,5 @@
 """Searches: chosen settings, failed and pruned trials, MLflow runs, and resuming after a kill."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import SEQUENCES, keep, parts, pipeline, rows, series
 from tests.factory_assets.ml.training.search_worker import MODEL, work
 from tests.pipelines import APPLES, declare, write_apples
-from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
@@ -110,20 +108,11 @@ def test_every_trial_is_an_mlflow_run_below_the_candidates(whole: tuple[Home, Ca
     assert runs[0].data.params == {"learning_rate": "0.01", "hidden": "[8]", "dropout": "0.1"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        monkeypatch.setenv("FACTORY_DATABASE_URL", server.url)
-
-
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("prepared_engine")
 def test_killed_search_resumes_and_finds_the_same_model(
     whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = Home(tmp_path / "home")
-    if "FACTORY_DATABASE_URL" in os.environ:
-        Registry(home).initialise()
     _killed(tmp_path, "trial 4, epoch 4")
     [running] = [run for run in _runs(home) if run.info.status == "RUNNING" and _is_child(run)]
     assert running.info.run_name == "trial 4"
