@@ -1,6 +1,7 @@
 """The ledger of a test's home: what it shall say, and what the verifier says of it."""
 
 from factory_assets.execution.ledger_entries import entries_of
+from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.factory_verify import Expectation, verify_path
@@ -27,6 +28,11 @@ def make_champion(pipeline: str, version: int, home: Home) -> None:
 
 
 def problems(home: Home) -> list[str]:
-    """Return what does not hold, one line each."""
-    report, _ = verify_path(str(home.path), Expectation())
+    """Return what does not hold, one line each. Of a server, a copy of the ledger is verified."""
+    if server_address() is None:
+        report, _ = verify_path(str(home.path), Expectation())
+    else:
+        with home.scratch() as scratch:
+            Ledger(home).copy(scratch / "copy.db")
+            report, _ = verify_path(str(home.path), Expectation(), str(scratch / "copy.db"))
     return [str(problem) for problem in report.problems]

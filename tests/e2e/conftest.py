@@ -3,17 +3,19 @@
 The demo and the pipeline that is served run once for all tests, each in a new home.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
 
+from factory_resources.home.home import PROJECT
 from tests import approvals
 from tests.pipelines import enter, write_apples
 
@@ -44,6 +46,34 @@ def command(home: Path, **variables: str) -> Factory:
         )
 
     return run
+
+
+_SEVERAL = """
+import json, sys
+from factory_assets.cli.main import main
+
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+"""
+
+
+def several(*commands: Sequence[str], **variables: str) -> str:
+    """Run `factory` commands that shall succeed, and return what they print.
+
+    They follow each other in one process, which imports everything once.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _SEVERAL, json.dumps(commands)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="session")

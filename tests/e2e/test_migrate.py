@@ -29,7 +29,7 @@ from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.studies import Numbers, opened
-from tests.e2e.conftest import Factory, command
+from tests.e2e.conftest import Factory, command, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
 from tests.serving import serving
@@ -40,18 +40,6 @@ _ABOUT_IDS = {"id", "event_id", "evaluation_event_storage_id", "materialization_
 """Columns of Dagster that have other values after a migration."""
 _LIBRARIES = {"alembic_version", "secondary_indexes"}
 _KILLS = 10
-
-_SEVERAL = """
-import json, sys
-from factory_assets.cli.main import main
-
-for arguments in json.loads(sys.argv[1]):
-    try:
-        main(arguments)
-    except SystemExit as end:
-        assert not end.code, (arguments, end.code)
-"""
-"""Runs commands one after the other in a process, which imports everything once."""
 
 
 class Grown(NamedTuple):
@@ -68,15 +56,7 @@ class Grown(NamedTuple):
 
     def several(self, *commands: list[str], url: str = "") -> str:
         """Run commands that shall succeed, and return what they print."""
-        done = subprocess.run(
-            [sys.executable, "-c", _SEVERAL, json.dumps(commands)],
-            env={**os.environ, **self._variables(url)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return several(*commands, **self._variables(url))
 
     def _variables(self, url: str) -> dict[str, str]:
         return {

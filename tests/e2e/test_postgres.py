@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import command
+from tests.e2e.conftest import command, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 from tests.serving import serving
@@ -50,6 +50,16 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(
         (1,)
     ]
     assert "postgresql:" not in (home / "prepared.json").read_text()
+    told = several(
+        ["trace", "apples@1"],
+        ["reproduce", "apples@1"],
+        ["evidence", "apples@1", "--out", str(tmp_path / "evidence.zip")],
+        ["gc", "--apply", "--older-than", "0d"],
+        ["verify"],
+        FACTORY_HOME=str(home),
+        **variables,
+    )
+    assert "all holds" in told
     # Commands of Dagster itself find it too.
     listed = subprocess.run(
         [

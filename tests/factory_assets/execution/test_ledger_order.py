@@ -28,6 +28,7 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +96,18 @@ def _declare_another(root: Path) -> None:
     declare(root / "defs" / "apples", attributes)
 
 
+def _kill(method: str, when: str) -> None:
+    """Run the pipeline in a process that is killed at this step of the deployment."""
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, method, when],
+        cwd=PROJECT,
+        env=dict(os.environ),
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("method", "when", "serves"),
     [
@@ -112,14 +125,7 @@ def test_killed_between_two_steps_of_a_deployment(
 ) -> None:
     home = Home(root / "home")
     _declare_another(root)
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, method, when],
-        cwd=PROJECT,
-        env=dict(os.environ),
-        check=False,
-        capture_output=True,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    _kill(method, when)
     registry = Registry(home)
     assert registry.champion("apples") == serves
     assert registry.alias("apples") == (2 if (method, when) == ("set_alias", "after") else 1)
@@ -129,6 +135,24 @@ def test_killed_between_two_steps_of_a_deployment(
     assert registry.champion("apples") == registry.alias("apples") == 2
     assert problems(home) == []
     assert ("the ledger says that version 2 serves; the alias was set back" in told) == bool(moved)
+
+
+def test_killed_on_postgres_when_the_ledger_has_the_champion_and_mlflow_does_not(
+    postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_apples(tmp_path / "defs" / "apples")
+    declare(tmp_path / "defs" / "apples", APPLES)
+    enter(tmp_path, monkeypatch)
+    home = Home(tmp_path / "home")
+    with postgres.database(prepared_tables) as address:
+        monkeypatch.setenv("FACTORY_DATABASE_URL", address)
+        _kill("append", "after")
+        registry = Registry(home)
+        assert (registry.champion("apples"), registry.alias("apples")) == (1, None)
+        assert problems(home) == []
+        assert "the ledger says that version 1 serves; the alias was set back" in _run(tmp_path)
+        assert (registry.champion("apples"), registry.alias("apples")) == (1, 1)
+        assert problems(home) == []
 
 
 def test_an_alias_that_was_moved_by_hand_is_told_and_not_served(root: Path) -> None:

@@ -20,7 +20,7 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from tests.delta_logs import break_log
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
 
 MONTH = 30 * 86_400
 
@@ -300,7 +300,10 @@ def test_what_kills_left_behind_goes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_model_versions_keep_what_made_them(tmp_path: Path) -> None:
+def test_model_versions_keep_what_made_them(
+    prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
     home = Home(tmp_path / "home")
     prepare(home)
     (tmp_path / "apples").mkdir()
