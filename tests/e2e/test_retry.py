@@ -158,8 +158,20 @@ def end_of(up: Up, first: str) -> list[str]:
     return ids
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_a_run_killed_at_any_moment_ends_well(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("prepared_engine", "kills"),
+    [
+        ("sqlite", 3),
+        pytest.param("sqlite", 20, marks=pytest.mark.long),
+        pytest.param("postgres", 8, marks=pytest.mark.long),
+    ],
+    indirect=["prepared_engine"],
+)
+def test_a_run_killed_at_any_moment_ends_well(
+    prepared_engine: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres") if prepared_engine == "postgres" else None
+    victims = (*VICTIMS, *["server"] * (server is not None))
     folder, home = tmp_path / "defs" / "apples", Home(tmp_path / "home")
     declare(folder, {**APPLES, "train": SHORT})
     write_apples(folder, rows=300)
@@ -173,11 +185,15 @@ def test_a_run_killed_at_any_moment_ends_well(tmp_path: Path, kills: int) -> Non
         for number in range(kills):
             # Other rows, so that everything is computed.
             write_apples(folder, rows=301 + number)
-            victim, moment = VICTIMS[number % len(VICTIMS)], moments.uniform(0, lasts)
+            victim, moment = victims[number % len(victims)], moments.uniform(0, lasts)
             first = launch(up)
             process = keeper(up, first)
             time.sleep(moment)
-            kill(up, process, victim)
+            if victim == "server":
+                server.stop()
+                server.start()
+            else:
+                kill(up, process, victim)
             if victim == "everything":
                 up = Up(home.path, tmp_path / "defs")
             ids = end_of(up, first)
@@ -219,6 +235,8 @@ def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
         finally:
             up.stop()
         assert failed == ["FAILURE"] * (len(ids) - 1)
+        served = (up.home.path / "logs" / "predictions.log").read_text()
+        assert 1 <= served.count("the ledger cannot be read") <= 6, "it is not told once"
         assert "from its checkpoint" in log
         _require_whole(up.home, tmp_path / "defs", f"{ids}")
 

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from factory_resources.errors import StorageError
@@ -14,6 +18,7 @@ from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from tests.e2e.conftest import command
+from tests.engines import ON_POSTGRES
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +116,44 @@ def test_a_damaged_database_is_told_at_the_start(half: Home) -> None:
     half.mlflow_database.write_bytes(b"no database" * 1000)
     with pytest.raises(StorageError, match=r"MLflow's database is damaged.*restore it"):
         prepare(half)
+
+
+_DIE = """
+import os, signal, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from factory_resources.home.home import Home
+from factory_resources.instance import prepare
+
+left = int(sys.argv[1])
+
+@event.listens_for(Engine, "after_cursor_execute")
+def count(*_):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+prepare(Home.from_env())
+"""
+
+
+@pytest.mark.parametrize(
+    "statements", [300, *(pytest.param(n, marks=pytest.mark.long) for n in (10, 100, 500, 800))]
+)
+@ON_POSTGRES
+def test_a_first_start_that_is_killed_on_postgres_is_completed_by_the_next(
+    home: Home, engine: str, statements: int
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", _DIE, str(statements)], check=False, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (home.path / "prepared.json").exists()
+    prepare(home)
+    assert Registry(home).client.search_experiments()[0].name == "Default"
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_runs() == []
 
 
 @pytest.mark.parametrize("content", [b"[]", b"\xff"])

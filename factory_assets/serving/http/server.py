@@ -159,15 +159,19 @@ async def _announce(
 
 async def _watch(champions: Champions, aside: Executor) -> None:
     """Follow the ledger: a new champion, a stop, a roll-back."""
-    loop = asyncio.get_running_loop()
+    loop, told = asyncio.get_running_loop(), ""
     while True:
         await asyncio.sleep(_WATCH)
         try:
             if not champions.may_be_outdated():
                 continue
             await loop.run_in_executor(aside, champions.refresh)
+            told = ""
         except FactoryError as error:
-            _LOG.error("the ledger cannot be read: %s", error)
+            # A database may be away for hours.
+            if str(error) != told:
+                _LOG.error("the ledger cannot be read: %s", error)
+            told = str(error)
         except Exception:  # noqa: BLE001
             # A server that no longer followed the ledger would serve what was stopped.
             _LOG.exception("the ledger was not followed")
