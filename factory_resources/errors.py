@@ -56,6 +56,10 @@ class StorageError(FactoryError):
     """The factory's home cannot be read or written."""
 
 
+class DatabaseAwayError(StorageError):
+    """The database server of the factory cannot be used; later it may."""
+
+
 class BoundaryError(FactoryError):
     """A boundary that cannot be set up, or not be tried."""
 

@@ -14,7 +14,12 @@ from factory_assets.components.metadata.stages import describe
 from factory_assets.components.monitor_asset import monitor_defs
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
 from factory_assets.components.partitions import upstream_of
-from factory_assets.components.run_context import REHASH_TAG, stage_request, tag_run
+from factory_assets.components.run_context import (
+    REHASH_TAG,
+    stage_request,
+    step_failure,
+    tag_run,
+)
 from factory_assets.components.scaffolder import PipelineScaffolder
 from factory_assets.components.sensors import sensors_of
 from factory_assets.declarations.dependencies import upstream_keys
@@ -102,7 +107,7 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         except FactoryError as error:
             progress.failed(name, stage, error)
             yield from checks_of_error(call, error)
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise step_failure(context, error) from error
         progress.finished(name, stage, outcome)
         tag_run(context, pipeline, stage, home, reused=outcome.reused)
         if outcome.warning:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.attributes import asset, shared_attributes
+from factory_assets.components.run_context import step_failure
 from factory_assets.execution.progress import Progress
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError
@@ -82,7 +83,7 @@ def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         try:
             seen = watch_once(pipeline, home)
         except FactoryError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise step_failure(context, error) from error
         for problem in seen.problems:
             context.log.warning(problem)
         report = seen.report

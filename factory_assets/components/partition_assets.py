@@ -24,7 +24,7 @@ from factory_assets.components.partitions import (
     partitions_def,
     upstream_of,
 )
-from factory_assets.components.run_context import stage_request
+from factory_assets.components.run_context import stage_request, step_failure
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, wanted
@@ -63,7 +63,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
             for own, outcome in succeeded:
                 context.log_event(materialization(own, outcome))
             yield from combine_checks([checks_of_error(call, error) for error in errors.values()])
-            raise dagster_failure(call, errors, progress)
+            raise dagster_failure(context, call, errors, progress)
         described = [describe(own, outcome) for own, outcome in succeeded]
         for (own, outcome), (metadata, _) in zip(succeeded, described, strict=True):
             progress.finished(pipeline.name, stage, outcome)
@@ -101,12 +101,15 @@ def combined_version(versions: Sequence[str]) -> str:
 
 
 def dagster_failure(
-    call: StageRequest, errors: Mapping[str, FactoryError], progress: Progress
-) -> dg.Failure:
-    """Report errors, given by partition key, and return the failure to raise in Dagster."""
+    context: dg.AssetExecutionContext,
+    call: StageRequest,
+    errors: Mapping[str, FactoryError],
+    progress: Progress,
+) -> dg.Failure | dg.RetryRequested:
+    """Report errors, given by partition key, and return what to raise in Dagster."""
     error = combined_error(errors)
     progress.failed(call.pipeline.name, call.stage, error)
-    result = dg.Failure(str(error), allow_retries=False)
+    result = step_failure(context, error)
     result.__cause__ = error
     return result
 
@@ -137,13 +140,13 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
         except FactoryError as error:
-            raise dagster_failure(call, {"": error}, progress) from error
+            raise dagster_failure(context, call, {"": error}, progress) from error
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
         with event_logs_open(home, call.run_id):
             runs = _with_events(context, backfill(run_stage, call, selected.partitions, stages))
         if errors := {run.partition.key: run.error for run in runs if run.error}:
-            raise dagster_failure(call, errors, progress)
+            raise dagster_failure(context, call, errors, progress)
         for stage in stages:
             outcomes = [run.outcome for run in runs if run.outcome and run.call.stage == stage]
             progress.counted(pipeline.name, stage, _counted(outcomes, selected.absent))

@@ -16,6 +16,7 @@ from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged_notes import UnchangedRun
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
+from factory_resources.errors import DatabaseAwayError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing, Rehash
 from factory_resources.tracking.records import Records
@@ -28,6 +29,9 @@ REHASH_TAG = "factory/rehash"
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
+
+_RETRIES, _PAUSE = 5, 10
+"""How often a step is tried again when the database is away, and the seconds before."""
 
 
 def stage_request(
@@ -48,6 +52,19 @@ def stage_request(
         progress=_reporter(context, progress),
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
     )
+
+
+def step_failure(
+    context: dg.AssetExecutionContext, error: FactoryError
+) -> dg.Failure | dg.RetryRequested:
+    """Return what a step raises in Dagster for an error.
+
+    If the database is away, the step is tried again, unless a person waits for the run.
+    """
+    by_hand = context.run.tags.get("dagster/max_retries") == "0"
+    if isinstance(error, DatabaseAwayError) and not by_hand:
+        return dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_PAUSE)
+    return dg.Failure(str(error), allow_retries=False)
 
 
 def _rehash(tag: str) -> Rehash:

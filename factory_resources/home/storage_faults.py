@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from factory_resources.errors import FactoryError, StorageError
+from factory_resources.errors import DatabaseAwayError, FactoryError, StorageError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
 from factory_resources.home.sqlite_files import (
@@ -155,7 +155,7 @@ def _server_fault(text: str) -> StorageError | None:
     lines = (line for line in text.splitlines() if "OperationalError" in line)
     if not (line := next(lines, None)):
         return None
-    return StorageError(
+    return DatabaseAwayError(
         f"the database of {DATABASE_VARIABLE} cannot be used ({line.partition(': ')[2]})",
         remedy="check the server and the address, then run again",
     )

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,12 +11,16 @@ from rich.console import Console
 
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
+from factory_assets.components import run_context
 from factory_assets.definitions import build_defs
-from factory_assets.results.stages import STAGES
+from factory_assets.execution.progress import Progress
+from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
+from factory_resources.errors import DatabaseAwayError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
@@ -91,3 +96,42 @@ def test_a_second_run_reuses_every_stage(made: tuple[Pipeline, Home, str], start
         assert float(earlier.tags["factory/co2e_g"]) > 0
         assert float(earlier.tags["factory/saved_wh"]) == 0
         assert again.tags["factory/saved_wh"] == earlier.tags["factory/energy_wh"]
+
+
+class Restarting(Progress):
+    """Starts the database again when a stage has failed."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        self.errors: list[FactoryError] = []
+
+    def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
+        self.errors.append(error)
+        self.server.start()
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_step_is_tried_again_when_postgres_was_away_unless_a_person_waits(
+    by_hand: bool,
+    postgres: Postgres,
+    prepared_tables: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_context, "_PAUSE", 0.01)
+    enter(tmp_path, monkeypatch)
+    write_apples(tmp_path / "defs" / "apples")
+    pipeline = declare(tmp_path / "defs" / "apples", APPLES)
+    progress = Restarting(postgres)
+    definitions = build_defs([pipeline.folder], resource_overrides={"progress": progress})
+    with postgres.database(prepared_tables) as address, dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("FACTORY_DATABASE_URL", address)
+        postgres.stop()
+        done = definitions.resolve_job_def("apples").execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["apples", "ingest"])],
+            tags={"dagster/max_retries": "0"} if by_hand else {},
+            raise_on_error=False,
+        )
+    assert [type(error) for error in progress.errors] == [DatabaseAwayError]
+    assert done.success == (not by_hand)
