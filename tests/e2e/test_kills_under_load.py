@@ -31,8 +31,8 @@ Victim = Literal["worker", "everything", "predictions", "keeper", "daemon", "up"
 
 SERVICES = {
     "door": "factory_assets.web.door",
-    "code": "code-server",
-    "daemon": "dagster._daemon",
+    "code": "grpc",
+    "daemon": "factory_assets.cli.daemon",
     "predictions": "serve",
 }
 """A word of the command line of each."""

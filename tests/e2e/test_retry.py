@@ -21,10 +21,11 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
+from factory_resources.home.processes import process_number
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
-from factory_resources.workers.run_processes import process_number, processes_of
+from factory_resources.workers.run_processes import processes_of
 from tests.e2e.conftest import command
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
@@ -158,20 +159,12 @@ def end_of(up: Up, first: str) -> list[str]:
     return ids
 
 
-@pytest.mark.parametrize(
-    ("prepared_engine", "kills"),
-    [
-        ("sqlite", 3),
-        pytest.param("sqlite", 20, marks=pytest.mark.long),
-        pytest.param("postgres", 8, marks=pytest.mark.long),
-    ],
-    indirect=["prepared_engine"],
-)
-def test_a_run_killed_at_any_moment_ends_well(
-    prepared_engine: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
+@pytest.mark.long
+@pytest.mark.parametrize("prepared_engine", ["postgres"], indirect=True)
+def test_a_run_on_postgres_killed_at_any_moment_ends_well(
+    prepared_engine: str, postgres: Postgres, tmp_path: Path
 ) -> None:
-    server = request.getfixturevalue("postgres") if prepared_engine == "postgres" else None
-    victims = (*VICTIMS, *["server"] * (server is not None))
+    kills, victims = 8, (*VICTIMS, "server")
     folder, home = tmp_path / "defs" / "apples", Home(tmp_path / "home")
     declare(folder, {**APPLES, "train": SHORT})
     write_apples(folder, rows=300)
@@ -190,8 +183,8 @@ def test_a_run_killed_at_any_moment_ends_well(
             process = keeper(up, first)
             time.sleep(moment)
             if victim == "server":
-                server.stop()
-                server.start()
+                postgres.stop()
+                postgres.start()
             else:
                 kill(up, process, victim)
             if victim == "everything":
