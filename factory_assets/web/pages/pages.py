@@ -140,10 +140,10 @@ class _Pages:
         return await self._by_form(request, _operation(request), self._decide)
 
     def _decide(self, request: Request, fields: dict[str, str]) -> Response:
-        if why := self._why_not(request):
-            return self._error(request, 403, why)
         visitor, (name, version) = visitor_of(request.scope), _named(request)
         view = approval_view(name, version, self._home)
+        if why := self._why_not(request, view):
+            return self._error(request, 403, why)
         statement = fields.get("file", "").strip() or fields.get("statement", "").strip()
         if not statement:
             text = "Choose the file of the signed decision, or paste its text."
@@ -160,9 +160,9 @@ class _Pages:
 
     def _decision_options(self, request: Request, fields: dict[str, str]) -> Response:
         # The page's script shows what is refused.
-        if why := self._why_not(request):
-            return PlainTextResponse(why, 403)
         try:
+            if why := self._why_not(request, approval_view(*_named(request), self._home)):
+                return PlainTextResponse(why, 403)
             options = self._decisions.options(request, fields, *_named(request))
         except FactoryError as error:
             return PlainTextResponse(str(error), _STATUSES.get(type(error), 500))
@@ -173,22 +173,22 @@ class _Pages:
         return await self._by_form(request, _operation(request), self._decide_by_passkey)
 
     def _decide_by_passkey(self, request: Request, fields: dict[str, str]) -> Response:
-        if why := self._why_not(request):
-            return self._error(request, 403, why)
         view = approval_view(*_named(request), self._home)
+        if why := self._why_not(request, view):
+            return self._error(request, 403, why)
         try:
             done = self._decisions.enter(request, fields.get("credential", ""), *_named(request))
         except RefusedError as error:
             return self._approval(request, view, str(error))
         return self._page(request, "decided", text=done, view=view)
 
-    def _why_not(self, request: Request) -> str:
+    def _why_not(self, request: Request, view: ApprovalView) -> str:
         """Return why the visitor may not decide, and count the refusal; nothing if they may."""
         visitor = visitor_of(request.scope)
-        if "approver" in visitor.roles:
+        if view.role in visitor.roles:
             return ""
         self._log.refused("not allowed", _operation(request), visitor)
-        return "Only a person with the role approver may enter a decision."
+        return f"Only a person with the role {view.role} may enter a decision."
 
     async def _by_form(
         self,

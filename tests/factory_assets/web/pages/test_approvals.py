@@ -130,6 +130,20 @@ def test_who_may_not_approve_may_not_by_another_hand(apples: Factory, browse: Br
     assert "approval" not in _kinds(apples.home)
 
 
+def test_who_may_decide_is_declared(apples: Factory, browse: Browse) -> None:
+    apples.declare(approval={"by": "engineer"})
+    html = browse(apples.home).get(PAGE).text
+    assert "needs the role engineer" in html
+    assert "<textarea" not in html
+    form = {"form_token": TOKEN, "statement": _signed(apples, by="eve")}
+    refused = browse(apples.home).post(PAGE, data=form)
+    assert refused.status_code == 403
+    assert "Only a person with the role engineer" in text_of(refused.text)
+    engineer = browse(apples.home, "eve", "engineer")
+    assert "<textarea" in engineer.get(PAGE).text
+    assert "apples@1 was approved by eve" in text_of(engineer.post(PAGE, data=form).text)
+
+
 _PAYLOAD = b64encode(b'{"predicate":{"decision":"approved"}}').decode()
 
 
