@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -147,11 +148,24 @@ def test_a_whole_first_start_survives_kills(
         _require_working(home, defs)
 
 
+@pytest.fixture
+def processes() -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """What a test starts; what is left of it is killed in the end."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 @pytest.mark.parametrize("starts", [SOME, pytest.param(STARTS, marks=pytest.mark.long)])
-def test_first_starts_at_once_make_one_whole_home(tmp_path: Path, defs: Path, starts: int) -> None:
+def test_first_starts_at_once_make_one_whole_home(
+    tmp_path: Path, defs: Path, starts: int, processes: "list[subprocess.Popen[bytes]]"
+) -> None:
     home = Home(tmp_path / "home")
     names = ["run" if number % EACH else "up" for number in range(starts)]
-    processes, outputs = [], [tmp_path / f"output{number}" for number in range(starts)]
+    outputs = [tmp_path / f"output{number}" for number in range(starts)]
     for name, output in zip(names, outputs, strict=True):
         with output.open("wb") as file:
             processes.append(_start(home, defs, *_arguments(name), output=file))
@@ -183,7 +197,9 @@ def _one_left(
     processes: "list[tuple[subprocess.Popen[bytes], Path]]",
 ) -> "list[tuple[subprocess.Popen[bytes], Path]]":
     """Wait until all but one have ended, and return that one."""
+    deadline = time.monotonic() + 300
     while len(left := [one for one in processes if one[0].poll() is None]) > 1:
+        assert time.monotonic() < deadline, [output.read_text() for _, output in left]
         time.sleep(0.05)
     return left
 
