@@ -16,7 +16,8 @@ from benchmarks.measure import FACTORY, Result, machine_failure, measure
 from factory_resources.home.home import Home
 
 PIPELINES, SECONDS, ROUNDS = 1_000, 0.6, 5
-_SCHEDULE = "  schedule: {cron: '0 2 * * *', timezone: Europe/Berlin, enabled: true}\n"
+_OFF, _ON = "timezone: Europe/Berlin}", "timezone: Europe/Berlin, enabled: true}"
+"""The schedule of the shipped pipeline, and how it is switched on."""
 
 
 def run() -> list[Result]:
@@ -25,9 +26,8 @@ def run() -> list[Result]:
         for number in range(PIPELINES):
             copy = machine_failure(folder / "defs", f"pipeline_{number}", 2_000)
             file = copy / "defs.yaml"
-            text = file.read_text(encoding="utf-8")
-            if "schedule:" not in text:
-                file.write_text(text + _SCHEDULE, encoding="utf-8")
+            before = file.read_text(encoding="utf-8")
+            file.write_text(before.replace(_OFF, _ON), encoding="utf-8")
         variables = {"FACTORY_HOME": str(home.path), "FACTORY_DEFS": str(folder / "defs")}
         measure([FACTORY, "run", "pipeline_0", "--stages", "ingest,clean,split"], variables)
         _add_runs(home)
