@@ -64,7 +64,7 @@ def reproduce_command(name: str, as_json: bool) -> None:
     # Progress must not be mixed into the JSON.
     told = Console(stderr=True) if as_json else console()
     arguments = ["reproduce", *(["--json"] if as_json else []), "--", name]
-    code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), told)
+    code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), None)
     if code is not None:
         sys.exit(code)
     result = run_reproduce(name, told)

@@ -35,7 +35,7 @@ from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
 
 
 def run_inside(
-    arguments: Iterable[str], pipelines: Sequence[Pipeline], home: Home, console: Console
+    arguments: Iterable[str], pipelines: Sequence[Pipeline], home: Home, console: Console | None
 ) -> int | None:
     """Run a command on pipelines inside a boundary; return its exit code.
 
@@ -44,6 +44,7 @@ def run_inside(
 
     Args:
         arguments: the command line after `factory`.
+        console: where it is said if less holds than a machine can do; None to say nothing.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none; nothing was run.
@@ -61,7 +62,7 @@ def run_inside(
                 where=", ".join(one.name for one in pipelines),
                 remedy="docs/boundary.md says what it needs",
             )
-        console.print(f"boundary: none; {reason}", style="yellow", highlight=False, markup=False)
+        _tell(console, f"boundary: none; {reason}")
         return None
     _end_killed_runs(home)
     name = uuid4().hex
@@ -80,10 +81,14 @@ def run_inside(
         signal.signal(signal.SIGINT, before)
     report = enter_reports(home).get(name)
     if report and report.level != "namespaces":
-        line = f"boundary: {report.level}; {report.reason}"
-        console.print(line, style="yellow", highlight=False, markup=False)
+        _tell(console, f"boundary: {report.level}; {report.reason}")
     # It has said why on standard error.
     return 2 if code == NOT_SET_UP else code
+
+
+def _tell(console: Console | None, line: str) -> None:
+    if console:
+        console.print(line, style="yellow", highlight=False, markup=False)
 
 
 def _debug() -> list[str]:

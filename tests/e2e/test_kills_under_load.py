@@ -43,9 +43,10 @@ ROW = {"size": 3.5, "colour": "red"}
 WILL_RETRY = {"key": "dagster/will_retry", "value": "true"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kills", "train"),
-    [(3, APPLES["train"]), pytest.param(24, SHORT, marks=pytest.mark.long)],
+    [(3, APPLES["train"]), (24, SHORT)],
     ids=["few", "many"],
 )
 def test_a_factory_killed_under_load_ends_well(

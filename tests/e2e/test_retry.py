@@ -201,6 +201,7 @@ def test_a_run_on_postgres_killed_at_any_moment_ends_well(
         up.stop()
 
 
+@pytest.mark.long
 def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
     postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def _started(report: BoundaryReport) -> float:
     return report.started
 
 
+@pytest.mark.long
 def test_shipped_pipelines(place: UserFactory) -> None:
     names = ("tumour_diagnosis", "machine_failure")
     inside = _run(place, *names)

@@ -437,7 +437,9 @@ sys.exit(main(sys.argv[1:]))
 @every_level
 @pytest.mark.parametrize("call", ["unshare", "io_uring_setup"])
 def test_a_hole_is_noticed_before_the_command_starts(level: str, call: str, folder: Path) -> None:
-    shutil.copytree(PROJECT / "factory_resources/boundary", folder / "factory_resources/boundary")
+    for package in ("boundary", "home"):
+        copied = folder / "factory_resources" / package
+        shutil.copytree(PROJECT / "factory_resources" / package, copied)
     source = folder / "factory_resources/boundary/seccomp.py"
     source.write_text(source.read_text().replace(f'"{call}"', '"umount2"'))
     argv = python(_START, str(folder), f"--level={level}", "--", *python("print(1)"))
