@@ -15,6 +15,9 @@ from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.launcher import WorkerLauncher
 from factory_resources.workers.logs import path_of_log
 
+MONITOR = "monitor"
+"""The last part of the key of the asset that looks, and of the name of its job."""
+
 BOUNDARY_TAG = "factory/boundary"
 """Run tag with how much held around the worker of a run."""
 
@@ -30,12 +33,8 @@ class BoundaryLauncher(WorkerLauncher):
         from factory_assets.execution.run_boundary import pipelines_of, run_boundary
 
         home = Home.from_env()
-        names = _assets(run)
-        boundary = run_boundary(
-            pipelines_of({name[0] for name in names}),
-            home,
-            looks=any(name[-1] == "monitor" for name in names),
-        )
+        names, looks = pipelines_in(run)
+        boundary = run_boundary(pipelines_of(names), home, looks=looks)
         # The worker must find the packages wherever this process has them from.
         python = [sys.executable, *command[1:]]
         return boundary.command(python, report_file(home, run.run_id))
@@ -64,11 +63,17 @@ class BoundaryLauncher(WorkerLauncher):
             self._instance.add_run_tags(run.run_id, {BOUNDARY_TAG: report.level})
 
 
-def _assets(run: dg.DagsterRun) -> list[Sequence[str]]:
-    """Return the keys of the run's assets; the name of its job if it selects none."""
-    checks = [one.asset_key.path for one in run.asset_check_selection or ()]
-    assets = [one.path for one in run.asset_selection or ()]
-    return [*assets, *checks] or [[run.job_name.removesuffix("_monitor"), run.job_name[-7:]]]
+def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:
+    """Return the names of the pipelines of a run, and whether it looks at answers.
+
+    Its assets tell it. A run of a whole job selects none, and the job is named after its pipeline.
+    """
+    keys = [one.path for one in run.asset_selection or ()]
+    keys += [one.asset_key.path for one in run.asset_check_selection or ()]
+    if keys:
+        return {key[0] for key in keys}, any(key[-1] == MONITOR for key in keys)
+    pipeline = run.job_name.removesuffix(f"_{MONITOR}")
+    return {run.job_name, pipeline}, run.job_name != pipeline
 
 
 def _last_line(home: Home, run_id: str) -> str:

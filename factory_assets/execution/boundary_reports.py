@@ -41,7 +41,7 @@ def report_file(home: Home, name: str) -> Path:
 
 
 def enter_reports(home: Home) -> dict[str, BoundaryReport]:
-    """Append an entry for each report that has none yet, and return them by name.
+    """Append an entry for each report that has none yet, the oldest first; return them by name.
 
     Without a ledger they wait: then nothing was computed either.
 
@@ -49,7 +49,7 @@ def enter_reports(home: Home) -> dict[str, BoundaryReport]:
         StorageError: the ledger cannot be written; they are entered the next time.
     """
     entered = {}
-    for file in sorted((reports_folder(home) / "new").glob("*.json")):
+    for file in sorted((reports_folder(home) / "new").glob("*.json"), key=_written):
         if not Ledger(home).exists or not _NAME.fullmatch(file.stem):
             continue
         with home.lock("boundary_reports"):
@@ -61,6 +61,14 @@ def enter_reports(home: Home) -> dict[str, BoundaryReport]:
 def own_report() -> str | None:
     """Return the name of the report of the boundary around this process; None if it has none."""
     return os.environ.get(REPORT_VARIABLE)
+
+
+def _written(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        # Another process has entered it meanwhile.
+        return 0
 
 
 def _enter(file: Path, home: Home) -> BoundaryReport | None:

@@ -118,7 +118,9 @@ def served(name: str, home: Home, frames: Path) -> np.ndarray[Any, Any]:
 
 
 def environment(home: Home) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    # MLflow, where a test has used it in this process, has written addresses into the environment.
+    apart = ("PYTHONPATH", "VIRTUAL_ENV", "MLFLOW_", "_MLFLOW_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(apart)}
     return {**kept, "MLFLOW_TRACKING_URI": f"sqlite:///{home.mlflow_database}"}
 
 

@@ -80,3 +80,11 @@ def test_what_is_no_report_is_left_alone(content: str, home: Home) -> None:
     assert enter_reports(home) == {}
     assert file.read_text() == content
     assert _entries(home) == []
+
+
+def test_reports_are_entered_in_the_order_in_which_they_were_written(home: Home) -> None:
+    home.require_writable()
+    begin_ledger(home)
+    for name in ("b", "c", "a"):
+        REPORT.write(str(report_file(home, name)))
+    assert [*enter_reports(home)] == ["b", "c", "a"]
