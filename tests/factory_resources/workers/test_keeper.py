@@ -54,7 +54,8 @@ class Kept:
         [self.worker] = [
             child
             for child in psutil.Process(self.process.pid).children()
-            if child.cmdline()[0] == sys.executable
+            # One that has ended has none.
+            if child.cmdline()[:1] == [sys.executable]
         ]
 
 
@@ -118,5 +119,9 @@ def test_without_its_launcher_a_worker_does_not_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("code", "returned"), [("raise SystemExit(3)", 3), ("", 0)])
 def test_the_exit_code_of_the_worker_is_returned(code: str, returned: int) -> None:
     command = [sys.executable, "-I", "-S", keeper.__file__, sys.executable, "-c", code]
-    done = subprocess.run(command, input=b"\n", check=False)
-    assert done.returncode == returned
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as kept:
+        assert kept.stdin
+        # It stays open: its end would stop the worker.
+        kept.stdin.write(b"\n")
+        kept.stdin.flush()
+        assert kept.wait(60) == returned
