@@ -151,7 +151,12 @@ def _copy(source: socket.socket, target: socket.socket, count: Callable[[int], N
 
 
 def _shut(one: socket.socket) -> None:
+    """Let whoever waits on this side of a broken connection learn of it, now and when it closes.
+
+    A mere end would leave somebody waiting for a window who has more to send.
+    """
     try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         one.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
