@@ -62,7 +62,8 @@ def run(selection: RunSelection, console: Console) -> None:
     requests, errors = run_requests(selection)
     home = Home.from_env()
     prepare(home)
-    if not is_inside() and any(_unchanged(request, home) is None for request in requests):
+    unchanged = None if is_inside() else _all_unchanged(requests, home)
+    if unchanged is None and not is_inside():
         from factory_assets.cli.run_inside import run_inside
 
         pipelines = [request.pipeline for request in requests]
@@ -74,8 +75,9 @@ def run(selection: RunSelection, console: Console) -> None:
     _tell_people(home, console)
     summaries = []
     with _execution(home) as execute:
-        for request in requests:
-            summary, error = _run_one(request, home, execute, console)
+        for number, request in enumerate(requests):
+            known = unchanged[number] if unchanged else None
+            summary, error = _run_one(request, known, home, execute, console)
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
@@ -115,15 +117,17 @@ def _execution(home: Home) -> Iterator[Execute]:
 
 
 def _run_one(
-    request: RunRequest, home: Home, execute: Execute, console: Console
+    request: RunRequest, known: "_Unchanged | None", home: Home, execute: Execute, console: Console
 ) -> tuple[Summary, FactoryError | None]:
     """Run one pipeline; return its summary, and the error that stopped it."""
-    pipeline, started = request.pipeline, time.perf_counter()
+    pipeline = request.pipeline
+    started = time.perf_counter() - (known.seconds if known else 0.0)
     with console.status(pipeline.name) as status:
         listener = TerminalProgress(console, status)
         try:
-            if unchanged := _unchanged(request, home):
-                _tell_unchanged(request, unchanged, home, listener)
+            # What an earlier pipeline computed may have changed this one.
+            if found := known or _unchanged(request, home):
+                _tell_unchanged(request, found, home, listener)
             else:
                 listener.error = execute(request, listener)
             stored = _stored(pipeline, home, listener)
@@ -147,11 +151,28 @@ class _Unchanged:
     runs: Sequence[StageRun]
     absent: int
     """How many partitions have no data."""
+    seconds: float
+    """How long it took to find out."""
+
+
+def _all_unchanged(requests: Sequence[RunRequest], home: Home) -> list[_Unchanged] | None:
+    """Return the stored results of all pipelines if nothing changed; None if anything did."""
+    unchanged = []
+    for request in requests:
+        try:
+            found = _unchanged(request, home)
+        except FactoryError:
+            # The run itself meets the error, and reports it where it belongs.
+            return None
+        if found is None:
+            return None
+        unchanged.append(found)
+    return unchanged
 
 
 def _unchanged(request: RunRequest, home: Home) -> _Unchanged | None:
     """Return the stored results if nothing changed; None if something did."""
-    pipeline = request.pipeline
+    pipeline, started = request.pipeline, time.perf_counter()
     dimensions = pipeline.spec.partitions.values()
     # Keys of dynamic partitions may be known to Dagster alone, and so is a run that was killed.
     if (
@@ -169,7 +190,8 @@ def _unchanged(request: RunRequest, home: Home) -> _Unchanged | None:
         return None
     call = StageRequest(pipeline, "ingest", home, run_id="")
     runs = unchanged_stages(call, request.stages, covered.partitions)
-    return _Unchanged(call, runs, covered.absent) if runs else None
+    seconds = time.perf_counter() - started
+    return _Unchanged(call, runs, covered.absent, seconds) if runs else None
 
 
 def _tell_unchanged(
