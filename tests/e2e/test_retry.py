@@ -105,8 +105,8 @@ def trains(up: Up, known: Collection[Path] = ()) -> set[Path]:
     return found
 
 
-def launch(up: Up) -> str:
-    launched = up.ask(_LAUNCH, job="apples")["launchRun"]
+def launch(up: Up, job: str = "apples") -> str:
+    launched = up.ask(_LAUNCH, job=job)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run: str = launched["run"]["runId"]
     return run

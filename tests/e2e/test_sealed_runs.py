@@ -17,6 +17,7 @@ from factory_resources.boundary.report import parse_report
 from factory_resources.tracking.registry import Registry
 from factory_resources.workers.run_processes import processes_of
 from tests.e2e.test_partitions import Up
+from tests.e2e.test_retry import launch
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
 from tests.ordinary_user import by_ordinary_user
@@ -37,13 +38,6 @@ def load(port):
     return pd.DataFrame({"a": [first + i % 7 for i in rows], "b": [i % 2 for i in rows]})
 """
 _CONTRACT = {"columns": [{"name": "a", "type": "int64"}, {"name": "b", "type": "int64"}]}
-_LAUNCH = """
-mutation($job: String!) {
-  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {
-    repositoryLocationName: "factory", repositoryName: "__repository__", jobName: $job}}) {
-    __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
-  }
-}"""
 _RUNS = "{runsOrError {... on Runs {results {runId}}}}"
 _LONG = {
     "target": "label",
@@ -151,8 +145,7 @@ def test_a_run_of_the_daemon_is_inside_too(
 
 
 def _ended(up: Up, job: str) -> dict[str, Any]:
-    launched = up.ask(_LAUNCH, job=job)["launchRun"]
-    run = launched["run"]["runId"]
+    run = launch(up, job)
 
     def done(data: Any) -> bool:
         found = data["runOrError"]
@@ -170,7 +163,7 @@ def test_a_killed_boundary_leaves_nothing_and_its_run_is_retried(place: UserFact
     write_apples(folder, rows=1000)
     up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
     try:
-        run = up.ask(_LAUNCH, job="apples")["launchRun"]["run"]["runId"]
+        run = launch(up)
         until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
         processes = [psutil.Process(number) for number in processes_of(run)]
         outermost = next(one for one in processes if "factory_resources.boundary" in _line(one))

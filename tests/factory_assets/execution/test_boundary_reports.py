@@ -10,6 +10,7 @@ from factory_resources.boundary.report import BoundaryReport, Traffic
 from factory_resources.home.home import Home
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.ledger import Ledger
+from tests.ledger import problems
 
 REPORT = BoundaryReport(
     level="seccomp",
@@ -88,3 +89,19 @@ def test_reports_are_entered_in_the_order_in_which_they_were_written(home: Home)
     for name in ("b", "c", "a"):
         REPORT.write(str(report_file(home, name)))
     assert [*enter_reports(home)] == ["b", "c", "a"]
+
+
+def test_a_report_that_was_changed_or_removed_is_found(home: Home) -> None:
+    home.require_writable()
+    begin_ledger(home)
+    REPORT.write(str(report_file(home, "one")))
+    enter_reports(home)
+    assert problems(home) == []
+    file = reports_folder(home) / "one.json"
+    file.write_text(file.read_text().replace("seccomp", "namespaces"))
+    (changed,) = problems(home)
+    assert "boundary/one.json" in changed
+    assert "was changed" in changed
+    file.unlink()
+    (removed,) = problems(home)
+    assert "boundary/one.json" in removed
