@@ -14,6 +14,10 @@ from factory_assets.serving.http.limits import Limits
 from factory_resources.security.peer_user import Peer
 
 
+class _HeadersTooLargeError(Exception):
+    """Raised into the parser, which gives up and has the sender answered with status 400."""
+
+
 def limited(limits: Limits) -> type[HttpToolsProtocol]:
     """Return the protocol class, whose connections are closed at these limits."""
 
@@ -43,6 +47,10 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
                 self.transport.abort()
 
         def on_headers_complete(self) -> None:
+            # Headers that arrive with their end in one piece never ran into the deadline's size.
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > limits.headers:
+                raise _HeadersTooLargeError(f"{size} bytes of headers")
             self._stop_waiting()
             self._in_body = True
             super().on_headers_complete()
