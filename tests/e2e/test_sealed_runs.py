@@ -20,7 +20,7 @@ from tests.e2e.test_partitions import Up
 from tests.e2e.test_retry import launch
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
-from tests.ordinary_user import by_ordinary_user
+from tests.ordinary_user import USER, by_ordinary_user, by_root_for
 from tests.pipelines import APPLES, declare, write_apples
 from tests.rollouts import until
 from tests.user_factory import UserFactory, user_factory
@@ -142,6 +142,29 @@ def test_a_run_of_the_daemon_is_inside_too(
         up.stop()
     (first, second) = place.boundaries()
     assert (first.allowed, [*second.allowed]) == ({}, [f"127.0.0.1:{port}"])
+
+
+@needs_root
+def test_root_becomes_the_user_that_it_is_told_and_runs_are_inside(
+    place: UserFactory, outside: tuple[int, list[str]]
+) -> None:
+    port, asked = outside
+    _declare(place, port)
+    _declare(place, port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
+    up = Up(place.home.path, place.path / "defs", started_by=by_root_for("nobody"))
+    try:
+        started = psutil.Process(up.running.process.pid)
+        everybody = [started, *started.children(recursive=True)]
+        assert len(everybody) >= 4
+        assert {one.uids() for one in everybody} == {(USER[0],) * 3}
+        refused, done = (_ended(up, job) for job in ("asking", "allowed"))
+        assert (refused["status"], done["status"]) == ("FAILURE", "SUCCESS")
+        assert asked == ["/"]
+    finally:
+        up.stop()
+    owners = {path.lstat().st_uid for path in place.home.path.rglob("*")}
+    assert owners == {USER[0]}
+    assert [run.boundary for run in place.runs()] == ["namespaces"]
 
 
 def _ended(up: Up, job: str) -> dict[str, Any]:
