@@ -12,6 +12,7 @@ import click
 
 from factory_resources.home.database import require_recorded_engine
 from factory_resources.home.home import Home
+from factory_resources.sql.engine import interruptible
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +42,8 @@ def command(
             try:
                 if not any_database:
                     require_recorded_engine(Home.from_env())
-                return function(*args, **kwargs)
+                with interruptible():
+                    return function(*args, **kwargs)
             except KeyboardInterrupt:
                 message = "interrupted; finished stages are stored, run the command again to resume"
                 click.echo(message, err=True)

@@ -40,6 +40,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering.meter import Meter, Rates
+from factory_resources.sql.engine import interruptible
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
 from factory_resources.tracking.record import Record
@@ -52,6 +53,7 @@ def run_stage(call: StageRequest) -> StageRun:
 
     Raises:
         FactoryError: the stage rejects the data or the declaration.
+        KeyboardInterrupt: a signal has interrupted the stage.
     """
     names = [
         call.pipeline.name,
@@ -67,6 +69,7 @@ def run_stage(call: StageRequest) -> StageRun:
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
+        interruptible(),
         redact_errors(call.pipeline),
         noticed_addresses() as asked,
         storage_faults(call.home),

@@ -133,6 +133,21 @@ def rows_numbered(connection: "duckdb.DuckDBPyConnection") -> int:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a signal end what uses DuckDB, which replaces what the signal's handler has raised.
+
+    Raises:
+        KeyboardInterrupt: a query was interrupted.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error) is RuntimeError and str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
+@contextmanager
 def engine_errors(
     where: str,
     otherwise: type[FactoryError] = ExpressionError,

@@ -4,15 +4,17 @@ import copy
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from factory_assets.execution import code_version
+from factory_assets.execution import code_version, runner
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
@@ -242,3 +244,24 @@ def test_a_failed_stage_leaves_the_old_result(made: Path, tmp_path: Path) -> Non
         _run(root, APPLES)
     data.write_text(good)
     assert _run(root, APPLES) == []
+
+
+def test_a_signal_in_the_middle_of_a_query_interrupts_the_stage(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long_query(*_: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        duckdb.execute("SELECT sum(hash(range)) FROM range(20000000000)")
+
+    root = _copied(made, tmp_path)
+    write_apples(_folder(root), rows=150)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    monkeypatch.setattr(runner, "compute", long_query)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _run(root, APPLES)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    monkeypatch.undo()
+    assert _run(root, APPLES) == list(STAGES)

@@ -1,12 +1,21 @@
 """The sealed engine: what its SQL can reach, and how DuckDB's errors are reported."""
 
+import signal
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import pytest
 
 from factory_resources.errors import ExpressionError, FactoryError, SourceError, StorageError
-from factory_resources.sql.engine import engine_errors, essence, identifier, literal, sealed
+from factory_resources.sql.engine import (
+    engine_errors,
+    essence,
+    identifier,
+    interruptible,
+    literal,
+    sealed,
+)
 
 OUTSIDE = {
     "another file": "FROM read_csv('{folder}/secret.csv')",
@@ -110,3 +119,23 @@ def test_literal_and_identifier_quote_any_text(name: str) -> None:
         result = connection.execute(sql)
         assert result.fetchall() == [(name,)]
         assert [column[0] for column in result.description] == [name]
+
+
+def test_a_signal_interrupts_a_query(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with sealed(read=[], write=tmp_path) as connection:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(KeyboardInterrupt), interruptible():
+                connection.execute("SELECT sum(hash(range)) FROM range(20000000000)")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="of its own"), interruptible():
+        raise RuntimeError("of its own")
