@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from factory_resources.ledger.factory_verify import node_hash
+from factory_resources.ledger.factory_verify import format_base64, node_hash
 
 Hashes = Callable[[int, int, int], list[bytes]]
 """Level, first number and number after the last: the hashes of these complete subtrees of
@@ -53,6 +53,17 @@ class StoredTree:
                 start = middle
         # The verifier knows the old tree's own hash.
         return ([ranges.root(start, stop)] if start else []) + path[::-1]
+
+
+def tlog_proof(tree: StoredTree, index: int, size: int, checkpoint: str) -> bytes:
+    """Return the proof that an entry is in the log, in the format tlog-proof of C2SP.
+
+    Args:
+        size: of the log of the checkpoint.
+        checkpoint: a note.
+    """
+    hashes = "".join(f"{format_base64(one)}\n" for one in tree.inclusion(index, size))
+    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{checkpoint}".encode()
 
 
 class _Ranges:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from factory_assets.web.auditor.paths import MOST
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import leaf_hash
@@ -118,7 +119,7 @@ class AuditIndex:
 
     def has_version(self, pipeline: str, version: int) -> bool:
         """Whether an entry says that the version was trained."""
-        return bool(self.acts(pipeline, "model_version", version))
+        return version <= MOST and bool(self.acts(pipeline, "model_version", version))
 
     def acts(self, pipeline: str, kind: str, version: int | None = None) -> list[IndexedAct]:
         """Return the entries of a kind about a pipeline, or about one of its versions."""

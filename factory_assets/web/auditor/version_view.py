@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from factory_assets.audit.trace.backward import describe_columns
 from factory_assets.audit.trace.report import ColumnOrigin
 from factory_assets.execution.provenance import Environment, read_provenance
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
-from factory_assets.results.base import result_as
+from factory_assets.results.base import StageResult, result_as
 from factory_assets.results.data import Drift, IngestResult, SourceFile, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.web.auditor.answer_counts import AnswerCount, AnswerCounts
 from factory_assets.web.auditor.decisions import DecisionLine, decisions_of
 from factory_assets.web.auditor.drawing import Drawing
 from factory_assets.web.auditor.index import AuditIndex, IndexedAct
@@ -26,8 +26,12 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelExported, ModelTrained, VerdictGiven
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.prediction_log.engines import has_store
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
+
+R = TypeVar("R", bound=StageResult)
 
 SHOWN = 100
 """Sources, slices, groups and columns that are listed."""
@@ -62,8 +66,8 @@ class VersionView:
     environment: Environment | None
     environment_unknown: str
     decisions: tuple[DecisionLine, ...]
-    answers: AnswerCount | None
-    """None while they are counted."""
+    answers: int | None
+    """Rows that it answered; None if only `factory trace` can count them."""
     look: MonitorReport | None
     """The last look at the answers, if they were this version's."""
     entries: tuple[IndexedAct, ...]
@@ -87,7 +91,6 @@ class VersionReader:
     home: Home
     index: AuditIndex
     lines: TimeLines
-    counts: AnswerCounts
 
     def read(self, log: Log, pipeline: str, version: int) -> VersionView:
         """Return what is on record of a version, which exists.
@@ -97,7 +100,7 @@ class VersionReader:
         """
         [line] = self.lines.lines(log, pipeline, [version])
         counted = CountedRecords(self.home, log)
-        found = counted.behind(self._roots(log, pipeline, version, counted))
+        found = counted.behind(self.roots(log, pipeline, version, counted))
         candidate = _value(Candidate, found.get("train"))
         evaluation = _value(EvaluationResult, found.get("evaluate"))
         ingest = _value(IngestResult, found.get("ingest"))
@@ -119,12 +122,12 @@ class VersionReader:
             environment,
             unknown,
             tuple(decisions_of(log, pipeline, version, self.home)),
-            self.counts.of(pipeline, version),
+            _answers(pipeline, version, self.home),
             look if look and look.version == version else None,
             tuple(self._entries(pipeline, version)),
         )
 
-    def _roots(
+    def roots(
         self, log: Log, pipeline: str, version: int, counted: CountedRecords
     ) -> Iterator[CountedRecord]:
         """Yield the last deployment, the last evaluation and the training of a version."""
@@ -161,10 +164,20 @@ class VersionReader:
         return sorted((act for found in acts for act in found), key=lambda act: act.number)
 
 
-def _value[R: (Candidate, EvaluationResult, IngestResult, SplitResult)](
-    kind: type[R], found: CountedRecord | None
-) -> R | None:
+def _value(kind: type[R], found: CountedRecord | None) -> R | None:
     return result_as(kind, found.record) if found else None
+
+
+def _answers(pipeline: str, version: int, home: Home) -> int | None:
+    with PredictionLog(home) as log:
+        if not has_store(home):
+            return 0
+        try:
+            counted = log.count_answers(pipeline).get(version)
+        except ModuleNotFoundError:
+            # They are older than the counts and archived, and this process reads no Arrow.
+            return None
+    return counted.answers if counted else 0
 
 
 def _stage_lines(found: Mapping[str, CountedRecord]) -> Iterator[StageLine]:

@@ -1,6 +1,7 @@
 """Render a page from its template; every value is escaped.
 
-Templates are in `templates`; what a page shows belongs in the module of the page.
+Templates are in `templates` here and in `web.auditor`; what a page shows belongs in the module of
+the page.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ _POLICY = (
 
 @cache
 def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+    packages = ("factory_assets.web.pages", "factory_assets.web.auditor")
     made = Environment(
-        loader=PackageLoader("factory_assets.web.pages"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"minute": minute, "duration": duration, "number": number}
+    made.filters |= {"minute": minute, "duration": duration, "number": number, "energy": energy}
     return made
 
 
@@ -54,6 +56,13 @@ def duration(seconds: float) -> str:
 def number(value: float | None) -> str:
     """Return four decimals; nothing for None."""
     return "" if value is None else f"{value:.4f}"
+
+
+def energy(watt_hours: float) -> str:
+    """Return such as `0.12 Wh` or `3.4 kWh`."""
+    if watt_hours >= 1_000:
+        return f"{watt_hours / 1_000:,.3g} kWh"
+    return f"{watt_hours:.3g} Wh"
 
 
 def page(name: str, status: int = 200, *, script: str = "", **values: Any) -> HTMLResponse:
