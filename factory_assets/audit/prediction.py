@@ -11,7 +11,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.logged_rows import answered_places, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.record import PredictionRecord
+from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LoggedPrediction:
     pipeline: str
     version: int
     caller: str
-    protocol: str
+    protocol: WireProtocol
     status: int
     row: int
     """Which row of the request it is, from 0."""
@@ -54,7 +54,19 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
             f"there is no prediction {written}",
             remedy=f"factory answers prove {written} --out proof.json says whether there was one",
         )
-    record = found.record
+    return describe_prediction(written, found.record, found.row, found.block)
+
+
+def describe_prediction(
+    written: str, record: PredictionRecord, row: int, block: str | None
+) -> LoggedPrediction:
+    """Return what a record says of one of its rows.
+
+    Args:
+        written: the id of the row.
+        row: its number, from 0.
+        block: the block that contains the record.
+    """
     asked = datetime.fromtimestamp(record.time / 1e6, UTC)
     return LoggedPrediction(
         id=written,
@@ -65,11 +77,11 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
         caller=record.caller,
         protocol=record.protocol,
         status=record.status,
-        row=found.row,
+        row=row,
         rows=record.rows,
-        input=_input(record, found.row),
-        output=_output(record, found.row),
-        block=found.block,
+        input=_input(record, row),
+        output=_output(record, row),
+        block=block,
     )
 
 

@@ -228,16 +228,24 @@ def migrate_command(target: str, stop: bool) -> None:
 
 
 @command("schema")
-@click.argument("what", type=click.Choice(["defs", "trace", "status"]), default="defs")
+@click.argument(
+    "what", type=click.Choice(["defs", "trace", "answer_trace", "status"]), default="defs"
+)
 def schema_command(what: str) -> None:
     """Print the JSON Schema of defs.yaml, or of the JSON of trace or status.
 
-    defs (default) is for editors of a defs.yaml, the others for readers of factory trace --json and
-    factory status --json.
+    defs (default) is for editors of a defs.yaml, the others for readers of factory trace --json,
+    of that of an answer (answer_trace), and of factory status --json.
     """
+    from factory_assets.cli.prediction import answer_schema_text
     from factory_assets.cli.schema import schema_text
     from factory_assets.cli.status.report import status_schema_text
     from factory_assets.cli.trace import trace_schema_text
 
-    texts = {"defs": schema_text, "trace": trace_schema_text, "status": status_schema_text}
+    texts = {
+        "defs": schema_text,
+        "trace": trace_schema_text,
+        "answer_trace": answer_schema_text,
+        "status": status_schema_text,
+    }
     click.echo(texts[what](), nl=False)

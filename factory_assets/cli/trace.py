@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.report import (
+    AnswersGiven,
     ColumnOrigin,
     ModelFact,
     RowOrigin,
@@ -26,14 +27,19 @@ MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
 
 
-def run_trace(name: str, row: str | None, verify: bool) -> Trace:
+def run_trace(name: str, row: str | None, *, verify: bool, answer_ids: int | None = 0) -> Trace:
     """Return the trace of a name in the home of the environment.
+
+    Args:
+        answer_ids: as `trace`.
 
     Raises:
         FactoryError: as `trace`.
     """
     folders = {folder.name: folder for folder in pipeline_folders()}
-    return trace(name, Home.from_env(), row=row, folders=folders, verify=verify)
+    return trace(
+        name, Home.from_env(), row=row, folders=folders, verify=verify, answer_ids=answer_ids
+    )
 
 
 def trace_json(result: Trace) -> str:
@@ -58,9 +64,9 @@ def _lines(result: Trace) -> Iterator[str]:
     if result.row:
         yield from ("", "row", *_row(result.row))
     if result.steps:
-        yield from ("", "produced by", *_steps(result.steps))
+        yield from ("", "produced by", *step_lines(result.steps))
     if result.sources:
-        yield from ("", "sources", *_sources(result.sources))
+        yield from ("", "sources", *sources_lines(result.sources))
     if result.kind == "source":
         yield from ("", "went to", *(line for route in result.fates for line in _route(route, 2)))
     if result.columns:
@@ -101,7 +107,8 @@ def _row(row: RowOrigin) -> Iterator[str]:
         yield f"    line unknown: {row.lines_unknown}"
 
 
-def _steps(steps: Iterable[Step]) -> Iterator[str]:
+def step_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield the lines about some steps; many partitions of a stage are counted."""
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
         groups.setdefault((step.pipeline, step.stage), []).append(step)
@@ -132,7 +139,8 @@ def _step(step: Step) -> Iterator[str]:
 _ROWS = {"learned from": "used for training", "judged": "evaluated"}
 
 
-def _sources(sources: tuple[Source, ...]) -> Iterator[str]:
+def sources_lines(sources: tuple[Source, ...]) -> Iterator[str]:
+    """Yield the lines about some sources; of many, the first ones."""
     for source in sources[:MAX_LISTED]:
         details = "".join(f", {k} {v}" for k, v in source.labels.items())
         details += f", joined by {source.join}" if source.join else ""
@@ -182,8 +190,21 @@ def _route(route: RowRoute, indent: int) -> Iterator[str]:
         counts = ((model.rows.get(part, 0), use) for part, use in _USES.items())
         uses = "".join(f", {use} {count:,}" for count, use in counts if count)
         yield f"{margin}{model.name}: {'champion, ' if model.champion else ''}{gates}{uses}"
+        yield from _given(model.answers, margin)
     for next_route in route.into:
         yield from _route(next_route, indent + 2)
+
+
+def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
+    if answers is None:
+        return
+    first, last = (one[:19].replace("T", " ") for one in (answers.first, answers.last))
+    yield f"{margin}  gave {answers.count:,} answers, from {first} to {last} UTC"
+    listed = answers.ids[-MAX_LISTED:]
+    for start in range(0, len(listed), 2):
+        yield f"{margin}    {' '.join(listed[start : start + 2])}"
+    if answers.ids and answers.count > len(listed):
+        yield f"{margin}    and {answers.count - len(listed):,} before: --json lists all on record"
 
 
 def _passage(passage: StagePassage, margin: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.trace.answers_given import GivenAnswers
 from factory_assets.audit.trace.backward import step_name
 from factory_assets.audit.trace.report import ModelUse, RowPlace, RowRoute, StagePassage
 from factory_assets.audit.trace.rows import open_snapshot
@@ -68,6 +69,7 @@ class ForwardTracer:
     history: RecordGraph
     registry: Registry
     checker: Checker
+    answers: GivenAnswers
 
     @property
     def home(self) -> Home:
@@ -201,6 +203,7 @@ class ForwardTracer:
                 champion=self.registry.champion(value.model) == value.version,
                 passed=verdict.passed if isinstance(verdict, EvaluationResult) else None,
                 rows=passage.rows,
+                answers=self.answers.of(value.model, value.version),
             )
 
     def _downstream(self, chain: Sequence[Record], rows: FollowedRows) -> Iterator[RowRoute]:

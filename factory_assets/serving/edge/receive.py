@@ -24,6 +24,9 @@ from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 
+CALLER, SHOWN = "edge ", 12
+"""The caller of an answer that came home is this word and so many characters of the pack."""
+
 _ENTERED = 50
 """Findings that an entry of the ledger lists, each of so many characters at most."""
 _CHARACTERS = 200
@@ -57,7 +60,7 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         RefusedError: the pack is not of this home.
         StorageError: the folder cannot be read, or the home cannot be written.
     """
-    pack = _pack(folder, home)
+    pack = pack_in(folder, home)
     log = read_log(folder / score.LOG, pack.pack, base64.b64decode(pack.key))
     with home.lock("edge_log"), PredictionLog(home) as stored:
         subject = EdgeLogReceived.subject_of(pack=pack.pack)
@@ -83,7 +86,13 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
     )
 
 
-def _pack(folder: Path, home: Home) -> EdgePacked:
+def pack_in(folder: Path, home: Home) -> EdgePacked:
+    """Return the pack that this home wrote into a folder.
+
+    Raises:
+        RefusedError: the pack is not of this home.
+        StorageError: the folder has none, or it cannot be read.
+    """
     path = folder / score.CONTRACT
     try:
         identity = sha256(path.read_bytes()).hexdigest()
@@ -134,7 +143,7 @@ def _records(
     for line in lines:
         try:
             identifier = ids.parse(line.content["id"])
-            record = _record(line, pack)
+            record = answer_record(line, pack)
         except (KeyError, TypeError, AttributeError, ValueError, UnknownNameError):
             identifier, record = b"", None
         if record is None or not _is_request(identifier) or identifier in records:
@@ -149,7 +158,12 @@ def _is_request(identifier: bytes) -> bool:
     return not ids.request_of(identifier)[1] and identifier[:6] < _LATEST
 
 
-def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
+def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
+    """Return what is logged of an answer.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: the line is not an answer of the program.
+    """
     content = line.content
     if "rules" in content:
         output = {"predictions": [], "rows": [], "refused": [[0, [*map(str, content["rules"])]]]}
@@ -165,7 +179,7 @@ def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
         duration=duration,
         pipeline=pack.pipeline,
         version=pack.version,
-        caller=f"edge {pack.pack[:12]}",
+        caller=f"{CALLER}{pack.pack[:SHOWN]}",
         protocol="edge",
         kind="answer",
         status=200,
