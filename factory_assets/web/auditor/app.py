@@ -19,11 +19,20 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from factory_assets.audit.trace.answer.edge import missing_answer
+from factory_assets.audit.trace.answer.trace import TracedAnswer, trace_answer
 from factory_assets.web.access_log import AccessLog
+from factory_assets.web.auditor.answers import find_answer_on_record
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.evidence_file import EvidenceMaker
+from factory_assets.web.auditor.influences import Influences
 from factory_assets.web.auditor.paths import pipeline_path
-from factory_assets.web.auditor.reading import AuditReader, number_in, version_in
+from factory_assets.web.auditor.reading import (
+    AuditReader,
+    folders_by_name,
+    number_in,
+    version_in,
+)
 from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.rendering import page
@@ -66,6 +75,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         Route("/audit/entries/{number:int}", read(made.entry), methods=["GET"]),
         Route("/audit/entries/{number:int}.tlog-proof", read(made.proof), methods=["GET"]),
         Route("/audit/answers/{id}", read(made.answer), methods=["GET"]),
+        Route("/audit/answers/{id}/proof.json", read(made.answer_proof), methods=["GET"]),
         Route("/audit/files/{digest}", read(made.source), methods=["GET"]),
         *(Route(f"{path}/diff", read(made.difference), methods=["GET"]) for path in about),
         *(
@@ -86,6 +96,7 @@ class _Auditor:
         self._home, self._log, self._forms = home, log, forms
         self.reader = AuditReader(home)
         self._verifications, self._evidence = Verifications(home), EvidenceMaker(home)
+        self._influences = Influences(home)
 
     def for_readers(self, handler: Handler) -> Handler:
         """Return a handler that refuses everybody who may not read."""
@@ -114,8 +125,33 @@ class _Auditor:
         return self._page(request, "audit_difference", view=view)
 
     def answer(self, request: Request) -> Response:
-        view = self.reader.answer(request.path_params["id"])
-        return self._page(request, "audit_answer", view=view)
+        written = request.path_params["id"]
+        found = find_answer_on_record(written, self._home)
+        if found is None:
+            raise missing_answer(written, self._home)
+        record = found.record
+        with self.reader.index.reading() as log:
+            is_proven = found.is_proven(log)
+            history = self.reader.history(log, record.pipeline, record.version)
+        is_wanted = "influence" in request.query_params
+        trace = trace_answer(
+            TracedAnswer(found.id, found.row, record, found.block),
+            self._home,
+            folders=folders_by_name(),
+            verify=False,
+            influence=self._influences.of(found.id) if is_wanted else None,
+            history=history,
+        )
+        return self._page(request, "audit_answer", trace=trace, is_proven=is_proven)
+
+    def answer_proof(self, request: Request) -> Response:
+        written = request.path_params["id"]
+        found = find_answer_on_record(written, self._home)
+        if found is None or found.proof is None:
+            raise UnknownNameError(
+                f"no answer {written} is in a block yet", remedy="try again when it is"
+            )
+        return _download(found.proof.format(), f"{written}.proof.json", "application/json")
 
     def source(self, request: Request) -> Response:
         given = request.query_params
@@ -198,8 +234,7 @@ class _Auditor:
     def _error(self, request: Request, status: int, text: str) -> Response:
         title = _TITLES.get(status, HTTPStatus(status).phrase)
         visitor, token = visitor_of(request.scope), self._forms.token(request)
-        values = {"title": title, "text": text, "visitor": visitor, "form_token": token}
-        return page("error", status, **values)
+        return page("error", status, title=title, text=text, visitor=visitor, form_token=token)
 
     def _page(self, request: Request, name: str, **values: Any) -> Response:
         with self.reader.index.reading() as log:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from factory_assets.execution.explain import diff_keys
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.results.stages import STAGES, Stage
+from factory_assets.results.stages import STAGES
 from factory_assets.web.auditor.records import CountedRecord
 from factory_assets.web.auditor.time_line import VersionLine
 from factory_resources.errors import FactoryError
@@ -94,9 +94,8 @@ def _stages(
 def _metrics(
     old: Mapping[str, CountedRecord], new: Mapping[str, CountedRecord]
 ) -> Iterator[MetricChange]:
-    stage: Stage = cast(Stage, "evaluate")
     before, after = (
-        result_as(EvaluationResult, one[stage].record).metrics if stage in one else {}
+        result_as(EvaluationResult, one["evaluate"].record).metrics if "evaluate" in one else {}
         for one in (old, new)
     )
     for name in dict.fromkeys([*after, *before]):

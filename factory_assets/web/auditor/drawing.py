@@ -59,9 +59,7 @@ class Drawing:
     box_height: int = _HEIGHT
 
 
-def lay_out(
-    columns: Sequence[Sequence[DrawnNode]], edges: Mapping[str, Sequence[str]]
-) -> Drawing:
+def lay_out(columns: Sequence[Sequence[DrawnNode]], edges: Mapping[str, Sequence[str]]) -> Drawing:
     """Place the nodes of each column below each other, around the middle.
 
     Args:

@@ -123,7 +123,9 @@ class AuditIndex:
 
     def acts(self, pipeline: str, kind: str, version: int | None = None) -> list[IndexedAct]:
         """Return the entries of a kind about a pipeline, or about one of its versions."""
-        query = "SELECT number, kind, version, time, detail FROM act WHERE pipeline = ? AND kind = ?"
+        query = (
+            "SELECT number, kind, version, time, detail FROM act WHERE pipeline = ? AND kind = ?"
+        )
         about = "" if version is None else " AND version = ?"
         values = (pipeline, kind) if version is None else (pipeline, kind, version)
         return [IndexedAct(*row) for row in self._rows(f"{query}{about} ORDER BY number", *values)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from factory_assets.audit.trace.report import ColumnOrigin
 from factory_assets.results.data import SourceFile
-from factory_assets.web.auditor.drawing import DrawnNode, Drawing, lay_out
+from factory_assets.web.auditor.drawing import Drawing, DrawnNode, lay_out
 from factory_assets.web.auditor.records import CountedRecord
 from factory_resources.tracking.record import Record
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from starlette.requests import Request
 
 from factory_assets.declarations.folders import pipeline_folders
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.difference import VersionDifference, version_difference
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
 from factory_assets.web.auditor.paths import MOST, NAME
-from factory_assets.web.auditor.records import CountedRecords
+from factory_assets.web.auditor.records import CountedRecords, graph_of
 from factory_assets.web.auditor.search import Hit, Search
 from factory_assets.web.auditor.source_view import SourceReader, SourceView
 from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
@@ -22,6 +23,7 @@ from factory_assets.web.auditor.version_view import VersionReader, VersionView
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.log import Log
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,15 @@ class AuditReader:
             self.require_version(pipeline, version)
             return self._versions.read(log, pipeline, version)
 
-    def difference(
-        self, pipeline: str, before: int | None, after: int | None
-    ) -> VersionDifference:
+    def history(self, log: Log, pipeline: str, version: int) -> RecordGraph:
+        """Return the records behind a version; none if there is no such version."""
+        if not self.index.has_version(pipeline, version):
+            return RecordGraph(self._home, ())
+        counted = CountedRecords(self._home, log)
+        roots = self._versions.roots(log, pipeline, version, counted)
+        return graph_of(counted.every(roots), counted, self.index)[0]
+
+    def difference(self, pipeline: str, before: int | None, after: int | None) -> VersionDifference:
         """Compare two versions; without numbers, the newest with the one before.
 
         Raises:

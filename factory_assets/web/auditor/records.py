@@ -72,6 +72,20 @@ class CountedRecords:
                 found[stage] = one
         return found
 
+    def every(self, roots: Iterable[CountedRecord]) -> list[Record]:
+        """Return records and all that they were made from, every partition included."""
+        found = {one.record.name: one.record for one in roots}
+        waiting = [*found.values()]
+        while waiting:
+            record = waiting.pop()
+            for stage, keys in record.inputs.items():
+                for key in keys:
+                    name = f"records/{record.pipeline}/{stage}/{key}.json"
+                    if name not in found and (one := self.find(name)):
+                        found[name] = one.record
+                        waiting.append(one.record)
+        return [*found.values()]
+
     def behind(self, roots: Iterable[CountedRecord]) -> dict[str, CountedRecord]:
         """Return records and those that they were made from, by stage; of partitions the first."""
         found: dict[str, CountedRecord] = {}
@@ -104,6 +118,6 @@ def graph_of(
 def _upstream(record: Record, index: AuditIndex) -> Iterator[str]:
     value = value_in(record) if record.stage == "ingest" else None
     for source in value.sources if isinstance(value, IngestResult) else ():
-        if named := _SNAPSHOT.fullmatch(source.name):
-            if name := index.record_named(*named.groups()):
-                yield name
+        named = _SNAPSHOT.fullmatch(source.name)
+        if named and (name := index.record_named(*named.groups())):
+            yield name

@@ -168,9 +168,7 @@ class SourceReader:
         assert problem is not None
         raise problem
 
-    def _unchanged(
-        self, one: IndexedSource, counted: CountedRecords, folders: Folders
-    ) -> _Named:
+    def _unchanged(self, one: IndexedSource, counted: CountedRecords, folders: Folders) -> _Named:
         found = counted.find(one.record)
         value = result_as(IngestResult, found.record) if found else None
         sources = value.sources if value else ()

@@ -98,6 +98,7 @@ def trace_answer(
     folders: Folders,
     verify: bool = True,
     influence: InfluenceReport | None = None,
+    history: RecordGraph | None = None,
 ) -> AnswerTrace:
     """Trace an answer back to the sources behind its version.
 
@@ -105,13 +106,14 @@ def trace_answer(
         folders: pipeline to the folder of its declaration, to find sources with relative paths.
         verify: whether to read every stored file and to check the proof of the answer.
         influence: the training rows that moved the answer, if they were asked for.
+        history: at least the records behind the version; None to read all records of the home.
 
     Raises:
         StorageError: a record is damaged, or a database cannot be read.
     """
     record, problems = answer.record, list[str]()
     told = _from_ledger(answer, home, verify, problems)
-    behind = _behind(answer, home, folders, verify, problems)
+    behind = _behind(answer, home, folders, verify, problems, history)
     return AnswerTrace(
         **asdict(answer.said),
         kind=record.kind,
@@ -227,7 +229,12 @@ class _Behind:
 
 
 def _behind(
-    answer: TracedAnswer, home: Home, folders: Folders, verify: bool, problems: list[str]
+    answer: TracedAnswer,
+    home: Home,
+    folders: Folders,
+    verify: bool,
+    problems: list[str],
+    history: RecordGraph | None,
 ) -> _Behind:
     pipeline, number = answer.record.pipeline, answer.record.version
     registry = Registry(home)
@@ -235,7 +242,7 @@ def _behind(
         if answer.record.kind != "error":
             problems.append(f"{pipeline}@{number} is not registered any more")
         return _Behind()
-    history = RecordGraph.of(home)
+    history = history or RecordGraph.of(home)
     tracer = Tracer(history, registry, Checker(home, verify), folders)
     with history.damage_told():
         version = registry.version(pipeline, number)
