@@ -33,12 +33,20 @@ def _templates() -> Environment:
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
+        finalize=visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {"minute": minute, "duration": duration, "number": number, "energy": energy}
     return made
+
+
+def visible(value: Any) -> Any:
+    """Return a text whose invisible characters, which could reverse it, are written as escapes."""
+    if not isinstance(value, str) or value.isprintable() or hasattr(value, "__html__"):
+        return value
+    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in value)
 
 
 def minute(time: str) -> str:
