@@ -6,7 +6,6 @@ How it is found belongs in `factory_assets.audit.trace.answer`.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.audit.references import SHOWN_DIGITS
@@ -16,49 +15,16 @@ from factory_assets.audit.trace.answer.report import (
     LedgerEvent,
     StandingFact,
 )
-from factory_assets.audit.trace.answer.trace import TracedAnswer, find_answer, trace_answer
+from factory_assets.cli.influence import influence_lines
+from factory_assets.cli.trace import sources_lines, state_words, step_lines
 from factory_assets.cli.wrapping import wrap_line
-from factory_assets.declarations.loader import pipeline_folders
-from factory_resources.home.home import Home
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-_TOP = 10
-"""Training rows that are listed."""
 
 
 def is_prediction_id(name: str) -> bool:
     """Whether a name is the id of a prediction."""
     return bool(_ID.fullmatch(name))
-
-
-def run_answer_trace(
-    name: str, *, verify: bool, influence: bool, edge_log: Path | None
-) -> AnswerTrace:
-    """Return the trace of an answer in the home of the environment.
-
-    Args:
-        influence: whether to find the training rows that moved it.
-        edge_log: a log that did not come home, to look in; None for the log of the home.
-
-    Raises:
-        FactoryError: there is no such answer, or what was asked of it cannot be told.
-    """
-    home = Home.from_env()
-    folders = {folder.name: folder for folder in pipeline_folders()}
-    answer = find_answer(name, home, edge_log)
-    moved = _influence(answer, home, folders) if influence else None
-    return trace_answer(answer, home, folders=folders, verify=verify, influence=moved)
-
-
-def _influence(answer: TracedAnswer, home: Home, folders: dict[str, Path]) -> InfluenceReport:
-    from factory_assets.audit.influence import influential_on_answer
-    from factory_assets.cli.shared import select
-    from factory_assets.data.privacy.sensitive_columns import redact_errors
-
-    [pipeline] = select([answer.record.pipeline])
-    with redact_errors(pipeline):
-        return influential_on_answer(pipeline, answer.said, home, top=_TOP, folders=folders)
 
 
 def answer_json(result: AnswerTrace) -> str:
@@ -142,7 +108,7 @@ def _proof(found: AnswerTrace) -> Iterator[str]:
         signed = "a checkpoint of the pack proves it" if found.edge else "not yet in the ledger"
         yield f"  proof     {signed}"
         return
-    entry = f"entry {proof.entry}, {proof.count:,} requests" if proof.entry else "NO ENTRY"
+    entry = f"entry {proof.entry}, with {proof.count:,} in all" if proof.entry else "NO ENTRY"
     yield f"  proof     block {proof.block} of the ledger ({entry})"
     words = {True: "the record leads to its root", False: "DOES NOT LEAD TO ITS ROOT"}
     if proof.proven is not None:
@@ -154,7 +120,7 @@ def _version(found: AnswerTrace) -> Iterator[str]:
     name = f"{found.pipeline}@{found.version}"
     if model:
         yield f"  {name}: {model.kind}, {model.task}, target {model.target}"
-        yield f"  files {model.state}, sha256:{model.digest[:SHOWN_DIGITS]}"
+        yield f"  files {state_words(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
     else:
         yield f"  {name}"
     if found.verdict is None:
@@ -199,14 +165,10 @@ def _training(found: AnswerTrace) -> Iterator[str]:
 
 
 def _moved(report: InfluenceReport) -> Iterator[str]:
-    from factory_assets.cli.influence import influence_lines
-
     yield from (f"  {line}" for line in influence_lines(report))
 
 
 def _data(found: AnswerTrace) -> Iterator[str]:
-    from factory_assets.cli.trace import sources_lines, step_lines
-
     for contract in found.contracts:
         yield (
             f"  contract of {contract.pipeline}: {contract.columns} columns, "

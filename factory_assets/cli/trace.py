@@ -18,28 +18,11 @@ from factory_assets.audit.trace.report import (
     Step,
     Trace,
 )
-from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.wrapping import wrap_line
-from factory_assets.declarations.loader import pipeline_folders
-from factory_resources.home.home import Home
+from factory_assets.web.lineage.graph import ROW_WORDS
 
 MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
-
-
-def run_trace(name: str, row: str | None, *, verify: bool, answer_ids: int | None = 0) -> Trace:
-    """Return the trace of a name in the home of the environment.
-
-    Args:
-        answer_ids: as `trace`.
-
-    Raises:
-        FactoryError: as `trace`.
-    """
-    folders = {folder.name: folder for folder in pipeline_folders()}
-    return trace(
-        name, Home.from_env(), row=row, folders=folders, verify=verify, answer_ids=answer_ids
-    )
 
 
 def trace_json(result: Trace) -> str:
@@ -77,7 +60,7 @@ def _lines(result: Trace) -> Iterator[str]:
 def _model(model: ModelFact) -> Iterator[str]:
     status = "champion" if model.champion else "not the champion"
     yield f"  {status}; {model.kind}, {model.task}, target {model.target}"
-    yield f"  files: {_state(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
+    yield f"  files: {state_words(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
     yield f"  MLflow run {model.mlflow_run}, run {model.run_id or 'unknown'}"
     spec = (model.spec_sha256 or "unknown")[:SHOWN_DIGITS]
     yield f"  code {model.code_version or 'unknown'}, declaration sha256:{spec}"
@@ -127,16 +110,13 @@ def _step(step: Step) -> Iterator[str]:
     code = (step.code or "unknown")[:SHOWN_DIGITS]
     yield f"    run {step.run_id[:8]}, {step.finished}, code {code}"
     if step.rows:
-        counts = ", ".join(f"{n:,} {_ROWS.get(part, part)}" for part, n in step.rows.items())
+        counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in step.rows.items())
         verdict = {True: " (add up)", False: " (DO NOT ADD UP)", None: ""}[step.conserved]
         yield f"    rows: {counts}{verdict}"
     for rule, count in step.rules.items():
         yield f"      {count:,} broke {rule}"
     for table in step.tables:
-        yield f"    {table.part}: {table.rows:,} rows, {_state(table.state)}"
-
-
-_ROWS = {"learned from": "used for training", "judged": "evaluated"}
+        yield f"    {table.part}: {table.rows:,} rows, {state_words(table.state)}"
 
 
 def sources_lines(sources: tuple[Source, ...]) -> Iterator[str]:
@@ -209,12 +189,12 @@ def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
 
 def _passage(passage: StagePassage, margin: str) -> Iterator[str]:
     partition = f" of partition {passage.partition}" if passage.partition else ""
-    counts = ", ".join(f"{n:,} {_PARTS.get(part, part)}" for part, n in passage.rows.items())
+    counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in passage.rows.items())
     if passage.joined:
         counts = f"joined to its rows ({passage.joined})"
-    yield f"{margin}{_short(passage.step)}{partition}: {counts or _state(passage.state)}"
+    yield f"{margin}{_short(passage.step)}{partition}: {counts or state_words(passage.state)}"
     for place in passage.places:
-        part = _PARTS.get(place.part, place.part)
+        part = ROW_WORDS.get(place.part, place.part)
         location = f"{part}, row {place.row:,}" if place.row else part
         broken = f", broke {', '.join(place.rules)}" if place.rules else ""
         original = f" of record {place.same_as:,}" if place.same_as else ""
@@ -223,8 +203,6 @@ def _passage(passage: StagePassage, margin: str) -> Iterator[str]:
         for rule, count in passage.rules.items():
             yield f"{margin}  {count:,} broke {rule}"
 
-
-_PARTS = {"snapshot": "kept", "quarantine": "in quarantine"}
 
 _USES = {"train": "trained on", "validation": "validated on", "test": "tested on"}
 
@@ -239,7 +217,8 @@ def _problems(result: Trace) -> Iterator[str]:
         yield "no problems found; the stored files were not read (--no-verify)"
 
 
-def _state(state: str) -> str:
+def state_words(state: str) -> str:
+    """Say how stored bytes compare with what was recorded."""
     words = {
         "whole": "unchanged",
         "changed": "CHANGED",

@@ -7,7 +7,7 @@ Tracing a single row belongs in `rows`.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from factory_assets.audit.references import snapshot_name
+from factory_assets.audit.references import snapshot_name, step_name
 from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
     ColumnOrigin,
@@ -60,10 +60,6 @@ def walk_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]
     for root in reversed([*roots]):
         visit(root)
     return [*found.values()][::-1]
-
-
-def step_name(record: Record) -> str:
-    return snapshot_name(record.pipeline, record.stage, None, record.data_version)
 
 
 def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Step:

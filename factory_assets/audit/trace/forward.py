@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.references import step_name
 from factory_assets.audit.trace.answers_given import GivenAnswers
-from factory_assets.audit.trace.backward import step_name
 from factory_assets.audit.trace.report import ModelUse, RowPlace, RowRoute, StagePassage
 from factory_assets.audit.trace.rows import open_snapshot
 from factory_assets.audit.trace.verification import Checker, worst

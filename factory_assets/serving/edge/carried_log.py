@@ -12,7 +12,7 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.receive import answer_record, pack_in
+from factory_assets.serving.edge.logged_answers import answer_record, pack_in
 from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger

@@ -6,7 +6,6 @@ What a log proves is decided in `chain`.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
+from factory_assets.serving.edge.logged_answers import TIMES, answer_record, pack_in
 from factory_assets.serving.edge.pack import PROGRAM
-from factory_resources.errors import RefusedError, StorageError, UnknownNameError
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgeLogReceived, EdgePacked
@@ -24,17 +24,12 @@ from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 
-CALLER, SHOWN = "edge ", 12
-"""The caller of an answer that came home is this word and so many characters of the pack."""
-
 _ENTERED = 50
 """Findings that an entry of the ledger lists, each of so many characters at most."""
 _CHARACTERS = 200
 _TOGETHER = 1000
 
-_TIMES = 4_102_444_800_000_000
-"""Microseconds from 1970 to 2100: the holder of a key may write anything."""
-_LATEST = (_TIMES // 1000).to_bytes(6, "big")
+_LATEST = (TIMES // 1000).to_bytes(6, "big")
 
 
 @dataclass(frozen=True)
@@ -86,34 +81,6 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
     )
 
 
-def pack_in(folder: Path, home: Home) -> EdgePacked:
-    """Return the pack that this home wrote into a folder.
-
-    Raises:
-        RefusedError: the pack is not of this home.
-        StorageError: the folder has none, or it cannot be read.
-    """
-    path = folder / score.CONTRACT
-    try:
-        identity = sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise StorageError(
-            f"cannot be read ({error.strerror})",
-            where=str(path),
-            remedy="name the folder of a pack",
-        ) from error
-    ledger = Ledger(home)
-    subject = EdgePacked.subject_of(pack=identity)
-    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
-    if found is None:
-        raise RefusedError(
-            f"the ledger has no pack with this {score.CONTRACT}",
-            where=str(folder),
-            remedy="bring the log to the factory that packed it, with its files unchanged",
-        )
-    return found[1]
-
-
 def _changed_files(folder: Path, pack: EdgePacked) -> Iterator[str]:
     for name, expected in ((score.GRAPH, pack.graph), (PROGRAM, pack.program)):
         try:
@@ -156,37 +123,6 @@ def _records(
 def _is_request(identifier: bytes) -> bool:
     """Whether it is the id of a request, of a time that a calendar has."""
     return not ids.request_of(identifier)[1] and identifier[:6] < _LATEST
-
-
-def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
-    """Return what is logged of an answer.
-
-    Raises:
-        KeyError, TypeError, AttributeError, ValueError: the line is not an answer of the program.
-    """
-    content = line.content
-    if "rules" in content:
-        output = {"predictions": [], "rows": [], "refused": [[0, [*map(str, content["rules"])]]]}
-    else:
-        output = {"predictions": [content["prediction"]]}
-        if "probabilities" in content:
-            output["probabilities"] = [[*content["probabilities"].values()]]
-    asked, duration = content["time"], content["duration"]
-    if not all(type(number) is int and 0 <= number < _TIMES for number in (asked, duration)):
-        raise ValueError("not a time")
-    return PredictionRecord(
-        time=asked,
-        duration=duration,
-        pipeline=pack.pipeline,
-        version=pack.version,
-        caller=f"{CALLER}{pack.pack[:SHOWN]}",
-        protocol="edge",
-        kind="answer",
-        status=200,
-        rows=1,
-        input=json.dumps([content["input"]]).encode(),
-        output=json.dumps(output).encode(),
-    )
 
 
 def _store(records: Sequence[tuple[bytes, PredictionRecord]], log: PredictionLog) -> None:

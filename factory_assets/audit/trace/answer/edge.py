@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from factory_assets.audit.trace.answer.report import EdgeFact
 from factory_assets.serving.edge.carried_log import CarriedAnswer
-from factory_assets.serving.edge.receive import CALLER
+from factory_assets.serving.edge.logged_answers import CALLER
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, entry_in, latest_in

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from factory_assets.audit.references import step_name
 from factory_assets.audit.trace.answer.report import (
     ContractFact,
     EnvironmentFact,
     RunFact,
     StageCost,
 )
-from factory_assets.audit.trace.backward import step_name
 from factory_assets.execution.provenance import read_provenance
 from factory_assets.results.base import digest
 from factory_assets.results.data import CleanResult, IngestResult, add_counts
