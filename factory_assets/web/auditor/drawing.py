@@ -1,94 +1,128 @@
-"""Lay out a graph in columns, for a drawing in SVG: nodes are boxes, edges run from left to right.
+"""Draw what a version was made from, its stages and its columns: boxes with texts and links.
 
-What the boxes stand for belongs to whoever draws.
+Where the boxes are is decided in `factory_assets.web.lineage.layout`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-_WIDTH, _HEIGHT = 150, 44
-_ACROSS, _DOWN = 50, 14
-"""Between two boxes."""
+from factory_assets.audit.trace.report import ColumnOrigin
+from factory_assets.results.data import SourceFile
+from factory_assets.web.auditor.records import CountedRecord
+from factory_assets.web.lineage.layout import NODE_HEIGHT, NODE_WIDTH, Edge, lay_out
+from factory_resources.tracking.record import Record
 
-_LETTERS = 20
+_SOURCES = 10
+"""Sources that are drawn."""
+
+_COLUMNS = 30
+"""Columns of a table that are drawn; the table below has all."""
+
+_LETTERS = 17
 """Characters that fit into a box."""
 
 
 @dataclass(frozen=True)
 class DrawnNode:
-    """A node before it has a place."""
+    """A box without its place."""
 
     name: str
     """Identifies it."""
     title: str
-    detail: str = ""
-    href: str = ""
+    detail: str
     kind: str = "stage"
     """The class of its box."""
 
 
 @dataclass(frozen=True)
-class Box:
-    """A node with its place, in pixels."""
+class DrawnBox:
+    """A box with its place, in pixels, and texts that fit into it."""
 
-    node: DrawnNode
-    x: int
-    y: int
-
-    @property
-    def title(self) -> str:
-        return _fitting(self.node.title)
-
-    @property
-    def detail(self) -> str:
-        return _fitting(self.node.detail)
+    x: float
+    y: float
+    title: str
+    detail: str
+    kind: str
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A graph with places."""
+    """Boxes and the curves between them, as path data of SVG."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[DrawnBox, ...]
     paths: tuple[str, ...]
-    """The edges, as path data of SVG."""
-    width: int
-    height: int
-    box_width: int = _WIDTH
-    box_height: int = _HEIGHT
+    width: float
+    height: float
+    box_width: int = NODE_WIDTH
+    box_height: int = NODE_HEIGHT
 
 
-def lay_out(columns: Sequence[Sequence[DrawnNode]], edges: Mapping[str, Sequence[str]]) -> Drawing:
-    """Place the nodes of each column below each other, around the middle.
-
-    Args:
-        edges: from the name of a node to the names of nodes in columns to its right.
-    """
-    tallest = max((len(column) for column in columns), default=0)
-    height = max(tallest * (_HEIGHT + _DOWN) - _DOWN, 0)
-    boxes: dict[str, Box] = {}
-    for place, column in enumerate(columns):
-        top = (height - (len(column) * (_HEIGHT + _DOWN) - _DOWN)) // 2
-        for row, node in enumerate(column):
-            y = top + row * (_HEIGHT + _DOWN)
-            boxes[node.name] = Box(node, place * (_WIDTH + _ACROSS), y)
-    paths = [
-        _path(boxes[start], boxes[end])
-        for start, ends in edges.items()
-        for end in ends
-        if start in boxes and end in boxes
+def stage_drawing(
+    found: Mapping[str, CountedRecord],
+    sources: Sequence[SourceFile],
+    upstream: Sequence[Record],
+    version: str,
+) -> Drawing:
+    """Draw sources, the stages of other pipelines, the own stages, at least one, and the version."""
+    first, last = next(iter(found)), next(reversed([*found]))
+    nodes = _source_nodes(sources)
+    nodes += [
+        DrawnNode(record.name, f"{record.pipeline}/{record.stage}", record.data_version)
+        for record in upstream
     ]
-    width = max(len(columns) * (_WIDTH + _ACROSS) - _ACROSS, 0)
-    return Drawing(tuple(boxes.values()), tuple(paths), width, height)
+    edges = [(node.name, first) for node in nodes]
+    nodes += [DrawnNode(stage, stage, one.record.data_version) for stage, one in found.items()]
+    edges += [
+        (before, stage)
+        for stage, one in found.items()
+        for before in one.record.inputs
+        if before in found
+    ]
+    nodes.append(DrawnNode("version", version, "model version", "model"))
+    return _drawn(nodes, [*edges, (last, "version")])
 
 
-def _path(start: Box, end: Box) -> str:
-    """Return a curve from the right of a box to the left of another."""
-    x, y = start.x + _WIDTH, start.y + _HEIGHT // 2
-    to_x, to_y = end.x, end.y + _HEIGHT // 2
-    middle = (x + to_x) // 2
-    return f"M{x} {y}C{middle} {y} {middle} {to_y} {to_x} {to_y}"
+def _source_nodes(sources: Sequence[SourceFile]) -> list[DrawnNode]:
+    nodes = [
+        DrawnNode(f"source {place}", source.name, source.sha256, "source")
+        for place, source in enumerate(sources[:_SOURCES])
+    ]
+    if len(sources) > _SOURCES:
+        more = f"{len(sources) - _SOURCES:,} more"
+        nodes.append(DrawnNode("more sources", more, "sources", "source"))
+    return nodes
+
+
+def column_drawing(columns: Sequence[ColumnOrigin], version: str) -> Drawing | None:
+    """Draw source columns, the columns that were computed from them, and the version.
+
+    None if they are too many for a drawing.
+    """
+    origins = dict.fromkeys(name for column in columns for name in column.sources)
+    if not columns or max(len(columns), len(origins)) > _COLUMNS:
+        return None
+    nodes = [DrawnNode(f"from {name}", name, "source column", "source") for name in origins]
+    nodes += [DrawnNode(f"to {one.name}", one.name, one.role) for one in columns]
+    nodes.append(DrawnNode("version", version, "model version", "model"))
+    edges = [(f"from {origin}", f"to {one.name}") for one in columns for origin in one.sources]
+    return _drawn(nodes, [*edges, *((f"to {one.name}", "version") for one in columns)])
+
+
+def _drawn(nodes: Sequence[DrawnNode], edges: Iterable[Edge]) -> Drawing:
+    edges = [*dict.fromkeys(edges)]
+    placed = lay_out([node.name for node in nodes], edges)
+    places = [(node, placed.nodes[node.name]) for node in nodes]
+    return Drawing(
+        tuple(
+            DrawnBox(at.x, at.y, _fitting(node.title), _fitting(node.detail), node.kind)
+            for node, at in places
+        ),
+        tuple(map(placed.path, edges)),
+        placed.width,
+        placed.height,
+    )
 
 
 def _fitting(text: str) -> str:

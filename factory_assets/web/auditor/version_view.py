@@ -16,9 +16,8 @@ from factory_assets.results.data import Drift, IngestResult, SourceFile, SplitRe
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.web.auditor.decisions import DecisionLine, decisions_of
-from factory_assets.web.auditor.drawing import Drawing
+from factory_assets.web.auditor.drawing import Drawing, column_drawing, stage_drawing
 from factory_assets.web.auditor.index import AuditIndex, IndexedAct
-from factory_assets.web.auditor.lineage import column_drawing, stage_drawing
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords, graph_of
 from factory_assets.web.auditor.time_line import TimeLines, VersionLine
 from factory_resources.errors import FactoryError
