@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Audited:
 
     factory: Factory
     answer: str
+    explained: str
+    """The id of an answer of the second one, whose influence was measured."""
 
     @property
     def home(self) -> Home:
@@ -69,7 +71,7 @@ def log_answers(home: Home, version: int, many: int) -> list[str]:
                 kind="answer",
                 status=200,
                 rows=1,
-                input=json.dumps([{"size": number / 10, "colour": "red"}]).encode(),
+                input=json.dumps([{"size": (number + 1) / 10, "colour": "red"}]).encode(),
                 output=json.dumps(
                     {"predictions": ["good"], "probabilities": [{"good": 0.75}], "refused": []}
                 ).encode(),
@@ -91,10 +93,11 @@ def make_audited(root: Path) -> Audited:
         code, text = factory.factory("approve", "apples", "--reason", REASON, by="jane")
         assert code == 0, text
         answers = log_answers(factory.home, 1, 3)
-        factory.declare(seed=9, slices=["colour"], protected=["colour"], robustness={})
+        factory.declare(seed=9, slices=["colour"], protected=["colour"], robustness={}, influence={})
         factory.run()
+        explained = log_answers(factory.home, 2, 1)[0]
         _make_search(factory)
-    return Audited(factory, answers[1])
+    return Audited(factory, answers[1], explained)
 
 
 def _make_search(factory: Factory) -> None:
@@ -133,7 +136,7 @@ def changed(
     """A copy of it that a test may change."""
     shutil.copytree(audited_once.factory.root, tmp_path / "root")
     enter(tmp_path / "root", monkeypatch)
-    yield Audited(Factory(tmp_path / "root"), audited_once.answer)
+    yield replace(audited_once, factory=Factory(tmp_path / "root"))
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
     source = _show(client, page)
     text = text_of(source)
     assert "by <b>night</b> (plain)" in text
-    assert "size 0.1" in text
+    assert "size 0.2" in text
     assert "prediction good" in text
     assert "then champion since" in text
     assert "the record leads to its root" in text
