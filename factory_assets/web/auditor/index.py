@@ -220,6 +220,8 @@ def _act(number: int, entry: Any) -> tuple[Any, ...]:
     kind = entry["kind"]
     pipeline = entry.get("pipeline") or _pipeline_in(str(entry.get("subject", "")), kind)
     detail = entry.get(_DETAILS.get(kind, ""), "")
+    if kind == "verdict":
+        detail = "passed" if detail else "failed"
     return number, kind, pipeline, entry.get("version"), entry["time"], str(detail)
 
 

@@ -93,7 +93,9 @@ def make_audited(root: Path) -> Audited:
         code, text = factory.factory("approve", "apples", "--reason", REASON, by="jane")
         assert code == 0, text
         answers = log_answers(factory.home, 1, 3)
-        factory.declare(seed=9, slices=["colour"], protected=["colour"], robustness={}, influence={})
+        gates = [{"metric": "roc_auc", "at_least": 0.6}]
+        asked = {"slices": ["colour"], "protected": ["colour"], "robustness": {}, "influence": {}}
+        factory.declare(seed=9, gates=gates, **asked)
         factory.run()
         explained = log_answers(factory.home, 2, 1)[0]
         _make_search(factory)
