@@ -36,6 +36,7 @@ from benchmarks import (
     status,
     streaming,
     throughput,
+    tracing,
     unchanged,
     watching,
 )
@@ -58,6 +59,7 @@ MODULES = {
         influence,
         ledger,
         prediction_log,
+        tracing,
         migration,
         backup,
         status,
@@ -82,6 +84,7 @@ SIZED = {
     "prediction_log": prediction_log,
     "streaming": streaming,
     "throughput": throughput,
+    "tracing": tracing,
 }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.logged_rows import answered_places, logged_rows
+from factory_resources.prediction_log.logged_rows import answered_places
+from factory_resources.prediction_log.one_row import logged_row
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
@@ -86,8 +87,8 @@ def describe_prediction(
 
 
 def _input(record: PredictionRecord, row: int) -> dict[str, Any] | None:
-    rows = logged_rows(record)
-    return dict(rows[row]) if rows else None
+    found = logged_row(record, row)
+    return None if found is None else dict(found)
 
 
 def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
