@@ -19,10 +19,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from factory_assets.audit.trace.answer.edge import missing_answer
-from factory_assets.audit.trace.answer.trace import TracedAnswer, trace_answer
+from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.auditor.answers import find_answer_on_record
+from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.evidence_file import EvidenceMaker
 from factory_assets.web.auditor.influences import Influences
@@ -125,33 +124,26 @@ class _Auditor:
         return self._page(request, "audit_difference", view=view)
 
     def answer(self, request: Request) -> Response:
-        written = request.path_params["id"]
-        found = find_answer_on_record(written, self._home)
-        if found is None:
-            raise missing_answer(written, self._home)
-        record = found.record
+        answer = find_answer(request.path_params["id"], self._home)
+        record, block = answer.record, answer.block
         with self.reader.index.reading() as log:
-            is_proven = found.is_proven(log)
+            proven = is_proven(answer.id, block, log, self._home) if block else None
             history = self.reader.history(log, record.pipeline, record.version)
         is_wanted = "influence" in request.query_params
         trace = trace_answer(
-            TracedAnswer(found.id, found.row, record, found.block),
+            answer,
             self._home,
             folders=folders_by_name(),
             verify=False,
-            influence=self._influences.of(found.id) if is_wanted else None,
+            influence=self._influences.of(answer.id) if is_wanted else None,
             history=history,
         )
-        return self._page(request, "audit_answer", trace=trace, is_proven=is_proven)
+        return self._page(request, "audit_answer", trace=trace, is_proven=proven)
 
     def answer_proof(self, request: Request) -> Response:
         written = request.path_params["id"]
-        found = find_answer_on_record(written, self._home)
-        if found is None or found.proof is None:
-            raise UnknownNameError(
-                f"no answer {written} is in a block yet", remedy="try again when it is"
-            )
-        return _download(found.proof.format(), f"{written}.proof.json", "application/json")
+        content = proof_of(written, self._home).format()
+        return _download(content, f"{written}.proof.json", "application/json")
 
     def source(self, request: Request) -> Response:
         given = request.query_params

@@ -65,7 +65,7 @@ def stage_drawing(
     upstream: Sequence[Record],
     version: str,
 ) -> Drawing:
-    """Draw sources, the stages of other pipelines, the own stages, at least one, and the version."""
+    """Draw sources, stages of other pipelines, the own stages, at least one, and the version."""
     first, last = next(iter(found)), next(reversed([*found]))
     nodes = _source_nodes(sources)
     nodes += [

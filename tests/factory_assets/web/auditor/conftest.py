@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,13 +132,11 @@ def audited(audited_once: Audited, monkeypatch: pytest.MonkeyPatch) -> Audited:
 
 
 @pytest.fixture
-def changed(
-    audited_once: Audited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Audited]:
+def changed(audited_once: Audited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audited:
     """A copy of it that a test may change."""
     shutil.copytree(audited_once.factory.root, tmp_path / "root")
     enter(tmp_path / "root", monkeypatch)
-    yield replace(audited_once, factory=Factory(tmp_path / "root"))
+    return replace(audited_once, factory=Factory(tmp_path / "root"))
 
 
 @pytest.fixture

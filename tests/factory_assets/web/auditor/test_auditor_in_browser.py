@@ -1,4 +1,4 @@
-"""An auditor with a browser: from the id of a decision to the line of its source, and home again."""
+"""An auditor with a browser: from the id of a decision to the line of its source, and home."""
 
 from __future__ import annotations
 

@@ -66,9 +66,7 @@ def test_a_form_of_another_site_verifies_nothing(changed: Audited, browse: Brows
     assert "Nothing was verified" in text_of(client.get("/audit/verify").text)
 
 
-def test_evidence_is_verified_elsewhere(
-    audited: Audited, browse: Browse, tmp_path: Path
-) -> None:
+def test_evidence_is_verified_elsewhere(audited: Audited, browse: Browse, tmp_path: Path) -> None:
     answer = browse(audited.home, "auditor").get("/audit/apples/1/evidence.zip")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-disposition"].endswith('"apples-1-evidence.zip"')
