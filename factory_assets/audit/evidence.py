@@ -44,11 +44,11 @@ from factory_resources.ledger.factory_verify import (
     LogCheckpoint,
     SignedNote,
     VerifierKey,
-    format_base64,
 )
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.proofs import inclusion_proof
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.witnesses import extension, reading_stored
@@ -200,9 +200,8 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
             _add(archive, "consistency", extension(log, old, size, note))
         for number in evidence.entries:
             _add(archive, f"entries/{number}.json", log.body(number))
-            proof = "".join(f"{format_base64(h)}\n" for h in log.tree.inclusion(number, size))
-            text = f"c2sp.org/tlog-proof@v1\nindex {number}\n{proof}\n{note}"
-            _add(archive, f"proofs/{number}.tlog-proof", text.encode())
+            proof = inclusion_proof(log.tree, number, size, note)
+            _add(archive, f"proofs/{number}.tlog-proof", proof.encode())
         digests = {
             str(path.relative_to(home.path)): _copied(path, archive, home)
             for path in evidence.files
