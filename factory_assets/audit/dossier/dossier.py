@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from factory_assets.audit.dossier.answers import OPEN, PersonAnswer
 from factory_assets.audit.dossier.cited import Citation, FactTable
 from factory_assets.audit.dossier.cited_home import (
     CitedHome,
@@ -19,6 +20,7 @@ from factory_assets.audit.dossier.data_facts import data_facts
 from factory_assets.audit.dossier.evaluation_facts import evaluation_facts
 from factory_assets.audit.dossier.operation_facts import operation_facts
 from factory_assets.audit.dossier.training_facts import training_facts
+from factory_assets.audit.dossier.version_facts import version_facts
 from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS, EvidenceKind
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, LedgerStarted, ModelTrained
@@ -54,6 +56,8 @@ class Dossier:
     key: str
     """The public key of the ledger, a C2SP vkey."""
     tables: tuple[FactTable, ...]
+    answers: Mapping[str, PersonAnswer]
+    """What people answered, by the id of the requirement; those without an entry are open."""
     entries: Mapping[int, ProvenEntry]
     """Each entry that a fact cites, by number."""
 
@@ -66,6 +70,10 @@ class Dossier:
         """The documents that are cited, in the order of the facts."""
         values = chain.from_iterable(table.values() for table in self.tables)
         return tuple(dict.fromkeys(value.citation for value in values))
+
+    def answer(self, requirement: str) -> PersonAnswer:
+        """Return what a person answered to the question of a requirement."""
+        return self.answers.get(requirement, OPEN)
 
     def of(self, kind: EvidenceKind) -> tuple[FactTable, ...]:
         """Return the facts of one kind."""
@@ -102,6 +110,7 @@ def make_dossier(pipeline: str, number: int | None, home: Home) -> Dossier:
             checkpoint=checkpoint,
             key=first.key,
             tables=tables,
+            answers={},
             entries={},
         )
         return replace(dossier, entries=_proven(log, dossier))
@@ -111,6 +120,7 @@ def _facts(documents: VersionDocuments) -> Iterator[FactTable]:
     yield from data_facts(documents)
     yield from training_facts(documents)
     yield from evaluation_facts(documents)
+    yield from version_facts(documents)
     yield from operation_facts(documents)
 
 

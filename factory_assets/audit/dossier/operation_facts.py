@@ -1,4 +1,4 @@
-"""Facts about the life of a version: its chain, people's decisions, service, ledger, boundary."""
+"""Facts about the service of a version: alarms, answers, retention, the ledger, boundaries."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -11,24 +11,17 @@ from factory_assets.audit.dossier.cited import (
     Step,
     fact_table,
     property_rows,
-    setting_rows,
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments
-from factory_assets.results.stages import STAGES
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.entries import (
-    CandidateDecided,
-    ChampionMade,
     LedgerStarted,
     ModelTrained,
     RunStarted,
-    ServingChanged,
-    VerdictGiven,
 )
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.prediction_entries import PredictionsArchived, PredictionsRemoved
-from factory_resources.ledger.rollout_entries import RolloutEnded
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
 
@@ -36,11 +29,7 @@ E = TypeVar("E", bound=Entry)
 
 
 def operation_facts(documents: VersionDocuments) -> Iterator[FactTable]:
-    """Yield what the ledger says about a version after, and around, its training."""
-    yield from _version_chain(documents)
-    yield from _version_difference(documents)
-    yield from _approvals(documents)
-    yield from _interface(documents)
+    """Yield what the ledger says about the answers of a version, and about its runs."""
     yield from _alarms(documents)
     yield from _answers(documents)
     yield from _retention(documents)
@@ -48,186 +37,8 @@ def operation_facts(documents: VersionDocuments) -> Iterator[FactTable]:
     yield from _boundary(documents)
 
 
-def earlier_version(documents: VersionDocuments) -> int | None:
-    """Return the version that a version replaced or would replace; else the one before it."""
-    deployed = documents.of("deploy")
-    replaced = deployed.at("value", "replaced").value if deployed else None
-    if isinstance(replaced, int):
-        return replaced
-    known = Registry(documents.cited.home).versions().get(documents.version.model, ())
-    return max((one for one in known if one < documents.version.version), default=None)
-
-
-def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
-    cited, model = documents.cited, documents.version.model
-    if declared := documents.declaration:
-        yield from fact_table(
-            "version_chain",
-            "declared",
-            "What was declared",
-            ("property", "value"),
-            [
-                *property_rows(
-                    declared,
-                    {
-                        "purpose": ("purpose",),
-                        "risk tier": ("risk", "tier"),
-                        "area of use": ("risk", "area"),
-                    },
-                ),
-                *((f"owner {one}", owner) for one, owner in setting_rows(declared, "owners")),
-            ],
-        )
-    rows: list[tuple[Cell, ...]] = []
-    for version in Registry(cited.home).versions().get(model, ()):
-        if version > documents.version.version:
-            break
-        trained = cited.entries(ModelTrained, pipeline=model, version=version)
-        verdicts = cited.entries(VerdictGiven, pipeline=model, version=version)
-        if trained:
-            entry = trained[-1][0]
-            passed: Cell = verdicts[-1][0].at("passed") if verdicts else "not evaluated"
-            rows.append((entry.at("version"), entry.at("time"), passed, entry.at("digest")))
-    yield from fact_table(
-        "version_chain",
-        "versions",
-        "This version and those before it",
-        ("version", "trained", "passed its gates", "SHA-256 of its manifest"),
-        rows[::-1],
-    )
-    yield from fact_table(
-        "version_chain",
-        "champions",
-        "Which versions served, and from when",
-        ("time", "version", "version that served before"),
-        (
-            (entry.at("time"), entry.at("version"), _perhaps(entry, "replaced"))
-            for entry, _ in cited.entries(ChampionMade, pipeline=model)
-        ),
-    )
-
-
-def _version_difference(documents: VersionDocuments) -> Iterator[FactTable]:
-    """Compare the components of each stage with those of the version before."""
-    from factory_assets.audit.dossier.cited_home import version_documents
-
-    before = earlier_version(documents)
-    if before is None:
-        return
-    cited = documents.cited
-    version = Registry(cited.home).version(documents.version.model, before)
-    earlier = version_documents(version, cited)
-    rows: list[tuple[Cell, ...]] = []
-    for stage in STAGES:
-        old, new = earlier.of(stage), documents.of(stage)
-        if old and new and old.citation != new.citation:
-            rows += _components(stage, _computed(documents, old), _computed(documents, new))
-    yield from fact_table(
-        "version_difference",
-        "difference",
-        f"What differs from version {before}, by digest",
-        ("stage and component", "before", "now"),
-        rows,
-    )
-
-
-def _computed(documents: VersionDocuments, record: CitedDocument) -> CitedDocument:
-    assert record.citation.entry is not None
-    return documents.cited.entry(record.citation.entry)
-
-
-def _components(
-    stage: str, before: CitedDocument, now: CitedDocument
-) -> Iterator[tuple[Cell, ...]]:
-    names = dict.fromkeys([*before.children("components"), *now.children("components")])
-    for name in names:
-        old, new = (_perhaps(entry, "components", name) for entry in (before, now))
-        if _plain(old) != _plain(new):
-            yield f"{stage}: {name}", old, new
-
-
-def _plain(cell: Cell) -> object:
-    return cell if isinstance(cell, str) else cell.value
-
-
 def _perhaps(document: CitedDocument, *steps: Step) -> Cell:
     return document.at(*steps) if document.has(*steps) else ""
-
-
-def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
-    cited, version = documents.cited, documents.version
-    yield from fact_table(
-        "approvals",
-        "approvals",
-        "Decisions of people about this version; names are in the signed statements",
-        ("time", "decision", "signed", "commitment to the person", "statement"),
-        (
-            tuple(
-                _perhaps(entry, field)
-                for field in ("time", "decision", "signed", "person", "statement")
-            )
-            for entry, _ in cited.entries(
-                CandidateDecided, pipeline=version.model, version=version.version
-            )
-        ),
-    )
-    served: list[tuple[CitedDocument, ServingChanged | RolloutEnded]] = [
-        *cited.entries(ServingChanged, pipeline=version.model),
-        *cited.entries(RolloutEnded, pipeline=version.model),
-    ]
-    yield from fact_table(
-        "approvals",
-        "interventions",
-        "Stops, resumptions and ends of roll-outs",
-        ("time", "act", "commitment to the person"),
-        (
-            (
-                entry.at("time"),
-                entry.at("action" if one.kind == "serving" else "outcome"),
-                _perhaps(entry, "person"),
-            )
-            for entry, one in served
-            if one.version == version.version
-        ),
-    )
-
-
-def _interface(documents: VersionDocuments) -> Iterator[FactTable]:
-    trained, deployed = documents.of("train"), documents.of("deploy")
-    if trained:
-        ingested = documents.of("ingest")
-        place: tuple[Step, ...] = ("value", "snapshot", "columns")
-        names = [
-            str(trained.at("value", field, i).value)
-            for field in ("numeric", "categorical")
-            for i in trained.children("value", field)
-        ]
-        yield from fact_table(
-            "interface",
-            "request",
-            "Columns of a request, with their types in the ingested table",
-            ("column", "type"),
-            (
-                (name, ingested.at(*place, name))
-                for name in names
-                if ingested and ingested.has(*place, name)
-            ),
-        )
-    if deployed:
-        yield from fact_table(
-            "interface",
-            "export",
-            "The exported graph (ONNX)",
-            ("property", "value"),
-            property_rows(
-                deployed,
-                {
-                    "SHA-256": ("value", "onnx_sha256"),
-                    "largest difference to the evaluated outputs": ("value", "max_difference"),
-                    "rows compared": ("value", "compared_rows"),
-                },
-            ),
-        )
 
 
 def _alarms(documents: VersionDocuments) -> Iterator[FactTable]:
