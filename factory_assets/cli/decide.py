@@ -21,6 +21,7 @@ from factory_assets.execution.decisions import (
 )
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
+from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
@@ -56,6 +57,8 @@ def decide(request: DecisionRequest) -> None:
     _tell_people(home)
     waiting = waiting_candidate(pipeline, version, home)
     version = waiting.deployed.version
+    if request.verb == "approved":
+        require_responsibility(pipeline, waiting.deployed.name)
     if request.statement:
         if request.reason or request.key or request.save:
             raise UnknownNameError(
