@@ -9,9 +9,6 @@ import click
 from factory_assets.cli.group import command, console, main
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from factory_assets.audit.dossier.outlines import DocumentKind
     from factory_assets.cli.dossier import DossierFormat
 
@@ -126,6 +123,11 @@ def influence_command(
     "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the verified checkpoint here.")
+@click.option(
+    "--dossier",
+    type=click.Path(path_type=Path),
+    help="Compare each value of this dossier (JSON) with what it cites.",
+)
 @click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 def verify_command(
     path: Path | None,
@@ -133,6 +135,7 @@ def verify_command(
     policy: Path | None,
     since: Path | None,
     keep: Path | None,
+    dossier: Path | None,
     as_json: bool,
 ) -> None:
     """Verify the ledger, and every file that it names.
@@ -144,7 +147,13 @@ def verify_command(
     """
     from factory_assets.cli.verify import verify
 
-    options = {"--key": key, "--policy": policy, "--since": since, "--keep": keep}
+    options = {
+        "--key": key,
+        "--policy": policy,
+        "--since": since,
+        "--keep": keep,
+        "--dossier": dossier,
+    }
     sys.exit(verify(path, options, as_json=as_json))
 
 

@@ -26,11 +26,10 @@ class Citation:
     """Of the file in the home; of an entry of the ledger `ledger/<number>`."""
     sha256: str
     """The digest of the file, or of the bytes of the entry."""
-    entry: int | None
-    """The number of the ledger's entry that has this digest, or that is cited itself; None if no
-    entry names the file."""
+    entry: int
+    """The number of the ledger's entry that names this digest, or that is cited itself."""
     leaf: str
-    """The leaf hash of the entry (RFC 6962), in hexadecimal; empty without one."""
+    """The leaf hash of the entry (RFC 6962), in hexadecimal."""
 
 
 @dataclass(frozen=True)

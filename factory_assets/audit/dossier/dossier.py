@@ -125,7 +125,7 @@ def _facts(documents: VersionDocuments) -> Iterator[FactTable]:
 
 
 def _proven(log: Log, dossier: Dossier) -> dict[int, ProvenEntry]:
-    numbers = {one.entry for one in dossier.citations if one.entry is not None}
+    numbers = {one.entry for one in dossier.citations}
     return {
         number: ProvenEntry(
             log.body(number).decode(),

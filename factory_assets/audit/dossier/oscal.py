@@ -120,13 +120,11 @@ class _Results:
 def _evidence(citation: Citation, table: FactTable) -> Mapping[str, Any]:
     properties = {
         "sha256": citation.sha256,
-        "ledger-entry": "" if citation.entry is None else str(citation.entry),
+        "ledger-entry": str(citation.entry),
         "leaf-hash": citation.leaf,
     }
     return {
         "href": quote(citation.path),
         "description": table.title,
-        "props": [
-            {"name": name, "ns": URN, "value": value} for name, value in properties.items() if value
-        ],
+        "props": [{"name": name, "ns": URN, "value": value} for name, value in properties.items()],
     }

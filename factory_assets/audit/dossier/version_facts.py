@@ -93,7 +93,9 @@ def _version_difference(documents: VersionDocuments) -> Iterator[FactTable]:
     for stage in STAGES:
         old, new = earlier.of(stage), documents.of(stage)
         if old and new and old.citation != new.citation:
-            rows += _components(stage, _computed(documents, old), _computed(documents, new))
+            rows += _components(
+                stage, cited.entry(old.citation.entry), cited.entry(new.citation.entry)
+            )
     yield from fact_table(
         "version_difference",
         "difference",
@@ -101,11 +103,6 @@ def _version_difference(documents: VersionDocuments) -> Iterator[FactTable]:
         ("stage and component", "before", "now"),
         rows,
     )
-
-
-def _computed(documents: VersionDocuments, record: CitedDocument) -> CitedDocument:
-    assert record.citation.entry is not None
-    return documents.cited.entry(record.citation.entry)
 
 
 def _components(
