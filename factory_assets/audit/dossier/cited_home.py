@@ -19,8 +19,13 @@ from factory_assets.results.record_graph import model_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ModelTrained, StageComputed
-from factory_resources.ledger.entry import Entry
+from factory_resources.ledger.entries import (
+    ModelExported,
+    ModelTrained,
+    StageComputed,
+    VerdictGiven,
+)
+from factory_resources.ledger.entry import Entry, VersionEntry
 from factory_resources.ledger.factory_verify import leaf_hash
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
@@ -38,20 +43,20 @@ class CitedHome:
     home: Home
     log: Log
 
-    def record(self, record: Record) -> CitedDocument:
+    def record(self, path: str) -> CitedDocument:
         """Return a record as it is in its file.
 
         Raises:
             ModelError: the ledger has no entry of the file as it is.
         """
-        content = (self.home.path / record.name).read_bytes()
+        content = (self.home.path / path).read_bytes()
         digest = sha256(content).hexdigest()
-        for number in self.log.numbers(record.name):
+        for number in self.log.numbers(path):
             entry = entry_in(self.log, number)
             if isinstance(entry, StageComputed) and entry.sha256 == digest:
-                citation = Citation(record.name, digest, number, self._leaf(number))
-                return CitedDocument(citation, json.loads(content))
-        raise _changed(record.name)
+                leaf = leaf_hash(self.log.body(number)).hex()
+                return CitedDocument(Citation(path, digest, number, leaf), json.loads(content))
+        raise _changed(path)
 
     def entry(self, number: int) -> CitedDocument:
         """Return an entry of the ledger."""
@@ -89,9 +94,6 @@ class CitedHome:
         at = known[-1][0].citation
         return CitedDocument(Citation(path, digest, at.entry, at.leaf), json.loads(content))
 
-    def _leaf(self, number: int) -> str:
-        return leaf_hash(self.log.body(number)).hex()
-
 
 @dataclass(frozen=True)
 class VersionDocuments:
@@ -120,6 +122,7 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
     Raises:
         ModelError: a record is missing, or is not as the ledger says.
     """
+    _require_unchanged(version, cited)
     records = Records(cited.home)
     newest = [_newest(version, stage, records) for stage in ("deploy", "evaluate", "train")]
     found: dict[tuple[str, str], Record] = {}
@@ -132,8 +135,16 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
             where=f"{version.model}@{version.version}",
             remedy="factory verify tells what does not hold",
         )
+    for record in found.values():
+        for stage, keys in record.inputs.items():
+            for key in keys:
+                path = f"records/{record.pipeline}/{stage}/{key}.json"
+                if (stage, key) not in found and (cited.home.path / path).exists():
+                    raise _changed(path)
     stages = {
-        stage: tuple(cited.record(record) for record in _ordered(found.values(), stage, newest))
+        stage: tuple(
+            cited.record(record.name) for record in _ordered(found.values(), stage, newest)
+        )
         for stage in STAGES
     }
     return VersionDocuments(
@@ -160,6 +171,15 @@ def chosen_version(pipeline: str, number: int | None, home: Home) -> Version:
             )
         number = registry.champion(pipeline) or known[-1]
     return find_model(ModelName(pipeline, number), registry)
+
+
+def _require_unchanged(version: Version, cited: CitedHome) -> None:
+    """Refuse a version whose records were changed, since what they said would seem missing."""
+    kinds: tuple[type[VersionEntry], ...] = (ModelTrained, VerdictGiven, ModelExported)
+    for kind in kinds:
+        for _, entry in cited.entries(kind, pipeline=version.model, version=version.version):
+            if (cited.home.path / entry.record).exists():
+                cited.record(entry.record)
 
 
 def _newest(version: Version, stage: Stage, records: Records) -> Record | None:
