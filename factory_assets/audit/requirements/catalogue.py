@@ -50,6 +50,9 @@ EvidenceKind = Literal[
 
 EVIDENCE_KINDS: tuple[EvidenceKind, ...] = get_args(EvidenceKind)
 
+Section = Literal["provider", "owner", "oversight", "risks"]
+"""A section of `governance.yaml`."""
+
 Applies = Literal["high", "all", "products"]
 """To what a requirement applies: systems of high risk, all systems, or products, such as those of
 Annex I of the AI Act or those with digital elements."""
@@ -72,6 +75,8 @@ class Requirement(_Part):
     person: str
     """The question that only a person can answer; empty if there is none."""
     applies: Applies
+    declared: tuple[Section, ...] = ()
+    """Sections of `governance.yaml` that belong to the answer."""
 
 
 class RequirementDate(_Part):
