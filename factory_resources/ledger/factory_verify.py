@@ -2292,7 +2292,7 @@ class DecisionCheck:
         _require_name(predicate, entry)
         known = self._person(person, number)
         if known is None or key not in known[1]:
-            raise InvalidError("was signed by a key that was nobody's then")
+            raise InvalidError("was signed by a key that was not the person's then")
         self._report.count("signed answers to requirements")
 
     def _require_promotable(
