@@ -3,7 +3,6 @@
 What it contains belongs in `factory_assets.audit.dossier`.
 """
 
-import re
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -13,13 +12,12 @@ from factory_assets.audit.dossier.difference import print_difference
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.outlines import DocumentKind, print_document
 from factory_assets.audit.dossier.printing import PrintedDocument
+from factory_assets.cli.shared import select_version
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 
 DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
-
-_NAME = re.compile(r"([a-z][a-z0-9_]{0,63})(?:@([1-9][0-9]{0,8}|champion))?")
 
 
 def write_dossier(
@@ -40,7 +38,7 @@ def write_dossier(
         )
     if form == "pdf" and out is None:
         raise UnknownNameError("a PDF is no text", remedy="name a file: --out dossier.pdf")
-    pipeline, number = _parse(name)
+    pipeline, number = select_version(name)
     dossier = make_dossier(pipeline, number, home)
     if other is None:
         content = _rendered(dossier, kind, form, home)
@@ -53,16 +51,6 @@ def write_dossier(
     with storage_errors(out):
         out.write_bytes(content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
-
-
-def _parse(name: str) -> tuple[str, int | None]:
-    parsed = _NAME.fullmatch(name)
-    if not parsed:
-        raise UnknownNameError(
-            f"{name!r} is not a model version", remedy="write pipeline, or pipeline@3"
-        )
-    version = parsed[2]
-    return parsed[1], int(version) if version and version != "champion" else None
 
 
 def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:

@@ -3638,6 +3638,10 @@ class _DossierCheck:
                     raise InvalidError("has no valid 'rows'")
                 for cell in row:
                     self._compare(cell, title)
+        for asked in take(self._dossier, "requirements", kind=list):
+            name = take(asked, "id")
+            with self._reported(name):
+                self._compare_answer(name, asked.get("answer"))
 
     @contextmanager
     def _reported(self, about: object) -> Iterator[None]:
@@ -3717,6 +3721,33 @@ class _DossierCheck:
                 what = f"{_short(pointer)} is {_short(str(found))} there"
                 raise InvalidError(f"{what}, not {_short(str(said))}")
             self._report.count("values of the dossier")
+
+    def _compare_answer(self, requirement: str, answer: Any) -> None:
+        """Compare an answer with the statement that was signed; whether that counts is checked
+        with its entry."""
+        if answer is None or take(answer, "state") == "open":
+            return
+        number, pipeline = take(answer, "entry", kind=int), take(self._dossier, "pipeline")
+        if number not in self._entries:
+            raise InvalidError(f"entry {number} is not in the dossier")
+        entry = envelope(self._entries[number])
+        _require_same("the entry", entry.get("subject"), f"governance/{pipeline}/{requirement}")
+        digest = take(entry, "statement")
+        try:
+            name = require_relative(f"statements/{pipeline}/{digest}.json")
+            content = read_all(self._files, name, _STATEMENT_BYTES)
+        except MissingFileError:
+            if isinstance(self._files, HomeFolder):
+                raise
+            self._report.count("files not included")
+            return
+        _require_same("the statement", sha256(content).hexdigest(), digest)
+        predicate = take(parse_object(statement_payload(content)), "predicate", kind=dict)
+        _require_same("the text", take(answer, "text"), predicate.get("text"))
+        _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
+        if take(answer, "by"):
+            _require_same("the person", answer["by"], take(predicate, "person", "name"))
+        self._report.count("answers in the dossier")
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:

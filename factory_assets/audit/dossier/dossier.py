@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from factory_assets.audit.dossier.answers import OPEN, PersonAnswer
+from factory_assets.audit.dossier.answers import OPEN, PersonAnswer, person_answers
 from factory_assets.audit.dossier.cited import Citation, FactTable
 from factory_assets.audit.dossier.cited_home import (
     CitedHome,
@@ -22,6 +22,7 @@ from factory_assets.audit.dossier.operation_facts import operation_facts
 from factory_assets.audit.dossier.training_facts import training_facts
 from factory_assets.audit.dossier.version_facts import version_facts
 from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS, EvidenceKind
+from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, LedgerStarted, ModelTrained
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -59,7 +60,7 @@ class Dossier:
     answers: Mapping[str, PersonAnswer]
     """What people answered, by the id of the requirement; those without an entry are open."""
     entries: Mapping[int, ProvenEntry]
-    """Each entry that a fact cites, by number."""
+    """Each entry that is cited, by number."""
 
     @property
     def name(self) -> str:
@@ -67,9 +68,11 @@ class Dossier:
 
     @property
     def citations(self) -> tuple[Citation, ...]:
-        """The documents that are cited, in the order of the facts."""
+        """The documents that are cited: those of the facts in order, then signatures of answers."""
         values = chain.from_iterable(table.values() for table in self.tables)
-        return tuple(dict.fromkeys(value.citation for value in values))
+        signed = (answer.citation for answer in self.answers.values())
+        every = (*(value.citation for value in values), *signed)
+        return tuple(dict.fromkeys(filter(None, every)))
 
     def answer(self, requirement: str) -> PersonAnswer:
         """Return what a person answered to the question of a requirement."""
@@ -80,18 +83,20 @@ class Dossier:
         return tuple(table for table in self.tables if table.kind == kind)
 
 
-def make_dossier(pipeline: str, number: int | None, home: Home) -> Dossier:
+def make_dossier(pipeline: Pipeline, number: int | None, home: Home) -> Dossier:
     """Collect what is recorded about a version.
 
     Args:
+        pipeline: as it is declared now, with the answers of people beside the declaration.
         number: of the version; None for the champion, else the newest version.
 
     Raises:
         UnknownNameError: there is no such model or version.
+        DeclarationError: `governance.yaml` is wrong.
         ModelError: a document is missing, or not as the ledger says.
         StorageError: the ledger or a record cannot be read.
     """
-    version = chosen_version(pipeline, number, home)
+    version = chosen_version(pipeline.name, number, home)
     with Ledger(home).reading() as log:
         cited = CitedHome(home, log)
         documents = version_documents(version, cited)
@@ -110,7 +115,7 @@ def make_dossier(pipeline: str, number: int | None, home: Home) -> Dossier:
             checkpoint=checkpoint,
             key=first.key,
             tables=tables,
-            answers={},
+            answers=person_answers(pipeline, version.version, cited),
             entries={},
         )
         return replace(dossier, entries=_proven(log, dossier))

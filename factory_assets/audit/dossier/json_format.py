@@ -6,6 +6,7 @@
 import json
 from typing import Any
 
+from factory_assets.audit.dossier.answers import PersonAnswer
 from factory_assets.audit.dossier.cited import Cell, Citation, FactTable
 from factory_assets.audit.dossier.dossier import Dossier
 from factory_assets.audit.requirements.catalogue import Requirement, catalogue
@@ -58,5 +59,17 @@ def _requirement(asked: Requirement, dossier: Dossier) -> dict[str, Any]:
         "evidence": [kind for kind in asked.evidence if dossier.of(kind)],
         "gaps": [kind for kind in asked.evidence if not dossier.of(kind)],
         "question": asked.person,
-        "answer": vars(dossier.answer(asked.id)) if asked.person else None,
+        "answer": _answer(dossier.answer(asked.id)) if asked.person else None,
+    }
+
+
+def _answer(answer: PersonAnswer) -> dict[str, Any]:
+    return {
+        "state": answer.state,
+        "text": answer.text,
+        "by": answer.by,
+        "signed": answer.signed,
+        "changed": answer.changed,
+        "declared": dict(answer.declared),
+        "entry": answer.citation.entry if answer.citation else None,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, assert_never
 
 from factory_assets.audit.dossier.answers import PersonAnswer
@@ -96,8 +97,9 @@ class _Printer:
     def __init__(self, dossier: Dossier, kinds: Sequence[EvidenceKind]) -> None:
         self._dossier = dossier
         tables = [table for kind in kinds for table in dossier.of(kind)]
-        values = (value for table in tables for value in table.values())
-        self._numbers = NoteNumbers.of(dict.fromkeys(value.citation for value in values))
+        values = (value.citation for table in tables for value in table.values())
+        signed = (answer.citation for answer in dossier.answers.values())
+        self._numbers = NoteNumbers.of(dict.fromkeys(filter(None, chain(values, signed))))
 
     def technical_documentation(self, every: Catalogue) -> PrintedDocument:
         """Print every requirement with its evidence, then the evidence by kind."""
@@ -163,7 +165,7 @@ class _Printer:
         )
 
     def _requirement(self, asked: Requirement) -> PrintedSection:
-        blocks = [PrintedParagraph(_APPLIES[asked.applies])]
+        blocks: list[PrintedParagraph] = [PrintedParagraph(_APPLIES[asked.applies])]
         for kind in asked.evidence:
             tables = self._dossier.of(kind)
             if tables:
@@ -179,10 +181,31 @@ class _Printer:
             (*blocks, *self._person(asked)),
         )
 
-    def _person(self, asked: Requirement) -> Iterator[PrintedParagraph]:
+    def _person(self, asked: Requirement) -> Iterator[PrintedParagraph | PrintedTable]:
         if asked.person:
             yield PrintedParagraph(f"Question to a person: {asked.person}")
-            yield from _answer(self._dossier.answer(asked.id))
+            answer = self._dossier.answer(asked.id)
+            if answer.state == "open":
+                yield PrintedParagraph("Gap: no person has answered and signed.", "gap")
+            else:
+                yield from self._signed(answer)
+
+    def _signed(self, answer: PersonAnswer) -> Iterator[PrintedParagraph | PrintedTable]:
+        notes = self._numbers.of_citation(answer.citation)
+        by = print_text(answer.by) or "a person whose name is not known any more"
+        text = f"{print_text(answer.text)} (signed by {by} on {print_text(answer.signed)})"
+        yield PrintedParagraph(text, "signed", notes)
+        if answer.state == "stale":
+            changed = ", ".join(one.replace("_", " ") for one in answer.changed)
+            yield PrintedParagraph(f"Stale: since it was signed, this changed: {changed}.", "stale")
+        if answer.declared:
+            yield PrintedTable(
+                "Signed with it, from governance.yaml",
+                ("place", "value"),
+                tuple((print_text(place), print_text(value)) for place, value in answer.declared),
+                notes,
+                (),
+            )
 
     def _evidence(self) -> PrintedSection:
         kinds = [kind for kind in EVIDENCE_KINDS if self._dossier.of(kind)]
@@ -199,19 +222,6 @@ class _Printer:
             yield PrintedParagraph(text, "gap")
         for table in tables:
             yield print_table(table, self._numbers)
-
-
-def _answer(answer: PersonAnswer) -> Iterator[PrintedParagraph]:
-    by = f"signed by {print_text(answer.by)} on {print_text(answer.signed)}"
-    match answer.state:
-        case "open":
-            yield PrintedParagraph("Gap: no person has answered and signed.", "gap")
-        case "signed":
-            yield PrintedParagraph(f"{print_text(answer.text)} ({by})", "signed")
-        case "stale":
-            changed = print_text("; ".join(answer.changed))
-            yield PrintedParagraph(f"{print_text(answer.text)} ({by})", "signed")
-            yield PrintedParagraph(f"Stale: since then {changed}.", "stale")
 
 
 def _words(kind: EvidenceKind) -> str:

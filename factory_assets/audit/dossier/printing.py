@@ -82,6 +82,10 @@ class NoteNumbers:
         cited = {cell.citation for cell in cells if isinstance(cell, CitedValue)}
         return tuple(sorted(self.numbers[citation] for citation in cited))
 
+    def of_citation(self, citation: Citation | None) -> tuple[int, ...]:
+        """Return the note of a document; none without one."""
+        return (self.numbers[citation],) if citation else ()
+
     def of_tables(self, tables: Iterable[FactTable]) -> tuple[int, ...]:
         """Return the notes of all cells of tables, ascending."""
         return self.of_cells(cell for table in tables for row in table.rows for cell in row)

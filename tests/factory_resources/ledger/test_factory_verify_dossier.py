@@ -12,6 +12,7 @@ import pytest
 from factory_assets.audit.dossier.dossier import make_dossier
 from factory_assets.audit.dossier.json_format import dossier_json
 from factory_assets.cli.evidence import write_evidence
+from factory_assets.declarations.loader import load_pipeline
 from factory_resources.home.home import Home
 from factory_resources.ledger.connection import new_sqlite
 from factory_resources.ledger.entries import read_entry
@@ -20,7 +21,7 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
 from tests.approvals import Factory, make_factory
-from tests.pipelines import enter
+from tests.pipelines import enter, write_governance
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,13 @@ Change = Callable[[dict[str, Any]], None]
 
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    return make_factory(tmp_path_factory.mktemp("verified") / "root")
+    made = make_factory(tmp_path_factory.mktemp("verified") / "root")
+    write_governance(made.defs / "apples", statements={"annex-iv.7": "None was applied"})
+    with pytest.MonkeyPatch.context() as patch:
+        enter(made.root, patch)
+        code, text = made.factory("governance", "sign", "apples", by="jane")
+        assert code == 0, text
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,11 @@ def archive(factory: Factory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(factory: Factory) -> str:
-    return dossier_json(make_dossier("apples", 1, factory.home))
+    return _written(factory, factory.home)
+
+
+def _written(factory: Factory, home: Home) -> str:
+    return dossier_json(make_dossier(load_pipeline(factory.defs / "apples"), 1, home))
 
 
 def _verified(path: Path, dossier: bytes) -> VerificationReport:
@@ -65,6 +76,7 @@ def test_every_value_is_compared(factory: Factory, archive: Path, written: str) 
         report = _verified(path, written.encode())
         assert report.holds, [str(one) for one in report.problems]
         assert report.checked["values of the dossier"] == values
+        assert report.checked["answers in the dossier"] == 1
 
 
 def _first_value(content: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +136,23 @@ def _no_cells(content: dict[str, Any]) -> None:
     content["facts"][0]["rows"] = [7]
 
 
+def _signed_answer(content: dict[str, Any]) -> dict[str, Any]:
+    return next(one["answer"] for one in content["requirements"] if one["id"] == "annex-iv.7")
+
+
+def _other_text(content: dict[str, Any]) -> None:
+    _signed_answer(content)["text"] = "All were applied"
+
+
+def _other_person(content: dict[str, Any]) -> None:
+    _signed_answer(content)["by"] = "bob"
+
+
+def _unsigned_answer(content: dict[str, Any]) -> None:
+    place = next(n for n, one in enumerate(content["requirements"]) if one["id"] == "annex-iv.4")
+    content["requirements"][place]["answer"] = _signed_answer(content)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -138,6 +167,9 @@ def _no_cells(content: dict[str, Any]) -> None:
         (_other_checkpoint, "signature"),
         (_no_entry, "is not in the dossier"),
         (_other_format, "is not a dossier of format 1"),
+        (_other_text, "the text"),
+        (_other_person, "the person"),
+        (_unsigned_answer, "the entry"),
         (_no_cells, "has no valid 'rows'"),
     ],
 )
@@ -153,7 +185,7 @@ def test_what_was_changed_in_a_dossier_is_found(
 def test_an_entry_of_another_history_is_found(
     factory: Factory, written: str, tmp_path: Path
 ) -> None:
-    """Whoever has the key can sign two ledgers; the dossier is of the one, the home of the other."""
+    """Whoever has the key can sign two ledgers: the dossier is of one, the home of the other."""
     home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
     with Ledger(home).reading() as log:
         entries = [read_entry(body) for _, body in log.bodies()]
@@ -164,7 +196,7 @@ def test_an_entry_of_another_history_is_found(
     with closing(new_sqlite(str(home.ledger))) as connection:
         new = [NewEntry(entry.body, getattr(entry, "subject", None)) for entry in entries]
         Log.create(connection, LogKey.load(home), new)
-    assert _verified(home.path, dossier_json(make_dossier("apples", 1, home)).encode()).holds
+    assert _verified(home.path, _written(factory, home).encode()).holds
     [problem] = _verified(home.path, written.encode()).problems
     assert f"entry {number} is another one in the ledger" in str(problem)
 

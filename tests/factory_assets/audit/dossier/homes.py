@@ -6,18 +6,38 @@ from pathlib import Path
 import pytest
 
 from tests.approvals import Factory, make_factory
-from tests.hostile import BREAKING, IMPORT, READ, REVERSED, SCRIPT
-from tests.pipelines import APPLES, declare, enter
+from tests.hostile import BREAKING, IMPORT, MARKDOWN, READ, REVERSED, SCRIPT
+from tests.pipelines import APPLES, declare, enter, write_governance
+
+ANSWERS = {
+    "annex-iv.1a": f"To sort apples {SCRIPT} {READ}",
+    "annex-iv.4": "They count what is sorted wrongly",
+    "annex-iv.7": f"None was applied {MARKDOWN}",
+    "article.9": "See the risk register",
+}
+
+RISK = {
+    "id": "bad-apple",
+    "what": f"A bad apple is sold {IMPORT}",
+    "affected": "Whoever eats it",
+    "likelihood": "remote",
+    "severity": "minor",
+    "measure": "A person looks at each tenth apple",
+    "residual": "Nine of ten are not looked at",
+}
 
 COLOURS = (SCRIPT, READ, REVERSED, "a | b, *c*")
 
 
 def make_home(root: Path) -> Factory:
-    """Make a home: version 1 serves since jane approved it, version 2 waits."""
+    """Make a home: jane approved version 1 and signed answers about it; version 2 waits."""
     factory = make_factory(root)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         factory.approve()
+        write_governance(factory.defs / "apples", statements=ANSWERS, risks=[RISK])
+        code, text = factory.factory("governance", "sign", "apples", by="jane")
+        assert code == 0, text
         _write_hostile(factory.defs / "apples")
         attributes = copy.deepcopy(APPLES)
         attributes["purpose"] = f"{SCRIPT} {IMPORT} {READ} {BREAKING} " + "x" * 10_000

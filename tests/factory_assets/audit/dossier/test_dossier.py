@@ -24,11 +24,12 @@ from factory_assets.audit.dossier.outlines import CLAIM, print_document
 from factory_assets.audit.dossier.printing import PrintedTable, all_sections, print_value
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.cli.main import main
+from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import leaf_hash
 from tests.approvals import Factory
-from tests.factory_assets.audit.dossier.homes import make_home
+from tests.factory_assets.audit.dossier.homes import ANSWERS, make_home
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
@@ -44,9 +45,14 @@ def _entered(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(factory.root, monkeypatch)
 
 
+def _made(factory: Factory, version: int | None = 2, home: Home | None = None) -> Dossier:
+    pipeline = load_pipeline(factory.defs / "apples")
+    return make_dossier(pipeline, version, home or factory.home)
+
+
 @pytest.fixture(scope="module")
 def dossier(factory: Factory) -> Dossier:
-    return make_dossier("apples", 2, factory.home)
+    return _made(factory)
 
 
 def _factory(*arguments: str) -> tuple[int, str]:
@@ -99,7 +105,7 @@ def test_the_kinds_of_evidence_that_a_version_has(dossier: Dossier) -> None:
 
 
 def test_without_a_version_it_is_the_champion(factory: Factory) -> None:
-    champion = make_dossier("apples", None, factory.home)
+    champion = _made(factory, None)
     assert (champion.version, champion.champion) == (1, True)
     approval = next(table for table in champion.tables if table.name == "approvals")
     assert [cell.value for cell in approval.values()][1] == "approved"
@@ -126,11 +132,35 @@ def test_the_json_names_the_gaps_and_the_open_questions(dossier: Dossier) -> Non
     assert (content["format"], content["version"]) == ("factory.dossier", 1)
     search = next(one for one in content["requirements"] if one["id"] == "annex-iv.2b")
     assert search["gaps"] == ["search"]
-    assert search["answer"]["state"] == "open"
+    assert search["answer"] == {**search["answer"], "state": "open", "text": "", "entry": None}
+
+
+def test_answers_are_signed_or_stale_or_gaps(dossier: Dossier, factory: Factory) -> None:
+    first = _made(factory, 1)
+    assert {name for name, one in first.answers.items() if one.state == "signed"} == {*ANSWERS}
+    stale = {name: one.changed for name, one in dossier.answers.items() if one.state == "stale"}
+    assert "metrics" in stale["annex-iv.4"]
+    assert dossier.answer("annex-iv.7").state == "signed"
+    assert ("risks.1.id", "bad-apple") in first.answer("article.9").declared
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_page_shows_who_signed_what_is_stale_and_what_is_missing(version: int) -> None:
+    code, text = _factory("dossier", f"apples@{version}", "--format", "html")
+    assert code == 0
+    page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+    sections = {section.get("id"): section for section in page.iter("section")}
+    answered = sections["requirement-annex-iv.4"]
+    shown = {one.get("class"): "".join(one.itertext()) for one in answered.iter("p")}
+    assert "They count what is sorted wrongly (signed by jane on 20" in shown["signed"]
+    stale = "Stale: since it was signed, this changed: metrics, gates."
+    assert shown.get("stale") == (stale if version == 2 else None)
+    unanswered = "".join(sections["requirement-annex-iv.3"].itertext())
+    assert "Gap: no person has answered and signed." in unanswered
 
 
 def test_what_differs_between_two_versions(dossier: Dossier, factory: Factory) -> None:
-    changes = dossier_difference(make_dossier("apples", 1, factory.home), dossier)
+    changes = dossier_difference(_made(factory, 1), dossier)
     seed = next(
         one for one in changes if one.fact.endswith("hyperparameters included: seed, value")
     )
@@ -165,7 +195,7 @@ def test_markdown_shows_names_as_they_are() -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     inline = [child for token in tokens for child in token.children or ()]
     assert not [t for t in [*tokens, *inline] if t.type in {"html_block", "html_inline", "image"}]
-    assert not [t for t in inline if t.type == "link_open"]
+    assert not [t for t in inline if t.type in {"link_open", "em_open", "code_inline"}]
     texts = ["".join(c.content for c in t.children or ()) for t in tokens if t.type == "inline"]
     assert "colour = <script>alert(1)</script>: rows" in texts
     assert "colour = a | b, *c*: rows" in texts
@@ -209,7 +239,9 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
     findings = {one["target"]["target-id"]: one for one in result["findings"]}
     assert findings.keys() == {one.id for one in catalogue().requirements}
     assert findings["annex-iv.1a"]["target"]["status"]["state"] == "not-satisfied"
-    assert "the signed answer of a person" in findings["annex-iv.1a"]["description"]
+    assert "a new signature" in findings["annex-iv.1a"]["description"]
+    assert "the signed answer of a person" in findings["annex-iv.3"]["description"]
+    assert findings["annex-iv.7"]["target"]["status"]["state"] == "satisfied"
     unasked = [one for one in catalogue().requirements if not one.person and one.evidence]
     for one in unasked:
         state = findings[one.id]["target"]["status"]["state"]
@@ -233,9 +265,9 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["pears"], "'pears' has no model version; train one: factory run pears"),
+        (["pears"], "no pipeline 'pears'"),
         (["apples@9"], "apples has no version 9"),
-        (["apples/clean"], "'apples/clean' is not a model version; write pipeline, or pipeline@3"),
+        (["apples@x"], "'apples@x' is not a model version; write apples@3, or apples"),
         (["apples", "--format", "pdf"], "a PDF is no text; name a file: --out dossier.pdf"),
         (["apples", "--format", "json", "--diff", "1"], "--format json is of the whole dossier"),
         (["apples", "--out", "missing/dossier.md"], "missing/dossier.md"),
@@ -257,12 +289,12 @@ def test_a_changed_document_is_refused(
     with (home.path / changed).open("ab") as file:
         file.write(b" ")
     with pytest.raises(FactoryError):
-        make_dossier("apples", 2, home)
+        _made(factory, home=home)
 
 
 def test_it_is_made_in_memory(dossier: Dossier, factory: Factory) -> None:
     """Making it again changes nothing in the home."""
     before = {path: path.stat().st_mtime_ns for path in factory.home.path.rglob("*.json")}
-    assert make_dossier("apples", 2, factory.home) == dossier
+    assert _made(factory) == dossier
     assert {path: path.stat().st_mtime_ns for path in factory.home.path.rglob("*.json")} == before
     assert io.StringIO(dossier_json(dossier)).readline() == "{\n"
