@@ -10,8 +10,11 @@ from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from factory_assets.audit.dossier.answers import PersonAnswer
 from factory_assets.audit.dossier.cited import Citation, FactTable
 from factory_assets.audit.dossier.dossier import Dossier
+from factory_assets.audit.dossier.markdown import escape_markdown
+from factory_assets.audit.dossier.printing import print_text
 from factory_assets.audit.requirements.catalogue import Requirement, catalogue
 from factory_resources.ledger.statements import URN
 
@@ -57,7 +60,10 @@ class _Results:
                             {"include-controls": [{"control-id": one.id} for one in asked]}
                         ]
                     },
-                    "observations": [self._observation(table) for table in dossier.tables],
+                    "observations": [
+                        *(self._observation(table) for table in dossier.tables),
+                        *(self._answer(name, one) for name, one in dossier.answers.items()),
+                    ],
                     "findings": [self._finding(one) for one in asked],
                 }
             ],
@@ -82,13 +88,30 @@ class _Results:
             "methods": ["EXAMINE"],
             "collected": self._dossier.made,
         }
-        evidence = [_evidence(one, table) for one in citations]
+        evidence = [_evidence(one, table.title) for one in citations]
+        return {**observation, "relevant-evidence": evidence} if evidence else observation
+
+    def _answer(self, requirement: str, answer: PersonAnswer) -> Mapping[str, Any]:
+        by = print_text(answer.by) or "a person whose name is not known any more"
+        title = f"Answer to {requirement}"
+        observation = {
+            "uuid": self._id(f"answer/{requirement}"),
+            "title": title,
+            # Readers take it for Markdown.
+            "description": escape_markdown(f"{print_text(answer.text)} (signed by {by})"),
+            "props": [{"name": "state", "ns": URN, "value": answer.state}],
+            "methods": ["INTERVIEW"],
+            "collected": answer.signed,
+        }
+        evidence = [_evidence(answer.citation, title)] if answer.citation else []
         return {**observation, "relevant-evidence": evidence} if evidence else observation
 
     def _finding(self, asked: Requirement) -> Mapping[str, Any]:
         tables = [table for kind in asked.evidence for table in self._dossier.of(kind)]
         gaps = [*self._gaps(asked)]
-        related = [{"observation-uuid": self._id(f"observation/{one.name}")} for one in tables]
+        names = [f"observation/{one.name}" for one in tables]
+        names += [f"answer/{asked.id}"] if asked.id in self._dossier.answers else []
+        related = [{"observation-uuid": self._id(name)} for name in names]
         state = "not-satisfied" if gaps else "satisfied"
         finding = {
             "uuid": self._id(f"finding/{asked.id}"),
@@ -117,7 +140,7 @@ class _Results:
         return str(identifier)
 
 
-def _evidence(citation: Citation, table: FactTable) -> Mapping[str, Any]:
+def _evidence(citation: Citation, description: str) -> Mapping[str, Any]:
     properties = {
         "sha256": citation.sha256,
         "ledger-entry": str(citation.entry),
@@ -125,6 +148,6 @@ def _evidence(citation: Citation, table: FactTable) -> Mapping[str, Any]:
     }
     return {
         "href": quote(citation.path),
-        "description": table.title,
+        "description": description,
         "props": [{"name": name, "ns": URN, "value": value} for name, value in properties.items()],
     }

@@ -246,6 +246,8 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
     for one in unasked:
         state = findings[one.id]["target"]["status"]["state"]
         assert (state == "satisfied") == all(dossier.of(kind) for kind in one.evidence)
+    answer = next(one for one in result["observations"] if one["title"] == "Answer to annex-iv.1a")
+    assert "\\<script\\>" in answer["description"]
     cited = {
         (evidence["href"], prop["value"])
         for observation in result["observations"]
