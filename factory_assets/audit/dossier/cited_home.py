@@ -33,6 +33,8 @@ from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
+_NEWEST = 20_000
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -71,6 +73,12 @@ class CitedHome:
         numbers = sorted(self.log.numbers(kind.subject_of(**names)))
         read = [(number, entry_in(self.log, number)) for number in numbers]
         return [(self.entry(number), one) for number, one in read if isinstance(one, kind)]
+
+    def newest(self, kind: str) -> list[CitedDocument]:
+        """Return the entries of a kind among the newest 20,000, whatever they are about."""
+        size, mark = self.log.size, f'"kind":"{kind}"'.encode()
+        bodies = self.log.bodies(max(0, size - _NEWEST), size)
+        return [self.entry(number) for number, body in bodies if mark in body]
 
     def provenance(self, version: Version, part: provenance.Part) -> CitedDocument | None:
         """Return a part of how a version was trained; None if nothing was stored.

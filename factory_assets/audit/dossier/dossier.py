@@ -23,6 +23,7 @@ from factory_assets.audit.dossier.training_facts import training_facts
 from factory_assets.audit.dossier.version_facts import version_facts
 from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS, EvidenceKind
 from factory_assets.spec import Pipeline
+from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, LedgerStarted, ModelTrained
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -47,7 +48,7 @@ class Dossier:
     pipeline: str
     version: int
     made: str
-    """When the version was trained: UTC, ISO 8601."""
+    """When the version was trained, else when the ledger was told of it: UTC, ISO 8601."""
     champion: bool
     """Whether it was the champion at the checkpoint."""
     size: int
@@ -104,12 +105,11 @@ def make_dossier(pipeline: Pipeline, number: int | None, home: Home) -> Dossier:
         size, checkpoint = log.signed
         first = entry_in(log, 0)
         assert isinstance(first, LedgerStarted)
-        made = cited.entries(ModelTrained, pipeline=version.model, version=version.version)
         served = cited.entries(ChampionMade, pipeline=version.model)
         dossier = Dossier(
             pipeline=version.model,
             version=version.version,
-            made=made[-1][1].time,
+            made=_made(documents),
             champion=bool(served) and served[-1][1].version == version.version,
             size=size,
             checkpoint=checkpoint,
@@ -119,6 +119,22 @@ def make_dossier(pipeline: Pipeline, number: int | None, home: Home) -> Dossier:
             entries={},
         )
         return replace(dossier, entries=_proven(log, dossier))
+
+
+def _made(documents: VersionDocuments) -> str:
+    """Return the time at which the version was made, which is fixed."""
+    trained, version = documents.of("train"), documents.version
+    if trained:
+        return str(trained.at("finished").value)
+    cited = documents.cited
+    entries = cited.entries(ModelTrained, pipeline=version.model, version=version.version)
+    if not entries:
+        raise ModelError(
+            "the ledger has no entry about this version",
+            where=documents.name,
+            remedy="factory verify tells what does not hold",
+        )
+    return entries[-1][1].time
 
 
 def _facts(documents: VersionDocuments) -> Iterator[FactTable]:

@@ -59,6 +59,17 @@ def _alarms(documents: VersionDocuments) -> Iterator[FactTable]:
 
 
 def _answers(documents: VersionDocuments) -> Iterator[FactTable]:
+    yield from fact_table(
+        "prediction_log",
+        "blocks",
+        "Blocks of answers of all pipelines that were logged last",
+        ("block", "time", "requests", "root of the tree over them"),
+        (
+            tuple(entry.at(field) for field in ("block", "time", "count", "root"))
+            for entry in reversed(documents.cited.newest("predictions"))
+            if entry.at("kind").value == "predictions"
+        ),
+    )
     rows = [
         (entry.at("day"), entry.at("count"), entry.at("sha256"))
         for entry in _by_day(documents, PredictionsArchived)

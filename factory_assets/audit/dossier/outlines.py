@@ -136,7 +136,7 @@ class _Printer:
         yield PrintedParagraph(CLAIM, "notice")
         standing = "It is the champion" if dossier.champion else "It is not the champion"
         yield PrintedParagraph(
-            f"Version {dossier.version} of {dossier.pipeline} was trained on "
+            f"Version {dossier.version} of {dossier.pipeline} is of "
             f"{dossier.made[:19].replace('T', ' ')} UTC. {standing}, as the first "
             f"{dossier.size:,} entries of the ledger say."
         )
@@ -173,7 +173,7 @@ class _Printer:
                 text = f"Evidence, {_words(kind)}: {print_text(titles)}."
                 blocks.append(PrintedParagraph(text, notes=self._numbers.of_tables(tables)))
             else:
-                text = f"Gap: no evidence of {_words(kind)} is recorded for this version."
+                text = f"Gap: nothing is recorded for this version under: {_words(kind)}."
                 blocks.append(PrintedParagraph(text, "gap"))
         return PrintedSection(
             f"requirement-{asked.id}",
@@ -218,7 +218,7 @@ class _Printer:
     def _tables(self, kind: EvidenceKind) -> Iterator[PrintedParagraph | PrintedTable]:
         tables = self._dossier.of(kind)
         if not tables:
-            text = f"Gap: no evidence of {_words(kind)} is recorded for this version."
+            text = f"Gap: nothing is recorded for this version under: {_words(kind)}."
             yield PrintedParagraph(text, "gap")
         for table in tables:
             yield print_table(table, self._numbers)

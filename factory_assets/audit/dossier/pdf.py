@@ -88,10 +88,11 @@ def render_pdf(document: PrintedDocument, files: Sequence[AttachedFile], home: H
 
 def attached_files(dossier: Dossier) -> tuple[AttachedFile, ...]:
     """Return what is attached to a document about a dossier: its JSON, and the version's proof."""
-    number = next(
+    subject = f"model/{dossier.name}"
+    number = max(
         number
         for number, entry in dossier.entries.items()
-        if json.loads(entry.body).get("subject") == f"model/{dossier.name}"
+        if json.loads(entry.body).get("subject") == subject
     )
     proof = dossier.entries[number].proof.encode()
     return (

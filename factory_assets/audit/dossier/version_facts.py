@@ -65,8 +65,8 @@ def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
     yield from fact_table(
         "version_chain",
         "versions",
-        "This version and those before it",
-        ("version", "trained", "passed its gates", "SHA-256 of its manifest"),
+        "This version and those before it, as the ledger entered them",
+        ("version", "entered", "passed its gates", "SHA-256 of its manifest"),
         rows[::-1],
     )
     yield from fact_table(

@@ -119,7 +119,7 @@ def test_each_requirement_has_its_evidence_or_a_gap(dossier: Dossier) -> None:
         texts = [block.text for block in sections[f"requirement-{asked.id}"].blocks]  # type: ignore[union-attr]
         for kind in asked.evidence:
             words = kind.replace("_", " ")
-            gap = f"Gap: no evidence of {words} is recorded for this version."
+            gap = f"Gap: nothing is recorded for this version under: {words}."
             shown = [text for text in texts if text.startswith(f"Evidence, {words}: ")]
             assert (gap in texts, len(shown)) in {(True, 0), (False, 1)}, (asked.id, kind)
             assert bool(shown) == bool(dossier.of(kind))
