@@ -110,6 +110,15 @@ def test_the_declaration_page_names_every_key_and_word() -> None:
     assert {word for part in parts for word in _literals(part)} <= words
 
 
+def test_the_page_about_the_ai_act_names_every_key_and_word_of_governance() -> None:
+    page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "ai-act.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    whole = governance_schema()
+    parts = [{"properties": whole["properties"]}, *whole["$defs"].values()]
+    assert {key for part in parts for key in part["properties"]} <= words
+    assert {word for part in whole["$defs"].values() for word in _literals(part)} <= words
+
+
 def test_the_declaration_page_names_the_defaults_of_models() -> None:
     page = (PROJECT / "docs" / "declare.md").read_text()
     for model in (

@@ -11,6 +11,7 @@ from factory_assets.audit.requirements.catalogue import (
     catalogue,
 )
 from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import PROJECT
 
 ANNEX_IV = [
     *(f"annex-iv.1{letter}" for letter in "abcdefgh"),
@@ -71,6 +72,12 @@ def test_the_dates_are_those_of_the_amended_regulation() -> None:
     assert dates["ai-act.high-risk-products"] == date(2028, 8, 2)
     assert dates["cra.reporting"] == date(2026, 9, 11)
     assert all("20" in one.source for one in catalogue().dates)
+
+
+def test_the_page_about_the_ai_act_has_its_dates() -> None:
+    page = " ".join((PROJECT / "docs" / "ai-act.md").read_text().split())
+    [act, *_] = catalogue().sources
+    assert [one.id for one in act.dates if f"{one.on.day} {one.on:%B %Y}" not in page] == []
 
 
 def test_of_what_nobody_read_there_are_no_points() -> None:

@@ -12,10 +12,15 @@ from factory_assets.audit.requirements.evidence_digests import evidence_digests
 from factory_assets.audit.requirements.statement_state import StatementState, governance_state
 from factory_assets.audit.requirements.version_records import version_records
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.governance_signing import enter_statements, sign_statements
+from factory_assets.execution.people import enter_people
+from factory_assets.results.base import digest
+from factory_resources.errors import RefusedError
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
-from tests.approvals import Factory, copy_factory, make_factory
+from factory_resources.security.personal_keys import load_key
+from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
 from tests.ledger import problems
 from tests.pipelines import RESPONSIBLE, write_governance
 
@@ -166,14 +171,8 @@ def test_each_kind_of_evidence_has_a_digest_that_does_not_depend_on_the_moment(
     )
     assert first == second
     assert [*first] == [*EVIDENCE_KINDS]
-    absent = {kind for kind in EVIDENCE_KINDS if first[kind] == _digest_of_nothing()}
+    absent = {kind for kind in EVIDENCE_KINDS if first[kind] == digest(None)}
     assert absent == {"version_difference", "search"}
-
-
-def _digest_of_nothing() -> str:
-    from factory_assets.results.base import digest
-
-    return digest(None)
 
 
 # ------------------------------------------------------------------------------- What is refused
@@ -187,6 +186,18 @@ def test_whoever_has_no_key_in_people_yaml_may_not_sign(apples: Factory) -> None
 def test_nobody_signs_as_another(apples: Factory) -> None:
     code, text = apples.factory("governance", "sign", "apples", "--as", "bob", by="jane")
     assert (code, "the key is that of jane, not of bob" in text) == (1, True), text
+
+
+def test_a_key_that_the_ledger_does_not_have_yet_does_not_count(apples: Factory) -> None:
+    statement = _states(apples)["annex-iv.7"].statement
+    key = load_key(apples.key("stranger"), PASSPHRASE.encode)
+    apples.people(zoe={"roles": ["auditor"], "keys": [key.public]})
+    [content] = sign_statements([statement], key, "zoe", apples.home)
+    with pytest.raises(RefusedError, match="the ledger does not have the key of zoe"):
+        enter_statements([(statement, content)], apples.home)
+    enter_people(apples.home)
+    [(_, person)] = enter_statements([(statement, content)], apples.home)
+    assert person == "zoe"
 
 
 @pytest.mark.parametrize(
