@@ -55,15 +55,14 @@ class StoredTree:
         return ([ranges.root(start, stop)] if start else []) + path[::-1]
 
 
-def tlog_proof(tree: StoredTree, index: int, size: int, checkpoint: str) -> bytes:
-    """Return the proof that an entry is in the log, in the format tlog-proof of C2SP.
+def inclusion_proof(tree: StoredTree, number: int, size: int, note: str) -> str:
+    """Return the proof that an entry is in the log of a checkpoint, as a C2SP tlog-proof.
 
     Args:
-        size: of the log of the checkpoint.
-        checkpoint: a note.
+        size: the number of entries of the checkpoint `note`.
     """
-    hashes = "".join(f"{format_base64(one)}\n" for one in tree.inclusion(index, size))
-    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{checkpoint}".encode()
+    hashes = "".join(f"{format_base64(one)}\n" for one in tree.inclusion(number, size))
+    return f"c2sp.org/tlog-proof@v1\nindex {number}\n{hashes}\n{note}"
 
 
 class _Ranges:

@@ -12,7 +12,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote, leaf_hash
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
-from factory_resources.ledger.proofs import tlog_proof
+from factory_resources.ledger.proofs import inclusion_proof
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def entry_proof(log: Log, number: int) -> bytes:
     """
     _require(log, number)
     size, note = log.signed
-    return tlog_proof(log.tree, number, size, note)
+    return inclusion_proof(log.tree, number, size, note).encode()
 
 
 def _require(log: Log, number: int) -> int:
