@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
 from factory_assets.web.access_log import AccessLog
+from factory_assets.web.auditor.ai_act import act_view
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.evidence_file import EvidenceMaker
@@ -66,6 +67,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
     routes = [
         Route("/audit", read(made.start), methods=["GET"]),
         Route("/audit/search", read(made.search), methods=["GET"]),
+        Route("/audit/ai-act/{name}", read(made.ai_act), methods=["GET"]),
         Route("/audit/verify", read(made.verification), methods=["GET"]),
         Route("/audit/verify", made.verify, methods=["POST"]),
         Route("/audit/verify/result.json", read(made.verification_json), methods=["GET"]),
@@ -173,6 +175,15 @@ class _Auditor:
         with self.reader.index.reading() as log:
             return _download(log.signed[1].encode(), "checkpoint")
 
+    def ai_act(self, request: Request) -> Response:
+        pipeline, mark, version = request.path_params["name"].partition("@")
+        number = number_in(version)
+        if mark and number is None:
+            raise UnknownNameError(f"{version!r} is no version", remedy="write PIPELINE@3")
+        self.reader.require(pipeline, number)
+        view = act_view(pipeline, number, folders_by_name(), self._home)
+        return self._page(request, "audit_ai_act", view=view)
+
     def verification(self, request: Request) -> Response:
         return self._page(request, "audit_verify", state=self._verifications.state())
 
@@ -199,7 +210,7 @@ class _Auditor:
 
     def evidence(self, request: Request) -> Response:
         pipeline, version = version_in(request)
-        self.reader.require_version(pipeline, version)
+        self.reader.require(pipeline, version)
         made = self._evidence.make(f"{pipeline}@{version}")
         return FileResponse(
             made.path,

@@ -130,6 +130,11 @@ class AuditIndex:
         values = (pipeline, kind) if version is None else (pipeline, kind, version)
         return [IndexedAct(*row) for row in self._rows(f"{query}{about} ORDER BY number", *values)]
 
+    def last_number(self, pipeline: str) -> int:
+        """Return the last entry about a pipeline; -1 if there is none."""
+        [(number,)] = self._rows("SELECT max(number) FROM act WHERE pipeline = ?", pipeline)
+        return -1 if number is None else int(number)
+
     def watt_hours(self, pipeline: str) -> float:
         """Return the energy of all records of a pipeline, in Wh."""
         [(total,)] = self._rows("SELECT sum(wh) FROM record WHERE pipeline = ?", pipeline)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.ledger_state import ledger_state
 from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.time_line import TimeLines, VersionLine
 from factory_assets.web.pages.pipeline_state import PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
@@ -28,6 +31,9 @@ class AuditedPipeline:
     versions: int
     watt_hours: float
     waits: Sequence[Wait]
+    questions: int | None
+    """Those about the champion, else the newest version, that only a person can answer and nobody
+    has; None without a version."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class AuditOverviewReader:
     index: AuditIndex
     lines: TimeLines
     states: PipelineStates
+    questions: OpenQuestions
 
     def read(self, log: Log, page: int, size: int) -> AuditOverview:
         """Return a page of the pipelines, those that are only in the ledger included.
@@ -62,9 +69,9 @@ class AuditOverviewReader:
         states = {state.name: state for state in self.states.all()}
         names = sorted({*states, *self.index.pipelines()})
         shown = names[(page - 1) * size : page * size]
-        state = ledger_state(self.home)
+        state, folders = ledger_state(self.home), {one.name: one for one in pipeline_folders()}
         return AuditOverview(
-            tuple(self._row(log, name, states.get(name)) for name in shown),
+            tuple(self._row(log, name, states.get(name), folders.get(name)) for name in shown),
             page,
             max(1, -(-len(names) // size)),
             len(names),
@@ -73,7 +80,9 @@ class AuditOverviewReader:
             sum(self.index.watt_hours(name) for name in names),
         )
 
-    def _row(self, log: Log, name: str, state: PipelineState | None) -> AuditedPipeline:
+    def _row(
+        self, log: Log, name: str, state: PipelineState | None, folder: Path | None
+    ) -> AuditedPipeline:
         versions = self.index.versions(name)
         act = self.lines.champion(name)
         wanted = [*versions[:1], *([act.version] if act and act.version else [])]
@@ -86,4 +95,5 @@ class AuditOverviewReader:
             len(versions),
             self.index.watt_hours(name),
             waits_of(state) if state else (),
+            self.questions.count(folder, wanted[-1]) if folder and wanted else None,
         )

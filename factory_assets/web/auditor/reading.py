@@ -13,6 +13,7 @@ from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.difference import VersionDifference, version_difference
 from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
 from factory_assets.web.auditor.paths import MOST, NAME
 from factory_assets.web.auditor.records import CountedRecords, graph_of
@@ -46,8 +47,8 @@ class AuditReader:
         self._home = home
         self.index = AuditIndex(home)
         self._lines = TimeLines(home, self.index)
-        states = PipelineStates(home)
-        self._overview = AuditOverviewReader(home, self.index, self._lines, states)
+        states, questions = PipelineStates(home), OpenQuestions(home, self.index)
+        self._overview = AuditOverviewReader(home, self.index, self._lines, states, questions)
         self._versions = VersionReader(home, self.index, self._lines)
         self._sources = SourceReader(home, self.index)
         self._search = Search(home, self.index)
@@ -68,7 +69,7 @@ class AuditReader:
             UnknownNameError: no entry is about such a pipeline.
         """
         with self.index.reading() as log:
-            self._require(name)
+            self.require(name)
             versions = self.index.versions(name)
             shown = versions[(page - 1) * PAGE : page * PAGE]
             lines = self._lines.lines(log, name, shown)
@@ -78,7 +79,7 @@ class AuditReader:
 
     def version(self, pipeline: str, version: int) -> VersionView:
         with self.index.reading() as log:
-            self.require_version(pipeline, version)
+            self.require(pipeline, version)
             return self._versions.read(log, pipeline, version)
 
     def history(self, log: Log, pipeline: str, version: int) -> RecordGraph:
@@ -96,7 +97,7 @@ class AuditReader:
             UnknownNameError: there is no such version.
         """
         with self.index.reading() as log:
-            self._require(pipeline)
+            self.require(pipeline)
             versions = self.index.versions(pipeline)
             if len(versions) < 2 and (before is None or after is None):
                 raise UnknownNameError(
@@ -104,7 +105,7 @@ class AuditReader:
                 )
             pair = (before or versions[1], after or versions[0])
             for version in pair:
-                self.require_version(pipeline, version)
+                self.require(pipeline, version)
             old, new = (self._lines.lines(log, pipeline, [version])[0] for version in pair)
             counted = CountedRecords(self._home, log)
             behind = [
@@ -121,22 +122,19 @@ class AuditReader:
         with self.index.reading() as log:
             return self._search.find(log, wanted)
 
-    def require_version(self, pipeline: str, version: int) -> None:
-        """Require that an entry says that the version exists.
+    def require(self, pipeline: str, version: int | None = None) -> None:
+        """Require that an entry is about the pipeline, and says that the version exists.
 
         Raises:
             UnknownNameError: none does.
         """
-        self._require(pipeline)
-        if not self.index.has_version(pipeline, version):
-            raise UnknownNameError(
-                f"{pipeline} has no version {version}", remedy="its time line lists all"
-            )
-
-    def _require(self, pipeline: str) -> None:
         if not NAME.fullmatch(pipeline) or pipeline not in self.index.pipelines():
             raise UnknownNameError(
                 f"no entry is about a pipeline {pipeline!r}", remedy="/audit lists all"
+            )
+        if version is not None and not self.index.has_version(pipeline, version):
+            raise UnknownNameError(
+                f"{pipeline} has no version {version}", remedy="its time line lists all"
             )
 
 

@@ -157,6 +157,7 @@ def test_no_page_has_a_barrier(audited: Audited, browser: Browser, scheme: str) 
             "/audit/search?q=jane",
             "/audit/entries/7",
             "/audit/verify",
+            "/audit/ai-act/apples",
             "/audit/-/search",
         ):
             page.goto(path)

@@ -63,6 +63,7 @@ def test_the_start_names_risk_champion_verdict_and_what_is_open(
     text = text_of(_show(browse(audited.home, "auditor"), "/audit"))
     assert "apples Tell good from bad minimal version 1 since" in text
     assert "version 2 waits for 1 approver" in text
+    assert "that a person must answer" in text
     assert "no witness is declared" in text
 
 
@@ -138,6 +139,28 @@ def test_two_versions_are_compared(audited: Audited, browse: Browse) -> None:
     assert text_of(_show(client, "/audit/apples/diff"))[:40] == text[:40]
     _show(client, "/audit/apples/diff?from=1&to=77", 404)
     _show(client, "/audit/search/diff?from=x", 404)
+
+
+def test_the_ai_act_is_shown_with_evidence_entries_and_gaps(
+    audited: Audited, browse: Browse
+) -> None:
+    client = browse(audited.home, "auditor")
+    source = _show(client, "/audit/ai-act/apples")
+    text = text_of(source)
+    assert "It claims no conformity" in text
+    assert "Version apples@1" in text
+    for point in ("annex-iv.1a", "article.15", "article.10.2"):
+        assert f'<tr id="{point}' in source
+    assert '<a href="#metrics">metrics</a>' in source
+    assert '<h3 id="metrics">' in source
+    assert "gap: slices" in text
+    assert "open What is the intended purpose" in text or "open" in text
+    number = _last_number(audited.home, "export") - 2
+    assert f'href="/audit/entries/{number}"' in source or "/audit/entries/" in source
+    assert "Version apples@2" in text_of(_show(client, "/audit/ai-act/apples@2"))
+    assert "gap: slices" not in text_of(_show(client, "/audit/ai-act/apples@2"))
+    for wrong in ("apples@x", "apples@77", "nothing", "search@1", "%3Cb%3E"):
+        _show(client, f"/audit/ai-act/{wrong}", 404)
 
 
 def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
