@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks import (
     approvals,
+    auditor,
     backup,
     boundary,
     by_hand,

@@ -43,7 +43,7 @@ def run(answers: int = ANSWERS) -> list[Result]:
         for stage in stages_of(pipeline):
             run_stage(StageRequest(pipeline, stage, home, "benchmark"))
         started = time.perf_counter()
-        known = _log(home, answers)
+        known = log_answers(home, answers)
         filled = time.perf_counter() - started
         print(f"{answers:,} answers were logged in {filled:.0f} s", file=sys.stderr)
         folders = {NAME: folder}
@@ -82,9 +82,9 @@ def run(answers: int = ANSWERS) -> list[Result]:
         ]
 
 
-def _log(home: Home, answers: int) -> list[bytes]:
-    """Log answers and collect them; return the ids of some of the version's."""
-    records = [_records(name) for name in (NAME, "another")]
+def log_answers(home: Home, answers: int, pipeline: str = NAME) -> list[bytes]:
+    """Log answers and collect them; return the ids of some of the first version of a pipeline."""
+    records = [_records(name) for name in (pipeline, "another")]
     known = list[bytes]()
     with PredictionLog(home) as log:
         for first in range(0, answers, STEP):
