@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from factory_assets.audit.trace.backward import walk_upstream
+from factory_assets.audit.upstream import walk_upstream
 from factory_assets.execution.provenance import Environment, read_provenance
 from factory_assets.results.base import R
 from factory_assets.results.evaluation import EvaluationResult
