@@ -17,7 +17,7 @@ from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
-from factory_assets.audit.trace.backward import model_records, walk_upstream
+from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.execution import provenance
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER

@@ -1,7 +1,7 @@
 """A printed document as PDF/A-3a and PDF/UA-1, with the dossier's JSON and its proofs attached.
 
-The compiler sees a folder with constant layout and data, and no fonts, packages or network. The
-same document gives the same bytes.
+The compiler sees a folder with a constant layout, which imports nothing, and data; it sees no fonts
+or packages of the machine. The same document gives the same bytes.
 """
 
 import json

@@ -63,6 +63,7 @@ def test_an_approval_that_was_signed_before_is_not_entered(waiting: Factory) -> 
 def test_it_can_be_refused_all_the_same(waiting: Factory) -> None:
     code, text = waiting.factory("refuse", "apples", "--reason", "bad", by="jane")
     assert (code, "apples@1 was refused by jane" in text) == (0, True), text
+    assert f"  risk: high (food)\n  may not serve: {_MISSING}\n" in text
 
 
 def test_a_version_with_its_approvals_serves_only_once_somebody_is_responsible(

@@ -20,32 +20,12 @@ from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
 from factory_resources.security.personal_keys import load_key
-from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
+from tests.approvals import PASSPHRASE, Factory, copy_factory
+from tests.factory_assets.audit.requirements.conftest import STATEMENTS
 from tests.ledger import problems
 from tests.pipelines import RESPONSIBLE, write_governance
 
 pytestmark = pytest.mark.slow
-
-_STATEMENTS = {
-    "annex-iv.1a": "To sort apples",
-    "annex-iv.2g": "The sorter finds these results good enough",
-    "annex-iv.7": "None was applied",
-    "article.9": "See the risk register",
-    "article.12.1": "Apples that fell from the belt",
-}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    """A factory in which version 1 waits, and jane has signed four of five statements."""
-    factory = make_factory(tmp_path_factory.mktemp("made") / "root")
-    write_governance(factory.defs / "apples", statements=_STATEMENTS)
-    with pytest.MonkeyPatch.context() as patch:
-        copied = copy_factory(factory, tmp_path_factory.mktemp("signed") / "root", patch)
-        names = [name for name in _STATEMENTS if name != "article.12.1"]
-        code, text = copied.factory("governance", "sign", "apples", *names, by="jane")
-        assert code == 0, text
-    return copied
 
 
 @pytest.fixture
@@ -65,7 +45,7 @@ def _stale(factory: Factory, version: int = 1) -> dict[str, tuple[str, ...]]:
 
 
 def _state(factory: Factory, changed: dict[str, Any]) -> None:
-    write_governance(factory.defs / "apples", statements=_STATEMENTS | changed)
+    write_governance(factory.defs / "apples", statements=STATEMENTS | changed)
 
 
 # -------------------------------------------------------------------------------------- Signing
@@ -77,7 +57,7 @@ def test_a_signed_statement_says_who_signed_it_and_the_others_are_open(apples: F
     assert (signed.state, signed.person, signed.changed) == ("signed", "jane", ())
     assert "metrics" in signed.statement.evidence
     assert {name for name, one in states.items() if one.state == "signed"} == {
-        name for name in _STATEMENTS if name != "article.12.1"
+        name for name in STATEMENTS if name != "article.12.1"
     }
     assert states["article.12.1"].state == "open"
     assert states["annex-iv.2a"].state == "open"
@@ -134,7 +114,7 @@ def test_a_changed_text_makes_that_statement_stale_until_it_is_signed_again(
 
 def test_a_changed_risk_concerns_what_rests_on_the_register(apples: Factory) -> None:
     risk = {**RESPONSIBLE["risks"][0], "likelihood": "frequent"}
-    write_governance(apples.defs / "apples", statements=_STATEMENTS, risks=[risk])
+    write_governance(apples.defs / "apples", statements=STATEMENTS, risks=[risk])
     assert _stale(apples) == {"article.9": ("risks",)}
 
 
