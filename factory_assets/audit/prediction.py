@@ -1,4 +1,4 @@
-"""One logged answer, found by its id: what was asked, by whom, and what which version answered."""
+"""One logged answer: what was asked, by whom, and what which version answered."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from factory_resources.errors import UnknownNameError
-from factory_resources.home.home import Home
 from factory_resources.prediction_log.logged_rows import answered_places
 from factory_resources.prediction_log.one_row import logged_row
-from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
 
@@ -39,23 +36,6 @@ class LoggedPrediction:
     """The prediction and the probabilities, or the reasons of a refusal."""
     block: str | None
     """The block of the ledger that contains it; None as long as there is none."""
-
-
-def logged_prediction(written: str, home: Home) -> LoggedPrediction:
-    """Return the answer with this id.
-
-    Raises:
-        UnknownNameError: there is none.
-        StorageError: the log cannot be read.
-    """
-    with PredictionLog(home) as log:
-        found = log.find(written)
-    if found is None:
-        raise UnknownNameError(
-            f"there is no prediction {written}",
-            remedy=f"factory answers prove {written} --out proof.json says whether there was one",
-        )
-    return describe_prediction(written, found.record, found.row, found.block)
 
 
 def describe_prediction(

@@ -90,7 +90,7 @@ class ArchivedFile:
                 sealed(read=[self.path], write=Path(scratch)) as connection,
             ):
                 row = connection.execute(query, [str(self.path), request]).fetchone()
-        except duckdb.IOException:
+        except duckdb.Error:
             # It may be removed by now.
             if self.path.exists():
                 raise
