@@ -6,6 +6,8 @@ It claims evidence, never conformity. Which evidence a point asks for belongs in
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,16 @@ from factory_assets.audit.requirements.catalogue import (
     catalogue,
 )
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.web.auditor.open_questions import applying_to
+from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.open_questions import Change, applying_to, last_change
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 
 _ROWS = 12
 """Rows of a table that are shown; the dossier has all."""
+
+_REMEMBERED = 20
+"""Versions."""
 
 _LONGEST = 200
 """Characters of a value that are shown."""
@@ -77,6 +83,8 @@ class ActView:
 
     pipeline: str
     version: int
+    size: int
+    """Entries in the ledger that it was read from."""
     risk: str
     title: str
     """Of the regulation."""
@@ -95,28 +103,53 @@ class ActView:
         return tuple(point for point in self.points if point.applies)
 
 
-def act_view(
-    pipeline: str, version: int | None, folders: Mapping[str, Path], home: Home
-) -> ActView:
-    """Return what is shown of a version.
+class ActReader:
+    """Reads versions of one home; may be used by several threads.
 
-    Args:
-        version: None for the champion, else the newest.
-
-    Raises:
-        UnknownNameError: there is no such version, or the pipeline is not declared.
-        FactoryError: a record or a declaration cannot be read.
+    Collecting a dossier takes longer than a page may, so it is remembered until the ledger says
+    something new of the pipeline, or its files change.
     """
-    if pipeline not in folders:
-        raise UnknownNameError(
-            f"{pipeline} is not declared", remedy="restore its declaration, or see its versions"
-        )
-    declared = load_pipeline(folders[pipeline])
-    dossier = make_dossier(declared, version, home)
+
+    def __init__(self, home: Home, index: AuditIndex) -> None:
+        self._home, self._index = home, index
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, int | None], tuple[Change, ActView]] = OrderedDict()
+
+    def read(self, pipeline: str, version: int | None, folders: Mapping[str, Path]) -> ActView:
+        """Return what is shown of a version.
+
+        Args:
+            version: None for the champion, else the newest.
+
+        Raises:
+            UnknownNameError: there is no such version, or the pipeline is not declared.
+            FactoryError: a record or a declaration cannot be read.
+        """
+        if pipeline not in folders:
+            raise UnknownNameError(
+                f"{pipeline} is not declared",
+                remedy="restore its declaration, or see its versions",
+            )
+        change = last_change(folders[pipeline], self._index)
+        with self._lock:
+            known = self._known.get((pipeline, version))
+        if known is None or known[0] != change:
+            known = change, _act_view(folders[pipeline], version, self._home)
+            with self._lock:
+                self._known[pipeline, version] = known
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return known[1]
+
+
+def _act_view(folder: Path, version: int | None, home: Home) -> ActView:
+    declared = load_pipeline(folder)
+    dossier = make_dossier(declared, version, home, proven=False)
     act, risk = catalogue().sources[0], declared.spec.risk
     return ActView(
-        pipeline,
+        dossier.pipeline,
         dossier.version,
+        dossier.size,
         f"{risk.tier} ({risk.area})" if risk.area else risk.tier,
         act.title,
         act.source,

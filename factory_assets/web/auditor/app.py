@@ -21,7 +21,6 @@ from starlette.routing import Route
 
 from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.auditor.ai_act import act_view
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.evidence_file import EvidenceMaker
@@ -180,8 +179,7 @@ class _Auditor:
         number = number_in(version)
         if mark and number is None:
             raise UnknownNameError(f"{version!r} is no version", remedy="write PIPELINE@3")
-        self.reader.require(pipeline, number)
-        view = act_view(pipeline, number, folders_by_name(), self._home)
+        view = self.reader.ai_act(pipeline, number)
         return self._page(request, "audit_ai_act", view=view)
 
     def verification(self, request: Request) -> Response:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.ledger_state import ledger_state
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.open_questions import OpenQuestions
+from factory_assets.web.auditor.records import history_of
 from factory_assets.web.auditor.time_line import TimeLines, VersionLine
 from factory_assets.web.pages.pipeline_state import PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
@@ -95,5 +97,11 @@ class AuditOverviewReader:
             len(versions),
             self.index.watt_hours(name),
             waits_of(state) if state else (),
-            self.questions.count(folder, wanted[-1]) if folder and wanted else None,
+            self._questions(log, folder, wanted[-1]) if folder and wanted else None,
         )
+
+    def _questions(self, log: Log, folder: Path, version: int) -> int | None:
+        def history(number: int) -> RecordGraph:
+            return history_of(log, folder.name, number, self.home, self.index)
+
+        return self.questions.count(folder, version, history)

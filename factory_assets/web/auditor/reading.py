@@ -11,12 +11,13 @@ from starlette.requests import Request
 
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.results.record_graph import RecordGraph
+from factory_assets.web.auditor.ai_act import ActReader, ActView
 from factory_assets.web.auditor.difference import VersionDifference, version_difference
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
 from factory_assets.web.auditor.paths import MOST, NAME
-from factory_assets.web.auditor.records import CountedRecords, graph_of
+from factory_assets.web.auditor.records import CountedRecords, history_of
 from factory_assets.web.auditor.search import Hit, Search
 from factory_assets.web.auditor.source_view import SourceReader, SourceView
 from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
@@ -51,6 +52,7 @@ class AuditReader:
         self._overview = AuditOverviewReader(home, self.index, self._lines, states, questions)
         self._versions = VersionReader(home, self.index, self._lines)
         self._sources = SourceReader(home, self.index)
+        self._acts = ActReader(home, self.index)
         self._search = Search(home, self.index)
 
     def warm(self) -> None:
@@ -84,11 +86,7 @@ class AuditReader:
 
     def history(self, log: Log, pipeline: str, version: int) -> RecordGraph:
         """Return the records behind a version; none if there is no such version."""
-        if not self.index.has_version(pipeline, version):
-            return RecordGraph(self._home, ())
-        counted = CountedRecords(self._home, log)
-        roots = self._versions.roots(log, pipeline, version, counted)
-        return graph_of(counted.every(roots), counted, self.index)[0]
+        return history_of(log, pipeline, version, self._home, self.index)
 
     def difference(self, pipeline: str, before: int | None, after: int | None) -> VersionDifference:
         """Compare two versions; without numbers, the newest with the one before.
@@ -109,14 +107,23 @@ class AuditReader:
             old, new = (self._lines.lines(log, pipeline, [version])[0] for version in pair)
             counted = CountedRecords(self._home, log)
             behind = [
-                counted.behind(self._versions.roots(log, pipeline, version, counted))
-                for version in pair
+                counted.behind(counted.roots(self.index, pipeline, version)) for version in pair
             ]
         return version_difference(old, new, (behind[0], behind[1]), self._home)
 
     def source(self, digest: str, line: int | None, row: int | None) -> SourceView:
         with self.index.reading() as log:
             return self._sources.read(log, digest, line, row, folders_by_name())
+
+    def ai_act(self, pipeline: str, version: int | None) -> ActView:
+        """Return what is on record of a version, the champion by default, for each point.
+
+        Raises:
+            UnknownNameError: there is no such version, or the pipeline is not declared any more.
+        """
+        with self.index.reading():
+            self.require(pipeline, version)
+        return self._acts.read(pipeline, version, folders_by_name())
 
     def search(self, wanted: str) -> list[Hit]:
         with self.index.reading() as log:

@@ -14,8 +14,13 @@ from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.results.stages import STAGES
 from factory_assets.web.auditor.index import AuditIndex
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import StageComputed
-from factory_resources.ledger.ledger import latest_in
+from factory_resources.ledger.entries import (
+    ModelExported,
+    ModelTrained,
+    StageComputed,
+    VerdictGiven,
+)
+from factory_resources.ledger.ledger import entry_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record, damaged_record
 
@@ -63,6 +68,15 @@ class CountedRecords:
         except ValidationError as error:
             raise damaged_record(name) from error
 
+    def roots(self, index: AuditIndex, pipeline: str, version: int) -> Iterator[CountedRecord]:
+        """Yield the last deployment, the last evaluation and the training of a version."""
+        for kind in ("export", "verdict", "model_version"):
+            for act in index.acts(pipeline, kind, version)[-1:]:
+                entry = entry_in(self.log, act.number)
+                assert isinstance(entry, ModelExported | VerdictGiven | ModelTrained)
+                if one := self.find(entry.record):
+                    yield one
+
     def inputs(self, record: Record) -> dict[str, CountedRecord]:
         """Return the records that one was made from, by stage; of partitions the first."""
         found = {}
@@ -96,6 +110,12 @@ class CountedRecords:
                 found[one.record.stage] = one
                 waiting += self.inputs(one.record).values()
         return {stage: found[stage] for stage in STAGES if stage in found}
+
+
+def history_of(log: Log, pipeline: str, version: int, home: Home, index: AuditIndex) -> RecordGraph:
+    """Return the records behind a version, also of other pipelines; none without a version."""
+    counted = CountedRecords(home, log)
+    return graph_of(counted.every(counted.roots(index, pipeline, version)), counted, index)[0]
 
 
 def graph_of(

@@ -22,8 +22,6 @@ from factory_assets.web.auditor.records import CountedRecord, CountedRecords, gr
 from factory_assets.web.auditor.time_line import TimeLines, VersionLine
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ModelExported, ModelTrained, VerdictGiven
-from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -99,7 +97,7 @@ class VersionReader:
         """
         [line] = self.lines.lines(log, pipeline, [version])
         counted = CountedRecords(self.home, log)
-        found = counted.behind(self.roots(log, pipeline, version, counted))
+        found = counted.behind(counted.roots(self.index, pipeline, version))
         candidate = _value(Candidate, found.get("train"))
         evaluation = _value(EvaluationResult, found.get("evaluate"))
         ingest = _value(IngestResult, found.get("ingest"))
@@ -125,17 +123,6 @@ class VersionReader:
             look if look and look.version == version else None,
             tuple(self._entries(pipeline, version)),
         )
-
-    def roots(
-        self, log: Log, pipeline: str, version: int, counted: CountedRecords
-    ) -> Iterator[CountedRecord]:
-        """Yield the last deployment, the last evaluation and the training of a version."""
-        for kind in ("export", "verdict", "model_version"):
-            for act in self.index.acts(pipeline, kind, version)[-1:]:
-                entry = entry_in(log, act.number)
-                assert isinstance(entry, ModelExported | VerdictGiven | ModelTrained)
-                if one := counted.find(entry.record):
-                    yield one
 
     def _columns(
         self,
