@@ -31,7 +31,7 @@ class StageDifference:
 
 
 @dataclass(frozen=True)
-class MetricChange:
+class MetricOfBoth:
     """A metric of both versions."""
 
     name: str
@@ -54,7 +54,7 @@ class VersionDifference:
     before: VersionLine
     after: VersionLine
     stages: tuple[StageDifference, ...]
-    metrics: tuple[MetricChange, ...]
+    metrics: tuple[MetricOfBoth, ...]
     files: tuple[FileChange, ...]
     files_unknown: str
     """Why the files cannot be compared; empty if they are."""
@@ -93,13 +93,13 @@ def _stages(
 
 def _metrics(
     old: Mapping[str, CountedRecord], new: Mapping[str, CountedRecord]
-) -> Iterator[MetricChange]:
+) -> Iterator[MetricOfBoth]:
     before, after = (
         result_as(EvaluationResult, one["evaluate"].record).metrics if "evaluate" in one else {}
         for one in (old, new)
     )
     for name in dict.fromkeys([*after, *before]):
-        yield MetricChange(name, before.get(name), after.get(name))
+        yield MetricOfBoth(name, before.get(name), after.get(name))
 
 
 def _files(before: VersionLine, after: VersionLine, home: Home) -> Iterator[FileChange]:

@@ -48,7 +48,7 @@ class DrawnBox:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class VersionDrawing:
     """Boxes and the curves between them, as path data of SVG."""
 
     boxes: tuple[DrawnBox, ...]
@@ -64,7 +64,7 @@ def stage_drawing(
     sources: Sequence[SourceFile],
     upstream: Sequence[Record],
     version: str,
-) -> Drawing:
+) -> VersionDrawing:
     """Draw sources, stages of other pipelines, the own stages, at least one, and the version."""
     first, last = next(iter(found)), next(reversed([*found]))
     nodes = _source_nodes(sources)
@@ -95,7 +95,7 @@ def _source_nodes(sources: Sequence[SourceFile]) -> list[DrawnNode]:
     return nodes
 
 
-def column_drawing(columns: Sequence[ColumnOrigin], version: str) -> Drawing | None:
+def column_drawing(columns: Sequence[ColumnOrigin], version: str) -> VersionDrawing | None:
     """Draw source columns, the columns that were computed from them, and the version.
 
     None if they are too many for a drawing.
@@ -110,11 +110,11 @@ def column_drawing(columns: Sequence[ColumnOrigin], version: str) -> Drawing | N
     return _drawn(nodes, [*edges, *((f"to {one.name}", "version") for one in columns)])
 
 
-def _drawn(nodes: Sequence[DrawnNode], edges: Iterable[Edge]) -> Drawing:
+def _drawn(nodes: Sequence[DrawnNode], edges: Iterable[Edge]) -> VersionDrawing:
     edges = [*dict.fromkeys(edges)]
     placed = lay_out([node.name for node in nodes], edges)
     places = [(node, placed.nodes[node.name]) for node in nodes]
-    return Drawing(
+    return VersionDrawing(
         tuple(
             DrawnBox(at.x, at.y, _fitting(node.title), _fitting(node.detail), node.kind)
             for node, at in places

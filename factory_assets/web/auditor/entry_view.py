@@ -38,7 +38,7 @@ class EntryView:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ShownCheckpoint:
     """The newest checkpoint, as every page names it."""
 
     size: int
@@ -46,11 +46,11 @@ class Checkpoint:
     """In base64."""
 
 
-def checkpoint_of(log: Log) -> Checkpoint:
+def checkpoint_of(log: Log) -> ShownCheckpoint:
     """Return the checkpoint that the log has signed last."""
     _, note = log.signed
     parsed = LogCheckpoint.parse(SignedNote.parse(note.encode()).text)
-    return Checkpoint(parsed.size, parsed.text.splitlines()[2])
+    return ShownCheckpoint(parsed.size, parsed.text.splitlines()[2])
 
 
 def entry_view(log: Log, number: int, home: Home) -> EntryView:

@@ -18,7 +18,7 @@ from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
 from factory_assets.web.auditor.paths import MOST, NAME
 from factory_assets.web.auditor.records import CountedRecords, history_of
-from factory_assets.web.auditor.search import Hit, Search
+from factory_assets.web.auditor.search import AuditSearch, Hit
 from factory_assets.web.auditor.source_view import SourceReader, SourceView
 from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
 from factory_assets.web.auditor.version_view import VersionReader, VersionView
@@ -53,7 +53,7 @@ class AuditReader:
         self._versions = VersionReader(home, self.index, self._lines)
         self._sources = SourceReader(home, self.index)
         self._acts = ActReader(home, self.index)
-        self._search = Search(home, self.index)
+        self._search = AuditSearch(home, self.index)
 
     def warm(self) -> None:
         """Index the ledger, if there is one, before the first page is asked for."""

@@ -43,7 +43,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Search:
+class AuditSearch:
     """Searches one home."""
 
     home: Home

@@ -147,6 +147,10 @@ class SourceReader:
                 part = _Part("row", *self._table(named, line, row, hidden))
         except FactoryError as error:
             return SourceView(digest, tuple(names), 0, "line", (), (), (), str(error))
+        except ModuleNotFoundError:
+            # What unpacks it, or reads it, is Arrow, which this process does without.
+            why = "These pages do not unpack such a file: `factory trace` tells its lines."
+            return SourceView(digest, tuple(names), 0, "line", (), (), (), why)
         why = "" if part.lines else "It is not that long."
         rows, lines = named.source.rows, tuple(part.lines)
         return SourceView(digest, tuple(names), rows, part.unit, part.columns, lines, hidden, why)

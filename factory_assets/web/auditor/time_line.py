@@ -27,7 +27,7 @@ _REMEMBERED = 5_000
 
 
 @dataclass(frozen=True)
-class MeasuredMetric:
+class TestMetric:
     """A metric of a version on its test rows."""
 
     name: str
@@ -65,7 +65,7 @@ class VersionLine:
     """The digest of the whole declaration."""
     verdict: Literal["passed", "failed", "not evaluated"]
     gates: tuple[tuple[str, bool], ...]
-    metrics: tuple[MeasuredMetric, ...]
+    metrics: tuple[TestMetric, ...]
     decisions: tuple[IndexedAct, ...] = ()
     periods: tuple[ServedPeriod, ...] = ()
 
@@ -168,9 +168,9 @@ def served_periods(acts: Sequence[IndexedAct]) -> dict[int, tuple[ServedPeriod, 
     return periods
 
 
-def _metrics(value: EvaluationResult) -> tuple[MeasuredMetric, ...]:
+def _metrics(value: EvaluationResult) -> tuple[TestMetric, ...]:
     names = dict.fromkeys([value.headline, *value.intervals])
     return tuple(
-        MeasuredMetric(name, value.metrics[name], value.intervals.get(name))
+        TestMetric(name, value.metrics[name], value.intervals.get(name))
         for name in [name for name in names if name in value.metrics][:_METRICS]
     )

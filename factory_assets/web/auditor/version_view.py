@@ -16,7 +16,7 @@ from factory_assets.results.data import Drift, IngestResult, SourceFile, SplitRe
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.web.auditor.decisions import DecisionLine, decisions_of
-from factory_assets.web.auditor.drawing import Drawing, column_drawing, stage_drawing
+from factory_assets.web.auditor.drawing import VersionDrawing, column_drawing, stage_drawing
 from factory_assets.web.auditor.index import AuditIndex, IndexedAct
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords, graph_of
 from factory_assets.web.auditor.time_line import TimeLines, VersionLine
@@ -58,8 +58,8 @@ class VersionView:
     stages: tuple[StageLine, ...]
     sources: tuple[SourceFile, ...]
     columns: tuple[ColumnOrigin, ...]
-    graph: Drawing | None
-    column_graph: Drawing | None
+    graph: VersionDrawing | None
+    column_graph: VersionDrawing | None
     environment: Environment | None
     environment_unknown: str
     decisions: tuple[DecisionLine, ...]

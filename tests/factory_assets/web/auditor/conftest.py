@@ -17,21 +17,14 @@ from starlette.testclient import TestClient
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.spec.people import Role
-from factory_assets.web.access_log import AccessLog
-from factory_assets.web.auditor.app import auditor_app
-from factory_assets.web.door.login import form_token
-from factory_assets.web.visitor import Visitor, set_visitor
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.approvals import Factory, make_factory
+from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.pipelines import declare, enter
-
-_COOKIE, _SECRET = "factory_3000", "only the browser has it"
-
-TOKEN = form_token(_SECRET)
 
 REASON = "<script>alert(1)</script> & \u202e better"
 
@@ -145,15 +138,6 @@ def browse() -> Browse:
     apps: dict[Home, Any] = {}
 
     def client(home: Home, *roles: Role, name: str = "tom") -> TestClient:
-        app = apps.setdefault(home, auditor_app(home, AccessLog(home), _COOKIE))
-        visitor = Visitor(name, frozenset(roles), "5e" * 32)
-
-        async def behind(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                set_visitor(scope, visitor)
-            await app(scope, receive, send)
-
-        address = "http://127.0.0.1:3000"
-        return TestClient(behind, address, cookies={_COOKIE: _SECRET}, follow_redirects=False)
+        return client_of(apps.setdefault(home, app_of(home)), name, roles)
 
     return client

@@ -16,7 +16,8 @@ from factory_assets.web.auditor.evidence_file import EvidenceMaker
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
 from factory_resources.ledger.ledger import Ledger
-from tests.factory_assets.web.auditor.conftest import TOKEN, Audited, Browse
+from tests.factory_assets.web.auditor.clients import TOKEN
+from tests.factory_assets.web.auditor.conftest import Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 
 pytestmark = pytest.mark.slow
