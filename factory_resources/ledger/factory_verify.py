@@ -3699,7 +3699,8 @@ class _DossierCheck:
     def _require_named(self, path: str, digest: str, entry: dict[str, Any]) -> None:
         """Refuse a file that its entry does not name, itself or by a manifest beside the file."""
         if entry["kind"] == "stage":
-            _require_same("the record", (path, digest), (entry["subject"], entry.get("sha256")))
+            named = entry.get("subject"), entry.get("sha256")
+            _require_same("the record", (path, digest), named)
             return
         if entry["kind"] != "model_version":
             raise InvalidError(f"an entry of kind {entry['kind']!r} names no such file")
