@@ -4,6 +4,7 @@ It needs Python 3.9 or later and the package `cryptography`. An auditor reads th
 it to their own machine; the factory imports the same functions from here, so there is one of each.
 
     python factory_verify.py PATH               verify a home, a copy of one, or an evidence archive
+    python factory_verify.py PATH --dossier F   compare a dossier with it as well, value by value
     python factory_verify.py witness new …      make the key of a witness
     python factory_verify.py witness cosign …   check a checkpoint and cosign it
 
