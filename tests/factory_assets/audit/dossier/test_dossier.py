@@ -117,6 +117,8 @@ def test_the_kinds_of_evidence_that_a_version_has(dossier: Dossier) -> None:
 def test_without_a_version_it_is_the_champion(factory: Factory) -> None:
     champion = _made(factory, None)
     assert (champion.version, champion.champion) == (1, True)
+    texts = {_factory("dossier", name)[1] for name in ("apples", "apples@1", "apples@champion")}
+    assert len(texts) == 1
     approval = next(table for table in champion.tables if table.name == "approvals")
     assert [cell.value for cell in approval.values()][1] == "approved"
 
