@@ -233,9 +233,10 @@ def dossier_command(
 ) -> None:
     """Write the technical documentation of a model version from what is recorded.
 
-    NAME is a pipeline or a model version: pipeline, pipeline@3 (default: the champion, else the
-    newest version). Each value has a note that names its record and the ledger's entry about it.
-    What nobody has recorded or signed is printed as a gap. It claims no conformity with any law.
+    NAME is a pipeline or a model version: pipeline, pipeline@3, pipeline@champion (default: the
+    champion, else the newest version). Each value has a note that names its record and the ledger's
+    entry about it. What nobody has recorded or signed is printed as a gap. It claims no conformity
+    with any law.
     """
     from factory_assets.cli.dossier import write_dossier
 

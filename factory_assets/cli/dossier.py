@@ -12,12 +12,17 @@ from factory_assets.audit.dossier.difference import print_difference
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.outlines import DocumentKind, print_document
 from factory_assets.audit.dossier.printing import PrintedDocument
+from factory_assets.audit.references import ModelName
+from factory_assets.audit.resolver import find_model
 from factory_assets.cli.shared import select_version
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.tracking.registry import Registry
 
 DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
+
+_CHAMPION = "@champion"
 
 
 def write_dossier(
@@ -38,7 +43,9 @@ def write_dossier(
         )
     if form == "pdf" and out is None:
         raise UnknownNameError("a PDF is no text", remedy="name a file: --out dossier.pdf")
-    pipeline, number = select_version(name)
+    pipeline, number = select_version(name.removesuffix(_CHAMPION))
+    if name.endswith(_CHAMPION):
+        number = find_model(ModelName(pipeline.name, "champion"), Registry(home)).version
     dossier = make_dossier(pipeline, number, home)
     if other is None:
         content = _rendered(dossier, kind, form, home)

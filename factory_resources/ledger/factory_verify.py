@@ -4,6 +4,7 @@ It needs Python 3.9 or later and the package `cryptography`. An auditor reads th
 it to their own machine; the factory imports the same functions from here, so there is one of each.
 
     python factory_verify.py PATH               verify a home, a copy of one, or an evidence archive
+    python factory_verify.py PATH --dossier F   compare a dossier with it as well, value by value
     python factory_verify.py witness new …      make the key of a witness
     python factory_verify.py witness cosign …   check a checkpoint and cosign it
 
@@ -3699,7 +3700,8 @@ class _DossierCheck:
     def _require_named(self, path: str, digest: str, entry: dict[str, Any]) -> None:
         """Refuse a file that its entry does not name, itself or by a manifest beside the file."""
         if entry["kind"] == "stage":
-            _require_same("the record", (path, digest), (entry["subject"], entry.get("sha256")))
+            named = entry.get("subject"), entry.get("sha256")
+            _require_same("the record", (path, digest), named)
             return
         if entry["kind"] != "model_version":
             raise InvalidError(f"an entry of kind {entry['kind']!r} names no such file")

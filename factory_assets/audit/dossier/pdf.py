@@ -81,7 +81,6 @@ def render_pdf(document: PrintedDocument, files: Sequence[AttachedFile], home: H
             package_path=packages,
             package_cache_path=packages,
             pdf_standards=STANDARDS,
-            timestamp=int(made.timestamp()),
         )
     return compiled
 

@@ -1,9 +1,11 @@
 """The verifier compares a dossier with the home or archive: every value, file and entry."""
 
+import copy
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,14 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_resources.home.home import Home
 from factory_resources.ledger.connection import new_sqlite
 from factory_resources.ledger.entries import read_entry
-from factory_resources.ledger.factory_verify import Expectation, VerificationReport, verify_path
+from factory_resources.ledger.factory_verify import (
+    Expectation,
+    HomeFolder,
+    LedgerDatabase,
+    VerificationReport,
+    verify_dossier,
+    verify_path,
+)
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
@@ -205,3 +214,44 @@ def test_what_is_no_dossier_is_one_problem(factory: Factory) -> None:
     for content in (b"", b"[]", b"{}", b"\xff", b'{"format": "factory.dossier", "version": 1}'):
         [problem] = _verified(factory.home.path, content).problems
         assert "--dossier" in str(problem)
+
+
+def test_a_file_beside_provenance_that_its_manifest_does_not_list_is_found(
+    factory: Factory, written: str
+) -> None:
+    content = json.loads(written)
+    source = next(one for one in content["sources"] if one["path"].endswith("/environment.json"))
+    manifest = source["path"].replace("environment.json", "manifest.json")
+    digest = sha256((factory.home.path / manifest).read_bytes()).hexdigest()
+    source |= {"path": manifest, "sha256": digest}
+    problems = _verified(factory.home.path, json.dumps(content).encode()).problems
+    assert "the SHA-256" in str(problems[0])
+
+
+def _places(value: Any, *names: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield each place in a dossier; of lists only those in the first two parts."""
+    parts = [*value.items()] if isinstance(value, dict) else [*enumerate(value)][:2]
+    for name, part in parts:
+        yield (*names, name)
+        if isinstance(part, dict | list) and name != "declared":
+            yield from _places(part, *names, name)
+
+
+def test_whatever_is_in_a_dossier_the_answer_is_a_report(factory: Factory, written: str) -> None:
+    files = HomeFolder(str(factory.home.path))
+    short = json.loads(written)
+    short["facts"] = short["facts"][:2]
+    short["requirements"] = [one for one in short["requirements"] if one["id"] == "annex-iv.7"]
+    places = [*_places(short)]
+    assert len(places) > 60
+    with closing(LedgerDatabase(str(factory.home.ledger))) as database:
+        for *way, last in places:
+            for junk in (None, 7, -1.5, "", "x\u202e", [], {}):
+                content = copy.deepcopy(short)
+                part = content
+                for name in way:
+                    part = part[name]
+                part[last] = junk
+                report = VerificationReport()
+                verify_dossier(json.dumps(content).encode(), files, database, report)
+                assert all("--dossier" in str(one) for one in report.problems)

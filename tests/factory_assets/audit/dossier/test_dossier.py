@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import tarfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,19 @@ from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from factory_resources.ledger.factory_verify import leaf_hash
+from factory_resources.ledger.entries import ServingChanged
+from factory_resources.ledger.factory_verify import Expectation, leaf_hash, verify_path
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import (
+    PredictionsArchived,
+    PredictionsLogged,
+    PredictionsRemoved,
+)
+from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
 from tests.factory_assets.audit.dossier.homes import ANSWERS, make_home
 from tests.pipelines import enter
+from tests.recorded_home.make import ARCHIVE
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +117,8 @@ def test_the_kinds_of_evidence_that_a_version_has(dossier: Dossier) -> None:
 def test_without_a_version_it_is_the_champion(factory: Factory) -> None:
     champion = _made(factory, None)
     assert (champion.version, champion.champion) == (1, True)
+    texts = {_factory("dossier", name)[1] for name in ("apples", "apples@1", "apples@champion")}
+    assert len(texts) == 1
     approval = next(table for table in champion.tables if table.name == "approvals")
     assert [cell.value for cell in approval.values()][1] == "approved"
 
@@ -292,6 +304,61 @@ def test_a_changed_document_is_refused(
         file.write(b" ")
     with pytest.raises(FactoryError):
         _made(factory, home=home)
+
+
+def test_what_the_ledger_says_later_is_in_the_next_dossier(
+    dossier: Dossier, factory: Factory, tmp_path: Path
+) -> None:
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    day, digest = dossier.made[:10], "a" * 64
+    moved = {"subject": f"predictions/apples/{day}", "pipeline": "apples", "day": day, "count": 12}
+    ids = {"first": "0" * 32, "last": "1" * 32}
+    about = {"pipeline": "apples", "version": 2}
+    alarms = {**about, "subject": "alarms/apples", "look": 4, "report": digest}
+    block = {"subject": "predictions/b", "block": "b", "root": digest, "count": 3, "bytes": 9}
+    stopped = {**about, "subject": "serving/apples", "action": "stopped"}
+    archived = {**moved, **ids, "sha256": digest, "leaves": digest}
+    removed = {**moved, "files": (digest,), "reason": "kept long enough"}
+    Ledger(home).append(
+        [
+            AlarmsChanged.model_validate({**alarms, "open": ("drift of size", "errors")}),
+            PredictionsLogged.model_validate({**block, **ids}),
+            PredictionsArchived.model_validate(archived),
+            PredictionsRemoved.model_validate(removed),
+            ServingChanged.model_validate(stopped),
+        ]
+    )
+    later = _made(factory, home=home)
+    assert later.size == dossier.size + 5
+    tables = {table.name: table for table in later.tables}
+    values = {name: [value.value for value in table.values()] for name, table in tables.items()}
+    assert [value for value in values["alarms"] if isinstance(value, str)][1::2] == [
+        "drift of size",
+        "errors",
+    ]
+    assert values["blocks"][0::2] == ["b", 3]
+    assert values["answers"] == [day, 12, digest]
+    assert values["removed_answers"] == [day, 12, "kept long enough"]
+    assert "stopped" in values["interventions"]
+    assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
+
+
+@pytest.mark.parametrize("name", ["apples@2", "pears@1", "nets@1"])
+def test_a_home_that_is_older_than_its_ledger_has_dossiers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    enter(tmp_path, monkeypatch)
+    code, text = _factory("dossier", name, "--format", "json")
+    assert code == 0
+    content = json.loads(text)
+    kinds = {table["kind"] for table in content["facts"]}
+    assert {"metrics", "gates", "splits", "training"} <= kinds
+    assert ("version_difference" in kinds) == (name == "apples@2")
+    assert ("losses" in {table["name"] for table in content["facts"]}) == (name != "apples@2")
+    report, _ = verify_path(str(tmp_path / "home"), Expectation(dossier=text.encode()))
+    assert report.holds, [str(one) for one in report.problems]
 
 
 def test_it_is_made_in_memory(dossier: Dossier, factory: Factory) -> None:

@@ -1,5 +1,6 @@
 """Documents of hostile texts: whatever a name or value is, it is shown, and does nothing."""
 
+import sys
 import unicodedata
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from factory_assets.audit.dossier.printing import (
     print_text,
     print_value,
 )
+from factory_resources.errors import SettingError
 from factory_resources.home.home import Home
 from tests.hostile import ARABIC, HOSTILE, IMPORT, LONG, READ, REVERSED, SCRIPT
 
@@ -108,6 +110,12 @@ def test_a_pdf_shows_texts_and_reads_nothing(home: Home) -> None:
     assert "root:" not in text
     assert "U+0645" in text
     assert render_pdf(ALL, (), home) == content
+
+
+def test_without_the_compiler_a_pdf_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(SettingError, match="needs the extra `dossier`"):
+        render_pdf(ALL, (), home)
 
 
 def test_a_pdf_has_its_files(home: Home) -> None:
