@@ -39,13 +39,18 @@ UPDATE block SET longest = (SELECT coalesce(max(length(record)), 0) FROM predict
 """
 """Bytes of the longest record of a block, of those that were here when it was added."""
 
-_COUNTS = """\
-CREATE TABLE answer_count (block {integer}, pipeline TEXT, version {integer},
-  requests {integer} NOT NULL, answers {integer} NOT NULL, first {bytes}, last {bytes},
-  PRIMARY KEY (block, pipeline, version)){compact};
+_COUNT = """\
 INSERT INTO answer_count SELECT block, pipeline, version, count(*), sum(rows),
   min(CASE WHEN rows > 0 THEN id END), max(CASE WHEN rows > 0 THEN id END)
-  FROM prediction GROUP BY block, pipeline, version;
+  FROM prediction{where} GROUP BY block, pipeline, version"""
+
+_COUNT_BLOCK = _COUNT.format(where=" WHERE id >= ? AND id <= ? AND block = ?")
+
+_COUNTS = f"""\
+CREATE TABLE answer_count (block {{integer}}, pipeline TEXT, version {{integer}},
+  requests {{integer}} NOT NULL, answers {{integer}} NOT NULL, first {{bytes}}, last {{bytes}},
+  PRIMARY KEY (block, pipeline, version)){{compact}};
+{_COUNT.format(where="")};
 """
 """What each version answered in each block: requests, rows of those that were not refused, and the
 ids of the first and the last of these. It stays when a record moves to the archive or is removed;
@@ -128,9 +133,9 @@ class PredictionStore(Database):
             )
             for tile, hashes in enumerate(block.tiles):
                 self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
-            rows = [*_rows(number, block)]
-            self.insert_rows(rows)
-            self.insert("answer_count", [*_counts(rows)])
+            self.insert_rows([*_rows(number, block)])
+            self.run("DELETE FROM answer_count WHERE block = ?", [number])
+            self.run(_COUNT_BLOCK, [block.first, block.last, number])
         return True
 
     def find(self, request: bytes) -> StoredPrediction | None:
@@ -303,14 +308,3 @@ def _rows(number: int, block: PredictionBlock) -> Iterator[StoredRow]:
     for leaf, (identifier, payload) in enumerate(block.records):
         record = decode(payload)
         yield identifier, number, leaf, record.pipeline, record.version, record.rows, payload
-
-
-def _counts(rows: Sequence[StoredRow]) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of `answer_count` of a block."""
-    groups: dict[tuple[int, str, int], list[tuple[bytes, int]]] = {}
-    for identifier, number, _, pipeline, version, count, _ in rows:
-        groups.setdefault((number, pipeline, version), []).append((identifier, count))
-    for key, requests in groups.items():
-        answered = [identifier for identifier, count in requests if count]
-        ends = (answered[0], answered[-1]) if answered else (None, None)
-        yield *key, len(requests), sum(count for _, count in requests), *ends

@@ -7,12 +7,13 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.answer_counts import AnswerCount
+from factory_resources.prediction_log.blocks import PredictionBlock
 from factory_resources.prediction_log.ids import PredictionIds, row_id
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import encode
 from tests.factory_resources.prediction_log.homes import fill
 from tests.factory_resources.prediction_log.homes import log as log
-from tests.factory_resources.prediction_log.samples import record
+from tests.factory_resources.prediction_log.samples import payload, record
 from tests.factory_resources.prediction_log.test_archive import AFTER, DAY, Clock, answer
 from tests.factory_resources.prediction_log.test_archive import clock as clock
 from tests.factory_resources.released_forms import ANSWERS
@@ -56,6 +57,15 @@ def test_rows_are_counted_and_refused_requests_are_not(log: PredictionLog) -> No
     assert log.count_answers("apples") == {3: AnswerCount(4, taken[1], taken[2])}
     assert log.answer_ids("apples", 3) == every
     assert log.answer_ids("apples", 3, 2) == every[-2:]
+
+
+def test_an_id_that_is_in_two_blocks_is_counted_once(log: PredictionLog) -> None:
+    ids = PredictionIds()
+    one, two, three = (ids.take() for _ in range(3))
+    log.database.add(PredictionBlock("a", [(one, payload(1)), (two, payload(2))]))
+    log.database.add(PredictionBlock("b", [(two, payload(2)), (three, payload(3))]))
+    assert log.database.uncounted_blocks() == [2]
+    _require(log, [one, two, three])
 
 
 def test_only_blocks_with_answers_of_the_version_are_read_for_its_last_ones(

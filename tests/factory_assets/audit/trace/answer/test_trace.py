@@ -235,6 +235,14 @@ def test_a_statement_that_does_not_hold_tells_neither_reason_nor_role(
     assert traced(copied.id, code=1).approvals[0].name is None
 
 
+def test_a_signed_statement_opens_a_name_without_the_salts_of_the_home(copied: Answered) -> None:
+    shutil.rmtree(copied.factory.home.path / "secrets")
+    found = traced(copied.id)
+    assert [approval.name for approval in found.approvals] == ["jane"]
+    assert found.run is not None
+    assert (found.run.account is None, found.run.account_name) == (False, None)
+
+
 def test_an_answer_of_a_version_that_is_gone_is_told_from_the_ledger(copied: Answered) -> None:
     with closing(sqlite3.connect(copied.factory.home.mlflow_database)) as database:
         database.execute("UPDATE model_versions SET current_stage = 'Deleted_Internal'")
