@@ -1,4 +1,8 @@
-"""What people decided about a version, with the statements that they signed."""
+"""What people decided about a version, with the statements that they signed.
+
+Whether a statement is the one that its entry names, and its signature holds, is found out in
+`factory_assets.audit.trace.answer.events`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,15 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
+from factory_assets.audit.trace.answer.events import EventReader
+from factory_assets.audit.trace.report import State
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import (
-    CandidateDecided,
-    ChampionMade,
-    Kind,
-    ServingChanged,
-)
+from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
-from factory_resources.ledger.rollout_entries import RolloutEnded
 from factory_resources.ledger.statements import statement_file
-
-_ACTS = (CandidateDecided, ChampionMade, ServingChanged, RolloutEnded)
 
 
 @dataclass(frozen=True)
@@ -30,62 +28,49 @@ class DecisionLine:
     number: int
     """Its entry."""
     act: str
-    """Such as `approved`."""
+    """In words, such as `approved`."""
     time: str
     """When it was entered: UTC, ISO 8601."""
     person: str
-    """The name, which is in the statement only."""
+    """The name; empty if nothing opens the commitment in the ledger."""
     role: str
     reason: str
     key: str
     statement: str
     """The digest of the statement."""
+    state: State
+    """`whole` if it is the one that the entry names and its signature holds."""
     shown: str
-    """The text that the person was shown."""
+    """The text that the person was shown; empty if the statement does not hold."""
 
 
 def decisions_of(log: Log, pipeline: str, version: int, home: Home) -> Iterator[DecisionLine]:
-    """Yield the signed decisions about a version, the oldest first."""
-    subjects = (
-        CandidateDecided.subject_of(pipeline=pipeline, version=version),
-        ChampionMade.subject_of(pipeline=pipeline),
-        ServingChanged.subject_of(pipeline=pipeline),
-        RolloutEnded.subject_of(pipeline=pipeline),
-    )
+    """Yield the signed decisions about a version: as a candidate, then while it served."""
+    events = EventReader(log, home, pipeline, version, datetime.now(UTC).isoformat(), [])
     seen: set[str] = set()
-    for number in sorted({one for subject in subjects for one in log.numbers(subject)}):
-        entry = entry_in(log, number)
-        if not isinstance(entry, _ACTS) or entry.pipeline != pipeline:
+    for event in (*events.approvals(), *events.serving()):
+        entry = entry_in(log, event.entry)
+        digest = entry.statement if isinstance(entry, SignedAct) else None
+        # The entry that a version serves may name the statement of the approval.
+        if digest is None or digest in seen or event.statement is None:
             continue
-        if entry.version == version and entry.statement and entry.statement not in seen:
-            seen.add(entry.statement)
-            yield _line(number, entry, entry.statement, entry.key or "", home)
+        seen.add(digest)
+        yield DecisionLine(
+            event.entry,
+            event.what,
+            event.time,
+            event.name or "",
+            event.role or "",
+            event.reason or "",
+            getattr(entry, "key", None) or "",
+            digest,
+            event.statement,
+            _shown(home, pipeline, digest) if event.statement == "whole" else "",
+        )
 
 
-def _line(number: int, entry: Kind, digest: str, key: str, home: Home) -> DecisionLine:
-    said = read_statement(home, getattr(entry, "pipeline", ""), digest)
-    person = said.get("person")
-    return DecisionLine(
-        number,
-        str(said.get("decision", entry.kind)),
-        entry.time,
-        str(person.get("name", "")) if isinstance(person, dict) else "",
-        str(said.get("role", "")),
-        str(said.get("reason", "")),
-        key,
-        digest,
-        str(said.get("shown", "")),
-    )
-
-
-def read_statement(home: Home, pipeline: str, digest: str) -> dict[str, Any]:
-    """Return what a stored statement says; nothing if it is gone or damaged.
-
-    Whether its signature holds is found out by a verification.
-    """
-    try:
-        content = statement_file(home, pipeline, digest).read_bytes()
-        said = json.loads(b64decode(json.loads(content)["payload"]))["predicate"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
+def _shown(home: Home, pipeline: str, digest: str) -> str:
+    """Return the text in a statement that holds."""
+    content = json.loads(statement_file(home, pipeline, digest).read_bytes())
+    predicate = json.loads(b64decode(content["payload"]))["predicate"]
+    return str(predicate.get("shown", ""))

@@ -119,6 +119,21 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     assert "No slice is declared" in text
 
 
+def test_a_changed_statement_is_told(changed: Audited, browse: Browse) -> None:
+    client, page = browse(changed.home, "auditor"), "/audit/apples/1"
+    assert "its signature holds" in text_of(_show(client, page))
+    [statement] = (changed.home.path / "statements" / "apples").glob("*.json")
+    content = json.loads(statement.read_bytes())
+    content["payload"] = f"A{content['payload'][1:]}"
+    statement.chmod(0o600)
+    statement.write_text(json.dumps(content))
+    text = text_of(_show(client, page))
+    assert "it was CHANGED" in text
+    assert "alert(1)" not in text
+    statement.unlink()
+    assert "it is gone" in text_of(_show(client, page))
+
+
 def test_slices_fairness_and_robustness_are_shown(audited: Audited, browse: Browse) -> None:
     text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/2"))
     assert "passed roc_auc" in text
