@@ -30,8 +30,8 @@ CREATE TABLE digest (start INTEGER, number INTEGER, PRIMARY KEY (start, number))
 CREATE TABLE record (name TEXT PRIMARY KEY, number INTEGER NOT NULL, pipeline TEXT NOT NULL,
   stage TEXT NOT NULL, data_version TEXT NOT NULL, wh REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX record_of ON record (pipeline, stage, data_version);
-CREATE TABLE source (sha256 TEXT, name TEXT, record TEXT NOT NULL, number INTEGER NOT NULL,
-  PRIMARY KEY (sha256, name)) WITHOUT ROWID;
+CREATE TABLE source (sha256 TEXT, name TEXT, pipeline TEXT, record TEXT NOT NULL,
+  number INTEGER NOT NULL, PRIMARY KEY (sha256, name, pipeline)) WITHOUT ROWID;
 """
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -69,8 +69,9 @@ class IndexedSource:
 
     sha256: str
     name: str
+    pipeline: str
     record: str
-    """The path of the record of the last ingest that read it under this name, in the home."""
+    """The path of the record of the pipeline's last ingest that read it under this name."""
     number: int
     """The record's entry."""
 
@@ -215,8 +216,11 @@ class AuditIndex:
         )
         sources = record["value"].get("sources", ()) if record["stage"] == "ingest" else ()
         self._database.executemany(
-            "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?)",
-            [(source["sha256"], source["name"], name, number) for source in sources],
+            "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?)",
+            [
+                (source["sha256"], source["name"], record["pipeline"], name, number)
+                for source in sources
+            ],
         )
         return _digests_in(content, number)
 

@@ -257,7 +257,7 @@ def _hidden(names: Sequence[IndexedSource], folders: Folders) -> tuple[str, ...]
         RefusedError: nobody can tell, as a pipeline is not declared any more.
     """
     found: dict[str, None] = {}
-    for pipeline in {one.record.split("/")[1] for one in names}:
+    for pipeline in {one.pipeline for one in names}:
         if pipeline not in folders:
             raise RefusedError(
                 f"{pipeline} is not declared any more, so nobody can tell what is sensitive in it",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.declarations.settings import policy_file
-from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home, storage_errors
 
 _PATIENCE = 3.0
@@ -49,6 +49,8 @@ class VerificationState:
     running_since: str
     """UTC, ISO 8601; empty if none runs."""
     last: VerificationResult | None
+    failure: str
+    """Why the last one has no result; empty if it has one."""
 
 
 class Verifications:
@@ -57,7 +59,7 @@ class Verifications:
     def __init__(self, home: Home) -> None:
         self._home, self._lock = home, threading.Lock()
         self._thread: threading.Thread | None = None
-        self._since = ""
+        self._since = self._failure = ""
 
     def begin(self) -> None:
         """Begin one unless one runs, and wait for a short while."""
@@ -77,7 +79,8 @@ class Verifications:
         """
         with self._lock:
             runs = self._thread is not None and self._thread.is_alive()
-            return VerificationState(self._since if runs else "", self._stored())
+            since = self._since if runs else ""
+            return VerificationState(since, self._stored(), self._failure)
 
     def content(self) -> bytes:
         """Return the result of the last verification as JSON.
@@ -112,8 +115,12 @@ class Verifications:
     def _run(self) -> None:
         from pydantic import TypeAdapter
 
-        result = self._verified()
-        self._home.write_atomic(self._file, TypeAdapter(VerificationResult).dump_json(result))
+        try:
+            result = self._verified()
+            self._home.write_atomic(self._file, TypeAdapter(VerificationResult).dump_json(result))
+            self._failure = ""
+        except FactoryError as error:
+            self._failure = str(error)
 
     def _verified(self) -> VerificationResult:
         began = self._since

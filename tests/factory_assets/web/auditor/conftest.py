@@ -101,7 +101,6 @@ def _make_search(factory: Factory) -> None:
     folder.mkdir()
     rows = [f'{n},"secret-{n}\n of two lines",<i>n{n}</i>' for n in range(1, 60)]
     (folder / HOSTILE).write_text("\n".join(["size,name,note", *rows]) + "\n")
-    (folder / "plain.csv").write_text("size,note\n" + "".join(f"{n},n\n" for n in range(1, 9)))
     contract = [
         {"name": "size", "type": "int64"},
         {"name": "who", "from": "name", "type": "string", "sensitive": "personal"},
@@ -109,7 +108,13 @@ def _make_search(factory: Factory) -> None:
     ]
     source = {"files": "*y.csv"}
     declare(folder, {"purpose": HOSTILE, "ingest": {"source": source, "contract": contract}})
-    run(RunSelection(["search"]), Console(file=io.StringIO()))
+    # Another pipeline reads the same file, and calls nothing sensitive.
+    shutil.copytree(folder, factory.defs / "notes")
+    contract = [contract[0], contract[2]]
+    ingest = {"source": source, "contract": contract}
+    declare(factory.defs / "notes", {"purpose": "Read notes", "ingest": ingest})
+    for name in ("search", "notes"):
+        run(RunSelection([name]), Console(file=io.StringIO()))
 
 
 @pytest.fixture(scope="session")

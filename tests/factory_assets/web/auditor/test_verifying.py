@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from factory_assets.web.auditor import verification
 from factory_assets.web.auditor.evidence_file import EvidenceMaker
+from factory_resources.errors import StorageError
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
 from factory_resources.ledger.ledger import Ledger
@@ -58,6 +60,18 @@ def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Brows
     text = _verify(client)
     assert "It does not hold." in text
     assert table.name in text
+
+
+def test_a_verification_without_a_result_says_why(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full", remedy="free space")
+
+    monkeypatch.setattr(verification, "run_factory", full)
+    assert "without a result: the disk is full; free space" in _verify(
+        browse(changed.home, "auditor")
+    )
 
 
 def test_a_form_of_another_site_verifies_nothing(changed: Audited, browse: Browse) -> None:
