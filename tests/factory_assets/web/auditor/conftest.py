@@ -87,8 +87,9 @@ def make_audited(root: Path) -> Audited:
         assert code == 0, text
         answers = log_answers(factory.home, 1, 3)
         gates = [{"metric": "roc_auc", "at_least": 0.6}]
-        asked = {"slices": ["colour"], "protected": ["colour"], "robustness": {}, "influence": {}}
-        factory.declare(seed=9, gates=gates, **asked)
+        columns = {"slices": ["colour"], "protected": ["colour"]}
+        influence = {"seeds": 1, "subsets": 8, "rows": 3, "at_least": 0.0}
+        factory.declare(seed=9, gates=gates, robustness={}, influence=influence, **columns)
         factory.run()
         explained = log_answers(factory.home, 2, 1)[0]
         _make_search(factory)

@@ -37,7 +37,7 @@ def test_every_page_is_there(audited: Audited) -> None:
         "/audit/apples",
         "/audit/apples/2",
         "/audit/apples/diff",
-        f"/audit/answers/{audited.explained}?influence=1",
+        f"/audit/answers/{audited.explained}",
         f"/audit/answers/{audited.answer}/proof.json",
         *(f"/audit/files/{digest}?line=3" for digest in files),
         "/audit/search?q=jane",
