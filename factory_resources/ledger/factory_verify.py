@@ -1141,6 +1141,7 @@ _FOLLOWED = frozenset(
         "edge_pack",
         "edge_log",
         "boundary",
+        "governance",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1652,6 +1653,7 @@ class ContentCheck:
             "edge_pack": self._edge_pack,
             "edge_log": self._edge_log,
             "boundary": self._boundary,
+            "governance": self._decisions.governance,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -2119,6 +2121,8 @@ def verify_home(
 
 _DECISION = "urn:sovereign-ai-factory:decision:v1"
 
+_GOVERNANCE = "urn:sovereign-ai-factory:governance:v1"
+
 _STATEMENT_BYTES = 262_144
 
 _APPROVALS = 32
@@ -2253,6 +2257,40 @@ class DecisionCheck:
         elif outcome not in ("rolled back", "replaced"):
             raise InvalidError("has no valid 'outcome'")
 
+    def governance(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a person signed the answer to a requirement, by a key that was theirs then.
+
+        Raises:
+            InvalidError: they did not, or it says something else than the entry.
+        """
+        pipeline, requirement = take(entry, "pipeline"), take(entry, "requirement")
+        subject = f"governance/{pipeline}/{requirement}"
+        _require_same("the subject", entry.get("subject"), subject)
+        person, key = take(entry, "person"), take(entry, "key")
+        statement = self._signed(number, entry)
+        if take(statement, "predicateType") != _GOVERNANCE:
+            raise InvalidError("has a statement of another type")
+        predicate = take(statement, "predicate", kind=dict)
+        said = [predicate.get(name) for name in ("log", "pipeline", "version", "requirement")]
+        origin, version = take(self._ledger.entry(0), "origin"), take(entry, "version", kind=int)
+        expected = [origin, pipeline, version, requirement]
+        _require_same("what the statement is about", said, expected)
+        evidence = take(entry, "evidence", kind=dict)
+        _require_same("what it rests on", predicate.get("evidence"), evidence)
+        _require_same("the time of the signature", entry.get("signed"), predicate.get("time"))
+        if _seconds(take(entry, "time")) - _seconds(take(predicate, "time")) < -_CLOCKS:
+            raise InvalidError("was signed after it was entered")
+        model = self._ledger.last("model_version", f"model/{_which(entry)}", number)
+        text = sha256(take(predicate, "text").encode("utf-8", "surrogatepass")).hexdigest()
+        about: dict[str, Any] = {f"governance.yaml#{requirement}": text}
+        about[f"{_which(entry)}/manifest.json"] = model[1].get("digest") if model else None
+        _require_same("the digests of the statement", _digests(statement), about)
+        _require_name(predicate, entry)
+        known = self._person(person, number)
+        if known is None or key not in known[1]:
+            raise InvalidError("was signed by a key that was not the person's then")
+        self._report.count("signed answers to requirements")
+
     def _require_promotable(
         self, number: int, entry: dict[str, Any], started: dict[str, Any]
     ) -> None:
@@ -2352,15 +2390,7 @@ class DecisionCheck:
         Raises:
             InvalidError: it is missing, was changed or used before, or says something else.
         """
-        content = self._read(take(entry, "pipeline"), take(entry, "statement"))
-        key = None if entry.get("key") is None else person_key(take(entry, "key"))
-        statement = parse_statement(content, key)
-        # The envelope may be written in other ways; only its payload is signed.
-        signed = sha256(statement_payload(content)).hexdigest()
-        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", signed)
-        if used is not None and used != number:
-            raise InvalidError(f"has the statement that entry {used} has already")
-        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", signed, number)
+        statement = self._signed(number, entry)
         predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
         if take(statement, "predicateType") != _DECISION:
             raise InvalidError("has a statement of another type")
@@ -2374,6 +2404,23 @@ class DecisionCheck:
         self._require_subject(statement, entry, number)
         _require_name(predicate, entry)
         return predicate
+
+    def _signed(self, number: int, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the statement that an entry names, signed by its key if it has one.
+
+        Raises:
+            InvalidError: it is missing, was changed or used before.
+        """
+        content = self._read(take(entry, "pipeline"), take(entry, "statement"))
+        key = None if entry.get("key") is None else person_key(take(entry, "key"))
+        statement = parse_statement(content, key)
+        # The envelope may be written in other ways; only its payload is signed.
+        signed = sha256(statement_payload(content)).hexdigest()
+        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", signed)
+        if used is not None and used != number:
+            raise InvalidError(f"has the statement that entry {used} has already")
+        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", signed, number)
+        return statement
 
     def _read(self, pipeline: str, digest: str) -> bytes:
         name = f"statements/{pipeline}/{digest}.json"
@@ -2394,15 +2441,11 @@ class DecisionCheck:
         which = _which(entry)
         model = self._ledger.last("model_version", f"model/{which}", number)
         export = self._ledger.last("export", f"export/{which}", number)
-        said = [
-            (take(one, "name"), take(one, "digest", "sha256"))
-            for one in take(statement, "subject", kind=list)
-        ]
-        expected = [
-            (f"{which}/manifest.json", model[1].get("digest") if model else None),
-            (f"{which}/model.onnx", export[1].get("graph") if export else None),
-        ]
-        _require_same("the files of the statement", said, expected)
+        expected = {
+            f"{which}/manifest.json": model[1].get("digest") if model else None,
+            f"{which}/model.onnx": export[1].get("graph") if export else None,
+        }
+        _require_same("the files of the statement", _digests(statement), expected)
 
     def _require_allowed(self, number: int, entry: dict[str, Any], rule: dict[str, Any]) -> None:
         """Require that the person of an entry had the role and the key then."""
@@ -2496,6 +2539,15 @@ def _require_name(predicate: dict[str, Any], entry: dict[str, Any]) -> None:
     except ValueError as error:
         raise InvalidError("has a statement with a damaged salt") from error
     _require_same("the person", person, committed)
+
+
+def _digests(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return the names that a statement is about, each with its SHA-256."""
+    subject = take(statement, "subject", kind=list)
+    found = {take(one, "name"): take(one, "digest", "sha256") for one in subject}
+    if len(found) != len(subject):
+        raise InvalidError("has a statement that is about one name twice")
+    return found
 
 
 def _which(entry: dict[str, Any]) -> str:
