@@ -294,7 +294,7 @@ def test_a_mistake_is_one_line(arguments: list[str], told: str) -> None:
     assert len(text.splitlines()) == 1
 
 
-@pytest.mark.parametrize("end", ["environment.json", "/evaluate/", "/ingest/"])
+@pytest.mark.parametrize("end", ["environment.json", "/deploy/", "/evaluate/", "/ingest/"])
 def test_a_changed_document_is_refused(
     end: str, dossier: Dossier, factory: Factory, tmp_path: Path
 ) -> None:
