@@ -66,6 +66,7 @@ MODULES = {
         backup,
         status,
         approvals,
+        auditor,
         dossier,
         boundary,
         edge,

@@ -24,7 +24,7 @@ _JSON_HELP = "Print JSON, for programs."
     "--json",
     "as_json",
     is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema trace.",
+    help="Print JSON, for programs; for its schema: factory schema trace, or answer_trace.",
 )
 @click.option(
     "--html",

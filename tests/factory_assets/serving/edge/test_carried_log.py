@@ -1,5 +1,6 @@
 """Answers of a pack are traced, whether its log has come home, or is only at hand, or neither."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.cli.prediction import answer_text
 from factory_assets.serving.edge import score as program
+from factory_assets.web.lineage.page import trace_page
 from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
 from factory_resources.ledger.entries import EdgeLogReceived, EdgePacked
 from factory_resources.ledger.ledger import Ledger
@@ -45,7 +48,11 @@ def test_an_answer_that_came_home_is_traced_to_its_pack(edge: Edge) -> None:
     assert found.proof is not None
     assert found.proof.proven is True
     assert found.lineage is not None
-    assert [problem for problem in found.problems if "data.csv" not in problem] == []
+    assert found.problems == ()
+    for shown in (answer_text(found), trace_page(found)):
+        assert pack.pack[:12] in shown
+        assert pack.key in html.unescape(shown)
+        assert f"its log came home {received[1].time[:16].replace('T', ' ')}" in shown
 
 
 def test_an_answer_that_did_not_come_home_is_said_to_be_missing_with_its_pack(edge: Edge) -> None:
@@ -77,6 +84,9 @@ def test_an_answer_in_a_log_at_hand_is_traced_and_not_stored(
     assert (found.edge.pack, found.edge.line) == (_pack(edge)[1].pack, 1)
     assert (found.edge.received, found.block, found.proof) == (None, None, None)
     assert (found.output["prediction"], found.protocol) == ("0", "edge")
+    for shown in (answer_text(found), trace_page(found)):
+        assert "its log has not come home" in shown
+        assert "a checkpoint of the pack" in shown
     assert traced(edge, names[1], path).output["rules"] == ["range:size"]
     with Ledger(edge.home).reading() as log:
         assert log.size == size

@@ -262,6 +262,7 @@ def test_an_unknown_answer_and_wrong_options_are_told_in_one_line(made: Answered
         ((made.id, "--row", "1"), "is an answer; leave --row out"),
         (("apples@1", "--influence"), "is no answer; leave --influence out"),
         (("apples@1", "--answers"), "is a model; leave --answers out"),
+        (("apples@1", "--html", "/proc/none/page.html"), "/proc/none/page.html: cannot write"),
     ):
         code, text = call(*arguments)
         assert code == 2
