@@ -44,7 +44,7 @@ def text_lines(path: Path, first: int, last: int, encoding: str) -> list[str]:
 
 
 def _single(encoding: str) -> str:
-    return encoding.replace("utf-8", "utf-8-sig")
+    return "utf-8-sig" if encoding.lower() == "utf-8" else encoding
 
 
 def _shown(line: str) -> str:

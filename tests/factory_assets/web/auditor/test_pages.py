@@ -22,6 +22,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.sources.files.discovery import sha256_of
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 
@@ -154,6 +155,17 @@ def test_two_versions_are_compared(audited: Audited, browse: Browse) -> None:
     assert text_of(_show(client, "/audit/apples/diff"))[:40] == text[:40]
     _show(client, "/audit/apples/diff?from=1&to=77", 404)
     _show(client, "/audit/search/diff?from=x", 404)
+
+
+def test_files_that_changed_are_not_compared(changed: Audited, browse: Browse) -> None:
+    version = Registry(changed.home).version("apples", 2)
+    manifest = version.files / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_text("{}")
+    text = text_of(_show(browse(changed.home, "auditor"), "/audit/apples/diff"))
+    assert "apples@2: its files are gone, or not those that were trained" in text
+    manifest.unlink()
+    assert "its files are gone" in _show(browse(changed.home, "auditor"), "/audit/apples/diff")
 
 
 def test_the_ai_act_is_shown_with_evidence_entries_and_gaps(
