@@ -52,17 +52,26 @@ class Factory:
         return self.root / "keys" / name
 
     def declare(
-        self, *, seed: int = 7, approval: Any = "keep", rollout: Any = None, **evaluate: Any
+        self,
+        *,
+        seed: int = 7,
+        approval: Any = "keep",
+        rollout: Any = None,
+        high_risk: bool = False,
+        **evaluate: Any,
     ) -> None:
         """Declare another seed, so that the next run trains another version.
 
         Args:
             rollout: `canary` or `shadow` of `deploy`, with its settings.
+            high_risk: without a `governance.yaml`.
         """
         attributes = copy.deepcopy(APPLES)
         attributes["train"]["seed"] = seed
         attributes["evaluate"]["gates"] = {"champion": "off"}
         attributes["evaluate"] |= evaluate
+        if high_risk:
+            attributes["risk"] = {"tier": "high", "area": "food"}
         rule = {"signatures": 1} if approval == "keep" else approval
         if rule is not None:
             attributes["deploy"] = {"approval": rule}

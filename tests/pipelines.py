@@ -25,6 +25,24 @@ APPLES: dict[str, Any] = {
 }
 
 
+RESPONSIBLE: dict[str, Any] = {
+    "owner": "head@example.org",
+    "oversight": [{"who": "senior@example.org", "role": "Sorter", "can": "stop the model"}],
+    "risks": [
+        {
+            "id": "bad-apple",
+            "what": "A bad apple is sold",
+            "affected": "Whoever eats it",
+            "likelihood": "occasional",
+            "severity": "minor",
+            "measure": "The sorter looks again",
+            "residual": "Some bad apples are sold",
+        }
+    ],
+}
+"""What the `governance.yaml` of a pipeline of high risk needs."""
+
+
 def write_apples(folder: Path, rows: int = 200, *, learnable: bool = True) -> None:
     """Write `data.csv`, in which the size largely determines the label, or nothing does."""
     good = (i % 7 > 3 if learnable else i * i % 13 % 2 for i in range(1, rows + 1))
@@ -41,6 +59,12 @@ def enter(root: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("FACTORY_HOME", str(root / "home"))
     patch.setenv("DAGSTER_HOME", str(root / "home" / "dagster"))
     patch.setenv("FACTORY_DEFS", str(root / "defs"))
+
+
+def write_governance(folder: Path, **changed: Any) -> None:
+    """Write the `governance.yaml` of a pipeline: `RESPONSIBLE`, with other sections."""
+    content = yaml.safe_dump({**RESPONSIBLE, **changed}, sort_keys=False)
+    (folder / "governance.yaml").write_text(content)
 
 
 def declare(folder: Path, attributes: dict[str, Any]) -> Pipeline:

@@ -45,6 +45,8 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
     yield f"  purpose: {spec.purpose}"
     area = f" ({spec.risk.area})" if spec.risk.area else ""
     yield f"  risk: {spec.risk.tier}{area}"
+    if waiting.standing.lacks:
+        yield f"  may not serve: {waiting.standing.lacks}"
     records = records_behind(deployed.record, home)
     for stage in ("evaluate", "train", "split"):
         if stage not in records:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
-from factory_assets.audit.trace.backward import model_records, walk_upstream
+from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.execution import provenance
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
@@ -44,11 +45,12 @@ from factory_resources.ledger.factory_verify import (
     LogCheckpoint,
     SignedNote,
     VerifierKey,
-    format_base64,
 )
+from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.ledger.proofs import inclusion_proof
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.witnesses import extension, reading_stored
@@ -58,6 +60,8 @@ from factory_resources.tracking.registry import Registry, Version
 
 _MODELS = "artifacts/"
 """Where a home has the files of models and exports."""
+
+_SIGNED = (CandidateDecided, ChampionMade, RolloutEnded, ServingChanged, GovernanceSigned)
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the archive, so that the same evidence has the same bytes."""
@@ -120,11 +124,7 @@ def _statements(log: Log, numbers: Iterable[int], version: Version, home: Home) 
     """Yield the files of the statements about the version."""
     for number in numbers:
         entry = entry_in(log, number)
-        if (
-            isinstance(entry, CandidateDecided | ChampionMade | RolloutEnded | ServingChanged)
-            and entry.version == version.version
-            and entry.statement
-        ):
+        if isinstance(entry, _SIGNED) and entry.version == version.version and entry.statement:
             yield statement_file(home, entry.pipeline, entry.statement)
 
 
@@ -159,9 +159,20 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
         entry = entry_in(log, number)
         if isinstance(entry, acts) and entry.version == version.version:
             yield number
+    yield from _answers(log, version)
     yield from _numbers(log, KeyChanged, role="witness")
     # Also those of other versions: they tell what this one replaced, and when.
     yield from _numbers(log, ChampionMade, pipeline=version.model)
+
+
+def _answers(log: Log, version: Version) -> Iterator[int]:
+    """Yield the signed answers to requirements that rest on the evidence of the version."""
+    for requirement in catalogue().requirements:
+        names = {"pipeline": version.model, "requirement": requirement.id}
+        for number in _numbers(log, GovernanceSigned, **names):
+            entry = entry_in(log, number)
+            if isinstance(entry, GovernanceSigned) and entry.version == version.version:
+                yield number
 
 
 def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:
@@ -200,9 +211,8 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
             _add(archive, "consistency", extension(log, old, size, note))
         for number in evidence.entries:
             _add(archive, f"entries/{number}.json", log.body(number))
-            proof = "".join(f"{format_base64(h)}\n" for h in log.tree.inclusion(number, size))
-            text = f"c2sp.org/tlog-proof@v1\nindex {number}\n{proof}\n{note}"
-            _add(archive, f"proofs/{number}.tlog-proof", text.encode())
+            proof = inclusion_proof(log.tree, number, size, note)
+            _add(archive, f"proofs/{number}.tlog-proof", proof.encode())
         digests = {
             str(path.relative_to(home.path)): _copied(path, archive, home)
             for path in evidence.files

@@ -2,10 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from factory_assets.cli.group import command, console, main
+
+if TYPE_CHECKING:
+    from factory_assets.audit.dossier.outlines import DocumentKind
+    from factory_assets.cli.dossier import DossierFormat
 
 _JSON_HELP = "Print JSON, for programs."
 
@@ -139,6 +144,11 @@ def influence_command(
     "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the verified checkpoint here.")
+@click.option(
+    "--dossier",
+    type=click.Path(path_type=Path),
+    help="Compare each value of this dossier (JSON) with what it cites.",
+)
 @click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 def verify_command(
     path: Path | None,
@@ -146,6 +156,7 @@ def verify_command(
     policy: Path | None,
     since: Path | None,
     keep: Path | None,
+    dossier: Path | None,
     as_json: bool,
 ) -> None:
     """Verify the ledger, and every file that it names.
@@ -157,7 +168,13 @@ def verify_command(
     """
     from factory_assets.cli.verify import verify
 
-    options = {"--key": key, "--policy": policy, "--since": since, "--keep": keep}
+    options = {
+        "--key": key,
+        "--policy": policy,
+        "--since": since,
+        "--keep": keep,
+        "--dossier": dossier,
+    }
     sys.exit(verify(path, options, as_json=as_json))
 
 
@@ -181,6 +198,49 @@ def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) 
     from factory_assets.cli.evidence import write_evidence
 
     click.echo(write_evidence(name, out, since, with_rows=with_rows))
+
+
+@command("dossier")
+@click.argument("name")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["dossier", "model-card", "data-sheet"]),
+    default="dossier",
+    show_default=True,
+    help="Which document.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["md", "html", "pdf", "json", "oscal"]),
+    default="md",
+    show_default=True,
+    help="json and oscal are for programs; pdf needs the extra `dossier`.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file to write (default: standard output)."
+)
+@click.option(
+    "--diff",
+    "other",
+    type=click.IntRange(min=1),
+    metavar="VERSION",
+    help="Write what differs from the dossier of this version.",
+)
+def dossier_command(
+    name: str, kind: "DocumentKind", form: "DossierFormat", out: Path | None, other: int | None
+) -> None:
+    """Write the technical documentation of a model version from what is recorded.
+
+    NAME is a pipeline or a model version: pipeline, pipeline@3, pipeline@champion (default: the
+    champion, else the newest version). Each value has a note that names its record and the ledger's
+    entry about it. What nobody has recorded or signed is printed as a gap. It claims no conformity
+    with any law.
+    """
+    from factory_assets.cli.dossier import write_dossier
+
+    write_dossier(name, kind, form, out, other)
 
 
 @command("witness", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -11,7 +11,7 @@ from typing import Literal
 import click
 
 from factory_assets.cli.key import unlock
-from factory_assets.cli.shared import read_file, select
+from factory_assets.cli.shared import read_file, select, select_version
 from factory_assets.execution.decisions import (
     Decided,
     Verb,
@@ -21,6 +21,7 @@ from factory_assets.execution.decisions import (
 )
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
+from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
@@ -51,11 +52,13 @@ def decide(request: DecisionRequest) -> None:
     Raises:
         FactoryError: nothing is to be decided, the person may not, or the statement does not count.
     """
-    pipeline, version = _named(request.name)
+    pipeline, version = select_version(request.name)
     home = Home.from_env()
-    _tell_people(home)
+    tell_people(home)
     waiting = waiting_candidate(pipeline, version, home)
     version = waiting.deployed.version
+    if request.verb == "approved":
+        require_responsibility(pipeline, waiting.deployed.name)
     if request.statement:
         if request.reason or request.key or request.save:
             raise UnknownNameError(
@@ -101,7 +104,7 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     from factory_assets.execution import serving_acts
 
     [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
-    _tell_people(home)
+    tell_people(home)
     if to is None and (tried := serving_acts.rolling_out(pipeline, home)):
         _end_rollout(pipeline, tried, reason, key, home)
         return
@@ -142,7 +145,7 @@ def change_serving(
     from factory_assets.execution import serving_acts
 
     [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
-    _tell_people(home)
+    tell_people(home)
     verb = {"stopped": "stop", "resumed": "resume"}[action]
     unlocked = unlock(key, f"{verb} {name}") if pipeline.spec.deploy.approval else None
     done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
@@ -160,17 +163,7 @@ def _by(done: Decided) -> str:
     return f" by {done.person}" if done.person else ""
 
 
-def _named(name: str) -> tuple[Pipeline, int | None]:
-    pipeline, at, version = name.partition("@")
-    [found] = select([pipeline])
-    if at and not version.isdecimal():
-        raise UnknownNameError(
-            f"{name!r} is not a model version", remedy=f"write {pipeline}@3, or {pipeline}"
-        )
-    return found, int(version) if at else None
-
-
-def _tell_people(home: Home) -> None:
+def tell_people(home: Home) -> None:
     """Enter what changed in people.yaml, and tell it."""
     if Ledger(home).exists:
         for line in enter_people(home):

@@ -16,6 +16,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     decision_commands,
     door_commands,
     edge_commands,
+    governance_commands,
     operation_commands,
     serving_commands,
     watch_commands,
@@ -73,12 +74,13 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     Checks PIPELINES (default: all) without running them. Exit code 2: there are mistakes.
     """
     from factory_assets.cli.check.check import check, unchecked_promises
+    from factory_assets.cli.check.governance import governance_warnings
     from factory_assets.declarations.loader import pipeline_folders
 
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    for warning in unchecked_promises(pipelines):
+    for warning in [*unchecked_promises(pipelines), *governance_warnings(pipelines)]:
         click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)
@@ -229,21 +231,24 @@ def migrate_command(target: str, stop: bool) -> None:
 
 @command("schema")
 @click.argument(
-    "what", type=click.Choice(["defs", "trace", "answer_trace", "status"]), default="defs"
+    "what",
+    type=click.Choice(["defs", "governance", "trace", "answer_trace", "status"]),
+    default="defs",
 )
 def schema_command(what: str) -> None:
-    """Print the JSON Schema of defs.yaml, or of the JSON of trace or status.
+    """Print the JSON Schema of defs.yaml or governance.yaml, or of the JSON of trace or status.
 
-    defs (default) is for editors of a defs.yaml, the others for readers of factory trace --json,
-    of that of an answer (answer_trace), and of factory status --json.
+    defs (default) and governance are for editors of these files, the others for readers of
+    factory trace --json, of that of an answer (answer_trace), and of factory status --json.
     """
     from factory_assets.cli.prediction import answer_schema_text
-    from factory_assets.cli.schema import schema_text
+    from factory_assets.cli.schema import governance_schema_text, schema_text
     from factory_assets.cli.status.report import status_schema_text
     from factory_assets.cli.trace import trace_schema_text
 
     texts = {
         "defs": schema_text,
+        "governance": governance_schema_text,
         "trace": trace_schema_text,
         "answer_trace": answer_schema_text,
         "status": status_schema_text,

@@ -1,4 +1,4 @@
-"""`factory schema`: the JSON Schema of a `defs.yaml`, with which editors complete and check it.
+"""`factory schema`: the JSON Schema of `defs.yaml` and of `governance.yaml`, for editors.
 
 The keys and their meaning are declared in `factory_assets.spec`.
 """
@@ -12,24 +12,24 @@ from typing import Any
 from factory_assets.declarations.loader import TYPES
 from factory_assets.spec import PipelineSpec, Spec
 from factory_assets.spec.base import descriptions
+from factory_assets.spec.governance import Governance
 from factory_resources.home.home import PROJECT
 
 PUBLISHED = PROJECT / "docs" / "defs.schema.json"
 """The published copy; a test checks that it is current."""
 
+GOVERNANCE = PROJECT / "docs" / "governance.schema.json"
+"""That of `governance.yaml`."""
+
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a whole file: its type and its attributes."""
-    attributes = PipelineSpec.model_json_schema(
-        by_alias=True, ref_template="#/$defs/{model}", mode="validation"
-    )
-    parts = attributes.pop("$defs")
-    models = {model.__name__: model for model in _subclasses(Spec)}
-    for name, part in {"PipelineSpec": attributes, **parts}.items():
-        if name in models:
-            _describe(part, models[name])
+    attributes, parts = _described_schema(PipelineSpec)
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DRAFT,
         "title": "A declared model pipeline",
         "type": "object",
         "additionalProperties": False,
@@ -40,6 +40,34 @@ def schema() -> dict[str, Any]:
         },
         "$defs": {"PipelineSpec": attributes, **parts},
     }
+
+
+def governance_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a `governance.yaml`."""
+    from factory_assets.audit.requirements.catalogue import catalogue
+
+    content, parts = _described_schema(Governance)
+    asked = [one.id for one in catalogue().requirements if one.person]
+    content["properties"]["statements"]["propertyNames"] = {"enum": asked}
+    return {
+        "$schema": _DRAFT,
+        **content,
+        "title": "Who answers for a pipeline, and what only a person can say about it",
+        "$defs": parts,
+    }
+
+
+def _described_schema(model: type[Spec]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of a section, and those of the sections in it, with descriptions."""
+    content = model.model_json_schema(
+        by_alias=True, ref_template="#/$defs/{model}", mode="validation"
+    )
+    parts = content.pop("$defs")
+    models = {one.__name__: one for one in _subclasses(Spec)}
+    for name, part in {model.__name__: content, **parts}.items():
+        if name in models:
+            _describe(part, models[name])
+    return content, parts
 
 
 def _subclasses(model: type[Spec]) -> Iterator[type[Spec]]:
@@ -59,14 +87,26 @@ def _describe(part: dict[str, Any], model: type[Spec]) -> None:
 
 def schema_text() -> str:
     """Return the schema in the published format."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return _text(schema())
 
 
-def schema_line(folder: Path) -> str:
-    """Return the comment that names the schema to editors, for a `defs.yaml` in `folder`.
+def governance_schema_text() -> str:
+    """Return the schema of a `governance.yaml` in the published format."""
+    return _text(governance_schema())
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_line(folder: Path, published: Path = PUBLISHED) -> str:
+    """Return the comment that names the schema to editors, for a file in `folder`.
 
     Empty for a folder outside the project, whose relative path to the schema would not stay valid.
+
+    Args:
+        published: the schema.
     """
-    if not folder.resolve().is_relative_to(PROJECT) or not PUBLISHED.is_file():
+    if not folder.resolve().is_relative_to(PROJECT) or not published.is_file():
         return ""
-    return f"# yaml-language-server: $schema={os.path.relpath(PUBLISHED, folder.resolve())}\n"
+    return f"# yaml-language-server: $schema={os.path.relpath(published, folder.resolve())}\n"

@@ -11,7 +11,13 @@ from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError, FactoryError, SourceError, StorageError
+from factory_resources.errors import (
+    DeclarationError,
+    FactoryError,
+    SourceError,
+    StorageError,
+    UnknownNameError,
+)
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -32,6 +38,22 @@ def select(names: Sequence[str]) -> list[Pipeline]:
     if errors:
         raise errors[0]
     return pipelines
+
+
+def select_version(name: str) -> tuple[Pipeline, int | None]:
+    """Return the pipeline and the version of `pipeline@4`; the version is None if none is named.
+
+    Raises:
+        DeclarationError: there is no such pipeline.
+        UnknownNameError: the version is not a number.
+    """
+    pipeline, at, version = name.partition("@")
+    [found] = select([pipeline])
+    if at and not version.isdecimal():
+        raise UnknownNameError(
+            f"{name!r} is not a model version", remedy=f"write {pipeline}@3, or {pipeline}"
+        )
+    return found, int(version) if at else None
 
 
 def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryError]]:

@@ -25,6 +25,7 @@ from factory_assets.execution.people import (
     owner_of,
     people_in,
 )
+from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.rollout import begin_serving
 from factory_assets.execution.signed_decision import (
     SignedDecision,
@@ -195,6 +196,8 @@ def enter_decision(
     with deciding(pipeline, home):
         with Ledger(home).reading() as log:
             deployed = _waiting(log, pipeline, version, home).deployed
+        if verb == "approved":
+            require_responsibility(pipeline, deployed.name)
         require_files(deployed, home)
         decided = Decided(0, None, serves=False)
 

@@ -32,9 +32,10 @@ Act = Literal["approved", "refused", "rolled back", "roll-out ended", "stopped",
 _REASON = 2_000
 """Characters."""
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""The format of the time of a signature."""
 
-_CLOCKS = timedelta(minutes=5)
+CLOCKS = timedelta(minutes=5)
 """How far two clocks may differ."""
 
 
@@ -122,7 +123,7 @@ def decision_payload(
     predicate: dict[str, object] = {
         **_bound(act, deployed, home),
         "reason": reason,
-        "time": datetime.now(UTC).strftime(_TIME),
+        "time": datetime.now(UTC).strftime(TIME),
         # The digest of the statement is in the ledger: nobody can try out reasons and names.
         "nonce": token_hex(16),
         **({"shown": shown} if shown else {}),
@@ -142,7 +143,10 @@ def read_decision(
     Raises:
         RefusedError: nobody in `people.yaml` signed it, or it is about something else.
     """
-    person, key, statement = _signed_by(content, people)
+    signed = signed_by(content, people)
+    if signed is None:
+        raise _refused("nobody in people.yaml signed it")
+    person, key, statement = signed
     try:
         predicate = statement["predicate"]
         expected = _bound(act, deployed, home)
@@ -154,26 +158,28 @@ def read_decision(
             raise _refused("it is about other files")
         if predicate["person"]["name"] != person.name:
             raise _refused(f"it names another person than {person.name}, whose key signed it")
-        time = datetime.strptime(predicate["time"], _TIME).replace(tzinfo=UTC)
+        time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
         reason = str(predicate["reason"])
     except (KeyError, TypeError, ValueError) as error:
         raise _refused("it is not a decision about a model version") from error
     age = datetime.now(UTC) - time
-    if age < -_CLOCKS:
+    if age < -CLOCKS:
         raise _refused("it is dated in the future; compare the clocks of the two machines")
-    return SignedDecision(content, person, key, act, reason, time.strftime(_TIME), age)
+    return SignedDecision(content, person, key, act, reason, time.strftime(TIME), age)
 
 
-def _signed_by(
+def signed_by(
     content: bytes, people: Iterable[KnownPerson]
-) -> tuple[KnownPerson, str, dict[str, Any]]:
+) -> tuple[KnownPerson, str, dict[str, Any]] | None:
+    """Return who signed an envelope, by which public key, and the statement in it; None if nobody
+    of these people did."""
     for person in people:
         for key in person.declared.keys:
             try:
                 return person, key, parse_statement(content, person_key(key))
             except InvalidError:
                 continue
-    raise _refused("nobody in people.yaml signed it")
+    return None
 
 
 def _bound(act: Act, deployed: DeployedVersion, home: Home) -> dict[str, Any]:

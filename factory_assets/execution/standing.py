@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from factory_assets.execution.people import may, people_in
+from factory_assets.execution.responsibility import missing_responsibility
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
 from factory_assets.spec import Approval, Pipeline
@@ -53,6 +54,8 @@ class Standing:
     """When it was exported, if it waits: UTC, ISO 8601."""
     rollout: RolloutStarted | None = None
     """How it rolls out, if it does."""
+    lacks: str | None = None
+    """What `governance.yaml` lacks, without which it may not begin to serve."""
 
     @property
     def given(self) -> int:
@@ -62,7 +65,7 @@ class Standing:
     @property
     def may_begin(self) -> bool:
         """Whether it may serve, and does not yet."""
-        return self.status in {"free", "approved"}
+        return self.status in {"free", "approved"} and self.lacks is None
 
 
 def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
@@ -75,7 +78,9 @@ def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
         # Before the ledger there were no approvals, and MLflow's alias said what serves.
         value = result_as(Champion, record)
         serves = Registry(home).champion(value.model) == value.version
-        return Standing("serves" if serves else "free")
+        if serves:
+            return Standing("serves")
+        return Standing("free", lacks=missing_responsibility(pipeline))
     with Ledger(home).reading() as log:
         return standing_in(log, pipeline, record)
 
@@ -108,6 +113,7 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
         counted=tuple(given),
         rule=rule,
         since=exported[1].time if exported else None,
+        lacks=missing_responsibility(pipeline),
     )
 
 

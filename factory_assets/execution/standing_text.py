@@ -16,6 +16,8 @@ from factory_resources.security.commitments import Commitments
 def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -> str:
     """Return such as `version 4 waits for 1 approver since …`."""
     name = f"{pipeline}@{version}"
+    if standing.lacks:
+        return f"{name} may not serve: {standing.lacks}; see factory check {pipeline}"
     if standing.status in {"waits", "approved"} and standing.rule:
         rule, missing = standing.rule, standing.rule.signatures - standing.given
         if missing <= 0:

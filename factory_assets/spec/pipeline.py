@@ -39,8 +39,8 @@ class Risk(Spec):
     """The risk tier under the EU AI Act, which the operator assigns: the factory cannot know it."""
 
     tier: Literal["minimal", "limited", "high", "prohibited"] = "minimal"
-    """The risk tier. `high` needs `area` and `deploy.approval`, and shows no rows in previews;
-    `prohibited` is refused."""
+    """The risk tier. `high` needs `area`, `deploy.approval`, and a `governance.yaml` before a
+    version serves, and shows no rows in previews; `prohibited` is refused."""
     area: str | None = None
     """What the system is used for, in the words of the regulation, such as `medical device`.
     Required for `high`."""

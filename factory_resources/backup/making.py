@@ -7,13 +7,14 @@ later; what is newer than the moment is as what a killed process leaves.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from factory_resources.backup.contents import CHANGING, JOURNAL, file_at, home_files
+from factory_resources.backup.copying import copy_file
 from factory_resources.backup.databases import copy_databases
 from factory_resources.backup.manifest import Manifest, SavedFile, SavedLedger, signed_note
 from factory_resources.backup.targets import (
@@ -138,14 +139,17 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
 
 
 def _journal(home: Home, backup: BackupTarget) -> Iterator[SavedFile]:
-    """Copy the answers that no database has; the files go on growing."""
+    """Copy the answers that no database has; the files go on growing, and are cut when sealed."""
     folder = home.path / JOURNAL
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         # Its writer may just have sealed it.
         for place in (path, path.with_suffix(SEALED)) if path.suffix == OPEN else (path,):
-            file = file_at(place, f"{JOURNAL}/{place.name}")
-            if file and (saved := backup.add(file)):
-                yield saved
+            copied = backup.scratch / place.name
+            with suppress(FileNotFoundError):
+                copy_file(place, copied)
+                file = file_at(copied, f"{JOURNAL}/{place.name}")
+                assert file is not None, copied
+                yield backup.add_made(file)
                 break
 
 

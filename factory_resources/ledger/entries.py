@@ -2,8 +2,9 @@
 
 A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
 watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
-in `access_entries`, those about boundaries in `boundary_entries`. `found` marks what a home
-contained before it had a ledger: nobody witnessed when it happened.
+in `access_entries`, those about boundaries in `boundary_entries`, those about what people state in
+`governance_entries`. `found` marks what a home contained before it had a ledger: nobody witnessed
+when it happened.
 """
 
 from functools import cache
@@ -19,6 +20,7 @@ from factory_resources.ledger.access_entries import (
 )
 from factory_resources.ledger.boundary_entries import BoundaryHeld, BoundaryLevel
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
+from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
@@ -276,6 +278,7 @@ Kind = (
     | RolloutStarted
     | RolloutEnded
     | ServingChanged
+    | GovernanceSigned
     | FilesRemoved
     | BackupMade
     | PredictionsLogged

@@ -4,6 +4,7 @@ It needs Python 3.9 or later and the package `cryptography`. An auditor reads th
 it to their own machine; the factory imports the same functions from here, so there is one of each.
 
     python factory_verify.py PATH               verify a home, a copy of one, or an evidence archive
+    python factory_verify.py PATH --dossier F   compare a dossier with it as well, value by value
     python factory_verify.py witness new …      make the key of a witness
     python factory_verify.py witness cosign …   check a checkpoint and cosign it
 
@@ -1141,6 +1142,7 @@ _FOLLOWED = frozenset(
         "edge_pack",
         "edge_log",
         "boundary",
+        "governance",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1198,6 +1200,8 @@ class Expectation:
     """An older checkpoint that the auditor kept: a note."""
     prediction: bytes | None = None
     """A proof that an answer was given, or was not."""
+    dossier: bytes | None = None
+    """A dossier in the format `factory.dossier`."""
 
 
 def envelope(body: bytes | None) -> dict[str, Any]:
@@ -1652,6 +1656,7 @@ class ContentCheck:
             "edge_pack": self._edge_pack,
             "edge_log": self._edge_log,
             "boundary": self._boundary,
+            "governance": self._decisions.governance,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -2109,6 +2114,8 @@ def verify_home(
             OutcomeCheck(files, database, report, scratch, on_server).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
+            if expected.dossier is not None:
+                verify_dossier(expected.dossier, files, database, report)
     except InvalidError as error:
         report.problem(error, file=ledger or "ledger.db")
         return None
@@ -2118,6 +2125,8 @@ def verify_home(
 # ------------------------------------------------------------------------ People, and their acts
 
 _DECISION = "urn:sovereign-ai-factory:decision:v1"
+
+_GOVERNANCE = "urn:sovereign-ai-factory:governance:v1"
 
 _STATEMENT_BYTES = 262_144
 
@@ -2253,6 +2262,40 @@ class DecisionCheck:
         elif outcome not in ("rolled back", "replaced"):
             raise InvalidError("has no valid 'outcome'")
 
+    def governance(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that a person signed the answer to a requirement, by a key that was theirs then.
+
+        Raises:
+            InvalidError: they did not, or it says something else than the entry.
+        """
+        pipeline, requirement = take(entry, "pipeline"), take(entry, "requirement")
+        subject = f"governance/{pipeline}/{requirement}"
+        _require_same("the subject", entry.get("subject"), subject)
+        person, key = take(entry, "person"), take(entry, "key")
+        statement = self._signed(number, entry)
+        if take(statement, "predicateType") != _GOVERNANCE:
+            raise InvalidError("has a statement of another type")
+        predicate = take(statement, "predicate", kind=dict)
+        said = [predicate.get(name) for name in ("log", "pipeline", "version", "requirement")]
+        origin, version = take(self._ledger.entry(0), "origin"), take(entry, "version", kind=int)
+        expected = [origin, pipeline, version, requirement]
+        _require_same("what the statement is about", said, expected)
+        evidence = take(entry, "evidence", kind=dict)
+        _require_same("what it rests on", predicate.get("evidence"), evidence)
+        _require_same("the time of the signature", entry.get("signed"), predicate.get("time"))
+        if _seconds(take(entry, "time")) - _seconds(take(predicate, "time")) < -_CLOCKS:
+            raise InvalidError("was signed after it was entered")
+        model = self._ledger.last("model_version", f"model/{_which(entry)}", number)
+        text = sha256(take(predicate, "text").encode("utf-8", "surrogatepass")).hexdigest()
+        about: dict[str, Any] = {f"governance.yaml#{requirement}": text}
+        about[f"{_which(entry)}/manifest.json"] = model[1].get("digest") if model else None
+        _require_same("the digests of the statement", _digests(statement), about)
+        _require_name(predicate, entry)
+        known = self._person(person, number)
+        if known is None or key not in known[1]:
+            raise InvalidError("was signed by a key that was not the person's then")
+        self._report.count("signed answers to requirements")
+
     def _require_promotable(
         self, number: int, entry: dict[str, Any], started: dict[str, Any]
     ) -> None:
@@ -2352,15 +2395,7 @@ class DecisionCheck:
         Raises:
             InvalidError: it is missing, was changed or used before, or says something else.
         """
-        content = self._read(take(entry, "pipeline"), take(entry, "statement"))
-        key = None if entry.get("key") is None else person_key(take(entry, "key"))
-        statement = parse_statement(content, key)
-        # The envelope may be written in other ways; only its payload is signed.
-        signed = sha256(statement_payload(content)).hexdigest()
-        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", signed)
-        if used is not None and used != number:
-            raise InvalidError(f"has the statement that entry {used} has already")
-        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", signed, number)
+        statement = self._signed(number, entry)
         predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
         if take(statement, "predicateType") != _DECISION:
             raise InvalidError("has a statement of another type")
@@ -2374,6 +2409,23 @@ class DecisionCheck:
         self._require_subject(statement, entry, number)
         _require_name(predicate, entry)
         return predicate
+
+    def _signed(self, number: int, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the statement that an entry names, signed by its key if it has one.
+
+        Raises:
+            InvalidError: it is missing, was changed or used before.
+        """
+        content = self._read(take(entry, "pipeline"), take(entry, "statement"))
+        key = None if entry.get("key") is None else person_key(take(entry, "key"))
+        statement = parse_statement(content, key)
+        # The envelope may be written in other ways; only its payload is signed.
+        signed = sha256(statement_payload(content)).hexdigest()
+        used = self._scratch.one("SELECT number FROM statement WHERE sha256 = ?", signed)
+        if used is not None and used != number:
+            raise InvalidError(f"has the statement that entry {used} has already")
+        self._scratch.run("INSERT OR IGNORE INTO statement VALUES(?, ?)", signed, number)
+        return statement
 
     def _read(self, pipeline: str, digest: str) -> bytes:
         name = f"statements/{pipeline}/{digest}.json"
@@ -2394,15 +2446,11 @@ class DecisionCheck:
         which = _which(entry)
         model = self._ledger.last("model_version", f"model/{which}", number)
         export = self._ledger.last("export", f"export/{which}", number)
-        said = [
-            (take(one, "name"), take(one, "digest", "sha256"))
-            for one in take(statement, "subject", kind=list)
-        ]
-        expected = [
-            (f"{which}/manifest.json", model[1].get("digest") if model else None),
-            (f"{which}/model.onnx", export[1].get("graph") if export else None),
-        ]
-        _require_same("the files of the statement", said, expected)
+        expected = {
+            f"{which}/manifest.json": model[1].get("digest") if model else None,
+            f"{which}/model.onnx": export[1].get("graph") if export else None,
+        }
+        _require_same("the files of the statement", _digests(statement), expected)
 
     def _require_allowed(self, number: int, entry: dict[str, Any], rule: dict[str, Any]) -> None:
         """Require that the person of an entry had the role and the key then."""
@@ -2496,6 +2544,15 @@ def _require_name(predicate: dict[str, Any], entry: dict[str, Any]) -> None:
     except ValueError as error:
         raise InvalidError("has a statement with a damaged salt") from error
     _require_same("the person", person, committed)
+
+
+def _digests(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return the names that a statement is about, each with its SHA-256."""
+    subject = take(statement, "subject", kind=list)
+    found = {take(one, "name"): take(one, "digest", "sha256") for one in subject}
+    if len(found) != len(subject):
+        raise InvalidError("has a statement that is about one name twice")
+    return found
 
 
 def _which(entry: dict[str, Any]) -> str:
@@ -3426,6 +3483,8 @@ class _ArchiveCheck:
             except InvalidError as error:
                 report.problem(error, file=_STATEMENT)
         check.ignored(self._strange(numbers))
+        if self._expected.dossier is not None:
+            verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
 
     def _statement(self, check: ContentCheck, which: str) -> None:
@@ -3525,6 +3584,189 @@ class _ArchiveCheck:
             )
             if name not in expected and not home:
                 yield name
+
+
+# --------------------------------------------------------------------------------- The dossier
+
+_DOSSIER_BYTES = 64 * 1024 * 1024
+
+_OWN = "ledger/"
+"""The beginning of the path by which a dossier cites an entry itself."""
+
+
+def verify_dossier(
+    content: bytes,
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    report: VerificationReport,
+) -> None:
+    """Compare what a dossier says with the files and entries that it cites, value by value.
+
+    Args:
+        ledger: the verified entries.
+    """
+    try:
+        _DossierCheck(parse_object(content), files, ledger, report).run()
+    except InvalidError as error:
+        report.problem(error, file="--dossier")
+
+
+class _DossierCheck:
+    def __init__(
+        self,
+        dossier: dict[str, Any],
+        files: HomeFolder | ArchiveFile,
+        ledger: LedgerDatabase | ArchivedEntries,
+        report: VerificationReport,
+    ) -> None:
+        self._dossier, self._files = dossier, files
+        self._ledger, self._report = ledger, report
+        self._entries: dict[int, bytes] = {}
+        self._documents: dict[int, Any] = {}
+
+    def run(self) -> None:
+        if self._dossier.get("format") != "factory.dossier" or self._dossier.get("version") != 1:
+            raise InvalidError("is not a dossier of format 1")
+        self._read_entries()
+        for place, source in enumerate(take(self._dossier, "sources", kind=list)):
+            with self._reported(source.get("path") if isinstance(source, dict) else None):
+                self._documents[place] = self._document(source)
+                self._report.count("documents that the dossier cites")
+        for table in take(self._dossier, "facts", kind=list):
+            title = take(table, "title")
+            for row in take(table, "rows", kind=list):
+                if not isinstance(row, list):
+                    raise InvalidError("has no valid 'rows'")
+                for cell in row:
+                    self._compare(cell, title)
+        for asked in take(self._dossier, "requirements", kind=list):
+            name = take(asked, "id")
+            with self._reported(name):
+                self._compare_answer(name, asked.get("answer"))
+
+    @contextmanager
+    def _reported(self, about: object) -> Iterator[None]:
+        """Report what does not hold, and go on."""
+        try:
+            yield
+        except InvalidError as error:
+            self._report.problem(error, file=f"--dossier: {_short(str(about))}")
+
+    def _read_entries(self) -> None:
+        """Take the entries whose proofs hold, in a log that has the key of the verified one."""
+        content = take(self._dossier, "checkpoint").encode()
+        note = SignedNote.parse(content)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, VerifierKey.parse(take(self._ledger.entry(0), "key")))
+        for name, one in take(self._dossier, "entries", kind=dict).items():
+            number, body = parse_decimal(name), take(one, "body").encode()
+            proof = InclusionProof.parse(take(one, "proof").encode())
+            if proof.checkpoint != content or proof.index != number:
+                raise InvalidError(f"the proof of entry {number} is of another one")
+            if not proof.proves(body, checkpoint):
+                raise InvalidError(f"entry {number} is not in the log")
+            self._require_known(number, body)
+            self._entries[number] = body
+            self._report.count("entries that the dossier cites")
+
+    def _require_known(self, number: int, body: bytes) -> None:
+        """Refuse an entry that is another one in the ledger beside the dossier, if it is there."""
+        try:
+            known = self._ledger.entry(number)
+        except InvalidError:
+            return
+        if known != envelope(body):
+            raise InvalidError(f"entry {number} is another one in the ledger")
+
+    def _document(self, source: Any) -> Any:
+        """Return what a document says, if it is as its entry says."""
+        path, digest = take(source, "path"), take(source, "sha256")
+        number = take(source, "entry", kind=int)
+        if number not in self._entries:
+            raise InvalidError(f"entry {number} is not in the dossier")
+        body = self._entries[number]
+        _require_same("the leaf hash", take(source, "leaf"), leaf_hash(body).hex())
+        if path.startswith(_OWN):
+            _require_same("the entry", path, f"{_OWN}{number}")
+            _require_same("the SHA-256", digest, sha256(body).hexdigest())
+            return envelope(body)
+        content = read_all(self._files, require_relative(path), _RECORD_COST // 2)
+        found = sha256(content).hexdigest()
+        if found != digest:
+            raise InvalidError(f"was changed: its SHA-256 is {found}")
+        self._require_named(path, digest, envelope(body))
+        return parse_object(content)
+
+    def _require_named(self, path: str, digest: str, entry: dict[str, Any]) -> None:
+        """Refuse a file that its entry does not name, itself or by a manifest beside the file."""
+        if entry["kind"] == "stage":
+            named = entry.get("subject"), entry.get("sha256")
+            _require_same("the record", (path, digest), named)
+            return
+        if entry["kind"] != "model_version":
+            raise InvalidError(f"an entry of kind {entry['kind']!r} names no such file")
+        folder, _, name = path.rpartition("/")
+        manifest = read_all(self._files, f"{folder}/manifest.json", _SMALL_FILE)
+        _require_same("the manifest", sha256(manifest).hexdigest(), entry.get("provenance"))
+        _require_same("the SHA-256", digest, parse_object(manifest).get(name))
+
+    def _compare(self, cell: Any, title: str) -> None:
+        """Compare a value with the one at its pointer; labels have none."""
+        if isinstance(cell, str):
+            return
+        place, pointer = take(cell, "source", kind=int), take(cell, "pointer")
+        if place not in self._documents:
+            return
+        with self._reported(title):
+            found, said = follow_pointer(self._documents[place], pointer), cell.get("value")
+            if type(said) is not type(found) or said != found:
+                what = f"{_short(pointer)} is {_short(str(found))} there"
+                raise InvalidError(f"{what}, not {_short(str(said))}")
+            self._report.count("values of the dossier")
+
+    def _compare_answer(self, requirement: str, answer: Any) -> None:
+        """Compare an answer with the statement that was signed; whether that counts is checked
+        with its entry."""
+        if answer is None or take(answer, "state") == "open":
+            return
+        number, pipeline = take(answer, "entry", kind=int), take(self._dossier, "pipeline")
+        if number not in self._entries:
+            raise InvalidError(f"entry {number} is not in the dossier")
+        entry = envelope(self._entries[number])
+        _require_same("the entry", entry.get("subject"), f"governance/{pipeline}/{requirement}")
+        digest = take(entry, "statement")
+        try:
+            name = require_relative(f"statements/{pipeline}/{digest}.json")
+            content = read_all(self._files, name, _STATEMENT_BYTES)
+        except MissingFileError:
+            if isinstance(self._files, HomeFolder):
+                raise
+            self._report.count("files not included")
+            return
+        _require_same("the statement", sha256(content).hexdigest(), digest)
+        predicate = take(parse_object(statement_payload(content)), "predicate", kind=dict)
+        _require_same("the text", take(answer, "text"), predicate.get("text"))
+        _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
+        if take(answer, "by"):
+            _require_same("the person", answer["by"], take(predicate, "person", "name"))
+        self._report.count("answers in the dossier")
+
+
+def follow_pointer(document: Any, pointer: str) -> Any:
+    """Return what is at a JSON pointer (RFC 6901).
+
+    Raises:
+        InvalidError: there is nothing.
+    """
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict) and name in document:
+            document = document[name]
+        elif isinstance(document, list) and name.isdecimal() and int(name[:9]) < len(document):
+            document = document[int(name[:9])]
+        else:
+            raise InvalidError(f"there is nothing at {_short(pointer)}")
+    return document
 
 
 # ---------------------------------------------------------------------------------- The witness
@@ -3720,6 +3962,7 @@ def _verify_command(words: Sequence[str]) -> int:
     parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
     parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
     parser.add_argument("--prediction", metavar="FILE", help="a proof about one answer")
+    parser.add_argument("--dossier", metavar="FILE", help="a dossier, written as JSON")
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
     options = parser.parse_args(words)
     if not os.path.isdir(options.path) and not os.path.isfile(options.path):
@@ -3734,7 +3977,8 @@ def _verify_command(words: Sequence[str]) -> int:
     prediction = _content(options.prediction) if options.prediction else None
     if prediction is not None and not os.path.isdir(options.path):
         raise InvalidError("--prediction needs the home: an archive has no entries about answers")
-    expected = Expectation(key, policy, since, prediction)
+    dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
+    expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)
     if options.keep and head is not None:
         write_durably(options.keep, head)
@@ -3771,12 +4015,12 @@ def _witness_command(words: Sequence[str]) -> int:
     return 0
 
 
-def _content(path: str) -> bytes:
-    """Return what a file named in the call contains."""
+def _content(path: str, limit: int = _NOTE_BYTES + 8192) -> bytes:
+    """Return what a file named in the call contains; not more than `limit` bytes of it."""
     if not os.path.isfile(path):
         raise InvalidError(f"there is no file {path}")
     with open(path, "rb") as file:
-        return file.read(_NOTE_BYTES + 8192)
+        return file.read(limit)
 
 
 def limit_sqlite() -> None:

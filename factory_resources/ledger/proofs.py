@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from factory_resources.ledger.factory_verify import node_hash
+from factory_resources.ledger.factory_verify import format_base64, node_hash
 
 Hashes = Callable[[int, int, int], list[bytes]]
 """Level, first number and number after the last: the hashes of these complete subtrees of
@@ -53,6 +53,16 @@ class StoredTree:
                 start = middle
         # The verifier knows the old tree's own hash.
         return ([ranges.root(start, stop)] if start else []) + path[::-1]
+
+
+def inclusion_proof(tree: StoredTree, number: int, size: int, note: str) -> str:
+    """Return the proof that an entry is in the log of a checkpoint, as a C2SP tlog-proof.
+
+    Args:
+        size: the number of entries of the checkpoint `note`.
+    """
+    hashes = "".join(f"{format_base64(one)}\n" for one in tree.inclusion(number, size))
+    return f"c2sp.org/tlog-proof@v1\nindex {number}\n{hashes}\n{note}"
 
 
 class _Ranges:

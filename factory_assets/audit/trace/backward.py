@@ -31,35 +31,10 @@ from factory_assets.results.base import digest
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
-
-
-def model_records(version: Version, history: RecordGraph) -> list[Record]:
-    """Return the last deployment, the last evaluation and the training of a model version."""
-    later = [
-        *history.about(version.model, version.version, "deploy")[-1:],
-        *history.about(version.model, version.version, "evaluate")[-1:],
-    ]
-    trained = history.candidate(version.model, version.version)
-    return [*later, *([trained] if trained else [])]
-
-
-def walk_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
-    """Return the records and everything that they depend on; each one before its inputs."""
-    found: dict[tuple[str, str, str], Record] = {}
-
-    def visit(record: Record) -> None:
-        if identity(record) not in found:
-            for before in history.inputs(record):
-                visit(before)
-            found[identity(record)] = record
-
-    for root in reversed([*roots]):
-        visit(root)
-    return [*found.values()][::-1]
 
 
 def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Step:

@@ -24,14 +24,13 @@ from factory_assets.audit.trace.backward import (
     describe_model,
     describe_sources,
     describe_step,
-    model_records,
-    walk_upstream,
 )
 from factory_assets.audit.trace.forward import FollowedRows, ForwardTracer
 from factory_assets.audit.trace.report import ColumnOrigin, ModelFact, RowOrigin, Source, Trace
 from factory_assets.audit.trace.rows import Row, parse_row, trace_row
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.verification import Checker
+from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_resources.errors import DataError, UnknownNameError

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from factory_assets.cli.check.expressions import KnownColumns, expression_mistakes
+from factory_assets.cli.check.governance import governance_problems
 from factory_assets.cli.check.sources import (
     Headers,
     bind_newest_partition,
@@ -20,6 +21,7 @@ from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
+from factory_assets.declarations.governance import read_governance
 from factory_assets.declarations.loader import (
     FILE,
     Problem,
@@ -81,8 +83,9 @@ def check_folder(folder: Path) -> list[Problem]:
     """
     pipeline, document, problems = read(folder)
     if pipeline is None:
-        return problems
-    return sorted(at_line(folder, document, mistake) for mistake in _deep_mistakes(pipeline))
+        return [*problems, *read_governance(folder)[2]]
+    found = [at_line(folder, document, mistake) for mistake in _deep_mistakes(pipeline)]
+    return sorted([*found, *governance_problems(pipeline)])
 
 
 def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:

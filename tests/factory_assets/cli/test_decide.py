@@ -44,6 +44,7 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
 from tests.ledger import problems
+from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
 
@@ -856,7 +857,8 @@ def test_a_model_that_is_not_to_be_approved_says_so(serving: Factory) -> None:
 def test_high_risk_needs_an_approval(waiting: Factory) -> None:
     file = waiting.defs / "apples" / "defs.yaml"
     text = file.read_text().replace("deploy:", "risk: {tier: high, area: x}\n  deploy:")
-    file.write_text(text.replace("attributes:\n", "attributes:\n"))
+    file.write_text(text)
+    write_governance(file.parent)
     assert waiting.factory("check", "apples") == (0, "1 pipeline, no problems\n")
     lines = text.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("  deploy:"))

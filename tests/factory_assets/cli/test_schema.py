@@ -1,4 +1,4 @@
-"""The JSON Schema of a `defs.yaml` agrees with the loader; published copy and docs are current."""
+"""The JSON Schemas agree with the loaders; published copies and docs are current."""
 
 import json
 import re
@@ -8,7 +8,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from factory_assets.cli.schema import PUBLISHED, schema, schema_line, schema_text
+from factory_assets.cli.schema import (
+    GOVERNANCE,
+    PUBLISHED,
+    governance_schema,
+    governance_schema_text,
+    schema,
+    schema_line,
+    schema_text,
+)
 from factory_assets.declarations.loader import DEFS
 from factory_assets.declarations.yaml_document import parse
 from factory_resources.home.home import PROJECT
@@ -17,6 +25,8 @@ from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS
 _VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 _DECLARED = sorted(DEFS.glob("*/defs.yaml")) + sorted(PROJECT.glob("examples/*/defs.yaml"))
+
+_GOVERNED = [file for one in _DECLARED if (file := one.with_name("governance.yaml")).is_file()]
 
 
 def test_published_copy_is_current() -> None:
@@ -30,6 +40,23 @@ def test_it_is_a_valid_json_schema() -> None:
 @pytest.mark.parametrize("file", _DECLARED, ids=lambda file: file.parent.name)
 def test_shipped_declarations_are_valid(file: Path) -> None:
     assert [e.message for e in _VALIDATOR.iter_errors(parse(file.read_bytes()).data)] == []
+
+
+def test_published_schema_of_governance_is_current() -> None:
+    remedy = "run: factory schema governance > docs/governance.schema.json"
+    assert GOVERNANCE.read_text() == governance_schema_text(), remedy
+
+
+@pytest.mark.parametrize("file", _GOVERNED, ids=lambda file: file.parent.name)
+def test_shipped_governance_is_valid(file: Path) -> None:
+    validator = jsonschema.Draft202012Validator(governance_schema())
+    assert [e.message for e in validator.iter_errors(parse(file.read_bytes()).data)] == []
+
+
+def test_a_statement_about_an_unknown_requirement_is_not_valid() -> None:
+    validator = jsonschema.Draft202012Validator(governance_schema())
+    assert validator.is_valid({"statements": {"annex-iv.2g": "x", "article.9": None}})
+    assert not validator.is_valid({"statements": {"annex-iv.2z": "x"}})
 
 
 @pytest.mark.parametrize("text", [FULL, SHOWN_DIGITS])
@@ -56,7 +83,9 @@ def test_mistakes_are_not_valid(old: str, new: str) -> None:
 
 
 def test_every_key_is_described() -> None:
-    parts = json.loads(schema_text())["$defs"]
+    governance = json.loads(governance_schema_text())
+    own = {"governance": {"properties": governance["properties"]}}
+    parts = {**json.loads(schema_text())["$defs"], **governance["$defs"], **own}
     undescribed = [
         f"{part}.{key}"
         for part, content in parts.items()
@@ -79,6 +108,15 @@ def test_the_declaration_page_names_every_key_and_word() -> None:
     keys = {key for part in parts for key in part["properties"]}
     assert keys - {"attributes"} <= words
     assert {word for part in parts for word in _literals(part)} <= words
+
+
+def test_the_page_about_the_ai_act_names_every_key_and_word_of_governance() -> None:
+    page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "ai-act.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    whole = governance_schema()
+    parts = [{"properties": whole["properties"]}, *whole["$defs"].values()]
+    assert {key for part in parts for key in part["properties"]} <= words
+    assert {word for part in whole["$defs"].values() for word in _literals(part)} <= words
 
 
 def test_the_declaration_page_names_the_defaults_of_models() -> None:

@@ -13,10 +13,11 @@ import time
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from factory_resources.backup.contents import home_files
+from factory_resources.backup.contents import JOURNAL, home_files
 from factory_resources.backup.making import MadeBackup, make_backup
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, read_manifest
 from factory_resources.backup.restoring import check_backup, restore_backup
@@ -25,6 +26,8 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.journal import Journal
+from factory_resources.prediction_log.segments import SEALED, read
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.ledger import problems
 
@@ -180,6 +183,34 @@ def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:
         *("profiles", "records", "secrets", "statements", "tables", "unchanged.jsonl"),
     }
     assert not {name for name in names if name.endswith(("-wal", "-shm", "-journal"))}
+
+
+def test_answers_that_are_sealed_while_they_are_copied_are_in_the_backup(
+    apples: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = apples.home.path / JOURNAL
+    journal = Journal(folder)
+    identifiers = [bytes([number]) * 16 for number in range(1, 4)]
+    for identifier in identifiers:
+        journal.append(identifier, b"answer")
+    journal.flush()
+    write = tarfile.TarFile.addfile
+
+    def seal_first(tar: tarfile.TarFile, member: tarfile.TarInfo, content: Any = None) -> None:
+        if JOURNAL in member.name:
+            # Cuts what was reserved for later answers off, and gives it another name.
+            journal.close()
+        write(tar, member, content)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", seal_first)
+    target = tmp_path / "backup.tar"
+    _back_up(apples.home, target)
+    assert [path.suffix for path in folder.iterdir()] == [SEALED]
+    with tarfile.open(target) as tar:
+        [member] = [one for one in tar.getmembers() if JOURNAL in one.name]
+        segment = tmp_path / Path(member.name).name
+        segment.write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+    assert [identifier for identifier, _ in read(segment)] == identifiers
 
 
 @pytest.mark.parametrize("what", ["table", "database", "secret", "manifest", "note", "missing"])

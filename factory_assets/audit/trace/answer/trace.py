@@ -31,11 +31,11 @@ from factory_assets.audit.trace.answer.training import (
     environment_fact,
     run_fact,
 )
-from factory_assets.audit.trace.backward import model_records, walk_upstream
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.trace import Tracer
 from factory_assets.audit.trace.verification import Checker
+from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.serving.edge.carried_log import CarriedAnswer, find_carried
 from factory_resources.home.home import Home

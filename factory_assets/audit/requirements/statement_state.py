@@ -1,0 +1,132 @@
+"""What holds for each statement of a `governance.yaml`: open, signed, or stale.
+
+Signing belongs in `execution.governance_signing`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from factory_assets.audit.requirements.catalogue import Requirement, catalogue
+from factory_assets.audit.requirements.evidence_digests import evidence_digests
+from factory_assets.audit.requirements.version_records import version_records
+from factory_assets.declarations.governance import load_governance
+from factory_assets.execution.governance_signing import GovernanceStatement, signed_text
+from factory_assets.results.base import digest
+from factory_assets.spec import Pipeline
+from factory_assets.spec.governance import Governance
+from factory_resources.home.home import Home
+from factory_resources.ledger.governance_entries import GovernanceSigned
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.log import Log
+from factory_resources.security.commitments import Commitments
+
+State = Literal["open", "signed", "stale"]
+
+
+@dataclass(frozen=True)
+class StatementState:
+    """What holds for the answer to one requirement, for one version."""
+
+    requirement: Requirement
+    statement: GovernanceStatement
+    """As it is now; its text is empty if there is no answer."""
+    state: State
+    """`open` has no text or no signature, `stale` was signed before something changed."""
+    changed: tuple[str, ...] = ()
+    """What changed since it was signed: `text`, kinds of evidence, sections of the file."""
+    number: int | None = None
+    """The entry of the signature; the last one if it is stale."""
+    person: str | None = None
+    """Who signed it; None if the salt of the name is gone."""
+    signed: str | None = None
+    """When, by the person's clock: UTC, ISO 8601."""
+
+
+def governance_state(pipeline: Pipeline, home: Home, version: int) -> tuple[StatementState, ...]:
+    """Return what holds for each requirement that asks a person, in the order of the catalogue.
+
+    Raises:
+        DeclarationError: `governance.yaml` is wrong.
+        UnknownNameError: there is no such version.
+        StorageError: the ledger or a record was changed.
+    """
+    governance = load_governance(pipeline.folder) or Governance()
+    asked = [one for one in catalogue().requirements if one.person]
+    shown = version_records(pipeline, version, home)
+    digests = evidence_digests({kind for one in asked for kind in one.evidence}, shown)
+    statements = [
+        GovernanceStatement(
+            pipeline.name,
+            version,
+            shown.model,
+            one.id,
+            governance.statements.get(one.id) or "",
+            {**{kind: digests[kind] for kind in one.evidence}, **_sections(one, governance)},
+        )
+        for one in asked
+    ]
+    with Ledger(home).reading() as log:
+        return tuple(
+            _state(log, requirement, statement, home)
+            for requirement, statement in zip(asked, statements, strict=True)
+        )
+
+
+def _sections(requirement: Requirement, governance: Governance) -> dict[str, str]:
+    """Return the digests of the sections of the file that belong to an answer."""
+    declared: Mapping[str, object] = governance.model_dump(mode="json", exclude_defaults=True)
+    return {name: digest(declared.get(name)) for name in requirement.declared}
+
+
+def _state(
+    log: Log, requirement: Requirement, statement: GovernanceStatement, home: Home
+) -> StatementState:
+    entries = [*_entries(log, statement)]
+    if not statement.text or not entries:
+        return StatementState(requirement, statement, "open")
+    for number, entry in entries:
+        if not _changed(entry, statement, home):
+            return _signed(requirement, statement, number, entry, (), home)
+    number, entry = entries[0]
+    changed = _changed(entry, statement, home)
+    return _signed(requirement, statement, number, entry, changed, home)
+
+
+def _entries(log: Log, statement: GovernanceStatement) -> Iterator[tuple[int, GovernanceSigned]]:
+    """Yield the signatures about a requirement, the newest first."""
+    subject = GovernanceSigned.subject_of(
+        pipeline=statement.pipeline, requirement=statement.requirement
+    )
+    for number in log.numbers(subject):
+        entry = entry_in(log, number)
+        if isinstance(entry, GovernanceSigned):
+            yield number, entry
+
+
+def _changed(
+    entry: GovernanceSigned, statement: GovernanceStatement, home: Home
+) -> tuple[str, ...]:
+    names = dict.fromkeys((*statement.evidence, *entry.evidence))
+    changed = [n for n in names if statement.evidence.get(n) != entry.evidence.get(n)]
+    text = ["text"] if signed_text(entry, home) != statement.text else []
+    return (*text, *changed)
+
+
+def _signed(
+    requirement: Requirement,
+    statement: GovernanceStatement,
+    number: int,
+    entry: GovernanceSigned,
+    changed: tuple[str, ...],
+    home: Home,
+) -> StatementState:
+    return StatementState(
+        requirement,
+        statement,
+        "stale" if changed else "signed",
+        changed,
+        number,
+        Commitments(home).name_of("person", entry.person),
+        entry.signed,
+    )

@@ -1,0 +1,94 @@
+"""`factory dossier`: write the dossier of a model version, or what differs between two.
+
+What it contains belongs in `factory_assets.audit.dossier`.
+"""
+
+from pathlib import Path
+from typing import Literal, assert_never
+
+import click
+
+from factory_assets.audit.dossier.difference import print_difference
+from factory_assets.audit.dossier.dossier import Dossier, make_dossier
+from factory_assets.audit.dossier.outlines import DocumentKind, print_document
+from factory_assets.audit.dossier.printing import PrintedDocument
+from factory_assets.audit.references import ModelName
+from factory_assets.audit.resolver import find_model
+from factory_assets.cli.shared import select_version
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.tracking.registry import Registry
+
+DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
+
+_CHAMPION = "@champion"
+
+
+def write_dossier(
+    name: str, kind: DocumentKind, form: DossierFormat, out: Path | None, other: int | None
+) -> None:
+    """Write the dossier, or with `other` what differs from that version.
+
+    Raises:
+        UnknownNameError: there is no such version, or the arguments contradict each other.
+        FactoryError: a record cannot be read, or the file not be written.
+    """
+    home = Home.from_env()
+    begin_ledger(home)
+    if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
+        raise UnknownNameError(
+            f"--format {form} is of the whole dossier",
+            remedy="leave out --as and --diff, or choose --format md, html or pdf",
+        )
+    if form == "pdf" and out is None:
+        raise UnknownNameError("a PDF is no text", remedy="name a file: --out dossier.pdf")
+    pipeline, number = select_version(name.removesuffix(_CHAMPION))
+    if name.endswith(_CHAMPION):
+        number = find_model(ModelName(pipeline.name, "champion"), Registry(home)).version
+    dossier = make_dossier(pipeline, number, home)
+    if other is None:
+        content = _rendered(dossier, kind, form, home)
+    else:
+        before = make_dossier(pipeline, other, home)
+        content = _formatted(print_difference(before, dossier), form, dossier, home)
+    if out is None:
+        click.echo(content.decode(), nl=False)
+        return
+    with storage_errors(out):
+        out.write_bytes(content)
+    click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
+
+
+def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:
+    if form == "json":
+        from factory_assets.audit.dossier.json_format import dossier_json
+
+        return dossier_json(dossier).encode()
+    if form == "oscal":
+        from factory_assets.audit.dossier.oscal import oscal_json
+
+        return oscal_json(dossier).encode()
+    return _formatted(print_document(dossier, kind), form, dossier, home)
+
+
+def _formatted(
+    document: PrintedDocument, form: DossierFormat, dossier: Dossier, home: Home
+) -> bytes:
+    match form:
+        case "md":
+            from factory_assets.audit.dossier.markdown import render_markdown
+
+            return render_markdown(document).encode()
+        case "html":
+            from factory_assets.audit.dossier.html import render_html
+
+            return render_html(document).encode()
+        case "pdf":
+            from factory_assets.audit.dossier.pdf import attached_files, render_pdf
+
+            return render_pdf(document, attached_files(dossier), home)
+        case "json" | "oscal":
+            raise AssertionError("these formats have no document")
+        case _:
+            assert_never(form)

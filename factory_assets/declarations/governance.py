@@ -1,0 +1,72 @@
+"""Read the `governance.yaml` beside a `defs.yaml`, or list everything that is wrong with it.
+
+What the file may contain belongs in `spec.governance`. Whether it names people, requirements and
+tests that exist is found in `cli.check`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from factory_assets.declarations.loader import Problem, dotted
+from factory_assets.declarations.messages import Mistake, mistakes
+from factory_assets.declarations.yaml_document import Document, NotYaml, parse
+from factory_assets.spec.governance import Governance
+from factory_resources.errors import DeclarationError
+
+FILE = "governance.yaml"
+
+
+def load_governance(folder: Path) -> Governance | None:
+    """Return what `folder/governance.yaml` declares; None if there is no such file.
+
+    Raises:
+        DeclarationError: with the first problem, and the number of the others.
+    """
+    governance, _, problems = read_governance(folder)
+    if problems:
+        first, others = problems[0], len(problems) - 1
+        more = f" and {others} more" if others else ""
+        raise DeclarationError(
+            first.what,
+            where=first.where,
+            remedy=f"correct it; `factory check {folder.name}` shows it{more}",
+        )
+    return governance
+
+
+def read_governance(folder: Path) -> tuple[Governance | None, Document, list[Problem]]:
+    """Return the content, its document with lines, and the problems.
+
+    The content is None if there are problems, or no file.
+    """
+    file = folder.resolve() / FILE
+    try:
+        document = parse(file.read_bytes())
+    except FileNotFoundError:
+        return None, Document(), []
+    except OSError as error:
+        return None, Document(), [Problem(file, 1, "", f"cannot be read ({error.strerror})")]
+    except NotYaml as error:
+        return None, Document(), [Problem(file, error.line, "", error.message)]
+    wrong = [
+        Problem(file, again, dotted(at), f"key {at[-1]!r} repeats line {first}; keep one")
+        for at, first, again in document.repeated
+    ]
+    data = {} if document.data is None else document.data
+    try:
+        governance = Governance.model_validate(data)
+    except ValidationError as error:
+        wrong += in_governance(folder, document, mistakes(error, data, Governance))
+        return None, document, sorted(wrong)
+    return (None if wrong else governance), document, wrong
+
+
+def in_governance(folder: Path, document: Document, found: Sequence[Mistake]) -> list[Problem]:
+    """Return mistakes in `folder/governance.yaml` with their lines."""
+    file = folder.resolve() / FILE
+    return [
+        Problem(file, document.place(one.at, one.at_key).line, dotted(one.at), one.message)
+        for one in found
+    ]

@@ -1,0 +1,257 @@
+"""The verifier compares a dossier with the home or archive: every value, file and entry."""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.audit.dossier.dossier import make_dossier
+from factory_assets.audit.dossier.json_format import dossier_json
+from factory_assets.cli.evidence import write_evidence
+from factory_assets.declarations.loader import load_pipeline
+from factory_resources.home.home import Home
+from factory_resources.ledger.connection import new_sqlite
+from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.factory_verify import (
+    Expectation,
+    HomeFolder,
+    LedgerDatabase,
+    VerificationReport,
+    verify_dossier,
+    verify_path,
+)
+from factory_resources.ledger.keys import LogKey
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log, NewEntry
+from tests.approvals import Factory, make_factory
+from tests.pipelines import enter, write_governance
+
+pytestmark = pytest.mark.slow
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+    made = make_factory(tmp_path_factory.mktemp("verified") / "root")
+    write_governance(made.defs / "apples", statements={"annex-iv.7": "None was applied"})
+    with pytest.MonkeyPatch.context() as patch:
+        enter(made.root, patch)
+        code, text = made.factory("governance", "sign", "apples", by="jane")
+        assert code == 0, text
+    return made
+
+
+@pytest.fixture(scope="module")
+def archive(factory: Factory) -> Path:
+    out = factory.root / "evidence.zip"
+    with pytest.MonkeyPatch.context() as patch:
+        enter(factory.root, patch)
+        write_evidence("apples@1", out, None, with_rows=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def written(factory: Factory) -> str:
+    return _written(factory, factory.home)
+
+
+def _written(factory: Factory, home: Home) -> str:
+    return dossier_json(make_dossier(load_pipeline(factory.defs / "apples"), 1, home))
+
+
+def _verified(path: Path, dossier: bytes) -> VerificationReport:
+    return verify_path(str(path), Expectation(dossier=dossier))[0]
+
+
+def _problems(path: Path, written: str, change: Change) -> list[str]:
+    content = json.loads(written)
+    change(content)
+    return [str(one) for one in _verified(path, json.dumps(content).encode()).problems]
+
+
+def test_every_value_is_compared(factory: Factory, archive: Path, written: str) -> None:
+    tables = json.loads(written)["facts"]
+    cells = [cell for table in tables for row in table["rows"] for cell in row]
+    values = sum(isinstance(cell, dict) for cell in cells)
+    assert values > 100
+    for path in (factory.home.path, archive):
+        report = _verified(path, written.encode())
+        assert report.holds, [str(one) for one in report.problems]
+        assert report.checked["values of the dossier"] == values
+        assert report.checked["answers in the dossier"] == 1
+
+
+def _first_value(content: dict[str, Any]) -> dict[str, Any]:
+    return next(c for t in content["facts"] for row in t["rows"] for c in row if type(c) is dict)
+
+
+def _other_value(content: dict[str, Any]) -> None:
+    _first_value(content)["value"] = "something else"
+
+
+def _equal_of_another_type(content: dict[str, Any]) -> None:
+    cells = [c for t in content["facts"] for row in t["rows"] for c in row if type(c) is dict]
+    next(cell for cell in cells if cell["value"] is True)["value"] = 1
+
+
+def _no_place(content: dict[str, Any]) -> None:
+    _first_value(content)["pointer"] = "/nowhere"
+
+
+def _other_digest(content: dict[str, Any]) -> None:
+    content["sources"][0]["sha256"] = "0" * 64
+
+
+def _outside(content: dict[str, Any]) -> None:
+    content["sources"][0]["path"] = "../../etc/passwd"
+
+
+def _other_file(content: dict[str, Any]) -> None:
+    records = [one for one in content["sources"] if one["path"].startswith("records/")]
+    records[0] |= {"path": records[1]["path"], "sha256": records[1]["sha256"]}
+
+
+def _other_leaf(content: dict[str, Any]) -> None:
+    content["sources"][0]["leaf"] = "0" * 64
+
+
+def _other_entry(content: dict[str, Any]) -> None:
+    number = max(content["entries"], key=int)
+    body = json.loads(content["entries"][number]["body"])
+    content["entries"][number]["body"] = json.dumps({**body, "time": "2020-01-01T00:00:00Z"})
+
+
+def _other_checkpoint(content: dict[str, Any]) -> None:
+    lines = content["checkpoint"].split("\n")
+    content["checkpoint"] = "\n".join([lines[0], str(int(lines[1]) + 1), *lines[2:]])
+
+
+def _no_entry(content: dict[str, Any]) -> None:
+    del content["entries"][str(content["sources"][0]["entry"])]
+
+
+def _other_format(content: dict[str, Any]) -> None:
+    content["version"] = 2
+
+
+def _no_cells(content: dict[str, Any]) -> None:
+    content["facts"][0]["rows"] = [7]
+
+
+def _signed_answer(content: dict[str, Any]) -> dict[str, Any]:
+    return next(one["answer"] for one in content["requirements"] if one["id"] == "annex-iv.7")
+
+
+def _other_text(content: dict[str, Any]) -> None:
+    _signed_answer(content)["text"] = "All were applied"
+
+
+def _other_person(content: dict[str, Any]) -> None:
+    _signed_answer(content)["by"] = "bob"
+
+
+def _unsigned_answer(content: dict[str, Any]) -> None:
+    place = next(n for n, one in enumerate(content["requirements"]) if one["id"] == "annex-iv.4")
+    content["requirements"][place]["answer"] = _signed_answer(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_other_value, "there, not 'something else'"),
+        (_equal_of_another_type, "is 'True' there, not '1'"),
+        (_no_place, "there is nothing at '/nowhere'"),
+        (_other_digest, "was changed: its SHA-256 is"),
+        (_outside, "is not a path in a home"),
+        (_other_file, "the record"),
+        (_other_leaf, "the leaf hash"),
+        (_other_entry, "is not in the log"),
+        (_other_checkpoint, "signature"),
+        (_no_entry, "is not in the dossier"),
+        (_other_format, "is not a dossier of format 1"),
+        (_other_text, "the text"),
+        (_other_person, "the person"),
+        (_unsigned_answer, "the entry"),
+        (_no_cells, "has no valid 'rows'"),
+    ],
+)
+def test_what_was_changed_in_a_dossier_is_found(
+    change: Change, told: str, factory: Factory, archive: Path, written: str
+) -> None:
+    for path in (factory.home.path, archive):
+        problems = _problems(path, written, change)
+        assert [one for one in problems if told in one], problems
+        assert all("--dossier" in one for one in problems)
+
+
+def test_an_entry_of_another_history_is_found(
+    factory: Factory, written: str, tmp_path: Path
+) -> None:
+    """Whoever has the key can sign two ledgers: the dossier is of one, the home of the other."""
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    with Ledger(home).reading() as log:
+        entries = [read_entry(body) for _, body in log.bodies()]
+    number = next(n for n, entry in enumerate(entries) if entry.kind == "run")
+    assert str(number) in json.loads(written)["entries"]
+    entries[number] = entries[number].model_copy(update={"time": "2020-01-01T00:00:00Z"})
+    home.ledger.unlink()
+    with closing(new_sqlite(str(home.ledger))) as connection:
+        new = [NewEntry(entry.body, getattr(entry, "subject", None)) for entry in entries]
+        Log.create(connection, LogKey.load(home), new)
+    assert _verified(home.path, _written(factory, home).encode()).holds
+    [problem] = _verified(home.path, written.encode()).problems
+    assert f"entry {number} is another one in the ledger" in str(problem)
+
+
+def test_what_is_no_dossier_is_one_problem(factory: Factory) -> None:
+    for content in (b"", b"[]", b"{}", b"\xff", b'{"format": "factory.dossier", "version": 1}'):
+        [problem] = _verified(factory.home.path, content).problems
+        assert "--dossier" in str(problem)
+
+
+def test_a_file_beside_provenance_that_its_manifest_does_not_list_is_found(
+    factory: Factory, written: str
+) -> None:
+    content = json.loads(written)
+    source = next(one for one in content["sources"] if one["path"].endswith("/environment.json"))
+    manifest = source["path"].replace("environment.json", "manifest.json")
+    digest = sha256((factory.home.path / manifest).read_bytes()).hexdigest()
+    source |= {"path": manifest, "sha256": digest}
+    problems = _verified(factory.home.path, json.dumps(content).encode()).problems
+    assert "the SHA-256" in str(problems[0])
+
+
+def _places(value: Any, *names: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield each place in a dossier; of lists only those in the first two parts."""
+    parts = [*value.items()] if isinstance(value, dict) else [*enumerate(value)][:2]
+    for name, part in parts:
+        yield (*names, name)
+        if isinstance(part, dict | list) and name != "declared":
+            yield from _places(part, *names, name)
+
+
+def test_whatever_is_in_a_dossier_the_answer_is_a_report(factory: Factory, written: str) -> None:
+    files = HomeFolder(str(factory.home.path))
+    short = json.loads(written)
+    short["facts"] = short["facts"][:2]
+    short["requirements"] = [one for one in short["requirements"] if one["id"] == "annex-iv.7"]
+    places = [*_places(short)]
+    assert len(places) > 60
+    with closing(LedgerDatabase(str(factory.home.ledger))) as database:
+        for *way, last in places:
+            for junk in (None, 7, -1.5, "", "x\u202e", [], {}):
+                content = copy.deepcopy(short)
+                part = content
+                for name in way:
+                    part = part[name]
+                part[last] = junk
+                report = VerificationReport()
+                verify_dossier(json.dumps(content).encode(), files, database, report)
+                assert all("--dossier" in str(one) for one in report.problems)
