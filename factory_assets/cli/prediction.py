@@ -18,6 +18,7 @@ from factory_assets.audit.trace.answer.report import (
 from factory_assets.cli.influence import influence_lines
 from factory_assets.cli.trace import sources_lines, state_words, step_lines
 from factory_assets.cli.wrapping import wrap_line
+from factory_resources.metering.amounts import amount
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -159,7 +160,7 @@ def _training(found: AnswerTrace) -> Iterator[str]:
         methods = ", ".join(dict.fromkeys(one.method for one in found.costs if one.method))
         yield (
             f"  {sum(one.seconds for one in found.costs):.1f} s, "
-            f"{sum(one.wh for one in found.costs):.3g} Wh, {sum(grams):.3g} g CO2e"
+            f"{amount(sum(one.wh for one in found.costs), 'Wh')}, {amount(sum(grams), 'g CO2e')}"
             + (f" ({methods})" if methods else "")
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse
 
+from factory_resources.metering.amounts import amount
 from factory_resources.security.request_guard import STRICTER
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"minute": minute, "duration": duration, "number": number, "energy": energy}
+    made.filters |= {"minute": minute, "duration": duration, "number": number, "amount": amount}
     return made
 
 
@@ -64,13 +65,6 @@ def duration(seconds: float) -> str:
 def number(value: float | None) -> str:
     """Return four decimals; nothing for None."""
     return "" if value is None else f"{value:.4f}"
-
-
-def energy(watt_hours: float) -> str:
-    """Return such as `0.12 Wh` or `3.4 kWh`."""
-    if watt_hours >= 1_000:
-        return f"{watt_hours / 1_000:,.3g} kWh"
-    return f"{watt_hours:.3g} Wh"
 
 
 def page(name: str, status: int = 200, *, script: str = "", **values: Any) -> HTMLResponse:
