@@ -1,0 +1,1 @@
+"""What others read: model versions in formats of others, and records of others. Not the dossier."""
