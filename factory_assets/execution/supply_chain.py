@@ -9,12 +9,15 @@ from dataclasses import astuple, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from factory_assets.execution.provenance import FOLDER, provenance_digest
+from factory_assets.execution.provenance import FOLDER as PROVENANCE
+from factory_assets.execution.provenance import provenance_digest
+from factory_assets.ml.artifacts.onnx_model import FILE
+from factory_assets.ml.artifacts.onnx_model import FOLDER as EXPORT
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.ledger.entries import ModelTrained
+from factory_resources.ledger.entries import ModelExported, ModelTrained
 from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.supply_entries import SupplyChainRecorded
@@ -76,30 +79,41 @@ def record_supply_chain(
 
 
 def require_unchanged(version: Version, home: Home) -> None:
-    """Check a version before it serves: its files and its provenance against the ledger.
+    """Check a version before it serves.
 
     If its supply chain was recorded, the bills of materials and the statement must be those that
-    were entered, and the files those that the statement is about. The exported graph is checked by
-    whoever loads it.
+    were entered, and the files those that the statement is about.
 
     Raises:
         ModelError: a file is missing or was changed.
     """
-    ledger = Ledger(home)
-    if not ledger.exists:
+    if not Ledger(home).exists:
         return
+    require_own_files(version, home)
     names: dict[str, str | int] = {"pipeline": version.model, "version": version.version}
-    with ledger.reading() as log:
-        trained = latest_in(log, ModelTrained, ModelTrained.subject_of(**names))
-        recorded = latest_in(log, SupplyChainRecorded, SupplyChainRecorded.subject_of(**names))
-    if trained is None:
-        raise _refused(version, "has no entry in the ledger")
-    _require_listed(version, version.files, trained[1].digest)
-    if provenance := provenance_digest(version, home):
-        run = Registry(home).run_files(version.model, version.run_id)
-        _require_listed(version, run / FOLDER, provenance)
+    recorded = Ledger(home).latest(SupplyChainRecorded, SupplyChainRecorded.subject_of(**names))
     if recorded:
         _require_recorded(version, recorded[1], home)
+
+
+def require_own_files(version: Version, home: Home) -> None:
+    """Check the files of a version, its export and its provenance against the ledger.
+
+    Raises:
+        ModelError: a file is missing or was changed.
+    """
+    names: dict[str, str | int] = {"pipeline": version.model, "version": version.version}
+    with Ledger(home).reading() as log:
+        trained = latest_in(log, ModelTrained, ModelTrained.subject_of(**names))
+        exported = latest_in(log, ModelExported, ModelExported.subject_of(**names))
+    if trained is None:
+        raise _refused(version, "has no entry in the ledger")
+    run = Registry(home).run_files(version.model, version.run_id)
+    _require_listed(version, version.files, trained[1].digest)
+    if provenance := provenance_digest(version, home):
+        _require_listed(version, run / PROVENANCE, provenance)
+    if exported:
+        _require(version, run / EXPORT / FILE, exported[1].graph)
 
 
 def _require_listed(version: Version, folder: Path, digest: str) -> None:
