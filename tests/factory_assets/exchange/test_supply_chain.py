@@ -329,11 +329,11 @@ def test_a_version_of_which_a_file_was_changed_does_not_serve(copied: Factory) -
             served.close()
             path.write_bytes(content)
     assert copied.factory("predict", "apples", copied.data)[0] == 0
-    code, text = copied.factory("edge", "pack", "apples", "--out", str(copied.root / "pack"))
+    code, text = copied.factory("pack", "--edge", "apples", "--out", str(copied.root / "pack"))
     assert code == 0, text
     entry = _entry(home)
     (home.path / "supply" / "apples" / f"{entry.sbom}.json").unlink()
-    code, text = copied.factory("edge", "pack", "apples", "--out", str(copied.root / "pack2"))
+    code, text = copied.factory("pack", "--edge", "apples", "--out", str(copied.root / "pack2"))
     assert (code, text.count("\n")) == (2, 1)
     assert "its SBOM is missing" in text
 
