@@ -1,1 +1,4 @@
-"""What others read: model versions in formats of others, and records of others. Not the dossier."""
+"""Formats of others: what is written for their tools, and what of theirs is read.
+
+What a version is made of belongs in `audit`.
+"""
