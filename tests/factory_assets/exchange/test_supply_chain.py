@@ -375,7 +375,7 @@ def test_the_evidence_contains_what_was_entered(made: Factory, tmp_path: Path) -
     assert report.checked["supply chains"] == 1
 
 
-def test_a_home_from_before_its_ledger_serves_and_has_an_sbom(
+def test_a_version_from_before_the_lock_was_stored_lists_what_computed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tarfile.open(ARCHIVE) as archive:
@@ -385,6 +385,12 @@ def test_a_home_from_before_its_ledger_serves_and_has_an_sbom(
     code, text = factory.factory("sbom", "apples", "--out", str(out))
     assert code == 0, text
     assert VALIDATOR.validate_str(out.read_text()) is None
+    document = json.loads(out.read_text())
+    told = {one["name"]: one["value"] for one in document["metadata"]["component"]["properties"]}
+    assert told["sovereign-ai-factory:distributions"] == "those that train"
+    libraries = {one["name"] for one in document["components"] if one["type"] == "library"}
+    assert {"scikit-learn", "torch"} <= libraries
+    assert len(libraries) < 20
     code, text = factory.factory("sbom", "apples", "--record")
     assert code == 0, text
 
