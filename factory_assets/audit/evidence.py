@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,7 @@ from factory_assets.audit.statement import Statement
 from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.execution import provenance
+from factory_assets.execution.supply_chain import supply_files
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
@@ -53,6 +54,7 @@ from factory_resources.ledger.log import Log
 from factory_resources.ledger.proofs import inclusion_proof
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
+from factory_resources.ledger.supply_entries import SupplyChainRecorded
 from factory_resources.ledger.witnesses import extension, reading_stored
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
@@ -75,7 +77,9 @@ class Evidence:
     entries: tuple[int, ...]
     """Their numbers."""
     files: tuple[Path, ...]
-    """Files of the home."""
+    """Files of the home, from which the version was made or in which it is described."""
+    supply: tuple[Path, ...]
+    """Files of the home: its bills of materials, and the statements that were entered with them."""
     trained: Record | None
     """The record of the version's training; None if the same training was computed again."""
     with_rows: bool
@@ -106,6 +110,8 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]
         files += _statements(log, numbers, version, home)
+        recorded = [entry_in(log, number) for number in sorted(numbers)]
+    supply = [supply_files(one, home) for one in recorded if isinstance(one, SupplyChainRecorded)]
     run = registry.run_files(version.model, version.run_id)
     for folder in (version.files, run / provenance.FOLDER):
         files += _listed(folder / MANIFEST)
@@ -116,7 +122,12 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
             for snapshot in tables_of(value_in(record)).values():
                 files += snapshot.paths(home)
     return Evidence(
-        version, tuple(sorted(numbers)), tuple(dict.fromkeys(files)), trained, with_rows
+        version,
+        tuple(sorted(numbers)),
+        tuple(dict.fromkeys(files)),
+        tuple(dict.fromkeys(chain.from_iterable(supply))),
+        trained,
+        with_rows,
     )
 
 
@@ -151,7 +162,8 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
             yield stage
             yield from _numbers(log, RunStarted, run=computed.run)
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
-    for kind in (ModelTrained, VerdictGiven, ModelExported, CandidateDecided):
+    kinds = (ModelTrained, VerdictGiven, ModelExported, CandidateDecided, SupplyChainRecorded)
+    for kind in kinds:
         yield from _numbers(log, kind, pipeline=version.model, version=version.version)
     yield from _numbers(log, PersonChanged)
     acts = (ServingChanged, RolloutStarted, RolloutEnded)
@@ -217,11 +229,34 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
             str(path.relative_to(home.path)): _copied(path, archive, home)
             for path in evidence.files
         }
+        for path in evidence.supply:
+            _copied(path, archive, home)
         if evidence.trained:
             stated = _statement(evidence.version, evidence.trained, digests)
             _add(archive, "statement.json", stated.signed(LogKey.load(home)))
         verifier = Path(factory_verify.__file__)
         _add(archive, verifier.name, verifier.read_bytes())
+
+
+def signed_statement(evidence: Evidence, home: Home) -> bytes:
+    """Return the signed statement about the files of a version, as they are now.
+
+    Raises:
+        ModelError: its training is not recorded, or a file is missing.
+    """
+    where = f"{evidence.version.model}@{evidence.version.version}"
+    if evidence.trained is None:
+        remedy = f"train it again: factory run {evidence.version.model}"
+        raise ModelError("the record of its training is gone", where=where, remedy=remedy)
+    digests = {}
+    for path in evidence.files:
+        try:
+            with path.open("rb") as file:
+                digests[str(path.relative_to(home.path))] = file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            remedy = "factory verify tells what else does not hold"
+            raise ModelError(f"{path.name} is missing", where=where, remedy=remedy) from error
+    return _statement(evidence.version, evidence.trained, digests).signed(LogKey.load(home))
 
 
 def _statement(version: Version, trained: Record, digests: Mapping[str, str]) -> Statement:

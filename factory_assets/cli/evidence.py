@@ -39,7 +39,8 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
         unfinished.unlink(missing_ok=True)
     rows = "with rows" if with_rows else "without rows"
     version = f"{evidence.version.model}@{evidence.version.version}"
+    files = len(evidence.files) + len(evidence.supply)
     return (
-        f"wrote {out}: {len(evidence.entries)} entries and {len(evidence.files)} files about "
+        f"wrote {out}: {len(evidence.entries)} entries and {files} files about "
         f"{version}, {rows}\nverify it anywhere: python factory_verify.py {out.name}"
     )

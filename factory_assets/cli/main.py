@@ -19,6 +19,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     governance_commands,
     operation_commands,
     serving_commands,
+    supply_commands,
     watch_commands,
 )
 from factory_assets.cli.group import command, console

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from factory_assets.execution.cache_key import user_code
 from factory_assets.execution.code_version import libraries, stage_files
+from factory_assets.execution.installed import installed_distributions
 from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest, copy_checked
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import SplitResult
@@ -56,6 +57,9 @@ class Environment(StageResult):
     """Digest of the user's own module."""
     python: str
     libraries: dict[str, str]
+    """Those that compute the weights, with their versions."""
+    distributions: dict[str, str] | None = None
+    """All that was installed, with its versions; None in versions from before it was stored."""
     system: str
     processor: str
     device: str
@@ -156,6 +160,7 @@ def environment(pipeline: Pipeline) -> Environment:
         user_code=user_code(pipeline, "train"),
         python=platform.python_version(),
         libraries={**libraries("train"), **_installed(_BESIDE)},
+        distributions=installed_distributions(),
         system=f"{platform.system()} {platform.machine()}",
         processor=_line_of("model name") or platform.processor(),
         device=_device(pipeline),

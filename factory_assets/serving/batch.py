@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_champion
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.scoring_rows import OVERFLOW, rows_to_score
+from factory_assets.serving.verified_champion import load_verified_champion
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
@@ -39,7 +40,7 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
         a number that the model reads; `id`, by which the prediction log has the answer.
 
     Raises:
-        ModelError: there is no champion, or its graph was changed.
+        ModelError: there is no champion, or one of its files was changed.
         SourceError: the file cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
         StorageError: the answers cannot be logged.
@@ -50,7 +51,7 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
 
     started = time.time_ns()
 
-    version, model = load_champion(pipeline.name, home)
+    version, model = load_verified_champion(pipeline.name, home)
     rows = rows_to_score(pipeline, model, file, home)
     scored, overflowing = _score(model, rows.scorable)
     table = _result(pipeline.name, version, scored, [*rows.refused, overflowing])

@@ -3,8 +3,8 @@
 A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
 watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
 in `access_entries`, those about boundaries in `boundary_entries`, those about what people state in
-`governance_entries`. `found` marks what a home contained before it had a ledger: nobody witnessed
-when it happened.
+`governance_entries`, those about bills of materials in `supply_entries`. `found` marks what a home
+contained before it had a ledger: nobody witnessed when it happened.
 """
 
 from functools import cache
@@ -31,6 +31,7 @@ from factory_resources.ledger.prediction_entries import (
     PredictionsRemoved,
 )
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
+from factory_resources.ledger.supply_entries import SupplyChainRecorded
 from factory_resources.ledger.watch_entries import AlarmsChanged, ChangeAccepted
 
 
@@ -279,6 +280,7 @@ Kind = (
     | RolloutEnded
     | ServingChanged
     | GovernanceSigned
+    | SupplyChainRecorded
     | FilesRemoved
     | BackupMade
     | PredictionsLogged

@@ -1143,6 +1143,7 @@ _FOLLOWED = frozenset(
         "edge_log",
         "boundary",
         "governance",
+        "supply_chain",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1599,6 +1600,7 @@ _SUBJECTS = {
     "serving": "serving/{}",
     "rollout": "rollout/{}",
     "rollout_ended": "rollout_ended/{}",
+    "supply_chain": "supply/{}@{}",
 }
 """Of pipeline and version."""
 
@@ -1657,6 +1659,7 @@ class ContentCheck:
             "edge_log": self._edge_log,
             "boundary": self._boundary,
             "governance": self._decisions.governance,
+            "supply_chain": self._supply_chain,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -1792,6 +1795,17 @@ class ContentCheck:
             raise InvalidError("is the log of a pack that has no entry")
         for name in ("pipeline", "version"):
             _require_same(f"the {name}", entry.get(name), pack[1].get(name))
+
+    def _supply_chain(self, number: int, entry: dict[str, Any]) -> None:
+        """Check the bills of materials of a version, and the statement that was entered."""
+        self._report.count("supply chains")
+        pipeline = take(entry, "pipeline")
+        which = f"{pipeline}@{take(entry, 'version', kind=int)}"
+        if not self._ledger.last("model_version", f"model/{which}", number):
+            raise InvalidError(f"is about {which}, which has no entry of a model version")
+        for what in ("sbom", "ml_bom", "statement"):
+            digest = take(entry, what)
+            self._compare(number, require_relative(f"supply/{pipeline}/{digest}.json"), digest)
 
     def _boundary(self, number: int, entry: dict[str, Any]) -> None:
         """Check that the report of a boundary is the one that was entered."""
@@ -1946,6 +1960,11 @@ class ContentCheck:
         self.ignored(
             name
             for name in self._files.names("statements/*/*.json")
+            if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
+        )
+        self.ignored(
+            name
+            for name in self._files.names("supply/*/*.json")
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
         with self._reported(file="mlflow.db"):

@@ -17,9 +17,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_champion, read_graph
+from factory_assets.ml.artifacts.onnx_model import OnnxModel, read_graph
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.contract import edge_contract
+from factory_assets.serving.verified_champion import load_verified_champion
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
@@ -47,11 +48,11 @@ def write_pack(pipeline: str, folder: Path, home: Home) -> EdgePack:
     The ledger has its entry before the folder has its name.
 
     Raises:
-        ModelError: there is no champion, or its graph was changed.
+        ModelError: there is no champion, or one of its files was changed.
         RefusedError: a person stopped it, or its rows cannot be prepared without the factory.
         StorageError: the folder exists already, or cannot be written.
     """
-    version, model = load_champion(pipeline, home)
+    version, model = load_verified_champion(pipeline, home)
     _require_new(folder)
     registry = Registry(home)
     graph = read_graph(registry, registry.version(pipeline, version))

@@ -1,8 +1,8 @@
 """The champions that are served: loaded when the ledger says so, replaced without a gap.
 
-A graph is compared with the ledger before it is loaded. One that differs is not served, and the
-version before it goes on. A new version that rolls out is loaded beside its champion; who gets it
-belongs in `served_rollout`.
+The files of a version are compared with the ledger before it is loaded. If one differs, it is not
+served, and the version before it goes on. A new version that rolls out is loaded beside its
+champion; who gets it belongs in `served_rollout`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
-from factory_assets.ml.artifacts.onnx_model import load_served
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.served_rollout import ServedRollout
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
+from factory_assets.serving.verified_champion import load_verified
 from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, Stamp
@@ -228,7 +228,7 @@ class Champions:
 
     def _loaded(self, name: str, number: int) -> ServedModel:
         version = self._registry.version(name, number)
-        model = load_served(self._registry, version)
+        model = load_verified(self._registry, version)
         return ServedModel(name, number, model, self._home, shift=InputShift.of(version.files))
 
     def _promoted(self, name: str, number: int) -> ServedModel | None:
